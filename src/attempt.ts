@@ -1,0 +1,206 @@
+// A call from its ticket to its end: run the work, see what the answer means, and act on it. Every answer, thrown
+// or returned, goes through one classifier.
+
+import { guarded } from './guard.ts'
+import { CallTimeoutError } from './errors.ts'
+import { total } from './estimate.ts'
+import { classify, needsBody } from './feedback/classify.ts'
+import { statusOf } from './feedback/answer.ts'
+import { headersOf, readLimits } from './feedback/headers.ts'
+import { mergeUsage, readUsage, type Usage } from './feedback/usage.ts'
+import type { Outcome, Verdict } from './feedback/verdict.ts'
+import { duration } from './core/limits.ts'
+import { watchStream } from './stream.ts'
+import { type Terms, Waiter, type Work } from './waiter.ts'
+import type { Cost } from './core/budget.ts'
+
+/** How long a refused Response may take to say why. */
+const BODY_MS = 2000
+
+/** One call: in line, with its ticket, to its end. */
+export function dispatch(terms: Terms, cost: Cost, work: Work): Promise<unknown> {
+  const waiter = new Waiter(terms, cost, work, terms.desk.engine.now())
+  terms.desk.enqueue(waiter)
+  if (waiter.state === 'waiting') return waiter.ticket().then(start)
+  const result = start(waiter)
+  return result instanceof Promise ? result : Promise.resolve(result)
+}
+
+/** The waiter has its ticket (or must not get one: then this throws): does its work. */
+export function start(waiter: Waiter): unknown {
+  if (waiter.extra?.failure) throw waiter.extra.failure.error
+  const { timeoutMs, signal } = waiter.terms
+  let result: unknown
+  try {
+    result = timeoutMs < Infinity ? timed(waiter, timeoutMs) : waiter.work!(signal)
+  } catch (error) {
+    return failed(waiter, error)
+  }
+  if (typeof (result as { then?: unknown } | null | undefined)?.then !== 'function') return returned(waiter, result)
+  const promise = result instanceof Promise ? result : Promise.resolve(result)
+  return promise.then(
+    (value) => returned(waiter, value),
+    (error) => failed(waiter, error),
+  )
+}
+
+/** The work, given up when it takes too long; its signal aborts then. */
+function timed({ terms, work }: Waiter, timeoutMs: number): Promise<unknown> {
+  const { desk, signal } = terms
+  const late = new AbortController()
+  const both = signal ? AbortSignal.any([signal, late.signal]) : late.signal
+  return new Promise((resolve, reject) => {
+    const appointment = desk.engine.at(
+      desk.engine.now() + timeoutMs,
+      () => {
+        const error = new CallTimeoutError(`'${desk.name}': the call took longer than timeoutMs (${timeoutMs} ms)`)
+        reject(error)
+        late.abort(error)
+      },
+      true,
+    )
+    const over = () => desk.engine.forget(appointment)
+    new Promise((done) => done(work!(both))).then(resolve, reject).finally(over)
+  })
+}
+
+function returned(waiter: Waiter, value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) {
+    land(waiter, value)
+    return value
+  }
+  if (needsBody(value)) return readBody(waiter, value as Response).then((body) => judged(waiter, { value, body }))
+  return judged(waiter, { value })
+}
+
+function failed(waiter: Waiter, error: unknown): unknown {
+  return judged(waiter, { error })
+}
+
+function judged(waiter: Waiter, outcome: Outcome): unknown {
+  const verdict = judge(waiter, outcome)
+  learn(waiter, outcome)
+  const { desk } = waiter.terms
+  if (!verdict) {
+    if ('value' in outcome) return watched(waiter, outcome.value)
+    desk.finish(waiter, undefined, statusOf(outcome.error) === undefined ? 'lost' : 'failed')
+    throw outcome.error
+  }
+  const answer = 'error' in outcome ? outcome.error : outcome.value
+  if (verdict.kind !== 'transient') desk.refuse(waiter, verdict, answer)
+  else {
+    const delayMs = retryDelay(waiter, answer, verdict.waitMs)
+    if (delayMs === undefined) {
+      desk.finish(waiter, undefined, 'lost')
+      if ('error' in outcome) throw answer
+      return answer
+    }
+    desk.backOff(waiter, delayMs, answer)
+  }
+  const failure = waiter.extra?.failure
+  if (failure && 'value' in outcome && failure.error === answer) return answer
+  return waiter.state === 'parked' ? waiter.ticket().then(start) : start(waiter)
+}
+
+export function judge({ terms }: Waiter, outcome: Outcome): Verdict | undefined {
+  const own = terms.classify && guarded(() => terms.classify!(outcome), terms.desk, 'classify')
+  if (own === 'ok') return undefined
+  if (typeof own === 'string') return { kind: own, reason: `classified as '${own}'` }
+  if (own) return own
+  if ('error' in outcome && outcome.error instanceof CallTimeoutError) return { kind: 'transient', reason: 'timeout' }
+  return classify(outcome, terms.desk.engine.clock.wall())
+}
+
+function learn({ terms }: Waiter, outcome: Outcome): void {
+  const { desk } = terms
+  const headers = headersOf('error' in outcome ? outcome.error : outcome.value)
+  if (headers) desk.told(readLimits(headers, desk.engine.clock.wall()))
+}
+
+/** A stream keeps its ticket until it is over; anything else is over now. */
+function watched(waiter: Waiter, value: unknown): unknown {
+  const { desk, streamIdleMs, usage } = waiter.terms
+  const { engine } = desk
+  let used: Usage | undefined
+  let lastAt = engine.now()
+  const end = (failure?: { error: unknown }) => {
+    unread?.unregister(watcher)
+    engine.forget(idle)
+    if (waiter.state !== 'in flight') return
+    const verdict = failure && judge(waiter, failure)
+    if (verdict && verdict.kind !== 'transient') desk.refuse(waiter, verdict, failure.error, false)
+    else settle(waiter, used, failure ? 'failed' : 'ok')
+  }
+  const watcher = {
+    chunk(chunk: unknown) {
+      lastAt = engine.now()
+      if (!desk.metered) return
+      used = usage ? (guarded(() => usage(chunk as never), desk, 'usage') ?? used) : mergeUsage(used, chunk)
+    },
+    end,
+  }
+  const check = (): void => {
+    const quietMs = engine.now() - lastAt
+    if (quietMs < streamIdleMs) idle = engine.at(lastAt + streamIdleMs, check, false)
+    else abandon(`a stream was not read for ${quietMs} ms`)
+  }
+  const abandon = (reason: string) => {
+    desk.events.emit('stuck', { refusals: 0, parkedMs: 0, reason })
+    end()
+  }
+  let idle = engine.at(lastAt + streamIdleMs, check, false)
+  const stream = watchStream(value, watcher)
+  if (stream === undefined) {
+    engine.forget(idle)
+    land(waiter, value)
+    return value
+  }
+  unread?.register(stream as object, () => abandon('a stream was never read to its end'), watcher)
+  return stream
+}
+
+const unread =
+  typeof FinalizationRegistry === 'function' ? new FinalizationRegistry((abandon: () => void) => abandon()) : undefined
+
+function land(waiter: Waiter, value: unknown): void {
+  const { desk, usage } = waiter.terms
+  let used: Usage | undefined
+  if (usage) used = guarded(() => usage(value as never), desk, 'usage')
+  else if (desk.metered) used = readUsage(value)
+  settle(waiter, used, 'ok')
+}
+
+/** The call is over and has used this much. */
+export function settle(waiter: Waiter, usage: Usage | undefined, end: 'ok' | 'failed'): void {
+  const { desk } = waiter.terms
+  const used = usage && total(usage)
+  if (used) desk.estimator.learn(waiter.cost, used)
+  desk.finish(waiter, used, end)
+}
+
+function retryDelay({ terms, extra }: Waiter, error: unknown, waitMs = 0): number | undefined {
+  const { retry, desk } = terms
+  if (!retry) return undefined
+  const { attempts = 3, minMs = 500, maxMs = 8000, factor = 2, jitter = 0.25, on } = retry
+  const failures = extra?.failures ?? 0
+  if (failures + 1 >= attempts || (on && !guarded(() => on(error), desk, 'retry.on'))) return undefined
+  const delay = Math.min(duration(minMs, 'minMs') * factor ** failures, duration(maxMs, 'maxMs'))
+  return Math.max(waitMs, delay * (1 - jitter * desk.random()))
+}
+
+/** What a refused Response says, from a copy, so that the caller can still read it. */
+async function readBody({ terms }: Waiter, response: Response): Promise<unknown> {
+  const { engine } = terms.desk
+  let give: (body: undefined) => void
+  const late = new Promise<undefined>((resolve) => {
+    give = resolve
+  })
+  const appointment = engine.at(engine.now() + BODY_MS, () => give(undefined), true)
+  try {
+    return await Promise.race([response.clone().text(), late])
+  } catch {
+    return undefined
+  } finally {
+    engine.forget(appointment)
+  }
+}

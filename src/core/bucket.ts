@@ -1,0 +1,123 @@
+// One limit: the next moment at which a cost fits. The generic cell rate algorithm (GCRA, ITU-T I.371), kept
+// as the time when the next ticket is due, over a log that holds the hard cap.
+//
+//   spacing  T = (W + J) / n          n tickets in any window W, even when arrival times spread by J
+//   ticket   fits when due ≤ now, and the last W + J hold no more than n − cost
+//   then     due ← max(due, now − credit) + cost · T
+//
+// `due` may lie behind now by the credit earned: (burst − 1) · T after a quiet spell. Credit is earned only
+// while nobody waits. Otherwise the gap that the cap makes after a burst would earn a new burst each minute,
+// and under saturation calls would leave in clumps. While somebody waits, only the lateness of timers (20 ms)
+// is credited: without that a pace of 500 a second loses a tenth to late timers.
+
+import type { Limit } from './limits.ts'
+import { Rate } from './rate.ts'
+import type { Ramp } from './ramp.ts'
+import { CalendarWindow, type Counter, SlidingWindow, type WallTime } from './window.ts'
+
+/** J: how far apart in time two calls may drift on their way to the provider. */
+export const JITTER_MS = 50
+const LATENESS_MS = 20
+
+export class Bucket {
+  readonly limit: Limit
+  readonly rate: Rate
+  readonly #ramp: Ramp
+  readonly #counter: Counter
+  #due = -Infinity
+  #seen = 0
+  #crowded = false
+  /** What the provider's headers prove is left, while pacing is eager. */
+  #proven = 0
+  #heldUntil = -Infinity
+
+  constructor(limit: Limit, ramp: Ramp, wall: WallTime, discover = false) {
+    this.limit = limit
+    this.#ramp = ramp
+    this.rate = new Rate(limit.paced ? limit.amount / (limit.windowMs + JITTER_MS) : Infinity, discover)
+    this.#counter = limit.timeZone
+      ? new CalendarWindow(limit.timeZone, wall)
+      : new SlidingWindow(limit.windowMs + (limit.paced ? JITTER_MS : 0))
+  }
+
+  /** The earliest time from `now` on at which `cost` fits. */
+  at(cost: number, now: number): number {
+    if (cost === 0 || cost <= this.#proven) return now
+    const due = this.limit.paced && this.#due > now ? this.#due : now
+    const room = Math.max(0, this.#amount(now) - cost)
+    const free = this.#counter.used(now) > room ? this.#counter.when(room, now) : now
+    return Math.max(due, free, this.#heldUntil)
+  }
+
+  take(cost: number, now: number): void {
+    if (cost === 0) return
+    this.#counter.add(cost, now)
+    this.rate.sent(cost)
+    if (cost <= this.#proven) this.#proven -= cost
+    if (!this.limit.paced) return
+    this.#advance(now)
+    const step = cost / this.rate.at(now)
+    const behind = Math.min(step, Math.max(0, now - this.#due))
+    this.#due += behind + this.#ramp.stretch(step - behind, now)
+  }
+
+  /** A ticket's cost turned out to be `difference` more than reserved (less, when negative). */
+  amend(difference: number, takenAt: number, now: number): void {
+    if (difference === 0) return
+    this.#counter.amend(difference, takenAt, now)
+    if (!this.limit.paced) return
+    this.#advance(now)
+    // The provider forgets too: nobody owes more than one window.
+    this.#due = Math.min(this.#due + difference / this.rate.at(now), now + this.limit.windowMs)
+  }
+
+  /** Whether anyone waits. Only quiet time earns credit for a burst. */
+  crowd(crowded: boolean, now: number): void {
+    this.#advance(now)
+    this.#crowded = crowded
+  }
+
+  /** The provider says how much is left; `inFlight` of ours it may not have counted yet. */
+  told(remaining: number, inFlight: number, resetMs: number, eager: boolean, now: number): void {
+    this.#proven = eager ? Math.max(0, remaining - inFlight) : 0
+    // A rate refills all the time, and `reset` may be the time until it is full; an empty quota stays empty.
+    if (remaining <= 0 && !this.limit.paced) this.#heldUntil = now + Math.min(resetMs, this.limit.windowMs)
+  }
+
+  /** What could be taken at once now. */
+  available(now: number): number {
+    const room = this.#amount(now) - this.#counter.used(now)
+    if (!this.limit.paced) return Math.max(0, room)
+    this.#advance(now)
+    if (this.#due > now) return 0
+    return Math.max(0, Math.min(room, Math.floor((now - this.#due) * this.rate.at(now) + 1 + 1e-9)))
+  }
+
+  dump(now: number): [number, number][] {
+    return this.#counter.dump(now)
+  }
+
+  /** Takes over what another bucket or an earlier process has counted. */
+  load(entries: readonly (readonly [ageMs: number, amount: number])[], now: number): void {
+    for (const [ageMs, amount] of entries) this.#counter.add(amount, now - ageMs)
+    if (!this.limit.paced) return
+    this.#advance(now)
+    for (const [ageMs, amount] of entries) {
+      this.#due = Math.max(this.#due, now - ageMs) + amount / this.rate.at(now)
+    }
+  }
+
+  /** The cap of one window: what was configured, or more where more was found. */
+  #amount(now: number): number {
+    return this.limit.amount * Math.max(1, this.rate.at(now) / this.rate.configured || 1)
+  }
+
+  #advance(now: number): void {
+    const rate = this.rate.at(now)
+    // A rate learned from refusals has no room to spare for bursts.
+    const burst = this.rate.learned ? 1 : this.limit.burst
+    const credit = this.#crowded ? Math.max(LATENESS_MS, this.#seen - this.#due) : (burst - 1) / rate
+    this.#due = Math.max(this.#due, now - credit)
+    this.#seen = now
+  }
+}

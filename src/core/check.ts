@@ -1,0 +1,38 @@
+// One voice for bad input: a TypeError that names the option, the value, and what is allowed.
+
+/** A value as people would write it, short. */
+export function text(value: unknown): string {
+  if (typeof value === 'string') return `'${value}'`
+  if (typeof value === 'function') return 'a function'
+  try {
+    return (typeof value === 'object' && JSON.stringify(value)?.slice(0, 80)) || String(value)
+  } catch {
+    return typeof value
+  }
+}
+
+const RANGES = {
+  'more than 0': (n: number) => n > 0,
+  'at least 0': (n: number) => n >= 0,
+  'at least 1': (n: number) => n >= 1,
+}
+
+/** A finite number in a range; `Infinity` is no limit at all, and leaving the option out says so better. */
+export function number(value: unknown, name: string, range: keyof typeof RANGES, unit = 'a number'): number {
+  if (typeof value === 'number' && Number.isFinite(value) && RANGES[range](value)) return value
+  throw new TypeError(`${name} must be ${range} (${unit}), got ${text(value)}`)
+}
+
+export function choice(value: unknown, name: string, allowed: readonly unknown[]): void {
+  if (!allowed.includes(value)) {
+    throw new TypeError(`${name} must be ${allowed.map(text).join(' or ')}, got ${text(value)}`)
+  }
+}
+
+/** An object that has no field but these. */
+export function fields(value: unknown, name: string, known: readonly string[]): void {
+  if (typeof value !== 'object' || value === null) throw new TypeError(`${name} must be an object, got ${text(value)}`)
+  for (const key of Object.keys(value)) {
+    if (!known.includes(key)) throw new TypeError(`${name} has no option ${text(key)}; known: ${known.join(', ')}`)
+  }
+}

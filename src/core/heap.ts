@@ -1,0 +1,84 @@
+// A binary heap whose members know their own index, so that any of them can be moved or removed in O(log n).
+
+export interface HeapItem {
+  /** Index in the heap; -1 when outside. Kept by the heap. */
+  at: number
+}
+
+export class Heap<T extends HeapItem> {
+  readonly #items: T[] = []
+  readonly #before: (a: T, b: T) => boolean
+
+  constructor(before: (a: T, b: T) => boolean) {
+    this.#before = before
+  }
+
+  get size(): number {
+    return this.#items.length
+  }
+
+  get first(): T | undefined {
+    return this.#items[0]
+  }
+
+  values(): readonly T[] {
+    return this.#items
+  }
+
+  push(item: T): void {
+    item.at = this.#items.length
+    this.#items.push(item)
+    this.#rise(item)
+  }
+
+  /** Puts an item whose key has changed in its place. */
+  moved(item: T): void {
+    if (this.#items.length > 1) {
+      this.#rise(item)
+      this.#sink(item)
+    }
+  }
+
+  remove(item: T): void {
+    const { at } = item
+    if (at < 0) return
+    item.at = -1
+    const last = this.#items.pop()!
+    if (last === item) return
+    last.at = at
+    this.#items[at] = last
+    this.moved(last)
+  }
+
+  #rise(item: T): void {
+    let { at } = item
+    while (at > 0) {
+      const up = (at - 1) >> 1
+      const other = this.#items[up]!
+      if (!this.#before(item, other)) break
+      this.#put(other, at)
+      at = up
+    }
+    this.#put(item, at)
+  }
+
+  #sink(item: T): void {
+    const items = this.#items
+    let { at } = item
+    for (;;) {
+      let down = 2 * at + 1
+      if (down >= items.length) break
+      if (down + 1 < items.length && this.#before(items[down + 1]!, items[down]!)) down++
+      const other = items[down]!
+      if (!this.#before(other, item)) break
+      this.#put(other, at)
+      at = down
+    }
+    this.#put(item, at)
+  }
+
+  #put(item: T, at: number): void {
+    this.#items[at] = item
+    item.at = at
+  }
+}

@@ -1,0 +1,161 @@
+// Who is next: priority with ageing, then tenants in fair turns, then the refused before the new, first come
+// first served.
+//
+//   levels    one for each priority. A level ages by one step for every 16 tickets that go ahead of it, so a
+//             chat at priority 1 overtakes a job at 0, and the job still gets every 17th ticket. Counted in
+//             tickets, not in time, ageing means the same at 10 a minute and at 10,000. As all levels age
+//             alike, `last served − 16 · priority` never changes while a level waits: a heap orders them.
+//   turns     start-time fair queueing (Goyal, Vin, Cheng 1996): whoever has used the least goes next, and
+//             who comes back from a pause has saved nothing up.
+//   queue     the new in order of arrival, the refused by the place they first had.
+
+import { Heap, type HeapItem } from './heap.ts'
+
+/** What the line needs to know of those who stand in it, and writes on them. */
+export interface Member<M extends Member<M>> extends HeapItem {
+  /** The order of first arrival. */
+  seq: number
+  readonly priority: number
+  readonly tenant: string | undefined
+  queue: Queue<M> | undefined
+  before: M | undefined
+  after: M | undefined
+}
+
+const AGE = 16
+
+/** One tenant's calls at one priority. */
+export class Queue<M extends Member<M>> implements HeapItem {
+  at = -1
+  /** Virtual time: what this queue has used, in shares of the limits. */
+  used = 0
+  size = 0
+  readonly level: Level<M>
+  #first: M | undefined
+  #last: M | undefined
+  #returned: Heap<M> | undefined
+
+  constructor(level: Level<M>) {
+    this.level = level
+  }
+
+  get first(): M | undefined {
+    return this.#returned?.first ?? this.#first
+  }
+
+  get last(): M | undefined {
+    return this.#last
+  }
+
+  add(member: M, returned: boolean): void {
+    this.size++
+    member.queue = this
+    if (returned) {
+      this.#returned ??= new Heap((a, b) => a.seq < b.seq)
+      this.#returned.push(member)
+      return
+    }
+    member.before = this.#last
+    if (this.#last) this.#last.after = member
+    else this.#first = member
+    this.#last = member
+  }
+
+  remove(member: M): void {
+    this.size--
+    member.queue = undefined
+    if (member.at >= 0) {
+      this.#returned!.remove(member)
+      return
+    }
+    if (member.before) member.before.after = member.after
+    else this.#first = member.after
+    if (member.after) member.after.before = member.before
+    else this.#last = member.before
+    member.before = member.after = undefined
+  }
+}
+
+class Level<M extends Member<M>> implements HeapItem {
+  at = -1
+  served = 0
+  readonly priority: number
+  readonly turns = new Heap<Queue<M>>((a, b) => a.used < b.used)
+  readonly queues = new Map<string | undefined, Queue<M>>()
+  /** The virtual time of the queue served last. */
+  clock = 0
+
+  constructor(priority: number) {
+    this.priority = priority
+  }
+}
+
+export class Line<M extends Member<M>> {
+  readonly #levels = new Map<number, Level<M>>()
+  readonly #order = new Heap<Level<M>>((a, b) => {
+    const [x, y] = [a.served - AGE * a.priority, b.served - AGE * b.priority]
+    return x < y || (x === y && a.priority > b.priority)
+  })
+  #tickets = 0
+  size = 0
+
+  get first(): M | undefined {
+    return this.#order.first?.turns.first?.first
+  }
+
+  add(member: M, returned = false): void {
+    let level = this.#levels.get(member.priority)
+    if (!level) this.#levels.set(member.priority, (level = new Level(member.priority)))
+    let queue = level.queues.get(member.tenant)
+    if (!queue) level.queues.set(member.tenant, (queue = new Queue(level)))
+    queue.add(member, returned)
+    this.size++
+    if (queue.at < 0) {
+      queue.used = Math.max(queue.used, level.clock)
+      level.turns.push(queue)
+    }
+    if (level.at < 0) {
+      level.served = this.#tickets
+      this.#order.push(level)
+    }
+  }
+
+  /** The member gets its ticket, which takes this share of the limits: its queue and its level have had a turn. */
+  serve(member: M, share: number): void {
+    const queue = member.queue!
+    const { level } = queue
+    level.clock = queue.used
+    queue.used += share
+    level.served = ++this.#tickets
+    this.remove(member)
+    if (queue.at >= 0) level.turns.moved(queue)
+    if (level.at >= 0) this.#order.moved(level)
+  }
+
+  remove(member: M): void {
+    const queue = member.queue!
+    const { level } = queue
+    queue.remove(member)
+    this.size--
+    if (queue.size > 0) return
+    level.turns.remove(queue)
+    // What is empty is kept a while: a queue until its turns have come to nothing, both so as not to be made anew.
+    if (level.queues.size > 2 * level.turns.size + 16) {
+      for (const [tenant, other] of level.queues) {
+        if (other.at < 0 && other.used <= level.clock) level.queues.delete(tenant)
+      }
+    }
+    if (level.turns.size > 0) return
+    this.#order.remove(level)
+    if (this.#levels.size > 2 * this.#order.size + 16) this.#levels.delete(level.priority)
+  }
+
+  /** Who would be missed least: of the lowest priority, the newest of the tenant with most waiting. */
+  get least(): M | undefined {
+    let low: Level<M> | undefined
+    for (const level of this.#order.values()) if (!low || level.priority < low.priority) low = level
+    let long: Queue<M> | undefined
+    for (const queue of low?.turns.values() ?? []) if (queue.last && (!long || queue.size > long.size)) long = queue
+    return long?.last
+  }
+}

@@ -1,0 +1,174 @@
+// What a refusal does: the gate of one limiter, and how it finds out that the provider accepts again.
+//
+//   open ──refusal──▶ closed ──wait over──▶ probing ──nothing refused in time / answered──▶ open
+//                       ▲                      │
+//                       └──────refused─────────┘            quota ──▶ spent ──reset, or a trial a minute──▶ open
+//
+// The wait is the provider's own (plus 0–2 %, so that many clients do not return together), else
+// 0.5 s × 1.5ⁿ ± 15 %, capped by what the rate makes worth trying. The probe is a real call: the oldest one.
+// After a `rate` refusal the gate opens when no refusal has come back within SRTT + 4 · RTTVAR of refusals
+// (Jacobson's estimator, RFC 6298): refusals return in tens of ms, answers in seconds. After an `overload`
+// silence may be a black hole, so it opens on answers only and lets through 1, 2, 4 … at once, as TCP slow start.
+
+export type GateKind = 'rate' | 'overload'
+
+export type Gate =
+  | { state: 'open' }
+  | { state: 'closed'; kind: GateKind; until: number }
+  /** The user's own probe is asked instead of a call. */
+  | { state: 'asking'; kind: GateKind }
+  | { state: 'probing'; kind: GateKind; since: number; out: number; allowed: number; lastAt: number }
+  | { state: 'spent'; until: number; known: boolean; trialOut: boolean }
+
+const OPEN: Gate = { state: 'open' }
+const FIRST_MS = 500
+const GROWTH = 1.5
+const TRIAL_MS = 60_000
+/** How long a probe may stay out without an answer before the next one goes. */
+const PROBE_MS = 30_000
+/** So many answers at once after an overload, and the provider is well. */
+const ENOUGH = 32
+
+export class Recovery {
+  gate: Gate = OPEN
+  readonly #random: () => number
+  readonly #asks: () => boolean
+  /** When the gate last closed: refusals of calls sent before say nothing new. */
+  #closedAt = -Infinity
+  #tries = 0
+  #smoothedMs = 0
+  #variationMs = 0
+  #lately: number[] = []
+
+  constructor(random: () => number, asks: () => boolean) {
+    this.#random = random
+    this.#asks = asks
+  }
+
+  /** Whether a call may go now. Moves on from a wait that is over. */
+  allows(now: number): boolean {
+    const { gate } = this
+    if (gate.state === 'open') return true
+    if (gate.state === 'closed') {
+      if (now < gate.until) return false
+      const asks = this.#asks()
+      this.gate = asks
+        ? { state: 'asking', kind: gate.kind }
+        : { state: 'probing', kind: gate.kind, since: now, out: 0, allowed: 1, lastAt: now }
+      return !asks
+    }
+    if (gate.state === 'spent') return now >= gate.until && !gate.trialOut
+    if (gate.state === 'asking') return false
+    if (gate.out < gate.allowed) return true
+    if (now < this.wakeAt()) return false
+    if (gate.kind === 'rate') this.open()
+    else gate.allowed = gate.out + 1
+    return true
+  }
+
+  /** When to look again, if nothing else happens. */
+  wakeAt(): number {
+    const { gate } = this
+    if (gate.state === 'closed') return gate.until
+    if (gate.state === 'spent') return gate.trialOut ? Infinity : gate.until
+    if (gate.state === 'asking') return Infinity
+    if (gate.state === 'open' || gate.out < gate.allowed) return -Infinity
+    return gate.lastAt + (gate.kind === 'rate' ? this.#quietMs() : PROBE_MS)
+  }
+
+  sent(now: number): void {
+    const { gate } = this
+    if (gate.state === 'probing') {
+      gate.out++
+      gate.lastAt = now
+    } else if (gate.state === 'spent') gate.trialOut = true
+  }
+
+  /** A call sent at `sentAt` was refused. True when this closes the gate, or keeps it closed: news. */
+  refused(kind: GateKind, waitMs: number | undefined, sentAt: number, rate: number, now: number): boolean {
+    const { gate } = this
+    this.#measure(now - sentAt)
+    if (gate.state === 'spent') {
+      this.lost(sentAt)
+      return false
+    }
+    const news = sentAt >= this.#closedAt
+    if (news) {
+      this.#close(kind, waitMs, rate, now)
+      this.#lately = [...this.#lately.filter((at) => now - at < 30_000).slice(-8), now]
+    } else if (waitMs !== undefined && gate.state === 'closed') {
+      gate.until = Math.max(gate.until, now + waitMs)
+    }
+    return news
+  }
+
+  /** The user's probe has answered. */
+  asked(blocked: boolean, rate: number, now: number): void {
+    if (this.gate.state !== 'asking') return
+    if (blocked) this.#close(this.gate.kind, undefined, rate, now)
+    else this.open()
+  }
+
+  /** A call sent at `sentAt` was answered. True when that opens the gate. */
+  answered(sentAt: number): boolean {
+    const { gate } = this
+    if (gate.state === 'spent' && gate.trialOut) {
+      this.open()
+      return true
+    }
+    if (gate.state !== 'probing' || sentAt < gate.since) return false
+    gate.out--
+    gate.allowed++
+    if (gate.kind === 'overload' && gate.allowed < ENOUGH) return false
+    this.open()
+    return true
+  }
+
+  /** A call ended without a word on the limits (aborted, failed otherwise): it proves nothing, the next one probes. */
+  lost(sentAt: number): void {
+    const { gate } = this
+    if (gate.state === 'probing' && sentAt >= gate.since) gate.out--
+    else if (gate.state === 'spent') gate.trialOut = false
+  }
+
+  /** The quota is used up: until a known reset, or else one call a minute tries. */
+  spend(waitMs: number | undefined, now: number): void {
+    this.gate = { state: 'spent', until: now + (waitMs ?? TRIAL_MS), known: waitMs !== undefined, trialOut: false }
+  }
+
+  open(): void {
+    this.gate = OPEN
+    this.#tries = 0
+  }
+
+  /** Refused more than once in half a minute: more than bad luck. */
+  get repeated(): boolean {
+    return this.#lately.length > 1
+  }
+
+  #close(kind: GateKind, waitMs: number | undefined, rate: number, now: number): void {
+    const wait = waitMs === undefined ? this.#backoffMs(rate) : waitMs * (1 + 0.02 * this.#random())
+    this.#tries++
+    this.#closedAt = now
+    this.gate = { state: 'closed', kind, until: now + wait }
+  }
+
+  #backoffMs(rate: number): number {
+    const cap = Math.min(Math.max(50 / rate, 2000), 30_000)
+    return Math.min(FIRST_MS * GROWTH ** this.#tries, cap) * (0.85 + 0.3 * this.#random())
+  }
+
+  #measure(ms: number): void {
+    if (this.#smoothedMs === 0) {
+      this.#smoothedMs = ms
+      this.#variationMs = ms / 2
+      return
+    }
+    this.#variationMs += (Math.abs(this.#smoothedMs - ms) - this.#variationMs) / 4
+    this.#smoothedMs += (ms - this.#smoothedMs) / 8
+  }
+
+  #quietMs(): number {
+    return Math.min(Math.max(this.#smoothedMs + 4 * this.#variationMs, 50), 5000)
+  }
+}

@@ -1,0 +1,67 @@
+// The errors of the limiter itself. Whatever the wrapped function throws reaches the caller untouched.
+//
+// `instanceof` works between the ESM and the CJS copy of the package: a brand on the instance decides.
+
+const BRAND = Symbol.for('llmiter.error')
+
+export type LimiterErrorCode =
+  | 'QUEUE_FULL'
+  | 'WAIT_TIMEOUT'
+  | 'CALL_TIMEOUT'
+  | 'REQUEST_TOO_LARGE'
+  | 'QUOTA_EXHAUSTED'
+  | 'LIMITER_STOPPED'
+
+/** Every error that the limiter itself makes. `code` says which; `cause` holds the original, if there is one. */
+export class LimiterError extends Error {
+  readonly code!: LimiterErrorCode
+
+  constructor(message: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause })
+    this.code = (new.target as unknown as { code: LimiterErrorCode }).code
+    Object.defineProperty(this, BRAND, { value: true })
+  }
+
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    if (Function.prototype[Symbol.hasInstance].call(this, value)) return true
+    if (typeof value !== 'object' || value === null || !(BRAND in value)) return false
+    if (this === LimiterError) return true
+    return Object.hasOwn(this, 'code') && (value as { code?: unknown }).code === (this as unknown as { code: unknown }).code
+  }
+}
+
+/** The line held `queue.max` calls already, or this call was evicted for a more urgent one. */
+export class QueueFullError extends LimiterError {
+  override name = 'QueueFullError'
+  static readonly code = 'QUEUE_FULL'
+}
+
+/** The ticket did not come within `maxWaitMs`. `cause` is the provider's last refusal, if there was one. */
+export class WaitTimeoutError extends LimiterError {
+  override name = 'WaitTimeoutError'
+  static readonly code = 'WAIT_TIMEOUT'
+}
+
+/** The call itself took longer than `timeoutMs`. */
+export class CallTimeoutError extends LimiterError {
+  override name = 'CallTimeoutError'
+  static readonly code = 'CALL_TIMEOUT'
+}
+
+/** The cost is more than a limit can ever hold. */
+export class RequestTooLargeError extends LimiterError {
+  override name = 'RequestTooLargeError'
+  static readonly code = 'REQUEST_TOO_LARGE'
+}
+
+/** The provider has said that money or quota is used up; `cause` is what it said. */
+export class QuotaExhaustedError extends LimiterError {
+  override name = 'QuotaExhaustedError'
+  static readonly code = 'QUOTA_EXHAUSTED'
+}
+
+/** `stop()` was called. */
+export class LimiterStoppedError extends LimiterError {
+  override name = 'LimiterStoppedError'
+  static readonly code = 'LIMITER_STOPPED'
+}

@@ -1,0 +1,65 @@
+// What a call will take, when its caller does not say: one request, and an estimate of its tokens, corrected by
+// what calls of this limiter have really used. The estimate of the input is multiplied by the running ratio of
+// used to estimated; of the output nothing is known but the running mean (and the most the caller allows).
+
+import { isTokens, type Limit } from './core/limits.ts'
+import type { Cost } from './core/budget.ts'
+import { estimateTokens } from './feedback/estimate.ts'
+import type { Usage } from './feedback/usage.ts'
+
+/** The weight of the newest call in the running means. */
+const WEIGHT = 0.05
+/** Tokens of input and output of a call of which nothing is known yet. */
+const UNKNOWN = 500
+
+export const ONE: Cost = Object.freeze({ requests: 1 })
+
+export class Estimator {
+  #ratio = 1
+  #input = UNKNOWN
+  #output = UNKNOWN
+  #seen = 0
+  readonly #guessed = new WeakMap<Cost, number>()
+
+  /** The cost of a call with these arguments (none: of a call of which nothing is known). */
+  cost(args: readonly unknown[] | undefined, limits: readonly Limit[]): Cost {
+    if (!limits.some(({ of }) => isTokens(of))) return ONE
+    const seen = args && estimateTokens(args)
+    const { maxOutputTokens = Infinity } = seen ?? {}
+    const inputTokens = seen ? Math.ceil(seen.inputTokens * this.#ratio) : this.#input
+    // Where the provider charges at the start, it charges the most that the caller allows.
+    const charged = limits.some((limit) => isTokens(limit.of) && limit.settle === 'reserve')
+    const outputTokens = charged && seen?.maxOutputTokens ? maxOutputTokens : Math.min(this.#output, maxOutputTokens)
+    const cost = whole({ requests: 1, inputTokens, outputTokens }, limits)
+    if (seen) this.#guessed.set(cost, seen.inputTokens)
+    return cost
+  }
+
+  /** What a call of this cost has used. */
+  learn(cost: Cost, usage: Usage): void {
+    const weight = Math.max(WEIGHT, 1 / ++this.#seen)
+    const { inputTokens, outputTokens } = usage
+    const guessed = this.#guessed.get(cost)
+    if (inputTokens !== undefined) {
+      this.#input += weight * (inputTokens - this.#input)
+      if (guessed) this.#ratio += weight * (Math.min(10, inputTokens / guessed) - this.#ratio)
+    }
+    if (outputTokens !== undefined) this.#output += weight * (outputTokens - this.#output)
+  }
+}
+
+/** An estimate never makes a call too large: no limit is asked for more than it can hold. */
+function whole(cost: Record<string, number>, limits: readonly Limit[]): Cost {
+  const all = total(cost)
+  for (const { of, amount } of limits) if (isTokens(of) && all[of]! > amount) all[of] = amount
+  return all
+}
+
+/** Tokens are input and output together, where only those are named. */
+export function total<T extends Record<string, number | undefined>>(parts: T): Record<string, number> {
+  const all = Object.fromEntries(Object.entries(parts).filter(([, amount]) => amount !== undefined)) as Record<string, number>
+  if (all.tokens === undefined && (all.inputTokens !== undefined || all.outputTokens !== undefined)) {
+    all.tokens = (all.inputTokens ?? 0) + (all.outputTokens ?? 0)
+  }
+  return all
+}

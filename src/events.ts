@@ -1,0 +1,73 @@
+// What a limiter tells to those who listen. A listener that throws disturbs nobody: it is reported to `error`.
+
+import type { Verdict } from './feedback/verdict.ts'
+
+export interface LimiterEvents {
+  /** A call asks for a ticket. */
+  request: { waiting: number }
+  /** A ticket was issued, after so long in line (all its waits together). */
+  issue: { waitedMs: number }
+  /** A call ended: answered (`ok`) or failed with an error of its own. */
+  finish: { ok: boolean; ms: number }
+  /** The provider refused a call. */
+  refuse: { verdict: Verdict; error: unknown }
+  /** The refused call waits at the front of the line. */
+  park: { parked: number; refusals: number }
+  /** The limiter turned a call away: the line is full, the wait too long, the limiter stopped, the call aborted. */
+  reject: { error: unknown }
+  /** The gate closed, is being probed, or is open again. */
+  gate: { state: GateState; reopensInMs?: number }
+  /** The provider's real limit, as far as it is known, changed. */
+  learn: { of: string; perMinute: number }
+  /** A transient failure will be tried again. */
+  retry: { attempt: number; delayMs: number; error: unknown }
+  /** A call was refused ten times, has been parked for five minutes, or its stream is not being read. */
+  stuck: { refusals: number; parkedMs: number; reason: string }
+  /** Something of yours threw (a listener, a probe, `cost`, `usage`, the clock); the calls go on. */
+  error: { error: unknown; where: string }
+  /** Nothing waits and nothing is in flight. */
+  idle: Record<never, never>
+}
+
+export type GateState = 'open' | 'closed' | 'probing'
+
+export type EventName = keyof LimiterEvents
+
+/** Every event carries the name of its limiter. */
+export type LimiterEvent<E extends EventName = EventName> = LimiterEvents[E] & { limiter: string }
+
+type Listener = (event: never) => void
+
+export class Emitter {
+  readonly #name: string
+  readonly #listeners = new Map<EventName, Set<Listener>>()
+
+  constructor(name: string) {
+    this.#name = name
+  }
+
+  on<E extends EventName>(name: E, listener: (event: LimiterEvent<E>) => void): () => void {
+    const set = this.#listeners.get(name) ?? new Set()
+    this.#listeners.set(name, set)
+    set.add(listener)
+    return () => {
+      set.delete(listener)
+      if (set.size === 0 && this.#listeners.get(name) === set) this.#listeners.delete(name)
+    }
+  }
+
+  /** Whether it is worth making an event. */
+  heard(name: EventName): boolean {
+    return this.#listeners.has(name)
+  }
+
+  emit<E extends EventName>(name: E, event: LimiterEvents[E]): void {
+    for (const listener of [...(this.#listeners.get(name) ?? [])]) {
+      try {
+        ;(listener as (event: LimiterEvent<E>) => void)({ limiter: this.#name, ...event })
+      } catch (error) {
+        if (name !== 'error') this.emit('error', { error, where: `listener of '${name}'` })
+      }
+    }
+  }
+}

@@ -1,0 +1,39 @@
+/**
+ * What an answer can mean to a limiter, and nothing of what a limiter does about it.
+ *
+ * A refusal is one of four kinds because four different things follow from it: `rate` waits and teaches
+ * the rate, `overload` waits and teaches nothing, `quota` and `oversize` never get better by waiting in
+ * line. A transient failure is no refusal: the provider did not say "later", it broke.
+ */
+
+export type RefusalKind = 'rate' | 'overload' | 'quota' | 'oversize'
+
+export interface Refusal {
+  kind: RefusalKind
+  /** The dimension that the provider named: 'requests', 'tokens', 'inputTokens', 'outputTokens', 'concurrency'. */
+  of?: string
+  /** How long the provider asks to wait. */
+  waitMs?: number
+  /** The limit that it named. */
+  limit?: number
+  /** The window of that limit, when it named one: 60000 for tokens per minute. */
+  perMs?: number
+  /** The load grew too fast (OpenAI `slow_down`): go back to the earlier rate. */
+  slowDown?: true
+  status?: number
+  /** For people: '429 rate_limit_exceeded: tokens per min'. */
+  reason: string
+}
+
+/** 5xx, 408, 409, connection lost, timeout: worth another try when the user asks for one. */
+export interface Transient {
+  kind: 'transient'
+  waitMs?: number
+  status?: number
+  reason: string
+}
+
+export type Verdict = Refusal | Transient
+
+/** What a call came to. `body` is the parsed JSON or the text of a returned Response, read by the caller. */
+export type Outcome = { error: unknown } | { value: unknown; body?: unknown }

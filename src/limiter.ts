@@ -1,0 +1,194 @@
+// BucketRateLimiter: the public face. Each method is a few lines over the desk; the law is in `core/`.
+
+import { dispatch } from './attempt.ts'
+import { systemClock } from './clock.ts'
+import { number, text } from './core/check.ts'
+import type { Cost } from './core/budget.ts'
+import { type Duration, duration, parseLimits } from './core/limits.ts'
+import { Desk } from './desk.ts'
+import { ONE, total } from './estimate.ts'
+import type { EventName, LimiterEvent } from './events.ts'
+import { callable, type CallOptions, checkCall, checkLimiter, type LimiterOptions } from './options.ts'
+import { restore, type Snapshot, snapshot } from './snapshot.ts'
+import { type LimiterStats, stats } from './stats.ts'
+import { Ticket } from './ticket.ts'
+import { type Terms, Waiter } from './waiter.ts'
+
+/** Where the parts of the package find the desk of a limiter, even one from another copy of the package. */
+export const DESK = Symbol.for('llmiter.desk')
+
+/**
+ * Hands out tickets so that calls leave at the pace the provider accepts.
+ *
+ * Most callers want `withLimiter(fn, limiter)`; `run` is the same for one call, and `acquire` is for code that
+ * cannot be put into one function.
+ *
+ * @example
+ * const gpt = new BucketRateLimiter({ name: 'gpt-5', requestsPerMinute: 500, tokensPerMinute: 200_000 })
+ * const answer = await gpt.run((signal) => openai.responses.create({ model: 'gpt-5', input }, { signal }))
+ *
+ * @throws TypeError when an option is unknown or out of range; it names the option, the value, what is allowed.
+ */
+export class BucketRateLimiter {
+  readonly name: string
+  readonly [DESK]: Desk
+  readonly #terms: Terms
+
+  constructor(options: LimiterOptions) {
+    checkLimiter(options)
+    const { parent, clock } = options
+    if (parent && clock) throw new TypeError('clock belongs to the parent: give it there')
+    const above = parent && deskOf(parent, 'parent')
+    this.name = options.name
+    this[DESK] = new Desk(options, parseLimits(options), above, clock ?? systemClock)
+    this.#terms = termsOf(this[DESK])
+  }
+
+  /**
+   * Runs `fn` when its ticket comes and resolves with its result. Refused, it waits at the front of the line and
+   * runs again; any other error reaches you untouched. `fn` is given a signal that aborts when the call is
+   * given up (`signal`, `timeoutMs`), if there is one.
+   */
+  run<T>(fn: (signal: AbortSignal | undefined) => T, call?: CallOptions): Promise<Awaited<T>> {
+    try {
+      callable(fn, 'fn')
+      const terms = this.#termsFor(call)
+      return dispatch(terms, this.#cost(call), fn) as Promise<Awaited<T>>
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  /** Resolves with a ticket. Give it back: `finish`, `refuse`, `release`, or let `using` do it. */
+  acquire(call?: CallOptions): Promise<Ticket> {
+    try {
+      const waiter = this.#waiter(call)
+      this[DESK].enqueue(waiter)
+      return (waiter.state === 'waiting' ? waiter.ticket() : Promise.resolve(waiter)).then(Ticket.of)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  /** A ticket if one is free now and nobody waits for it, else undefined. */
+  tryAcquire(call?: Omit<CallOptions, 'maxWaitMs'>): Ticket | undefined {
+    const waiter = this.#waiter({ ...call, maxWaitMs: 0 })
+    this[DESK].enqueue(waiter)
+    return waiter.state === 'in flight' ? Ticket.of(waiter) : undefined
+  }
+
+  /** How long a call made now would wait, in ms, as far as one can tell: 0 when it would not. */
+  waitTime(cost?: CallOptions['cost']): number {
+    const { office, engine } = this[DESK]
+    if (cost) checkCall({ cost })
+    return office.waitTime(this.#cost({ cost: cost ?? {} }), engine.now())
+  }
+
+  /** Other options from now on, for those who wait too. Calls in flight and what was counted stay. */
+  update(options: Partial<Omit<LimiterOptions, 'name' | 'parent' | 'clock'>>): void {
+    const desk = this[DESK]
+    for (const key of ['name', 'parent', 'clock']) {
+      if (key in options) throw new TypeError(`${key} cannot be changed by update()`)
+    }
+    const next = { ...desk.options, ...options }
+    checkLimiter(next)
+    desk.update(next, parseLimits(next))
+    Object.assign(this.#terms, termsOf(desk))
+  }
+
+  /** No tickets for this long, or until `resume()`. */
+  pause(ms?: Duration): void {
+    const { office, engine } = this[DESK]
+    const now = engine.now()
+    office.pause(ms === undefined ? Infinity : now + duration(ms, 'ms'))
+    engine.pump(now)
+  }
+
+  resume(): void {
+    const { office, engine } = this[DESK]
+    office.pause(-Infinity)
+    engine.pump(engine.now())
+  }
+
+  /** Resolves when nothing waits and nothing is in flight any more. */
+  drain(): Promise<void> {
+    return this[DESK].drained()
+  }
+
+  /**
+   * Rejects all who wait, and every later call, with `LimiterStoppedError` (`cause` is the reason). Calls in
+   * flight end by themselves.
+   */
+  stop(reason?: unknown): void {
+    this[DESK].stop(reason)
+  }
+
+  /** What goes on, in numbers. A copy; cheap. */
+  stats(): LimiterStats {
+    return stats(this[DESK])
+  }
+
+  /** What has been counted and learned, as plain JSON, for `restore` in a later process. */
+  snapshot(): Snapshot {
+    return snapshot(this[DESK])
+  }
+
+  /** Takes over a snapshot of a limiter with limits of the same kind, however long ago it was made. */
+  restore(saved: Snapshot): void {
+    restore(this[DESK], saved)
+  }
+
+  /** Listens to an event. Returns a function that ends it. */
+  on<E extends EventName>(event: E, listener: (event: LimiterEvent<E>) => void): () => void {
+    callable(listener, 'listener')
+    return this[DESK].events.on(event, listener)
+  }
+
+  #waiter(call?: CallOptions): Waiter {
+    return new Waiter(this.#termsFor(call), this.#cost(call), undefined, this[DESK].engine.now())
+  }
+
+  #termsFor(call: CallOptions | undefined): Terms {
+    if (!call) return this.#terms
+    checkCall(call)
+    return termsOf(this[DESK], call)
+  }
+
+  #cost(call: CallOptions | undefined): Cost {
+    return costOf(this[DESK], call?.cost, undefined)
+  }
+}
+
+/** What a call takes: as its caller says, and an estimate of the tokens that the caller does not speak of. */
+export function costOf(desk: Desk, said: CallOptions['cost'], args: readonly unknown[] | undefined): Cost {
+  if (!said) return desk.metered ? desk.estimator.cost(args, desk.limits) : ONE
+  for (const [of, amount] of Object.entries(said)) number(amount, `cost.${of}`, 'at least 0')
+  const known = total({ requests: 1, ...said })
+  if (!desk.metered || known.tokens !== undefined) return known
+  return { ...desk.estimator.cost(args, desk.limits), ...known }
+}
+
+/** The terms of a call: its own over those of the limiter. */
+export function termsOf(desk: Desk, call: CallOptions & Partial<Pick<Terms, 'classify' | 'usage' | 'streamIdleMs'>> = {}): Terms {
+  const { options } = desk
+  const maxWaitMs = call.maxWaitMs ?? options.maxWaitMs
+  const timeoutMs = call.timeoutMs ?? options.timeoutMs
+  return {
+    desk,
+    priority: call.priority ?? 0,
+    tenant: call.tenant,
+    signal: call.signal,
+    maxWaitMs: maxWaitMs === undefined ? Infinity : maxWaitMs === 0 ? 0 : duration(maxWaitMs, 'maxWaitMs'),
+    timeoutMs: timeoutMs === undefined ? Infinity : duration(timeoutMs, 'timeoutMs'),
+    retry: (call.retry ?? options.retry) || undefined,
+    classify: call.classify ?? options.classify,
+    usage: call.usage,
+    streamIdleMs: call.streamIdleMs ?? 300_000,
+  }
+}
+
+export function deskOf(limiter: unknown, name: string): Desk {
+  const desk = (limiter as Partial<BucketRateLimiter> | undefined)?.[DESK]
+  if (!desk) throw new TypeError(`${name} must be a BucketRateLimiter, got ${text(limiter)}`)
+  return desk
+}

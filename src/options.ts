@@ -1,0 +1,140 @@
+// What people may say to a limiter and for a call: the types, their defaults, and one check for each.
+
+import type { Clock } from './clock.ts'
+import { choice, fields, number, text } from './core/check.ts'
+import type { Cost } from './core/budget.ts'
+import { type Duration, duration, LIMITS_KEYS, type LimitsOptions } from './core/limits.ts'
+import type { RampOptions } from './core/ramp.ts'
+import type { Outcome, RefusalKind, Verdict } from './feedback/verdict.ts'
+import type { BucketRateLimiter } from './limiter.ts'
+
+/**
+ * Your own reading of an answer: a kind of refusal, `'transient'`, `'ok'`, or a whole verdict with a wait.
+ * `undefined` leaves it to the limiter.
+ */
+export type Classify = (outcome: Outcome) => RefusalKind | 'transient' | 'ok' | Verdict | undefined
+
+/** When other transient failures (5xx, connection lost, timeouts) are tried again. */
+export interface RetryOptions {
+  /** Tries in all, the first included. Default 3. */
+  attempts?: number
+  /** The first wait. Default 500 ms. */
+  minMs?: Duration
+  /** The longest wait. Default 8 s. */
+  maxMs?: Duration
+  /** Each wait is so many times the one before. Default 2. */
+  factor?: number
+  /** Each wait is shortened by a random share up to this. Default 0.25. */
+  jitter?: number
+  /** Which failures: default those that the limiter takes for transient. */
+  on?: (error: unknown) => boolean
+}
+
+/** What can be said for each call. */
+export interface CallOptions {
+  /** What it takes of each limit. Default one request; tokens, where they are limited, are estimated. */
+  cost?: Partial<Cost>
+  /** Gives the call up: it rejects with the signal's own reason, at once while it waits. */
+  signal?: AbortSignal | undefined
+  /** Higher goes first. Default 0. Nothing starves: see the README. */
+  priority?: number
+  /** Tenants of one limiter get fair turns. */
+  tenant?: string | undefined
+  /** Rejects with `WaitTimeoutError` after this long without a ticket. Default: waits as long as it takes. */
+  maxWaitMs?: Duration
+  /** Rejects with `CallTimeoutError` when the call itself takes longer. Default: none. */
+  timeoutMs?: Duration
+  retry?: RetryOptions | false
+}
+
+/** What stays the same for all calls of a limiter, unless they say otherwise. */
+export interface LimiterOptions extends LimitsOptions {
+  /** For errors, events and logs. */
+  name: string
+  /** How many calls may be in flight at once. */
+  maxConcurrent?: number
+  /** `'smooth'` (default) spreads calls; `'eager'` first spends what the provider's headers prove is left. */
+  pacing?: 'smooth' | 'eager'
+  /** The slow start after a quiet minute. Default `{ ms: 5000, from: 1/3 }`. */
+  ramp?: RampOptions | false
+  /** Asks the provider itself whether it accepts again: resolve to true when it does. Default: the oldest call is the probe. */
+  probe?: (signal: AbortSignal) => boolean | Promise<boolean>
+  /** A limiter whose limits hold too: the account over its models. */
+  parent?: BucketRateLimiter
+  retry?: RetryOptions | false
+  classify?: Classify
+  queue?: { max?: number; onFull?: 'reject' | 'evict-lowest' }
+  maxWaitMs?: Duration
+  timeoutMs?: Duration
+  /** Whether headers and refusals teach the limiter the real limit. Default true. */
+  learn?: boolean
+  /** Lets it learn a limit above the configured one. Default false. */
+  discover?: boolean
+  clock?: Clock
+}
+
+const CALL_KEYS = ['cost', 'signal', 'priority', 'tenant', 'maxWaitMs', 'timeoutMs', 'retry']
+const LIMITER_KEYS = [
+  ...LIMITS_KEYS,
+  ...['name', 'maxConcurrent', 'pacing', 'ramp', 'probe', 'parent', 'retry', 'classify', 'queue', 'maxWaitMs'],
+  ...['timeoutMs', 'learn', 'discover', 'clock'],
+]
+
+/** Throws a `TypeError` that names the first option that is wrong. The limits are checked where they are made exact. */
+export function checkLimiter(options: LimiterOptions, name = 'BucketRateLimiter'): void {
+  fields(options, name, LIMITER_KEYS)
+  const { queue, ramp } = options
+  if (typeof options.name !== 'string' || !options.name) {
+    throw new TypeError(`name must be a name for the limiter, got ${text(options.name)}`)
+  }
+  given(options.maxConcurrent, (value) => number(value, 'maxConcurrent', 'at least 1'))
+  given(options.pacing, (value) => choice(value, 'pacing', ['smooth', 'eager']))
+  for (const key of ['learn', 'discover'] as const) given(options[key], (value) => choice(value, key, [true, false]))
+  for (const key of ['probe', 'classify'] as const) given(options[key], (value) => callable(value, key))
+  if (queue !== undefined) {
+    fields(queue, 'queue', ['max', 'onFull'])
+    given(queue.max, (value) => number(value, 'queue.max', 'at least 0'))
+    given(queue.onFull, (value) => choice(value, 'queue.onFull', ['reject', 'evict-lowest']))
+  }
+  if (ramp) {
+    fields(ramp, 'ramp', ['ms', 'from'])
+    given(ramp.ms, (value) => number(value, 'ramp.ms', 'at least 0', 'ms'))
+    given(ramp.from, (value) => number(value, 'ramp.from', 'more than 0'))
+    if ((ramp.from ?? 1) > 1) throw new TypeError(`ramp.from must be at most 1, got ${text(ramp.from)}`)
+  }
+  checkCallValues(options)
+}
+
+export function checkCall(call: CallOptions): void {
+  fields(call, 'call', CALL_KEYS)
+  given(call.priority, (value) => {
+    if (!Number.isFinite(value)) throw new TypeError(`priority must be a finite number, got ${text(value)}`)
+  })
+  given(call.signal, (value) => {
+    if (typeof value.addEventListener !== 'function') throw new TypeError(`signal must be an AbortSignal, got ${text(value)}`)
+  })
+  given(call.cost, (cost) => {
+    for (const [of, amount] of Object.entries(cost)) number(amount, `cost.${of}`, 'at least 0')
+  })
+  checkCallValues(call)
+}
+
+function checkCallValues({ maxWaitMs, timeoutMs, retry }: CallOptions): void {
+  given(maxWaitMs, (value) => value === 0 || duration(value, 'maxWaitMs'))
+  given(timeoutMs, (value) => duration(value, 'timeoutMs'))
+  if (!retry) return
+  fields(retry, 'retry', ['attempts', 'minMs', 'maxMs', 'factor', 'jitter', 'on'])
+  given(retry.attempts, (value) => number(value, 'retry.attempts', 'at least 1'))
+  for (const key of ['minMs', 'maxMs'] as const) given(retry[key], (value) => duration(value, `retry.${key}`))
+  given(retry.factor, (value) => number(value, 'retry.factor', 'at least 1'))
+  given(retry.jitter, (value) => number(value, 'retry.jitter', 'at least 0'))
+  given(retry.on, (value) => callable(value, 'retry.on'))
+}
+
+function given<T>(value: T | undefined, check: (value: T) => unknown): void {
+  if (value !== undefined) check(value)
+}
+
+export function callable(value: unknown, name: string): void {
+  if (typeof value !== 'function') throw new TypeError(`${name} must be a function, got ${text(value)}`)
+}

@@ -1,0 +1,73 @@
+// Which limiter a call belongs to: a provider that limits each model, or the account as a whole.
+
+import { text } from './core/check.ts'
+import { BucketRateLimiter } from './limiter.ts'
+import type { LimiterOptions } from './options.ts'
+
+/** A provider, as far as limits go. */
+export interface RateLimitedService {
+  readonly name: string
+  /** The limiter for calls to this model. Throws when the service does not know the model. */
+  limiterFor(model?: string): BucketRateLimiter
+  /** Asks the provider whether it still refuses calls; used in place of sending a waiting call as the probe. */
+  isBlocked?(signal: AbortSignal): boolean | Promise<boolean>
+}
+
+export interface ServiceOptions {
+  /** For errors and events. */
+  name?: string
+  isBlocked?: (signal: AbortSignal) => boolean | Promise<boolean>
+  /** The account's limiter, above all models. */
+  parent?: BucketRateLimiter
+}
+
+export type ModelLimits = Omit<LimiterOptions, 'name' | 'parent'>
+
+/**
+ * A limiter for each model, as at OpenAI and Google. `'gpt-5*'` is one limiter that a family shares; `default` is
+ * for each model that is not listed.
+ *
+ * @example
+ * const openaiLimits = perModel({ 'gpt-5': { requestsPerMinute: 500 }, 'gpt-5-mini*': { requestsPerMinute: 2000 } })
+ * const ask = withLimiter(createResponse, openaiLimits, { model: (request) => request.model })
+ *
+ * @throws TypeError from `limiterFor` when a model is not listed and there is no `default`.
+ */
+export function perModel(models: Record<string, ModelLimits>, options: ServiceOptions = {}): RateLimitedService {
+  const { name = 'service', isBlocked, parent } = options
+  const limiters = new Map<string, BucketRateLimiter>()
+  const make = (key: string, limits: ModelLimits) => {
+    const limiter = new BucketRateLimiter({ ...limits, name: key, ...(parent && { parent }) })
+    limiters.set(key, limiter)
+    return limiter
+  }
+  const { default: rest, ...listed } = models
+  // Made at once, so that a wrong option shows at once.
+  for (const [key, limits] of Object.entries(listed)) make(key, limits)
+  const families = Object.keys(listed)
+    .filter((key) => key.endsWith('*'))
+    .sort((a, b) => b.length - a.length)
+  return {
+    name,
+    limiterFor(model) {
+      const known = model !== undefined && limiters.get(model)
+      if (known) return known
+      const family = model !== undefined && families.find((key) => model.startsWith(key.slice(0, -1)))
+      if (family) return limiters.get(family)!
+      if (rest) return make(model ?? 'default', rest)
+      throw new TypeError(`'${name}' has no limits for the model ${text(model)}; known: ${Object.keys(models).join(', ')}`)
+    },
+    ...(isBlocked && { isBlocked }),
+  }
+}
+
+/**
+ * One limiter for all models, as at Mistral and Fireworks.
+ *
+ * @example
+ * const mistral = shared({ name: 'mistral', requestsPerMinute: 60, tokensPerMinute: 500_000 })
+ */
+export function shared(options: LimiterOptions, { isBlocked }: Pick<ServiceOptions, 'isBlocked'> = {}): RateLimitedService {
+  const limiter = new BucketRateLimiter(options)
+  return { name: options.name, limiterFor: () => limiter, ...(isBlocked && { isBlocked }) }
+}

@@ -1,0 +1,112 @@
+// A call whose result is a stream is not over when it returns: it is over when the stream ends, fails, is left
+// early or is cancelled. This watches a stream without changing what it is.
+//
+//   ReadableStream           a new one in its place (native code goes past patched methods); a subclass is kept
+//                            and its methods read from a new one
+//   SDK streams              `iterator`, which their `tee` and `toReadableStream` go through
+//   generators, iterators    `next`, `return`, `throw`
+//   other async iterables    `Symbol.asyncIterator`
+//   emitters (Node streams,  'end' and 'close'. Never 'error': a listener there would hide failures that the
+//   SDK helpers)             caller has not caught
+
+export interface Watcher {
+  chunk(value: unknown): void
+  /** Once: the stream is over. `error` when it failed. */
+  end(failure?: { error: unknown }): void
+}
+
+type Patchable = Record<PropertyKey, unknown>
+type Method = (this: unknown, ...args: unknown[]) => unknown
+
+const isFunction = (value: unknown): value is Method => typeof value === 'function'
+
+/** Watches `value` if it is a stream. Returns what to give to the caller, or undefined when it is no stream. */
+export function watchStream<T>(value: T, watcher: Watcher): T | undefined {
+  if (typeof value !== 'object' || value === null) return undefined
+  const stream = value as Patchable
+  const emitter = isFunction(stream.on) && (isFunction(stream.pipe) || isFunction(stream.done))
+  if (typeof ReadableStream === 'function' && value instanceof ReadableStream) {
+    if (Object.getPrototypeOf(value) === ReadableStream.prototype) return readable(value, watcher) as T
+    let inner: ReadableStream | undefined
+    for (const name of ['getReader', 'tee', 'pipeTo', 'pipeThrough', 'cancel', 'values', Symbol.asyncIterator]) {
+      patch(stream, name, () => (...args) => {
+        // Read by the original methods: those of the patched stream would lead back here.
+        inner ??= readable(value, watcher)
+        return (inner as unknown as Record<PropertyKey, Method>)[name]!(...args)
+      })
+    }
+  } else if (emitter) {
+    const on = stream.on as Method
+    for (const event of ['end', 'close']) on.call(value, event, () => watcher.end())
+    if (!isFunction(stream.pipe)) for (const event of ['chunk', 'streamEvent', 'event']) on.call(value, event, (chunk: unknown) => watcher.chunk(chunk))
+  } else if (!isFunction(stream[Symbol.asyncIterator])) return undefined
+  else if (isFunction(stream.next)) watchIterator(stream, watcher)
+  else {
+    const name = isFunction(stream.iterator) ? 'iterator' : Symbol.asyncIterator
+    patch(stream, name, (original) => (...args) => {
+      const iterator = original.apply(value, args) as Patchable
+      watchIterator(iterator, watcher)
+      return iterator
+    })
+  }
+  return value
+}
+
+function patch(target: Patchable, name: PropertyKey, replace: (original: Method) => (...args: unknown[]) => unknown): void {
+  const original = target[name]
+  if (isFunction(original)) Object.defineProperty(target, name, { value: replace(original), configurable: true, writable: true })
+}
+
+function watchIterator(iterator: Patchable, watcher: Watcher): void {
+  const look = (promise: unknown, last: boolean) =>
+    Promise.resolve(promise as Promise<IteratorResult<unknown>>).then(
+      (result) => {
+        if (last || result.done) watcher.end()
+        else watcher.chunk(result.value)
+        return result
+      },
+      (error: unknown) => {
+        watcher.end({ error })
+        throw error
+      },
+    )
+  patch(iterator, 'next', (next) => (...args) => look(next.apply(iterator, args), false))
+  patch(iterator, 'throw', (raise) => (...args) => look(raise.apply(iterator, args), true))
+  if (isFunction(iterator.return)) {
+    patch(iterator, 'return', (leave) => (...args) => look(leave.apply(iterator, args), true))
+  } else {
+    iterator.return = (value: unknown) => {
+      watcher.end()
+      return Promise.resolve({ done: true, value })
+    }
+  }
+}
+
+function readable(source: ReadableStream, watcher: Watcher): ReadableStream {
+  const reader = ReadableStream.prototype.getReader.call(source) as ReadableStreamDefaultReader
+  return new ReadableStream(
+    {
+      async pull(controller) {
+        try {
+          const { done, value } = await reader.read()
+          if (done) {
+            watcher.end()
+            controller.close()
+          } else {
+            watcher.chunk(value)
+            controller.enqueue(value)
+          }
+        } catch (error) {
+          watcher.end({ error })
+          controller.error(error)
+        }
+      },
+      cancel(reason) {
+        watcher.end()
+        return reader.cancel(reason)
+      },
+    },
+    // Reads only when it is read, as the source would.
+    { highWaterMark: 0 },
+  )
+}

@@ -1,0 +1,119 @@
+/**
+ * Decides how a model provider is put on the network: an HTTP server on loopback that speaks OpenAI's API.
+ *
+ * Between a model and a real SDK lie headers, bodies, streams and broken connections, and that is where limiters
+ * fail. `node:http` is imported when a server is started, so that this entry also loads in a browser.
+ */
+import type { AddressInfo } from 'node:net'
+import { systemClock, type Clock } from '../clock.ts'
+import { OpenAiService } from './openai/service.ts'
+import type { ModelProvider, Refused } from './provider.ts'
+
+export interface HttpProviderOptions {
+  /**
+   * The limits: one provider for whatever model name a request holds, or one for each name, and then any other
+   * name is answered with 404.
+   */
+  model: ModelProvider | Readonly<Record<string, ModelProvider>>
+  /** Ms from an admitted request to the first byte of its answer. A refusal goes out at once. Default: 0. */
+  latencyMs?: number | (() => number)
+  /** The pace at which an answer is produced. Default: no pace, all at once. */
+  tokensPerSecond?: number
+  /** The natural length of an answer; a request may ask for fewer tokens. Default: 16. */
+  answerTokens?: number | (() => number)
+  /** What goes wrong beside the limits, asked once for each request to a model. Default: nothing. */
+  chaos?: (request: { index: number; path: string; model: string; stream: boolean }) => HttpFault | undefined
+  /** Default: the machine's own. */
+  clock?: Clock
+}
+
+/**
+ * A fault of one request.
+ *
+ * - a refusal, whatever the limits say: `{ kind: 'refused', why: 'quota', status: 429 }`
+ * - `fails`: an answer with this status, a 500 for example
+ * - `hangs`: let in, and then nothing
+ * - `drops`: let in, and the connection breaks; in a stream after so many tokens (default: 0)
+ * - `refuses-midway`: let in, and a stream that ends after so many tokens (default: 0) with a rate limit error
+ */
+export type HttpFault =
+  | Refused
+  | { kind: 'fails'; status: number }
+  | { kind: 'hangs' }
+  | { kind: 'drops'; afterTokens?: number }
+  | { kind: 'refuses-midway'; afterTokens?: number }
+
+/** One request to a model, in the order of arrival. */
+export interface HttpRequestRecord {
+  /** When it came, in ms of the server's clock. */
+  atMs: number
+  path: string
+  model: string
+  /** 0 while there is no answer, and for ever when it hangs or the connection breaks before one. */
+  status: number
+  /** Tokens that were produced, also when nobody was left to read them. */
+  outputTokens: number
+  /** Whether the client was gone before the end. */
+  left: boolean
+}
+
+/** What the server has seen so far; it changes while the server runs. */
+export interface HttpRequestCounters {
+  readonly admitted: number
+  /** Refusals of all kinds, by the limits and by chaos. */
+  readonly refused: number
+  /** Answers by their status, those to bad requests too. */
+  readonly byStatus: Readonly<Record<number, number>>
+  readonly log: readonly Readonly<HttpRequestRecord>[]
+}
+
+export interface HttpProvider {
+  /** What an SDK takes as its base URL: `http://127.0.0.1:49152/v1`. */
+  readonly url: string
+  readonly port: number
+  readonly requests: HttpRequestCounters
+  /** Stops at once: open connections are cut. May be called again. */
+  close(): Promise<void>
+}
+
+/**
+ * Starts a provider on 127.0.0.1, on a free port. It needs Node, Deno or Bun; elsewhere it rejects with an error
+ * that says so.
+ *
+ * It serves `POST /v1/chat/completions` and `/v1/responses`, plain and as a stream, `POST /v1/embeddings`, and
+ * `GET /v1/models`, with OpenAI's headers (`x-ratelimit-*`, `retry-after`, `retry-after-ms`, `x-request-id`)
+ * and error bodies. Answers depend on nothing but the request: a token is four characters, in and out, so that
+ * a test can tell the usage beforehand.
+ *
+ * @example
+ * const provider = await startHttpProvider({ model: new TokenBucketProvider({ requestsPerMinute: 60 }) })
+ * const openai = new OpenAI({ apiKey: 'any', baseURL: provider.url, maxRetries: 0 })
+ * await openai.responses.create({ model: 'gpt-5', input: 'What is the capital of France?' })
+ * console.log(provider.requests.byStatus) // { '200': 1 }
+ * await provider.close()
+ */
+export async function startHttpProvider(options: HttpProviderOptions): Promise<HttpProvider> {
+  // The `catch` also lets bundlers for browsers go on without the module.
+  const { createServer } = await import('node:http').catch((cause: unknown) => {
+    throw new Error('startHttpProvider needs node:http, which this runtime does not have', { cause })
+  })
+  const service = new OpenAiService({ clock: systemClock, ...options })
+  const server = createServer((request, response) => void service.serve(request, response))
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(0, '127.0.0.1', resolve)
+  })
+  const { port } = server.address() as AddressInfo
+  let closed: Promise<void> | undefined
+  return {
+    url: `http://127.0.0.1:${port}/v1`,
+    port,
+    requests: service.counters,
+    close: () =>
+      (closed ??= new Promise((resolve) => {
+        server.close(() => resolve())
+        // Streams and hanging answers would else keep the server open for as long as they like.
+        server.closeAllConnections()
+      })),
+  }
+}

@@ -1,0 +1,137 @@
+/**
+ * Decides how one limit is counted: by a bucket that refills all the time, or by a window that starts anew.
+ *
+ * A provider is a few meters and a rule for what a call is charged on each (metered.ts); a new kind of provider
+ * is usually a new meter or a new rule.
+ */
+import type { ProviderDimension } from './provider.ts'
+
+/** One limit of a provider. Times in ms; `now` never goes back. */
+export interface Meter {
+  readonly of: ProviderDimension
+  readonly amount: number
+  readonly perMs: number
+  /** Ms until `cost` fits if nobody takes anything meanwhile: 0 when it fits now. */
+  waitMs(now: number, cost: number): number
+  /** Charges `cost`; a negative one comes back. */
+  take(now: number, cost: number): void
+  /** Charges a refused request, as far as there is something left to lose. */
+  penalise(now: number): void
+  remaining(now: number): number
+  /** Ms until the meter is as if it had never been used. */
+  resetMs(now: number): number
+}
+
+/**
+ * Two moments closer than a nanosecond are the same one. Without it a client that comes back exactly when it
+ * was told to could be refused for the last bit of a sum.
+ */
+const SAME_MOMENT_MS = 1e-6
+
+export interface MeterSpec {
+  of: ProviderDimension
+  amount: number
+  perMs: number
+}
+
+/**
+ * A bucket of `capacityMs` of refill, in the form of the virtual scheduling algorithm (ITU-T I.371): all it
+ * remembers is when it will be full, so no error adds up.
+ *
+ * A cost above the capacity fits when the bucket is full, and leaves a debt. Else 10 a minute with a capacity
+ * of one second would admit nothing, ever.
+ */
+export class BucketMeter implements Meter {
+  readonly of: ProviderDimension
+  readonly amount: number
+  readonly perMs: number
+  readonly #capacityMs: number
+  #fullAt = -Infinity
+
+  constructor({ of, amount, perMs }: MeterSpec, capacityMs: number) {
+    this.of = of
+    this.amount = amount
+    this.perMs = perMs
+    this.#capacityMs = capacityMs
+  }
+
+  waitMs(now: number, cost: number): number {
+    const fitsAt = this.#fullAt - this.#capacityMs + Math.min(this.#refillMs(cost), this.#capacityMs)
+    return fitsAt - now > SAME_MOMENT_MS ? fitsAt - now : 0
+  }
+
+  take(now: number, cost: number): void {
+    this.#fullAt = Math.max(this.#fullAt, now) + this.#refillMs(cost)
+  }
+
+  penalise(now: number): void {
+    const charged = Math.max(this.#fullAt, now) + this.#refillMs(1)
+    this.#fullAt = Math.max(this.#fullAt, Math.min(charged, now + this.#capacityMs))
+  }
+
+  remaining(now: number): number {
+    return ((this.#capacityMs - this.resetMs(now)) * this.amount) / this.perMs
+  }
+
+  resetMs(now: number): number {
+    return Math.max(0, this.#fullAt - now)
+  }
+
+  #refillMs(cost: number): number {
+    return (cost * this.perMs) / this.amount
+  }
+}
+
+/** A counter that starts from zero every `perMs`; at time 0 it is `phaseMs` inside its window. */
+export class WindowMeter implements Meter {
+  readonly of: ProviderDimension
+  readonly amount: number
+  readonly perMs: number
+  readonly #phaseMs: number
+  #window = -Infinity
+  #used = 0
+
+  constructor({ of, amount, perMs }: MeterSpec, phaseMs: number) {
+    this.of = of
+    this.amount = amount
+    this.perMs = perMs
+    this.#phaseMs = phaseMs
+  }
+
+  waitMs(now: number, cost: number): number {
+    return this.#usedAt(now) + cost > this.amount ? this.#untilNext(now) : 0
+  }
+
+  take(now: number, cost: number): void {
+    this.#used = Math.max(0, this.#usedAt(now) + cost)
+  }
+
+  penalise(now: number): void {
+    this.take(now, 1)
+  }
+
+  remaining(now: number): number {
+    return Math.max(0, this.amount - this.#usedAt(now))
+  }
+
+  resetMs(now: number): number {
+    return this.#usedAt(now) > 0 ? this.#untilNext(now) : 0
+  }
+
+  #windowAt(now: number): number {
+    return Math.floor((now + this.#phaseMs + SAME_MOMENT_MS) / this.perMs)
+  }
+
+  #untilNext(now: number): number {
+    return (this.#windowAt(now) + 1) * this.perMs - this.#phaseMs - now
+  }
+
+  #usedAt(now: number): number {
+    const window = this.#windowAt(now)
+    if (window !== this.#window) {
+      this.#window = window
+      this.#used = 0
+    }
+    return this.#used
+  }
+}

@@ -1,0 +1,118 @@
+/**
+ * Decides how OpenAI's API says no, and what its headers tell of the limits: the texts, types and codes that a
+ * client has to tell apart, a refusal that waiting cures from one that it does not.
+ */
+import type { ModelRequest } from './request.ts'
+import type { LimitRefusal, ProviderDimension, ProviderLimit, Refused } from '../provider.ts'
+
+export interface ErrorBody {
+  error: { message: string; type: string; param: string | null; code: string | null }
+}
+
+export function errorBody(
+  message: string,
+  {
+    type = 'invalid_request_error',
+    param = null,
+    code = null,
+  }: Partial<Omit<ErrorBody['error'], 'message'>> = {},
+): ErrorBody {
+  return { error: { message, type, param, code } }
+}
+
+export function refusalBody(refusal: Refused, model: string): ErrorBody {
+  switch (refusal.why) {
+    case 'rate':
+    case 'oversize':
+      return errorBody(limitMessage(refusal, model), {
+        type: refusal.of === 'requests' ? 'requests' : 'tokens',
+        code: 'rate_limit_exceeded',
+      })
+    case 'quota':
+      return errorBody(
+        'You exceeded your current quota, please check your plan and billing details. For more information on ' +
+          'this error, read the docs: https://platform.openai.com/docs/guides/error-codes/api-errors.',
+        { type: 'insufficient_quota', code: 'insufficient_quota' },
+      )
+    case 'overload':
+      if (refusal.slowDown) return errorBody('Slow down', { type: 'server_error', code: 'slow_down' })
+      return refusal.status === 529
+        ? errorBody('Overloaded', { type: 'overloaded_error' })
+        : errorBody('The engine is currently overloaded, please try again later', { type: 'server_error' })
+  }
+}
+
+const dimensionNames: Record<ProviderDimension, string> = {
+  requests: 'requests per min (RPM)',
+  tokens: 'tokens per min (TPM)',
+  inputTokens: 'input tokens per min (ITPM)',
+  outputTokens: 'output tokens per min (OTPM)',
+  concurrency: 'concurrent requests',
+}
+
+function limitMessage(
+  { why, of, limit, used, requested, retryAfterMs }: LimitRefusal,
+  model: string,
+): string {
+  const where = `${model} in organization org-llmiter on ${dimensionNames[of]}`
+  if (why === 'oversize') {
+    return (
+      `Request too large for ${where}: Limit ${limit}, Requested ${requested}. The input or output tokens must ` +
+      'be reduced in order to run successfully.'
+    )
+  }
+  const again = retryAfterMs === undefined ? '' : ` Please try again in ${formatDuration(retryAfterMs)}.`
+  return `Rate limit reached for ${where}: Limit ${limit}, Used ${used}, Requested ${requested}.${again}`
+}
+
+/** The event with which a stream ends that is refused on its way: it has a code, but no status any more. */
+export function midwayError({ endpoint, model }: ModelRequest): string {
+  const message = `Rate limit reached for ${model} in organization org-llmiter on ${dimensionNames.tokens}.`
+  const body = errorBody(message, { type: 'tokens', code: 'rate_limit_exceeded' })
+  if (endpoint === 'chat') return `data: ${JSON.stringify(body)}\n\n`
+  return `event: error\ndata: ${JSON.stringify({ ...body.error, type: 'error', sequence_number: 0 })}\n\n`
+}
+
+/** Whole seconds fit `retry-after`; any other wait needs `retry-after-ms` beside it. */
+export function retryHeaders({ retryAfterMs }: Refused): Record<string, string> {
+  if (retryAfterMs === undefined) return {}
+  const ms = Math.ceil(retryAfterMs)
+  return {
+    'retry-after': String(Math.ceil(ms / 1000)),
+    ...(ms % 1000 !== 0 && { 'retry-after-ms': String(ms) }),
+  }
+}
+
+export function limitHeaders(limits: ProviderLimit[]): Record<string, string> {
+  return {
+    ...threeHeaders(
+      'requests',
+      limits.filter(({ of }) => of === 'requests'),
+    ),
+    ...threeHeaders(
+      'tokens',
+      limits.filter(({ of }) => of !== 'requests' && of !== 'concurrency'),
+    ),
+  }
+}
+
+/** One name, several limits: the headers speak of a minute, and of the one that leaves the smallest share. */
+function threeHeaders(name: string, limits: ProviderLimit[]): Record<string, string> {
+  const longest = Math.max(...limits.map(({ perMs }) => perMs))
+  const share = ({ remaining, amount }: ProviderLimit) => remaining / amount
+  const [limit] = limits.filter(({ perMs }) => perMs === longest).sort((a, b) => share(a) - share(b))
+  if (!limit) return {}
+  return {
+    [`x-ratelimit-limit-${name}`]: String(limit.amount),
+    [`x-ratelimit-remaining-${name}`]: String(limit.remaining),
+    [`x-ratelimit-reset-${name}`]: formatDuration(limit.resetMs),
+  }
+}
+
+/** OpenAI's form of a duration: `120ms`, `1.574s`, `6m0s`. Rounded up to a whole ms, so that it is never early. */
+function formatDuration(durationMs: number): string {
+  const ms = Math.ceil(durationMs)
+  if (ms < 1000) return `${ms}ms`
+  const minutes = Math.floor(ms / 60_000)
+  return `${minutes > 0 ? `${minutes}m` : ''}${(ms % 60_000) / 1000}s`
+}

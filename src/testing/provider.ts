@@ -1,0 +1,114 @@
+/**
+ * Decides what a model provider is: what it is asked, and what it can answer.
+ *
+ * A model provider is the other side of the wire, reduced to what a limiter can feel: which calls are let in,
+ * what a refusal says, and what the headers tell. It is pure: the time comes in as an argument, so the same
+ * model serves a simulation of an hour in virtual time and an HTTP server in real time (`startHttpProvider`).
+ * Bodies, headers and latencies are the business of whoever speaks for it.
+ */
+
+/** What a provider can run out of. `tokens` is one budget for the tokens of both directions. */
+export type ProviderDimension = 'requests' | 'tokens' | 'inputTokens' | 'outputTokens' | 'concurrency'
+
+/** A call as the provider sees it. All counts are 0 or more. */
+export interface ProviderCall {
+  /** Default: 1. */
+  requests?: number
+  /** The prompt. Default: 0. */
+  inputTokens?: number
+  /** What the call is going to produce: a model knows it beforehand. Default: 0. */
+  outputTokens?: number
+  /** The most that the call asks for, `max_tokens`. Default: as many as it is going to produce. */
+  maxOutputTokens?: number
+}
+
+/** What a call turned out to use. */
+export interface ProviderUsage {
+  inputTokens?: number
+  outputTokens?: number
+}
+
+/** The call is in. */
+export interface Admitted {
+  kind: 'admitted'
+  /**
+   * The call is over at `now`: tell it once for each admitted call, also when the client left. Models that
+   * correct their charge, or count the calls inside, do so here; a second time changes nothing.
+   *
+   * `usage` defaults to what the call announced.
+   */
+  finish(now: number, usage?: ProviderUsage): void
+}
+
+interface RefusalBase {
+  kind: 'refused'
+  /** The wait that the refusal tells the client, in ms; absent when the provider keeps it to itself. */
+  retryAfterMs?: number
+}
+
+/** Over a limit (`rate`), or a call that no empty provider could take (`oversize`). */
+export interface LimitRefusal extends RefusalBase {
+  why: 'rate' | 'oversize'
+  status: 429
+  of: ProviderDimension
+  /** The limit as the provider advertises it, what of it is used, and what this call wanted. */
+  limit: number
+  used: number
+  requested: number
+}
+
+/** The provider is busy with others; `slowDown` is OpenAI's way to say that traffic grew too fast. */
+export interface OverloadRefusal extends RefusalBase {
+  why: 'overload'
+  status: 503 | 529
+  slowDown?: boolean
+}
+
+/** No money or no quota left: waiting a moment does not help. */
+export interface QuotaRefusal extends RefusalBase {
+  why: 'quota'
+  status: 429
+}
+
+export type Refused = LimitRefusal | OverloadRefusal | QuotaRefusal
+
+export type ProviderAnswer = Admitted | Refused
+
+/** One limit as a client may read it from headers. A provider may have several of one dimension. */
+export interface ProviderLimit {
+  of: ProviderDimension
+  /** `amount` per `perMs` ms. */
+  amount: number
+  perMs: number
+  /** What a call could take at once, a whole number. */
+  remaining: number
+  /** Ms until nothing is used any more. */
+  resetMs: number
+}
+
+/**
+ * A provider in a nutshell. Implement it to test against a provider of your own.
+ *
+ * `now` is in ms, from any origin, and never goes back from one call to the next.
+ *
+ * @example
+ * const provider = new TokenBucketProvider({ requestsPerMinute: 60, capacityMs: 1000 })
+ * provider.ask(0).kind    // 'admitted'
+ * provider.ask(10)        // { kind: 'refused', why: 'rate', of: 'requests', retryAfterMs: 990, ... }
+ * provider.ask(1000).kind // 'admitted'
+ */
+export interface ModelProvider {
+  /** The model and its parameters, as a bench prints them: `token bucket of 1 s, exact Retry-After`. */
+  readonly name: string
+  /** A call arrives. Its tokens are charged by the rule of the model. */
+  ask(now: number, call?: ProviderCall): ProviderAnswer
+  /** What headers would tell at `now`. */
+  limits(now: number): ProviderLimit[]
+  /**
+   * The theoretical optimum: the fewest ms from `now` within which a provider that nobody has used can admit
+   * `calls` calls like `call`, each finishing at once. `Infinity` when one of them can never fit.
+   *
+   * No client can be faster, so `optimumMs ÷ measured` is a client's goodput.
+   */
+  optimumMs(now: number, calls: number, call?: ProviderCall): number
+}

@@ -1,0 +1,23 @@
+/**
+ * Decides what "random" means in a test: the same numbers for the same seed, on every machine, so that a run
+ * that failed can be run again. `Math.random` cannot be seeded.
+ */
+
+/**
+ * Numbers in [0, 1), uniform, the same for the same seed. The seed is cut to 32 bits. Not for secrets.
+ *
+ * Source: mulberry32, by Tommy Ettinger (2017, public domain): a Weyl sequence through a mixing function.
+ *
+ * @example
+ * const random = seededRandom(7)
+ * const clock = new VirtualClock({ lateMs: () => 20 * random() })
+ */
+export function seededRandom(seed: number): () => number {
+  let state = seed | 0
+  return () => {
+    state = (state + 0x6d2b79f5) | 0
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
+  }
+}

@@ -1,0 +1,76 @@
+/**
+ * Decides as Anthropic and OpenAI do: each limit is a bucket that refills continuously. What differs between
+ * accounts, and is not documented, is how much the bucket holds: a whole minute, or one second.
+ */
+import { BucketMeter, type Meter } from './meter.ts'
+import { MeteredProvider, MINUTE_MS, positive, requestsOf, seconds } from './metered.ts'
+import type { MeteredLimit, RefusalOptions } from './metered.ts'
+import type { ProviderDimension } from './provider.ts'
+
+/** At least one limit; each a number above 0. */
+export interface TokenBucketOptions extends RefusalOptions {
+  requestsPerMinute?: number
+  /**
+   * One budget for both directions, as on OpenAI: charged at the start with the larger of the prompt and
+   * `maxOutputTokens`, and never corrected.
+   */
+  tokensPerMinute?: number
+  /** As on Anthropic: corrected when the call finishes. */
+  inputTokensPerMinute?: number
+  /** As on Anthropic: what is produced counts, `maxOutputTokens` does not; corrected when the call finishes. */
+  outputTokensPerMinute?: number
+  /** How much each bucket holds, in ms of its refill: 60,000 for a full minute, 1,000 for a second. Default: 60,000. */
+  capacityMs?: number
+}
+
+/**
+ * Buckets for requests, tokens, input tokens and output tokens; a call must fit all that are given.
+ *
+ * - **Who behaves so**: Anthropic, which documents a token bucket that is replenished continuously, and that 60
+ *   a minute may be enforced as one each second; OpenAI, by the look of its reset headers.
+ * - **The law it keeps**: in any span of d ms at most `capacity + d · rate` is let in, where the capacity is
+ *   that of the bucket or, if larger, of one call: a full bucket lets a larger call in, and owes.
+ * - **Optimum** for N calls of cost c, on the slowest of its buckets: `(N · c − max(capacity, c)) ÷ rate`.
+ * - **Simplified**: output tokens are charged at once, not while they are produced.
+ *
+ * `failuresCount` is false by default: a refused request leaves the bucket as it was. When true it takes what
+ * is left, up to one request. Throws a `TypeError` that names a value that is not above 0.
+ *
+ * @example
+ * new TokenBucketProvider({ requestsPerMinute: 600, capacityMs: 1000, retryAfter: 'seconds' })
+ */
+export class TokenBucketProvider extends MeteredProvider {
+  constructor(options: TokenBucketOptions) {
+    const { capacityMs = MINUTE_MS, retryAfter = 'exact', failuresCount = false } = options
+    positive(capacityMs, 'capacityMs')
+    super(`token bucket of ${seconds(capacityMs)}`, () => limitsOf(options, capacityMs), {
+      retryAfter,
+      failuresCount,
+    })
+  }
+}
+
+function limitsOf(options: TokenBucketOptions, capacityMs: number): MeteredLimit[] {
+  const limits: MeteredLimit[] = []
+  const meter = (of: ProviderDimension, amount: number): Meter =>
+    new BucketMeter({ of, amount: positive(amount, `${of}PerMinute`), perMs: MINUTE_MS }, capacityMs)
+  const { requestsPerMinute, tokensPerMinute, inputTokensPerMinute, outputTokensPerMinute } = options
+  if (requestsPerMinute !== undefined) {
+    limits.push({ meter: meter('requests', requestsPerMinute), charge: requestsOf })
+  }
+  if (tokensPerMinute !== undefined) {
+    limits.push({
+      meter: meter('tokens', tokensPerMinute),
+      charge: (call) => Math.max(call.inputTokens ?? 0, call.maxOutputTokens ?? call.outputTokens ?? 0),
+    })
+  }
+  if (inputTokensPerMinute !== undefined) {
+    const charge = (call: { inputTokens?: number }) => call.inputTokens ?? 0
+    limits.push({ meter: meter('inputTokens', inputTokensPerMinute), charge, settle: charge })
+  }
+  if (outputTokensPerMinute !== undefined) {
+    const charge = (call: { outputTokens?: number }) => call.outputTokens ?? 0
+    limits.push({ meter: meter('outputTokens', outputTokensPerMinute), charge, settle: charge })
+  }
+  return limits
+}
