@@ -72,11 +72,12 @@ export class Rate {
   reopened(cut: boolean, now: number): boolean {
     const pressed = this.#pressedSince >= 0
     if (pressed) this.press(false, now)
-    const measured = this.#accepted / this.#pressedMs
-    const known = this.#pressedMs >= LEAST_MS && this.#accepted >= LEAST_COUNT
-    this.#accepted = this.#pressedMs = 0
     if (pressed) this.#pressedSince = now
-    if (!cut || !known || measured >= this.at(now)) return false
+    // Too little to tell: what comes until the next reopening is added.
+    if (this.#pressedMs < LEAST_MS || this.#accepted < LEAST_COUNT) return false
+    const measured = this.#accepted / this.#pressedMs
+    this.#accepted = this.#pressedMs = 0
+    if (!cut || measured >= this.at(now)) return false
     const before = this.#state
     const again = before.kind === 'found' && Math.abs(measured / before.rate - 1) < DEPTH
     this.#found(again ? (measured + before.rate) / 2 : measured, now, again ? before.confirmed + 1 : 0)
