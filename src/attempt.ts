@@ -21,7 +21,7 @@ const BODY_MS = 2000
 export function dispatch(terms: Terms, cost: Cost, work: Work): Promise<unknown> {
   const waiter = new Waiter(terms, cost, work, terms.desk.engine.now())
   terms.desk.enqueue(waiter)
-  if (waiter.state === 'waiting') return waiter.ticket().then(start)
+  if (waiter.state === 'waiting') return waiter.terms.desk.engine.ticket(waiter).then(start)
   const result = start(waiter)
   return result instanceof Promise ? result : Promise.resolve(result)
 }
@@ -36,7 +36,8 @@ export function start(waiter: Waiter): unknown {
   } catch (error) {
     return failed(waiter, error)
   }
-  if (typeof (result as { then?: unknown } | null | undefined)?.then !== 'function') return returned(waiter, result)
+  if (typeof (result as { then?: unknown } | null | undefined)?.then !== 'function')
+    return returned(waiter, result)
   const promise = result instanceof Promise ? result : Promise.resolve(result)
   return promise.then(
     (value) => returned(waiter, value),
@@ -53,7 +54,9 @@ function timed({ terms, work }: Waiter, timeoutMs: number): Promise<unknown> {
     const appointment = desk.engine.at(
       desk.engine.now() + timeoutMs,
       () => {
-        const error = new CallTimeoutError(`'${desk.name}': the call took longer than timeoutMs (${timeoutMs} ms)`)
+        const error = new CallTimeoutError(
+          `'${desk.name}': the call took longer than timeoutMs (${timeoutMs} ms)`,
+        )
         reject(error)
         late.abort(error)
       },
@@ -69,7 +72,8 @@ function returned(waiter: Waiter, value: unknown): unknown {
     land(waiter, value)
     return value
   }
-  if (needsBody(value)) return readBody(waiter, value as Response).then((body) => judged(waiter, { value, body }))
+  if (needsBody(value))
+    return readBody(waiter, value as Response).then((body) => judged(waiter, { value, body }))
   return judged(waiter, { value })
 }
 
@@ -99,7 +103,7 @@ function judged(waiter: Waiter, outcome: Outcome): unknown {
   }
   const failure = waiter.extra?.failure
   if (failure && 'value' in outcome && failure.error === answer) return answer
-  return waiter.state === 'parked' ? waiter.ticket().then(start) : start(waiter)
+  return waiter.state === 'parked' ? waiter.terms.desk.engine.ticket(waiter).then(start) : start(waiter)
 }
 
 export function judge({ terms }: Waiter, outcome: Outcome): Verdict | undefined {
@@ -107,7 +111,8 @@ export function judge({ terms }: Waiter, outcome: Outcome): Verdict | undefined 
   if (own === 'ok') return undefined
   if (typeof own === 'string') return { kind: own, reason: `classified as '${own}'` }
   if (own) return own
-  if ('error' in outcome && outcome.error instanceof CallTimeoutError) return { kind: 'transient', reason: 'timeout' }
+  if ('error' in outcome && outcome.error instanceof CallTimeoutError)
+    return { kind: 'transient', reason: 'timeout' }
   return classify(outcome, terms.desk.engine.clock.wall())
 }
 
@@ -160,7 +165,9 @@ function watched(waiter: Waiter, value: unknown): unknown {
 }
 
 const unread =
-  typeof FinalizationRegistry === 'function' ? new FinalizationRegistry((abandon: () => void) => abandon()) : undefined
+  typeof FinalizationRegistry === 'function'
+    ? new FinalizationRegistry((abandon: () => void) => abandon())
+    : undefined
 
 function land(waiter: Waiter, value: unknown): void {
   const { desk, usage } = waiter.terms

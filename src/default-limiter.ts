@@ -15,7 +15,9 @@ export function defaultLimiter(): BucketRateLimiter {
  * Sets the options of the limiter that is shared by all functions wrapped without one: 300 requests a minute unless
  * you say otherwise. Calls that wait already follow the new options.
  */
-export function configureDefaultLimiter(options: Partial<Omit<LimiterOptions, 'name' | 'parent' | 'clock'>>): BucketRateLimiter {
+export function configureDefaultLimiter(
+  options: Partial<Omit<LimiterOptions, 'name' | 'parent' | 'clock'>>,
+): BucketRateLimiter {
   const limiter = defaultLimiter()
   limiter.update(options)
   return limiter

@@ -4,22 +4,25 @@
 // later without an event (a wait that ends, a retry, a timeout) is an appointment in a heap, so a million of
 // them still make one timer.
 
-import type { Clock } from './clock.ts'
-import { MAX_TIMER_MS } from './clock.ts'
+import { type Clock, MAX_TIMER_MS } from './clock.ts'
 import { Heap, type HeapItem } from './core/heap.ts'
-import type { Call, Notice, Office } from './core/office.ts'
+import type { Notice, Office } from './core/office.ts'
 import type { WallTime } from './core/window.ts'
+import type { Waiter } from './waiter.ts'
 
 export interface Appointment extends HeapItem {
   readonly when: number
   readonly keep: () => void
   /** Whether somebody waits for it, so that the process must stay alive. */
   readonly awaited: boolean
+  /** Where it has a timer of its own. */
+  cancel?: () => void
 }
 
+/** Whom the engine tells. */
 export interface EngineHost {
   /** A ticket for this call. */
-  issue(call: Call, now: number): void
+  issue(waiter: Waiter, now: number): void
   notice(notice: Notice): void
   failed(error: unknown): void
 }
@@ -28,7 +31,7 @@ export class Engine {
   readonly clock: Clock
   readonly wall: WallTime
   root!: Office
-  readonly #host: EngineHost
+  protected readonly host: EngineHost
   readonly #agenda = new Heap<Appointment>((a, b) => a.when < b.when)
   #awaited = 0
   #now = 0
@@ -38,11 +41,11 @@ export class Engine {
 
   constructor(clock: Clock, host: EngineHost) {
     this.clock = clock
-    this.#host = host
-    const engine = this as Engine
+    this.host = host
+    const now = () => this.#now
     this.wall = {
       get offsetMs() {
-        return clock.wall() - engine.#now
+        return clock.wall() - now()
       },
     }
   }
@@ -57,9 +60,31 @@ export class Engine {
   /** Issues every ticket whose time has come, then sees to the timer. */
   pump(now: number): void {
     const { root } = this
-    for (let call = root.next(now); call; call = root.next(now)) this.#host.issue(call, now)
-    while (root.notices.length > 0) this.#host.notice(root.notices.shift()!)
+    for (let call = root.next(now); call; call = root.next(now)) this.host.issue(call as Waiter, now)
+    this.tell()
     this.#arm(now)
+  }
+
+  /** A call has joined the line: it may have its ticket on return. */
+  join(_waiter: Waiter, now: number): void {
+    this.pump(now)
+  }
+
+  /** Resolves with the waiter itself when it has its ticket, or must not get one (`extra.failure`). */
+  ticket(waiter: Waiter): Promise<Waiter> {
+    return new Promise((grant) => {
+      waiter.grant = grant
+    })
+  }
+
+  /** The wait is over. */
+  wake(waiter: Waiter): void {
+    waiter.grant?.(waiter)
+  }
+
+  protected tell(): void {
+    const { notices } = this.root
+    while (notices.length > 0) this.host.notice(notices.shift()!)
   }
 
   /** Does something at a time to come. Cancel it with `forget`. */
@@ -91,7 +116,7 @@ export class Engine {
     this.#disarm()
     this.#timerAt = Math.max(now, Math.min(next, now + MAX_TIMER_MS))
     this.#timerKeeps = keeps
-    this.#cancel = this.clock.setTimer(this.#wake, this.#timerAt - now, keeps)
+    this.#cancel = this.clock.setTimer(this.#ring, this.#timerAt - now, keeps)
   }
 
   #disarm(): void {
@@ -100,7 +125,7 @@ export class Engine {
     this.#timerAt = Infinity
   }
 
-  readonly #wake = (): void => {
+  readonly #ring = (): void => {
     this.#cancel = undefined
     this.#timerAt = Infinity
     try {
@@ -111,9 +136,9 @@ export class Engine {
       }
       this.pump(now)
     } catch (error) {
-      this.#host.failed(error)
+      this.host.failed(error)
       this.#timerAt = this.#now + 1000
-      this.#cancel = this.clock.setTimer(this.#wake, 1000, true)
+      this.#cancel = this.clock.setTimer(this.#ring, 1000, true)
     }
   }
 }

@@ -5,12 +5,7 @@
 const BRAND = Symbol.for('llmiter.error')
 
 export type LimiterErrorCode =
-  | 'QUEUE_FULL'
-  | 'WAIT_TIMEOUT'
-  | 'CALL_TIMEOUT'
-  | 'REQUEST_TOO_LARGE'
-  | 'QUOTA_EXHAUSTED'
-  | 'LIMITER_STOPPED'
+  'QUEUE_FULL' | 'WAIT_TIMEOUT' | 'CALL_TIMEOUT' | 'REQUEST_TOO_LARGE' | 'QUOTA_EXHAUSTED' | 'LIMITER_STOPPED'
 
 /** Every error that the limiter itself makes. `code` says which; `cause` holds the original, if there is one. */
 export class LimiterError extends Error {
@@ -26,7 +21,10 @@ export class LimiterError extends Error {
     if (Function.prototype[Symbol.hasInstance].call(this, value)) return true
     if (typeof value !== 'object' || value === null || !(BRAND in value)) return false
     if (this === LimiterError) return true
-    return Object.hasOwn(this, 'code') && (value as { code?: unknown }).code === (this as unknown as { code: unknown }).code
+    return (
+      Object.hasOwn(this, 'code') &&
+      (value as { code?: unknown }).code === (this as unknown as { code: unknown }).code
+    )
   }
 }
 

@@ -29,7 +29,8 @@ export class Estimator {
     const inputTokens = seen ? Math.ceil(seen.inputTokens * this.#ratio) : this.#input
     // Where the provider charges at the start, it charges the most that the caller allows.
     const charged = limits.some((limit) => isTokens(limit.of) && limit.settle === 'reserve')
-    const outputTokens = charged && seen?.maxOutputTokens ? maxOutputTokens : Math.min(this.#output, maxOutputTokens)
+    const outputTokens =
+      charged && seen?.maxOutputTokens ? maxOutputTokens : Math.min(this.#output, maxOutputTokens)
     const cost = whole({ requests: 1, inputTokens, outputTokens }, limits)
     if (seen) this.#guessed.set(cost, seen.inputTokens)
     return cost
@@ -57,7 +58,9 @@ function whole(cost: Record<string, number>, limits: readonly Limit[]): Cost {
 
 /** Tokens are input and output together, where only those are named. */
 export function total<T extends Record<string, number | undefined>>(parts: T): Record<string, number> {
-  const all = Object.fromEntries(Object.entries(parts).filter(([, amount]) => amount !== undefined)) as Record<string, number>
+  const all = Object.fromEntries(
+    Object.entries(parts).filter(([, amount]) => amount !== undefined),
+  ) as Record<string, number>
   if (all.tokens === undefined && (all.inputTokens !== undefined || all.outputTokens !== undefined)) {
     all.tokens = (all.inputTokens ?? 0) + (all.outputTokens ?? 0)
   }

@@ -1,5 +1,6 @@
 // What a limiter tells to those who listen. A listener that throws disturbs nobody: it is reported to `error`.
 
+import type { GateState } from './core/view.ts'
 import type { Verdict } from './feedback/verdict.ts'
 
 export interface LimiterEvents {
@@ -28,8 +29,6 @@ export interface LimiterEvents {
   /** Nothing waits and nothing is in flight. */
   idle: Record<never, never>
 }
-
-export type GateState = 'open' | 'closed' | 'probing'
 
 export type EventName = keyof LimiterEvents
 

@@ -3,13 +3,20 @@
 export { BucketRateLimiter } from './limiter.ts'
 export { withLimiter, type LimiterLike, type WrapOptions } from './with-limiter.ts'
 export { configureDefaultLimiter } from './default-limiter.ts'
-export { perModel, shared, type ModelLimits, type RateLimitedService, type ServiceOptions } from './service.ts'
+export {
+  perModel,
+  shared,
+  type ModelLimits,
+  type RateLimitedService,
+  type ServiceOptions,
+} from './service.ts'
 export * from './errors.ts'
 export type { Clock } from './clock.ts'
 export type { Cost } from './core/budget.ts'
 export type { CalendarDay, Duration, LimitOptions, LimitsOptions } from './core/limits.ts'
 export type { RampOptions } from './core/ramp.ts'
-export type { EventName, GateState, LimiterEvent, LimiterEvents } from './events.ts'
+export type { GateState } from './core/view.ts'
+export type { EventName, LimiterEvent, LimiterEvents } from './events.ts'
 export type { Usage } from './feedback/usage.ts'
 export type { Outcome, Refusal, RefusalKind, Transient, Verdict } from './feedback/verdict.ts'
 export type { CallOptions, Classify, LimiterOptions, RetryOptions } from './options.ts'

@@ -5,6 +5,7 @@ import { systemClock } from './clock.ts'
 import { number, text } from './core/check.ts'
 import type { Cost } from './core/budget.ts'
 import { type Duration, duration, parseLimits } from './core/limits.ts'
+import { waitTime } from './core/view.ts'
 import { Desk } from './desk.ts'
 import { ONE, total } from './estimate.ts'
 import type { EventName, LimiterEvent } from './events.ts'
@@ -64,7 +65,9 @@ export class BucketRateLimiter {
     try {
       const waiter = this.#waiter(call)
       this[DESK].enqueue(waiter)
-      return (waiter.state === 'waiting' ? waiter.ticket() : Promise.resolve(waiter)).then(Ticket.of)
+      return (waiter.state === 'waiting' ? this[DESK].engine.ticket(waiter) : Promise.resolve(waiter)).then(
+        Ticket.of,
+      )
     } catch (error) {
       return Promise.reject(error)
     }
@@ -81,7 +84,7 @@ export class BucketRateLimiter {
   waitTime(cost?: CallOptions['cost']): number {
     const { office, engine } = this[DESK]
     if (cost) checkCall({ cost })
-    return office.waitTime(this.#cost({ cost: cost ?? {} }), engine.now())
+    return waitTime(office, this.#cost({ cost: cost ?? {} }), engine.now())
   }
 
   /** Other options from now on, for those who wait too. Calls in flight and what was counted stay. */
@@ -169,7 +172,10 @@ export function costOf(desk: Desk, said: CallOptions['cost'], args: readonly unk
 }
 
 /** The terms of a call: its own over those of the limiter. */
-export function termsOf(desk: Desk, call: CallOptions & Partial<Pick<Terms, 'classify' | 'usage' | 'streamIdleMs'>> = {}): Terms {
+export function termsOf(
+  desk: Desk,
+  call: CallOptions & Partial<Pick<Terms, 'classify' | 'usage' | 'streamIdleMs'>> = {},
+): Terms {
   const { options } = desk
   const maxWaitMs = call.maxWaitMs ?? options.maxWaitMs
   const timeoutMs = call.timeoutMs ?? options.timeoutMs

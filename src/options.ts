@@ -76,7 +76,18 @@ export interface LimiterOptions extends LimitsOptions {
 const CALL_KEYS = ['cost', 'signal', 'priority', 'tenant', 'maxWaitMs', 'timeoutMs', 'retry']
 const LIMITER_KEYS = [
   ...LIMITS_KEYS,
-  ...['name', 'maxConcurrent', 'pacing', 'ramp', 'probe', 'parent', 'retry', 'classify', 'queue', 'maxWaitMs'],
+  ...[
+    'name',
+    'maxConcurrent',
+    'pacing',
+    'ramp',
+    'probe',
+    'parent',
+    'retry',
+    'classify',
+    'queue',
+    'maxWaitMs',
+  ],
   ...['timeoutMs', 'learn', 'discover', 'clock'],
 ]
 
@@ -89,7 +100,8 @@ export function checkLimiter(options: LimiterOptions, name = 'BucketRateLimiter'
   }
   given(options.maxConcurrent, (value) => number(value, 'maxConcurrent', 'at least 1'))
   given(options.pacing, (value) => choice(value, 'pacing', ['smooth', 'eager']))
-  for (const key of ['learn', 'discover'] as const) given(options[key], (value) => choice(value, key, [true, false]))
+  for (const key of ['learn', 'discover'] as const)
+    given(options[key], (value) => choice(value, key, [true, false]))
   for (const key of ['probe', 'classify'] as const) given(options[key], (value) => callable(value, key))
   if (queue !== undefined) {
     fields(queue, 'queue', ['max', 'onFull'])
@@ -111,7 +123,8 @@ export function checkCall(call: CallOptions): void {
     if (!Number.isFinite(value)) throw new TypeError(`priority must be a finite number, got ${text(value)}`)
   })
   given(call.signal, (value) => {
-    if (typeof value.addEventListener !== 'function') throw new TypeError(`signal must be an AbortSignal, got ${text(value)}`)
+    if (typeof value.addEventListener !== 'function')
+      throw new TypeError(`signal must be an AbortSignal, got ${text(value)}`)
   })
   given(call.cost, (cost) => {
     for (const [of, amount] of Object.entries(cost)) number(amount, `cost.${of}`, 'at least 0')

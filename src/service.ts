@@ -33,7 +33,10 @@ export type ModelLimits = Omit<LimiterOptions, 'name' | 'parent'>
  *
  * @throws TypeError from `limiterFor` when a model is not listed and there is no `default`.
  */
-export function perModel(models: Record<string, ModelLimits>, options: ServiceOptions = {}): RateLimitedService {
+export function perModel(
+  models: Record<string, ModelLimits>,
+  options: ServiceOptions = {},
+): RateLimitedService {
   const { name = 'service', isBlocked, parent } = options
   const limiters = new Map<string, BucketRateLimiter>()
   const make = (key: string, limits: ModelLimits) => {
@@ -55,7 +58,9 @@ export function perModel(models: Record<string, ModelLimits>, options: ServiceOp
       const family = model !== undefined && families.find((key) => model.startsWith(key.slice(0, -1)))
       if (family) return limiters.get(family)!
       if (rest) return make(model ?? 'default', rest)
-      throw new TypeError(`'${name}' has no limits for the model ${text(model)}; known: ${Object.keys(models).join(', ')}`)
+      throw new TypeError(
+        `'${name}' has no limits for the model ${text(model)}; known: ${Object.keys(models).join(', ')}`,
+      )
     },
     ...(isBlocked && { isBlocked }),
   }
@@ -67,7 +72,10 @@ export function perModel(models: Record<string, ModelLimits>, options: ServiceOp
  * @example
  * const mistral = shared({ name: 'mistral', requestsPerMinute: 60, tokensPerMinute: 500_000 })
  */
-export function shared(options: LimiterOptions, { isBlocked }: Pick<ServiceOptions, 'isBlocked'> = {}): RateLimitedService {
+export function shared(
+  options: LimiterOptions,
+  { isBlocked }: Pick<ServiceOptions, 'isBlocked'> = {},
+): RateLimitedService {
   const limiter = new BucketRateLimiter(options)
   return { name: options.name, limiterFor: () => limiter, ...(isBlocked && { isBlocked }) }
 }

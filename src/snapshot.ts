@@ -36,7 +36,10 @@ export function restore({ office, engine }: Desk, saved: Snapshot): void {
   for (const bucket of office.budget.buckets) {
     const found = saved.limits[keyOf(bucket.limit)]
     if (!found) continue
-    bucket.load(found.taken.map(([ageMs, amount]) => [ageMs + age, amount] as const), now)
+    bucket.load(
+      found.taken.map(([ageMs, amount]) => [ageMs + age, amount] as const),
+      now,
+    )
     if (found.perMinute !== undefined) bucket.rate.told(found.perMinute / MINUTE)
   }
   engine.pump(now)

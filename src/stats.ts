@@ -1,7 +1,7 @@
 // What goes on in a limiter, as a copy in plain numbers.
 
+import { gateOf, type GateState, waitingOn } from './core/view.ts'
 import type { Desk } from './desk.ts'
-import type { GateState } from './events.ts'
 
 export interface LimiterStats {
   name: string
@@ -29,8 +29,8 @@ export interface LimiterStats {
 export function stats({ office, engine, tally, inFlight, name }: Desk): LimiterStats {
   const now = engine.now()
   const { issued, finished, refused, rejected } = tally
-  const { state, reopensInMs } = office.gate(now)
-  const waitingOn = office.waitingOn(now)
+  const { state, reopensInMs } = gateOf(office, now)
+  const on = waitingOn(office, now)
   return {
     name,
     waiting: office.waiting,
@@ -39,12 +39,17 @@ export function stats({ office, engine, tally, inFlight, name }: Desk): LimiterS
     ...{ issued, finished, refused, rejected },
     gate: state,
     ...(reopensInMs !== undefined && { reopensInMs }),
-    ...(waitingOn && { waitingOn }),
+    ...(on && { waitingOn: on }),
     limits: office.budget.buckets.map((bucket) => {
       const { of, said } = bucket.limit
       const { learned, configured } = bucket.rate
       const available = bucket.available(now)
-      return { of, ...said, available, ...(learned && { learned: (said.amount * bucket.rate.at(now)) / configured }) }
+      return {
+        of,
+        ...said,
+        available,
+        ...(learned && { learned: (said.amount * bucket.rate.at(now)) / configured }),
+      }
     }),
     waitMs: { p50: tally.percentile(0.5), p95: tally.percentile(0.95), p99: tally.percentile(0.99) },
   }

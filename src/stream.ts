@@ -28,7 +28,15 @@ export function watchStream<T>(value: T, watcher: Watcher): T | undefined {
   if (typeof ReadableStream === 'function' && value instanceof ReadableStream) {
     if (Object.getPrototypeOf(value) === ReadableStream.prototype) return readable(value, watcher) as T
     let inner: ReadableStream | undefined
-    for (const name of ['getReader', 'tee', 'pipeTo', 'pipeThrough', 'cancel', 'values', Symbol.asyncIterator]) {
+    for (const name of [
+      'getReader',
+      'tee',
+      'pipeTo',
+      'pipeThrough',
+      'cancel',
+      'values',
+      Symbol.asyncIterator,
+    ]) {
       patch(stream, name, () => (...args) => {
         // Read by the original methods: those of the patched stream would lead back here.
         inner ??= readable(value, watcher)
@@ -38,7 +46,9 @@ export function watchStream<T>(value: T, watcher: Watcher): T | undefined {
   } else if (emitter) {
     const on = stream.on as Method
     for (const event of ['end', 'close']) on.call(value, event, () => watcher.end())
-    if (!isFunction(stream.pipe)) for (const event of ['chunk', 'streamEvent', 'event']) on.call(value, event, (chunk: unknown) => watcher.chunk(chunk))
+    if (!isFunction(stream.pipe))
+      for (const event of ['chunk', 'streamEvent', 'event'])
+        on.call(value, event, (chunk: unknown) => watcher.chunk(chunk))
   } else if (!isFunction(stream[Symbol.asyncIterator])) return undefined
   else if (isFunction(stream.next)) watchIterator(stream, watcher)
   else {
@@ -52,9 +62,14 @@ export function watchStream<T>(value: T, watcher: Watcher): T | undefined {
   return value
 }
 
-function patch(target: Patchable, name: PropertyKey, replace: (original: Method) => (...args: unknown[]) => unknown): void {
+function patch(
+  target: Patchable,
+  name: PropertyKey,
+  replace: (original: Method) => (...args: unknown[]) => unknown,
+): void {
   const original = target[name]
-  if (isFunction(original)) Object.defineProperty(target, name, { value: replace(original), configurable: true, writable: true })
+  if (isFunction(original))
+    Object.defineProperty(target, name, { value: replace(original), configurable: true, writable: true })
 }
 
 function watchIterator(iterator: Patchable, watcher: Watcher): void {
@@ -70,10 +85,28 @@ function watchIterator(iterator: Patchable, watcher: Watcher): void {
         throw error
       },
     )
-  patch(iterator, 'next', (next) => (...args) => look(next.apply(iterator, args), false))
-  patch(iterator, 'throw', (raise) => (...args) => look(raise.apply(iterator, args), true))
+  patch(
+    iterator,
+    'next',
+    (next) =>
+      (...args) =>
+        look(next.apply(iterator, args), false),
+  )
+  patch(
+    iterator,
+    'throw',
+    (raise) =>
+      (...args) =>
+        look(raise.apply(iterator, args), true),
+  )
   if (isFunction(iterator.return)) {
-    patch(iterator, 'return', (leave) => (...args) => look(leave.apply(iterator, args), true))
+    patch(
+      iterator,
+      'return',
+      (leave) =>
+        (...args) =>
+          look(leave.apply(iterator, args), true),
+    )
   } else {
     iterator.return = (value: unknown) => {
       watcher.end()

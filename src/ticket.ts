@@ -45,7 +45,7 @@ export class Ticket {
       throw error
     }
     desk.refuse(waiter, verdict, error)
-    return Ticket.of(waiter.state === 'parked' ? await waiter.ticket() : waiter)
+    return Ticket.of(waiter.state === 'parked' ? await waiter.terms.desk.engine.ticket(waiter) : waiter)
   }
 
   /** The call was never made: all that was reserved comes back. */

@@ -6,7 +6,7 @@
 // room.
 
 import type { Cost } from './core/budget.ts'
-import { Call } from './core/office.ts'
+import { Call } from './core/call.ts'
 import type { Desk } from './desk.ts'
 import type { Appointment } from './engine.ts'
 import type { Usage } from './feedback/usage.ts'
@@ -68,12 +68,5 @@ export class Waiter extends Call {
 
   more(): Extra {
     return (this.extra ??= { refusals: 0, failures: 0 })
-  }
-
-  /** Resolves with the waiter itself when it has its ticket, or must not get one (`extra.failure`). */
-  ticket(): Promise<Waiter> {
-    return new Promise((grant) => {
-      this.grant = grant
-    })
   }
 }

@@ -7,7 +7,14 @@ import { defaultLimiter } from './default-limiter.ts'
 import type { Desk } from './desk.ts'
 import type { Usage } from './feedback/usage.ts'
 import { BucketRateLimiter, costOf, DESK, deskOf, termsOf } from './limiter.ts'
-import { callable, type CallOptions, checkCall, type Classify, type LimiterOptions, type RetryOptions } from './options.ts'
+import {
+  callable,
+  type CallOptions,
+  checkCall,
+  type Classify,
+  type LimiterOptions,
+  type RetryOptions,
+} from './options.ts'
 import type { RateLimitedService } from './service.ts'
 import type { Terms } from './waiter.ts'
 
@@ -33,9 +40,22 @@ export interface WrapOptions<A extends readonly unknown[], R> {
 }
 
 /** Where the tickets come from: a limiter, a service, or the options of a limiter to be made. */
-export type LimiterLike = BucketRateLimiter | RateLimitedService | (Omit<LimiterOptions, 'name'> & { name?: string })
+export type LimiterLike =
+  BucketRateLimiter | RateLimitedService | (Omit<LimiterOptions, 'name'> & { name?: string })
 
-const KEYS = ['cost', 'usage', 'model', 'tenant', 'signal', 'priority', 'maxWaitMs', 'timeoutMs', 'retry', 'classify', 'streamIdleMs']
+const KEYS = [
+  'cost',
+  'usage',
+  'model',
+  'tenant',
+  'signal',
+  'priority',
+  'maxWaitMs',
+  'timeoutMs',
+  'retry',
+  'classify',
+  'streamIdleMs',
+]
 
 /**
  * Wraps a function so that its calls leave at the limiter's pace. `fn` may be sync or async, and may resolve to a
@@ -113,7 +133,11 @@ function resumed<C>(iterator: AsyncIterator<C>, first: IteratorResult<C>): Async
 }
 
 /** Checks everything once, and makes for each call its terms and its cost. */
-function preparer<A extends unknown[]>(fn: unknown, limiter: LimiterLike | undefined, options: WrapOptions<A, never>) {
+function preparer<A extends unknown[]>(
+  fn: unknown,
+  limiter: LimiterLike | undefined,
+  options: WrapOptions<A, never>,
+) {
   callable(fn, 'fn')
   fields(options, 'withLimiter', KEYS)
   const { cost, usage, model, tenant, signal, classify, streamIdleMs, ...call } = options
@@ -123,21 +147,32 @@ function preparer<A extends unknown[]>(fn: unknown, limiter: LimiterLike | undef
   checkCall(call)
   const desk = resolver(fn as { name: string }, limiter)
   const idle = streamIdleMs === undefined ? undefined : duration(streamIdleMs, 'streamIdleMs')
-  const fixed = { ...call, ...(classify && { classify }), ...(usage && { usage }), ...(idle && { streamIdleMs: idle }) }
+  const fixed = {
+    ...call,
+    ...(classify && { classify }),
+    ...(usage && { usage }),
+    ...(idle && { streamIdleMs: idle }),
+  }
   let plain: Terms | undefined
   return (args: A) => {
     const at = desk(() => (model ? model(...args) : (args[0] as { model?: string } | undefined)?.model))
     if (plain?.desk !== at) plain = termsOf(at, fixed)
-    const terms = tenant || signal ? { ...plain, tenant: tenant?.(...args), signal: signal?.(...args) } : plain
+    const terms =
+      tenant || signal ? { ...plain, tenant: tenant?.(...args), signal: signal?.(...args) } : plain
     return { terms, cost: costOf(at, cost?.(...args), args) }
   }
 }
 
 /** Finds the desk of a call; made once for each wrapped function. */
-function resolver(fn: { name: string }, limiter: LimiterLike | undefined): (model: () => string | undefined) => Desk {
+function resolver(
+  fn: { name: string },
+  limiter: LimiterLike | undefined,
+): (model: () => string | undefined) => Desk {
   if (limiter === undefined) return () => deskOf(defaultLimiter(), 'the default limiter')
   if (typeof limiter !== 'object' || limiter === null) {
-    throw new TypeError(`limiter must be a BucketRateLimiter, a RateLimitedService or options, got ${text(limiter)}`)
+    throw new TypeError(
+      `limiter must be a BucketRateLimiter, a RateLimitedService or options, got ${text(limiter)}`,
+    )
   }
   if ('limiterFor' in limiter) {
     return (model) => {
@@ -147,7 +182,10 @@ function resolver(fn: { name: string }, limiter: LimiterLike | undefined): (mode
       return desk
     }
   }
-  const made = DESK in limiter ? limiter : new BucketRateLimiter({ ...limiter, name: limiter.name ?? (fn.name || 'limiter') })
+  const made =
+    DESK in limiter
+      ? limiter
+      : new BucketRateLimiter({ ...limiter, name: limiter.name ?? (fn.name || 'limiter') })
   const desk = deskOf(made, 'limiter')
   return () => desk
 }

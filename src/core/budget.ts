@@ -6,7 +6,8 @@
 // when the lease is there.
 
 import { Bucket } from './bucket.ts'
-import type { Limit } from './limits.ts'
+import type { Told } from './call.ts'
+import { type Limit, MINUTE } from './limits.ts'
 import type { Ramp } from './ramp.ts'
 import type { WallTime } from './window.ts'
 
@@ -105,6 +106,23 @@ export class Budget implements SlotSource {
   tooMany(): void {
     this.#concurrency = Math.max(1, Math.min(this.#concurrency, this.inFlight) - 1)
     this.#finished = 0
+  }
+
+  /** Headers name a limit, or what is left of it. Returns the buckets whose rate that changes. */
+  told(
+    { of, perMs = MINUTE, limit, remaining, resetMs = Infinity }: Told,
+    eager: boolean,
+    now: number,
+  ): Bucket[] {
+    const changed: Bucket[] = []
+    for (const bucket of this.buckets) {
+      const { rate, limit: ours } = bucket
+      if (ours.of !== of || ours.said.perMs !== perMs) continue
+      if (limit && limit > 0 && ours.paced && rate.told((rate.configured * limit) / ours.said.amount))
+        changed.push(bucket)
+      if (remaining !== undefined) bucket.told(remaining, this.inFlight, resetMs, eager, now)
+    }
+    return changed
   }
 
   /** How long a cost would wait behind so many others of its kind. */

@@ -31,8 +31,10 @@ export function choice(value: unknown, name: string, allowed: readonly unknown[]
 
 /** An object that has no field but these. */
 export function fields(value: unknown, name: string, known: readonly string[]): void {
-  if (typeof value !== 'object' || value === null) throw new TypeError(`${name} must be an object, got ${text(value)}`)
+  if (typeof value !== 'object' || value === null)
+    throw new TypeError(`${name} must be an object, got ${text(value)}`)
   for (const key of Object.keys(value)) {
-    if (!known.includes(key)) throw new TypeError(`${name} has no option ${text(key)}; known: ${known.join(', ')}`)
+    if (!known.includes(key))
+      throw new TypeError(`${name} has no option ${text(key)}; known: ${known.join(', ')}`)
   }
 }

@@ -90,7 +90,8 @@ export function duration(value: unknown, name: string): number {
 export function parseLimits(options: LimitsOptions): Limit[] {
   const { limits, burst } = options
   if (burst !== undefined) number(burst, 'burst', 'at least 1')
-  if (limits !== undefined && !Array.isArray(limits)) throw new TypeError(`limits must be an array, got ${text(limits)}`)
+  if (limits !== undefined && !Array.isArray(limits))
+    throw new TypeError(`limits must be an array, got ${text(limits)}`)
   const short = Object.entries(SHORT).flatMap(([name, [of, per]]) => {
     const amount = options[name as keyof typeof SHORT]
     return amount === undefined ? [] : [parse({ of, amount, per }, name, burst)]
@@ -107,7 +108,8 @@ function parse(options: LimitOptions, name: string, burst?: number): Limit {
   const timeZone = calendar(per, name)
   const perMs = timeZone ? DAY : duration(per, `${name}.per`)
   const enforced = options.window === undefined ? perMs : duration(options.window, `${name}.window`)
-  if (enforced > perMs) throw new TypeError(`${name}.window must not be longer than per, got ${text(options.window)}`)
+  if (enforced > perMs)
+    throw new TypeError(`${name}.window must not be longer than per, got ${text(options.window)}`)
   const inWindow = (amount * enforced) / perMs
   const whole = Math.ceil(inWindow - 1e-9)
   const wanted = options.burst ?? (of === 'requests' ? burst : undefined)

@@ -155,7 +155,8 @@ export class Line<M extends Member<M>> {
     let low: Level<M> | undefined
     for (const level of this.#order.values()) if (!low || level.priority < low.priority) low = level
     let long: Queue<M> | undefined
-    for (const queue of low?.turns.values() ?? []) if (queue.last && (!long || queue.size > long.size)) long = queue
+    for (const queue of low?.turns.values() ?? [])
+      if (queue.last && (!long || queue.size > long.size)) long = queue
     return long?.last
   }
 }

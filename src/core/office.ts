@@ -1,15 +1,16 @@
 // The ticket office: the parts of one limiter as one machine. (state, event, now) → decisions.
 //
 // A call comes in by `enqueue`. `next` hands out one ticket, or none and then `wakeAt` says when to ask again.
-// A ticket ends in one of four ways: `finish` (the provider answered), `refuse` (back to its place in line),
-// `lose` (no answer: aborted, broken off) or `release` (never sent). `cancel` takes a call out of the line.
+// A ticket ends in one of three ways: `finish` (the provider answered), `refuse` (back to its place in line) or
+// `lose` (no answer: aborted, broken off, never sent). `cancel` takes a call out of the line.
 // What else was decided (the gate moved, a rate was learned, a probe is wanted) is in `notices`.
 //
 // Offices form a tree: an account over its models. A ticket needs room in its own office and in every one
 // above, all or none. The root asks its children in fair turns, and only the root is asked by the shell.
 
-import { Budget, type BudgetOptions, type Cost, type SlotSource, type Used } from './budget.ts'
-import { Line, type Member, type Queue } from './line.ts'
+import { Budget, type BudgetOptions, type SlotSource, type Used } from './budget.ts'
+import type { Call, Refused, Told } from './call.ts'
+import { Line } from './line.ts'
 import { Ramp, type RampOptions } from './ramp.ts'
 import { type Gate, Recovery } from './recovery.ts'
 import type { WallTime } from './window.ts'
@@ -17,6 +18,8 @@ import type { WallTime } from './window.ts'
 export interface OfficeOptions extends BudgetOptions {
   name: string
   parent?: Office | undefined
+  /** Whose office it is: the core only hands it on. */
+  owner?: unknown
   ramp?: RampOptions | false | undefined
   /** Numbers in [0, 1), to spread waits. */
   random: () => number
@@ -27,54 +30,9 @@ export interface OfficeOptions extends BudgetOptions {
   learn?: boolean | undefined
 }
 
-/** A call on its way through the office. The shell's own record of a call extends it. */
-export class Call implements Member<Call> {
-  at = -1
-  seq = 0
-  queue: Queue<Call> | undefined = undefined
-  before: Call | undefined = undefined
-  after: Call | undefined = undefined
-  readonly office: Office
-  readonly cost: Cost
-  state: 'new' | 'waiting' | 'parked' | 'in flight' | 'done' = 'new'
-  /** When its ticket was issued; undefined (and so no boxed number in a million waiting calls) before. */
-  sentAt: number | undefined = undefined
-
-  constructor(office: Office, cost: Cost) {
-    this.office = office
-    this.cost = cost
-  }
-
-  get priority(): number {
-    return 0
-  }
-
-  get tenant(): string | undefined {
-    return undefined
-  }
-}
-
-/** What a refusal says to the office. */
-export interface Refused {
-  kind: 'rate' | 'overload'
-  of?: string | undefined
-  waitMs?: number | undefined
-}
-
-/** What a header says: of a dimension, the limit and what is left of it. */
-export interface Told {
-  of: string
-  perMs?: number | undefined
-  limit?: number | undefined
-  remaining?: number | undefined
-  resetMs?: number | undefined
-}
-
 /** What the office has decided besides the tickets. */
 export type Notice =
-  | { of: 'gate'; office: Office; gate: Gate }
-  | { of: 'probe'; office: Office }
-  | { of: 'learn'; office: Office; limit: string; perMinute: number }
+  { of: 'gate' | 'probe'; office: Office } | { of: 'learn'; office: Office; limit: string; perMinute: number }
 
 /** After an outage the rate resumes here and ramps up: the ramp from a third would cost seconds. */
 const RESUME_AT = 0.9
@@ -83,8 +41,11 @@ const MINUTE = 60_000
 // Fields that offices read of each other are not #private: a tree may be built by two copies of the package.
 export class Office {
   readonly name: string
+  readonly owner: unknown
   readonly parent: Office | undefined
   readonly root: Office
+  /** This office and all above it, up to the root. */
+  readonly chain: readonly Office[]
   readonly line = new Line<Call>()
   ramp: Ramp
   readonly recovery: Recovery
@@ -104,7 +65,7 @@ export class Office {
   /** Fair turns among the children and the own line: what each has used, and the clock they share. */
   turn = 0
   clock = 0
-  #lineTurn = 0
+  lineTurn = 0
   readonly #children: Office[] = []
   #learns: boolean
   #pressed = false
@@ -113,7 +74,9 @@ export class Office {
   constructor(options: OfficeOptions) {
     this.name = options.name
     this.parent = options.parent
+    this.owner = options.owner
     this.root = this.parent?.root ?? this
+    this.chain = [this, ...(this.parent?.chain ?? [])]
     this.#learns = options.learn ?? true
     this.parent?.adopt(this)
     this.ramp = new Ramp(options.ramp === false ? { ms: 0 } : options.ramp)
@@ -142,7 +105,7 @@ export class Office {
     call.state = returned ? 'parked' : 'waiting'
     this.line.add(call, returned)
     if (this.line.first === call) this.#stir()
-    for (let at: Office | undefined = this; at; at = at.parent) {
+    for (const at of this.chain) {
       if (returned) at.parked++
       if (at.waiting++ > 0) continue
       at.slots.crowd(true, now)
@@ -151,9 +114,14 @@ export class Office {
   }
 
   cancel(call: Call, now: number): void {
+    this.setAside(call, now)
+    call.state = 'done'
+  }
+
+  /** Out of the line for now; `enqueue` brings the call back to its place. */
+  setAside(call: Call, now: number): void {
     this.line.remove(call)
     this.left(call, now)
-    call.state = 'done'
   }
 
   /** Hands out the next ticket, if one may go at `now`. Asked at the root. */
@@ -166,8 +134,8 @@ export class Office {
     office.left(call, now)
     call.state = 'in flight'
     call.sentAt = now
-    office.#lineTurn += share
-    for (let at: Office | undefined = office; at; at = at.parent) {
+    office.lineTurn += share
+    for (const at of office.chain) {
       at.ramp.mark(now)
       at.recovery.sent(now)
       at.slots.take(call.cost, now)
@@ -190,7 +158,7 @@ export class Office {
     this.watchGate(now)
     if (!allowed) return this.#sleep(this.recovery.wakeAt(), this.recovery.gate.state !== 'spent', now)
     let best = this.line.first
-    let turn = this.#lineTurn
+    let turn = this.lineTurn
     let wakeAt = Infinity
     for (const child of this.#children) {
       if (best && child.turn >= turn) continue
@@ -216,24 +184,17 @@ export class Office {
   finish(call: Call, used: Used, now: number): void {
     this.#settle(call, used, now)
     call.state = 'done'
-    for (let at: Office | undefined = this; at; at = at.parent) {
+    for (const at of this.chain) {
       at.recovery.answered(call.sentAt!)
       at.watchGate(now)
     }
   }
 
-  /** Nobody knows whether the provider accepted this call. */
-  lose(call: Call, now: number): void {
-    this.#settle(call, undefined, now)
-    this.#proveNothing(call)
+  /** Nobody knows whether the provider accepted this call; `'unsent'`: it never got there, and all comes back. */
+  lose(call: Call, used: 'unsent' | undefined, now: number): void {
+    this.#settle(call, used, now)
     call.state = 'done'
-  }
-
-  /** This call was never sent: all it had reserved comes back. */
-  release(call: Call, now: number): void {
-    this.#settle(call, 'unsent', now)
-    this.#proveNothing(call)
-    call.state = 'done'
+    for (const at of this.chain) at.recovery.lost(call.sentAt!)
   }
 
   /** The provider refused this call: it goes back to its place in line, or is over (refused in mid-stream). */
@@ -241,12 +202,13 @@ export class Office {
     const office = this.#responsible(of)
     const buckets = office.budget.named(of)
     if (of === 'concurrency') office.budget.tooMany()
-    else if (kind === 'rate') for (const bucket of buckets) bucket.rate.refused(call.cost[bucket.limit.of] ?? 0)
+    else if (kind === 'rate')
+      for (const bucket of buckets) bucket.rate.refused(call.cost[bucket.limit.of] ?? 0)
     this.#settle(call, 'refused', now)
     const pace = Math.min(...buckets.map((bucket) => bucket.rate.at(now)))
     office.recovery.refused(kind, waitMs, call.sentAt!, of === 'concurrency' ? Infinity : pace, now)
     office.watchGate(now)
-    for (let at: Office | undefined = this; at; at = at.parent) if (at !== office) at.recovery.lost(call.sentAt!)
+    for (const at of this.chain) if (at !== office) at.recovery.lost(call.sentAt!)
     if (park) this.enqueue(call, now)
     else call.state = 'done'
   }
@@ -272,16 +234,8 @@ export class Office {
   }
 
   /** Headers name a limit, or what is left of it. */
-  told({ of, perMs, limit, remaining, resetMs = Infinity }: Told, eager: boolean, now: number): void {
-    for (const bucket of this.budget.buckets) {
-      const { said } = bucket.limit
-      if (bucket.limit.of !== of || (perMs ?? MINUTE) !== said.perMs) continue
-      if (limit !== undefined && limit > 0 && bucket.limit.paced) {
-        const rate = (bucket.rate.configured * limit) / said.amount
-        if (bucket.rate.told(rate)) this.#learned(bucket.limit.of, bucket.rate.at(now))
-      }
-      if (remaining !== undefined) bucket.told(remaining, this.budget.inFlight, resetMs, eager, now)
-    }
+  told(told: Told, eager: boolean, now: number): void {
+    for (const { rate, limit } of this.budget.told(told, eager, now)) this.#learned(limit.of, rate.at(now))
     this.#stir()
   }
 
@@ -290,44 +244,13 @@ export class Office {
     this.#stir()
   }
 
-  /** The gate as people see it. */
-  gate(now: number): { state: 'open' | 'closed' | 'probing'; reopensInMs?: number } {
-    const { gate } = this.recovery
-    if (gate.state === 'open') return { state: 'open' }
-    if (gate.state === 'probing' || gate.state === 'asking') return { state: 'probing' }
-    return { state: 'closed', reopensInMs: Math.max(0, gate.until - now) }
-  }
-
-  /** What the first in line waits for. */
-  waitingOn(now: number): string | undefined {
-    const { first } = this.line
-    if (!first) return undefined
-    for (let at: Office | undefined = this; at; at = at.parent) {
-      if (at.pausedUntil > now) return 'pause'
-      if (at.recovery.gate.state !== 'open') return 'gate'
-      const on = at.budget.waitingOn(first.cost, now)
-      if (on) return on
-    }
-    return undefined
-  }
-
-  /** How long a call of this cost would wait if it came now, as far as one can tell. */
-  waitTime(cost: Cost, now: number): number {
-    let wait = 0
-    for (let at: Office | undefined = this; at; at = at.parent) {
-      const opens = Math.max(at.pausedUntil, at.gate(now).state === 'closed' ? at.recovery.wakeAt() : now)
-      wait = Math.max(wait, opens - now, at.budget.waitTime(cost, at.waiting, now))
-    }
-    return wait
-  }
-
   /** Something has changed: the next look may find more than the last one. */
   #stir(): void {
-    for (let at: Office | undefined = this; at; at = at.parent) at.wakeAt = -Infinity
+    for (const at of this.chain) at.wakeAt = -Infinity
   }
 
   #settle(call: Call, used: Used, now: number): void {
-    for (let at: Office | undefined = this; at; at = at.parent) {
+    for (const at of this.chain) {
       at.slots.settle(call.cost, used, call.sentAt!, now)
       at.wakeAt = -Infinity
     }
@@ -335,20 +258,16 @@ export class Office {
 
   /** A call has left the line. */
   left(call: Call, now: number): void {
-    for (let at: Office | undefined = this; at; at = at.parent) {
+    for (const at of this.chain) {
       if (call.state === 'parked') at.parked--
       if (--at.waiting === 0) at.slots.crowd(false, now)
       at.wakeAt = -Infinity
     }
   }
 
-  #proveNothing(call: Call): void {
-    for (let at: Office | undefined = this; at; at = at.parent) at.recovery.lost(call.sentAt!)
-  }
-
   /** The office whose limit a refusal names: the nearest that has it, else this one. */
   #responsible(of: string | undefined): Office {
-    for (let at: Office | undefined = this; at; at = at.parent) {
+    for (const at of this.chain) {
       if (at.budget.buckets.some(({ limit }) => limit.of === of)) return at
     }
     return this
@@ -362,7 +281,7 @@ export class Office {
     this.#gate = gate.state
     this.#stir()
     if (gate.state === 'open' && before !== 'spent') this.#reopened(now)
-    this.root.notices.push({ of: 'gate', office: this, gate })
+    this.root.notices.push({ of: 'gate', office: this })
     if (gate.state === 'asking') this.root.notices.push({ of: 'probe', office: this })
   }
 

@@ -88,7 +88,8 @@ export class Rate {
   told(rate: number): boolean {
     const wanted = this.#discover ? rate : Math.min(rate, this.configured)
     const state = this.#state
-    if (state.kind === 'told' ? Math.abs(state.rate - wanted) < 1e-12 : wanted === this.configured) return false
+    if (state.kind === 'told' ? Math.abs(state.rate - wanted) < 1e-12 : wanted === this.configured)
+      return false
     this.#state = wanted === this.configured ? { kind: 'configured' } : { kind: 'told', rate: wanted }
     return true
   }
@@ -98,7 +99,10 @@ export class Rate {
   }
 }
 
-function cubic({ rate, since, confirmed }: { rate: number; since: number; confirmed: number }, now: number): number {
+function cubic(
+  { rate, since, confirmed }: { rate: number; since: number; confirmed: number },
+  now: number,
+): number {
   const t = now - since
   // A slow limit is not probed to death: the hold is long where tickets are rare, but ends some day.
   const hold = Math.min(HOLD_MS * 2 ** confirmed, Math.max(60_000, 1500 / rate))

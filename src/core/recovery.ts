@@ -133,7 +133,12 @@ export class Recovery {
 
   /** The quota is used up: until a known reset, or else one call a minute tries. */
   spend(waitMs: number | undefined, now: number): void {
-    this.gate = { state: 'spent', until: now + (waitMs ?? TRIAL_MS), known: waitMs !== undefined, trialOut: false }
+    this.gate = {
+      state: 'spent',
+      until: now + (waitMs ?? TRIAL_MS),
+      known: waitMs !== undefined,
+      trialOut: false,
+    }
   }
 
   open(): void {

@@ -133,7 +133,8 @@ export class CalendarWindow implements Counter {
 
   amend(difference: number, takenAt: number, now: number): void {
     const total = this.used(now)
-    if (dayOf(takenAt + this.#offsetMs, this.#timeZone) === this.#day) this.#total = Math.max(0, total + difference)
+    if (dayOf(takenAt + this.#offsetMs, this.#timeZone) === this.#day)
+      this.#total = Math.max(0, total + difference)
   }
 
   dump(now: number): [number, number][] {
@@ -145,7 +146,8 @@ const formats = new Map<string, Intl.DateTimeFormat>()
 
 function dayOf(wall: number, timeZone: string): string {
   let format = formats.get(timeZone)
-  if (!format) formats.set(timeZone, (format = new Intl.DateTimeFormat('en', { timeZone, dateStyle: 'short' })))
+  if (!format)
+    formats.set(timeZone, (format = new Intl.DateTimeFormat('en', { timeZone, dateStyle: 'short' })))
   return format.format(wall)
 }
 

@@ -15,44 +15,32 @@ export interface Answer {
   text: string
 }
 
-const ENCLOSING = ['response', 'rawResponse', '$metadata', 'lastError', 'cause']
+export const ENCLOSING = ['response', 'rawResponse', '$response', '$metadata', 'lastError', 'cause']
 const BODIES = ['message', 'error', 'body', 'responseBody']
-const DETAILS = ['data', 'detail', 'details', 'errorDetails', 'violations', 'metadata', 'raw']
-const STATUS = ['status', 'statusCode', 'httpStatusCode']
-const WORDS = [
-  'code',
-  'type',
-  'status',
-  'error_code',
-  'name',
-  'quotaId',
-  'quotaValue',
-  'retryDelay',
-  'detail',
-  'raw',
-]
+const DETAILS = ['detail', 'raw', 'data', 'details', 'errorDetails', 'violations', 'metadata']
+const LINKS = [...BODIES, ...DETAILS]
+const CODES = ['code', 'type', 'status', 'error_code', 'name', 'quotaId', 'quotaValue', 'retryDelay']
 
-export function statusOf(value: unknown, keys: readonly string[] = STATUS): number | undefined {
-  return keys
-    .map((key) => get(value, key))
+export function statusOf(value: unknown, more?: string): number | undefined {
+  return ['status', 'statusCode', 'httpStatusCode', more]
+    .map((key) => key && get(value, key))
     .find(
       (status): status is number =>
-        Number.isInteger(status) && (status as number) / 100 >= 4 && (status as number) < 600,
+        Number.isInteger(status) && (status as number) > 399 && (status as number) < 600,
     )
 }
 
 export function readAnswer(root: unknown, body: unknown): Answer {
   const errors = reach(root, ENCLOSING)
   const bodies = reach([body, errors.map((error) => BODIES.map((key) => get(error, key)))], BODIES)
-  const status = [
-    ...errors.map((error) => statusOf(error)),
-    ...bodies.map((body) => statusOf(body, [...STATUS, 'code'])),
-  ].find(Boolean)
-  const lines = reach([errors, bodies], [...BODIES, ...DETAILS]).flatMap((node) =>
-    [...WORDS, ...BODIES].map((key) => {
+  let status: number | undefined
+  errors.forEach((error) => (status ??= statusOf(error)))
+  bodies.forEach((body) => (status ??= statusOf(body, 'code')))
+  const lines = [`http ${status}`]
+  for (const node of reach([errors, bodies], LINKS))
+    for (const key of [...CODES, ...LINKS]) {
       const word = get(node, key)
-      return typeof word === 'string' ? `${key}:${word.slice(0, 2000).replace(/\s+/g, ' ')}` : []
-    }),
-  )
-  return { status, text: [`http ${status}`, ...lines.flat()].join('\n') }
+      if (typeof word === 'string') lines.push(`${key}:${word.slice(0, 2000).replace(/\s+/g, ' ')}`)
+    }
+  return { status, text: lines.join('\n') }
 }

@@ -7,8 +7,8 @@ import { MINUTE, type Provider } from './provider.ts'
 
 export const anthropic: Provider = {
   quota:
-    /:enforced_spend_limit_reached$|http 400$[^]*(credit balance is too low|specified \w+ usage limits)/m,
-  overload: /(http 529|:overloaded_error)$/m,
+    /:enforced_spend_limit_reached$|^http 400$[^]*(credit balance is too low|specified \w+ usage limits)/m,
+  overload: /(^http 529|:overloaded_error)$/m,
   slowDown: /usage increase rate/,
   rate: /:rate_limit_error$/m,
   limits: [

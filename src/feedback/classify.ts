@@ -27,9 +27,11 @@ function numberAfter(words: RegExp, text: string): number {
 
 /** '429 rate_limit_exceeded: tokens per min' */
 function reasonOf(status: number | undefined, text: string): string {
-  const code = /^(?:code|type|status):(?!error$)(\w+)$/m.exec(text)?.[1]
-  const said = /(?:(?:in|out)put )?\w+ per \w+/.exec(text)?.[0] ?? /^message:([^{]{1,99})/m.exec(text)?.[1]
-  return [status, code && said ? `${code}:` : code, said].filter(Boolean).join(' ')
+  const code = /:(?!ERR_|AI_)(\w+_\w+|\w+Exception|E[A-Z]+)$/m.exec(text)?.[1]
+  // Messages enclose one another, too: the innermost is the provider's own.
+  const said =
+    /((in|out)put )?\w+ per \w+/.exec(text) ?? [...text.matchAll(/(?<=^message:)[^{\n]{1,99}/gm)].pop()
+  return [[status, code].filter(Boolean).join(' '), said?.[0]].filter(Boolean).join(': ')
 }
 
 function judge(outcome: Outcome, wall: number): Verdict | undefined {
@@ -51,9 +53,7 @@ function judge(outcome: Outcome, wall: number): Verdict | undefined {
   const limit = numberAfter(LIMIT, named)
   if (kind === 'rate') {
     // Only where nothing else tells: a reset is when a limit is full again, not when it accepts again.
-    if (waitMs === undefined)
-      for (const { remaining, resetMs } of readLimits(headers, wall))
-        if (!remaining && resetMs! >= (waitMs ?? 0)) waitMs = resetMs
+    waitMs ??= readLimits(headers, wall).find((hint) => !hint.remaining)?.resetMs
     if (numberAfter(REQUESTED, text) > limit) kind = 'oversize'
     else if (waitMs! >= DAY || (waitMs! >= HOUR && /day|daily|month|quota/i.test(text))) kind = 'quota'
   }

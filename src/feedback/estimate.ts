@@ -58,8 +58,7 @@ export function estimateTokens(args: readonly unknown[]): { inputTokens: number;
     seen.add(value)
     // An array of numbers is a text that is tokens already (embeddings).
     if (Array.isArray(value) && typeof value[0] === 'number') tokens += value.length
-    else if (IMAGE_TYPE.test(get(value, 'type') as string) || 'inlineData' in value || 'fileData' in value)
-      tokens += IMAGE_TOKENS
+    else if (IMAGE_TYPE.test(get(value, 'type') as string)) tokens += IMAGE_TOKENS
     else
       for (const key of keysOf(value)) {
         const held = get(value, key)

@@ -7,7 +7,7 @@ import { HOUR, type Provider } from './provider.ts'
 
 export const google: Provider = {
   quota: /^quotaId:.*PerDay/m,
-  oversize: /http 400$[^]*token count .*exceeds the maximum/m,
+  oversize: /^http 400$[^]*token count .*exceeds the maximum/m,
   rate: /:RESOURCE_EXHAUSTED$/m,
 }
 

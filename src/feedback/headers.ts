@@ -6,6 +6,7 @@
  * without hints, and badly with wrong ones.
  */
 
+import { ENCLOSING } from './answer.ts'
 import { DAY, SECOND } from './provider.ts'
 import { providers } from './providers.ts'
 import { get, guard, isObject, known, reach } from './safe.ts'
@@ -24,8 +25,8 @@ export interface LimitHint {
   resetMs?: number
 }
 
-/** Errors and results enclose one another; OpenRouter puts headers within the body. */
-const HOLDERS = ['response', 'rawResponse', '$response', 'lastError', 'cause', 'error', 'metadata']
+/** OpenRouter puts those that matter within the body. */
+const HOLDERS = [...ENCLOSING, 'error', 'metadata']
 
 function readerOf(headers: unknown): HeaderReader | undefined {
   if (!isObject(headers)) return undefined

@@ -12,11 +12,11 @@ import type { Provider } from './provider.ts'
 
 export const http: Provider = {
   aborted: /:(AbortError|ABORT_ERR|ERR_CANCELED|RequestAbortedError)$/m,
-  quota: /http 402$/m,
-  oversize: /http 413$/m,
-  overload: /http (498|503)$/m,
-  rate: /(http |:)429$|:ThrottlingException$/m,
+  quota: /^http 402$/m,
+  oversize: /^http 413$/m,
+  overload: /^http (498|503)$/m,
+  rate: /(^http |:)429$|:ThrottlingException$/m,
   transient:
-    /http (5..|40[89])$|http u[^]*:(ECONN\w+|E\w+UNREACH|ETIMEDOUT|EPIPE|EAI_AGAIN|ENOTFOUND|ERR_NETWORK|UND_ERR_(SOCKET|\w+_TIMEOUT)|(Request)?TimeoutError|(server|api|timeout)_error|(fetch failed|failed to fetch|load failed|networkerror|request timed out|connection error).*)$/im,
+    /^http (5..|40[89])$|^http u[^]*(:(ECONN|E\w+UNREACH$|ETIMEDOUT|EPIPE|EAI_AGAIN|ENOTFOUND|ERR_NETWORK|UND_ERR_(SO|\w+TIMEOUT)|(Request)?TimeoutError$|(server|api|timeout)_error$|failed to fetch|load failed|networkerror|request timed out|connection error|"timeout)|fetch failed)/im,
   limits: [['ratelimit-*', 'requests']],
 }

@@ -3,7 +3,7 @@
 import { MINUTE, type Provider } from './provider.ts'
 
 export const mistral: Provider = {
-  overload: /http 429$[^]*tier capacity exceeded/m,
+  overload: /^http 429$[^]*tier capacity exceeded/m,
   rate: /:rate_limited$/m,
   limits: [
     ['x-ratelimit-*-tokens-minute', 'tokens', MINUTE],

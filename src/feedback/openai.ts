@@ -10,7 +10,7 @@ const slowDown = /:slow_down$/m
 export const openai: Provider = {
   quota:
     /:(insufficient_quota|credit_balance_exhausted|(organization|project)_(spend|usage)_limit_exceeded)$/m,
-  oversize: /(http 429|:rate_limit_exceeded)$[^]*request too large/im,
+  oversize: /(^http 429|:rate_limit_exceeded)$[^]*request too large/im,
   overload: slowDown,
   slowDown,
   rate: /:rate_limit_exceeded$/m,

@@ -6,6 +6,6 @@
 import type { Provider } from './provider.ts'
 
 export const openrouter: Provider = {
-  overload: /http 502$[^]*provider returned error/im,
+  overload: /^http 502$[^]*provider returned error/im,
   limits: [['x-ratelimit-*', 'requests']],
 }

@@ -4,7 +4,7 @@
  *
  * For each kind of verdict a table has one pattern. It is tried on the whole of an answer, written as
  * lines (answer.ts): 'http 429' first, then 'code:slow_down', 'message:Slow down, please' and the like. So
- * `:slow_down$` means a code and never prose, and `http 400[^]*words` ties prose to a status.
+ * `:slow_down$` means a code and never prose, and `^http 400$[^]*words` ties prose to a status.
  *
  * A table does not ask which provider it is for. An answer rarely tells who sent it (gateways and
  * OpenAI-compatible servers are everywhere), so each pattern is specific enough to be tried on all answers.

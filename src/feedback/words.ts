@@ -9,7 +9,7 @@ import { DAY, HOUR, MINUTE, SECOND } from './provider.ts'
 export const UNITS: Readonly<Record<string, number>> = { s: SECOND, m: MINUTE, h: HOUR, d: DAY }
 
 const DIMENSION =
-  /(concurren)|((?:in|out)put)?.?(token|request|call)s?(?:.?per| rate)|^(token|request)s$|\b([tr])p[smhd]\b/im
+  /(concurren)|((?:in|out)put)?.?(token|request|call)s?(?:.?per| rate)|:(token|request)s$|\b([tr])p[smhd]\b/im
 const WINDOW = /per.?(day|hour|min|sec)|\b[tr]p([dhms])\b/i
 
 export function dimensionOf(text: string): string | undefined {

@@ -1,0 +1,33 @@
+// Who may not even stand in line: a call that can never fit, one that has no hope, one too many.
+
+import type { Desk } from './desk.ts'
+import { QueueFullError, RequestTooLargeError } from './errors.ts'
+import type { Waiter } from './waiter.ts'
+
+/** Why a call is turned away, or undefined. May evict another to make room. */
+export function turnAway(desk: Desk, waiter: Waiter, now: number): { error: unknown } | undefined {
+  const { signal } = waiter.terms
+  if (desk.stopped) return { error: desk.stopped }
+  if (signal?.aborted) return { error: signal.reason }
+  for (const at of desk.chain) {
+    const limit = at.office.budget.tooSmallFor(waiter.cost)
+    if (limit) {
+      const { of, amount } = limit
+      const message = `'${at.name}': a call of ${waiter.cost[of]} ${of} can never fit a limit of ${amount} ${of}`
+      return { error: new RequestTooLargeError(message) }
+    }
+    if (at.office.spent(now)) return { error: at.spent }
+  }
+  return crowdedOut(desk, waiter)
+}
+
+function crowdedOut(desk: Desk, waiter: Waiter): { error: unknown } | undefined {
+  const { max = Infinity, onFull } = desk.options.queue ?? {}
+  const { size, least } = desk.office.line
+  // With no room at all a call may still go that need not wait; the desk turns away those that must.
+  if (size < max || max === 0) return undefined
+  const error = new QueueFullError(`'${desk.name}': ${size} calls wait already, queue.max is ${max}`)
+  if (onFull !== 'evict-lowest' || !least || least.priority >= waiter.priority) return { error }
+  desk.giveUp(least as Waiter, error)
+  return undefined
+}

@@ -1,0 +1,48 @@
+// A call on its way through the office, and what is said of it there.
+
+import type { Cost } from './budget.ts'
+import type { Member, Queue } from './line.ts'
+import type { Office } from './office.ts'
+
+/** A call on its way through the office. The shell's own record of a call extends it. */
+export class Call implements Member<Call> {
+  at = -1
+  seq = 0
+  queue: Queue<Call> | undefined = undefined
+  before: Call | undefined = undefined
+  after: Call | undefined = undefined
+  readonly office: Office
+  readonly cost: Cost
+  state: 'new' | 'waiting' | 'parked' | 'in flight' | 'done' = 'new'
+  /** When its ticket was issued; undefined (and so no boxed number in a million waiting calls) before. */
+  sentAt: number | undefined = undefined
+
+  constructor(office: Office, cost: Cost) {
+    this.office = office
+    this.cost = cost
+  }
+
+  get priority(): number {
+    return 0
+  }
+
+  get tenant(): string | undefined {
+    return undefined
+  }
+}
+
+/** What a refusal says to the office. */
+export interface Refused {
+  kind: 'rate' | 'overload'
+  of?: string | undefined
+  waitMs?: number | undefined
+}
+
+/** What a header says: of a dimension, the limit and what is left of it. */
+export interface Told {
+  of: string
+  perMs?: number | undefined
+  limit?: number | undefined
+  remaining?: number | undefined
+  resetMs?: number | undefined
+}
