@@ -10,4 +10,6 @@ export default defineConfig({
   splitting: false,
   sourcemap: true,
   external: [/^node:/],
+  // Without the prefix bundlers for browsers and workers do not know Node's own modules.
+  removeNodeProtocol: false,
 })

@@ -38,13 +38,14 @@ function judge(outcome: Outcome, wall: number): Verdict | undefined {
   const thrown = 'error' in outcome
   const source = thrown ? outcome.error : outcome.value
   if (!thrown && !(statusOf(source) && get(source, 'headers'))) return undefined
-  const { status, text } = readAnswer(source, !thrown && outcome.body)
+  const body = !thrown && outcome.body
+  const { status, text } = readAnswer(source, body)
   const says = (kind: (typeof KINDS)[number] | 'slowDown') =>
     providers.some((provider) => provider[kind]?.test(text))
   let kind = KINDS.find(says)
   if (!kind || kind === 'aborted') return undefined
 
-  const headers = headersOf(source)
+  const headers = headersOf([source, body])
   const now = serverNow(headers, wall)
   // Of several quotas that are used up, the day's is the one to wait for.
   const daily = /quotaId:.*PerDay[^]*/.exec(text)?.[0]

@@ -7,7 +7,7 @@
  * image for an image and not for a million characters of base64.
  */
 
-import { get, guard, isObject, parseJson } from './safe.ts'
+import { get, guard, isObject, isPlain, parseJson } from './safe.ts'
 
 /** Between the 258 of Gemini's smallest and the 1600 of Anthropic's largest. */
 const IMAGE_TOKENS = 800
@@ -34,8 +34,7 @@ function tokensIn(text: string): number {
 
 /** Of a class only what messages (LangChain's, say) are made of, and only as plain fields. */
 function keysOf(value: object): string[] {
-  const proto: unknown = Object.getPrototypeOf(value)
-  return !proto || proto === Object.prototype || Array.isArray(value)
+  return isPlain(value) || Array.isArray(value)
     ? Object.keys(value)
     : ['content', 'text'].filter((key) => Object.hasOwn(value, key))
 }

@@ -3,7 +3,8 @@
  * Cohere, Groq, whose own word is 498), or repeat them where a stream has no status (Azure writes '429'
  * as a code, Bedrock the exception's name).
  *
- * Someone's abort is never a reason to try again, whatever it encloses. Without a status, a connection
+ * Someone's abort is never a reason to try again, whatever it encloses; but the timeouts of SDKs abort the
+ * fetch themselves, and enclose that. Without a status, a connection
  * broke, time ran out, or a provider broke in the middle of a stream; a fetch that fails in a browser has
  * no code for it, only prose.
  */
@@ -11,7 +12,8 @@
 import type { Provider } from './provider.ts'
 
 export const http: Provider = {
-  aborted: /:(AbortError|ABORT_ERR|ERR_CANCELED|RequestAbortedError)$/m,
+  aborted:
+    /^http .*\n(?![^]*:request timed out)[^]*:(AbortError|ABORT_ERR|ERR_CANCELED|RequestAbortedError)$/im,
   quota: /^http 402$/m,
   oversize: /^http 413$/m,
   overload: /^http (498|503)$/m,

@@ -21,6 +21,12 @@ export function isObject(value: unknown): value is object {
   return typeof value === 'object' && value !== null
 }
 
+/** Neither an instance of a class, whose getters may do things, nor an array. */
+export function isPlain(value: object): boolean {
+  const proto: unknown = Object.getPrototypeOf(value)
+  return !proto || proto === Object.prototype
+}
+
 /** The value that JSON text holds, even with words before it ("got status: 429. {...}"). */
 export function parseJson(text: string): unknown {
   return guard((): unknown => JSON.parse(text.slice(text.search(/\[?\{/))))
@@ -34,8 +40,8 @@ export function reach(value: unknown, keys: readonly string[], found = new Set<o
   const node = typeof value === 'string' ? parseJson(value) : value
   if (isObject(node) && !found.has(node) && found.size < 100) {
     found.add(node)
-    const links = Array.isArray(node) ? Object.keys(node).slice(0, 20) : keys
-    links.forEach((key) => reach(get(node, key), keys, found))
+    const items = guard(() => Array.isArray(node) && Object.keys(node).slice(0, 20))
+    for (const key of items || keys) reach(get(node, key), keys, found)
   }
   return [...found]
 }

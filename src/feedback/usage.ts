@@ -6,7 +6,7 @@
  * cache writes are input and its cache reads are not, Gemini's thoughts are output.
  */
 
-import { get, guard, isObject, known, reach } from './safe.ts'
+import { get, guard, isObject, isPlain, known, reach } from './safe.ts'
 
 export interface Usage {
   requests?: number
@@ -27,7 +27,10 @@ const PLACES = [
   'billed_units',
   'billedUnits',
 ]
-/** The events that carry a message, and the bodies of raw answers. */
+/**
+ * The events that carry a message, and the bodies of raw answers. Plain objects all; on an instance such a
+ * name may be a getter that does things (`data` of a Gemini result prints a warning).
+ */
 const HOLDERS = ['response', 'message', 'delta', 'data', 'x_groq']
 
 const INPUT = /^(input|prompt)_?token(s|count)$/i
@@ -59,7 +62,7 @@ export function readUsage(value: unknown): Usage | undefined {
   return guard(() => {
     // Reading `usage` of a stream of the AI SDK would start to consume it.
     if (!isObject(value) || 'fullStream' in value) return undefined
-    for (const counts of reach(value, [...PLACES, ...HOLDERS])) {
+    for (const counts of reach(value, isPlain(value) ? [...PLACES, ...HOLDERS] : PLACES)) {
       const usage = known({
         inputTokens: plus(most(counts, INPUT), most(counts, /^cache_creation_i/)),
         outputTokens: plus(most(counts, OUTPUT), most(counts, /^thoughtsT/)),

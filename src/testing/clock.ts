@@ -6,6 +6,7 @@
  * `await`s takes no time, so it must be over before time moves; and a timer that it arms may be the next one.
  */
 import { MAX_TIMER_MS, type Clock } from '../clock.ts'
+import { seededRandom } from './random.ts'
 import { TimerHeap } from './timer-heap.ts'
 
 export interface VirtualClockOptions {
@@ -13,6 +14,8 @@ export interface VirtualClockOptions {
   wall?: number
   /** How late each timer fires, in ms: a number, or a function asked once for each timer. Default: 0. */
   lateMs?: number | (() => number)
+  /** Seed of the numbers that spread waits: the same seed, the same run. Default: 1. */
+  seed?: number
 }
 
 /**
@@ -32,12 +35,15 @@ export interface VirtualClockOptions {
 export class VirtualClock implements Clock {
   readonly #timers = new TimerHeap()
   readonly #lateMs: () => number
+  /** Numbers in [0, 1), the same in every run. */
+  readonly random: () => number
   #now = 0
   #wallAtZero: number
   #moving = false
 
   constructor(options: VirtualClockOptions = {}) {
-    const { wall = Date.UTC(2026, 0, 1), lateMs = 0 } = options
+    const { wall = Date.UTC(2026, 0, 1), lateMs = 0, seed = 1 } = options
+    this.random = seededRandom(seed)
     this.#wallAtZero = finite(wall, 'wall')
     this.#lateMs = typeof lateMs === 'number' ? () => lateMs : lateMs
   }

@@ -128,7 +128,7 @@ const retryAfterNames = {
 /** The meter to blame is the slowest one: after its wait the call fits them all. */
 function longestWait(limits: MeteredLimit[], now: number, call: ProviderCall): MeteredLimit {
   const waitMs = ({ meter, charge }: MeteredLimit) => meter.waitMs(now, charge(call))
-  return limits.reduce((worst, limit) => (waitMs(limit) < waitMs(worst) ? limit : worst))
+  return limits.reduce((worst, limit) => (waitMs(limit) > waitMs(worst) ? limit : worst))
 }
 
 function settle(limits: MeteredLimit[], now: number, call: ProviderCall, usage: ProviderUsage): void {

@@ -116,7 +116,7 @@ export class OpenAiService {
       if (fault?.kind === 'hangs') await aborted(gone)
       await this.#pause(valueOf(this.#options.latencyMs ?? 0), gone)
       if (!gone.aborted) await this.#deliver(exchange, tokens, fault)
-      record.left = gone.aborted && fault?.kind !== 'drops'
+      record.left = gone.aborted
     } finally {
       call.finish(this.#options.clock.now(), {
         inputTokens: request.inputTokens,

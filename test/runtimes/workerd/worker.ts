@@ -1,0 +1,36 @@
+// A worker with a limiter at module scope: ten calls a second, two at once, each 150 ms.
+
+import { BucketRateLimiter, withLimiter } from 'llmiter'
+
+const limiter = new BucketRateLimiter({
+  name: 'module scope',
+  requestsPerMinute: 600,
+  maxConcurrent: 2,
+  ramp: false,
+  limits: [{ of: 'images', amount: 1000, per: '1d' }],
+})
+
+let served = 0
+let refuseNext = 0
+
+const work = withLimiter(async (id: string, ms: number) => {
+  await new Promise((resolve) => setTimeout(resolve, ms))
+  if (refuseNext > 0) {
+    refuseNext--
+    throw Object.assign(new Error('429'), { status: 429, headers: { 'retry-after-ms': '300' } })
+  }
+  served++
+  return id
+}, limiter)
+
+export default {
+  async fetch(request: Request): Promise<Response> {
+    const { pathname, searchParams } = new URL(request.url)
+    if (pathname === '/stats') return Response.json({ ...limiter.stats(), served })
+    if (pathname === '/refuse') {
+      refuseNext = 3
+      return new Response('ok')
+    }
+    return new Response(await work(searchParams.get('id') ?? '', Number(searchParams.get('ms') ?? 150)))
+  },
+}
