@@ -7,9 +7,9 @@ import type { Waiter } from './waiter.ts'
 /** Why a call is turned away, or undefined. May evict another to make room. */
 export function turnAway(desk: Desk, waiter: Waiter, now: number): { error: unknown } | undefined {
   const { signal } = waiter.terms
-  if (desk.stopped) return { error: desk.stopped }
   if (signal?.aborted) return { error: signal.reason }
   for (const at of desk.chain) {
+    if (at.stopped) return { error: at.stopped }
     const limit = at.office.budget.tooSmallFor(waiter.cost)
     if (limit) {
       const { of, amount } = limit
@@ -27,7 +27,9 @@ function crowdedOut(desk: Desk, waiter: Waiter): { error: unknown } | undefined 
   // With no room at all a call may still go that need not wait; the desk turns away those that must.
   if (size < max || max === 0) return undefined
   const error = new QueueFullError(`'${desk.name}': ${size} calls wait already, queue.max is ${max}`)
-  if (onFull !== 'evict-lowest' || !least || least.priority >= waiter.priority) return { error }
+  // Who would not wait has no use for another's place.
+  const evicts = onFull === 'evict-lowest' && waiter.terms.maxWaitMs > 0
+  if (!evicts || !least || least.priority >= waiter.priority) return { error }
   desk.giveUp(least as Waiter, error)
   return undefined
 }

@@ -2,47 +2,67 @@
 // or returned, goes through one classifier.
 
 import { guarded } from './guard.ts'
-import { CallTimeoutError } from './errors.ts'
+import { CallTimeoutError, LimiterError } from './errors.ts'
 import { total } from './estimate.ts'
 import { classify, needsBody } from './feedback/classify.ts'
 import { statusOf } from './feedback/answer.ts'
-import { headersOf, readLimits } from './feedback/headers.ts'
 import { mergeUsage, readUsage, type Usage } from './feedback/usage.ts'
 import type { Outcome, Verdict } from './feedback/verdict.ts'
+import { text } from './core/check.ts'
 import { duration } from './core/limits.ts'
+import { learnFrom } from './learning.ts'
 import { watchStream } from './stream.ts'
+import type { Desk } from './desk.ts'
 import { type Terms, Waiter, type Work } from './waiter.ts'
 import type { Cost } from './core/budget.ts'
 
 /** How long a refused Response may take to say why. */
 const BODY_MS = 2000
+const KINDS: readonly string[] = ['rate', 'overload', 'quota', 'oversize', 'transient']
 
 /** One call: in line, with its ticket, to its end. */
 export function dispatch(terms: Terms, cost: Cost, work: Work): Promise<unknown> {
-  const waiter = new Waiter(terms, cost, work, terms.desk.engine.now())
-  terms.desk.enqueue(waiter)
-  if (waiter.state === 'waiting') return waiter.terms.desk.engine.ticket(waiter).then(start)
+  const { desk } = terms
+  const now = desk.engine.now()
+  const waiter = new Waiter(terms, cost, work, now)
+  desk.enqueue(waiter, now)
+  if (waiter.state === 'waiting') return desk.engine.ticket(waiter).then(start)
   const result = start(waiter)
   return result instanceof Promise ? result : Promise.resolve(result)
 }
 
+/** Throws why a call must not go, though it was woken: it failed, or its signal aborted with the ticket in hand. */
+export function admit(waiter: Waiter): void {
+  const { extra, terms } = waiter
+  if (extra?.failure) throw extra.failure.error
+  if (!terms.signal?.aborted) return
+  terms.desk.finish(waiter, 'unsent', 'failed')
+  throw terms.signal.reason
+}
+
 /** The waiter has its ticket (or must not get one: then this throws): does its work. */
 export function start(waiter: Waiter): unknown {
-  if (waiter.extra?.failure) throw waiter.extra.failure.error
+  admit(waiter)
   const { timeoutMs, signal } = waiter.terms
   let result: unknown
+  let promise: Promise<unknown> | undefined
   try {
     result = timeoutMs < Infinity ? timed(waiter, timeoutMs) : waiter.work!(signal)
+    promise = promised(result)
   } catch (error) {
     return failed(waiter, error)
   }
-  if (typeof (result as { then?: unknown } | null | undefined)?.then !== 'function')
-    return returned(waiter, result)
-  const promise = result instanceof Promise ? result : Promise.resolve(result)
+  if (!promise) return returned(waiter, result)
   return promise.then(
     (value) => returned(waiter, value),
     (error) => failed(waiter, error),
   )
+}
+
+function promised(result: unknown): Promise<unknown> | undefined {
+  if (result instanceof Promise) return result
+  const { then } = Object(result) as { then?: unknown }
+  return typeof then === 'function' ? Promise.resolve(result) : undefined
 }
 
 /** The work, given up when it takes too long; its signal aborts then. */
@@ -82,9 +102,12 @@ function failed(waiter: Waiter, error: unknown): unknown {
 }
 
 function judged(waiter: Waiter, outcome: Outcome): unknown {
-  const verdict = judge(waiter, outcome)
-  learn(waiter, outcome)
-  const { desk } = waiter.terms
+  const { desk, retry } = waiter.terms
+  let verdict = judge(waiter, outcome)
+  learnFrom('error' in outcome ? outcome.error : outcome.value, desk)
+  if (!verdict && 'error' in outcome && retry?.on && !waiter.terms.signal?.aborted) {
+    verdict = { kind: 'transient', reason: 'retry.on' }
+  }
   if (!verdict) {
     if ('value' in outcome) return watched(waiter, outcome.value)
     desk.finish(waiter, undefined, statusOf(outcome.error) === undefined ? 'lost' : 'failed')
@@ -107,19 +130,24 @@ function judged(waiter: Waiter, outcome: Outcome): unknown {
 }
 
 export function judge({ terms }: Waiter, outcome: Outcome): Verdict | undefined {
+  const { signal } = terms
+  if (signal?.aborted) return undefined
   const own = terms.classify && guarded(() => terms.classify!(outcome), terms.desk, 'classify')
   if (own === 'ok') return undefined
-  if (typeof own === 'string') return { kind: own, reason: `classified as '${own}'` }
-  if (own) return own
-  if ('error' in outcome && outcome.error instanceof CallTimeoutError)
-    return { kind: 'transient', reason: 'timeout' }
+  const kind = typeof own === 'object' ? own.kind : own
+  if (kind && KINDS.includes(kind))
+    return typeof own === 'object' ? own : { kind, reason: `classified as '${kind}'` }
+  if (own !== undefined) {
+    const message = `classify must return 'ok', ${KINDS.join(', ')} or a verdict of such a kind, got ${text(own)}`
+    terms.desk.failed(new TypeError(message), 'classify')
+  }
+  if ('error' in outcome) {
+    const { error } = outcome
+    if (error instanceof CallTimeoutError) return { kind: 'transient', reason: error.message }
+    // From a limiter within this call, which has already acted on the refusal in its cause.
+    if (error instanceof LimiterError) return undefined
+  }
   return classify(outcome, terms.desk.engine.clock.wall())
-}
-
-function learn({ terms }: Waiter, outcome: Outcome): void {
-  const { desk } = terms
-  const headers = headersOf('error' in outcome ? outcome.error : outcome.value)
-  if (headers) desk.told(readLimits(headers, desk.engine.clock.wall()))
 }
 
 /** A stream keeps its ticket until it is over; anything else is over now. */
@@ -154,12 +182,13 @@ function watched(waiter: Waiter, value: unknown): unknown {
     end()
   }
   let idle = engine.at(lastAt + streamIdleMs, check, false)
-  const stream = watchStream(value, watcher)
+  const stream = guarded(() => watchStream(value, watcher), desk, 'stream')
   if (stream === undefined) {
     engine.forget(idle)
     land(waiter, value)
     return value
   }
+  desk.answered(waiter)
   unread?.register(stream as object, () => abandon('a stream was never read to its end'), watcher)
   return stream
 }
@@ -173,14 +202,26 @@ function land(waiter: Waiter, value: unknown): void {
   const { desk, usage } = waiter.terms
   let used: Usage | undefined
   if (usage) used = guarded(() => usage(value as never), desk, 'usage')
-  else if (desk.metered) used = readUsage(value)
+  else if (desk.metered && typeof value === 'object') used = readUsage(value)
   settle(waiter, used, 'ok')
+}
+
+/** What can be counted of a usage. */
+function sound(usage: Usage, desk: Desk): Usage {
+  const good: Usage = {}
+  for (const [of, amount] of Object.entries(usage)) {
+    if (amount! >= 0 && amount! < Infinity) good[of] = amount
+    else if (amount !== undefined) {
+      desk.failed(new TypeError(`usage.${of} must be at least 0 (a number), got ${text(amount)}`), 'usage')
+    }
+  }
+  return good
 }
 
 /** The call is over and has used this much. */
 export function settle(waiter: Waiter, usage: Usage | undefined, end: 'ok' | 'failed'): void {
   const { desk } = waiter.terms
-  const used = usage && total(usage)
+  const used = usage && total(sound(usage, desk))
   if (used) desk.estimator.learn(waiter.cost, used)
   desk.finish(waiter, used, end)
 }

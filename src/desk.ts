@@ -5,8 +5,8 @@ import { Emitter } from './events.ts'
 import { Engine } from './engine.ts'
 import type { Clock } from './clock.ts'
 import type { Used } from './core/budget.ts'
-import type { Told } from './core/call.ts'
-import { type Notice, Office, type OfficeOptions } from './core/office.ts'
+import type { OfficeOptions } from './core/said.ts'
+import { Office } from './core/office.ts'
 import type { Limit } from './core/limits.ts'
 import { LimiterStoppedError, QuotaExhaustedError } from './errors.ts'
 import { Estimator } from './estimate.ts'
@@ -31,11 +31,15 @@ export class Desk {
   readonly tally = new Tally()
   readonly estimator = new Estimator()
   options: LimiterOptions
+  /** Raised by `update`. */
+  version = 0
   /** Set once stopped: what every later call is rejected with. */
   stopped: LimiterStoppedError | undefined
   /** What calls are rejected with while the quota is used up. */
   spent: QuotaExhaustedError | undefined
   inFlight = 0
+  /** Calls that wait for their next try, here and below. */
+  backingOff = 0
   readonly random: () => number
   /** Asks whether the provider accepts again. */
   probe: LimiterOptions['probe']
@@ -80,6 +84,7 @@ export class Desk {
   update(options: LimiterOptions, limits: Limit[]): void {
     const now = this.engine.now()
     this.options = options
+    this.version++
     this.probe = options.probe
     this.office.update(this.#settings(options, limits), now)
     this.count()
@@ -93,8 +98,7 @@ export class Desk {
   }
 
   /** A call joins the line, or fails at once, or has its ticket on return. */
-  enqueue(waiter: Waiter): void {
-    const now = this.engine.now()
+  enqueue(waiter: Waiter, now: number): void {
     if (this.events.heard('request')) this.events.emit('request', { waiting: this.office.waiting })
     const failure = turnAway(this, waiter, now)
     if (failure) {
@@ -108,9 +112,11 @@ export class Desk {
 
   /** A call leaves the line, or its backoff, without a ticket. */
   giveUp(waiter: Waiter, error: unknown): void {
+    // Others that ended at the same moment may have made room for this one.
+    if (waiter.state !== 'waiting' && waiter.state !== 'parked') return
     const now = this.engine.now()
     if (waiter.queue) this.office.cancel(waiter, now)
-    this.#backingOff.delete(waiter)
+    this.#stopBackingOff(waiter)
     unattend(waiter)
     this.#fail(waiter, error)
     this.#moved(now)
@@ -139,8 +145,9 @@ export class Desk {
   finish(waiter: Waiter, used: Used, end: 'ok' | 'failed' | 'lost'): void {
     if (waiter.state !== 'in flight') return
     const now = this.engine.now()
-    if (used === 'unsent' || end === 'lost')
-      this.office.lose(waiter, used === 'unsent' ? used : undefined, now)
+    if (waiter.extra?.answered) this.office.end(waiter, used, now)
+    else if (used === 'unsent') this.office.lose(waiter, used, now)
+    else if (end === 'lost') this.office.lose(waiter, undefined, now)
     else this.office.finish(waiter, used, now)
     this.landed()
     this.tally.finished++
@@ -166,29 +173,34 @@ export class Desk {
       if (verdict.kind === 'quota') this.#spend(waiter, verdict, error, now)
       else this.office.finish(waiter, 'refused', now)
       extra.failure = { error }
-    } else if (!park) this.office.refuse(waiter, { ...verdict, kind: verdict.kind }, false, now)
-    else {
+    } else {
       extra.parkedAt = now
       extra.firstParkedAt ??= now
-      this.office.refuse(waiter, { ...verdict, kind: verdict.kind }, true, now)
-      if (this.events.heard('park'))
-        this.events.emit('park', { parked: this.office.parked, refusals: extra.refusals })
-      watchStuck(waiter, verdict.reason, now)
-      if (this.stopped) this.giveUp(waiter, new LimiterStoppedError(this.stopped.message, error))
-      else attend(waiter, now)
+      this.office.refuse(waiter, { ...verdict, kind: verdict.kind }, park, now)
+      if (park) this.#park(waiter, verdict, now)
     }
     this.#moved(now)
+  }
+
+  #park(waiter: Waiter, { reason }: Refusal, now: number): void {
+    const { refusals } = waiter.more()
+    if (this.events.heard('park')) this.events.emit('park', { parked: this.office.parked, refusals })
+    watchStuck(waiter, reason, now)
+    this.#waitOn(waiter, now)
+  }
+
+  #waitOn(waiter: Waiter, now: number): void {
+    if (!this.stopped) attend(waiter, now)
+    else this.giveUp(waiter, new LimiterStoppedError(this.stopped.message, waiter.extra?.lastRefusal))
   }
 
   /** Money or quota is used up: nobody in line will get through either. */
   #spend(waiter: Waiter, verdict: Refusal, error: unknown, now: number): void {
     this.office.spend(waiter, verdict.waitMs, now)
+    const { waitMs } = verdict
     const until =
-      verdict.waitMs === undefined ? 'one call a minute will try' : `for ${Math.round(verdict.waitMs)} ms`
-    this.spent = new QuotaExhaustedError(
-      `'${this.name}': the provider says the quota is used up: ${until}`,
-      error,
-    )
+      waitMs === undefined ? 'one call a minute will try' : `it returns in ${Math.round(waitMs)} ms`
+    this.spent = new QuotaExhaustedError(`'${this.name}': the provider's quota is used up: ${until}`, error)
     this.failAll(this.spent)
   }
 
@@ -210,46 +222,59 @@ export class Desk {
     extra.parkedAt = now
     extra.lastRefusal = error
     this.#backingOff.add(waiter)
+    for (const at of this.chain) at.backingOff++
     const back = () => {
-      this.#backingOff.delete(waiter)
+      this.#stopBackingOff(waiter)
       const then = this.engine.now()
       this.office.enqueue(waiter, then)
       this.engine.pump(then)
     }
     extra.backoff = this.engine.at(now + delayMs, back, true)
     if (this.events.heard('retry')) this.events.emit('retry', { attempt: extra.failures + 1, delayMs, error })
-    if (this.stopped) this.giveUp(waiter, new LimiterStoppedError(this.stopped.message, error))
-    else attend(waiter, now)
+    this.#waitOn(waiter, now)
     this.#moved(now)
   }
 
-  /** Headers name limits. */
-  told(hints: readonly Told[]): void {
-    if (this.options.learn === false || hints.length === 0) return
-    const now = this.engine.now()
-    const eager = this.options.pacing === 'eager'
-    for (const desk of this.chain) {
-      for (const hint of hints) desk.office.told(hint, eager, now)
-    }
-    this.engine.pump(now)
-  }
-
   stop(reason?: unknown): void {
+    // Those given up first must not make room for the others.
+    this.office.pause(Infinity)
     this.stopped ??= new LimiterStoppedError(`'${this.name}' was stopped`, reason)
     this.failAll(this.stopped)
     for (const child of this.children) child.stop(reason)
   }
 
   get idle(): boolean {
-    return this.office.waiting === 0 && this.inFlight === 0 && this.#backingOff.size === 0
+    return this.office.waiting === 0 && this.inFlight === 0 && this.backingOff === 0
   }
 
   /** Resolves when nothing waits and nothing is in flight. */
   drained(): Promise<void> {
-    return new Promise((resolve) => {
-      if (this.idle) resolve()
-      else this.whenIdle.push(resolve)
-    })
+    return new Promise((resolve) => (this.idle ? resolve() : this.whenIdle.push(resolve)))
+  }
+
+  /** The provider has begun to answer: the call was accepted, long before it is over. */
+  answered(waiter: Waiter): void {
+    const extra = waiter.more()
+    if (extra.answered) return
+    extra.answered = true
+    const now = this.engine.now()
+    this.office.answered(waiter, now)
+    this.engine.pump(now)
+  }
+
+  /** A call that needs no waiting has its ticket; any other leaves no trace. */
+  try(waiter: Waiter, now: number): boolean {
+    if (this.office.line.size > 0) return false
+    const failure = turnAway(this, waiter, now)
+    if (failure) throw failure.error
+    this.office.enqueue(waiter, now)
+    this.engine.join(waiter, now)
+    if (waiter.queue) this.office.cancel(waiter, now)
+    return waiter.state === 'in flight'
+  }
+
+  #stopBackingOff(waiter: Waiter): void {
+    if (this.#backingOff.delete(waiter)) for (const at of this.chain) at.backingOff--
   }
 
   landed(): void {
@@ -269,7 +294,5 @@ export class Desk {
     this.events.emit('error', { error, where })
   }
 
-  notice(notice: Notice): void {
-    announce(notice)
-  }
+  readonly notice = announce
 }

@@ -6,7 +6,8 @@
 
 import { type Clock, MAX_TIMER_MS } from './clock.ts'
 import { Heap, type HeapItem } from './core/heap.ts'
-import type { Notice, Office } from './core/office.ts'
+import type { Office } from './core/office.ts'
+import type { Notice } from './core/said.ts'
 import type { WallTime } from './core/window.ts'
 import type { Waiter } from './waiter.ts'
 

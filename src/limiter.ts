@@ -2,14 +2,21 @@
 
 import { dispatch } from './attempt.ts'
 import { systemClock } from './clock.ts'
-import { number, text } from './core/check.ts'
+import { text } from './core/check.ts'
 import type { Cost } from './core/budget.ts'
 import { type Duration, duration, parseLimits } from './core/limits.ts'
 import { waitTime } from './core/view.ts'
 import { Desk } from './desk.ts'
 import { ONE, total } from './estimate.ts'
 import type { EventName, LimiterEvent } from './events.ts'
-import { callable, type CallOptions, checkCall, checkLimiter, type LimiterOptions } from './options.ts'
+import {
+  callable,
+  type CallOptions,
+  checkCall,
+  checkCost,
+  checkLimiter,
+  type LimiterOptions,
+} from './options.ts'
 import { restore, type Snapshot, snapshot } from './snapshot.ts'
 import { type LimiterStats, stats } from './stats.ts'
 import { Ticket } from './ticket.ts'
@@ -63,8 +70,7 @@ export class BucketRateLimiter {
   /** Resolves with a ticket. Give it back: `finish`, `refuse`, `release`, or let `using` do it. */
   acquire(call?: CallOptions): Promise<Ticket> {
     try {
-      const waiter = this.#waiter(call)
-      this[DESK].enqueue(waiter)
+      const waiter = this.#enqueue(call)
       return (waiter.state === 'waiting' ? this[DESK].engine.ticket(waiter) : Promise.resolve(waiter)).then(
         Ticket.of,
       )
@@ -73,17 +79,21 @@ export class BucketRateLimiter {
     }
   }
 
-  /** A ticket if one is free now and nobody waits for it, else undefined. */
+  /**
+   * A ticket if one is free now and nobody waits for it, else undefined. Throws when there can never be one
+   * (too large, stopped, quota used up).
+   */
   tryAcquire(call?: Omit<CallOptions, 'maxWaitMs'>): Ticket | undefined {
-    const waiter = this.#waiter({ ...call, maxWaitMs: 0 })
-    this[DESK].enqueue(waiter)
-    return waiter.state === 'in flight' ? Ticket.of(waiter) : undefined
+    const desk = this[DESK]
+    const now = desk.engine.now()
+    const waiter = new Waiter(this.#termsFor(call), this.#cost(call), undefined, now)
+    return desk.try(waiter, now) ? Ticket.of(waiter) : undefined
   }
 
   /** How long a call made now would wait, in ms, as far as one can tell: 0 when it would not. */
   waitTime(cost?: CallOptions['cost']): number {
     const { office, engine } = this[DESK]
-    if (cost) checkCall({ cost })
+    if (cost) checkCost(cost)
     return waitTime(office, this.#cost({ cost: cost ?? {} }), engine.now())
   }
 
@@ -147,8 +157,12 @@ export class BucketRateLimiter {
     return this[DESK].events.on(event, listener)
   }
 
-  #waiter(call?: CallOptions): Waiter {
-    return new Waiter(this.#termsFor(call), this.#cost(call), undefined, this[DESK].engine.now())
+  #enqueue(call?: CallOptions): Waiter {
+    const desk = this[DESK]
+    const now = desk.engine.now()
+    const waiter = new Waiter(this.#termsFor(call), this.#cost(call), undefined, now)
+    desk.enqueue(waiter, now)
+    return waiter
   }
 
   #termsFor(call: CallOptions | undefined): Terms {
@@ -165,8 +179,8 @@ export class BucketRateLimiter {
 /** What a call takes: as its caller says, and an estimate of the tokens that the caller does not speak of. */
 export function costOf(desk: Desk, said: CallOptions['cost'], args: readonly unknown[] | undefined): Cost {
   if (!said) return desk.metered ? desk.estimator.cost(args, desk.limits) : ONE
-  for (const [of, amount] of Object.entries(said)) number(amount, `cost.${of}`, 'at least 0')
-  const known = total({ requests: 1, ...said })
+  const known = total(said)
+  known.requests ??= 1
   if (!desk.metered || known.tokens !== undefined) return known
   return { ...desk.estimator.cost(args, desk.limits), ...known }
 }

@@ -1,6 +1,6 @@
 // What the office has decided becomes events, and a probe that it wants is asked.
 
-import type { Notice } from './core/office.ts'
+import type { Notice } from './core/said.ts'
 import { gateOf } from './core/view.ts'
 import type { Desk } from './desk.ts'
 import type { Appointment } from './engine.ts'

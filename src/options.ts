@@ -117,24 +117,33 @@ export function checkLimiter(options: LimiterOptions, name = 'BucketRateLimiter'
   checkCallValues(options)
 }
 
+// Runs for every call with options of its own, so without closures.
 export function checkCall(call: CallOptions): void {
   fields(call, 'call', CALL_KEYS)
-  given(call.priority, (value) => {
-    if (!Number.isFinite(value)) throw new TypeError(`priority must be a finite number, got ${text(value)}`)
-  })
-  given(call.signal, (value) => {
-    if (typeof value.addEventListener !== 'function')
-      throw new TypeError(`signal must be an AbortSignal, got ${text(value)}`)
-  })
-  given(call.cost, (cost) => {
-    for (const [of, amount] of Object.entries(cost)) number(amount, `cost.${of}`, 'at least 0')
-  })
+  const { priority, signal, cost } = call
+  if (priority !== undefined && !Number.isFinite(priority)) {
+    throw new TypeError(`priority must be a finite number, got ${text(priority)}`)
+  }
+  if (signal !== undefined && typeof signal?.addEventListener !== 'function') {
+    throw new TypeError(`signal must be an AbortSignal, got ${text(signal)}`)
+  }
+  if (cost !== undefined) checkCost(cost)
   checkCallValues(call)
 }
 
+export function checkCost(cost: Partial<Cost>): void {
+  if (typeof cost !== 'object' || cost === null)
+    throw new TypeError(`cost must be an object, got ${text(cost)}`)
+  for (const name in cost) {
+    const amount = cost[name]!
+    if (!(amount >= 0 && amount < Infinity) && amount !== undefined)
+      number(amount, `cost.${name}`, 'at least 0')
+  }
+}
+
 function checkCallValues({ maxWaitMs, timeoutMs, retry }: CallOptions): void {
-  given(maxWaitMs, (value) => value === 0 || duration(value, 'maxWaitMs'))
-  given(timeoutMs, (value) => duration(value, 'timeoutMs'))
+  if (maxWaitMs !== undefined && maxWaitMs !== 0) duration(maxWaitMs, 'maxWaitMs')
+  if (timeoutMs !== undefined) duration(timeoutMs, 'timeoutMs')
   if (!retry) return
   fields(retry, 'retry', ['attempts', 'minMs', 'maxMs', 'factor', 'jitter', 'on'])
   given(retry.attempts, (value) => number(value, 'retry.attempts', 'at least 1'))

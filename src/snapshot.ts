@@ -10,7 +10,7 @@ export interface Snapshot {
   version: 1
   /** Epoch ms at which it was made. */
   wall: number
-  limits: Record<string, { taken: [ageMs: number, amount: number][]; perMinute?: number }>
+  limits: Record<string, { taken: [ageMs: number, amount: number][]; perMinute?: number; found?: boolean }>
 }
 
 export function snapshot({ office, engine }: Desk): Snapshot {
@@ -20,7 +20,7 @@ export function snapshot({ office, engine }: Desk): Snapshot {
     const { learned } = bucket.rate
     limits[keyOf(bucket.limit)] = {
       taken: bucket.dump(now),
-      ...(learned && { perMinute: bucket.rate.at(now) * MINUTE }),
+      ...(learned && { perMinute: bucket.rate.at(now) * MINUTE, found: bucket.rate.found }),
     }
   }
   return { version: 1, wall: engine.clock.wall(), limits }
@@ -40,7 +40,8 @@ export function restore({ office, engine }: Desk, saved: Snapshot): void {
       found.taken.map(([ageMs, amount]) => [ageMs + age, amount] as const),
       now,
     )
-    if (found.perMinute !== undefined) bucket.rate.told(found.perMinute / MINUTE)
+    if (found.perMinute !== undefined)
+      bucket.rate.restore(found.perMinute / MINUTE, found.found === true, now)
   }
   engine.pump(now)
 }

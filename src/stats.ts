@@ -7,7 +7,7 @@ export interface LimiterStats {
   name: string
   /** Calls in line, the parked included. */
   waiting: number
-  /** Of these, the refused ones at the front. */
+  /** Of these, the ones that have been sent before: refused, or failed and to be tried again. */
   parked: number
   inFlight: number
   /** Since the start: tickets, calls that ended, refusals by the provider, calls turned away by the limiter. */
@@ -26,15 +26,15 @@ export interface LimiterStats {
   waitMs: { p50: number; p95: number; p99: number }
 }
 
-export function stats({ office, engine, tally, inFlight, name }: Desk): LimiterStats {
+export function stats({ office, engine, tally, inFlight, backingOff, name }: Desk): LimiterStats {
   const now = engine.now()
   const { issued, finished, refused, rejected } = tally
   const { state, reopensInMs } = gateOf(office, now)
   const on = waitingOn(office, now)
   return {
     name,
-    waiting: office.waiting,
-    parked: office.parked,
+    waiting: office.waiting + backingOff,
+    parked: office.parked + backingOff,
     inFlight,
     ...{ issued, finished, refused, rejected },
     gate: state,

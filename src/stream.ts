@@ -45,7 +45,15 @@ export function watchStream<T>(value: T, watcher: Watcher): T | undefined {
     }
   } else if (emitter) {
     const on = stream.on as Method
-    for (const event of ['end', 'close']) on.call(value, event, () => watcher.end())
+    const over = () => watcher.end(stream.errored ? { error: stream.errored } : undefined)
+    for (const event of ['end', 'close']) on.call(value, event, over)
+    if (stream.destroyed || stream.readableEnded) over()
+    // All ways of reading a Node stream go through `read`.
+    patch(stream, 'read', (read) => (...args) => {
+      const chunk = read.apply(value, args)
+      if (chunk !== null) watcher.chunk(chunk)
+      return chunk
+    })
     if (!isFunction(stream.pipe))
       for (const event of ['chunk', 'streamEvent', 'event'])
         on.call(value, event, (chunk: unknown) => watcher.chunk(chunk))

@@ -1,7 +1,7 @@
 // A ticket in the hands of code that runs its call itself.
 
-import { judge, settle } from './attempt.ts'
-import { headersOf, readLimits } from './feedback/headers.ts'
+import { admit, judge, settle } from './attempt.ts'
+import { learnFrom } from './learning.ts'
 import type { Usage } from './feedback/usage.ts'
 import type { Waiter } from './waiter.ts'
 
@@ -15,20 +15,21 @@ import type { Waiter } from './waiter.ts'
  */
 export class Ticket {
   readonly #waiter: Waiter
+  #over = false
 
   private constructor(waiter: Waiter) {
     this.#waiter = waiter
   }
 
   static of(this: void, waiter: Waiter): Ticket {
-    if (waiter.extra?.failure) throw waiter.extra.failure.error
+    admit(waiter)
     return new Ticket(waiter)
   }
 
   /** The provider answered. `usage` settles what was reserved; `headers` tell the limits. */
   finish({ usage, headers }: { usage?: Usage; headers?: unknown } = {}): void {
-    const { desk } = this.#waiter.terms
-    if (headers !== undefined) desk.told(readLimits(headersOf({ headers }), desk.engine.clock.wall()))
+    if (!this.#giveBack()) return
+    if (headers !== undefined) learnFrom({ headers }, this.#waiter.terms.desk)
     settle(this.#waiter, usage, 'ok')
   }
 
@@ -37,6 +38,7 @@ export class Ticket {
    * with the error itself when waiting does not help (quota, too large, not a refusal at all).
    */
   async refuse(error: unknown): Promise<Ticket> {
+    if (!this.#giveBack()) throw new Error('this ticket was given back already')
     const waiter = this.#waiter
     const { desk } = waiter.terms
     const verdict = judge(waiter, { error })
@@ -50,10 +52,16 @@ export class Ticket {
 
   /** The call was never made: all that was reserved comes back. */
   release(): void {
-    this.#waiter.terms.desk.finish(this.#waiter, 'unsent', 'failed')
+    if (this.#giveBack()) this.#waiter.terms.desk.finish(this.#waiter, 'unsent', 'failed')
   }
 
   [Symbol.dispose](): void {
     this.finish()
+  }
+
+  #giveBack(): boolean {
+    const first = !this.#over
+    this.#over = true
+    return first
   }
 }

@@ -39,6 +39,8 @@ export interface Extra {
   lastRefusal?: unknown
   refusals: number
   failures: number
+  /** A stream of its answer has begun. */
+  answered?: boolean
 }
 
 export type Work = (signal: AbortSignal | undefined) => unknown

@@ -10,7 +10,7 @@ const STUCK_REFUSALS = 10
 /** Begins to watch what may end this wait, which may have ended already. */
 export function attend(waiter: Waiter, now: number): void {
   const { desk, signal, maxWaitMs } = waiter.terms
-  if (desk.options.queue?.max === 0 && !waiter.extra?.parkedAt) {
+  if (desk.options.queue?.max === 0 && waiter.state === 'waiting') {
     desk.giveUp(waiter, new QueueFullError(`'${desk.name}': no ticket is free and queue.max is 0`))
   } else if (signal?.aborted) desk.giveUp(waiter, signal.reason)
   else if (waiter.since + maxWaitMs <= now) tooLong(waiter)

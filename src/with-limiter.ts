@@ -11,6 +11,7 @@ import {
   callable,
   type CallOptions,
   checkCall,
+  checkCost,
   type Classify,
   type LimiterOptions,
   type RetryOptions,
@@ -126,6 +127,7 @@ function resumed<C>(iterator: AsyncIterator<C>, first: IteratorResult<C>): Async
       return result ? Promise.resolve(result) : iterator.next()
     },
     return: async (value) => (await iterator.return?.(value)) ?? { done: true, value },
+    ...(iterator.throw && { throw: (error) => iterator.throw!(error) }),
     [Symbol.asyncIterator]() {
       return this
     },
@@ -154,12 +156,16 @@ function preparer<A extends unknown[]>(
     ...(idle && { streamIdleMs: idle }),
   }
   let plain: Terms | undefined
+  let version = 0
   return (args: A) => {
     const at = desk(() => (model ? model(...args) : (args[0] as { model?: string } | undefined)?.model))
-    if (plain?.desk !== at) plain = termsOf(at, fixed)
+    if (plain?.desk !== at || version !== at.version) plain = termsOf(at, fixed)
+    version = at.version
     const terms =
       tenant || signal ? { ...plain, tenant: tenant?.(...args), signal: signal?.(...args) } : plain
-    return { terms, cost: costOf(at, cost?.(...args), args) }
+    const said = cost?.(...args)
+    if (said !== undefined) checkCost(said)
+    return { terms, cost: costOf(at, said, args) }
   }
 }
 

@@ -27,8 +27,11 @@ export class Bucket {
   #due = -Infinity
   #seen = 0
   #crowded = false
+  /** What calls in flight have reserved. */
+  reserved = 0
   /** What the provider's headers prove is left, while pacing is eager. */
   #proven = 0
+  #distrusted = false
   #heldUntil = -Infinity
 
   constructor(limit: Limit, ramp: Ramp, wall: WallTime, discover = false) {
@@ -53,6 +56,7 @@ export class Bucket {
     if (cost === 0) return
     this.#counter.add(cost, now)
     this.rate.sent(cost)
+    this.reserved += cost
     if (cost <= this.#proven) this.#proven -= cost
     if (!this.limit.paced) return
     this.#advance(now)
@@ -77,9 +81,9 @@ export class Bucket {
     this.#crowded = crowded
   }
 
-  /** The provider says how much is left; `inFlight` of ours it may not have counted yet. */
-  told(remaining: number, inFlight: number, resetMs: number, eager: boolean, now: number): void {
-    this.#proven = eager ? Math.max(0, remaining - inFlight) : 0
+  /** The provider says how much is left; what is in flight it may not have counted yet. */
+  told(remaining: number, resetMs: number, eager: boolean, now: number): void {
+    this.#proven = eager && !this.#distrusted ? Math.max(0, remaining - this.reserved) : 0
     // A rate refills all the time, and `reset` may be the time until it is full; an empty quota stays empty.
     if (remaining <= 0 && !this.limit.paced) this.#heldUntil = now + Math.min(resetMs, this.limit.windowMs)
   }
@@ -93,18 +97,38 @@ export class Bucket {
     return Math.max(0, Math.min(room, Math.floor((now - this.#due) * this.rate.at(now) + 1 + 1e-9)))
   }
 
+  /** The provider has refused although its headers said that something was left: from now on calls are paced. */
+  refused(cost: number): void {
+    this.rate.refused(cost)
+    this.#proven = 0
+    this.#distrusted = true
+  }
+
+  /** Takes over from a bucket for the same limit with other numbers. */
+  inherit(other: Bucket, now: number): void {
+    for (const [ageMs, amount] of other.dump(now)) this.#counter.add(amount, now - ageMs)
+    this.rate.inherit(other.rate)
+    this.reserved = other.reserved
+    this.#due = other.#due
+    this.#seen = other.#seen
+    this.#crowded = other.#crowded
+    this.#proven = other.#proven
+    this.#distrusted = other.#distrusted
+    this.#heldUntil = other.#heldUntil
+  }
+
   dump(now: number): [number, number][] {
     return this.#counter.dump(now)
   }
 
-  /** Takes over what another bucket or an earlier process has counted. */
+  /** Takes over what an earlier process has counted. */
   load(entries: readonly (readonly [ageMs: number, amount: number])[], now: number): void {
     for (const [ageMs, amount] of entries) this.#counter.add(amount, now - ageMs)
     if (!this.limit.paced) return
-    this.#advance(now)
     for (const [ageMs, amount] of entries) {
       this.#due = Math.max(this.#due, now - ageMs) + amount / this.rate.at(now)
     }
+    this.#advance(now)
   }
 
   /** The cap of one window: what was configured, or more where more was found. */

@@ -6,7 +6,7 @@
 // when the lease is there.
 
 import { Bucket } from './bucket.ts'
-import type { Told } from './call.ts'
+import type { Told } from './said.ts'
 import { type Limit, MINUTE } from './limits.ts'
 import type { Ramp } from './ramp.ts'
 import type { WallTime } from './window.ts'
@@ -59,7 +59,7 @@ export class Budget implements SlotSource {
     this.inFlight = other.inFlight
     for (const bucket of this.buckets) {
       const before = other.buckets.find(({ limit }) => keyOf(limit) === keyOf(bucket.limit))
-      if (before) bucket.load(before.dump(now), now)
+      if (before) bucket.inherit(before, now)
     }
   }
 
@@ -84,10 +84,12 @@ export class Budget implements SlotSource {
       this.#finished = 0
       this.#concurrency++
     }
-    if (used === undefined) return
     for (const bucket of this.buckets) {
       const { of, settle } = bucket.limit
       const reserved = cost[of] ?? 0
+      bucket.reserved -= reserved
+      if (used === undefined) continue
+      if (used === 'unsent') bucket.rate.refused(reserved)
       if (typeof used === 'string') {
         if (used === 'unsent' || of !== 'requests') bucket.amend(-reserved, takenAt, now)
       } else if (settle === 'usage' && used[of] !== undefined) bucket.amend(used[of] - reserved, takenAt, now)
@@ -108,6 +110,11 @@ export class Budget implements SlotSource {
     this.#finished = 0
   }
 
+  /** Whether one of these limits is meant. */
+  knows({ of, perMs = MINUTE }: Told): boolean {
+    return this.buckets.some(({ limit }) => limit.of === of && limit.said.perMs === perMs)
+  }
+
   /** Headers name a limit, or what is left of it. Returns the buckets whose rate that changes. */
   told(
     { of, perMs = MINUTE, limit, remaining, resetMs = Infinity }: Told,
@@ -120,7 +127,7 @@ export class Budget implements SlotSource {
       if (ours.of !== of || ours.said.perMs !== perMs) continue
       if (limit && limit > 0 && ours.paced && rate.told((rate.configured * limit) / ours.said.amount))
         changed.push(bucket)
-      if (remaining !== undefined) bucket.told(remaining, this.inFlight, resetMs, eager, now)
+      if (remaining !== undefined) bucket.told(remaining, resetMs, eager, now)
     }
     return changed
   }

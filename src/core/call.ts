@@ -1,4 +1,4 @@
-// A call on its way through the office, and what is said of it there.
+// A call on its way through the office.
 
 import type { Cost } from './budget.ts'
 import type { Member, Queue } from './line.ts'
@@ -29,20 +29,4 @@ export class Call implements Member<Call> {
   get tenant(): string | undefined {
     return undefined
   }
-}
-
-/** What a refusal says to the office. */
-export interface Refused {
-  kind: 'rate' | 'overload'
-  of?: string | undefined
-  waitMs?: number | undefined
-}
-
-/** What a header says: of a dimension, the limit and what is left of it. */
-export interface Told {
-  of: string
-  perMs?: number | undefined
-  limit?: number | undefined
-  remaining?: number | undefined
-  resetMs?: number | undefined
 }

@@ -33,7 +33,7 @@ export function choice(value: unknown, name: string, allowed: readonly unknown[]
 export function fields(value: unknown, name: string, known: readonly string[]): void {
   if (typeof value !== 'object' || value === null)
     throw new TypeError(`${name} must be an object, got ${text(value)}`)
-  for (const key of Object.keys(value)) {
+  for (const key in value) {
     if (!known.includes(key))
       throw new TypeError(`${name} has no option ${text(key)}; known: ${known.join(', ')}`)
   }

@@ -23,6 +23,8 @@ export interface Member<M extends Member<M>> extends HeapItem {
 }
 
 const AGE = 16
+/** So many empty queues and levels are kept, so as not to be made anew for each call. */
+const KEPT = 16
 
 /** One tenant's calls at one priority. */
 export class Queue<M extends Member<M>> implements HeapItem {
@@ -84,9 +86,26 @@ class Level<M extends Member<M>> implements HeapItem {
   readonly queues = new Map<string | undefined, Queue<M>>()
   /** The virtual time of the queue served last. */
   clock = 0
+  sweepAt = KEPT
 
   constructor(priority: number) {
     this.priority = priority
+  }
+
+  /** Nobody waits: nothing is owed any more. */
+  rest(): void {
+    if (this.queues.size > KEPT) this.queues.clear()
+    for (const queue of this.queues.values()) queue.used = 0
+    this.clock = 0
+    this.sweepAt = KEPT
+  }
+
+  /** Forgets the empty queues whose turns have come to nothing. Each sweep doubles the way to the next. */
+  sweep(): void {
+    for (const [tenant, queue] of this.queues) {
+      if (queue.at < 0 && queue.used <= this.clock) this.queues.delete(tenant)
+    }
+    this.sweepAt = 2 * this.queues.size + KEPT
   }
 }
 
@@ -139,15 +158,11 @@ export class Line<M extends Member<M>> {
     this.size--
     if (queue.size > 0) return
     level.turns.remove(queue)
-    // What is empty is kept a while: a queue until its turns have come to nothing, both so as not to be made anew.
-    if (level.queues.size > 2 * level.turns.size + 16) {
-      for (const [tenant, other] of level.queues) {
-        if (other.at < 0 && other.used <= level.clock) level.queues.delete(tenant)
-      }
-    }
+    if (level.turns.size === 0) level.rest()
+    else if (level.queues.size > level.sweepAt) level.sweep()
     if (level.turns.size > 0) return
     this.#order.remove(level)
-    if (this.#levels.size > 2 * this.#order.size + 16) this.#levels.delete(level.priority)
+    if (this.#levels.size > 2 * this.#order.size + KEPT) this.#levels.delete(level.priority)
   }
 
   /** Who would be missed least: of the lowest priority, the newest of the tenant with most waiting. */

@@ -8,31 +8,13 @@
 // Offices form a tree: an account over its models. A ticket needs room in its own office and in every one
 // above, all or none. The root asks its children in fair turns, and only the root is asked by the shell.
 
-import { Budget, type BudgetOptions, type SlotSource, type Used } from './budget.ts'
-import type { Call, Refused, Told } from './call.ts'
+import type { Bucket } from './bucket.ts'
+import { Budget, type SlotSource, type Used } from './budget.ts'
+import type { Call } from './call.ts'
+import type { Notice, OfficeOptions, Refused, Told } from './said.ts'
 import { Line } from './line.ts'
-import { Ramp, type RampOptions } from './ramp.ts'
+import { Ramp } from './ramp.ts'
 import { type Gate, Recovery } from './recovery.ts'
-import type { WallTime } from './window.ts'
-
-export interface OfficeOptions extends BudgetOptions {
-  name: string
-  parent?: Office | undefined
-  /** Whose office it is: the core only hands it on. */
-  owner?: unknown
-  ramp?: RampOptions | false | undefined
-  /** Numbers in [0, 1), to spread waits. */
-  random: () => number
-  wall: WallTime
-  /** Whether a probe of the user's own is to be asked, instead of sending the oldest call. */
-  asks?: (() => boolean) | undefined
-  /** Whether refusals teach the rate. Default true. */
-  learn?: boolean | undefined
-}
-
-/** What the office has decided besides the tickets. */
-export type Notice =
-  { of: 'gate' | 'probe'; office: Office } | { of: 'learn'; office: Office; limit: string; perMinute: number }
 
 /** After an outage the rate resumes here and ramps up: the ramp from a third would cost seconds. */
 const RESUME_AT = 0.9
@@ -47,7 +29,7 @@ export class Office {
   /** This office and all above it, up to the root. */
   readonly chain: readonly Office[]
   readonly line = new Line<Call>()
-  ramp: Ramp
+  readonly ramp: Ramp
   readonly recovery: Recovery
   budget: Budget
   /** Where tickets come from; another source than the budget when processes share the limits. */
@@ -66,6 +48,8 @@ export class Office {
   turn = 0
   clock = 0
   lineTurn = 0
+  /** The limits that refusals have named since the gate was last open. */
+  readonly blamed = new Set<Bucket>()
   readonly #children: Office[] = []
   #learns: boolean
   #pressed = false
@@ -79,7 +63,7 @@ export class Office {
     this.chain = [this, ...(this.parent?.chain ?? [])]
     this.#learns = options.learn ?? true
     this.parent?.adopt(this)
-    this.ramp = new Ramp(options.ramp === false ? { ms: 0 } : options.ramp)
+    this.ramp = new Ramp(options.ramp)
     this.recovery = new Recovery(options.random, options.asks ?? (() => false))
     this.budget = new Budget(options, this.ramp, options.wall)
     this.slots = this.budget
@@ -88,12 +72,12 @@ export class Office {
   /** Other options from now on; what was counted stays counted. */
   update(options: Omit<OfficeOptions, 'parent'>, now: number): void {
     const before = this.budget
-    this.ramp = new Ramp(options.ramp === false ? { ms: 0 } : options.ramp)
+    this.ramp.configure(options.ramp)
     this.#learns = options.learn ?? true
     this.budget = new Budget(options, this.ramp, options.wall)
     this.budget.inherit(before, now)
     if (this.slots === before) this.slots = this.budget
-    if (this.waiting > 0) this.slots.crowd(true, now)
+    this.slots.crowd(this.waiting > 0, now)
     this.slots.press(this.#pressed, now)
     this.#stir()
   }
@@ -108,9 +92,11 @@ export class Office {
     for (const at of this.chain) {
       if (returned) at.parked++
       if (at.waiting++ > 0) continue
+      at.ramp.wake(now)
       at.slots.crowd(true, now)
       if (at.parent) at.turn = Math.max(at.turn, at.parent.clock)
     }
+    if (this.line.size === 1) this.lineTurn = Math.max(this.lineTurn, this.clock)
   }
 
   cancel(call: Call, now: number): void {
@@ -131,16 +117,17 @@ export class Office {
     const { office } = call
     const share = office.budget.share(call.cost)
     office.line.serve(call, share)
+    office.clock = office.lineTurn
+    office.lineTurn += share
     office.left(call, now)
     call.state = 'in flight'
     call.sentAt = now
-    office.lineTurn += share
     for (const at of office.chain) {
-      at.ramp.mark(now)
       at.recovery.sent(now)
       at.slots.take(call.cost, now)
-      if (at.parent) at.parent.clock = at.turn
-      at.turn += share
+      if (!at.parent) break
+      at.parent.clock = at.turn
+      at.turn += at.parent.budget.share(call.cost)
     }
     return call
   }
@@ -180,10 +167,14 @@ export class Office {
     }
   }
 
-  /** The provider answered this call: it was accepted. */
+  /** The provider answered this call, and it is over. */
   finish(call: Call, used: Used, now: number): void {
-    this.#settle(call, used, now)
-    call.state = 'done'
+    this.answered(call, now)
+    this.end(call, used, now)
+  }
+
+  /** The provider has begun to answer this call: it was accepted. */
+  answered(call: Call, now: number): void {
     for (const at of this.chain) {
       at.recovery.answered(call.sentAt!)
       at.watchGate(now)
@@ -192,8 +183,7 @@ export class Office {
 
   /** Nobody knows whether the provider accepted this call; `'unsent'`: it never got there, and all comes back. */
   lose(call: Call, used: 'unsent' | undefined, now: number): void {
-    this.#settle(call, used, now)
-    call.state = 'done'
+    this.end(call, used, now)
     for (const at of this.chain) at.recovery.lost(call.sentAt!)
   }
 
@@ -202,28 +192,31 @@ export class Office {
     const office = this.#responsible(of)
     const buckets = office.budget.named(of)
     if (of === 'concurrency') office.budget.tooMany()
-    else if (kind === 'rate')
-      for (const bucket of buckets) bucket.rate.refused(call.cost[bucket.limit.of] ?? 0)
-    this.#settle(call, 'refused', now)
+    else if (kind === 'rate') {
+      for (const bucket of buckets) {
+        bucket.refused(call.cost[bucket.limit.of] ?? 0)
+        office.blamed.add(bucket)
+      }
+    }
+    this.end(call, 'refused', now)
     const pace = Math.min(...buckets.map((bucket) => bucket.rate.at(now)))
     office.recovery.refused(kind, waitMs, call.sentAt!, of === 'concurrency' ? Infinity : pace, now)
     office.watchGate(now)
     for (const at of this.chain) if (at !== office) at.recovery.lost(call.sentAt!)
     if (park) this.enqueue(call, now)
-    else call.state = 'done'
   }
 
   /** The provider says that money or quota is used up. The call itself is over. */
   spend(call: Call, waitMs: number | undefined, now: number): void {
-    this.#settle(call, 'refused', now)
-    call.state = 'done'
+    this.end(call, 'refused', now)
     this.recovery.spend(waitMs, now)
     this.watchGate(now)
   }
 
   /** Whether calls fail at once, since the quota is used up and no trial is due. */
   spent(now: number): boolean {
-    return this.recovery.gate.state === 'spent' && !this.recovery.allows(now)
+    const { gate } = this.recovery
+    return gate.state === 'spent' && (now < gate.until || (gate.trialOut && !gate.known))
   }
 
   /** The user's own probe has answered. */
@@ -249,7 +242,9 @@ export class Office {
     for (const at of this.chain) at.wakeAt = -Infinity
   }
 
-  #settle(call: Call, used: Used, now: number): void {
+  /** A call in flight is over. */
+  end(call: Call, used: Used, now: number): void {
+    call.state = 'done'
     for (const at of this.chain) {
       at.slots.settle(call.cost, used, call.sentAt!, now)
       at.wakeAt = -Infinity
@@ -260,7 +255,9 @@ export class Office {
   left(call: Call, now: number): void {
     for (const at of this.chain) {
       if (call.state === 'parked') at.parked--
-      if (--at.waiting === 0) at.slots.crowd(false, now)
+      if (--at.waiting > 0) continue
+      at.ramp.rest(now)
+      at.slots.crowd(false, now)
       at.wakeAt = -Infinity
     }
   }
@@ -288,9 +285,11 @@ export class Office {
   #reopened(now: number): void {
     const cut = this.#learns && this.recovery.repeated
     this.ramp.restart(now, RESUME_AT)
-    for (const { rate, limit } of this.budget.buckets) {
-      if (rate.reopened(cut, now)) this.#learned(limit.of, rate.at(now))
+    for (const bucket of this.budget.buckets) {
+      const { rate, limit } = bucket
+      if (rate.reopened(cut && this.blamed.has(bucket), now)) this.#learned(limit.of, rate.at(now))
     }
+    this.blamed.clear()
   }
 
   #learned(limit: string, rate: number): void {

@@ -15,21 +15,31 @@ export interface RampOptions {
 const QUIET_MS = 60_000
 
 export class Ramp {
-  readonly #ms: number
-  readonly #from: number
+  #ms = 0
+  #from = 1
   #start = -Infinity
   #startFrom = 1
-  #last = -Infinity
+  #busyAt = -Infinity
 
-  constructor({ ms = 5000, from = 1 / 3 }: RampOptions = {}) {
+  constructor(options: RampOptions | false | undefined) {
+    this.configure(options)
+  }
+
+  configure(options: RampOptions | false = {}): void {
+    const { ms = 5000, from = 1 / 3 } = options || { ms: 0 }
     this.#ms = ms
     this.#from = from
   }
 
-  /** A ticket goes at `now`: the first one, and the first after a long quiet, start the ramp. */
-  mark(now: number): void {
-    if (now - this.#last > QUIET_MS) this.restart(now, this.#from)
-    this.#last = now
+  /** Somebody asks for a ticket where nobody waited: the first ever, or after a long quiet, starts the ramp. */
+  wake(now: number): void {
+    if (now - this.#busyAt > QUIET_MS) this.restart(now, this.#from)
+    this.#busyAt = now
+  }
+
+  /** Nobody waits any more. */
+  rest(now: number): void {
+    this.#busyAt = now
   }
 
   /** Starts again from a share of the rate, as after an outage. */

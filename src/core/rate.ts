@@ -38,6 +38,20 @@ export class Rate {
     return this.#state.kind !== 'configured'
   }
 
+  inherit(other: Rate): void {
+    this.#state = other.#state
+  }
+
+  /** Takes over what an earlier process has learned. */
+  restore(rate: number, found: boolean, now: number): void {
+    if (found) this.#found(rate, now - K_MS, 0)
+    else this.told(rate)
+  }
+
+  get found(): boolean {
+    return this.#state.kind === 'found'
+  }
+
   /** Units per ms at `now`. */
   at(now: number): number {
     const state = this.#state

@@ -86,11 +86,13 @@ export class Recovery {
 
   /** A call sent at `sentAt` was refused. True when this closes the gate, or keeps it closed: news. */
   refused(kind: GateKind, waitMs: number | undefined, sentAt: number, rate: number, now: number): boolean {
-    const { gate } = this
+    let { gate } = this
     this.#measure(now - sentAt)
+    // A trial that is refused for its rate shows that the quota is back.
     if (gate.state === 'spent') {
-      this.lost(sentAt)
-      return false
+      if (!gate.trialOut) return false
+      this.open()
+      gate = this.gate
     }
     const news = sentAt >= this.#closedAt
     if (news) {

@@ -100,8 +100,10 @@ export interface WallTime {
 export class CalendarWindow implements Counter {
   readonly #timeZone: string
   readonly #wall: WallTime
+  /** What went on each of the last few days: a clock set back must not give a day's quota twice. */
+  readonly #days = new Map<string, number>()
   #day = ''
-  #total = 0
+  #since = Infinity
   #ends = -Infinity
   #offsetMs = 0
 
@@ -112,15 +114,14 @@ export class CalendarWindow implements Counter {
 
   used(now: number): number {
     // A clock set by more than a second may have moved midnight.
-    if (now >= this.#ends || Math.abs(this.#wall.offsetMs - this.#offsetMs) > 1000) {
+    if (now < this.#since || now >= this.#ends || Math.abs(this.#wall.offsetMs - this.#offsetMs) > 1000) {
+      this.#since = now
       this.#offsetMs = this.#wall.offsetMs
       const wall = now + this.#offsetMs
-      const day = dayOf(wall, this.#timeZone)
-      if (day !== this.#day) this.#total = 0
-      this.#day = day
+      this.#day = dayOf(wall, this.#timeZone)
       this.#ends = nextMidnight(wall, this.#timeZone) - this.#offsetMs
     }
-    return this.#total
+    return this.#days.get(this.#day) ?? 0
   }
 
   when(room: number, now: number): number {
@@ -128,17 +129,22 @@ export class CalendarWindow implements Counter {
   }
 
   add(amount: number, now: number): void {
-    this.#total = this.used(now) + amount
+    const total = this.used(now) + amount
+    this.#days.delete(this.#day)
+    this.#days.set(this.#day, total)
+    if (this.#days.size > 4) this.#days.delete(this.#days.keys().next().value!)
   }
 
   amend(difference: number, takenAt: number, now: number): void {
-    const total = this.used(now)
-    if (dayOf(takenAt + this.#offsetMs, this.#timeZone) === this.#day)
-      this.#total = Math.max(0, total + difference)
+    this.used(now)
+    const day = dayOf(takenAt + this.#offsetMs, this.#timeZone)
+    const total = this.#days.get(day)
+    if (total !== undefined) this.#days.set(day, Math.max(0, total + difference))
   }
 
   dump(now: number): [number, number][] {
-    return this.used(now) > 0 ? [[0, this.#total]] : []
+    const used = this.used(now)
+    return used > 0 ? [[0, used]] : []
   }
 }
 

@@ -1,0 +1,41 @@
+// What is said to an office, and what it says.
+
+import type { BudgetOptions } from './budget.ts'
+import type { Office } from './office.ts'
+import type { RampOptions } from './ramp.ts'
+import type { WallTime } from './window.ts'
+
+export interface OfficeOptions extends BudgetOptions {
+  name: string
+  parent?: Office | undefined
+  /** Whose office it is: the core only hands it on. */
+  owner?: unknown
+  ramp?: RampOptions | false | undefined
+  /** Numbers in [0, 1), to spread waits. */
+  random: () => number
+  wall: WallTime
+  /** Whether a probe of the user's own is to be asked, instead of sending the oldest call. */
+  asks?: (() => boolean) | undefined
+  /** Whether refusals teach the rate. Default true. */
+  learn?: boolean | undefined
+}
+
+/** What the office has decided besides the tickets. */
+export type Notice =
+  { of: 'gate' | 'probe'; office: Office } | { of: 'learn'; office: Office; limit: string; perMinute: number }
+
+/** What a refusal says to the office. */
+export interface Refused {
+  kind: 'rate' | 'overload'
+  of?: string | undefined
+  waitMs?: number | undefined
+}
+
+/** What a header says: of a dimension, the limit and what is left of it. */
+export interface Told {
+  of: string
+  perMs?: number | undefined
+  limit?: number | undefined
+  remaining?: number | undefined
+  resetMs?: number | undefined
+}
