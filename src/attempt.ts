@@ -210,7 +210,7 @@ function land(waiter: Waiter, value: unknown): void {
 function sound(usage: Usage, desk: Desk): Usage {
   const good: Usage = {}
   for (const [of, amount] of Object.entries(usage)) {
-    if (amount! >= 0 && amount! < Infinity) good[of] = amount
+    if (typeof amount === 'number' && amount >= 0 && amount < Infinity) good[of] = amount
     else if (amount !== undefined) {
       desk.failed(new TypeError(`usage.${of} must be at least 0 (a number), got ${text(amount)}`), 'usage')
     }

@@ -8,7 +8,7 @@ import type { Used } from './core/budget.ts'
 import type { OfficeOptions } from './core/said.ts'
 import { Office } from './core/office.ts'
 import type { Limit } from './core/limits.ts'
-import { LimiterStoppedError, QuotaExhaustedError } from './errors.ts'
+import { LimiterStoppedError, QuotaExhaustedError, RequestTooLargeError } from './errors.ts'
 import { Estimator } from './estimate.ts'
 import type { Refusal } from './feedback/verdict.ts'
 import type { LimiterOptions } from './options.ts'
@@ -66,9 +66,8 @@ export class Desk {
   }
 
   #settings(options: LimiterOptions, limits: Limit[]): Omit<OfficeOptions, 'parent'> {
-    const { name, maxConcurrent, ramp, learn, discover } = options
+    const { maxConcurrent, ramp, learn, discover } = options
     return {
-      name,
       limits,
       maxConcurrent,
       ramp,
@@ -266,7 +265,9 @@ export class Desk {
   try(waiter: Waiter, now: number): boolean {
     if (this.office.line.size > 0) return false
     const failure = turnAway(this, waiter, now)
-    if (failure) throw failure.error
+    // Only what can never go is an error: the rest may go another time.
+    if (failure?.error instanceof RequestTooLargeError) throw failure.error
+    if (failure) return false
     this.office.enqueue(waiter, now)
     this.engine.join(waiter, now)
     if (waiter.queue) this.office.cancel(waiter, now)

@@ -35,6 +35,11 @@ export type EventName = keyof LimiterEvents
 /** Every event carries the name of its limiter. */
 export type LimiterEvent<E extends EventName = EventName> = LimiterEvents[E] & { limiter: string }
 
+export const EVENTS: readonly EventName[] = [
+  ...(['request', 'issue', 'finish', 'refuse', 'park', 'reject', 'gate', 'learn', 'retry', 'stuck'] as const),
+  ...(['error', 'idle'] as const),
+]
+
 type Listener = (event: never) => void
 
 export class Emitter {

@@ -2,13 +2,13 @@
 
 import { dispatch } from './attempt.ts'
 import { systemClock } from './clock.ts'
-import { text } from './core/check.ts'
+import { choice, text } from './core/check.ts'
 import type { Cost } from './core/budget.ts'
 import { type Duration, duration, parseLimits } from './core/limits.ts'
 import { waitTime } from './core/view.ts'
 import { Desk } from './desk.ts'
 import { ONE, total } from './estimate.ts'
-import type { EventName, LimiterEvent } from './events.ts'
+import { type EventName, EVENTS, type LimiterEvent } from './events.ts'
 import {
   callable,
   type CallOptions,
@@ -80,8 +80,8 @@ export class BucketRateLimiter {
   }
 
   /**
-   * A ticket if one is free now and nobody waits for it, else undefined. Throws when there can never be one
-   * (too large, stopped, quota used up).
+   * A ticket if one is free now and nobody waits for it, else undefined. Throws `RequestTooLargeError` when there
+   * can never be one.
    */
   tryAcquire(call?: Omit<CallOptions, 'maxWaitMs'>): Ticket | undefined {
     const desk = this[DESK]
@@ -153,6 +153,7 @@ export class BucketRateLimiter {
 
   /** Listens to an event. Returns a function that ends it. */
   on<E extends EventName>(event: E, listener: (event: LimiterEvent<E>) => void): () => void {
+    choice(event, 'event', EVENTS)
     callable(listener, 'listener')
     return this[DESK].events.on(event, listener)
   }

@@ -98,14 +98,21 @@ export function checkLimiter(options: LimiterOptions, name = 'BucketRateLimiter'
   if (typeof options.name !== 'string' || !options.name) {
     throw new TypeError(`name must be a name for the limiter, got ${text(options.name)}`)
   }
-  given(options.maxConcurrent, (value) => number(value, 'maxConcurrent', 'at least 1'))
+  given(options.clock, (clock) => {
+    for (const key of ['now', 'wall', 'setTimer'] as const) {
+      if (typeof clock?.[key] !== 'function') {
+        throw new TypeError(`clock must have now(), wall() and setTimer(), got ${text(clock)}`)
+      }
+    }
+  })
+  given(options.maxConcurrent, (value) => number(value, 'maxConcurrent', 'a whole number of at least 1'))
   given(options.pacing, (value) => choice(value, 'pacing', ['smooth', 'eager']))
   for (const key of ['learn', 'discover'] as const)
     given(options[key], (value) => choice(value, key, [true, false]))
   for (const key of ['probe', 'classify'] as const) given(options[key], (value) => callable(value, key))
   if (queue !== undefined) {
     fields(queue, 'queue', ['max', 'onFull'])
-    given(queue.max, (value) => number(value, 'queue.max', 'at least 0'))
+    given(queue.max, (value) => number(value, 'queue.max', 'a whole number of at least 0'))
     given(queue.onFull, (value) => choice(value, 'queue.onFull', ['reject', 'evict-lowest']))
   }
   if (ramp) {
@@ -136,7 +143,7 @@ export function checkCost(cost: Partial<Cost>): void {
     throw new TypeError(`cost must be an object, got ${text(cost)}`)
   for (const name in cost) {
     const amount = cost[name]!
-    if (!(amount >= 0 && amount < Infinity) && amount !== undefined)
+    if (amount !== undefined && !(typeof amount === 'number' && amount >= 0 && amount < Infinity))
       number(amount, `cost.${name}`, 'at least 0')
   }
 }
@@ -146,7 +153,7 @@ function checkCallValues({ maxWaitMs, timeoutMs, retry }: CallOptions): void {
   if (timeoutMs !== undefined) duration(timeoutMs, 'timeoutMs')
   if (!retry) return
   fields(retry, 'retry', ['attempts', 'minMs', 'maxMs', 'factor', 'jitter', 'on'])
-  given(retry.attempts, (value) => number(value, 'retry.attempts', 'at least 1'))
+  given(retry.attempts, (value) => number(value, 'retry.attempts', 'a whole number of at least 1'))
   for (const key of ['minMs', 'maxMs'] as const) given(retry[key], (value) => duration(value, `retry.${key}`))
   given(retry.factor, (value) => number(value, 'retry.factor', 'at least 1'))
   given(retry.jitter, (value) => number(value, 'retry.jitter', 'at least 0'))

@@ -1,6 +1,6 @@
 // Which limiter a call belongs to: a provider that limits each model, or the account as a whole.
 
-import { text } from './core/check.ts'
+import { fields, text } from './core/check.ts'
 import { BucketRateLimiter } from './limiter.ts'
 import type { LimiterOptions } from './options.ts'
 
@@ -37,6 +37,7 @@ export function perModel(
   models: Record<string, ModelLimits>,
   options: ServiceOptions = {},
 ): RateLimitedService {
+  fields(options, 'perModel', ['name', 'isBlocked', 'parent'])
   const { name = 'service', isBlocked, parent } = options
   const limiters = new Map<string, BucketRateLimiter>()
   const make = (key: string, limits: ModelLimits) => {
@@ -47,6 +48,7 @@ export function perModel(
   const { default: rest, ...listed } = models
   // Made at once, so that a wrong option shows at once.
   for (const [key, limits] of Object.entries(listed)) make(key, limits)
+  if (rest) new BucketRateLimiter({ ...rest, name: 'default' })
   const families = Object.keys(listed)
     .filter((key) => key.endsWith('*'))
     .sort((a, b) => b.length - a.length)
@@ -74,8 +76,10 @@ export function perModel(
  */
 export function shared(
   options: LimiterOptions,
-  { isBlocked }: Pick<ServiceOptions, 'isBlocked'> = {},
+  service: Pick<ServiceOptions, 'isBlocked'> = {},
 ): RateLimitedService {
+  fields(service, 'shared', ['isBlocked'])
+  const { isBlocked } = service
   const limiter = new BucketRateLimiter(options)
   return { name: options.name, limiterFor: () => limiter, ...(isBlocked && { isBlocked }) }
 }

@@ -27,7 +27,7 @@ export function snapshot({ office, engine }: Desk): Snapshot {
 }
 
 export function restore({ office, engine }: Desk, saved: Snapshot): void {
-  if (saved?.version !== 1 || !Number.isFinite(saved.wall) || typeof saved.limits !== 'object') {
+  if (saved?.version !== 1 || !Number.isFinite(saved.wall) || !sound(saved.limits)) {
     throw new TypeError(`snapshot must be what snapshot() gave, got ${text(saved)}`)
   }
   const now = engine.now()
@@ -44,4 +44,15 @@ export function restore({ office, engine }: Desk, saved: Snapshot): void {
       bucket.rate.restore(found.perMinute / MINUTE, found.found === true, now)
   }
   engine.pump(now)
+}
+
+function sound(limits: unknown): boolean {
+  const counts = (taken: unknown) =>
+    Array.isArray(taken) &&
+    taken.every((pair) => Array.isArray(pair) && pair.every((n) => n >= 0 && n < Infinity))
+  return (
+    typeof limits === 'object' &&
+    limits !== null &&
+    Object.values(limits).every((limit) => counts(limit?.taken))
+  )
 }

@@ -18,6 +18,8 @@ import { CalendarWindow, type Counter, SlidingWindow, type WallTime } from './wi
 /** J: how far apart in time two calls may drift on their way to the provider. */
 export const JITTER_MS = 50
 const LATENESS_MS = 20
+/** The last bits of sums of times. */
+const ROUNDING_MS = 1e-6
 
 export class Bucket {
   readonly limit: Limit
@@ -40,14 +42,14 @@ export class Bucket {
     this.rate = new Rate(limit.paced ? limit.amount / (limit.windowMs + JITTER_MS) : Infinity, discover)
     this.#counter = limit.timeZone
       ? new CalendarWindow(limit.timeZone, wall)
-      : new SlidingWindow(limit.windowMs + (limit.paced ? JITTER_MS : 0))
+      : new SlidingWindow(limit.windowMs + JITTER_MS)
   }
 
   /** The earliest time from `now` on at which `cost` fits. */
   at(cost: number, now: number): number {
     if (cost === 0 || cost <= this.#proven) return now
-    const due = this.limit.paced && this.#due > now ? this.#due : now
-    const room = Math.max(0, this.#amount(now) - cost)
+    const due = this.limit.paced && this.#due > now + ROUNDING_MS ? this.#due : now
+    const room = Math.max(0, this.#amount(now) * (1 + 1e-9) - cost)
     const free = this.#counter.used(now) > room ? this.#counter.when(room, now) : now
     return Math.max(due, free, this.#heldUntil)
   }

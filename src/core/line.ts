@@ -113,7 +113,7 @@ export class Line<M extends Member<M>> {
   readonly #levels = new Map<number, Level<M>>()
   readonly #order = new Heap<Level<M>>((a, b) => {
     const [x, y] = [a.served - AGE * a.priority, b.served - AGE * b.priority]
-    return x < y || (x === y && a.priority > b.priority)
+    return x < y || (x === y && a.priority < b.priority)
   })
   #tickets = 0
   size = 0

@@ -22,7 +22,6 @@ const MINUTE = 60_000
 
 // Fields that offices read of each other are not #private: a tree may be built by two copies of the package.
 export class Office {
-  readonly name: string
   readonly owner: unknown
   readonly parent: Office | undefined
   readonly root: Office
@@ -50,19 +49,18 @@ export class Office {
   lineTurn = 0
   /** The limits that refusals have named since the gate was last open. */
   readonly blamed = new Set<Bucket>()
-  readonly #children: Office[] = []
+  readonly children: Office[] = []
   #learns: boolean
   #pressed = false
   #gate: Gate['state'] = 'open'
 
   constructor(options: OfficeOptions) {
-    this.name = options.name
     this.parent = options.parent
     this.owner = options.owner
     this.root = this.parent?.root ?? this
     this.chain = [this, ...(this.parent?.chain ?? [])]
     this.#learns = options.learn ?? true
-    this.parent?.adopt(this)
+    this.parent?.children.push(this)
     this.ramp = new Ramp(options.ramp)
     this.recovery = new Recovery(options.random, options.asks ?? (() => false))
     this.budget = new Budget(options, this.ramp, options.wall)
@@ -132,10 +130,6 @@ export class Office {
     return call
   }
 
-  adopt(child: Office): void {
-    this.#children.push(child)
-  }
-
   /** Who would go next, if its time has come. */
   candidate(now: number): Call | undefined {
     if (this.waiting === 0) return this.#sleep(Infinity, false, now)
@@ -146,12 +140,14 @@ export class Office {
     if (!allowed) return this.#sleep(this.recovery.wakeAt(), this.recovery.gate.state !== 'spent', now)
     let best = this.line.first
     let turn = this.lineTurn
+    const probing = this.recovery.gate.state === 'probing'
     let wakeAt = Infinity
-    for (const child of this.#children) {
-      if (best && child.turn >= turn) continue
+    for (const child of this.children) {
+      // The probe is the oldest call; otherwise it is whoever's turn it is.
+      if (best && !probing && child.turn >= turn) continue
       const call = child.candidate(now)
-      if (call) [best, turn] = [call, child.turn]
-      else wakeAt = Math.min(wakeAt, child.wakeAt)
+      if (!call) wakeAt = Math.min(wakeAt, child.wakeAt)
+      else if (!best || (probing ? call.seq < best.seq : true)) [best, turn] = [call, child.turn]
     }
     if (!best) return this.#sleep(wakeAt, false, now)
     const at = this.slots.at(best.cost, now)
@@ -179,6 +175,7 @@ export class Office {
       at.recovery.answered(call.sentAt!)
       at.watchGate(now)
     }
+    this.#stir()
   }
 
   /** Nobody knows whether the provider accepted this call; `'unsent'`: it never got there, and all comes back. */
@@ -210,7 +207,11 @@ export class Office {
   spend(call: Call, waitMs: number | undefined, now: number): void {
     this.end(call, 'refused', now)
     this.recovery.spend(waitMs, now)
-    this.watchGate(now)
+    // For those above it was an answer.
+    for (const at of this.chain) {
+      if (at !== this) at.recovery.answered(call.sentAt!)
+      at.watchGate(now)
+    }
   }
 
   /** Whether calls fail at once, since the quota is used up and no trial is due. */
@@ -228,7 +229,7 @@ export class Office {
 
   /** Headers name a limit, or what is left of it. */
   told(told: Told, eager: boolean, now: number): void {
-    for (const { rate, limit } of this.budget.told(told, eager, now)) this.#learned(limit.of, rate.at(now))
+    for (const bucket of this.budget.told(told, eager, now)) this.#learned(bucket, now)
     this.#stir()
   }
 
@@ -286,13 +287,12 @@ export class Office {
     const cut = this.#learns && this.recovery.repeated
     this.ramp.restart(now, RESUME_AT)
     for (const bucket of this.budget.buckets) {
-      const { rate, limit } = bucket
-      if (rate.reopened(cut && this.blamed.has(bucket), now)) this.#learned(limit.of, rate.at(now))
+      if (bucket.rate.reopened(cut && this.blamed.has(bucket), now)) this.#learned(bucket, now)
     }
     this.blamed.clear()
   }
 
-  #learned(limit: string, rate: number): void {
-    this.root.notices.push({ of: 'learn', office: this, limit, perMinute: rate * MINUTE })
+  #learned({ rate, limit }: Bucket, now: number): void {
+    this.root.notices.push({ of: 'learn', office: this, limit: limit.of, perMinute: rate.at(now) * MINUTE })
   }
 }

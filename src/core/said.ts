@@ -6,7 +6,6 @@ import type { RampOptions } from './ramp.ts'
 import type { WallTime } from './window.ts'
 
 export interface OfficeOptions extends BudgetOptions {
-  name: string
   parent?: Office | undefined
   /** Whose office it is: the core only hands it on. */
   owner?: unknown

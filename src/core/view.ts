@@ -1,6 +1,7 @@
 // An office as people see it.
 
 import type { Cost } from './budget.ts'
+import type { Call } from './call.ts'
 import type { Office } from './office.ts'
 
 export type GateState = 'open' | 'closed' | 'probing'
@@ -14,9 +15,14 @@ export function gateOf(
   return { state: 'closed', reopensInMs: Math.max(0, gate.until - now) }
 }
 
+function firstOf(office: Office): Call | undefined {
+  const child = office.children.find(({ waiting }) => waiting > 0)
+  return office.line.first ?? (child && firstOf(child))
+}
+
 /** What the first in line waits for: a dimension, `'concurrency'`, `'gate'` or `'pause'`. */
 export function waitingOn(office: Office, now: number): string | undefined {
-  const { first } = office.line
+  const first = firstOf(office)
   if (!first) return undefined
   for (const at of office.chain) {
     if (at.pausedUntil > now) return 'pause'

@@ -79,7 +79,11 @@ export class SlidingWindow implements Counter {
       else high = middle
     }
     const entry = this.#log[low]
-    if (!entry || entry.since > takenAt) return
+    if (!entry || entry.since > takenAt) {
+      // Nothing was reserved, or its entry has left the window already.
+      if (difference > 0 && takenAt + this.#windowMs > now) this.add(difference, now)
+      return
+    }
     const change = Math.max(difference, -entry.amount)
     entry.amount += change
     this.#total += change
