@@ -34,4 +34,9 @@ export default tseslint.config(
     languageOptions: { globals: { console: 'readonly', process: 'readonly', setTimeout: 'readonly' } },
     rules: { 'no-undef': 'off' },
   },
+  {
+    // Programs of a user's, in plain JavaScript of both kinds.
+    files: ['test/package/programs/**'],
+    rules: { 'no-undef': 'off', '@typescript-eslint/no-require-imports': 'off' },
+  },
 )

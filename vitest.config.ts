@@ -1,17 +1,34 @@
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
+import { entries } from './tsup.config.ts'
 
-const src = (path: string) => fileURLToPath(new URL(`./src/${path}`, import.meta.url))
+const alias = entries.map(({ specifier, name }) => ({
+  find: new RegExp(`^${specifier}$`),
+  replacement: fileURLToPath(new URL(`./src/${name}.ts`, import.meta.url)),
+}))
 
 export default defineConfig({
-  resolve: {
-    alias: [
-      { find: /^llmiter$/, replacement: src('index.ts') },
-      { find: /^llmiter\/testing$/, replacement: src('testing/index.ts') },
-    ],
-  },
   test: {
-    include: ['test/**/*.test.ts'],
-    testTimeout: 20_000,
+    projects: [
+      {
+        resolve: { alias },
+        test: {
+          name: 'unit',
+          include: ['test/**/*.test.ts'],
+          exclude: ['test/package/**'],
+          testTimeout: 20_000,
+        },
+      },
+      // What people install: built, packed, and put into an empty folder. In CI it runs on every runtime.
+      {
+        test: {
+          name: 'package',
+          include: ['test/package/*.test.ts'],
+          globalSetup: 'test/package/pack.ts',
+          testTimeout: 120_000,
+          hookTimeout: 300_000,
+        },
+      },
+    ],
   },
 })

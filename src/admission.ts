@@ -23,13 +23,14 @@ export function turnAway(desk: Desk, waiter: Waiter, now: number): { error: unkn
 
 function crowdedOut(desk: Desk, waiter: Waiter): { error: unknown } | undefined {
   const { max = Infinity, onFull } = desk.options.queue ?? {}
-  const { size, least } = desk.office.line
+  const { line } = desk.office
+  const { size } = line
   // With no room at all a call may still go that need not wait; the desk turns away those that must.
   if (size < max || max === 0) return undefined
   const error = new QueueFullError(`'${desk.name}': ${size} calls wait already, queue.max is ${max}`)
   // Who would not wait has no use for another's place.
-  const evicts = onFull === 'evict-lowest' && waiter.terms.maxWaitMs > 0
-  if (!evicts || !least || least.priority >= waiter.priority) return { error }
+  const least = onFull === 'evict-lowest' && waiter.terms.maxWaitMs > 0 ? line.least : undefined
+  if (!least || least.priority >= waiter.priority) return { error }
   desk.giveUp(least as Waiter, error)
   return undefined
 }

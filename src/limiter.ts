@@ -39,6 +39,7 @@ export const DESK = Symbol.for('llmiter.desk')
  */
 export class BucketRateLimiter {
   readonly name: string
+  /** @internal */
   readonly [DESK]: Desk
   readonly #terms: Terms
 

@@ -6,7 +6,7 @@ import type { Cost } from './core/budget.ts'
 import { type Duration, duration, LIMITS_KEYS, type LimitsOptions } from './core/limits.ts'
 import type { RampOptions } from './core/ramp.ts'
 import type { Outcome, RefusalKind, Verdict } from './feedback/verdict.ts'
-import type { BucketRateLimiter } from './limiter.ts'
+import type { LimiterStats } from './stats.ts'
 
 /**
  * Your own reading of an answer: a kind of refusal, `'transient'`, `'ok'`, or a whole verdict with a wait.
@@ -47,6 +47,12 @@ export interface CallOptions {
   retry?: RetryOptions | false
 }
 
+/** A `BucketRateLimiter`, of whichever copy of the package. */
+export interface AnyLimiter {
+  readonly name: string
+  stats(): LimiterStats
+}
+
 /** What stays the same for all calls of a limiter, unless they say otherwise. */
 export interface LimiterOptions extends LimitsOptions {
   /** For errors, events and logs. */
@@ -60,7 +66,7 @@ export interface LimiterOptions extends LimitsOptions {
   /** Asks the provider itself whether it accepts again: resolve to true when it does. Default: the oldest call is the probe. */
   probe?: (signal: AbortSignal) => boolean | Promise<boolean>
   /** A limiter whose limits hold too: the account over its models. */
-  parent?: BucketRateLimiter
+  parent?: AnyLimiter
   retry?: RetryOptions | false
   classify?: Classify
   queue?: { max?: number; onFull?: 'reject' | 'evict-lowest' }

@@ -2,13 +2,13 @@
 
 import { fields, text } from './core/check.ts'
 import { BucketRateLimiter } from './limiter.ts'
-import type { LimiterOptions } from './options.ts'
+import type { AnyLimiter, LimiterOptions } from './options.ts'
 
 /** A provider, as far as limits go. */
 export interface RateLimitedService {
   readonly name: string
   /** The limiter for calls to this model. Throws when the service does not know the model. */
-  limiterFor(model?: string): BucketRateLimiter
+  limiterFor(model?: string): AnyLimiter
   /** Asks the provider whether it still refuses calls; used in place of sending a waiting call as the probe. */
   isBlocked?(signal: AbortSignal): boolean | Promise<boolean>
 }
@@ -18,7 +18,7 @@ export interface ServiceOptions {
   name?: string
   isBlocked?: (signal: AbortSignal) => boolean | Promise<boolean>
   /** The account's limiter, above all models. */
-  parent?: BucketRateLimiter
+  parent?: AnyLimiter
 }
 
 export type ModelLimits = Omit<LimiterOptions, 'name' | 'parent'>

@@ -21,6 +21,7 @@ export class Ticket {
     this.#waiter = waiter
   }
 
+  /** @internal */
   static of(this: void, waiter: Waiter): Ticket {
     admit(waiter)
     return new Ticket(waiter)

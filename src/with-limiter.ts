@@ -8,6 +8,7 @@ import type { Desk } from './desk.ts'
 import type { Usage } from './feedback/usage.ts'
 import { BucketRateLimiter, costOf, DESK, deskOf, termsOf } from './limiter.ts'
 import {
+  type AnyLimiter,
   callable,
   type CallOptions,
   checkCall,
@@ -42,7 +43,7 @@ export interface WrapOptions<A extends readonly unknown[], R> {
 
 /** Where the tickets come from: a limiter, a service, or the options of a limiter to be made. */
 export type LimiterLike =
-  BucketRateLimiter | RateLimitedService | (Omit<LimiterOptions, 'name'> & { name?: string })
+  AnyLimiter | RateLimitedService | (Omit<LimiterOptions, 'name'> & { name?: string })
 
 const KEYS = [
   'cost',

@@ -9,8 +9,6 @@ export class Call implements Member<Call> {
   at = -1
   seq = 0
   queue: Queue<Call> | undefined = undefined
-  before: Call | undefined = undefined
-  after: Call | undefined = undefined
   readonly office: Office
   readonly cost: Cost
   state: 'new' | 'waiting' | 'parked' | 'in flight' | 'done' = 'new'

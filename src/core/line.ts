@@ -18,8 +18,6 @@ export interface Member<M extends Member<M>> extends HeapItem {
   readonly priority: number
   readonly tenant: string | undefined
   queue: Queue<M> | undefined
-  before: M | undefined
-  after: M | undefined
 }
 
 const AGE = 16
@@ -31,10 +29,14 @@ export class Queue<M extends Member<M>> implements HeapItem {
   at = -1
   /** Virtual time: what this queue has used, in shares of the limits. */
   used = 0
+  /** Among queues that have used the same, who came first goes first. */
+  since = 0
   size = 0
   readonly level: Level<M>
-  #first: M | undefined
-  #last: M | undefined
+  // An array, since the links of a list would be most of what the garbage collector has to follow. Who leaves
+  // from the middle stays in it, marked by having no queue, until half of it is empty.
+  #new: (M | undefined)[] = []
+  #head = 0
   #returned: Heap<M> | undefined
 
   constructor(level: Level<M>) {
@@ -42,11 +44,16 @@ export class Queue<M extends Member<M>> implements HeapItem {
   }
 
   get first(): M | undefined {
-    return this.#returned?.first ?? this.#first
+    if (this.#returned?.first) return this.#returned.first
+    const all = this.#new
+    while (this.#head < all.length && !this.#stands(all[this.#head])) all[this.#head++] = undefined
+    return all[this.#head]
   }
 
   get last(): M | undefined {
-    return this.#last
+    const all = this.#new
+    while (all.length > this.#head && !this.#stands(all.at(-1))) all.pop()
+    return all.length > this.#head ? all.at(-1) : undefined
   }
 
   add(member: M, returned: boolean): void {
@@ -55,26 +62,24 @@ export class Queue<M extends Member<M>> implements HeapItem {
     if (returned) {
       this.#returned ??= new Heap((a, b) => a.seq < b.seq)
       this.#returned.push(member)
-      return
-    }
-    member.before = this.#last
-    if (this.#last) this.#last.after = member
-    else this.#first = member
-    this.#last = member
+    } else this.#new.push(member)
   }
 
   remove(member: M): void {
     this.size--
     member.queue = undefined
-    if (member.at >= 0) {
-      this.#returned!.remove(member)
-      return
+    if (member.at >= 0) this.#returned!.remove(member)
+    else if (this.#new[this.#head] === member) this.#new[this.#head++] = undefined
+    const { length } = this.#new
+    if (length > 32 && this.size * 2 < length) {
+      this.#new = this.#new.filter((item) => this.#stands(item))
+      this.#head = 0
     }
-    if (member.before) member.before.after = member.after
-    else this.#first = member.after
-    if (member.after) member.after.before = member.before
-    else this.#last = member.before
-    member.before = member.after = undefined
+  }
+
+  /** Whether a place among the new is still its member's: who left may have come back among the returned. */
+  #stands(member: M | undefined): boolean {
+    return member?.queue === this && member.at < 0
   }
 }
 
@@ -82,7 +87,7 @@ class Level<M extends Member<M>> implements HeapItem {
   at = -1
   served = 0
   readonly priority: number
-  readonly turns = new Heap<Queue<M>>((a, b) => a.used < b.used)
+  readonly turns = new Heap<Queue<M>>((a, b) => a.used < b.used || (a.used === b.used && a.since < b.since))
   readonly queues = new Map<string | undefined, Queue<M>>()
   /** The virtual time of the queue served last. */
   clock = 0
@@ -131,6 +136,7 @@ export class Line<M extends Member<M>> {
     this.size++
     if (queue.at < 0) {
       queue.used = Math.max(queue.used, level.clock)
+      queue.since = member.seq
       level.turns.push(queue)
     }
     if (level.at < 0) {
@@ -147,7 +153,10 @@ export class Line<M extends Member<M>> {
     queue.used += share
     level.served = ++this.#tickets
     this.remove(member)
-    if (queue.at >= 0) level.turns.moved(queue)
+    if (queue.at >= 0) {
+      queue.since = queue.first!.seq
+      level.turns.moved(queue)
+    }
     if (level.at >= 0) this.#order.moved(level)
   }
 

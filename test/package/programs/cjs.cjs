@@ -1,0 +1,15 @@
+const llmiter = require('llmiter')
+const testing = require('llmiter/testing')
+
+async function main() {
+  const { calls } = await import('./calls.mjs')
+  const { serve } = await import('./serve.mjs')
+  await calls(llmiter, testing)
+  await serve(llmiter, testing)
+  console.log('ok')
+}
+
+main().catch((error) => {
+  console.error(error)
+  process.exitCode = 1
+})
