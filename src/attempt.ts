@@ -130,8 +130,6 @@ function judged(waiter: Waiter, outcome: Outcome): unknown {
 }
 
 export function judge({ terms }: Waiter, outcome: Outcome): Verdict | undefined {
-  const { signal } = terms
-  if (signal?.aborted) return undefined
   const own = terms.classify && guarded(() => terms.classify!(outcome), terms.desk, 'classify')
   if (own === 'ok') return undefined
   const kind = typeof own === 'object' ? own.kind : own

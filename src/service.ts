@@ -55,7 +55,7 @@ export function perModel(
   return {
     name,
     limiterFor(model) {
-      const known = model !== undefined && limiters.get(model)
+      const known = limiters.get(model ?? 'default')
       if (known) return known
       const family = model !== undefined && families.find((key) => model.startsWith(key.slice(0, -1)))
       if (family) return limiters.get(family)!

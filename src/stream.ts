@@ -61,6 +61,9 @@ export function watchStream<T>(value: T, watcher: Watcher): T | undefined {
   else if (isFunction(stream.next)) watchIterator(stream, watcher)
   else {
     const name = isFunction(stream.iterator) ? 'iterator' : Symbol.asyncIterator
+    // An SDK's stream is left by aborting its controller, read or not.
+    const { signal } = Object(stream.controller) as { signal?: AbortSignal }
+    signal?.addEventListener?.('abort', () => watcher.end(), { once: true })
     patch(stream, name, (original) => (...args) => {
       const iterator = original.apply(value, args) as Patchable
       watchIterator(iterator, watcher)
@@ -124,30 +127,42 @@ function watchIterator(iterator: Patchable, watcher: Watcher): void {
 }
 
 function readable(source: ReadableStream, watcher: Watcher): ReadableStream {
+  const bytes = isByteStream(source)
   const reader = ReadableStream.prototype.getReader.call(source) as ReadableStreamDefaultReader
-  return new ReadableStream(
-    {
-      async pull(controller) {
-        try {
-          const { done, value } = await reader.read()
-          if (done) {
-            watcher.end()
-            controller.close()
-          } else {
-            watcher.chunk(value)
-            controller.enqueue(value)
-          }
-        } catch (error) {
-          watcher.end({ error })
-          controller.error(error)
-        }
-      },
-      cancel(reason) {
+  const pull = async (controller: ReadableStreamController<unknown>) => {
+    try {
+      const { done, value } = await reader.read()
+      if (done) {
         watcher.end()
-        return reader.cancel(reason)
-      },
-    },
-    // Reads only when it is read, as the source would.
-    { highWaterMark: 0 },
-  )
+        controller.close()
+        if ('byobRequest' in controller) controller.byobRequest?.respond(0)
+      } else {
+        watcher.chunk(value)
+        controller.enqueue(value as ArrayBufferView<ArrayBuffer>)
+      }
+    } catch (error) {
+      watcher.end({ error })
+      controller.error(error)
+    }
+  }
+  const cancel = (reason: unknown) => {
+    watcher.end()
+    return reader.cancel(reason)
+  }
+  // Reads only when it is read, as the source would.
+  return bytes
+    ? new ReadableStream({ type: 'bytes', pull, cancel })
+    : new ReadableStream({ pull, cancel }, { highWaterMark: 0 })
+}
+
+function isByteStream(source: ReadableStream): boolean {
+  try {
+    const reader = ReadableStream.prototype.getReader.call(source, {
+      mode: 'byob',
+    }) as ReadableStreamBYOBReader
+    reader.releaseLock()
+    return true
+  } catch {
+    return false
+  }
 }

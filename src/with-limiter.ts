@@ -42,8 +42,7 @@ export interface WrapOptions<A extends readonly unknown[], R> {
 }
 
 /** Where the tickets come from: a limiter, a service, or the options of a limiter to be made. */
-export type LimiterLike =
-  AnyLimiter | RateLimitedService | (Omit<LimiterOptions, 'name'> & { name?: string })
+export type LimiterLike = AnyLimiter | RateLimitedService | (Omit<LimiterOptions, 'name'> & { name?: string })
 
 const KEYS = [
   'cost',

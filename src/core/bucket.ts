@@ -141,7 +141,7 @@ export class Bucket {
   #advance(now: number): void {
     const rate = this.rate.at(now)
     // A rate learned from refusals has no room to spare for bursts.
-    const burst = this.rate.learned ? 1 : this.limit.burst
+    const burst = this.rate.found ? 1 : this.limit.burst
     const credit = this.#crowded ? Math.max(LATENESS_MS, this.#seen - this.#due) : (burst - 1) / rate
     this.#due = Math.max(this.#due, now - credit)
     this.#seen = now

@@ -176,11 +176,14 @@ export class Line<M extends Member<M>> {
 
   /** Who would be missed least: of the lowest priority, the newest of the tenant with most waiting. */
   get least(): M | undefined {
-    let low: Level<M> | undefined
-    for (const level of this.#order.values()) if (!low || level.priority < low.priority) low = level
-    let long: Queue<M> | undefined
-    for (const queue of low?.turns.values() ?? [])
-      if (queue.last && (!long || queue.size > long.size)) long = queue
-    return long?.last
+    let least: M | undefined
+    let most = 0
+    for (const level of this.#order.values()) {
+      if (least && level.priority > least.priority) continue
+      for (const { last, size } of level.turns.values()) {
+        if (last && (!least || last.priority < least.priority || size > most)) [least, most] = [last, size]
+      }
+    }
+    return least
   }
 }
