@@ -103,6 +103,7 @@ function failed(waiter: Waiter, error: unknown): unknown {
 
 function judged(waiter: Waiter, outcome: Outcome): unknown {
   const { desk, retry } = waiter.terms
+  desk.seen?.('error' in outcome ? outcome.error : outcome.value)
   let verdict = judge(waiter, outcome)
   learnFrom('error' in outcome ? outcome.error : outcome.value, desk)
   if (!verdict && 'error' in outcome && retry?.on && !waiter.terms.signal?.aborted) {
@@ -163,6 +164,7 @@ function watched(waiter: Waiter, value: unknown): unknown {
     else settle(waiter, used, failure ? 'failed' : 'ok')
   }
   const watcher = {
+    reading: 0,
     chunk(chunk: unknown) {
       lastAt = engine.now()
       if (!desk.metered) return

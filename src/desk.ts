@@ -31,9 +31,11 @@ export class Desk {
   readonly tally = new Tally()
   readonly estimator = new Estimator()
   options: LimiterOptions
+  /** Is shown every answer that is an object. */
+  seen: ((answer: unknown) => void) | undefined
   /** Raised by `update`. */
   version = 0
-  /** Set once stopped: what every later call is rejected with. */
+  /** What every call is rejected with, once stopped. */
   stopped: LimiterStoppedError | undefined
   /** What calls are rejected with while the quota is used up. */
   spent: QuotaExhaustedError | undefined
@@ -237,8 +239,7 @@ export class Desk {
   stop(reason?: unknown): void {
     // Those given up first must not make room for the others.
     this.office.pause(Infinity)
-    this.stopped ??= new LimiterStoppedError(`'${this.name}' was stopped`, reason)
-    this.failAll(this.stopped)
+    this.failAll((this.stopped ??= new LimiterStoppedError(`'${this.name}' was stopped`, reason)))
     for (const child of this.children) child.stop(reason)
   }
 

@@ -10,6 +10,8 @@
 //   SDK helpers)             caller has not caught
 
 export interface Watcher {
+  /** How many items have been asked for and not come yet. */
+  reading: number
   chunk(value: unknown): void
   /** Once: the stream is over. `error` when it failed. */
   end(failure?: { error: unknown }): void
@@ -61,9 +63,9 @@ export function watchStream<T>(value: T, watcher: Watcher): T | undefined {
   else if (isFunction(stream.next)) watchIterator(stream, watcher)
   else {
     const name = isFunction(stream.iterator) ? 'iterator' : Symbol.asyncIterator
-    // An SDK's stream is left by aborting its controller, read or not.
+    // An SDK's stream is left by aborting its controller, read or not. While it is being read its own end tells more.
     const { signal } = Object(stream.controller) as { signal?: AbortSignal }
-    signal?.addEventListener?.('abort', () => watcher.end(), { once: true })
+    signal?.addEventListener?.('abort', () => watcher.reading || watcher.end(), { once: true })
     patch(stream, name, (original) => (...args) => {
       const iterator = original.apply(value, args) as Patchable
       watchIterator(iterator, watcher)
@@ -84,18 +86,22 @@ function patch(
 }
 
 function watchIterator(iterator: Patchable, watcher: Watcher): void {
-  const look = (promise: unknown, last: boolean) =>
-    Promise.resolve(promise as Promise<IteratorResult<unknown>>).then(
+  const look = (promise: unknown, last: boolean) => {
+    watcher.reading++
+    return Promise.resolve(promise as Promise<IteratorResult<unknown>>).then(
       (result) => {
+        watcher.reading--
         if (last || result.done) watcher.end()
         else watcher.chunk(result.value)
         return result
       },
       (error: unknown) => {
+        watcher.reading--
         watcher.end({ error })
         throw error
       },
     )
+  }
   patch(
     iterator,
     'next',
