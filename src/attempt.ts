@@ -11,6 +11,7 @@ import type { Outcome, Verdict } from './feedback/verdict.ts'
 import { text } from './core/check.ts'
 import { duration } from './core/limits.ts'
 import { learnFrom } from './learning.ts'
+import { watch } from './signals.ts'
 import { watchStream } from './stream.ts'
 import type { Desk } from './desk.ts'
 import { type Terms, Waiter, type Work } from './waiter.ts'
@@ -47,7 +48,7 @@ export function start(waiter: Waiter): unknown {
   let result: unknown
   let promise: Promise<unknown> | undefined
   try {
-    result = timeoutMs < Infinity ? timed(waiter, timeoutMs) : waiter.work!(signal)
+    result = signal || timeoutMs < Infinity ? bounded(waiter) : waiter.work!(undefined)
     promise = promised(result)
   } catch (error) {
     return failed(waiter, error)
@@ -65,24 +66,30 @@ function promised(result: unknown): Promise<unknown> | undefined {
   return typeof then === 'function' ? Promise.resolve(result) : undefined
 }
 
-/** The work, given up when it takes too long; its signal aborts then. */
-function timed({ terms, work }: Waiter, timeoutMs: number): Promise<unknown> {
-  const { desk, signal } = terms
-  const late = new AbortController()
-  const both = signal ? AbortSignal.any([signal, late.signal]) : late.signal
+/** The work, given up when its caller gives it up or when it takes too long; its signal aborts then. */
+function bounded({ terms, work }: Waiter): Promise<unknown> {
+  const { desk, signal, timeoutMs } = terms
+  const { engine } = desk
   return new Promise((resolve, reject) => {
-    const appointment = desk.engine.at(
-      desk.engine.now() + timeoutMs,
-      () => {
+    const unwatch = signal && watch(signal, () => reject(signal.reason))
+    let over = unwatch
+    let both = signal
+    if (timeoutMs < Infinity) {
+      const late = new AbortController()
+      both = signal ? AbortSignal.any([signal, late.signal]) : late.signal
+      const giveUp = () => {
         const error = new CallTimeoutError(
           `'${desk.name}': the call took longer than timeoutMs (${timeoutMs} ms)`,
         )
         reject(error)
         late.abort(error)
-      },
-      true,
-    )
-    const over = () => desk.engine.forget(appointment)
+      }
+      const appointment = engine.at(engine.now() + timeoutMs, giveUp, true)
+      over = () => {
+        engine.forget(appointment)
+        unwatch?.()
+      }
+    }
     new Promise((done) => done(work!(both))).then(resolve, reject).finally(over)
   })
 }
@@ -126,6 +133,8 @@ function judged(waiter: Waiter, outcome: Outcome): unknown {
     desk.backOff(waiter, delayMs, answer)
   }
   const failure = waiter.extra?.failure
+  // The caller never sees this answer: its connection must not wait for somebody to read it.
+  if ('value' in outcome && failure?.error !== answer) discard(answer)
   if (failure && 'value' in outcome && failure.error === answer) return answer
   return waiter.state === 'parked' ? waiter.terms.desk.engine.ticket(waiter).then(start) : start(waiter)
 }
@@ -155,13 +164,13 @@ function watched(waiter: Waiter, value: unknown): unknown {
   const { engine } = desk
   let used: Usage | undefined
   let lastAt = engine.now()
-  const end = (failure?: { error: unknown }) => {
+  const end = (failure?: { error: unknown }, left = false) => {
     unread?.unregister(watcher)
     engine.forget(idle)
     if (waiter.state !== 'in flight') return
     const verdict = failure && judge(waiter, failure)
     if (verdict && verdict.kind !== 'transient') desk.refuse(waiter, verdict, failure.error, false)
-    else settle(waiter, used, failure ? 'failed' : 'ok')
+    else settle(waiter, left ? undefined : used, failure ? 'failed' : 'ok')
   }
   const watcher = {
     reading: 0,
@@ -234,6 +243,11 @@ function retryDelay({ terms, extra }: Waiter, error: unknown, waitMs = 0): numbe
   if (failures + 1 >= attempts || (on && !guarded(() => on(error), desk, 'retry.on'))) return undefined
   const delay = Math.min(duration(minMs, 'minMs') * factor ** failures, duration(maxMs, 'maxMs'))
   return Math.max(waitMs, delay * (1 - jitter * desk.random()))
+}
+
+function discard(answer: unknown): void {
+  const { body } = answer as Partial<Response>
+  if (typeof body?.cancel === 'function') body.cancel().catch(() => {})
 }
 
 /** What a refused Response says, from a copy, so that the caller can still read it. */

@@ -68,17 +68,8 @@ export class Desk {
   }
 
   #settings(options: LimiterOptions, limits: Limit[]): Omit<OfficeOptions, 'parent'> {
-    const { maxConcurrent, ramp, learn, discover } = options
-    return {
-      limits,
-      maxConcurrent,
-      ramp,
-      learn,
-      discover,
-      random: this.random,
-      asks: () => this.probe !== undefined,
-      wall: this.engine.wall,
-    }
+    const asks = () => this.probe !== undefined
+    return { ...options, limits, random: this.random, asks, wall: this.engine.wall }
   }
 
   /** New options hold from now on, for calls that wait too; what was counted stays counted. */
@@ -137,6 +128,7 @@ export class Desk {
     const waitedMs = now - (waiter.extra?.parkedAt ?? waiter.since)
     for (const at of desk.chain) at.inFlight++
     desk.tally.waited(waitedMs)
+    if (waiter.extra) waiter.extra.waitedMs += waitedMs
     unattend(waiter)
     if (desk.events.heard('issue')) desk.events.emit('issue', { waitedMs: Math.max(0, waitedMs) })
     this.engine.wake(waiter)

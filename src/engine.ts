@@ -110,7 +110,7 @@ export class Engine {
     if (appointment.at < 0) return
     this.#agenda.remove(appointment)
     if (appointment.awaited) this.#awaited--
-    if (this.#agenda.size === 0) this.#arm(this.#now)
+    if (appointment.awaited || this.#agenda.size === 0) this.#arm(this.#now)
   }
 
   #arm(now: number): void {

@@ -4,7 +4,7 @@ import { dispatch } from './attempt.ts'
 import { systemClock } from './clock.ts'
 import { choice, text } from './core/check.ts'
 import type { Cost } from './core/budget.ts'
-import { type Duration, duration, parseLimits } from './core/limits.ts'
+import { type Duration, duration, isTokens, parseLimits } from './core/limits.ts'
 import { waitTime } from './core/view.ts'
 import { Desk } from './desk.ts'
 import { ONE, total } from './estimate.ts'
@@ -181,10 +181,10 @@ export class BucketRateLimiter {
 /** What a call takes: as its caller says, and an estimate of the tokens that the caller does not speak of. */
 export function costOf(desk: Desk, said: CallOptions['cost'], args: readonly unknown[] | undefined): Cost {
   if (!said) return desk.metered ? desk.estimator.cost(args, desk.limits) : ONE
-  const known = total(said)
-  known.requests ??= 1
-  if (!desk.metered || known.tokens !== undefined) return known
-  return { ...desk.estimator.cost(args, desk.limits), ...known }
+  const { requests = 1 } = said
+  if (!desk.metered || desk.limits.every(({ of }) => !isTokens(of) || said[of] !== undefined))
+    return total({ ...said, requests })
+  return total({ ...desk.estimator.cost(args, desk.limits), tokens: undefined, ...said, requests })
 }
 
 /** The terms of a call: its own over those of the limiter. */

@@ -5,6 +5,7 @@ import { choice, fields, number, text } from './core/check.ts'
 import type { Cost } from './core/budget.ts'
 import { type Duration, duration, LIMITS_KEYS, type LimitsOptions } from './core/limits.ts'
 import type { RampOptions } from './core/ramp.ts'
+import type { RecoveryOptions } from './core/recovery.ts'
 import type { Outcome, RefusalKind, Verdict } from './feedback/verdict.ts'
 import type { LimiterStats } from './stats.ts'
 
@@ -63,6 +64,8 @@ export interface LimiterOptions extends LimitsOptions {
   pacing?: 'smooth' | 'eager'
   /** The slow start after a quiet minute. Default `{ ms: 5000, from: 1/3 }`. */
   ramp?: RampOptions | false
+  /** How long the gate stays closed after a refusal that names no wait. Default 0.5 s × 1.5ⁿ ± 15 %. */
+  recovery?: RecoveryOptions
   /** Asks the provider itself whether it accepts again: resolve to true when it does. Default: the oldest call is the probe. */
   probe?: (signal: AbortSignal) => boolean | Promise<boolean>
   /** A limiter whose limits hold too: the account over its models. */
@@ -87,6 +90,7 @@ const LIMITER_KEYS = [
     'maxConcurrent',
     'pacing',
     'ramp',
+    'recovery',
     'probe',
     'parent',
     'retry',
@@ -127,7 +131,17 @@ export function checkLimiter(options: LimiterOptions, name = 'BucketRateLimiter'
     given(ramp.from, (value) => number(value, 'ramp.from', 'more than 0'))
     if ((ramp.from ?? 1) > 1) throw new TypeError(`ramp.from must be at most 1, got ${text(ramp.from)}`)
   }
+  given(options.recovery, checkRecovery)
   checkCallValues(options)
+}
+
+function checkRecovery(recovery: RecoveryOptions): void {
+  fields(recovery, 'recovery', ['minMs', 'maxMs', 'factor', 'jitter'])
+  const { minMs, maxMs, factor, jitter } = recovery
+  given(minMs, (value) => number(value, 'recovery.minMs', 'more than 0', 'ms'))
+  given(maxMs, (value) => number(value, 'recovery.maxMs', 'more than 0', 'ms'))
+  given(factor, (value) => number(value, 'recovery.factor', 'at least 1'))
+  given(jitter, (value) => number(value, 'recovery.jitter', 'at least 0'))
 }
 
 // Runs for every call with options of its own, so without closures.

@@ -21,6 +21,9 @@ export interface ServiceOptions {
   parent?: AnyLimiter
 }
 
+/** So many models get a limiter of their own; those beyond share one. */
+const MOST_MODELS = 1000
+
 export type ModelLimits = Omit<LimiterOptions, 'name' | 'parent'>
 
 /**
@@ -59,7 +62,11 @@ export function perModel(
       if (known) return known
       const family = model !== undefined && families.find((key) => model.startsWith(key.slice(0, -1)))
       if (family) return limiters.get(family)!
-      if (rest) return make(model ?? 'default', rest)
+      if (rest) {
+        // Names that come from outside must not grow the memory, nor be a way round the limit.
+        const key = limiters.size < MOST_MODELS ? (model ?? 'default') : 'default'
+        return limiters.get(key) ?? make(key, rest)
+      }
       throw new TypeError(
         `'${name}' has no limits for the model ${text(model)}; known: ${Object.keys(models).join(', ')}`,
       )

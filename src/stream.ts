@@ -13,8 +13,8 @@ export interface Watcher {
   /** How many items have been asked for and not come yet. */
   reading: number
   chunk(value: unknown): void
-  /** Once: the stream is over. `error` when it failed. */
-  end(failure?: { error: unknown }): void
+  /** The stream is over: it failed, was left early (then what it has told of its usage is not all), or ended. */
+  end(failure?: { error: unknown }, left?: boolean): void
 }
 
 type Patchable = Record<PropertyKey, unknown>
@@ -65,7 +65,7 @@ export function watchStream<T>(value: T, watcher: Watcher): T | undefined {
     const name = isFunction(stream.iterator) ? 'iterator' : Symbol.asyncIterator
     // An SDK's stream is left by aborting its controller, read or not. While it is being read its own end tells more.
     const { signal } = Object(stream.controller) as { signal?: AbortSignal }
-    signal?.addEventListener?.('abort', () => watcher.reading || watcher.end(), { once: true })
+    signal?.addEventListener?.('abort', () => watcher.reading || watcher.end(undefined, true), { once: true })
     patch(stream, name, (original) => (...args) => {
       const iterator = original.apply(value, args) as Patchable
       watchIterator(iterator, watcher)
@@ -91,7 +91,7 @@ function watchIterator(iterator: Patchable, watcher: Watcher): void {
     return Promise.resolve(promise as Promise<IteratorResult<unknown>>).then(
       (result) => {
         watcher.reading--
-        if (last || result.done) watcher.end()
+        if (last || result.done) watcher.end(undefined, last)
         else watcher.chunk(result.value)
         return result
       },
@@ -126,7 +126,7 @@ function watchIterator(iterator: Patchable, watcher: Watcher): void {
     )
   } else {
     iterator.return = (value: unknown) => {
-      watcher.end()
+      watcher.end(undefined, true)
       return Promise.resolve({ done: true, value })
     }
   }
@@ -152,7 +152,7 @@ function readable(source: ReadableStream, watcher: Watcher): ReadableStream {
     }
   }
   const cancel = (reason: unknown) => {
-    watcher.end()
+    watcher.end(undefined, true)
     return reader.cancel(reason)
   }
   // Reads only when it is read, as the source would.

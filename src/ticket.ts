@@ -24,7 +24,9 @@ export class Ticket {
   /** @internal */
   static of(this: void, waiter: Waiter): Ticket {
     admit(waiter)
-    return new Ticket(waiter)
+    const ticket = new Ticket(waiter)
+    dropped?.register(ticket, waiter, ticket)
+    return ticket
   }
 
   /** The provider answered. `usage` settles what was reserved; `headers` tell the limits. */
@@ -63,6 +65,22 @@ export class Ticket {
   #giveBack(): boolean {
     const first = !this.#over
     this.#over = true
+    dropped?.unregister(this)
     return first
   }
 }
+
+/** A ticket that nobody holds any more cannot be given back: then the call is over. */
+const dropped =
+  typeof FinalizationRegistry === 'function'
+    ? new FinalizationRegistry((waiter: Waiter) => {
+        if (waiter.state !== 'in flight') return
+        const { desk } = waiter.terms
+        desk.events.emit('stuck', {
+          refusals: 0,
+          parkedMs: 0,
+          reason: 'a ticket was dropped without finish()',
+        })
+        desk.finish(waiter, undefined, 'lost')
+      })
+    : undefined

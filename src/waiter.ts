@@ -39,6 +39,8 @@ export interface Extra {
   lastRefusal?: unknown
   refusals: number
   failures: number
+  /** In line, in all: what `maxWaitMs` bounds. */
+  waitedMs: number
   /** A stream of its answer has begun. */
   answered?: boolean
 }
@@ -69,6 +71,6 @@ export class Waiter extends Call {
   }
 
   more(): Extra {
-    return (this.extra ??= { refusals: 0, failures: 0 })
+    return (this.extra ??= { refusals: 0, failures: 0, waitedMs: 0 })
   }
 }

@@ -13,11 +13,12 @@ export function attend(waiter: Waiter, now: number): void {
   if (desk.options.queue?.max === 0 && waiter.state === 'waiting') {
     desk.giveUp(waiter, new QueueFullError(`'${desk.name}': no ticket is free and queue.max is 0`))
   } else if (signal?.aborted) desk.giveUp(waiter, signal.reason)
-  else if (waiter.since + maxWaitMs <= now) tooLong(waiter)
+  else if (maxWaitMs <= (waiter.extra?.waitedMs ?? 0)) tooLong(waiter)
   else {
     if (signal) waiter.more().unwatch = watch(signal, () => desk.giveUp(waiter, signal.reason))
     if (maxWaitMs < Infinity) {
-      waiter.more().deadline = desk.engine.at(waiter.since + maxWaitMs, () => tooLong(waiter), false)
+      const extra = waiter.more()
+      extra.deadline = desk.engine.at(now + maxWaitMs - extra.waitedMs, () => tooLong(waiter), false)
     }
   }
 }

@@ -111,7 +111,9 @@ function parse(options: LimitOptions, name: string, burst?: number): Limit {
   if (enforced > perMs)
     throw new TypeError(`${name}.window must not be longer than per, got ${text(options.window)}`)
   const inWindow = (amount * enforced) / perMs
-  const whole = Math.ceil(inWindow - 1e-9)
+  const paced = options.pace ?? (!timeZone && perMs < HOUR)
+  // Money and the like may cost a fraction; requests never do, nor what is paced by the piece.
+  const whole = of === 'requests' || (paced && inWindow >= 1) ? Math.ceil(inWindow - 1e-9) : inWindow
   const wanted = options.burst ?? (of === 'requests' ? burst : undefined)
   if (options.burst !== undefined) number(options.burst, `${name}.burst`, 'at least 1')
   if (options.pace !== undefined) choice(options.pace, `${name}.pace`, [true, false])
@@ -120,8 +122,11 @@ function parse(options: LimitOptions, name: string, burst?: number): Limit {
     of,
     amount: whole,
     windowMs: (enforced * whole) / inWindow,
-    burst: Math.min(whole, wanted ?? Math.max(1, isTokens(of) ? whole / 5 : Math.min(5, whole / 2))),
-    paced: options.pace ?? (!timeZone && perMs < HOUR),
+    burst: Math.min(
+      whole,
+      wanted ?? Math.max(Math.min(1, whole), isTokens(of) ? whole / 5 : Math.min(5, whole / 2)),
+    ),
+    paced,
     settle,
     ...(timeZone && { timeZone }),
     said: { amount, perMs },

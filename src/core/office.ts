@@ -63,6 +63,7 @@ export class Office {
     this.parent?.children.push(this)
     this.ramp = new Ramp(options.ramp)
     this.recovery = new Recovery(options.random, options.asks ?? (() => false))
+    this.recovery.configure(options.recovery)
     this.budget = new Budget(options, this.ramp, options.wall)
     this.slots = this.budget
   }
@@ -71,6 +72,7 @@ export class Office {
   update(options: Omit<OfficeOptions, 'parent'>, now: number): void {
     const before = this.budget
     this.ramp.configure(options.ramp)
+    this.recovery.configure(options.recovery)
     this.#learns = options.learn ?? true
     this.budget = new Budget(options, this.ramp, options.wall)
     this.budget.inherit(before, now)

@@ -10,6 +10,18 @@
 // (Jacobson's estimator, RFC 6298): refusals return in tens of ms, answers in seconds. After an `overload`
 // silence may be a black hole, so it opens on answers only and lets through 1, 2, 4 … at once, as TCP slow start.
 
+/** How long a closed gate stays closed when the provider does not say. */
+export interface RecoveryOptions {
+  /** The first wait. Default 500. */
+  minMs?: number
+  /** The longest. Default: the time of 50 tickets, at least 2 s, at most 30 s; a value of yours bounds that. */
+  maxMs?: number
+  /** Each wait is so many times the one before. Default 1.5. */
+  factor?: number
+  /** Waits are spread by this share up and down. Default 0.15. */
+  jitter?: number
+}
+
 export type GateKind = 'rate' | 'overload'
 
 export type Gate =
@@ -21,8 +33,9 @@ export type Gate =
   | { state: 'spent'; until: number; known: boolean; trialOut: boolean }
 
 const OPEN: Gate = { state: 'open' }
-const FIRST_MS = 500
-const GROWTH = 1.5
+/** A provider that is down and says "at once" must not be asked at full pace. */
+const LEAST_MS = 50
+const MOST_LEAST_MS = 1000
 const TRIAL_MS = 60_000
 /** How long a probe may stay out without an answer before the next one goes. */
 const PROBE_MS = 30_000
@@ -33,6 +46,7 @@ export class Recovery {
   gate: Gate = OPEN
   readonly #random: () => number
   readonly #asks: () => boolean
+  #backoff: Required<RecoveryOptions> = { minMs: 500, maxMs: 30_000, factor: 1.5, jitter: 0.15 }
   /** When the gate last closed: refusals of calls sent before say nothing new. */
   #closedAt = -Infinity
   #tries = 0
@@ -43,6 +57,10 @@ export class Recovery {
   constructor(random: () => number, asks: () => boolean) {
     this.#random = random
     this.#asks = asks
+  }
+
+  configure({ minMs = 500, maxMs = 30_000, factor = 1.5, jitter = 0.15 }: RecoveryOptions = {}): void {
+    this.#backoff = { minMs, maxMs, factor, jitter }
   }
 
   /** Whether a call may go now. Moves on from a wait that is over. */
@@ -154,15 +172,18 @@ export class Recovery {
   }
 
   #close(kind: GateKind, waitMs: number | undefined, rate: number, now: number): void {
-    const wait = waitMs === undefined ? this.#backoffMs(rate) : waitMs * (1 + 0.02 * this.#random())
+    const least = Math.min(LEAST_MS * 2 ** this.#tries, MOST_LEAST_MS)
+    const wait =
+      waitMs === undefined ? this.#backoffMs(rate) : Math.max(waitMs * (1 + 0.02 * this.#random()), least)
     this.#tries++
     this.#closedAt = now
     this.gate = { state: 'closed', kind, until: now + wait }
   }
 
   #backoffMs(rate: number): number {
-    const cap = Math.min(Math.max(50 / rate, 2000), 30_000)
-    return Math.min(FIRST_MS * GROWTH ** this.#tries, cap) * (0.85 + 0.3 * this.#random())
+    const { minMs, maxMs, factor, jitter } = this.#backoff
+    const cap = Math.min(Math.max(50 / rate, 2000, minMs), maxMs)
+    return Math.min(minMs * factor ** this.#tries, cap) * (1 + jitter * (2 * this.#random() - 1))
   }
 
   #measure(ms: number): void {

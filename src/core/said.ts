@@ -3,6 +3,7 @@
 import type { BudgetOptions } from './budget.ts'
 import type { Office } from './office.ts'
 import type { RampOptions } from './ramp.ts'
+import type { RecoveryOptions } from './recovery.ts'
 import type { WallTime } from './window.ts'
 
 export interface OfficeOptions extends BudgetOptions {
@@ -10,6 +11,7 @@ export interface OfficeOptions extends BudgetOptions {
   /** Whose office it is: the core only hands it on. */
   owner?: unknown
   ramp?: RampOptions | false | undefined
+  recovery?: RecoveryOptions | undefined
   /** Numbers in [0, 1), to spread waits. */
   random: () => number
   wall: WallTime

@@ -37,6 +37,7 @@ export function waitingOn(office: Office, now: number): string | undefined {
 export function waitTime(office: Office, cost: Cost, now: number): number {
   let wait = 0
   for (const at of office.chain) {
+    if (at.budget.tooSmallFor(cost)) return Infinity
     const closed = gateOf(at, now).reopensInMs ?? 0
     wait = Math.max(wait, at.pausedUntil - now, closed, at.budget.waitTime(cost, at.waiting, now))
   }

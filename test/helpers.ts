@@ -1,0 +1,84 @@
+// What the stories of this folder share: a limiter on a virtual clock, and providers' answers.
+
+import { BucketRateLimiter, type LimiterOptions } from 'llmiter'
+import { VirtualClock, type VirtualClockOptions } from 'llmiter/testing'
+
+/** A virtual clock without luck: every random share of a wait is this one. */
+export function steadyClock(
+  random = 0,
+  options: VirtualClockOptions = {},
+): VirtualClock & { random(): number } {
+  return Object.assign(new VirtualClock(options), { random: () => random })
+}
+
+/** A limiter on its own virtual clock. Without the ramp, so that paces are plain; stories about it ask for it. */
+export function rig(options: Partial<LimiterOptions> = {}, clock = steadyClock()) {
+  const limiter = new BucketRateLimiter({ name: 'test', ramp: false, clock, ...options })
+  return { clock, limiter }
+}
+
+/** A provider's answer of this status, as the SDKs throw it. */
+export function refusal(status = 429, headers: Record<string, string> = {}, code?: string): Error {
+  return Object.assign(new Error(`HTTP ${status}`), { status, headers, ...(code && { code }) })
+}
+
+export const rateLimited = (retryAfterMs?: number) =>
+  refusal(429, retryAfterMs === undefined ? {} : { 'retry-after-ms': String(retryAfterMs) })
+export const overloaded = (retryAfterMs?: number) =>
+  refusal(503, retryAfterMs === undefined ? {} : { 'retry-after-ms': String(retryAfterMs) })
+export const outOfQuota = () => refusal(429, {}, 'insufficient_quota')
+
+/** Seconds to two digits, as people read a transcript. */
+export const seconds = (ms: number) => (ms / 1000).toFixed(2)
+
+/** What became of a promise, without waiting for it: `'pending'`, `'ok: value'` or `'error: message'`. */
+export function fate(promise: Promise<unknown>): { readonly now: string; readonly error: unknown } {
+  const seen = { now: 'pending', error: undefined as unknown }
+  promise.then(
+    (value) => (seen.now = `ok: ${String(value)}`),
+    (error: unknown) => {
+      seen.error = error
+      seen.now = `error: ${error instanceof Error ? error.message : String(error)}`
+    },
+  )
+  return seen
+}
+
+/** The moments in ms at which calls leave, one for each ticket. */
+export function departures(limiter: BucketRateLimiter, clock: VirtualClock): number[] {
+  const times: number[] = []
+  limiter.on('issue', () => times.push(clock.now()))
+  return times
+}
+
+/** Nothing waits, nothing is out, no timer is armed. */
+export function office(limiter: BucketRateLimiter, clock: VirtualClock) {
+  const { waiting, parked, inFlight } = limiter.stats()
+  return { waiting, parked, inFlight, timers: clock.pendingTimers }
+}
+export const EMPTY = { waiting: 0, parked: 0, inFlight: 0, timers: 0 }
+
+/** A promise that its owner settles. */
+export function deferred<T = unknown>() {
+  let resolve!: (value: T) => void
+  let reject!: (error: unknown) => void
+  const promise = new Promise<T>((yes, no) => {
+    resolve = yes
+    reject = no
+  })
+  return { promise, resolve, reject }
+}
+
+/** Reads a stream to its end. */
+export async function each<T>(
+  stream: AsyncIterable<T>,
+  look: (value: T) => unknown = () => {},
+): Promise<void> {
+  for await (const value of stream) await look(value)
+}
+
+/** Reads one item of a stream, and leaves it. */
+export async function leave<T>(stream: AsyncIterable<T>): Promise<T | undefined> {
+  for await (const value of stream) return value
+  return undefined
+}
