@@ -267,10 +267,7 @@ export class Office {
 
   /** The office whose limit a refusal names: the nearest that has it, else this one. */
   #responsible(of: string | undefined): Office {
-    for (const at of this.chain) {
-      if (at.budget.buckets.some(({ limit }) => limit.of === of)) return at
-    }
-    return this
+    return this.chain.find((at) => at.budget.buckets.some(({ limit }) => limit.of === of)) ?? this
   }
 
   /** Looks whether the gate has moved, and says so. */
@@ -280,6 +277,8 @@ export class Office {
     const before = this.#gate
     this.#gate = gate.state
     this.#stir()
+    // The rate resumes with the first call that goes, long before so many are answered that the gate is open.
+    if (before === 'closed' || before === 'asking') this.ramp.restart(now, RESUME_AT)
     if (gate.state === 'open' && before !== 'spent') this.#reopened(now)
     this.root.notices.push({ of: 'gate', office: this })
     if (gate.state === 'asking') this.root.notices.push({ of: 'probe', office: this })
@@ -287,7 +286,6 @@ export class Office {
 
   #reopened(now: number): void {
     const cut = this.#learns && this.recovery.repeated
-    this.ramp.restart(now, RESUME_AT)
     for (const bucket of this.budget.buckets) {
       if (bucket.rate.reopened(cut && this.blamed.has(bucket), now)) this.#learned(bucket, now)
     }
