@@ -58,8 +58,7 @@ function whole(cost: Record<string, number>, limits: readonly Limit[]): Cost {
 
 /** Tokens are input and output together, where only those are named. */
 export function total(parts: Readonly<Record<string, number | undefined>>): Record<string, number> {
-  const all: Record<string, number> = {}
-  for (const name in parts) if (parts[name] !== undefined) all[name] = parts[name]
+  const all = { ...parts } as Record<string, number>
   if (all.tokens === undefined && (all.inputTokens !== undefined || all.outputTokens !== undefined)) {
     all.tokens = (all.inputTokens ?? 0) + (all.outputTokens ?? 0)
   }

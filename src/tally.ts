@@ -1,8 +1,8 @@
 // What a limiter has done, in a few numbers that cost next to nothing to keep.
 
-/** Steps of the histogram of waits: eight to a doubling, so a percentile is off by 9 % at most. */
+/** Steps of the histogram of waits: eight to a doubling, so a percentile is off by an eighth at most. */
 const STEPS = 8
-const SLOTS = 34 * STEPS
+const SLOTS = 32 * STEPS
 
 export class Tally {
   issued = 0
@@ -19,7 +19,10 @@ export class Tally {
       return
     }
     this.#waits ??= new Uint32Array(SLOTS)
-    this.#waits[Math.min(SLOTS - 1, Math.floor(Math.log2(ms) * STEPS))]!++
+    // The place of the first bit, and the three bits after it.
+    const whole = Math.min(ms * STEPS, 2 ** 31 - 1) | 0
+    const doubling = 31 - Math.clz32(whole)
+    this.#waits[doubling * STEPS + ((whole >> (doubling - 3)) & (STEPS - 1))]!++
   }
 
   /** The wait that this share of all tickets did not exceed, in ms. */
@@ -28,7 +31,7 @@ export class Tally {
     if (left <= 0 || !this.#waits) return 0
     for (let i = 0; i < SLOTS; i++) {
       left -= this.#waits[i]!
-      if (left <= 0) return Math.round(2 ** ((i + 1) / STEPS))
+      if (left <= 0) return Math.round((2 ** Math.floor(i / STEPS) * (1 + ((i % STEPS) + 1) / STEPS)) / STEPS)
     }
     return 0
   }

@@ -37,6 +37,8 @@ export class Queue<M extends Member<M>> implements HeapItem {
   // from the middle stays in it, marked by having no queue, until half of it is empty.
   #new: (M | undefined)[] = []
   #head = 0
+  /** How many have left from the middle, at most. */
+  #gone = 0
   #returned: Heap<M> | undefined
 
   constructor(level: Level<M>) {
@@ -70,10 +72,15 @@ export class Queue<M extends Member<M>> implements HeapItem {
     member.queue = undefined
     if (member.at >= 0) this.#returned!.remove(member)
     else if (this.#new[this.#head] === member) this.#new[this.#head++] = undefined
+    else this.#gone++
     const { length } = this.#new
-    if (length > 32 && this.size * 2 < length) {
-      this.#new = this.#new.filter((item) => this.#stands(item))
+    if (length < KEPT) return
+    if (2 * this.#head > length) {
+      this.#new = this.#new.slice(this.#head)
       this.#head = 0
+    } else if (2 * this.#gone > length) {
+      this.#new = this.#new.filter((item) => this.#stands(item))
+      this.#head = this.#gone = 0
     }
   }
 
@@ -122,6 +129,11 @@ export class Line<M extends Member<M>> {
   })
   #tickets = 0
   size = 0
+
+  /** Whether there is a choice of who is next, other than first come, first served. */
+  get contested(): boolean {
+    return this.#order.size > 1 || (this.#order.first?.turns.size ?? 0) > 1
+  }
 
   get first(): M | undefined {
     return this.#order.first?.turns.first?.first

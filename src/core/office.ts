@@ -115,7 +115,8 @@ export class Office {
     const call = this.candidate(now)
     if (!call) return undefined
     const { office } = call
-    const share = office.budget.share(call.cost)
+    const alone = !office.line.contested && office.children.length === 0
+    const share = alone ? 0 : office.budget.share(call.cost)
     office.line.serve(call, share)
     office.clock = office.lineTurn
     office.lineTurn += share
