@@ -7,7 +7,7 @@ import type { Clock } from './clock.ts'
 import type { Used } from './core/budget.ts'
 import type { OfficeOptions } from './core/said.ts'
 import { Office } from './core/office.ts'
-import type { Limit } from './core/limits.ts'
+import { isTokens, type Limit } from './core/limits.ts'
 import { LimiterStoppedError, QuotaExhaustedError, RequestTooLargeError } from './errors.ts'
 import { Estimator } from './estimate.ts'
 import type { Refusal } from './feedback/verdict.ts'
@@ -49,6 +49,8 @@ export class Desk {
   limits: Limit[] = []
   /** Whether anything but requests is counted, so that usage matters. */
   metered = false
+  /** The dimensions of tokens that are limited. */
+  tokens: string[] = []
   readonly #backingOff = new Set<Waiter>()
   whenIdle: (() => void)[] = []
 
@@ -86,6 +88,7 @@ export class Desk {
   count(): void {
     this.limits = [...this.office.budget.buckets.map(({ limit }) => limit), ...(this.chain[1]?.limits ?? [])]
     this.metered = this.limits.some(({ of }) => of !== 'requests')
+    this.tokens = this.limits.map(({ of }) => of).filter(isTokens)
     for (const child of this.children) child.count()
   }
 

@@ -4,7 +4,7 @@ import { dispatch } from './attempt.ts'
 import { systemClock } from './clock.ts'
 import { choice, text } from './core/check.ts'
 import type { Cost } from './core/budget.ts'
-import { type Duration, duration, isTokens, parseLimits } from './core/limits.ts'
+import { type Duration, duration, parseLimits } from './core/limits.ts'
 import { waitTime } from './core/view.ts'
 import { Desk } from './desk.ts'
 import { ONE, total } from './estimate.ts'
@@ -182,8 +182,7 @@ export class BucketRateLimiter {
 export function costOf(desk: Desk, said: CallOptions['cost'], args: readonly unknown[] | undefined): Cost {
   if (!said) return desk.metered ? desk.estimator.cost(args, desk.limits) : ONE
   const { requests = 1 } = said
-  if (!desk.metered || desk.limits.every(({ of }) => !isTokens(of) || said[of] !== undefined))
-    return total({ ...said, requests })
+  if (desk.tokens.every((of) => said[of] !== undefined)) return total({ ...said, requests })
   return total({ ...desk.estimator.cost(args, desk.limits), tokens: undefined, ...said, requests })
 }
 
