@@ -1,25 +1,21 @@
 // A call from its ticket to its end: run the work, see what the answer means, and act on it. Every answer, thrown
 // or returned, goes through one classifier.
 
-import { guarded } from './guard.ts'
-import { CallTimeoutError, LimiterError } from './errors.ts'
-import { total } from './estimate.ts'
-import { classify, needsBody } from './feedback/classify.ts'
-import { statusOf } from './feedback/answer.ts'
-import { mergeUsage, readUsage, type Usage } from './feedback/usage.ts'
-import type { Outcome, Verdict } from './feedback/verdict.ts'
-import { text } from './core/check.ts'
+import { judge, land } from './answer.ts'
+import type { Cost } from './core/budget.ts'
 import { duration } from './core/limits.ts'
+import { CallTimeoutError } from './errors.ts'
+import { statusOf } from './feedback/answer.ts'
+import { needsBody } from './feedback/classify.ts'
+import type { Outcome } from './feedback/verdict.ts'
+import { guarded } from './guard.ts'
+import { hold } from './hold.ts'
 import { learnFrom } from './learning.ts'
 import { watch } from './signals.ts'
-import { watchStream } from './stream.ts'
-import type { Desk } from './desk.ts'
 import { type Terms, Waiter, type Work } from './waiter.ts'
-import type { Cost } from './core/budget.ts'
 
 /** How long a refused Response may take to say why. */
 const BODY_MS = 2000
-const KINDS: readonly string[] = ['rate', 'overload', 'quota', 'oversize', 'transient']
 
 /** One call: in line, with its ticket, to its end. */
 export function dispatch(terms: Terms, cost: Cost, work: Work): Promise<unknown> {
@@ -117,7 +113,11 @@ function judged(waiter: Waiter, outcome: Outcome): unknown {
     verdict = { kind: 'transient', reason: 'retry.on' }
   }
   if (!verdict) {
-    if ('value' in outcome) return watched(waiter, outcome.value)
+    if ('value' in outcome) {
+      const held = hold(waiter, outcome.value)
+      if (!held) land(waiter, outcome.value)
+      return held ?? outcome.value
+    }
     desk.finish(waiter, undefined, statusOf(outcome.error) === undefined ? 'lost' : 'failed')
     throw outcome.error
   }
@@ -137,102 +137,6 @@ function judged(waiter: Waiter, outcome: Outcome): unknown {
   if ('value' in outcome && failure?.error !== answer) discard(answer)
   if (failure && 'value' in outcome && failure.error === answer) return answer
   return waiter.state === 'parked' ? waiter.terms.desk.engine.ticket(waiter).then(start) : start(waiter)
-}
-
-export function judge({ terms }: Waiter, outcome: Outcome): Verdict | undefined {
-  const own = terms.classify && guarded(() => terms.classify!(outcome), terms.desk, 'classify')
-  if (own === 'ok') return undefined
-  const kind = typeof own === 'object' ? own.kind : own
-  if (kind && KINDS.includes(kind))
-    return typeof own === 'object' ? own : { kind, reason: `classified as '${kind}'` }
-  if (own !== undefined) {
-    const message = `classify must return 'ok', ${KINDS.join(', ')} or a verdict of such a kind, got ${text(own)}`
-    terms.desk.failed(new TypeError(message), 'classify')
-  }
-  if ('error' in outcome) {
-    const { error } = outcome
-    if (error instanceof CallTimeoutError) return { kind: 'transient', reason: error.message }
-    // From a limiter within this call, which has already acted on the refusal in its cause.
-    if (error instanceof LimiterError) return undefined
-  }
-  return classify(outcome, terms.desk.engine.clock.wall())
-}
-
-/** A stream keeps its ticket until it is over; anything else is over now. */
-function watched(waiter: Waiter, value: unknown): unknown {
-  const { desk, streamIdleMs, usage } = waiter.terms
-  const { engine } = desk
-  let used: Usage | undefined
-  let lastAt = engine.now()
-  const end = (failure?: { error: unknown }, left = false) => {
-    unread?.unregister(watcher)
-    engine.forget(idle)
-    if (waiter.state !== 'in flight') return
-    const verdict = failure && judge(waiter, failure)
-    if (verdict && verdict.kind !== 'transient') desk.refuse(waiter, verdict, failure.error, false)
-    else settle(waiter, left ? undefined : used, failure ? 'failed' : 'ok')
-  }
-  const watcher = {
-    reading: 0,
-    chunk(chunk: unknown) {
-      lastAt = engine.now()
-      if (!desk.metered) return
-      used = usage ? (guarded(() => usage(chunk as never), desk, 'usage') ?? used) : mergeUsage(used, chunk)
-    },
-    end,
-  }
-  const check = (): void => {
-    const quietMs = engine.now() - lastAt
-    if (quietMs < streamIdleMs) idle = engine.at(lastAt + streamIdleMs, check, false)
-    else abandon(`a stream was not read for ${quietMs} ms`)
-  }
-  const abandon = (reason: string) => {
-    desk.events.emit('stuck', { refusals: 0, parkedMs: 0, reason })
-    end()
-  }
-  let idle = engine.at(lastAt + streamIdleMs, check, false)
-  const stream = guarded(() => watchStream(value, watcher), desk, 'stream')
-  if (stream === undefined) {
-    engine.forget(idle)
-    land(waiter, value)
-    return value
-  }
-  desk.answered(waiter)
-  unread?.register(stream as object, () => abandon('a stream was never read to its end'), watcher)
-  return stream
-}
-
-const unread =
-  typeof FinalizationRegistry === 'function'
-    ? new FinalizationRegistry((abandon: () => void) => abandon())
-    : undefined
-
-function land(waiter: Waiter, value: unknown): void {
-  const { desk, usage } = waiter.terms
-  let used: Usage | undefined
-  if (usage) used = guarded(() => usage(value as never), desk, 'usage')
-  else if (desk.metered && typeof value === 'object') used = readUsage(value)
-  settle(waiter, used, 'ok')
-}
-
-/** What can be counted of a usage. */
-function sound(usage: Usage, desk: Desk): Usage {
-  const good: Usage = {}
-  for (const [of, amount] of Object.entries(usage)) {
-    if (typeof amount === 'number' && amount >= 0 && amount < Infinity) good[of] = amount
-    else if (amount !== undefined) {
-      desk.failed(new TypeError(`usage.${of} must be at least 0 (a number), got ${text(amount)}`), 'usage')
-    }
-  }
-  return good
-}
-
-/** The call is over and has used this much. */
-export function settle(waiter: Waiter, usage: Usage | undefined, end: 'ok' | 'failed'): void {
-  const { desk } = waiter.terms
-  const used = usage && total(sound(usage, desk))
-  if (used) desk.estimator.learn(waiter.cost, used)
-  desk.finish(waiter, used, end)
 }
 
 function retryDelay({ terms, extra }: Waiter, error: unknown, waitMs = 0): number | undefined {

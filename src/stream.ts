@@ -22,57 +22,69 @@ type Method = (this: unknown, ...args: unknown[]) => unknown
 
 const isFunction = (value: unknown): value is Method => typeof value === 'function'
 
-/** Watches `value` if it is a stream. Returns what to give to the caller, or undefined when it is no stream. */
-export function watchStream<T>(value: T, watcher: Watcher): T | undefined {
-  if (typeof value !== 'object' || value === null) return undefined
+function kindOf(value: object): 'web' | 'emitter' | 'iterator' | 'iterable' | undefined {
   const stream = value as Patchable
-  const emitter = isFunction(stream.on) && (isFunction(stream.pipe) || isFunction(stream.done))
-  if (typeof ReadableStream === 'function' && value instanceof ReadableStream) {
-    if (Object.getPrototypeOf(value) === ReadableStream.prototype) return readable(value, watcher) as T
-    let inner: ReadableStream | undefined
-    for (const name of [
-      'getReader',
-      'tee',
-      'pipeTo',
-      'pipeThrough',
-      'cancel',
-      'values',
-      Symbol.asyncIterator,
-    ]) {
-      patch(stream, name, () => (...args) => {
-        // Read by the original methods: those of the patched stream would lead back here.
-        inner ??= readable(value, watcher)
-        return (inner as unknown as Record<PropertyKey, Method>)[name]!(...args)
-      })
-    }
-  } else if (emitter) {
-    const on = stream.on as Method
-    const over = () => watcher.end(stream.errored ? { error: stream.errored } : undefined)
-    for (const event of ['end', 'close']) on.call(value, event, over)
-    if (stream.destroyed || stream.readableEnded) over()
-    // All ways of reading a Node stream go through `read`.
-    patch(stream, 'read', (read) => (...args) => {
-      const chunk = read.apply(value, args)
-      if (chunk !== null) watcher.chunk(chunk)
-      return chunk
-    })
-    if (!isFunction(stream.pipe))
-      for (const event of ['chunk', 'streamEvent', 'event'])
-        on.call(value, event, (chunk: unknown) => watcher.chunk(chunk))
-  } else if (!isFunction(stream[Symbol.asyncIterator])) return undefined
-  else if (isFunction(stream.next)) watchIterator(stream, watcher)
-  else {
-    const name = isFunction(stream.iterator) ? 'iterator' : Symbol.asyncIterator
-    // An SDK's stream is left by aborting its controller, read or not. While it is being read its own end tells more.
-    const { signal } = Object(stream.controller) as { signal?: AbortSignal }
-    signal?.addEventListener?.('abort', () => watcher.reading || watcher.end(undefined, true), { once: true })
-    patch(stream, name, (original) => (...args) => {
-      const iterator = original.apply(value, args) as Patchable
-      watchIterator(iterator, watcher)
-      return iterator
+  if (typeof ReadableStream === 'function' && value instanceof ReadableStream) return 'web'
+  if (isFunction(stream.on) && (isFunction(stream.pipe) || isFunction(stream.done))) return 'emitter'
+  if (!isFunction(stream[Symbol.asyncIterator])) return undefined
+  return isFunction(stream.next) ? 'iterator' : 'iterable'
+}
+
+/** Whether a result is a stream, so that its call is not over yet. */
+export function isStream(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && kindOf(value) !== undefined
+}
+
+/** Watches a stream. Returns what to give to the caller in its place, mostly the stream itself. */
+export function watchStream(value: object, watcher: Watcher): object {
+  const stream = value as Patchable
+  const kind = kindOf(value)
+  if (kind === 'web') return watchWeb(value as ReadableStream, watcher)
+  if (kind === 'emitter') watchEmitter(stream, watcher)
+  else if (kind === 'iterator') watchIterator(stream, watcher)
+  else watchIterable(stream, watcher)
+  return value
+}
+
+function watchWeb(source: ReadableStream, watcher: Watcher): ReadableStream {
+  if (Object.getPrototypeOf(source) === ReadableStream.prototype) return readable(source, watcher)
+  let inner: ReadableStream | undefined
+  const names = ['getReader', 'tee', 'pipeTo', 'pipeThrough', 'cancel', 'values', Symbol.asyncIterator]
+  for (const name of names) {
+    patch(source as unknown as Patchable, name, () => (...args) => {
+      // Read by the original methods: those of the patched stream would lead back here.
+      inner ??= readable(source, watcher)
+      return (inner as unknown as Record<PropertyKey, Method>)[name]!(...args)
     })
   }
-  return value
+  return source
+}
+
+function watchEmitter(stream: Patchable, watcher: Watcher): void {
+  const on = (event: string, listener: Method) => (stream.on as Method).call(stream, event, listener)
+  const over = () => watcher.end(stream.errored ? { error: stream.errored } : undefined)
+  for (const event of ['end', 'close']) on(event, over)
+  if (stream.destroyed || stream.readableEnded) over()
+  // All ways of reading a Node stream go through `read`; the helpers of SDKs tell their chunks.
+  patch(stream, 'read', (read) => (...args) => {
+    const chunk = read.apply(stream, args)
+    if (chunk !== null) watcher.chunk(chunk)
+    return chunk
+  })
+  if (isFunction(stream.pipe)) return
+  for (const event of ['chunk', 'streamEvent', 'event']) on(event, (chunk) => watcher.chunk(chunk))
+}
+
+function watchIterable(stream: Patchable, watcher: Watcher): void {
+  // An SDK's stream is left by aborting its controller, read or not. While it is being read its own end tells more.
+  const { signal } = Object(stream.controller) as { signal?: AbortSignal }
+  signal?.addEventListener?.('abort', () => watcher.reading || watcher.end(undefined, true), { once: true })
+  const name = isFunction(stream.iterator) ? 'iterator' : Symbol.asyncIterator
+  patch(stream, name, (original) => (...args) => {
+    const iterator = original.apply(stream, args) as Patchable
+    watchIterator(iterator, watcher)
+    return iterator
+  })
 }
 
 function patch(

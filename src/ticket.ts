@@ -1,6 +1,7 @@
 // A ticket in the hands of code that runs its call itself.
 
-import { admit, judge, settle } from './attempt.ts'
+import { judge, settle } from './answer.ts'
+import { admit } from './attempt.ts'
 import { learnFrom } from './learning.ts'
 import type { Usage } from './feedback/usage.ts'
 import type { Waiter } from './waiter.ts'
