@@ -2,23 +2,36 @@
 //
 // A limit may be told wrong, or change. What it really is shows in what gets through: accepted ÷ time, from
 // one reopening of the gate to the next, counting only time in which somebody waited for this limit (else it
-// measures the demand). After a cut to the measured rate R the rate follows a cubic, as TCP CUBIC does
-// (RFC 9438): a tenth below R, quickly back to it, a long hold at it, then a gentle climb to see whether the
-// limit has risen. Each time the same R is found again the hold doubles, so that a settled limit is seldom
-// tried. Headers that name the limit need no search.
+// measures the demand). After a cut to the measured rate R the rate dips to a tenth below it, returns to it on a
+// cubic (as TCP CUBIC does, RFC 9438), holds it, and then climbs to see whether the limit has risen: 2 % in the
+// first half minute, doubling with each, so that a small overshoot is met first and a limit that has doubled is
+// found in three minutes. Each time the climb leads back to the same R the hold doubles, so that a settled limit
+// is seldom tried. Headers that name the limit need no search.
 
-/** The dip and the climb: a tenth of R over K. */
 const DEPTH = 0.1
 const K_MS = 15_000
 const HOLD_MS = 25_000
+const LONGEST_HOLD_MS = 300_000
+/** A rate that stood for so long has stood a whole window of the provider's. */
+const PROOF_MS = 60_000
+/** The climb: so much above R, doubling in this time. */
+const CLIMB = 0.02
+const CLIMB_MS = 30_000
 /** Measured over less time or fewer tickets than this, a rate is noise. */
 const LEAST_MS = 1000
 const LEAST_COUNT = 3
+/** So much of what came before a single refusal is remembered when the next one measures. */
+const MEMORY_MS = 15_000
 
-type State =
-  | { kind: 'configured' }
-  | { kind: 'told'; rate: number }
-  | { kind: 'found'; rate: number; since: number; confirmed: number }
+interface Found {
+  kind: 'found'
+  rate: number
+  since: number
+  /** How often it was found again. */
+  confirmed: number
+}
+
+type State = { kind: 'configured' } | { kind: 'told'; rate: number } | Found
 
 export class Rate {
   /** Units per ms, as configured. */
@@ -56,7 +69,7 @@ export class Rate {
   at(now: number): number {
     const state = this.#state
     if (state.kind === 'configured') return this.configured
-    const rate = state.kind === 'told' ? state.rate : cubic(state, now)
+    const rate = state.kind === 'told' ? state.rate : followed(state, now)
     if (rate < this.configured || this.#discover) return rate
     if (state.kind === 'found') this.#state = { kind: 'configured' }
     return this.configured
@@ -90,11 +103,14 @@ export class Rate {
     // Too little to tell: what comes until the next reopening is added.
     if (this.#pressedMs < LEAST_MS || this.#accepted < LEAST_COUNT) return false
     const measured = this.#accepted / this.#pressedMs
-    this.#accepted = this.#pressedMs = 0
-    if (!cut || measured >= this.at(now)) return false
+    const kept = cut ? 0 : Math.min(1, MEMORY_MS / this.#pressedMs)
+    this.#accepted *= kept
+    this.#pressedMs *= kept
     const before = this.#state
-    const again = before.kind === 'found' && Math.abs(measured / before.rate - 1) < DEPTH
-    this.#found(again ? (measured + before.rate) / 2 : measured, now, again ? before.confirmed + 1 : 0)
+    const rate = before.kind === 'found' ? Math.max(measured, stood(before, now)) : measured
+    if (!cut || rate >= this.at(now)) return false
+    const again = before.kind === 'found' && rate >= before.rate
+    this.#found(rate, now, again ? before.confirmed + 1 : 0)
     return true
   }
 
@@ -113,13 +129,19 @@ export class Rate {
   }
 }
 
-function cubic(
-  { rate, since, confirmed }: { rate: number; since: number; confirmed: number },
-  now: number,
-): number {
-  const t = now - since
-  // A slow limit is not probed to death: the hold is long where tickets are rare, but ends some day.
-  const hold = Math.min(HOLD_MS * 2 ** confirmed, Math.max(60_000, 1500 / rate))
-  const x = t < K_MS ? t / K_MS - 1 : Math.max(0, (t - K_MS - hold) / K_MS)
-  return rate * (1 + DEPTH * x ** 3)
+/** The rate that is followed from a found one: a dip, a hold, a climb. */
+function followed(found: Found, now: number): number {
+  const t = now - found.since
+  if (t < K_MS) return found.rate * (1 + DEPTH * (t / K_MS - 1) ** 3)
+  const climbing = t - K_MS - holdMs(found)
+  return climbing > 0 ? found.rate * (1 + CLIMB * (2 ** (climbing / CLIMB_MS) - 1)) : found.rate
+}
+
+/** Refused on the climb: what had stood before is still right. */
+function stood(found: Found, now: number): number {
+  return now - found.since > K_MS + Math.max(holdMs(found), PROOF_MS) ? found.rate : 0
+}
+
+function holdMs({ rate, confirmed }: Found): number {
+  return Math.min(HOLD_MS * 2 ** confirmed, Math.max(LONGEST_HOLD_MS, 1500 / rate))
 }
