@@ -34,3 +34,17 @@ function crowdedOut(desk: Desk, waiter: Waiter): { error: unknown } | undefined 
   desk.giveUp(least as Waiter, error)
   return undefined
 }
+
+/** A call that need not wait has its ticket; any other leaves no trace. */
+export function goNow(desk: Desk, waiter: Waiter, now: number): boolean {
+  const { office, engine } = desk
+  if (office.line.size > 0) return false
+  const failure = turnAway(desk, waiter, now)
+  // Only what can never go is an error: the rest may go another time.
+  if (failure?.error instanceof RequestTooLargeError) throw failure.error
+  if (failure) return false
+  office.enqueue(waiter, now)
+  engine.join(waiter, now)
+  if (waiter.queue) office.cancel(waiter, now)
+  return waiter.state === 'in flight'
+}

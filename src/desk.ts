@@ -7,8 +7,8 @@ import type { Clock } from './clock.ts'
 import type { Used } from './core/budget.ts'
 import type { OfficeOptions } from './core/said.ts'
 import { Office } from './core/office.ts'
-import { isTokens, type Limit } from './core/limits.ts'
-import { LimiterStoppedError, QuotaExhaustedError, RequestTooLargeError } from './errors.ts'
+import { DIMENSIONS, isTokens, type Limit } from './core/limits.ts'
+import { LimiterStoppedError, QuotaExhaustedError } from './errors.ts'
 import { Estimator } from './estimate.ts'
 import type { Refusal } from './feedback/verdict.ts'
 import type { LimiterOptions } from './options.ts'
@@ -49,6 +49,8 @@ export class Desk {
   limits: Limit[] = []
   /** Whether anything but requests is counted, so that usage matters. */
   metered = false
+  /** What a cost may name. */
+  dimensions = new Set<string>()
   /** The dimensions of tokens that are limited. */
   tokens: string[] = []
   readonly #backingOff = new Set<Waiter>()
@@ -88,6 +90,7 @@ export class Desk {
   count(): void {
     this.limits = [...this.office.budget.buckets.map(({ limit }) => limit), ...(this.chain[1]?.limits ?? [])]
     this.metered = this.limits.some(({ of }) => of !== 'requests')
+    this.dimensions = new Set([...DIMENSIONS, ...this.limits.map(({ of }) => of)])
     this.tokens = this.limits.map(({ of }) => of).filter(isTokens)
     for (const child of this.children) child.count()
   }
@@ -146,10 +149,13 @@ export class Desk {
     else if (end === 'lost') this.office.lose(waiter, undefined, now)
     else this.office.finish(waiter, used, now)
     this.landed()
-    this.tally.finished++
-    if (this.events.heard('finish'))
-      this.events.emit('finish', { ok: end === 'ok', ms: now - waiter.sentAt! })
+    this.#finished(waiter, end === 'ok', now)
     this.#moved(now)
+  }
+
+  #finished({ sentAt }: Waiter, ok: boolean, now: number): void {
+    this.tally.finished++
+    if (this.events.heard('finish')) this.events.emit('finish', { ok, ms: now - sentAt! })
   }
 
   /**
@@ -169,6 +175,7 @@ export class Desk {
       if (verdict.kind === 'quota') this.#spend(waiter, verdict, error, now)
       else this.office.finish(waiter, 'refused', now)
       extra.failure = { error }
+      this.#finished(waiter, false, now)
     } else {
       extra.parkedAt = now
       extra.firstParkedAt ??= now
@@ -255,19 +262,6 @@ export class Desk {
     const now = this.engine.now()
     this.office.answered(waiter, now)
     this.engine.pump(now)
-  }
-
-  /** A call that needs no waiting has its ticket; any other leaves no trace. */
-  try(waiter: Waiter, now: number): boolean {
-    if (this.office.line.size > 0) return false
-    const failure = turnAway(this, waiter, now)
-    // Only what can never go is an error: the rest may go another time.
-    if (failure?.error instanceof RequestTooLargeError) throw failure.error
-    if (failure) return false
-    this.office.enqueue(waiter, now)
-    this.engine.join(waiter, now)
-    if (waiter.queue) this.office.cancel(waiter, now)
-    return waiter.state === 'in flight'
   }
 
   #stopBackingOff(waiter: Waiter): void {

@@ -1,17 +1,17 @@
 // What a limiter tells to those who listen. A listener that throws disturbs nobody: it is reported to `error`.
 
 import type { GateState } from './core/view.ts'
-import type { Verdict } from './feedback/verdict.ts'
+import type { Refusal } from './feedback/verdict.ts'
 
 export interface LimiterEvents {
   /** A call asks for a ticket. */
   request: { waiting: number }
-  /** A ticket was issued, after so long in line (all its waits together). */
+  /** A ticket was issued, after so long in line since the call came, or was refused. */
   issue: { waitedMs: number }
   /** A call ended: answered (`ok`) or failed with an error of its own. */
   finish: { ok: boolean; ms: number }
   /** The provider refused a call. */
-  refuse: { verdict: Verdict; error: unknown }
+  refuse: { verdict: Refusal; error: unknown }
   /** The refused call waits at the front of the line. */
   park: { parked: number; refusals: number }
   /** The limiter turned a call away: the line is full, the wait too long, the limiter stopped, the call aborted. */
@@ -24,7 +24,7 @@ export interface LimiterEvents {
   retry: { attempt: number; delayMs: number; error: unknown }
   /** A call was refused ten times, has been parked for five minutes, or its stream is not being read. */
   stuck: { refusals: number; parkedMs: number; reason: string }
-  /** Something of yours threw (a listener, a probe, `cost`, `usage`, the clock); the calls go on. */
+  /** Something of yours threw (a listener, a probe, `usage`, `classify`, the clock); the calls go on. */
   error: { error: unknown; where: string }
   /** Nothing waits and nothing is in flight. */
   idle: Record<never, never>

@@ -6,6 +6,7 @@ export { configureDefaultLimiter } from './default-limiter.ts'
 export {
   perModel,
   shared,
+  type LimitedService,
   type ModelLimits,
   type RateLimitedService,
   type ServiceOptions,

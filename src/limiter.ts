@@ -1,5 +1,6 @@
 // BucketRateLimiter: the public face. Each method is a few lines over the desk; the law is in `core/`.
 
+import { goNow } from './admission.ts'
 import { dispatch } from './attempt.ts'
 import { systemClock } from './clock.ts'
 import { choice, text } from './core/check.ts'
@@ -88,7 +89,7 @@ export class BucketRateLimiter {
     const desk = this[DESK]
     const now = desk.engine.now()
     const waiter = new Waiter(this.#termsFor(call), this.#cost(call), undefined, now)
-    return desk.try(waiter, now) ? Ticket.of(waiter) : undefined
+    return goNow(desk, waiter, now) ? Ticket.of(waiter) : undefined
   }
 
   /** How long a call made now would wait, in ms, as far as one can tell: 0 when it would not. */
@@ -118,6 +119,7 @@ export class BucketRateLimiter {
     engine.pump(now)
   }
 
+  /** Ends `pause()`. */
   resume(): void {
     const { office, engine } = this[DESK]
     office.pause(-Infinity)
@@ -182,6 +184,13 @@ export class BucketRateLimiter {
 export function costOf(desk: Desk, said: CallOptions['cost'], args: readonly unknown[] | undefined): Cost {
   if (!said) return desk.metered ? desk.estimator.cost(args, desk.limits) : ONE
   const { requests = 1 } = said
+  for (const name in said) {
+    if (!desk.dimensions.has(name)) {
+      throw new TypeError(
+        `cost has no limit ${text(name)} in '${desk.name}'; known: ${[...desk.dimensions].join(', ')}`,
+      )
+    }
+  }
   if (desk.tokens.every((of) => said[of] !== undefined)) return total({ ...said, requests })
   return total({ ...desk.estimator.cost(args, desk.limits), tokens: undefined, ...said, requests })
 }

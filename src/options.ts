@@ -37,14 +37,15 @@ export interface CallOptions {
   cost?: Partial<Cost>
   /** Gives the call up: it rejects with the signal's own reason, at once while it waits. */
   signal?: AbortSignal | undefined
-  /** Higher goes first. Default 0. Nothing starves: see the README. */
+  /** Higher goes first. Default 0. A lower one gets at least every 17th ticket for each step below. */
   priority?: number
   /** Tenants of one limiter get fair turns. */
   tenant?: string | undefined
   /** Rejects with `WaitTimeoutError` after this long without a ticket. Default: waits as long as it takes. */
   maxWaitMs?: Duration
-  /** Rejects with `CallTimeoutError` when the call itself takes longer. Default: none. */
+  /** Rejects with `CallTimeoutError` when a try of the call itself takes longer. Default: none. Not for tickets. */
   timeoutMs?: Duration
+  /** Which failures that are no refusals are tried again, and how often. Default: none. Not for tickets. */
   retry?: RetryOptions | false
 }
 
@@ -70,10 +71,15 @@ export interface LimiterOptions extends LimitsOptions {
   probe?: (signal: AbortSignal) => boolean | Promise<boolean>
   /** A limiter whose limits hold too: the account over its models. */
   parent?: AnyLimiter
+  /** Which failures that are no refusals are tried again, and how often. Default: none; `{}` is 3 tries. */
   retry?: RetryOptions | false
+  /** Your own reading of an answer. Default: the built-in one. */
   classify?: Classify
+  /** How many may wait (default: any number), and whether a full line may turn out its least urgent call. */
   queue?: { max?: number; onFull?: 'reject' | 'evict-lowest' }
+  /** The longest wait for a ticket: then `WaitTimeoutError`. 0: go now or never. Default: as long as it takes. */
   maxWaitMs?: Duration
+  /** The longest try of a call: then `CallTimeoutError`. Default: none. */
   timeoutMs?: Duration
   /** Whether headers and refusals teach the limiter the real limit. Default true. */
   learn?: boolean
@@ -82,24 +88,25 @@ export interface LimiterOptions extends LimitsOptions {
   clock?: Clock
 }
 
-const CALL_KEYS = ['cost', 'signal', 'priority', 'tenant', 'maxWaitMs', 'timeoutMs', 'retry']
-const LIMITER_KEYS = [
-  ...LIMITS_KEYS,
-  ...[
-    'name',
-    'maxConcurrent',
-    'pacing',
-    'ramp',
-    'recovery',
-    'probe',
-    'parent',
-    'retry',
-    'classify',
-    'queue',
-    'maxWaitMs',
-  ],
-  ...['timeoutMs', 'learn', 'discover', 'clock'],
-]
+// Lists that the compiler keeps complete.
+const CALL_KEYS = Object.keys({
+  ...{ cost: 1, signal: 1, priority: 1, tenant: 1, maxWaitMs: 1, timeoutMs: 1, retry: 1 },
+} satisfies Record<keyof CallOptions, 1>)
+const OWN_KEYS = Object.keys({
+  ...{
+    name: 1,
+    maxConcurrent: 1,
+    pacing: 1,
+    ramp: 1,
+    recovery: 1,
+    probe: 1,
+    parent: 1,
+    retry: 1,
+    classify: 1,
+  },
+  ...{ queue: 1, maxWaitMs: 1, timeoutMs: 1, learn: 1, discover: 1, clock: 1 },
+} satisfies Record<Exclude<keyof LimiterOptions, keyof LimitsOptions>, 1>)
+const LIMITER_KEYS = [...LIMITS_KEYS, ...OWN_KEYS]
 
 /** Throws a `TypeError` that names the first option that is wrong. The limits are checked where they are made exact. */
 export function checkLimiter(options: LimiterOptions, name = 'BucketRateLimiter'): void {
@@ -127,7 +134,7 @@ export function checkLimiter(options: LimiterOptions, name = 'BucketRateLimiter'
   }
   if (ramp) {
     fields(ramp, 'ramp', ['ms', 'from'])
-    given(ramp.ms, (value) => number(value, 'ramp.ms', 'at least 0', 'ms'))
+    given(ramp.ms, (value) => value === 0 || duration(value, 'ramp.ms'))
     given(ramp.from, (value) => number(value, 'ramp.from', 'more than 0'))
     if ((ramp.from ?? 1) > 1) throw new TypeError(`ramp.from must be at most 1, got ${text(ramp.from)}`)
   }
@@ -138,10 +145,12 @@ export function checkLimiter(options: LimiterOptions, name = 'BucketRateLimiter'
 function checkRecovery(recovery: RecoveryOptions): void {
   fields(recovery, 'recovery', ['minMs', 'maxMs', 'factor', 'jitter'])
   const { minMs, maxMs, factor, jitter } = recovery
-  given(minMs, (value) => number(value, 'recovery.minMs', 'more than 0', 'ms'))
-  given(maxMs, (value) => number(value, 'recovery.maxMs', 'more than 0', 'ms'))
+  const least = minMs === undefined ? 0 : duration(minMs, 'recovery.minMs')
+  if (maxMs !== undefined && duration(maxMs, 'recovery.maxMs') < least) {
+    throw new TypeError(`recovery.maxMs must be at least recovery.minMs, got ${text(maxMs)}`)
+  }
   given(factor, (value) => number(value, 'recovery.factor', 'at least 1'))
-  given(jitter, (value) => number(value, 'recovery.jitter', 'at least 0'))
+  given(jitter, (value) => number(value, 'recovery.jitter', 'from 0 to 1'))
 }
 
 // Runs for every call with options of its own, so without closures.
@@ -151,11 +160,16 @@ export function checkCall(call: CallOptions): void {
   if (priority !== undefined && !Number.isFinite(priority)) {
     throw new TypeError(`priority must be a finite number, got ${text(priority)}`)
   }
+  checkSignal(signal)
+  if (cost !== undefined) checkCost(cost)
+  checkCallValues(call)
+}
+
+export function checkSignal(signal: AbortSignal | undefined): AbortSignal | undefined {
   if (signal !== undefined && typeof signal?.addEventListener !== 'function') {
     throw new TypeError(`signal must be an AbortSignal, got ${text(signal)}`)
   }
-  if (cost !== undefined) checkCost(cost)
-  checkCallValues(call)
+  return signal
 }
 
 export function checkCost(cost: Partial<Cost>): void {
@@ -176,7 +190,7 @@ function checkCallValues({ maxWaitMs, timeoutMs, retry }: CallOptions): void {
   given(retry.attempts, (value) => number(value, 'retry.attempts', 'a whole number of at least 1'))
   for (const key of ['minMs', 'maxMs'] as const) given(retry[key], (value) => duration(value, `retry.${key}`))
   given(retry.factor, (value) => number(value, 'retry.factor', 'at least 1'))
-  given(retry.jitter, (value) => number(value, 'retry.jitter', 'at least 0'))
+  given(retry.jitter, (value) => number(value, 'retry.jitter', 'from 0 to 1'))
   given(retry.on, (value) => callable(value, 'retry.on'))
 }
 

@@ -13,6 +13,13 @@ export interface RateLimitedService {
   isBlocked?(signal: AbortSignal): boolean | Promise<boolean>
 }
 
+/** A service whose limiters we made. */
+export interface LimitedService extends RateLimitedService {
+  limiterFor(model?: string): BucketRateLimiter
+  /** All limiters made so far, to listen to, to drain, to save. */
+  limiters(): BucketRateLimiter[]
+}
+
 export interface ServiceOptions {
   /** For errors and events. */
   name?: string
@@ -36,14 +43,16 @@ export type ModelLimits = Omit<LimiterOptions, 'name' | 'parent'>
  *
  * @throws TypeError from `limiterFor` when a model is not listed and there is no `default`.
  */
-export function perModel(
-  models: Record<string, ModelLimits>,
-  options: ServiceOptions = {},
-): RateLimitedService {
+export function perModel(models: Record<string, ModelLimits>, options: ServiceOptions = {}): LimitedService {
   fields(options, 'perModel', ['name', 'isBlocked', 'parent'])
   const { name = 'service', isBlocked, parent } = options
   const limiters = new Map<string, BucketRateLimiter>()
   const make = (key: string, limits: ModelLimits) => {
+    if (typeof limits !== 'object' || limits === null || 'name' in limits || 'parent' in limits) {
+      throw new TypeError(
+        `limits of ${text(key)} must be options without name and parent, got ${text(limits)}`,
+      )
+    }
     const limiter = new BucketRateLimiter({ ...limits, name: key, ...(parent && { parent }) })
     limiters.set(key, limiter)
     return limiter
@@ -51,7 +60,7 @@ export function perModel(
   const { default: rest, ...listed } = models
   // Made at once, so that a wrong option shows at once.
   for (const [key, limits] of Object.entries(listed)) make(key, limits)
-  if (rest) new BucketRateLimiter({ ...rest, name: 'default' })
+  if (rest !== undefined) make('default', rest)
   const families = Object.keys(listed)
     .filter((key) => key.endsWith('*'))
     .sort((a, b) => b.length - a.length)
@@ -71,6 +80,7 @@ export function perModel(
         `'${name}' has no limits for the model ${text(model)}; known: ${Object.keys(models).join(', ')}`,
       )
     },
+    limiters: () => [...limiters.values()],
     ...(isBlocked && { isBlocked }),
   }
 }
@@ -84,9 +94,14 @@ export function perModel(
 export function shared(
   options: LimiterOptions,
   service: Pick<ServiceOptions, 'isBlocked'> = {},
-): RateLimitedService {
+): LimitedService {
   fields(service, 'shared', ['isBlocked'])
   const { isBlocked } = service
   const limiter = new BucketRateLimiter(options)
-  return { name: options.name, limiterFor: () => limiter, ...(isBlocked && { isBlocked }) }
+  return {
+    name: options.name,
+    limiterFor: () => limiter,
+    limiters: () => [limiter],
+    ...(isBlocked && { isBlocked }),
+  }
 }

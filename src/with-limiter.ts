@@ -20,6 +20,12 @@ import {
 import type { RateLimitedService } from './service.ts'
 import type { Terms } from './waiter.ts'
 
+/** The arguments as the function itself declares them: without this, a callback that names an optional one makes it required. */
+type ArgsOf<A extends readonly unknown[]> = A extends infer B extends readonly unknown[] ? B : never
+
+/** What tells its usage: the result, or each chunk of a stream. */
+type Told<R> = R extends AsyncIterable<infer C> ? C : R
+
 /** How the calls of one function are limited. Functions of the arguments are called once for each call. */
 export interface WrapOptions<A extends readonly unknown[], R> {
   /** What a call takes of each limit. Default: one request, and an estimate of its tokens. */
@@ -75,9 +81,9 @@ const KEYS = [
 export function withLimiter<A extends unknown[], R, T = unknown>(
   fn: (this: T, ...args: A) => R,
   limiter?: LimiterLike,
-  options: WrapOptions<A, Awaited<R>> = {},
+  options: WrapOptions<ArgsOf<A>, Told<Awaited<R>>> = {},
 ): (this: T, ...args: A) => Promise<Awaited<R>> {
-  const prepare = preparer(fn, limiter, options as WrapOptions<A, never>)
+  const prepare = preparer(fn, limiter, options as unknown as WrapOptions<A, never>)
   const wrapped = function (this: T, ...args: A): Promise<Awaited<R>> {
     try {
       const { terms, cost } = prepare(args)
@@ -100,7 +106,7 @@ export function withLimiter<A extends unknown[], R, T = unknown>(
 withLimiter.stream = function stream<A extends unknown[], C, T = unknown>(
   fn: (this: T, ...args: A) => AsyncIterable<C>,
   limiter?: LimiterLike,
-  options: WrapOptions<A, C> = {},
+  options: WrapOptions<ArgsOf<A>, C> = {},
 ): (this: T, ...args: A) => AsyncGenerator<C, void, void> {
   const start = withLimiter<A, Promise<AsyncIterable<C>>, T>(
     // Asked for its first item with the ticket in hand: then a refusal there can still wait and begin again.
@@ -110,7 +116,7 @@ withLimiter.stream = function stream<A extends unknown[], C, T = unknown>(
       return resumed(iterator, first)
     },
     limiter,
-    options as unknown as WrapOptions<A, AsyncIterable<C>>,
+    options as unknown as WrapOptions<ArgsOf<A>, C>,
   )
   return async function* (this: T, ...args: A) {
     yield* await start.apply(this, args)

@@ -15,6 +15,7 @@ const RANGES = {
   'more than 0': (n: number) => n > 0,
   'at least 0': (n: number) => n >= 0,
   'at least 1': (n: number) => n >= 1,
+  'from 0 to 1': (n: number) => n >= 0 && n <= 1,
   'a whole number of at least 0': (n: number) => n >= 0 && Number.isInteger(n),
   'a whole number of at least 1': (n: number) => n >= 1 && Number.isInteger(n),
 }

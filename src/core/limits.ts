@@ -35,12 +35,16 @@ export interface LimitOptions {
 
 /** The short forms of the limits that everyone has, and the general form. */
 export interface LimitsOptions {
+  /** Calls in any minute. Fractions are exact. */
   requestsPerMinute?: number
+  /** Tokens of input and output together, in any minute. */
   tokensPerMinute?: number
   inputTokensPerMinute?: number
   outputTokensPerMinute?: number
+  /** Calls in any 24 hours: a quota, counted and not paced. For a calendar day use `limits`. */
   requestsPerDay?: number
   tokensPerDay?: number
+  /** Any other limit, in its general form. */
   limits?: readonly LimitOptions[]
   /** How many requests may go at once after a quiet spell: the `burst` of the request limits. */
   burst?: number
@@ -73,6 +77,9 @@ const SHORT = {
   tokensPerDay: ['tokens', '1d'],
 } as const
 
+/** What calls have without anybody naming it. */
+export const DIMENSIONS: readonly string[] = ['requests', 'tokens', 'inputTokens', 'outputTokens']
+
 export const LIMITS_KEYS = [...Object.keys(SHORT), 'limits', 'burst']
 
 export const isTokens = (of: string) => /token/i.test(of)
@@ -104,6 +111,7 @@ function parse(options: LimitOptions, name: string, burst?: number): Limit {
   fields(options, name, ['of', 'amount', 'per', 'window', 'burst', 'pace', 'settle'])
   const { of, per, settle = 'usage' } = options
   if (typeof of !== 'string' || !of) throw new TypeError(`${name}.of must be a name, got ${text(of)}`)
+  if (DIMENSIONS.includes(`${of}s`)) throw new TypeError(`${name}.of must be '${of}s', got ${text(of)}`)
   const amount = number(options.amount, short ? name : `${name}.amount`, 'more than 0')
   const timeZone = calendar(per, name)
   const perMs = timeZone ? DAY : duration(per, `${name}.per`)

@@ -5,9 +5,11 @@
 // `ms` (5 s). The lost ground is ms × (1 − from) / 2, under 2 s in all, and tickets that a burst has paid for
 // are never stretched.
 
+import { type Duration, duration } from './limits.ts'
+
 export interface RampOptions {
   /** How long the rise takes. Default 5000. */
-  ms?: number
+  ms?: Duration
   /** The share of the rate it starts from, above 0 and at most 1. Default 1/3. */
   from?: number
 }
@@ -27,7 +29,7 @@ export class Ramp {
 
   configure(options: RampOptions | false = {}): void {
     const { ms = 5000, from = 1 / 3 } = options || { ms: 0 }
-    this.#ms = ms
+    this.#ms = ms === 0 ? 0 : duration(ms, 'ramp.ms')
     this.#from = from
   }
 

@@ -10,12 +10,14 @@
 // (Jacobson's estimator, RFC 6298): refusals return in tens of ms, answers in seconds. After an `overload`
 // silence may be a black hole, so it opens on answers only and lets through 1, 2, 4 … at once, as TCP slow start.
 
+import { type Duration, duration } from './limits.ts'
+
 /** How long a closed gate stays closed when the provider does not say. */
 export interface RecoveryOptions {
   /** The first wait. Default 500. */
-  minMs?: number
+  minMs?: Duration
   /** The longest. Default: the time of 50 tickets, at least 2 s, at most 30 s; a value of yours bounds that. */
-  maxMs?: number
+  maxMs?: Duration
   /** Each wait is so many times the one before. Default 1.5. */
   factor?: number
   /** Waits are spread by this share up and down. Default 0.15. */
@@ -46,7 +48,7 @@ export class Recovery {
   gate: Gate = OPEN
   readonly #random: () => number
   readonly #asks: () => boolean
-  #backoff: Required<RecoveryOptions> = { minMs: 500, maxMs: 30_000, factor: 1.5, jitter: 0.15 }
+  #backoff = { minMs: 500, maxMs: 30_000, factor: 1.5, jitter: 0.15 }
   /** When the gate last closed: refusals of calls sent before say nothing new. */
   #closedAt = -Infinity
   #tries = 0
@@ -60,7 +62,12 @@ export class Recovery {
   }
 
   configure({ minMs = 500, maxMs = 30_000, factor = 1.5, jitter = 0.15 }: RecoveryOptions = {}): void {
-    this.#backoff = { minMs, maxMs, factor, jitter }
+    this.#backoff = {
+      factor,
+      jitter,
+      minMs: duration(minMs, 'recovery.minMs'),
+      maxMs: duration(maxMs, 'recovery.maxMs'),
+    }
   }
 
   /** Whether a call may go now. Moves on from a wait that is over. */
