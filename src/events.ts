@@ -62,7 +62,7 @@ export class Emitter {
 
   /** Whether it is worth making an event. */
   heard(name: EventName): boolean {
-    return this.#listeners.has(name)
+    return this.#listeners.size > 0 && this.#listeners.has(name)
   }
 
   emit<E extends EventName>(name: E, event: LimiterEvents[E]): void {

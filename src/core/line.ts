@@ -33,6 +33,7 @@ export class Queue<M extends Member<M>> implements HeapItem {
   since = 0
   size = 0
   readonly level: Level<M>
+  readonly tenant: string | undefined
   // An array, since the links of a list would be most of what the garbage collector has to follow. Who leaves
   // from the middle stays in it, marked by having no queue, until half of it is empty.
   #new: (M | undefined)[] = []
@@ -41,8 +42,9 @@ export class Queue<M extends Member<M>> implements HeapItem {
   #gone = 0
   #returned: Heap<M> | undefined
 
-  constructor(level: Level<M>) {
+  constructor(level: Level<M>, tenant: string | undefined) {
     this.level = level
+    this.tenant = tenant
   }
 
   get first(): M | undefined {
@@ -128,6 +130,7 @@ export class Line<M extends Member<M>> {
     return x < y || (x === y && a.priority < b.priority)
   })
   #tickets = 0
+  #last: Queue<M> | undefined
   size = 0
 
   /** Whether there is a choice of who is next, other than first come, first served. */
@@ -140,10 +143,8 @@ export class Line<M extends Member<M>> {
   }
 
   add(member: M, returned = false): void {
-    let level = this.#levels.get(member.priority)
-    if (!level) this.#levels.set(member.priority, (level = new Level(member.priority)))
-    let queue = level.queues.get(member.tenant)
-    if (!queue) level.queues.set(member.tenant, (queue = new Queue(level)))
+    const queue = this.#queueOf(member)
+    const { level } = queue
     queue.add(member, returned)
     this.size++
     if (queue.at < 0) {
@@ -155,6 +156,18 @@ export class Line<M extends Member<M>> {
       level.served = this.#tickets
       this.#order.push(level)
     }
+  }
+
+  #queueOf({ priority, tenant }: M): Queue<M> {
+    // Mostly that of the one before.
+    const last = this.#last
+    if (last && last.level.priority === priority && last.tenant === tenant && last.at >= 0) return last
+    let level = this.#levels.get(priority)
+    if (!level) this.#levels.set(priority, (level = new Level(priority)))
+    let queue = level.queues.get(tenant)
+    if (!queue) level.queues.set(tenant, (queue = new Queue(level, tenant)))
+    this.#last = queue
+    return queue
   }
 
   /** The member gets its ticket, which takes this share of the limits: its queue and its level have had a turn. */
