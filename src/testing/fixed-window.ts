@@ -2,10 +2,10 @@
  * Decides as Azure OpenAI does for tokens: a counter for each clock minute, and what a call might use is gone
  * when it arrives.
  */
+import { promptAndMaximum, requestsOf } from './charge.ts'
+import { finite, MINUTE_MS, positive } from './check.ts'
 import { WindowMeter } from './meter.ts'
-import { MeteredProvider, MINUTE_MS, positive, requestsOf } from './metered.ts'
-import type { MeteredLimit, RefusalOptions } from './metered.ts'
-import type { ProviderCall } from './provider.ts'
+import { MeteredProvider, type MeteredLimit, type RefusalOptions } from './metered.ts'
 
 /** At least one limit; each a number above 0. */
 export interface FixedWindowOptions extends RefusalOptions {
@@ -44,7 +44,7 @@ export class FixedWindowProvider extends MeteredProvider {
 /** The counters for the minute, which the short quantum has too. */
 export function minuteWindows(options: FixedWindowOptions): MeteredLimit[] {
   const { requestsPerMinute, tokensPerMinute, phaseMs = 0 } = options
-  if (!Number.isFinite(phaseMs)) throw new TypeError(`phaseMs must be a finite number, got ${phaseMs}`)
+  finite(phaseMs, 'phaseMs')
   const limits: MeteredLimit[] = []
   if (requestsPerMinute !== undefined) {
     const amount = positive(requestsPerMinute, 'requestsPerMinute')
@@ -61,8 +61,4 @@ export function minuteWindows(options: FixedWindowOptions): MeteredLimit[] {
     })
   }
   return limits
-}
-
-function promptAndMaximum(call: ProviderCall): number {
-  return (call.inputTokens ?? 0) + (call.maxOutputTokens ?? call.outputTokens ?? 0)
 }

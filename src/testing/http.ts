@@ -59,6 +59,7 @@ export interface HttpRequestRecord {
 
 /** What the server has seen so far; it changes while the server runs. */
 export interface HttpRequestCounters {
+  /** Also those that hang, by chaos or in the black hole of a model. */
   readonly admitted: number
   /** Refusals of all kinds, by the limits and by chaos. */
   readonly refused: number

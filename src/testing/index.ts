@@ -2,8 +2,12 @@
  * The public surface of `llmiter/testing`: what tests, benches and demonstrations of a limiter need, and so do
  * yours. A clock that you move, numbers that repeat, and providers that refuse as real ones do.
  */
+export { AccelerationProvider, type AccelerationOptions } from './acceleration.ts'
+export { BurndownProvider, type BurndownOptions } from './burndown.ts'
 export { VirtualClock, type VirtualClockOptions } from './clock.ts'
+export { ConcurrencyProvider, type ConcurrencyOptions } from './concurrency.ts'
 export { FixedWindowProvider, type FixedWindowOptions } from './fixed-window.ts'
+export { lognormal, pareto, type LognormalOptions, type ParetoOptions } from './heavy-tail.ts'
 export {
   startHttpProvider,
   type HttpFault,
@@ -12,6 +16,8 @@ export {
   type HttpRequestCounters,
   type HttpRequestRecord,
 } from './http.ts'
+export { LeakyBucketProvider, type LeakyBucketOptions } from './leaky-bucket.ts'
+export { OutageProvider, type OutageOptions } from './outage.ts'
 export type {
   Admitted,
   LimitRefusal,
@@ -24,8 +30,11 @@ export type {
   ProviderUsage,
   QuotaRefusal,
   Refused,
+  Silent,
 } from './provider.ts'
-export type { RefusalOptions } from './metered.ts'
+export type { MeteredProvider, RefusalOptions } from './metered.ts'
 export { seededRandom } from './random.ts'
 export { ShortQuantumProvider, type ShortQuantumOptions } from './short-quantum.ts'
+export { SlidingLogProvider, type SlidingLogOptions } from './sliding-log.ts'
+export { StepChangeProvider, type LimitStep, type StepChangeOptions } from './step-change.ts'
 export { TokenBucketProvider, type TokenBucketOptions } from './token-bucket.ts'

@@ -20,13 +20,18 @@ export interface Meter {
   remaining(now: number): number
   /** Ms until the meter is as if it had never been used. */
   resetMs(now: number): number
+  /**
+   * From `now` on the limit is `factor` times what it was at first, rounded up where it counts whole calls. What
+   * was used stays used.
+   */
+  scale(now: number, factor: number): void
 }
 
 /**
  * Two moments closer than a nanosecond are the same one. Without it a client that comes back exactly when it
  * was told to could be refused for the last bit of a sum.
  */
-const SAME_MOMENT_MS = 1e-6
+export const SAME_MOMENT_MS = 1e-6
 
 export interface MeterSpec {
   of: ProviderDimension
@@ -43,14 +48,16 @@ export interface MeterSpec {
  */
 export class BucketMeter implements Meter {
   readonly of: ProviderDimension
-  readonly amount: number
+  amount: number
   readonly perMs: number
+  readonly #amountAtFirst: number
   readonly #capacityMs: number
   #fullAt = -Infinity
 
   constructor({ of, amount, perMs }: MeterSpec, capacityMs: number) {
     this.of = of
     this.amount = amount
+    this.#amountAtFirst = amount
     this.perMs = perMs
     this.#capacityMs = capacityMs
   }
@@ -77,6 +84,13 @@ export class BucketMeter implements Meter {
     return Math.max(0, this.#fullAt - now)
   }
 
+  /** What the bucket holds stays, unless it has become too small for it. */
+  scale(now: number, factor: number): void {
+    const held = this.remaining(now)
+    this.amount = this.#amountAtFirst * factor
+    this.#fullAt = now + Math.max(0, this.#capacityMs - this.#refillMs(held))
+  }
+
   #refillMs(cost: number): number {
     return (cost * this.perMs) / this.amount
   }
@@ -85,8 +99,9 @@ export class BucketMeter implements Meter {
 /** A counter that starts from zero every `perMs`; at time 0 it is `phaseMs` inside its window. */
 export class WindowMeter implements Meter {
   readonly of: ProviderDimension
-  readonly amount: number
+  amount: number
   readonly perMs: number
+  readonly #amountAtFirst: number
   readonly #phaseMs: number
   #window = -Infinity
   #used = 0
@@ -94,6 +109,7 @@ export class WindowMeter implements Meter {
   constructor({ of, amount, perMs }: MeterSpec, phaseMs: number) {
     this.of = of
     this.amount = amount
+    this.#amountAtFirst = amount
     this.perMs = perMs
     this.#phaseMs = phaseMs
   }
@@ -116,6 +132,10 @@ export class WindowMeter implements Meter {
 
   resetMs(now: number): number {
     return this.#usedAt(now) > 0 ? this.#untilNext(now) : 0
+  }
+
+  scale(_now: number, factor: number): void {
+    this.amount = Math.ceil(this.#amountAtFirst * factor)
   }
 
   #windowAt(now: number): number {

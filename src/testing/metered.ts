@@ -4,6 +4,7 @@
  * All or none, because a call refused for its tokens must not have used up a request, unless the provider is
  * one of those that count failures: that is `failuresCount`, and it is what makes hammering so costly.
  */
+import { playBacklog } from './backlog.ts'
 import type { Meter } from './meter.ts'
 import type {
   LimitRefusal,
@@ -17,7 +18,8 @@ import type {
 /** How the models of this folder refuse. */
 export interface RefusalOptions {
   /**
-   * What a refusal tells of the wait: the exact ms, whole seconds rounded up, or nothing. Default: `'exact'`.
+   * What a refusal tells of the wait: the exact ms, whole seconds rounded up, or nothing. Default: `'exact'`,
+   * where the model does not say otherwise.
    */
   retryAfter?: 'exact' | 'seconds' | 'none'
   /** Whether refused requests count as requests, as on OpenAI, Azure and Gemini. */
@@ -31,25 +33,25 @@ export interface MeteredLimit {
   settle?(usage: ProviderUsage): number
 }
 
-export const MINUTE_MS = 60_000
-
-export abstract class MeteredProvider implements ModelProvider {
+export class MeteredProvider implements ModelProvider {
   readonly name: string
+  readonly #kind: string
   readonly #make: () => MeteredLimit[]
   readonly #limits: MeteredLimit[]
   readonly #refusal: Required<RefusalOptions>
 
-  /** `make` is called again for each question after the optimum, which starts from an unused provider. */
-  protected constructor(name: string, make: () => MeteredLimit[], refusal: Required<RefusalOptions>) {
-    this.name = `${name}${refusal.failuresCount ? ', failures count' : ''}, ${retryAfterNames[refusal.retryAfter]}`
+  /** `make` is called again for each `unused` provider. */
+  protected constructor(kind: string, make: () => MeteredLimit[], refusal: Required<RefusalOptions>) {
+    this.#kind = kind
+    this.name = `${kind}${refusal.failuresCount ? ', failures count' : ''}, ${retryAfterNames[refusal.retryAfter]}`
     this.#make = make
     this.#limits = make()
     this.#refusal = refusal
-    if (this.#limits.length === 0) throw new TypeError(`${name}: give it at least one limit, got none`)
+    if (this.#limits.length === 0) throw new TypeError(`${kind}: give it at least one limit, got none`)
   }
 
   ask(now: number, call: ProviderCall = {}): ProviderAnswer {
-    const never = this.#limits.find(({ meter, charge }) => charge(call) > meter.amount)
+    const never = this.#oversize(call)
     if (never) return this.#refuse(now, call, never, 'oversize')
     if (this.#limits.some(({ meter, charge }) => meter.waitMs(now, charge(call)) > 0)) {
       if (this.#refusal.failuresCount) this.#penalise(now)
@@ -77,23 +79,30 @@ export abstract class MeteredProvider implements ModelProvider {
     }))
   }
 
+  waitMs(now: number, call: ProviderCall = {}): number {
+    if (this.#oversize(call)) return Infinity
+    const { meter, charge } = longestWait(this.#limits, now, call)
+    return meter.waitMs(now, charge(call))
+  }
+
+  unused(): MeteredProvider {
+    return new MeteredProvider(this.#kind, this.#make, this.#refusal)
+  }
+
+  optimumMs(now: number, calls: number, call: ProviderCall | ((index: number) => ProviderCall) = {}): number {
+    return playBacklog(this.unused(), now, calls, call)
+  }
+
   /**
-   * Plays the backlog: each call goes at the first moment it fits, which is the best there is, since no meter
-   * gains by waiting.
+   * From `now` on all limits are `factor` times what they were at first, rounded up where they count whole
+   * calls. What was used stays used; a bucket keeps what it holds, if that still fits.
    */
-  optimumMs(now: number, calls: number, call: ProviderCall = {}): number {
-    const limits = this.#make()
-    if (limits.some(({ meter, charge }) => charge(call) > meter.amount)) return Infinity
-    let at = now
-    for (let done = 0; done < calls; done++) {
-      for (let wait = Infinity; wait > 0; at += wait) {
-        const { meter, charge } = longestWait(limits, at, call)
-        wait = meter.waitMs(at, charge(call))
-      }
-      for (const { meter, charge } of limits) meter.take(at, charge(call))
-      settle(limits, at, call, call)
-    }
-    return at - now
+  scale(now: number, factor: number): void {
+    for (const { meter } of this.#limits) meter.scale(now, factor)
+  }
+
+  #oversize(call: ProviderCall): MeteredLimit | undefined {
+    return this.#limits.find(({ meter, charge }) => charge(call) > meter.amount)
   }
 
   #penalise(now: number): void {
@@ -114,6 +123,7 @@ export abstract class MeteredProvider implements ModelProvider {
     }
     if (why === 'oversize' || this.#refusal.retryAfter === 'none') return refusal
     const waitMs = meter.waitMs(now, requested)
+    if (waitMs === Infinity) return refusal
     const inSeconds = this.#refusal.retryAfter === 'seconds'
     return { ...refusal, retryAfterMs: inSeconds ? 1000 * Math.ceil(waitMs / 1000) : waitMs }
   }
@@ -133,18 +143,4 @@ function longestWait(limits: MeteredLimit[], now: number, call: ProviderCall): M
 
 function settle(limits: MeteredLimit[], now: number, call: ProviderCall, usage: ProviderUsage): void {
   for (const { meter, charge, settle } of limits) if (settle) meter.take(now, settle(usage) - charge(call))
-}
-
-export function requestsOf(call: ProviderCall): number {
-  return call.requests ?? 1
-}
-
-/** Checks an option that must be above 0, for an error that names it. */
-export function positive(value: number, name: string): number {
-  if (!(value > 0 && value < Infinity)) throw new TypeError(`${name} must be a number above 0, got ${value}`)
-  return value
-}
-
-export function seconds(ms: number): string {
-  return `${ms / 1000} s`
 }

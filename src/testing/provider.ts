@@ -20,6 +20,8 @@ export interface ProviderCall {
   outputTokens?: number
   /** The most that the call asks for, `max_tokens`. Default: as many as it is going to produce. */
   maxOutputTokens?: number
+  /** From the admission to the end of the answer, in ms; only `optimumMs` asks for it. Default: 0. */
+  serviceMs?: number
 }
 
 /** What a call turned out to use. */
@@ -72,17 +74,22 @@ export interface QuotaRefusal extends RefusalBase {
 
 export type Refused = LimitRefusal | OverloadRefusal | QuotaRefusal
 
-export type ProviderAnswer = Admitted | Refused
+/** A black hole: no answer ever comes, and the client has to give up by itself. No limit was charged. */
+export interface Silent {
+  kind: 'silent'
+}
+
+export type ProviderAnswer = Admitted | Refused | Silent
 
 /** One limit as a client may read it from headers. A provider may have several of one dimension. */
 export interface ProviderLimit {
   of: ProviderDimension
-  /** `amount` per `perMs` ms. */
+  /** `amount` per `perMs` ms; of concurrency, `amount` at once, and `perMs` is 0. */
   amount: number
   perMs: number
   /** What a call could take at once, a whole number. */
   remaining: number
-  /** Ms until nothing is used any more. */
+  /** Ms until nothing is used any more; `Infinity` where only the end of a call frees it. */
   resetMs: number
 }
 
@@ -105,10 +112,21 @@ export interface ModelProvider {
   /** What headers would tell at `now`. */
   limits(now: number): ProviderLimit[]
   /**
+   * What no real client can ask: the ms until `call` gets in if nobody else comes, 0 when it gets in now. Asking
+   * costs nothing.
+   *
+   * Never too long. It may be too short where the limits change on the way, so ask again then; `Infinity` when
+   * only the end of another call, or nothing, can help.
+   */
+  waitMs(now: number, call?: ProviderCall): number
+  /** Another one with the same limits, that nobody has used yet. */
+  unused(): ModelProvider
+  /**
    * The theoretical optimum: the fewest ms from `now` within which a provider that nobody has used can admit
-   * `calls` calls like `call`, each finishing at once. `Infinity` when one of them can never fit.
+   * `calls` calls like `call`, or the calls that a function tells by their index, in this order. Each finishes
+   * after its `serviceMs`. `Infinity` when one of them can never fit.
    *
    * No client can be faster, so `optimumMs ÷ measured` is a client's goodput.
    */
-  optimumMs(now: number, calls: number, call?: ProviderCall): number
+  optimumMs(now: number, calls: number, call?: ProviderCall | ((index: number) => ProviderCall)): number
 }

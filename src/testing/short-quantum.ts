@@ -2,10 +2,11 @@
  * Decides as providers do that promise a minute and count seconds: 600 a minute means 10 in each second, and
  * whoever keeps asking while refused uses up the minute as well.
  */
+import { requestsOf } from './charge.ts'
+import { MINUTE_MS, positive, seconds } from './check.ts'
 import { minuteWindows, type FixedWindowOptions } from './fixed-window.ts'
 import { WindowMeter } from './meter.ts'
-import { MeteredProvider, MINUTE_MS, positive, requestsOf, seconds } from './metered.ts'
-import type { MeteredLimit } from './metered.ts'
+import { MeteredProvider, type MeteredLimit } from './metered.ts'
 
 export interface ShortQuantumOptions extends FixedWindowOptions {
   requestsPerMinute: number

@@ -2,9 +2,10 @@
  * Decides as Anthropic and OpenAI do: each limit is a bucket that refills continuously. What differs between
  * accounts, and is not documented, is how much the bucket holds: a whole minute, or one second.
  */
+import { inputOf, outputOf, promptOrMaximum, requestsOf } from './charge.ts'
+import { MINUTE_MS, positive, seconds } from './check.ts'
 import { BucketMeter, type Meter } from './meter.ts'
-import { MeteredProvider, MINUTE_MS, positive, requestsOf, seconds } from './metered.ts'
-import type { MeteredLimit, RefusalOptions } from './metered.ts'
+import { MeteredProvider, type MeteredLimit, type RefusalOptions } from './metered.ts'
 import type { ProviderDimension } from './provider.ts'
 
 /** At least one limit; each a number above 0. */
@@ -59,18 +60,13 @@ function limitsOf(options: TokenBucketOptions, capacityMs: number): MeteredLimit
     limits.push({ meter: meter('requests', requestsPerMinute), charge: requestsOf })
   }
   if (tokensPerMinute !== undefined) {
-    limits.push({
-      meter: meter('tokens', tokensPerMinute),
-      charge: (call) => Math.max(call.inputTokens ?? 0, call.maxOutputTokens ?? call.outputTokens ?? 0),
-    })
+    limits.push({ meter: meter('tokens', tokensPerMinute), charge: promptOrMaximum })
   }
   if (inputTokensPerMinute !== undefined) {
-    const charge = (call: { inputTokens?: number }) => call.inputTokens ?? 0
-    limits.push({ meter: meter('inputTokens', inputTokensPerMinute), charge, settle: charge })
+    limits.push({ meter: meter('inputTokens', inputTokensPerMinute), charge: inputOf, settle: inputOf })
   }
   if (outputTokensPerMinute !== undefined) {
-    const charge = (call: { outputTokens?: number }) => call.outputTokens ?? 0
-    limits.push({ meter: meter('outputTokens', outputTokensPerMinute), charge, settle: charge })
+    limits.push({ meter: meter('outputTokens', outputTokensPerMinute), charge: outputOf, settle: outputOf })
   }
   return limits
 }

@@ -5,24 +5,10 @@ import {
   ShortQuantumProvider,
   TokenBucketProvider,
   type ModelProvider,
-  type ProviderCall,
 } from '../../src/testing/index.ts'
+import { limitOf, transcript } from './transcript.ts'
 
 const MINUTE = 60_000
-
-/** What a provider says, one word a question: `ok`, or what it lacks and the wait it tells. */
-function transcript(provider: ModelProvider, asks: [now: number, call?: ProviderCall][]): string[] {
-  return asks.map(([now, call]) => {
-    const answer = provider.ask(now, call)
-    if (answer.kind === 'admitted') return 'ok'
-    const of = 'of' in answer ? answer.of : answer.why
-    return answer.retryAfterMs === undefined ? of : `${of} +${Math.round(answer.retryAfterMs)}`
-  })
-}
-
-function limitOf(provider: ModelProvider, now: number, of = 'requests') {
-  return provider.limits(now).find((limit) => limit.of === of)!
-}
 
 describe('TokenBucketProvider', () => {
   test('lets its capacity in at once and then one call each time the bucket has refilled it', () => {

@@ -99,7 +99,9 @@ export class OpenAiService {
     const answer = provider.ask(atMs, { inputTokens, outputTokens: tokens, maxOutputTokens })
     if (answer.kind === 'refused') return this.#refuse(exchange, answer)
     this.counters.admitted++
-    await this.#produce(exchange, answer, tokens, fault)
+    // From outside a black hole looks like a call that was let in and hangs.
+    if (answer.kind === 'silent') await this.#produce(exchange, { finish() {} }, tokens, { kind: 'hangs' })
+    else await this.#produce(exchange, answer, tokens, fault)
   }
 
   #refuse(exchange: Exchange, refusal: Refused): void {
@@ -110,7 +112,12 @@ export class OpenAiService {
     this.#send(response, refusal.status, refusalBody(refusal, request.model), retryHeaders(refusal))
   }
 
-  async #produce(exchange: Exchange, call: Admitted, tokens: number, fault: Fault): Promise<void> {
+  async #produce(
+    exchange: Exchange,
+    call: Pick<Admitted, 'finish'>,
+    tokens: number,
+    fault: Fault,
+  ): Promise<void> {
     const { record, request, gone } = exchange
     try {
       if (fault?.kind === 'hangs') await aborted(gone)

@@ -1,0 +1,106 @@
+/**
+ * Decides as providers do that let traffic grow only so fast: what is allowed in a minute depends on what came
+ * in the minute before.
+ */
+import { CallLog } from './call-log.ts'
+import { requestsOf } from './charge.ts'
+import { MINUTE_MS, positive } from './check.ts'
+import type { Meter } from './meter.ts'
+import { MeteredProvider, type RefusalOptions } from './metered.ts'
+
+export interface AccelerationOptions extends Pick<RefusalOptions, 'retryAfter'> {
+  /** Where growth ends: the limit of the account, and all that headers tell. */
+  requestsPerMinute: number
+  /** What is allowed after a quiet minute. */
+  floorPerMinute: number
+  /** How many times as much as in the minute before. Default: 2. */
+  growth?: number
+}
+
+/**
+ * Lets traffic double from one minute to the next, and not faster.
+ *
+ * - **Who behaves so**: Anthropic, which documents 429s from acceleration limits after a sharp increase in usage,
+ *   below the published limits. OpenAI answers `slow_down` to the same. Neither publishes the law, so this is
+ *   the plainest one: it takes a client from a tenth of the limit to the whole after four minutes.
+ * - **The law it keeps**: when a call is let in, the last 60 s hold at most `growth` times what the 60 s before
+ *   them held; the floor is always allowed, more than `requestsPerMinute` never. Both minutes slide.
+ * - **Optimum** for N calls: 60 s · k, where the first k + 1 minutes allow N in sum, each `growth` times the one
+ *   before, from the floor up to the limit. All of a minute's calls come at its beginning. Nobody gains by waiting,
+ *   since 60 s after any moment the same is allowed as if that moment had been the start. But an even client is
+ *   some two minutes later, once: in its second minute the one before still fills up, so it may not double yet.
+ * - **Simplified**: requests only. Refused ones count neither against the limit nor as traffic to grow from.
+ *
+ * Throws a `TypeError` that names a value that is not above 0.
+ *
+ * @example
+ * new AccelerationProvider({ requestsPerMinute: 600, floorPerMinute: 60 }) // 60, 120, 240, 480, 600, 600 …
+ */
+export class AccelerationProvider extends MeteredProvider {
+  constructor(options: AccelerationOptions) {
+    const { requestsPerMinute, floorPerMinute, growth = 2, retryAfter = 'exact' } = options
+    positive(requestsPerMinute, 'requestsPerMinute')
+    positive(floorPerMinute, 'floorPerMinute')
+    if (!(growth >= 1 && growth < Infinity)) throw new TypeError(`growth must be at least 1, got ${growth}`)
+    super(
+      `growth × ${growth} a minute`,
+      () => [{ meter: new GrowthMeter(requestsPerMinute, floorPerMinute, growth), charge: requestsOf }],
+      { retryAfter, failuresCount: false },
+    )
+  }
+}
+
+class GrowthMeter implements Meter {
+  readonly of = 'requests'
+  readonly perMs = MINUTE_MS
+  amount: number
+  readonly #amountAtFirst: number
+  readonly #floorAtFirst: number
+  readonly #growth: number
+  readonly #log = new CallLog(2 * MINUTE_MS)
+  #floor: number
+
+  constructor(amount: number, floor: number, growth: number) {
+    this.amount = this.#amountAtFirst = amount
+    this.#floor = this.#floorAtFirst = floor
+    this.#growth = growth
+  }
+
+  /** Only a call that leaves the last minute makes room, so only those moments are looked at. */
+  waitMs(now: number, cost: number): number {
+    if (this.#fits(now, cost)) return 0
+    for (const moment of this.#log.moments(now - MINUTE_MS)) {
+      if (this.#fits(moment + MINUTE_MS, cost)) return moment + MINUTE_MS - now
+    }
+    return Infinity
+  }
+
+  take(now: number, cost: number): void {
+    this.#log.write(now, cost)
+  }
+
+  penalise(): void {}
+
+  /** Of the limit of the account: what growth allows is nowhere to read. */
+  remaining(now: number): number {
+    return Math.max(0, this.amount - this.#lastMinute(now))
+  }
+
+  resetMs(now: number): number {
+    return Math.max(0, this.#log.last() + MINUTE_MS - now)
+  }
+
+  scale(_now: number, factor: number): void {
+    this.amount = Math.ceil(this.#amountAtFirst * factor)
+    this.#floor = Math.ceil(this.#floorAtFirst * factor)
+  }
+
+  #fits(now: number, cost: number): boolean {
+    const grown = this.#growth * this.#lastMinute(now - MINUTE_MS)
+    return this.#lastMinute(now) + cost <= Math.min(this.amount, Math.max(this.#floor, grown))
+  }
+
+  #lastMinute(now: number): number {
+    return this.#log.sum(now - MINUTE_MS, now)
+  }
+}

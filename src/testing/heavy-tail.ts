@@ -1,0 +1,61 @@
+/**
+ * Decides how long things are when most are short and a few are very long: the time an answer takes, and the
+ * tokens of prompts and answers.
+ *
+ * An average hides what matters here. A slot held by one call of ten minutes is a slot less for all others, and
+ * a limiter that guesses by the mean is wrong for nearly every call.
+ */
+import { positive } from './check.ts'
+import { seededRandom } from './random.ts'
+
+export interface LognormalOptions {
+  /** Half of the numbers are below it. */
+  median: number
+  /** How far they spread: e^sigma is the factor of one standard deviation. Default: 1. */
+  sigma?: number
+  /** The same seed, the same numbers. Default: 1. */
+  seed?: number
+}
+
+/**
+ * Numbers whose logarithm is normal: with sigma 1 one in six is above 2.7 medians, one in a hundred above 10.
+ *
+ * Source: G. E. P. Box and M. E. Muller, "A Note on the Generation of Random Normal Deviates" (1958).
+ *
+ * @example
+ * const outputTokens = lognormal({ median: 300, seed: 7 })
+ * provider.ask(0, { outputTokens: Math.ceil(outputTokens()) })
+ */
+export function lognormal({ median, sigma = 1, seed = 1 }: LognormalOptions): () => number {
+  positive(median, 'median')
+  positive(sigma, 'sigma')
+  const random = seededRandom(seed)
+  return () => {
+    // 1 − random(), because random() may be 0 and has no logarithm then.
+    const radius = Math.sqrt(-2 * Math.log(1 - random()))
+    return median * Math.exp(sigma * radius * Math.cos(2 * Math.PI * random()))
+  }
+}
+
+export interface ParetoOptions {
+  /** No number is below it. */
+  min: number
+  /** How fast the tail thins out: below 2 it has no variance, below 1 no mean. Default: 1.5. */
+  shape?: number
+  /** The same seed, the same numbers. Default: 1. */
+  seed?: number
+}
+
+/**
+ * Numbers of which a share of `(min ÷ x) ** shape` is above x: a heavier tail than the lognormal's. With shape 1.5
+ * one in a hundred is above 21 times the least.
+ *
+ * @example
+ * const serviceMs = pareto({ min: 400, shape: 1.5, seed: 7 })
+ */
+export function pareto({ min, shape = 1.5, seed = 1 }: ParetoOptions): () => number {
+  positive(min, 'min')
+  positive(shape, 'shape')
+  const random = seededRandom(seed)
+  return () => min / (1 - random()) ** (1 / shape)
+}

@@ -1,0 +1,129 @@
+/**
+ * Decides how a provider fails for a while: all of its calls or some, with a word or in silence.
+ */
+import { playBacklog } from './backlog.ts'
+import { finite, seconds } from './check.ts'
+import type {
+  ModelProvider,
+  OverloadRefusal,
+  ProviderAnswer,
+  ProviderCall,
+  ProviderLimit,
+} from './provider.ts'
+import { seededRandom } from './random.ts'
+
+export interface OutageOptions {
+  /** From this moment, of the `now` that the provider is asked with, in ms. */
+  fromMs: number
+  /** Until this moment, when all is well again. */
+  toMs: number
+  /**
+   * What a call hears that is struck.
+   *
+   * - `overloaded`: 529, as Anthropic says it
+   * - `unavailable`: 503
+   * - `slow down`: 503 with OpenAI's `slow_down`
+   * - `nothing`: a black hole; the call hangs until the client gives up
+   *
+   * Default: `overloaded`.
+   */
+  says?: 'overloaded' | 'unavailable' | 'slow down' | 'nothing'
+  /** The share of calls that are struck, above 0 and at most 1; which ones is drawn at random. Default: 1. */
+  share?: number
+  /** Of the random draws: the same seed, the same calls. Default: 1. */
+  seed?: number
+  /** The wait that a refusal tells, in ms. Default: none is told. */
+  retryAfterMs?: number
+}
+
+/**
+ * Any provider, out of order from one moment to another.
+ *
+ * - **Who behaves so**: all of them. Anthropic answers 529 `overloaded_error`, OpenAI 503 and, when traffic grew
+ *   too fast, 503 `slow_down`; most outages are partial; and behind some load balancers requests just hang.
+ * - **The law it keeps**: that of the provider within. A call that is struck never reaches it, so it uses nothing
+ *   up, and the limits recover during the outage.
+ * - **Optimum** for N calls: that of the provider within, as if nobody had called during the outage; of a partial
+ *   one, as if there were none, since whoever is struck may ask again at once.
+ * - **Simplified**: it ends at once and with all of its limits, while a real provider comes back by and by.
+ *
+ * Several outages are several of these, one within the other. Throws a `TypeError` that names a wrong value.
+ *
+ * @example
+ * const bucket = new TokenBucketProvider({ requestsPerMinute: 600, capacityMs: 1000 })
+ * new OutageProvider(bucket, { fromMs: 60_000, toMs: 180_000 })
+ * new OutageProvider(bucket, { fromMs: 60_000, toMs: 180_000, share: 0.3, seed: 7 })
+ * new OutageProvider(bucket, { fromMs: 60_000, toMs: 180_000, says: 'nothing' })
+ */
+export class OutageProvider implements ModelProvider {
+  readonly name: string
+  readonly #provider: ModelProvider
+  readonly #options: OutageOptions
+  readonly #share: number
+  readonly #random: () => number
+
+  constructor(provider: ModelProvider, options: OutageOptions) {
+    const { fromMs, toMs, says = 'overloaded', share = 1, seed = 1 } = options
+    finite(fromMs, 'fromMs')
+    finite(toMs, 'toMs')
+    if (toMs < fromMs) throw new TypeError(`toMs must not be before fromMs (${fromMs}), got ${toMs}`)
+    if (!(share > 0 && share <= 1)) throw new TypeError(`share must be above 0 and at most 1, got ${share}`)
+    if (!Object.hasOwn(outageNames, says)) {
+      const known = Object.keys(outageNames).join(', ')
+      throw new TypeError(`says must be one of ${known}, got ${String(says)}`)
+    }
+    this.#provider = provider
+    this.#options = options
+    this.#share = share
+    this.#random = seededRandom(seed)
+    const part = share < 1 ? `${Math.round(100 * share)} % ` : ''
+    this.name = `${provider.name}, ${part}${outageNames[says]} from ${seconds(fromMs)} to ${seconds(toMs)}`
+  }
+
+  ask(now: number, call: ProviderCall = {}): ProviderAnswer {
+    if (this.#isOut(now) && (this.#share === 1 || this.#random() < this.#share)) return this.#strike()
+    return this.#provider.ask(now, call)
+  }
+
+  /** A provider that answers nobody tells nobody its limits. */
+  limits(now: number): ProviderLimit[] {
+    return this.#isOut(now) && this.#share === 1 ? [] : this.#provider.limits(now)
+  }
+
+  waitMs(now: number, call: ProviderCall = {}): number {
+    if (this.#isOut(now) && this.#share === 1) return this.#options.toMs - now
+    return this.#provider.waitMs(now, call)
+  }
+
+  unused(): OutageProvider {
+    return new OutageProvider(this.#provider.unused(), this.#options)
+  }
+
+  optimumMs(now: number, calls: number, call: ProviderCall | ((index: number) => ProviderCall) = {}): number {
+    return playBacklog(this.unused(), now, calls, call)
+  }
+
+  #isOut(now: number): boolean {
+    return now >= this.#options.fromMs && now < this.#options.toMs
+  }
+
+  #strike(): ProviderAnswer {
+    const { says = 'overloaded', retryAfterMs } = this.#options
+    if (says === 'nothing') return { kind: 'silent' }
+    const refusal: OverloadRefusal = {
+      kind: 'refused',
+      why: 'overload',
+      status: says === 'overloaded' ? 529 : 503,
+    }
+    if (says === 'slow down') refusal.slowDown = true
+    if (retryAfterMs !== undefined) refusal.retryAfterMs = retryAfterMs
+    return refusal
+  }
+}
+
+const outageNames = {
+  overloaded: 'overloaded',
+  unavailable: 'unavailable',
+  'slow down': 'slow down',
+  nothing: 'silent',
+}

@@ -1,0 +1,103 @@
+/**
+ * Decides as gateways do that keep a log: what counts is the last 60 s, at every moment, and a request is in the
+ * log whether it was let in or not.
+ */
+import { CallLog } from './call-log.ts'
+import { promptAndMaximum, requestsOf } from './charge.ts'
+import { MINUTE_MS, positive } from './check.ts'
+import type { Meter, MeterSpec } from './meter.ts'
+import { MeteredProvider, type MeteredLimit, type RefusalOptions } from './metered.ts'
+import type { ProviderDimension } from './provider.ts'
+
+/** At least one limit; each a number above 0. */
+export interface SlidingLogOptions extends RefusalOptions {
+  requestsPerMinute?: number
+  /** Charged at the start with the prompt and `maxOutputTokens`; nothing comes back. */
+  tokensPerMinute?: number
+}
+
+/**
+ * Looks back over the last 60 s.
+ *
+ * - **Who behaves so**: gateways and open model servers whose limiter is a sorted set in Redis, to which every
+ *   request is added before it is counted. OpenAI, Azure and Gemini count failures too, by their documentation,
+ *   and say nothing of the form of their windows.
+ * - **The law it keeps**: at most n in any span of 60 s, wherever it starts: the strictest there is. Whoever asks
+ *   n times a minute or more while refused is never let in again, and nothing tells him when to come back.
+ * - **Optimum** for N calls, n of which fit a minute: `(⌈N ÷ n⌉ − 1) · 60 s`. Earlier calls leave the log
+ *   earlier, so nobody gains by waiting.
+ * - **Simplified**: refused requests are not logged with their tokens.
+ *
+ * `failuresCount` is true and `retryAfter` `'none'` by default. Throws a `TypeError` that names a value that is
+ * not above 0.
+ *
+ * @example
+ * new SlidingLogProvider({ requestsPerMinute: 600 })
+ */
+export class SlidingLogProvider extends MeteredProvider {
+  constructor(options: SlidingLogOptions) {
+    const { retryAfter = 'none', failuresCount = true } = options
+    super('sliding log of 60 s', () => limitsOf(options), { retryAfter, failuresCount })
+  }
+}
+
+function limitsOf({ requestsPerMinute, tokensPerMinute }: SlidingLogOptions): MeteredLimit[] {
+  const limits: MeteredLimit[] = []
+  const meter = (of: ProviderDimension, amount: number): Meter =>
+    new LogMeter({ of, amount: positive(amount, `${of}PerMinute`), perMs: MINUTE_MS })
+  if (requestsPerMinute !== undefined) {
+    limits.push({ meter: meter('requests', requestsPerMinute), charge: requestsOf })
+  }
+  if (tokensPerMinute !== undefined) {
+    limits.push({ meter: meter('tokens', tokensPerMinute), charge: promptAndMaximum })
+  }
+  return limits
+}
+
+/** At most `amount` in any `perMs`. A log has no corrections: what comes back is not written. */
+class LogMeter implements Meter {
+  readonly of: ProviderDimension
+  amount: number
+  readonly perMs: number
+  readonly #amountAtFirst: number
+  readonly #log: CallLog
+
+  constructor({ of, amount, perMs }: MeterSpec) {
+    this.of = of
+    this.amount = amount
+    this.#amountAtFirst = amount
+    this.perMs = perMs
+    this.#log = new CallLog(perMs)
+  }
+
+  waitMs(now: number, cost: number): number {
+    const excess = this.#used(now) + cost - this.amount
+    if (excess <= 0) return 0
+    const freedBy = this.#log.momentOf(now - this.perMs, excess)
+    return freedBy === undefined ? Infinity : freedBy + this.perMs - now
+  }
+
+  take(now: number, cost: number): void {
+    if (cost > 0) this.#log.write(now, cost)
+  }
+
+  penalise(now: number): void {
+    this.take(now, 1)
+  }
+
+  remaining(now: number): number {
+    return Math.max(0, this.amount - this.#used(now))
+  }
+
+  resetMs(now: number): number {
+    return Math.max(0, this.#log.last() + this.perMs - now)
+  }
+
+  scale(_now: number, factor: number): void {
+    this.amount = Math.ceil(this.#amountAtFirst * factor)
+  }
+
+  #used(now: number): number {
+    return this.#log.sum(now - this.perMs, now)
+  }
+}
