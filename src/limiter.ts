@@ -23,6 +23,8 @@ import { type LimiterStats, stats } from './stats.ts'
 import { Ticket } from './ticket.ts'
 import { type Terms, Waiter } from './waiter.ts'
 
+const MOST_LANES = 1000
+
 /** Where the parts of the package find the desk of a limiter, even one from another copy of the package. */
 export const DESK = Symbol.for('llmiter.desk')
 
@@ -43,6 +45,8 @@ export class BucketRateLimiter {
   /** @internal */
   readonly [DESK]: Desk
   readonly #terms: Terms
+  /** The terms of calls that say no more than their tenant and priority: most of those that say anything. */
+  readonly #lanes = new Map<string | undefined, Map<number, Terms>>()
 
   constructor(options: LimiterOptions) {
     checkLimiter(options)
@@ -109,6 +113,7 @@ export class BucketRateLimiter {
     checkLimiter(next)
     desk.update(next, parseLimits(next))
     Object.assign(this.#terms, termsOf(desk))
+    this.#lanes.clear()
   }
 
   /** No tickets for this long, or until `resume()`. */
@@ -172,7 +177,18 @@ export class BucketRateLimiter {
   #termsFor(call: CallOptions | undefined): Terms {
     if (!call) return this.#terms
     checkCall(call)
-    return termsOf(this[DESK], call)
+    const { priority = 0, tenant, signal, maxWaitMs, timeoutMs, retry } = call
+    const desk = this[DESK]
+    if ((signal ?? maxWaitMs ?? timeoutMs ?? retry) !== undefined) return termsOf(desk, call)
+    if (priority === 0 && tenant === undefined) return this.#terms
+    const known = this.#lanes.get(tenant)?.get(priority)
+    if (known) return known
+    const terms = termsOf(desk, call)
+    if (this.#lanes.size > MOST_LANES) this.#lanes.clear()
+    const lane = this.#lanes.get(tenant)
+    if (lane && lane.size < MOST_LANES) lane.set(priority, terms)
+    else this.#lanes.set(tenant, new Map([[priority, terms]]))
+    return terms
   }
 
   #cost(call: CallOptions | undefined): Cost {
