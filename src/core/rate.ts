@@ -20,6 +20,8 @@ const CLIMB_MS = 30_000
 /** Measured over less time or fewer tickets than this, a rate is noise. */
 const LEAST_MS = 1000
 const LEAST_COUNT = 3
+/** How fast an unknown rate doubles while nothing is refused. */
+const EXPLORE_MS = 10_000
 /** So much of what came before a single refusal is remembered when the next one measures. */
 const MEMORY_MS = 15_000
 
@@ -31,7 +33,12 @@ interface Found {
   confirmed: number
 }
 
-type State = { kind: 'configured' } | { kind: 'told'; rate: number } | Found
+type State =
+  | { kind: 'configured' }
+  | { kind: 'told'; rate: number }
+  /** Nothing is known yet, and anything allowed (`discover`): doubles until the first refusal, as TCP slow start. */
+  | { kind: 'exploring'; rate: number; since: number }
+  | Found
 
 export class Rate {
   /** Units per ms, as configured. */
@@ -41,6 +48,7 @@ export class Rate {
   #accepted = 0
   #pressedMs = 0
   #pressedSince = NaN
+  #restedAt = 0
 
   constructor(configured: number, discover = false) {
     this.configured = configured
@@ -69,7 +77,10 @@ export class Rate {
   at(now: number): number {
     const state = this.#state
     if (state.kind === 'configured') return this.configured
-    const rate = state.kind === 'told' ? state.rate : followed(state, now)
+    // Only while somebody waits does a rate that is not refused prove anything.
+    const then = this.#pressedSince >= 0 ? now : this.#restedAt
+    if (state.kind === 'exploring') return state.rate * 2 ** ((then - state.since) / EXPLORE_MS)
+    const rate = state.kind === 'told' ? state.rate : followed(state, then)
     if (rate < this.configured || this.#discover) return rate
     if (state.kind === 'found') this.#state = { kind: 'configured' }
     return this.configured
@@ -88,25 +99,32 @@ export class Rate {
     if (pressed === this.#pressedSince >= 0) return
     if (pressed) {
       this.#pressedSince = now
-      if (this.#discover && !this.learned) this.#found(this.configured, now - K_MS, 0)
+      const state = this.#state
+      if (state.kind === 'found' || state.kind === 'exploring') state.since += now - this.#restedAt
+      if (this.#discover && !this.learned)
+        this.#state = { kind: 'exploring', rate: this.configured, since: now }
     } else {
       this.#pressedMs += now - this.#pressedSince
       this.#pressedSince = NaN
+      this.#restedAt = now
     }
   }
 
   /** The gate reopens. Refused more than once lately: the rate is cut to what got through. True when cut. */
   reopened(cut: boolean, now: number): boolean {
     const pressed = this.#pressedSince >= 0
-    if (pressed) this.press(false, now)
-    if (pressed) this.#pressedSince = now
+    if (pressed) {
+      this.press(false, now)
+      this.#pressedSince = now
+    }
     // Too little to tell: what comes until the next reopening is added.
     if (this.#pressedMs < LEAST_MS || this.#accepted < LEAST_COUNT) return false
     const measured = this.#accepted / this.#pressedMs
+    const before = this.#state
+    cut ||= before.kind === 'exploring'
     const kept = cut ? 0 : Math.min(1, MEMORY_MS / this.#pressedMs)
     this.#accepted *= kept
     this.#pressedMs *= kept
-    const before = this.#state
     const rate = before.kind === 'found' ? Math.max(measured, stood(before, now)) : measured
     if (!cut || rate >= this.at(now)) return false
     const again = before.kind === 'found' && rate >= before.rate
@@ -126,6 +144,7 @@ export class Rate {
 
   #found(rate: number, since: number, confirmed: number): void {
     this.#state = { kind: 'found', rate, since, confirmed }
+    this.#restedAt = Math.max(this.#restedAt, since)
   }
 }
 

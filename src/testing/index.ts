@@ -32,7 +32,7 @@ export type {
   Refused,
   Silent,
 } from './provider.ts'
-export type { MeteredProvider, RefusalOptions } from './metered.ts'
+export { MeteredProvider, type RefusalOptions } from './metered.ts'
 export { seededRandom } from './random.ts'
 export { ShortQuantumProvider, type ShortQuantumOptions } from './short-quantum.ts'
 export { SlidingLogProvider, type SlidingLogOptions } from './sliding-log.ts'

@@ -271,6 +271,11 @@ test('a rate that was found, not told, climbs again after a restore', async () =
   const next = new BucketRateLimiter({ name: 'next', requestsPerMinute: 600, clock })
   next.restore(saved)
   const learned = next.stats().limits[0]!.learned!
+  // An hour in which nobody asks proves nothing.
   await clock.advance(3_600_000)
+  expect(next.stats().limits[0]!.learned).toBeCloseTo(learned, 6)
+  for (let i = 0; i < 1000; i++) fate(next.run(() => {}))
+  await clock.advance(300_000)
   expect(next.stats().limits[0]!.learned ?? 600).toBeGreaterThan(learned * 1.2)
+  next.stop()
 })
