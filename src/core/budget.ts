@@ -38,6 +38,10 @@ export interface BudgetOptions {
   discover?: boolean | undefined
 }
 
+/** After so many rounds of calls without a refusal one more at once is tried; it doubles when that was too many. */
+const PATIENCE = 10
+const MOST_PATIENCE = 160
+
 /** What makes two limits the same limit, with perhaps another amount. */
 export const keyOf = ({ of, said, timeZone }: Limit): string => `${of}/${timeZone ?? said.perMs}`
 
@@ -48,6 +52,8 @@ export class Budget implements SlotSource {
   /** Fewer at once than configured, since the provider refused more. */
   #concurrency: number
   #finished = 0
+  #patience = PATIENCE
+  #grown = false
 
   constructor({ limits, maxConcurrent = Infinity, discover }: BudgetOptions, ramp: Ramp, wall: WallTime) {
     this.buckets = limits.map((limit) => new Bucket(limit, ramp, wall, discover))
@@ -80,9 +86,10 @@ export class Budget implements SlotSource {
 
   settle(cost: Cost, used: Used, takenAt: number, now: number): void {
     this.inFlight--
-    if (this.#concurrency < this.maxConcurrent && ++this.#finished > 10 * this.#concurrency) {
+    if (this.#concurrency < this.maxConcurrent && ++this.#finished > this.#patience * this.#concurrency) {
       this.#finished = 0
       this.#concurrency++
+      this.#grown = true
     }
     for (const bucket of this.buckets) {
       const { of, settle } = bucket.limit
@@ -104,8 +111,10 @@ export class Budget implements SlotSource {
     for (const bucket of this.buckets) bucket.rate.press(pressed, now)
   }
 
-  /** The provider refused while so many were in flight: one fewer from now on. */
+  /** The provider refused while so many were in flight: one fewer from now on, and longer if more was just tried. */
   tooMany(): void {
+    this.#patience = this.#grown ? Math.min(2 * this.#patience, MOST_PATIENCE) : PATIENCE
+    this.#grown = false
     this.#concurrency = Math.max(1, Math.min(this.#concurrency, this.inFlight) - 1)
     this.#finished = 0
   }
