@@ -10,8 +10,12 @@ export interface Goal {
   what: string
   measured: number
   /** The most that is allowed, in `unit`. */
-  atMost: number
+  atMost?: number
+  /** The least that is allowed, in `unit`. */
+  atLeast?: number
   unit: string
+  /** Which of several cases was judged. */
+  where?: string
 }
 
 export interface Section {
@@ -19,15 +23,29 @@ export interface Section {
   /** How it was measured, where the title does not say it all. */
   notes?: string[]
   columns: string[]
-  rows: { name: string; cells: (number | undefined)[] }[]
+  /** Numbers get three significant digits; what needs others comes as text. */
+  rows: { name: string; cells: (number | string | undefined)[] }[]
   goals: Goal[]
 }
 
-export const isMet = ({ measured, atMost }: Goal) => measured <= atMost
+export const isMet = ({ measured, atMost = Infinity, atLeast = -Infinity }: Goal) =>
+  measured <= atMost && measured >= atLeast
+
+/** How far it is from its bound: `met, 0.42 to spare`, `NOT MET by 1.3`. */
+export function verdict(goal: Goal): string {
+  const margin = figure(Math.abs(goal.measured - (goal.atMost ?? goal.atLeast ?? goal.measured)))
+  return isMet(goal) ? `met, ${margin} to spare` : `NOT MET by ${margin}`
+}
+
+/** `≥ 98 %`. */
+export function bounds({ atMost, atLeast, unit }: Goal): string {
+  return atLeast === undefined ? `≤ ${figure(atMost)} ${unit}` : `≥ ${figure(atLeast)} ${unit}`
+}
 
 /** Three significant digits: what a noisy machine can tell. */
-export function figure(value: number | undefined): string {
+export function figure(value: number | string | undefined): string {
   if (value === undefined) return '–'
+  if (typeof value === 'string') return value
   if (Number.isInteger(value)) return value.toLocaleString('en')
   return Math.abs(value) >= 100 ? Math.round(value).toLocaleString('en') : value.toPrecision(3)
 }
@@ -47,25 +65,27 @@ export function printSection({ title, notes = [], columns, rows, goals }: Sectio
 export function printGoals(goals: Goal[]): void {
   const widest = Math.max(0, ...goals.map(({ what }) => what.length))
   for (const goal of goals) {
-    const { what, measured, atMost, unit } = goal
-    const verdict = isMet(goal) ? 'met' : 'NOT MET'
-    console.log(
-      `  goal: ${what.padEnd(widest)}  ≤ ${figure(atMost)} ${unit}: ${figure(measured)}  ${verdict}`,
-    )
+    const { what, measured, where } = goal
+    const at = where === undefined ? '' : ` (${where})`
+    console.log(`  goal: ${what.padEnd(widest)}  ${bounds(goal)}: ${figure(measured)}  ${verdict(goal)}${at}`)
   }
 }
 
 /** Everything that was measured, with the machine it was measured on. */
-export function writeJson(file: string, options: object, sections: Section[]): void {
+export function writeJson(file: string, options: object, sections: Section[], overall: Goal[] = []): void {
   const machine = {
     node: process.version,
     platform: process.platform,
     cpus: cpus().map(({ model }) => model),
   }
-  const judged = sections.map((section) => ({
-    ...section,
-    goals: section.goals.map((goal) => ({ ...goal, met: isMet(goal) })),
-  }))
-  const report = { at: new Date().toISOString(), machine, options, sections: judged }
+  const judge = (goal: Goal) => ({ ...goal, met: isMet(goal) })
+  const judged = sections.map((section) => ({ ...section, goals: section.goals.map(judge) }))
+  const report = {
+    at: new Date().toISOString(),
+    machine,
+    options,
+    sections: judged,
+    ...(overall.length > 0 && { goals: overall.map(judge) }),
+  }
   writeFileSync(file, `${JSON.stringify(report, null, 2)}\n`)
 }

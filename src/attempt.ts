@@ -108,11 +108,11 @@ function judged(waiter: Waiter, outcome: Outcome): unknown {
   const { desk, retry } = waiter.terms
   desk.seen?.('error' in outcome ? outcome.error : outcome.value)
   let verdict = judge(waiter, outcome)
-  learnFrom('error' in outcome ? outcome.error : outcome.value, desk)
   if (!verdict && 'error' in outcome && retry?.on && !waiter.terms.signal?.aborted) {
     verdict = { kind: 'transient', reason: 'retry.on' }
   }
   if (!verdict) {
+    learnFrom('error' in outcome ? outcome.error : outcome.value, desk)
     if ('value' in outcome) {
       const held = hold(waiter, outcome.value)
       if (!held) land(waiter, outcome.value)
@@ -132,6 +132,8 @@ function judged(waiter: Waiter, outcome: Outcome): unknown {
     }
     desk.backOff(waiter, delayMs, answer)
   }
+  // Only now: what headers tell may let others go, and the refused call must stand before them.
+  learnFrom(answer, desk)
   const failure = waiter.extra?.failure
   // The caller never sees this answer: its connection must not wait for somebody to read it.
   if ('value' in outcome && failure?.error !== answer) discard(answer)

@@ -1,0 +1,17 @@
+/** The clients by name. Each is loaded when it is needed: a peer must meet the faked globals when it is loaded. */
+import type { ClientName } from '../case.ts'
+import type { ClientMaker } from './client.ts'
+
+const load: Record<ClientName, () => Promise<ClientMaker>> = {
+  llmiter: async () => (await import('./llmiter.ts')).llmiter,
+  'sdk-2': async () => (await import('./sdk.ts')).sdk(2),
+  'sdk-20': async () => (await import('./sdk.ts')).sdk(20),
+  'p-queue': async () => (await import('./lines.ts')).pQueue,
+  'p-throttle': async () => (await import('./lines.ts')).throttle,
+  bottleneck: async () => (await import('./lines.ts')).bottleneck,
+  aws: async () => (await import('./aws.ts')).aws,
+}
+
+export const clientNames = Object.keys(load) as ClientName[]
+
+export const loadClient = (name: ClientName) => load[name]()

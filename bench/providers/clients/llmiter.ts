@@ -1,0 +1,36 @@
+/**
+ * llmiter through its public API: one `BucketRateLimiter`, and `run` for each call. An answer reaches it as
+ * OpenAI's SDK would throw it: an error with `status`, `headers` and the body's error.
+ */
+import { BucketRateLimiter, withLimiter, type LimiterOptions } from '../../../src/index.ts'
+import type { Call, Reply, World } from '../world.ts'
+import type { Client, Setup } from './client.ts'
+
+export function llmiter(world: World, { toldRpm, window, limiter, used = () => undefined }: Setup): Client {
+  const options: LimiterOptions = {
+    name: 'bench',
+    clock: world.clock,
+    limits: [{ of: 'requests', amount: toldRpm, per: '1m', ...(window && { window }) }],
+    ...limiter,
+  }
+  const gate = new BucketRateLimiter(options)
+  // The cost is what the caller guesses; what was used comes with the answer.
+  const guessed = withLimiter((call: Call) => send(world, call), gate, {
+    cost: ({ estimate }) => ({ requests: 1, ...estimate }),
+    usage: (reply) => used(reply.body),
+  })
+  return {
+    call(call) {
+      if (call.estimate) return guessed(call)
+      return gate.run(() => send(world, call), call.tenant ? { tenant: call.tenant } : undefined)
+    },
+    stop: () => gate.stop(),
+  }
+}
+
+export async function send(world: World, call: Call): Promise<Reply> {
+  const reply = await world.send(call)
+  if (reply.status === 200) return reply
+  const { status, headers, body } = reply
+  throw Object.assign(new Error(`${status}`), { status, headers, ...(body as object) })
+}

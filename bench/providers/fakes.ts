@@ -1,0 +1,74 @@
+/**
+ * Virtual time for packages that know no clock but the globals: timers, dates and random numbers of this process
+ * follow the clock of the run that goes on.
+ *
+ * It is for a process of its own: what p-queue or an SDK arms must not meet another client's time. Node's own
+ * parts (messages between processes, `setImmediate`) do not go through the globals, and stay real.
+ */
+import { seededRandom } from '../../src/testing/index.ts'
+import { present } from './run.ts'
+
+interface Handle {
+  cancel(): void
+  ref(): Handle
+  unref(): Handle
+  hasRef(): boolean
+  refresh(): Handle
+}
+
+function handle(arm: () => () => void): Handle {
+  let cancel = arm()
+  const made: Handle = {
+    cancel: () => cancel(),
+    ref: () => made,
+    unref: () => made,
+    hasRef: () => true,
+    refresh() {
+      cancel()
+      cancel = arm()
+      return made
+    },
+  }
+  return made
+}
+
+export function installFakes(): void {
+  const later = (fn: (...args: unknown[]) => void, ms = 0, ...args: unknown[]) =>
+    handle(() => present.clock.setTimer(() => fn(...args), Math.max(1, Number(ms) || 0)))
+  const every = (fn: (...args: unknown[]) => void, ms = 0, ...args: unknown[]) => {
+    const { clock } = present
+    return handle(() => {
+      let cancel = clock.setTimer(ring, ms)
+      function ring() {
+        cancel = clock.setTimer(ring, ms)
+        fn(...args)
+      }
+      return () => cancel()
+    })
+  }
+  const clear = (timer: Handle | undefined) => timer?.cancel()
+  const RealDate = Date
+  class FakeDate extends RealDate {
+    constructor(...args: [] | [number]) {
+      super(...((args.length === 0 ? [present.clock.wall()] : args) as [number]))
+    }
+
+    static override now(): number {
+      return Math.floor(present.clock.wall())
+    }
+  }
+  Object.assign(globalThis, {
+    setTimeout: later,
+    clearTimeout: clear,
+    setInterval: every,
+    clearInterval: clear,
+    Date: FakeDate,
+  })
+  Object.defineProperty(performance, 'now', { value: () => present.clock.now() })
+  Math.random = seededRandom(1)
+}
+
+/** Numbers of a run must not depend on the runs before it. */
+export function seedRandom(seed: number): void {
+  Math.random = seededRandom(seed)
+}

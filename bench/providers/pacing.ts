@@ -1,0 +1,136 @@
+/**
+ * The cross: each provider × what the user believes of its limit × the workload × the jitter on the way.
+ *
+ * Goodput is calls let in ÷ the most that any client could have got in (`optimumMs` of the model, full buckets
+ * and window edges included). "Steady" leaves out the first two minutes and what only luck with an edge can give:
+ * calls let in ÷ the limit × time. Both stand beside refusals, since a client that hammers has 100 % too.
+ */
+import { pool, type Case, type ClientName, type Figures } from './case.ts'
+import { loadClient } from './clients/index.ts'
+import type { Setup } from './clients/client.ts'
+import { seededRandom } from '../../src/testing/index.ts'
+import { allowed, models, optimum, RPM, TOLD, type Model, type Told } from './models.ts'
+import { MINUTE, run, SERVICE_STREAM, summary } from './run.ts'
+import { serviceMs, type Workload } from './workloads.ts'
+
+export interface Pacing {
+  model: string
+  told: Told
+  workload: Workload
+  jitterMs: number
+  /** Every answer tells the limits. */
+  headers: boolean
+  /** The user has configured the window that the provider counts in. */
+  window: boolean
+}
+
+const MINUTES = { backlog: 20, poisson: 10, trains: 10 } as const
+const PEERS: ClientName[] = ['sdk-2', 'sdk-20', 'p-queue', 'p-throttle', 'bottleneck', 'aws']
+
+/** Where the peers run in `--quick`. */
+const QUICK_PEERS = ['bucket-1s-none', 'window-60s', 'quantum-1s']
+
+/** What each case is about, for goals. */
+export const pacings = new WeakMap<Case, Pacing>()
+
+export function pacingCases(): Case[] {
+  return Object.keys(models).flatMap((model) => {
+    const cases: Case[] = []
+    const add = (told: Told, rest: Partial<Pacing> = {}, quick = false, peers = false) => {
+      const pacing = {
+        model,
+        told,
+        workload: 'backlog',
+        jitterMs: 50,
+        headers: false,
+        window: false,
+        ...rest,
+      } as const
+      cases.push(pacingCase(pacing, quick, peers))
+    }
+    // Where the provider counts in a shorter window, the user who knows it says so.
+    const { kind, window } = models[model]!
+    const known = window !== undefined
+    for (const told of models[model]!.told ?? (Object.keys(TOLD) as Told[])) {
+      const unknown = told === 'low' || told === 'high'
+      add(told, { window: known && !unknown }, true, told === 'right')
+      if (known && !unknown) add(told, {}, told === 'right')
+      if (told !== 'half') add(told, { headers: true }, told === 'double' || kind === 'step')
+      for (const jitterMs of [20, 200]) add(told, { jitterMs, window: known && !unknown })
+      // What comes at 80 % of the limit is too much for half of it, whoever sends it.
+      if (told === 'half' || kind === 'step' || kind === 'acceleration') continue
+      for (const workload of ['poisson', 'trains'] as const) {
+        add(told, { workload, window: known && !unknown }, told === 'right', told === 'right')
+      }
+    }
+    return cases
+  })
+}
+
+function pacingCase(pacing: Pacing, quick: boolean, peers: boolean): Case {
+  const { model, told, workload, jitterMs, headers, window } = pacing
+  const marks = `${window ? '+window' : ''}${headers ? '+headers' : ''}`
+  const made: Case = {
+    id: `${model}/${told}${marks}/${workload}/j${jitterMs}`,
+    section: workload,
+    title: `${models[model]!.title}: ${told}${window ? ', window' : ''}${headers ? ', headers' : ''}${jitterMs === 50 ? '' : `, J ${jitterMs}`}`,
+    model,
+    clients: peers ? ['llmiter', ...PEERS] : ['llmiter'],
+    quick: quick && peers && workload === 'backlog' && QUICK_PEERS.includes(model) ? 'peers' : quick,
+    run: (client, seed) => pace(pacing, client, seed),
+  }
+  pacings.set(made, pacing)
+  return made
+}
+
+async function pace(pacing: Pacing, clientName: ClientName, seed: number): Promise<Figures> {
+  const { workload, told, jitterMs, headers } = pacing
+  const model = models[pacing.model]!
+  const minutes = minutesOf(pacing, clientName)
+  const setup: Setup = {
+    toldRpm: RPM * TOLD[told],
+    ...(pacing.window && { window: model.window }),
+    limiter: { discover: told === 'low' || told === 'high', ...model.options?.(TOLD[told]) },
+  }
+  const make = await loadClient(clientName)
+  let phase = 0
+  const ran = await run({
+    seed,
+    minutes,
+    jitterMs,
+    workload,
+    headers,
+    provider: (phaseMs) => model.make((phase = phaseMs)),
+    client: (world) => make(world, setup),
+  })
+  const figures = summary(ran, workload === 'backlog')
+  if (workload !== 'backlog') return figures
+  return pool([figures, { counts: bests(model, phase, seed, minutes * MINUTE), samples: {} }])
+}
+
+/** Those who hammer, and Bottleneck, take most of the machine's time, and are soon understood. */
+function minutesOf({ model, workload }: Pacing, client: ClientName): number {
+  const steps = models[model]!.kind === 'step'
+  if (client.startsWith('sdk') && workload === 'backlog') return steps ? 10 : 4
+  if (client === 'bottleneck' && workload === 'backlog') return steps ? 10 : 5
+  return client === 'llmiter' || steps ? MINUTES[workload] : 10
+}
+
+const known = new Map<string, number>()
+
+/** The same for all that the client may have been told. */
+function bests(model: Model, phase: number, seed: number, endMs: number): Record<string, number> {
+  const key = `${model.title} ${endMs} ${seed}`
+  if (!known.has(key)) {
+    const service = seededRandom(seed * 1000 + SERVICE_STREAM)
+    const time = model.kind === 'concurrency' ? () => serviceMs(service) : () => 0
+    known.set(key, optimum(model.make(phase), endMs, time))
+  }
+  const best = { optimum: known.get(key)! }
+  if (model.kind === 'concurrency' || model.kind === 'acceleration') return best
+  return {
+    ...best,
+    allowedAfter2: allowed(model, 2 * MINUTE, endMs),
+    allowedAfter3: allowed(model, 3 * MINUTE, endMs),
+  }
+}
