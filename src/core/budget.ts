@@ -63,6 +63,10 @@ export class Budget implements SlotSource {
   /** Takes over what another budget has counted, limit by limit of the same name and length. */
   inherit(other: Budget, now: number): void {
     this.inFlight = other.inFlight
+    if (other.#concurrency < other.maxConcurrent) {
+      this.#concurrency = Math.min(this.maxConcurrent, other.#concurrency)
+      this.#patience = other.#patience
+    }
     for (const bucket of this.buckets) {
       const before = other.buckets.find(({ limit }) => keyOf(limit) === keyOf(bucket.limit))
       if (before) bucket.inherit(before, now)

@@ -225,7 +225,7 @@ export class Office {
 
   /** The user's own probe has answered. */
   asked(blocked: boolean, now: number): void {
-    this.recovery.asked(blocked, Infinity, now)
+    this.recovery.asked(blocked, now)
     this.watchGate(now)
     this.#stir()
   }
@@ -259,10 +259,10 @@ export class Office {
   left(call: Call, now: number): void {
     for (const at of this.chain) {
       if (call.state === 'parked') at.parked--
+      at.wakeAt = -Infinity
       if (--at.waiting > 0) continue
       at.ramp.rest(now)
       at.slots.crowd(false, now)
-      at.wakeAt = -Infinity
     }
   }
 

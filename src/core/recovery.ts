@@ -48,7 +48,9 @@ export class Recovery {
   gate: Gate = OPEN
   readonly #random: () => number
   readonly #asks: () => boolean
-  #backoff = { minMs: 500, maxMs: 30_000, factor: 1.5, jitter: 0.15 }
+  #backoff!: { minMs: number; maxMs: number; factor: number; jitter: number }
+  /** The rate that was refused last: it says how long a wait is worth. */
+  #pace = Infinity
   /** When the gate last closed: refusals of calls sent before say nothing new. */
   #closedAt = -Infinity
   #tries = 0
@@ -59,6 +61,7 @@ export class Recovery {
   constructor(random: () => number, asks: () => boolean) {
     this.#random = random
     this.#asks = asks
+    this.configure()
   }
 
   configure({ minMs = 500, maxMs = 30_000, factor = 1.5, jitter = 0.15 }: RecoveryOptions = {}): void {
@@ -109,46 +112,43 @@ export class Recovery {
     } else if (gate.state === 'spent') gate.trialOut = true
   }
 
-  /** A call sent at `sentAt` was refused. True when this closes the gate, or keeps it closed: news. */
-  refused(kind: GateKind, waitMs: number | undefined, sentAt: number, rate: number, now: number): boolean {
+  /** A call sent at `sentAt` was refused at this rate. Closes the gate, unless it says nothing new. */
+  refused(kind: GateKind, waitMs: number | undefined, sentAt: number, rate: number, now: number): void {
     let { gate } = this
     this.#measure(now - sentAt)
     // A trial that is refused for its rate shows that the quota is back.
     if (gate.state === 'spent') {
-      if (!gate.trialOut) return false
+      if (!gate.trialOut) return
       this.open()
       gate = this.gate
     }
-    const news = sentAt >= this.#closedAt
-    if (news) {
-      this.#close(kind, waitMs, rate, now)
+    if (sentAt >= this.#closedAt) {
+      this.#pace = rate
+      this.#close(kind, waitMs, now)
       this.#lately = [...this.#lately.filter((at) => now - at < 30_000).slice(-8), now]
     } else if (waitMs !== undefined && gate.state === 'closed') {
       gate.until = Math.max(gate.until, now + waitMs)
     }
-    return news
   }
 
   /** The user's probe has answered. */
-  asked(blocked: boolean, rate: number, now: number): void {
+  asked(blocked: boolean, now: number): void {
     if (this.gate.state !== 'asking') return
-    if (blocked) this.#close(this.gate.kind, undefined, rate, now)
+    if (blocked) this.#close(this.gate.kind, undefined, now)
     else this.open()
   }
 
-  /** A call sent at `sentAt` was answered. True when that opens the gate. */
-  answered(sentAt: number): boolean {
+  /** A call sent at `sentAt` was answered: that may open the gate. */
+  answered(sentAt: number): void {
     const { gate } = this
     if (gate.state === 'spent' && gate.trialOut) {
       this.open()
-      return true
+      return
     }
-    if (gate.state !== 'probing' || sentAt < gate.since) return false
+    if (gate.state !== 'probing' || sentAt < gate.since) return
     gate.out--
     gate.allowed++
-    if (gate.kind === 'overload' && gate.allowed < ENOUGH) return false
-    this.open()
-    return true
+    if (gate.kind === 'rate' || gate.allowed >= ENOUGH) this.open()
   }
 
   /** A call ended without a word on the limits (aborted, failed otherwise): it proves nothing, the next one probes. */
@@ -178,18 +178,18 @@ export class Recovery {
     return this.#lately.length > 1
   }
 
-  #close(kind: GateKind, waitMs: number | undefined, rate: number, now: number): void {
+  #close(kind: GateKind, waitMs: number | undefined, now: number): void {
     const least = Math.min(LEAST_MS * 2 ** this.#tries, MOST_LEAST_MS)
     const wait =
-      waitMs === undefined ? this.#backoffMs(rate) : Math.max(waitMs * (1 + 0.02 * this.#random()), least)
+      waitMs === undefined ? this.#backoffMs() : Math.max(waitMs * (1 + 0.02 * this.#random()), least)
     this.#tries++
     this.#closedAt = now
     this.gate = { state: 'closed', kind, until: now + wait }
   }
 
-  #backoffMs(rate: number): number {
+  #backoffMs(): number {
     const { minMs, maxMs, factor, jitter } = this.#backoff
-    const cap = Math.min(Math.max(50 / rate, 2000, minMs), maxMs)
+    const cap = Math.min(Math.max(50 / this.#pace, 2000, minMs), maxMs)
     return Math.min(minMs * factor ** this.#tries, cap) * (1 + jitter * (2 * this.#random() - 1))
   }
 

@@ -52,12 +52,14 @@ describe('recovery', () => {
 
   test('one closing for each epoch: refusals of calls sent before it are no news', () => {
     const recovery = gate()
-    expect(recovery.refused('rate', 1000, 0, 1, 100)).toBe(true)
-    expect(recovery.refused('rate', undefined, 50, 1, 150)).toBe(false)
-    expect(recovery.wakeAt()).toBe(1110)
+    recovery.refused('rate', 1000, 0, 1, 100)
+    expect([recovery.gate.state, recovery.wakeAt(), recovery.repeated]).toEqual(['closed', 1110, false])
+    recovery.refused('rate', undefined, 50, 1, 150)
+    expect([recovery.gate.state, recovery.wakeAt(), recovery.repeated]).toEqual(['closed', 1110, false])
     // But a longer wait that a late refusal names is heeded.
-    expect(recovery.refused('rate', 5000, 99, 1, 200)).toBe(false)
+    recovery.refused('rate', 5000, 99, 1, 200)
     expect(recovery.wakeAt()).toBeGreaterThanOrEqual(5200)
+    expect(recovery.repeated).toBe(false)
   })
 
   test('backoff grows by half each time, capped by what the rate makes worth trying', () => {
