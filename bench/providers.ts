@@ -1,82 +1,95 @@
 /**
  * How well clients pace: goodput, refusals and waits against providers that limit in different ways, in virtual
  * time, with fixed seeds; llmiter and its peers in the same run, and the goals it is judged by.
- * `npm run bench:providers` writes bench/RESULTS.md; the same seeds give the same numbers on every machine, but
- * for the rows in real time.
  *
- *   --quick            2 seeds and the main cases: under 2 minutes, writes no RESULTS.md
+ * `npm run bench:providers` writes bench/RESULTS.md, bench/results.json and the tables of docs/law.md; the same
+ * seeds give the same numbers on every machine, but for the rows in real time.
+ *
+ *   --quick            2 seeds and the main cases: under 2 minutes
  *   --only a,b         providers, sections or cases, by name
  *   --clients a,b      these clients only
- *   --json FILE        what was measured, for other programs
+ *   --ablate           the law with each of its rules switched off by itself, instead
+ *   --rules a,b        with --ablate: these rules only
+ *   --times            what each client and case costs this machine
+ *   --out DIR          where RESULTS.md and results.json go; without it a run that is not whole writes nothing
  */
-import { writeFileSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
-import { pool, type Case, type Cell, type ClientName, type Figures } from './providers/case.ts'
+import { ablations } from './providers/ablation/list.ts'
+import { runAblations } from './providers/ablation/run.ts'
+import type { Case } from './providers/case.ts'
 import { caseNames, cases, casesNamed } from './providers/cases.ts'
+import { cellsOf, jobsOf, printTimes, SEEDS } from './providers/cells.ts'
 import { clientNames } from './providers/clients/index.ts'
 import { sections } from './providers/columns.ts'
+import { fillTables } from './providers/fill.ts'
 import { markdown } from './providers/markdown.ts'
+import { printAblations, printReport } from './providers/print.ts'
+import { readReport, writeReport, type Report } from './providers/report.ts'
 import { targets } from './providers/targets.ts'
-import { judge, sectionOf } from './providers/verdicts.ts'
-import { runJobs, type Job } from './providers/workers.ts'
-import { isMet, printGoals, printSection, writeJson } from './table.ts'
+import { judge, tableOf } from './providers/verdicts.ts'
 
-const SEEDS = { full: 6, quick: 2 }
+const HERE = new URL('./', import.meta.url)
 
-const { quick, only, clients, json } = readFlags()
-const wanted = only === undefined ? cases : only.split(',').flatMap(namedCases)
-const asked = clients === undefined ? clientNames : clients.split(',').map(namedClient)
+const { quick, only, clients, ablate, rules, times, out } = readFlags()
+const effort = quick ? 'quick' : 'full'
+const folder = out === undefined ? HERE : new URL(`${pathToFileURL(out)}/`)
+const before = readReport(new URL('results.json', folder))
+if (ablate) await ablation()
+else await measured()
 
-const jobs = wanted
-  .filter((one) => !quick || one.quick || only?.includes(one.id))
-  .flatMap((one) =>
-    one.clients
-      .filter((name) => asked.includes(name))
-      .filter((name) => !quick || name === 'llmiter' || one.quick === 'peers' || only?.includes(one.id))
-      .flatMap((name) => jobsOf(one, name)),
-  )
-const results = new Map<string, { job: Job; all: Figures[] }>()
-const startedAt = performance.now()
-let done = 0
-await runJobs(jobs, (job, figures) => {
-  const key = `${job.case.id} ${job.client}`
-  const result = results.get(key) ?? { job, all: [] }
-  result.all.push(figures)
-  results.set(key, result)
-  if (process.stderr.isTTY) process.stderr.write(`\r${++done} of ${jobs.length} runs`)
-})
-
-// In the order of the plan, not in that of the workers.
-const cells = [...new Set(jobs.map((job) => `${job.case.id} ${job.client}`))].map((key): Cell => {
-  const { job, all } = results.get(key)!
-  return { case: job.case, client: job.client, pooled: pool(all) }
-})
-const told = sections.map((plan) => sectionOf(plan, cells)).filter(({ rows }) => rows.length > 0)
-const goals = targets.flatMap((target) => judge(target, cells) ?? [])
-for (const section of told) printSection(section)
-console.log('\nGoals, each on the worst of its cases')
-printGoals(goals)
-const seconds = Math.round((performance.now() - startedAt) / 1000)
-console.log(
-  `\n${goals.filter(isMet).length} of ${goals.length} goals met (${jobs.length} runs, ${seconds} s)`,
-)
-if (json !== undefined) writeJson(json, { quick, only, clients, seeds: SEEDS }, told, goals)
-if (!quick && only === undefined && clients === undefined) {
-  writeFileSync(new URL('RESULTS.md', import.meta.url), markdown(told, goals, SEEDS.full))
+async function measured(): Promise<void> {
+  const wanted = only === undefined ? cases : only.split(',').flatMap(namedCases)
+  const asked = clients === undefined ? clientNames : clients.split(',').map(namedClient)
+  const jobs = wanted
+    .filter((one) => !quick || one.quick || only?.includes(one.id))
+    .flatMap((one) =>
+      one.clients.filter((name) => asked.includes(name)).flatMap((name) => jobsOf(one, name, effort)),
+    )
+  const startedAt = performance.now()
+  const cells = await cellsOf(jobs)
+  const report: Report = {
+    seeds: SEEDS[effort],
+    goals: targets.flatMap((target) => judge(target, cells) ?? []),
+    tables: sections.map((plan) => tableOf(plan, cells)).filter(({ rows }) => rows.length > 0),
+    ...(before?.ablations && { ablations: before.ablations }),
+  }
+  printReport(report)
+  console.log(`${jobs.length} runs, ${Math.round((performance.now() - startedAt) / 1000)} s`)
+  if (times) printTimes(cells)
+  if (out !== undefined || (!quick && only === undefined && clients === undefined)) write(report)
 }
 
-function jobsOf(one: Case, client: ClientName): Job[] {
-  const seeds = (one.seeds ?? SEEDS)[quick ? 'quick' : 'full']
-  return Array.from({ length: seeds }, (_, i) => ({ case: one, client, seed: i + 1 }))
+async function ablation(): Promise<void> {
+  const named = rules?.split(',').map(namedRule) ?? ablations
+  const [found, cells] = await runAblations(named)
+  printAblations(found)
+  if (times) printTimes(cells)
+  if (rules === undefined || out !== undefined)
+    write({ ...(before ?? { seeds: 0, goals: [], tables: [] }), ablations: found })
+  if (found.rows.some(({ stale }) => stale !== undefined)) process.exitCode = 1
+}
+
+function write(report: Report): void {
+  mkdirSync(folder, { recursive: true })
+  writeReport(new URL('results.json', folder), report)
+  writeFileSync(new URL('RESULTS.md', folder), markdown(report))
+  if (folder === HERE) fillTables(new URL('../docs/law.md', HERE), report)
 }
 
 function namedCases(name: string): Case[] {
   return casesNamed(name) ?? fail(`--only takes ${caseNames().join(', ')} or the id of a case; got '${name}'`)
 }
 
-function namedClient(name: string): ClientName {
+function namedClient(name: string) {
   const known = clientNames.find((client) => client === name)
   return known ?? fail(`--clients takes ${clientNames.join(', ')}; got '${name}'`)
+}
+
+function namedRule(name: string) {
+  const known = ablations.find((rule) => rule.name === name)
+  return known ?? fail(`--rules takes ${ablations.map((rule) => rule.name).join(', ')}; got '${name}'`)
 }
 
 function readFlags() {
@@ -86,9 +99,17 @@ function readFlags() {
         quick: { type: 'boolean', default: false },
         only: { type: 'string' },
         clients: { type: 'string' },
-        json: { type: 'string' },
+        ablate: { type: 'boolean', default: false },
+        rules: { type: 'string' },
+        times: { type: 'boolean', default: false },
+        out: { type: 'string' },
       },
     })
+    const { ablate, rules, quick, only, clients } = values
+    if (rules !== undefined && !ablate) fail('--rules goes with --ablate')
+    if (ablate && (quick || only !== undefined || clients !== undefined)) {
+      fail('--ablate has cases of its own: it takes --rules, --times and --out')
+    }
     return values
   } catch (error) {
     return fail((error as Error).message)
@@ -98,7 +119,8 @@ function readFlags() {
 function fail(message: string): never {
   console.error(
     `bench:providers: ${message}\n` +
-      'usage: node bench/providers.ts [--quick] [--only bucket-1s-none,outage] [--clients llmiter,aws] [--json FILE]',
+      'usage: node bench/providers.ts [--quick] [--only bucket-1s-none,outage] [--clients llmiter,aws]\n' +
+      '       [--ablate [--rules dip,climb]] [--times] [--out DIR]',
   )
   process.exit(2)
 }

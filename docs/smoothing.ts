@@ -7,9 +7,9 @@
  * bucket of `llmiter/testing`, and the clock is virtual: the same file in every run, byte for byte. One brick is
  * one call, above and below, so both halves have one scale.
  */
-import { writeFileSync } from 'node:fs'
 import { BucketRateLimiter } from '../src/index.ts'
 import { TokenBucketProvider, VirtualClock } from '../src/testing/index.ts'
+import { FONT, path, round, save, text } from './svg.ts'
 
 const END_S = 70
 const BURSTS = [
@@ -87,7 +87,6 @@ const ASKED_Y = 196
 const LEFT_Y = 284
 const BRICK = { width: 9, height: 3, pitch: 4 }
 const x = (s: number) => round(16 + s * 11)
-const round = (value: number) => Math.round(value * 10) / 10
 
 /** Bricks in columns of a second, each column from its `y` up, as the data of a path. */
 class Wall {
@@ -109,33 +108,32 @@ function bricks({ sent }: Traffic): string[] {
   for (const { atS, refused, again } of sent) {
     wall.lay(refused ? 'refused' : again ? 'again' : 'left', atS, LEFT_Y)
   }
-  return Object.entries(wall.paths).map(([kind, d]) => `<path class="brick ${kind}" d="${d}"/>`)
+  return Object.entries(wall.paths).map(([kind, d]) => path(`brick ${kind}`, d))
 }
 
 function line({ line }: Traffic): string[] {
   const steps = line
     .map(({ atS, waiting }) => `H${x(atS)}V${round(ASKED_Y - waiting * BRICK.pitch)}`)
     .join('')
-  return [`<path class="line" d="M${x(0)} ${ASKED_Y}${steps}H${x(END_S)}z"/>`]
+  return [path('line', `M${x(0)} ${ASKED_Y}${steps}H${x(END_S)}z`)]
 }
 
 function gate({ closed }: Traffic): string[] {
   const [from, to] = [x(closed.fromS), x(closed.toS)]
-  return [`<path class="gate" d="M${from} 28H${to}V${LEFT_Y}H${from}z"/>`]
+  return [path('gate', `M${from} 28H${to}V${LEFT_Y}H${from}z`)]
 }
 
 function axis(): string[] {
   const ticks = Array.from({ length: END_S / 10 + 1 }, (_, i) => i * 10)
   const limitY = LEFT_Y - 2 * BRICK.pitch - 0.5
   return [
-    `<path class="limit" d="M${x(0)} ${limitY}H${x(END_S)}"/>`,
-    `<path class="axis" d="M${x(0)} ${LEFT_Y + 0.5}H${x(END_S)}${ticks.map((s) => `M${x(s)} ${LEFT_Y + 0.5}v5`).join('')}"/>`,
+    path('limit', `M${x(0)} ${limitY}H${x(END_S)}`),
+    path(
+      'axis',
+      `M${x(0)} ${LEFT_Y + 0.5}H${x(END_S)}${ticks.map((s) => `M${x(s)} ${LEFT_Y + 0.5}v5`).join('')}`,
+    ),
     ...ticks.map((s) => text(x(s), LEFT_Y + 20, s === END_S ? `${s} s` : `${s}`, 'middle')),
   ]
-}
-
-function text(x: number, y: number, words: string, kind = ''): string {
-  return `<text${kind && ` class="${kind}"`} x="${x}" y="${y}">${words}</text>`
 }
 
 function labels({ sent, closed }: Traffic): string[] {
@@ -161,7 +159,7 @@ function labels({ sent, closed }: Traffic): string[] {
 }
 
 const style = `
-text{font:13px system-ui,-apple-system,"Segoe UI",Helvetica,Arial,sans-serif;fill:#6e7781}
+text{font:13px ${FONT};fill:#6e7781}
 .strong{font-weight:600}.middle{text-anchor:middle}.end{text-anchor:end}
 .blue{fill:#0969da}.red{fill:#d1242f}.amber{fill:#9a6700}
 path{fill:none}
@@ -175,10 +173,5 @@ path{fill:none}
 `
 
 const traffic = await run()
-const picture = [
-  `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" width="${WIDTH}" height="${HEIGHT}">`,
-  `<style>${style}</style>`,
-  ...[gate, line, bricks, axis, labels].flatMap((draw) => draw(traffic)),
-  '</svg>',
-]
-writeFileSync(new URL('smoothing.svg', import.meta.url), `${picture.join('\n')}\n`)
+const body = [gate, line, bricks, axis, labels].flatMap((draw) => draw(traffic))
+save('smoothing.svg', { width: WIDTH, height: HEIGHT, style, body })

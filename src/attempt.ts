@@ -112,7 +112,7 @@ function judged(waiter: Waiter, outcome: Outcome): unknown {
     verdict = { kind: 'transient', reason: 'retry.on' }
   }
   if (!verdict) {
-    learnFrom('error' in outcome ? outcome.error : outcome.value, desk)
+    learnFrom('error' in outcome ? outcome.error : outcome.value, waiter)
     if ('value' in outcome) {
       const held = hold(waiter, outcome.value)
       if (!held) land(waiter, outcome.value)
@@ -133,7 +133,7 @@ function judged(waiter: Waiter, outcome: Outcome): unknown {
     desk.backOff(waiter, delayMs, answer)
   }
   // Only now: what headers tell may let others go, and the refused call must stand before them.
-  learnFrom(answer, desk)
+  learnFrom(answer, waiter)
   const failure = waiter.extra?.failure
   // The caller never sees this answer: its connection must not wait for somebody to read it.
   if ('value' in outcome && failure?.error !== answer) discard(answer)

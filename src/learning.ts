@@ -1,10 +1,10 @@
 // What the headers of an answer teach: the provider's limits, and what is left of them.
 
-import type { Desk } from './desk.ts'
 import { headersOf, readLimits } from './feedback/headers.ts'
+import type { Waiter } from './waiter.ts'
 
 /** Tells the limits that an answer's headers name, if it has any, to those who keep them. */
-export function learnFrom(answer: unknown, desk: Desk): void {
+export function learnFrom(answer: unknown, { terms: { desk }, sentAt }: Waiter): void {
   const headers = headersOf(answer)
   if (!headers) return
   const { engine, chain } = desk
@@ -13,7 +13,7 @@ export function learnFrom(answer: unknown, desk: Desk): void {
     // What is said of a model must not be taken for the account's: the nearest limit of its kind is meant.
     const meant = chain.find(({ office }) => office.budget.knows(hint))
     if (!meant || meant.options.learn === false) continue
-    meant.office.told(hint, meant.options.pacing === 'eager', now)
+    meant.office.told(hint, meant.options.pacing === 'eager', sentAt!, now)
   }
   engine.pump(now)
 }

@@ -33,7 +33,7 @@ export class Ticket {
   /** The provider answered. `usage` settles what was reserved; `headers` tell the limits. */
   finish({ usage, headers }: { usage?: Usage; headers?: unknown } = {}): void {
     if (!this.#giveBack()) return
-    if (headers !== undefined) learnFrom({ headers }, this.#waiter.terms.desk)
+    if (headers !== undefined) learnFrom({ headers }, this.#waiter)
     settle(this.#waiter, usage, 'ok')
   }
 

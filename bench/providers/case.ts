@@ -7,7 +7,8 @@
  */
 import type { Goal } from '../table.ts'
 
-export type ClientName = 'llmiter' | 'sdk-2' | 'sdk-20' | 'p-queue' | 'p-throttle' | 'bottleneck' | 'aws'
+export type ClientName =
+  'llmiter' | 'split-20' | 'sdk-2' | 'sdk-20' | 'p-queue' | 'p-throttle' | 'bottleneck' | 'aws'
 
 export interface Figures {
   counts: Record<string, number>
@@ -23,8 +24,8 @@ export interface Case {
   /** The key of the provider in models.ts; undefined where the case has one of its own. */
   model?: string
   clients: readonly ClientName[]
-  /** In `--quick` too: with llmiter, or with the peers as well. */
-  quick: boolean | 'peers'
+  /** In `--quick` too. */
+  quick: boolean
   /** How many seeds, where it is not the number of the run. */
   seeds?: { full: number; quick: number }
   /** Needs the machine for itself and the real globals. */
@@ -84,4 +85,16 @@ export function thin(values: readonly number[], most = 2000): number[] {
   const sorted = values.toSorted((a, b) => a - b)
   if (sorted.length <= most) return sorted
   return Array.from({ length: most }, (_, i) => sorted[Math.floor(((i + 0.5) * sorted.length) / most)]!)
+}
+
+/** Members by what they have in common, both in the order in which they come. */
+export function grouped<T>(all: readonly T[], keyOf: (one: T) => string): Map<string, T[]> {
+  const groups = new Map<string, T[]>()
+  for (const one of all) {
+    const key = keyOf(one)
+    const group = groups.get(key)
+    if (group) group.push(one)
+    else groups.set(key, [one])
+  }
+  return groups
 }

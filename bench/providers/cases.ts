@@ -2,15 +2,19 @@
 import type { Case } from './case.ts'
 import { models } from './models.ts'
 import { pacingCases } from './pacing.ts'
+import { fleetCases } from './rows/fleet.ts'
 import { lightCases } from './rows/light.ts'
 import { outageCases } from './rows/outage.ts'
+import { peerCases } from './rows/peers.ts'
 import { realTimeCases } from './rows/real-time.ts'
 import { slowCases } from './rows/slow.ts'
 import { specialCases } from './rows/special.ts'
 import { tokenCases } from './rows/tokens.ts'
 
 export const cases: readonly Case[] = [
+  ...peerCases(),
   ...pacingCases(),
+  ...fleetCases(),
   ...outageCases(),
   ...slowCases(),
   ...lightCases(),

@@ -10,7 +10,7 @@ import { loadClient } from './clients/index.ts'
 import type { Setup } from './clients/client.ts'
 import { seededRandom } from '../../src/testing/index.ts'
 import { allowed, models, optimum, RPM, TOLD, type Model, type Told } from './models.ts'
-import { MINUTE, run, SERVICE_STREAM, summary } from './run.ts'
+import { MINUTE, run, SERVICE_STREAM, summary, type RunOptions } from './run.ts'
 import { serviceMs, type Workload } from './workloads.ts'
 
 export interface Pacing {
@@ -25,10 +25,6 @@ export interface Pacing {
 }
 
 const MINUTES = { backlog: 20, poisson: 10, trains: 10 } as const
-const PEERS: ClientName[] = ['sdk-2', 'sdk-20', 'p-queue', 'p-throttle', 'bottleneck', 'aws']
-
-/** Where the peers run in `--quick`. */
-const QUICK_PEERS = ['bucket-1s-none', 'window-60s', 'quantum-1s']
 
 /** What each case is about, for goals. */
 export const pacings = new WeakMap<Case, Pacing>()
@@ -36,7 +32,7 @@ export const pacings = new WeakMap<Case, Pacing>()
 export function pacingCases(): Case[] {
   return Object.keys(models).flatMap((model) => {
     const cases: Case[] = []
-    const add = (told: Told, rest: Partial<Pacing> = {}, quick = false, peers = false) => {
+    const add = (told: Told, rest: Partial<Pacing> = {}, quick = false) => {
       const pacing = {
         model,
         told,
@@ -46,28 +42,28 @@ export function pacingCases(): Case[] {
         window: false,
         ...rest,
       } as const
-      cases.push(pacingCase(pacing, quick, peers))
+      cases.push(pacingCase(pacing, quick))
     }
     // Where the provider counts in a shorter window, the user who knows it says so.
     const { kind, window } = models[model]!
     const known = window !== undefined
     for (const told of models[model]!.told ?? (Object.keys(TOLD) as Told[])) {
       const unknown = told === 'low' || told === 'high'
-      add(told, { window: known && !unknown }, true, told === 'right')
+      add(told, { window: known && !unknown }, true)
       if (known && !unknown) add(told, {}, told === 'right')
       if (told !== 'half') add(told, { headers: true }, told === 'double' || kind === 'step')
       for (const jitterMs of [20, 200]) add(told, { jitterMs, window: known && !unknown })
       // What comes at 80 % of the limit is too much for half of it, whoever sends it.
       if (told === 'half' || kind === 'step' || kind === 'acceleration') continue
       for (const workload of ['poisson', 'trains'] as const) {
-        add(told, { workload, window: known && !unknown }, told === 'right', told === 'right')
+        add(told, { workload, window: known && !unknown }, told === 'right')
       }
     }
     return cases
   })
 }
 
-function pacingCase(pacing: Pacing, quick: boolean, peers: boolean): Case {
+function pacingCase(pacing: Pacing, quick: boolean): Case {
   const { model, told, workload, jitterMs, headers, window } = pacing
   const marks = `${window ? '+window' : ''}${headers ? '+headers' : ''}`
   const made: Case = {
@@ -75,18 +71,24 @@ function pacingCase(pacing: Pacing, quick: boolean, peers: boolean): Case {
     section: workload,
     title: `${models[model]!.title}: ${told}${window ? ', window' : ''}${headers ? ', headers' : ''}${jitterMs === 50 ? '' : `, J ${jitterMs}`}`,
     model,
-    clients: peers ? ['llmiter', ...PEERS] : ['llmiter'],
-    quick: quick && peers && workload === 'backlog' && QUICK_PEERS.includes(model) ? 'peers' : quick,
-    run: (client, seed) => pace(pacing, client, seed),
+    clients: ['llmiter'],
+    quick,
+    run: (client, seed) => pace(pacing, MINUTES[workload], client, seed),
   }
   pacings.set(made, pacing)
   return made
 }
 
-async function pace(pacing: Pacing, clientName: ClientName, seed: number): Promise<Figures> {
+/** One client with one seed. `describe` tells what is special about the n-th call. */
+export async function pace(
+  pacing: Pacing,
+  minutes: number,
+  clientName: ClientName,
+  seed: number,
+  describe?: RunOptions['describe'],
+): Promise<Figures> {
   const { workload, told, jitterMs, headers } = pacing
   const model = models[pacing.model]!
-  const minutes = minutesOf(pacing, clientName)
   const setup: Setup = {
     toldRpm: RPM * TOLD[told],
     ...(pacing.window && { window: model.window }),
@@ -100,6 +102,7 @@ async function pace(pacing: Pacing, clientName: ClientName, seed: number): Promi
     jitterMs,
     workload,
     headers,
+    ...(describe && { describe }),
     provider: (phaseMs) => model.make((phase = phaseMs)),
     client: (world) => make(world, setup),
   })
@@ -108,25 +111,17 @@ async function pace(pacing: Pacing, clientName: ClientName, seed: number): Promi
   return pool([figures, { counts: bests(model, phase, seed, minutes * MINUTE), samples: {} }])
 }
 
-/** Those who hammer, and Bottleneck, take most of the machine's time, and are soon understood. */
-function minutesOf({ model, workload }: Pacing, client: ClientName): number {
-  const steps = models[model]!.kind === 'step'
-  if (client.startsWith('sdk') && workload === 'backlog') return steps ? 10 : 4
-  if (client === 'bottleneck' && workload === 'backlog') return steps ? 10 : 5
-  return client === 'llmiter' || steps ? MINUTES[workload] : 10
-}
-
-const known = new Map<string, number>()
+const optima = new Map<string, number>()
 
 /** The same for all that the client may have been told. */
 function bests(model: Model, phase: number, seed: number, endMs: number): Record<string, number> {
   const key = `${model.title} ${endMs} ${seed}`
-  if (!known.has(key)) {
+  if (!optima.has(key)) {
     const service = seededRandom(seed * 1000 + SERVICE_STREAM)
     const time = model.kind === 'concurrency' ? () => serviceMs(service) : () => 0
-    known.set(key, optimum(model.make(phase), endMs, time))
+    optima.set(key, optimum(model.make(phase), endMs, time))
   }
-  const best = { optimum: known.get(key)! }
+  const best = { optimum: optima.get(key)! }
   if (model.kind === 'concurrency' || model.kind === 'acceleration') return best
   return {
     ...best,

@@ -1,14 +1,14 @@
 /**
  * One run: a client gets a workload through a world to a provider, and what the world has seen is summed up.
  *
- * A backlog ends at the horizon; calls of other workloads are waited for half an hour more, and one that is not
- * through by then counts as starved.
+ * A backlog ends at the horizon; a call that is not in by then counts as starved when so many that came after it
+ * are in as the backlog holds twice. Calls of other workloads are waited for half an hour more.
  */
 import { VirtualClock, seededRandom } from '../../src/testing/index.ts'
 import type { ModelProvider } from '../../src/testing/index.ts'
 import { thin, type Figures } from './case.ts'
 import type { Client } from './clients/client.ts'
-import { arrivals, serviceMs, type Workload } from './workloads.ts'
+import { arrivals, DEPTH, serviceMs, type Workload } from './workloads.ts'
 import { World, type Call, type WorldOptions } from './world.ts'
 
 const PATIENCE_MS = 1_800_000
@@ -102,7 +102,7 @@ export function summary({ world, calls, endMs }: Ran, again: boolean): Figures {
       calls: calls.length,
       done: through.length,
       lost: ended.length - through.length,
-      starved: again ? 0 : calls.length - ended.length,
+      starved: again ? passedOver(calls) : calls.length - ended.length,
       twice: calls.filter(({ admissions }) => admissions > 1).length,
       admitted: count(world.admittedAt, 0),
       after2: count(world.admittedAt, 2 * MINUTE),
@@ -115,4 +115,11 @@ export function summary({ world, calls, endMs }: Ran, again: boolean): Figures {
     },
     samples: { waitMs: thin(through.map(({ sentAt, at }) => sentAt - at)) },
   }
+}
+
+function passedOver(calls: readonly Call[]): number {
+  const last = calls.findLastIndex(({ admissions }) => admissions > 0)
+  return calls
+    .slice(0, Math.max(0, last - 2 * DEPTH))
+    .filter(({ admissions, end }) => admissions === 0 && !end).length
 }

@@ -1,20 +1,28 @@
-/** From cells to what is told: sections with rows, and goals with the worst cell that they speak of. */
-import { isMet, type Goal, type Section } from '../table.ts'
+/** From cells to what is told: tables with rows, and goals with the worst cell that they speak of. */
+import { isMet, type Goal } from '../table.ts'
 import type { Cell, SectionPlan, Target } from './case.ts'
+import type { Table } from './report.ts'
 
-export function sectionOf({ title, notes, columns, id }: SectionPlan, cells: readonly Cell[]): Section {
+export function tableOf({ id, title, notes, columns }: SectionPlan, cells: readonly Cell[]): Table {
   const here = cells.filter((cell) => cell.case.section === id)
   const used = columns.filter(({ of }) => here.some(({ pooled }) => of(pooled) !== undefined))
   return {
+    id,
     title,
     notes,
-    columns: used.map(({ name }) => name),
-    rows: here.map(({ case: { title }, client, pooled }) => ({
-      name: `${title} | ${client}`,
-      cells: used.map(({ of, digits }) => of(pooled)?.toFixed(digits)),
+    columns: used.map(({ name, digits }) => ({ name, digits })),
+    rows: here.map(({ case: { id, title }, client, pooled }) => ({
+      case: id,
+      title,
+      client,
+      values: used.map(({ of, digits }) => rounded(of(pooled), digits)),
     })),
-    goals: [],
   }
+}
+
+function rounded(value: number | undefined, digits: number): number | 'never' | null {
+  if (value === undefined) return null
+  return value === Infinity ? 'never' : Number(value.toFixed(digits))
 }
 
 /** The goal with its worst cell; undefined when nothing was measured that it speaks of. */

@@ -1,13 +1,16 @@
 /**
  * The process in which one client runs its cases: told a case and a seed, it answers with figures. Started by
- * workers.ts with the client's name, and with `virtual` unless its cases need real time.
+ * workers.ts with the client's name, with `virtual` unless its cases need real time, and with the rule of the law
+ * that is switched off, if one is.
  */
+import { switchOff } from './ablation/patch.ts'
 import type { ClientName, Figures } from './case.ts'
-import { installFakes, seedRandom } from './fakes.ts'
 
-const [client, time] = process.argv.slice(2) as [ClientName, string]
+const [client, time, ablation] = process.argv.slice(2) as [ClientName, string, string?]
+if (ablation !== undefined) switchOff(ablation)
+// After that: the fakes load the library. And they come first, since a package may keep the globals that it finds.
+const { installFakes, seedRandom } = await import('./fakes.ts')
 if (time === 'virtual') installFakes()
-// After the fakes: a package may keep the globals that it finds when it is loaded.
 const { findCase } = await import('./cases.ts')
 
 process.on('message', async ({ id, seed }: { id: string; seed: number }) => {

@@ -5,46 +5,60 @@
 import { fork, type ChildProcess } from 'node:child_process'
 import { availableParallelism } from 'node:os'
 import { deferred } from '../measure.ts'
-import type { Case, ClientName, Figures } from './case.ts'
+import { grouped, type Case, type ClientName, type Figures } from './case.ts'
 
 export interface Job {
   case: Case
   client: ClientName
   seed: number
+  /** A rule of the law that is switched off. */
+  ablation?: string | undefined
 }
 
-export async function runJobs(
-  jobs: readonly Job[],
-  report: (job: Job, figures: Figures) => void,
-): Promise<void> {
-  const [real, virtual] = [true, false].map((wanted) => jobs.filter((job) => !!job.case.realTime === wanted))
-  const queues = new Map<ClientName, Job[]>()
-  for (const job of virtual!) queues.set(job.client, [...(queues.get(job.client) ?? []), job])
+/** A run takes seconds. One that takes so long goes round in circles, and says nothing by itself. */
+const LONGEST_MS = 300_000
+
+/** Told of each run, with the ms of this machine that it took. */
+export type Report = (job: Job, figures: Figures, tookMs: number) => void
+
+export async function runJobs(jobs: readonly Job[], report: Report): Promise<void> {
+  const [real, virtual] = [true, false].map((wanted) =>
+    queuesOf(jobs.filter((job) => !!job.case.realTime === wanted)),
+  )
   const crew = Array.from({ length: Math.min(4, availableParallelism()) }, async () => {
-    for (const [client, queue] of queues) if (queue.length > 0) await serve(client, 'virtual', queue, report)
+    for (const queue of virtual!) if (queue.length > 0) await serve('virtual', queue, report)
   })
   await Promise.all(crew)
-  if (real!.length > 0) await serve('llmiter', 'real', real!, report)
+  for (const queue of real!) await serve('real', queue, report)
 }
 
-async function serve(
-  client: ClientName,
-  time: 'virtual' | 'real',
-  queue: Job[],
-  report: (job: Job, figures: Figures) => void,
-): Promise<void> {
-  const child = fork(new URL('worker.ts', import.meta.url), [client, time], { serialization: 'advanced' })
+/** What may share a process: one client, and the same law. */
+function queuesOf(jobs: readonly Job[]): Job[][] {
+  return [...grouped(jobs, ({ client, ablation }) => `${client} ${ablation}`).values()]
+}
+
+async function serve(time: 'virtual' | 'real', queue: Job[], report: Report): Promise<void> {
+  const { client, ablation } = queue[0]!
+  const args = [client, time, ...(ablation === undefined ? [] : [ablation])]
+  const child = fork(new URL('worker.ts', import.meta.url), args, { serialization: 'advanced' })
   try {
     await answer(child)
     for (let job = queue.shift(); job; job = queue.shift()) {
+      const startedAt = performance.now()
       child.send({ id: job.case.id, seed: job.seed })
-      const said = (await answer(child)) as { figures: Figures } | { error: string }
+      const name = [job.case.id, client, ablation, `seed ${job.seed}`].filter(Boolean).join(', ')
+      const watchdog = setTimeout(
+        () => child.emit('error', new Error(`${name}: no end after 5 minutes`)),
+        LONGEST_MS,
+      )
+      const said = (await answer(child).finally(() => clearTimeout(watchdog))) as
+        { figures: Figures } | { error: string }
       if ('error' in said) throw new Error(said.error)
-      report(job, said.figures)
+      report(job, said.figures, performance.now() - startedAt)
     }
   } finally {
     child.removeAllListeners()
-    child.kill()
+    child.kill('SIGKILL')
   }
 }
 

@@ -22,6 +22,8 @@ export interface Call {
   readonly serviceMs: number
   readonly cost?: ProviderCall
   readonly tenant?: string
+  /** Which process of a fleet it came to. */
+  readonly process?: number
   /** What the client believes that it costs, where it has to say. */
   readonly estimate?: Readonly<Record<string, number>>
   sentAt: number

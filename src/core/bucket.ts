@@ -33,6 +33,7 @@ export class Bucket {
   reserved = 0
   /** What the provider's headers prove is left, while pacing is eager. */
   #proven = 0
+  #trusted = false
   #distrusted = false
   #heldUntil = -Infinity
 
@@ -50,16 +51,19 @@ export class Bucket {
     if (cost === 0 || cost <= this.#proven) return now
     const due = this.limit.paced && this.#due > now + ROUNDING_MS ? this.#due : now
     const room = Math.max(0, this.#amount(now) * (1 + 1e-9) - cost)
-    const free = this.#counter.used(now) > room ? this.#counter.when(room, now) : now
+    const free = !this.#trusted && this.#counter.used(now) > room ? this.#counter.when(room, now) : now
     return Math.max(due, free, this.#heldUntil)
   }
 
   take(cost: number, now: number): void {
     if (cost === 0) return
     this.#counter.add(cost, now)
-    this.rate.sent(cost)
+    this.rate.sent(cost, now)
     this.reserved += cost
-    if (cost <= this.#proven) this.#proven -= cost
+    if (cost <= this.#proven) {
+      this.#proven -= cost
+      return
+    }
     if (!this.limit.paced) return
     this.#advance(now)
     const step = cost / this.rate.at(now)
@@ -83,9 +87,11 @@ export class Bucket {
     this.#crowded = crowded
   }
 
-  /** The provider says how much is left; what is in flight it may not have counted yet. */
-  told(remaining: number, resetMs: number, eager: boolean, now: number): void {
-    this.#proven = eager && !this.#distrusted ? Math.max(0, remaining - this.reserved) : 0
+  /** The provider says how much is left; what went since that call was sent, when eager, it may not have counted. */
+  told(remaining: number, resetMs: number, sentAt: number | undefined, now: number): void {
+    if (sentAt !== undefined && !this.#distrusted)
+      this.#proven = Math.max(0, remaining - Math.max(this.reserved, this.#counter.since(sentAt, now)))
+    this.#trusted = sentAt !== undefined && !this.#distrusted
     // A rate refills all the time, and `reset` may be the time until it is full; an empty quota stays empty.
     if (remaining <= 0 && !this.limit.paced) this.#heldUntil = now + Math.min(resetMs, this.limit.windowMs)
   }
@@ -103,6 +109,7 @@ export class Bucket {
   refused(cost: number): void {
     this.rate.refused(cost)
     this.#proven = 0
+    this.#trusted = false
     this.#distrusted = true
   }
 
@@ -135,13 +142,14 @@ export class Bucket {
 
   /** The cap of one window: what was configured, or more where more was found. */
   #amount(now: number): number {
-    return this.limit.amount * Math.max(1, this.rate.at(now) / this.rate.configured || 1)
+    return (
+      this.limit.amount * Math.max(this.rate.found ? 1 : 0, this.rate.at(now) / this.rate.configured || 1)
+    )
   }
 
   #advance(now: number): void {
     const rate = this.rate.at(now)
-    // A rate learned from refusals has no room to spare for bursts.
-    const burst = this.rate.found ? 1 : this.limit.burst
+    const burst = this.rate.tight ? 1 : this.limit.burst
     const credit = this.#crowded ? Math.max(LATENESS_MS, this.#seen - this.#due) : (burst - 1) / rate
     this.#due = Math.max(this.#due, now - credit)
     this.#seen = now

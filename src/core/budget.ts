@@ -9,6 +9,7 @@ import { Bucket } from './bucket.ts'
 import type { Told } from './said.ts'
 import { type Limit, MINUTE } from './limits.ts'
 import type { Ramp } from './ramp.ts'
+import type { Closure } from './rate.ts'
 import type { WallTime } from './window.ts'
 
 /** What a call takes of each dimension, by name. Dimensions that are not named take nothing. */
@@ -115,6 +116,22 @@ export class Budget implements SlotSource {
     for (const bucket of this.buckets) bucket.rate.press(pressed, now)
   }
 
+  /** The gate has closed, and no rate proves itself. */
+  closed(now: number): void {
+    for (const bucket of this.buckets) bucket.rate.closed(now)
+  }
+
+  ease(now: number): void {
+    for (const { limit, rate } of this.buckets) if (limit.paced) rate.ease(now)
+  }
+
+  /** The gate is open again; refusals had named these. Returns the buckets whose rate that changes. */
+  reopened(closure: Closure | undefined, blamed: ReadonlySet<Bucket>, now: number): Bucket[] {
+    return this.buckets.filter((bucket) =>
+      bucket.rate.reopened(blamed.has(bucket) ? closure : undefined, now),
+    )
+  }
+
   /** The provider refused while so many were in flight: one fewer from now on, and longer if more was just tried. */
   tooMany(): void {
     this.#patience = this.#grown ? Math.min(2 * this.#patience, MOST_PATIENCE) : PATIENCE
@@ -132,6 +149,7 @@ export class Budget implements SlotSource {
   told(
     { of, perMs = MINUTE, limit, remaining, resetMs = Infinity }: Told,
     eager: boolean,
+    sentAt: number,
     now: number,
   ): Bucket[] {
     const changed: Bucket[] = []
@@ -140,7 +158,7 @@ export class Budget implements SlotSource {
       if (ours.of !== of || ours.said.perMs !== perMs) continue
       if (limit && limit > 0 && ours.paced && rate.told((rate.configured * limit) / ours.said.amount))
         changed.push(bucket)
-      if (remaining !== undefined) bucket.told(remaining, resetMs, eager, now)
+      if (remaining !== undefined) bucket.told(remaining, resetMs, eager ? sentAt : undefined, now)
     }
     return changed
   }

@@ -21,6 +21,8 @@ export interface Member<M extends Member<M>> extends HeapItem {
 }
 
 const AGE = 16
+/** A tenant that comes back from a rest is so many tickets ahead of the others. */
+const CATCH_UP = 4
 /** So many empty queues and levels are kept, so as not to be made anew for each call. */
 const KEPT = 16
 
@@ -100,24 +102,31 @@ class Level<M extends Member<M>> implements HeapItem {
   readonly queues = new Map<string | undefined, Queue<M>>()
   /** The virtual time of the queue served last. */
   clock = 0
+  /** The share that the last ticket took. */
+  share = 0
   sweepAt = KEPT
 
   constructor(priority: number) {
     this.priority = priority
   }
 
+  /** Who has rested may catch up on a few tickets, as it may burst when it is alone; on no more. */
+  get since(): number {
+    return this.clock - CATCH_UP * this.share
+  }
+
   /** Nobody waits: nothing is owed any more. */
   rest(): void {
     if (this.queues.size > KEPT) this.queues.clear()
     for (const queue of this.queues.values()) queue.used = 0
-    this.clock = 0
+    this.clock = this.share = 0
     this.sweepAt = KEPT
   }
 
   /** Forgets the empty queues whose turns have come to nothing. Each sweep doubles the way to the next. */
   sweep(): void {
     for (const [tenant, queue] of this.queues) {
-      if (queue.at < 0 && queue.used <= this.clock) this.queues.delete(tenant)
+      if (queue.at < 0 && queue.used <= this.since) this.queues.delete(tenant)
     }
     this.sweepAt = 2 * this.queues.size + KEPT
   }
@@ -133,9 +142,9 @@ export class Line<M extends Member<M>> {
   #last: Queue<M> | undefined
   size = 0
 
-  /** Whether there is a choice of who is next, other than first come, first served. */
+  /** Whether turns matter: several queues, or some that may come back. */
   get contested(): boolean {
-    return this.#order.size > 1 || (this.#order.first?.turns.size ?? 0) > 1
+    return this.#levels.size > 1 || (this.#order.first?.queues.size ?? 0) > 1
   }
 
   get first(): M | undefined {
@@ -148,7 +157,7 @@ export class Line<M extends Member<M>> {
     queue.add(member, returned)
     this.size++
     if (queue.at < 0) {
-      queue.used = Math.max(queue.used, level.clock)
+      queue.used = Math.max(queue.used, level.since)
       queue.since = member.seq
       level.turns.push(queue)
     }
@@ -174,7 +183,8 @@ export class Line<M extends Member<M>> {
   serve(member: M, share: number): void {
     const queue = member.queue!
     const { level } = queue
-    level.clock = queue.used
+    level.clock = Math.max(level.clock, queue.used)
+    level.share = share
     queue.used += share
     level.served = ++this.#tickets
     this.remove(member)

@@ -188,19 +188,23 @@ export class Office {
   }
 
   /** The provider refused this call: it goes back to its place in line, or is over (refused in mid-stream). */
-  refuse(call: Call, { kind, of, waitMs }: Refused, park: boolean, now: number): void {
+  refuse(call: Call, { kind, of, waitMs, slowDown }: Refused, park: boolean, now: number): void {
     const office = this.#responsible(of)
     const buckets = office.budget.named(of)
-    if (of === 'concurrency') office.budget.tooMany()
+    const crowded = of === 'concurrency'
+    if (crowded) office.budget.tooMany()
     else if (kind === 'rate') {
       for (const bucket of buckets) {
         bucket.refused(call.cost[bucket.limit.of] ?? 0)
         office.blamed.add(bucket)
       }
     }
+    if (slowDown && office.recovery.gate.state === 'open') office.budget.ease(now)
     this.end(call, 'refused', now)
     const pace = Math.min(...buckets.map((bucket) => bucket.rate.at(now)))
-    office.recovery.refused(kind, waitMs, call.sentAt!, of === 'concurrency' ? Infinity : pace, now)
+    // While others are in flight, one that ends makes room: nobody has to guess when.
+    if (crowded && office.budget.inFlight > 0) office.recovery.lost(call.sentAt!)
+    else office.recovery.refused(kind, waitMs, call.sentAt!, crowded ? Infinity : pace, now)
     office.watchGate(now)
     for (const at of this.chain) if (at !== office) at.recovery.lost(call.sentAt!)
     if (park) this.enqueue(call, now)
@@ -230,9 +234,9 @@ export class Office {
     this.#stir()
   }
 
-  /** Headers name a limit, or what is left of it. */
-  told(told: Told, eager: boolean, now: number): void {
-    for (const bucket of this.budget.told(told, eager, now)) this.#learned(bucket, now)
+  /** The headers of the answer to a call sent at `sentAt` name a limit, or what is left of it. */
+  told(told: Told, eager: boolean, sentAt: number, now: number): void {
+    for (const bucket of this.budget.told(told, eager, sentAt, now)) this.#learned(bucket, now)
     this.#stir()
   }
 
@@ -280,17 +284,14 @@ export class Office {
     this.#stir()
     // The rate resumes with the first call that goes, long before so many are answered that the gate is open.
     if (before === 'closed' || before === 'asking') this.ramp.restart(now, RESUME_AT)
-    if (gate.state === 'open' && before !== 'spent') this.#reopened(now)
+    if (before === 'open') this.budget.closed(now)
+    else if (gate.state === 'open') {
+      const closure = this.#learns ? this.recovery.closure(now) : undefined
+      for (const bucket of this.budget.reopened(closure, this.blamed, now)) this.#learned(bucket, now)
+      this.blamed.clear()
+    }
     this.root.notices.push({ of: 'gate', office: this })
     if (gate.state === 'asking') this.root.notices.push({ of: 'probe', office: this })
-  }
-
-  #reopened(now: number): void {
-    const cut = this.#learns && this.recovery.repeated
-    for (const bucket of this.budget.buckets) {
-      if (bucket.rate.reopened(cut && this.blamed.has(bucket), now)) this.#learned(bucket, now)
-    }
-    this.blamed.clear()
   }
 
   #learned({ rate, limit }: Bucket, now: number): void {

@@ -1,41 +1,55 @@
 // What the provider's real rate is, learned.
 //
-// A limit may be told wrong, or change. What it really is shows in what gets through: accepted ÷ time, from
-// one reopening of the gate to the next, counting only time in which somebody waited for this limit (else it
-// measures the demand). After a cut to the measured rate R the rate dips to a tenth below it, returns to it on a
-// cubic (as TCP CUBIC does, RFC 9438), holds it, and then climbs to see whether the limit has risen: 2 % in the
-// first half minute, doubling with each, so that a small overshoot is met first and a limit that has doubled is
-// found in three minutes. Each time the climb leads back to the same R the hold doubles, so that a settled limit
-// is seldom tried. Headers that name the limit need no search.
+// A limit may be told wrong, or change. What it really is shows in what gets through (see measure.ts). Refused, the
+// rate is cut to that; how it goes on from there is in climb.ts.
+//
+// Refused on the climb, R has stood and is held again; refused while it held, it is lowered a little. Only the
+// time proves anything in which somebody waits and the gate is open. Headers that name the limit need no search.
 
-const DEPTH = 0.1
-const K_MS = 15_000
-const HOLD_MS = 25_000
-const LONGEST_HOLD_MS = 300_000
-/** A rate that stood for so long has stood a whole window of the provider's. */
-const PROOF_MS = 60_000
-/** The climb: so much above R, doubling in this time. */
-const CLIMB = 0.02
-const CLIMB_MS = 30_000
-/** Measured over less time or fewer tickets than this, a rate is noise. */
-const LEAST_MS = 1000
-const LEAST_COUNT = 3
+import { climbsAfter, DIP, followed, type Found, HABITS, type Kind } from './climb.ts'
+import { Measure } from './measure.ts'
+
+/** What is known of the gate's last closure. */
+export interface Closure {
+  /** The provider's windows end at a known second of the minute. */
+  edge: boolean
+  /** Not the first refusal lately: more than bad luck. */
+  repeated: boolean
+}
+
+/** Refused while it held, a rate is lowered to so much of itself. */
+const BACK = 0.97
+/** Who refuses at random would drive the rate to nothing: never below so much of what was said. */
+const LEAST = 0.05
+/** Found again, within this. */
+const SAME = 1.05
+/** What a climb had reached when it was refused is so much too high. */
+const NEAR = 0.95
+/** A fast provider is measured over so many units, a slow one over its minute. */
+const SPAN = 5
+const MINUTE = 60_000
+/** A cycle is at least so long. */
+const LEAST_FAST_MS = 1000
+const LEAST_SLOW_MS = 30_000
+/** Closed for longer than so many units: a slow provider; and how many short closures make that forgotten. */
+const LONG = 2
+const SLOW_MEMORY = 6
 /** How fast an unknown rate doubles while nothing is refused. */
 const EXPLORE_MS = 10_000
-/** So much of what came before a single refusal is remembered when the next one measures. */
-const MEMORY_MS = 15_000
+/** Refused although it was kept, a minute's limit is enforced within seconds: (1 s + J) for each second's share. */
+const TRIM = 1000 / 1050
+const TRIM_MS = 3_600_000
 
-interface Found {
-  kind: 'found'
+interface Measured {
   rate: number
-  since: number
-  /** How often it was found again. */
-  confirmed: number
+  /** From one reopening to another. */
+  exact: boolean
 }
 
 type State =
-  | { kind: 'configured' }
-  | { kind: 'told'; rate: number }
+  /** As configured or as headers say; trimmed since then, when it was refused although it was kept. */
+  | { kind: 'configured'; trimmedAt?: number }
+  | { kind: 'told'; rate: number; trimmedAt?: number }
   /** Nothing is known yet, and anything allowed (`discover`): doubles until the first refusal, as TCP slow start. */
   | { kind: 'exploring'; rate: number; since: number }
   | Found
@@ -44,123 +58,192 @@ export class Rate {
   /** Units per ms, as configured. */
   readonly configured: number
   readonly #discover: boolean
+  readonly #measure = new Measure()
   #state: State = { kind: 'configured' }
-  #accepted = 0
-  #pressedMs = 0
-  #pressedSince = NaN
-  #restedAt = 0
+  /** What the user or a header said last. */
+  #said: number
+  /** The time in which a rate proves itself: somebody waits, and the gate is open. `since` in states is of it. */
+  #proofMs = 0
+  #provesSince = NaN
+  #closedAt = Infinity
+  /** How many short closures until a long one is forgotten. */
+  #slowness = 0
 
   constructor(configured: number, discover = false) {
-    this.configured = configured
+    this.configured = this.#said = configured
     this.#discover = discover
   }
 
   get learned(): boolean {
-    return this.#state.kind !== 'configured'
-  }
-
-  inherit(other: Rate): void {
-    this.#state = other.#state
-  }
-
-  /** Takes over what an earlier process has learned. */
-  restore(rate: number, found: boolean, now: number): void {
-    if (found) this.#found(rate, now - K_MS, 0)
-    else this.told(rate)
+    const state = this.#state
+    return state.kind !== 'configured' || state.trimmedAt !== undefined
   }
 
   get found(): boolean {
     return this.#state.kind === 'found'
   }
 
+  /** Refusals have shown that there is no room to spare for bursts. */
+  get tight(): boolean {
+    const state = this.#state
+    return state.kind === 'found' || (state.kind !== 'exploring' && state.trimmedAt !== undefined)
+  }
+
+  inherit(other: Rate): void {
+    this.#state = other.#state
+    this.#said = Math.min(this.configured, other.#said)
+    this.#proofMs = other.#proofMs
+    this.#provesSince = other.#provesSince
+    this.#closedAt = other.#closedAt
+    this.#slowness = other.#slowness
+  }
+
+  /** Takes over what an earlier process has learned. */
+  restore(rate: number, found: boolean, now: number): void {
+    if (found) this.#found(rate, 1, 'fast', now)
+    else this.told(rate)
+  }
+
   /** Units per ms at `now`. */
   at(now: number): number {
     const state = this.#state
-    if (state.kind === 'configured') return this.configured
-    // Only while somebody waits does a rate that is not refused prove anything.
-    const then = this.#pressedSince >= 0 ? now : this.#restedAt
-    if (state.kind === 'exploring') return state.rate * 2 ** ((then - state.since) / EXPLORE_MS)
-    const rate = state.kind === 'told' ? state.rate : followed(state, then)
+    const proof = this.#proof(now)
+    if (state.kind === 'exploring') return state.rate * 2 ** ((proof - state.since) / EXPLORE_MS)
+    if (state.kind !== 'found') {
+      const rate = state.kind === 'told' ? state.rate : this.configured
+      if (state.trimmedAt === undefined) return rate
+      if (proof - state.trimmedAt < TRIM_MS) return rate * TRIM
+      delete state.trimmedAt
+      return rate
+    }
+    const rate = followed(state, proof - state.since)
     if (rate < this.configured || this.#discover) return rate
-    if (state.kind === 'found') this.#state = { kind: 'configured' }
+    this.#state = { kind: 'configured' }
     return this.configured
   }
 
-  sent(amount: number): void {
-    this.#accepted += amount
+  sent(amount: number, now: number): void {
+    this.#measure.sent(amount, now)
   }
 
   refused(amount: number): void {
-    this.#accepted -= amount
+    this.#measure.refused(amount)
   }
 
   /** Whether somebody waits for this limit, and for nothing else of ours. */
   press(pressed: boolean, now: number): void {
-    if (pressed === this.#pressedSince >= 0) return
-    if (pressed) {
-      this.#pressedSince = now
-      const state = this.#state
-      if (state.kind === 'found' || state.kind === 'exploring') state.since += now - this.#restedAt
-      if (this.#discover && !this.learned)
-        this.#state = { kind: 'exploring', rate: this.configured, since: now }
-    } else {
-      this.#pressedMs += now - this.#pressedSince
-      this.#pressedSince = NaN
-      this.#restedAt = now
-    }
+    this.#measure.press(pressed, now)
+    this.#prove(now)
+    if (pressed && this.#discover && !this.learned)
+      this.#state = { kind: 'exploring', rate: this.configured, since: this.#proof(now) }
   }
 
-  /** The gate reopens. Refused more than once lately: the rate is cut to what got through. True when cut. */
-  reopened(cut: boolean, now: number): boolean {
-    const pressed = this.#pressedSince >= 0
-    if (pressed) {
-      this.press(false, now)
-      this.#pressedSince = now
+  /** The gate has closed. */
+  closed(now: number): void {
+    this.#closedAt = now
+    this.#prove(now)
+  }
+
+  /** The gate is open again, which this limit had closed, or not (`undefined`). True when that changed the rate. */
+  reopened(closure: Closure | undefined, now: number): boolean {
+    const rate = this.at(now)
+    const measured = closure && this.#measured(rate, Math.min(this.#closedAt, now), now)
+    this.#measure.reopened(now)
+    this.#closedAt = Infinity
+    this.#prove(now)
+    if (!closure) return false
+    const state = this.#state
+    const of: Kind = this.#slowness === 0 ? 'fast' : closure.edge ? 'window' : 'slow'
+    if (state.kind === 'exploring' || state.kind === 'found') {
+      if (!measured) return false
+      if (state.kind === 'found') this.#refind(state, rate, measured, of, now)
+      else this.#found(Math.min(measured.rate, rate), 0, of, now)
+      return true
     }
-    // Too little to tell: what comes until the next reopening is added.
-    if (this.#pressedMs < LEAST_MS || this.#accepted < LEAST_COUNT) return false
-    const measured = this.#accepted / this.#pressedMs
-    const before = this.#state
-    cut ||= before.kind === 'exploring'
-    const kept = cut ? 0 : Math.min(1, MEMORY_MS / this.#pressedMs)
-    this.#accepted *= kept
-    this.#pressedMs *= kept
-    const rate = before.kind === 'found' ? Math.max(measured, stood(before, now)) : measured
-    if (!cut || rate >= this.at(now)) return false
-    const again = before.kind === 'found' && rate >= before.rate
-    this.#found(rate, now, again ? before.confirmed + 1 : 0)
+    if (!closure.repeated) return false
+    const suspect = state.trimmedAt === undefined && (!measured || (of === 'fast' && this.#kept(rate, now)))
+    if (suspect) state.trimmedAt = this.#proof(now)
+    else if (measured && measured.rate < rate) this.#found(measured.rate, 0, of, now)
+    else return false
     return true
+  }
+
+  /** The provider is well, and asks for a slower growth: back to what got through in the last minute. */
+  ease(now: number): void {
+    const rate = this.at(now)
+    this.#found(Math.min(this.#measure.over(MINUTE, 0, now) ?? rate / 2, rate), 1, 'eased', now)
+  }
+
+  #prove(now: number): void {
+    const proof = this.#proof(now)
+    this.#proofMs = proof
+    this.#provesSince = this.#measure.pressed && this.#closedAt === Infinity ? now : NaN
+  }
+
+  #proof(now: number): number {
+    return this.#provesSince >= 0 ? this.#proofMs + now - this.#provesSince : this.#proofMs
+  }
+
+  #measured(rate: number, closedAt: number, now: number): Measured | undefined {
+    const unit = this.#unit('fast', rate)
+    const ms = now - closedAt
+    this.#slowness = ms > LONG * unit ? SLOW_MEMORY : Math.max(0, this.#slowness - 1)
+    const measure = this.#measure
+    const fast = this.#slowness === 0
+    const whole = this.#state.kind === 'exploring' ? Math.min(MINUTE, Math.max(10_000, 4 * ms)) : MINUTE
+    const spanMs = fast ? SPAN * unit : whole
+    const exact = measure.cycle(spanMs, fast ? LEAST_FAST_MS : LEAST_SLOW_MS, now)
+    const about = exact ?? measure.over(spanMs, fast ? ms : 0, now)
+    return !about || about < 0 ? undefined : { rate: about, exact: exact !== undefined }
+  }
+
+  /** Refused again: on the climb, then what had stood is right; or while it held, then it is a little too high. */
+  #refind(before: Found, reached: number, measured: Measured, of: Kind, now: number): void {
+    const { rate, confirmed } = before
+    const heldMs = this.#proof(now) - before.since
+    if (heldMs > climbsAfter(before)) {
+      const seen = confirmed > 1 ? 0 : of === 'fast' ? NEAR * measured.rate : measured.rate
+      const next = Math.min(Math.max(seen, rate), reached)
+      if (next <= SAME * rate) this.#found(next, confirmed + 1, of, now)
+      else this.#found(next, 0, of, now, before)
+      return
+    }
+    const stood = heldMs > DIP * before.unit
+    const last = before.before
+    // What the climb had led to was spent at once: it was what a bucket had saved, and not a rate.
+    if (!stood && last && of === 'fast' && (!measured.exact || measured.rate <= SAME * last.rate)) {
+      this.#found(last.rate, last.confirmed + 1, of, now)
+      return
+    }
+    const least = stood || of !== 'fast' ? HABITS[of].keeps * rate : 0
+    const next = Math.max(least, Math.min(measured.rate, BACK * rate))
+    this.#found(next, stood ? confirmed : 0, of, now, stood ? undefined : last)
+  }
+
+  /** Whether as much as allowed got through, although some was refused. */
+  #kept(rate: number, now: number): boolean {
+    return (this.#measure.over(30 * this.#unit('fast', rate), 0, now) ?? 0) > 0.9 * rate
   }
 
   /** The provider names its limit. True when that changes the rate. */
   told(rate: number): boolean {
     const wanted = this.#discover ? rate : Math.min(rate, this.configured)
+    this.#said = wanted
     const state = this.#state
-    if (state.kind === 'told' ? Math.abs(state.rate - wanted) < 1e-12 : wanted === this.configured)
-      return false
+    const said = state.kind === 'told' ? state.rate : state.kind === 'configured' ? this.configured : NaN
+    if (Math.abs(said - wanted) < 1e-12) return false
     this.#state = wanted === this.configured ? { kind: 'configured' } : { kind: 'told', rate: wanted }
     return true
   }
 
-  #found(rate: number, since: number, confirmed: number): void {
-    this.#state = { kind: 'found', rate, since, confirmed }
-    this.#restedAt = Math.max(this.#restedAt, since)
+  #found(found: number, confirmed: number, of: Kind, now: number, before?: Found): void {
+    const rate = Math.max(found, this.#said * LEAST)
+    const since = this.#proof(now)
+    const unit = this.#unit(of, rate)
+    this.#state = { kind: 'found', rate, since, confirmed, of, unit, ...(before && { before }) }
   }
-}
 
-/** The rate that is followed from a found one: a dip, a hold, a climb. */
-function followed(found: Found, now: number): number {
-  const t = now - found.since
-  if (t < K_MS) return found.rate * (1 + DEPTH * (t / K_MS - 1) ** 3)
-  const climbing = t - K_MS - holdMs(found)
-  return climbing > 0 ? found.rate * (1 + CLIMB * (2 ** (climbing / CLIMB_MS) - 1)) : found.rate
-}
-
-/** Refused on the climb: what had stood before is still right. */
-function stood(found: Found, now: number): number {
-  return now - found.since > K_MS + Math.max(holdMs(found), PROOF_MS) ? found.rate : 0
-}
-
-function holdMs({ rate, confirmed }: Found): number {
-  return Math.min(HOLD_MS * 2 ** confirmed, Math.max(LONGEST_HOLD_MS, 1500 / rate))
+  #unit(of: Kind, rate: number): number {
+    return Math.max(1000, (HABITS[of].tickets * this.#measure.size) / rate)
+  }
 }

@@ -8,15 +8,20 @@
 // 0.5 s × 1.5ⁿ ± 15 %, capped by what the rate makes worth trying. The probe is a real call: the oldest one.
 // After a `rate` refusal the gate opens when no refusal has come back within SRTT + 4 · RTTVAR of refusals
 // (Jacobson's estimator, RFC 6298): refusals return in tens of ms, answers in seconds. After an `overload`
-// silence may be a black hole, so it opens on answers only and lets through 1, 2, 4 … at once, as TCP slow start.
+// silence may be a black hole: it lets 1, 2, 4 calls go, and only an answer opens the gate.
+//
+// Where a provider counts by the minute and says nothing, the wait ends with its window, once that is known: edge.ts.
 
+import { Edge } from './edge.ts'
 import { type Duration, duration } from './limits.ts'
+import type { Closure } from './rate.ts'
 
 /** How long a closed gate stays closed when the provider does not say. */
 export interface RecoveryOptions {
   /** The first wait. Default 500. */
   minMs?: Duration
-  /** The longest. Default: the time of 50 tickets, at least 2 s, at most 30 s; a value of yours bounds that. */
+  /** The longest. Default: the time of 40 tickets, at least 2 s (5 s after a `rate`
+   * refusal), at most 30 s; a value of yours bounds that. */
   maxMs?: Duration
   /** Each wait is so many times the one before. Default 1.5. */
   factor?: number
@@ -41,8 +46,12 @@ const MOST_LEAST_MS = 1000
 const TRIAL_MS = 60_000
 /** How long a probe may stay out without an answer before the next one goes. */
 const PROBE_MS = 30_000
-/** So many answers at once after an overload, and the provider is well. */
-const ENOUGH = 32
+/** The longest wait is the time of so many tickets, and at least this: a window of a minute may have to end. */
+const WORTH = 40
+const LEAST_CAP_MS = 2000
+const LEAST_RATE_CAP_MS = 5000
+/** After an overload, so many go without an answer; with as many about, the first one opens the gate. */
+const FEW = 4
 
 export class Recovery {
   gate: Gate = OPEN
@@ -53,6 +62,12 @@ export class Recovery {
   #pace = Infinity
   /** When the gate last closed: refusals of calls sent before say nothing new. */
   #closedAt = -Infinity
+  #firstClosedAt = -Infinity
+  readonly #edge = new Edge()
+  /** The present wait ends where the provider's window does. */
+  #atEdge = false
+  /** The provider said how long to wait. */
+  #told = false
   #tries = 0
   #smoothedMs = 0
   #variationMs = 0
@@ -90,7 +105,7 @@ export class Recovery {
     if (gate.out < gate.allowed) return true
     if (now < this.wakeAt()) return false
     if (gate.kind === 'rate') this.open()
-    else gate.allowed = gate.out + 1
+    else gate.allowed = gate.out < FEW ? 2 * gate.out : gate.out + 1
     return true
   }
 
@@ -101,7 +116,7 @@ export class Recovery {
     if (gate.state === 'spent') return gate.trialOut ? Infinity : gate.until
     if (gate.state === 'asking') return Infinity
     if (gate.state === 'open' || gate.out < gate.allowed) return -Infinity
-    return gate.lastAt + (gate.kind === 'rate' ? this.#quietMs() : PROBE_MS)
+    return gate.lastAt + (gate.kind === 'rate' || gate.out < FEW ? this.#quietMs() : PROBE_MS)
   }
 
   sent(now: number): void {
@@ -125,7 +140,7 @@ export class Recovery {
     if (sentAt >= this.#closedAt) {
       this.#pace = rate
       this.#close(kind, waitMs, now)
-      this.#lately = [...this.#lately.filter((at) => now - at < 30_000).slice(-8), now]
+      this.#lately = [...this.#lately.slice(-8), now]
     } else if (waitMs !== undefined && gate.state === 'closed') {
       gate.until = Math.max(gate.until, now + waitMs)
     }
@@ -148,7 +163,7 @@ export class Recovery {
     if (gate.state !== 'probing' || sentAt < gate.since) return
     gate.out--
     gate.allowed++
-    if (gate.kind === 'rate' || gate.allowed >= ENOUGH) this.open()
+    if (gate.kind === 'rate' || gate.allowed > FEW) this.open()
   }
 
   /** A call ended without a word on the limits (aborted, failed otherwise): it proves nothing, the next one probes. */
@@ -169,28 +184,45 @@ export class Recovery {
   }
 
   open(): void {
+    this.#atEdge = false
+    const { gate } = this
+    if (gate.state === 'probing' && gate.kind === 'rate' && !this.#told)
+      this.#edge.found(this.#firstClosedAt, this.#closedAt, gate.since)
     this.gate = OPEN
     this.#tries = 0
   }
 
-  /** Refused more than once in half a minute: more than bad luck. */
-  get repeated(): boolean {
-    return this.#lately.length > 1
+  /** How the gate was closed, the last time. */
+  closure(now: number): Closure {
+    const memory = Math.max(30_000, 1000 / this.#pace)
+    return {
+      edge: this.#edge.known,
+      repeated: this.#lately.filter((at) => now - at < memory).length > 1,
+    }
   }
 
   #close(kind: GateKind, waitMs: number | undefined, now: number): void {
     const least = Math.min(LEAST_MS * 2 ** this.#tries, MOST_LEAST_MS)
+    this.#told = waitMs !== undefined
     const wait =
-      waitMs === undefined ? this.#backoffMs() : Math.max(waitMs * (1 + 0.02 * this.#random()), least)
-    this.#tries++
+      waitMs === undefined ? this.#guessMs(kind, now) : Math.max(waitMs * (1 + 0.02 * this.#random()), least)
+    if (this.#tries++ === 0) this.#firstClosedAt = now
     this.#closedAt = now
     this.gate = { state: 'closed', kind, until: now + wait }
   }
 
-  #backoffMs(): number {
+  #guessMs(kind: GateKind, now: number): number {
+    const edge = this.#edge
+    if (this.#atEdge) edge.missed()
+    this.#atEdge = kind === 'rate' && edge.known && (this.#tries > 0 || this.#random() >= edge.doubt)
+    return this.#atEdge ? edge.waitMs(now) : this.#backoffMs(kind)
+  }
+
+  #backoffMs(kind: GateKind): number {
     const { minMs, maxMs, factor, jitter } = this.#backoff
-    const cap = Math.min(Math.max(50 / this.#pace, 2000, minMs), maxMs)
-    return Math.min(minMs * factor ** this.#tries, cap) * (1 + jitter * (2 * this.#random() - 1))
+    const worth = Math.max(WORTH / this.#pace, kind === 'rate' ? LEAST_RATE_CAP_MS : LEAST_CAP_MS, minMs)
+    const wait = Math.min(minMs * factor ** this.#tries, worth) * (1 + jitter * (2 * this.#random() - 1))
+    return Math.min(wait, maxMs)
   }
 
   #measure(ms: number): void {

@@ -30,6 +30,8 @@ export interface Refused {
   kind: 'rate' | 'overload'
   of?: string | undefined
   waitMs?: number | undefined
+  /** It is not too much that is sent, but too much more than before. */
+  slowDown?: boolean | undefined
 }
 
 /** What a header says: of a dimension, the limit and what is left of it. */

@@ -9,6 +9,8 @@ import { DAY } from './limits.ts'
 export interface Counter {
   /** What counts at `now`. */
   used(now: number): number
+  /** What was taken from `at` on. */
+  since(at: number, now: number): number
   /** The earliest time from `now` on at which no more than `room` counts. */
   when(room: number, now: number): number
   add(amount: number, now: number): void
@@ -48,6 +50,14 @@ export class SlidingWindow implements Counter {
       this.#head = 0
     }
     return this.#total
+  }
+
+  since(at: number, now: number): number {
+    this.used(now)
+    let sum = 0
+    for (let i = this.#log.length - 1; i >= this.#head && this.#log[i]!.at >= at; i--)
+      sum += this.#log[i]!.amount
+    return sum
   }
 
   when(room: number, now: number): number {
@@ -126,6 +136,10 @@ export class CalendarWindow implements Counter {
       this.#ends = nextMidnight(wall, this.#timeZone) - this.#offsetMs
     }
     return this.#days.get(this.#day) ?? 0
+  }
+
+  since(_at: number, now: number): number {
+    return this.used(now)
   }
 
   when(room: number, now: number): number {

@@ -10,7 +10,7 @@
 import { readAnswer, statusOf } from './answer.ts'
 import { untilPacificMidnightMs } from './google.ts'
 import { headersOf, readLimits } from './headers.ts'
-import { DAY, HOUR } from './provider.ts'
+import { DAY, HOUR, MINUTE } from './provider.ts'
 import { providers } from './providers.ts'
 import { get, guard, known } from './safe.ts'
 import type { Outcome, Verdict } from './verdict.ts'
@@ -53,8 +53,8 @@ function judge(outcome: Outcome, wall: number): Verdict | undefined {
   let waitMs = daily ? untilPacificMidnightMs(now) : readWait(headers, text, now)
   const limit = numberAfter(LIMIT, named)
   if (kind === 'rate') {
-    // Only where nothing else tells: a reset is when a limit is full again, not when it accepts again.
-    waitMs ??= readLimits(headers, wall).find((hint) => !hint.remaining)?.resetMs
+    // Only where nothing else tells, and only of windows: a bucket accepts again long before it is full.
+    waitMs ??= readLimits(headers, wall).find((hint) => !hint.remaining && hint.perMs !== MINUTE)?.resetMs
     if (numberAfter(REQUESTED, text) > limit) kind = 'oversize'
     else if (waitMs! >= DAY || (waitMs! >= HOUR && /day|daily|month|quota/i.test(text))) kind = 'quota'
   }

@@ -9,12 +9,13 @@ import { DAY, HOUR, MINUTE, SECOND } from './provider.ts'
 export const UNITS: Readonly<Record<string, number>> = { s: SECOND, m: MINUTE, h: HOUR, d: DAY }
 
 const DIMENSION =
-  /(concurren)|((?:in|out)put)?.?(token|request|call)s?(?:.?per| rate)|:(token|request)s$|\b([tr])p[smhd]\b/im
+  /((?:in|out)put)?.?(token|request|call)s?(?:.?per| rate)|:(token|request)s$|\b([tr])p[smhd]\b/im
 const WINDOW = /per.?(day|hour|min|sec)|\b[tr]p([dhms])\b/i
 
 export function dimensionOf(text: string): string | undefined {
-  const [found, concurrency, side, ...nouns] = DIMENSION.exec(text) ?? []
-  if (!found || concurrency) return found && 'concurrency'
+  if (/concurren/i.test(text)) return 'concurrency'
+  const [found, side, ...nouns] = DIMENSION.exec(text) ?? []
+  if (!found) return undefined
   if (!/^t/i.test(nouns.join(''))) return 'requests'
   return side ? `${side.toLowerCase()}Tokens` : 'tokens'
 }

@@ -5,7 +5,11 @@ import { percentile, pool, thin, type Cell, type Figures } from '../../bench/pro
 import { cases, casesNamed } from '../../bench/providers/cases.ts'
 import { models, optimum } from '../../bench/providers/models.ts'
 import { targets } from '../../bench/providers/targets.ts'
+import { recoveredAt } from '../../bench/providers/rows/outage.ts'
+import { MINUTE, summary } from '../../bench/providers/run.ts'
 import { judge } from '../../bench/providers/verdicts.ts'
+import { World, type Call } from '../../bench/providers/world.ts'
+import { seededRandom, VirtualClock } from '../../src/testing/index.ts'
 import { isMet } from '../../bench/table.ts'
 
 const figures = (counts: Record<string, number>): Figures => ({ counts, samples: {} })
@@ -28,6 +32,34 @@ describe('figures', () => {
     expect([0, 0.5, 0.95, 1].map((share) => percentile([4, 1, 3, 2], share))).toEqual([1, 2, 4, 4])
     expect(percentile([], 0.5)).toBeUndefined()
     expect(thin([5, 1, 4, 2, 3, 6], 3)).toEqual([2, 4, 6])
+  })
+})
+
+describe('what is seen of a run', () => {
+  it('recovered is at nine tenths of the rate, not below', () => {
+    const every = (ms: number) => Array.from({ length: 100 }, (_, i) => 5000 + i * ms)
+    const perMs = 500 / MINUTE
+    expect(recoveredAt(every(1 / (0.91 * perMs)), 1000, perMs)).toBe(5000)
+    expect(recoveredAt(every(1 / (0.85 * perMs)), 1000, perMs)).toBe(Infinity)
+  })
+
+  it('starved in a backlog is who is passed over for good, not who came last', () => {
+    const calls = Array.from({ length: 4000 }, (_, index): Call => {
+      const through = index !== 7 && index < 3500
+      return {
+        index,
+        at: 0,
+        serviceMs: 0,
+        sentAt: 1,
+        refusals: 0,
+        admissions: through ? 1 : 0,
+        admittedAt: through ? 1 : -1,
+        ...(through && { end: 'done' }),
+      }
+    })
+    const provider = models['bucket-60s']!.make(0)
+    const world = new World({ clock: new VirtualClock(), provider, random: seededRandom(1), jitterMs: 0 })
+    expect(summary({ world, calls, endMs: MINUTE }, true).counts).toMatchObject({ starved: 1, lost: 0 })
   })
 })
 

@@ -53,13 +53,21 @@ describe('recovery', () => {
   test('one closing for each epoch: refusals of calls sent before it are no news', () => {
     const recovery = gate()
     recovery.refused('rate', 1000, 0, 1, 100)
-    expect([recovery.gate.state, recovery.wakeAt(), recovery.repeated]).toEqual(['closed', 1110, false])
+    expect([recovery.gate.state, recovery.wakeAt(), recovery.closure(100).repeated]).toEqual([
+      'closed',
+      1110,
+      false,
+    ])
     recovery.refused('rate', undefined, 50, 1, 150)
-    expect([recovery.gate.state, recovery.wakeAt(), recovery.repeated]).toEqual(['closed', 1110, false])
+    expect([recovery.gate.state, recovery.wakeAt(), recovery.closure(100).repeated]).toEqual([
+      'closed',
+      1110,
+      false,
+    ])
     // But a longer wait that a late refusal names is heeded.
     recovery.refused('rate', 5000, 99, 1, 200)
     expect(recovery.wakeAt()).toBeGreaterThanOrEqual(5200)
-    expect(recovery.repeated).toBe(false)
+    expect(recovery.closure(200).repeated).toBe(false)
   })
 
   test('backoff grows by half each time, capped by what the rate makes worth trying', () => {
@@ -75,7 +83,7 @@ describe('recovery', () => {
         return Math.round(wait)
       })
     }
-    expect(waits(1)).toEqual([500, 750, 1125, 1688, ...Array(10).fill(2000)])
+    expect(waits(1)).toEqual([500, 750, 1125, 1688, 2531, 3797, ...Array(8).fill(5000)])
     expect(waits(1 / 6000).at(-1)).toBe(30_000)
     expect(waits(1 / 100).at(-1)).toBe(5000)
   })

@@ -54,15 +54,17 @@ test('a header is believed before prose', () => {
   expect(waitMs({ 'retry-after': '3' }, 'try again in 20s')).toBe(3000)
 })
 
-test('the reset of a limit that is used up is the last resort, and only for a rate', () => {
+test('the reset of a window that is used up is the last resort, and only for a rate', () => {
+  const headers = { 'ratelimit-limit': '10', 'ratelimit-remaining': '0', 'ratelimit-reset': '42' }
+  expect(classify(thrown({ status: 429, headers }), wall)?.waitMs).toBe(42_000)
+  expect(classify(thrown({ status: 503, headers }), wall)?.waitMs).toBeUndefined()
+})
+
+test('the reset of a bucket is the time until it is full, which nobody has to wait for', () => {
   const headers = {
-    'x-ratelimit-limit-requests': '10',
-    'x-ratelimit-remaining-requests': '7',
-    'x-ratelimit-reset-requests': '1s',
     'x-ratelimit-limit-tokens': '1000',
     'x-ratelimit-remaining-tokens': '0',
     'x-ratelimit-reset-tokens': '42s',
   }
-  expect(classify(thrown({ status: 429, headers }), wall)?.waitMs).toBe(42_000)
-  expect(classify(thrown({ status: 503, headers }), wall)?.waitMs).toBeUndefined()
+  expect(classify(thrown({ status: 429, headers }), wall)?.waitMs).toBeUndefined()
 })

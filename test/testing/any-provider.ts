@@ -218,7 +218,9 @@ export const anyProvider: fc.Arbitrary<Lawful> = fc.oneof(
         const halvedMs = Math.max(0, Math.min(b, to) - Math.max(a, from))
         return (amount / MINUTE) * (2 * (b - a) - halvedMs)
       }
-      return spansHold(events, amount / 30, refill, one)
+      // A whole call fits a bucket that is full, however little it holds: what was held before the step comes on top.
+      const capacity = Math.max(amount / 30, 1 + Math.min(1, amount / 60))
+      return spansHold(events, capacity, refill, one)
     },
   })),
   fc

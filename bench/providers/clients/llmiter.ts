@@ -4,7 +4,7 @@
  */
 import { BucketRateLimiter, withLimiter, type LimiterOptions } from '../../../src/index.ts'
 import type { Call, Reply, World } from '../world.ts'
-import type { Client, Setup } from './client.ts'
+import type { Client, ClientMaker, Setup } from './client.ts'
 
 export function llmiter(world: World, { toldRpm, window, limiter, used = () => undefined }: Setup): Client {
   const options: LimiterOptions = {
@@ -28,9 +28,22 @@ export function llmiter(world: World, { toldRpm, window, limiter, used = () => u
   }
 }
 
-export async function send(world: World, call: Call): Promise<Reply> {
+/** So many processes that know nothing of each other: each is told its part of the limit. */
+export const split =
+  (processes: number): ClientMaker =>
+  (world, setup) => {
+    const each = { ...setup, toldRpm: setup.toldRpm / processes }
+    const clients = Array.from({ length: processes }, () => llmiter(world, each))
+    return {
+      call: (call) => clients[call.process!]!.call(call),
+      stop: () => clients.forEach((client) => client.stop()),
+    }
+  }
+
+export async function send(world: World, call: Call): Promise<Partial<Reply>> {
   const reply = await world.send(call)
-  if (reply.status === 200) return reply
   const { status, headers, body } = reply
+  // Most SDKs give an answer without its headers; to look for limits in none takes a quarter of this bench's time.
+  if (status === 200) return Object.keys(headers).length > 0 ? reply : { body }
   throw Object.assign(new Error(`${status}`), { status, headers, ...(body as object) })
 }

@@ -11,11 +11,11 @@ import { OutageProvider, TokenBucketProvider, type OutageOptions } from '../../.
 import { percentile, pool, type Case, type ClientName, type Figures } from '../case.ts'
 import { loadClient } from '../clients/index.ts'
 import { run, summary, type Ran } from '../run.ts'
+import { CLIENTS, SEEDS as PEER_SEEDS } from './peers.ts'
 
 const STARTS_MS = 60_000
 const AFTER_MS = 120_000
 const SECONDS = [10, 30, 120, 300, 900]
-const PEERS: ClientName[] = ['sdk-20', 'p-queue', 'p-throttle', 'bottleneck', 'aws']
 
 interface Outage extends Omit<OutageOptions, 'fromMs' | 'toMs'> {
   rpm: number
@@ -43,8 +43,14 @@ export function outageCases(): Case[] {
       { quick: seconds <= 120 },
     )
   }
-  const peers = { clients: PEERS, seeds: { full: 6, quick: 2 }, quick: 'peers' } as const
-  add('120s-peers', '529 for 120 s', { rpm: 500, lastsMs: 120_000 }, peers)
+  const peers = {
+    id: 'peers/outage',
+    section: 'peers',
+    clients: CLIENTS,
+    seeds: PEER_SEEDS,
+    quick: false,
+  } as const
+  add('120s-peers', '529 for 120 s, from 500 a minute', { rpm: 500, lastsMs: 120_000 }, peers)
   add('retry-after', '529 for 120 s, Retry-After 5 s', { rpm: 500, lastsMs: 120_000, retryAfterMs: 5000 })
   add('slow-down', '503 slow_down for 120 s', { rpm: 500, lastsMs: 120_000, says: 'slow down' })
   add('60rpm', '529 for 120 s, 60 a minute', { rpm: 60, lastsMs: 120_000 })
@@ -102,12 +108,12 @@ function outageFigures(ran: Ran, { rpm, lastsMs, share = 1 }: Outage, fromMs: nu
 }
 
 /** From when on `admitted` goes on at nine tenths of the rate. */
-function recoveredAt(admitted: readonly number[], after: number, perMs: number): number {
+export function recoveredAt(admitted: readonly number[], after: number, perMs: number): number {
   const span = Math.max(2000, 20 / perMs)
   const enough = Math.floor(0.9 * span * perMs)
   const since = admitted.filter((at) => at >= after)
-  for (let i = 0; i + enough - 1 < since.length; i++) {
-    if (since[i + enough - 1]! - since[i]! <= span) return since[i]!
+  for (let i = 0; i + enough < since.length; i++) {
+    if (since[i + enough]! - since[i]! <= span) return since[i]!
   }
   return Infinity
 }

@@ -25,7 +25,7 @@ export function refusalBody(refusal: Refused, model: string): ErrorBody {
     case 'rate':
     case 'oversize':
       return errorBody(limitMessage(refusal, model), {
-        type: refusal.of === 'requests' ? 'requests' : 'tokens',
+        type: /^(requests|concurrency)$/.test(refusal.of) ? 'requests' : 'tokens',
         code: 'rate_limit_exceeded',
       })
     case 'quota':

@@ -1,0 +1,64 @@
+/**
+ * Each rule of the law, and how to switch it off by itself: a fragment of a file of `src/core` and what stands in
+ * its place. The source has no switches, so a rule that is written differently needs its line here changed too;
+ * a fragment that is not found exactly once is told, never passed over.
+ */
+export interface Ablation {
+  /** As `--ablate NAME` takes it. */
+  name: string
+  /** What is different without the rule. */
+  without: string
+  file: string
+  fragment: string
+  replacement: string
+}
+
+type Line = readonly [name: string, without: string, file: string, fragment: string, replacement: string]
+
+// prettier-ignore
+const lines: Line[] = [
+  ['spacing', 'spaced W/n, not (W + J)/n', 'bucket.ts', 'JITTER_MS = 50', 'JITTER_MS = 0'],
+  ['lateness', 'late timers are not made up for', 'bucket.ts', 'LATENESS_MS = 20', 'LATENESS_MS = 0'],
+  ['quiet-credit', 'a burst is earned while others wait, too', 'bucket.ts', 'this.#crowded ? Math.max(LATENESS_MS, this.#seen - this.#due) : (burst - 1) / rate', 'Math.max(LATENESS_MS, (burst - 1) / rate)'],
+  ['burst', 'no burst at all', 'bucket.ts', 'this.rate.tight ? 1 : this.limit.burst', '1'],
+  ['learned-burst', 'a learned rate keeps its burst', 'bucket.ts', 'this.rate.tight ? 1 : this.limit.burst', 'this.limit.burst'],
+  ['window-cap', 'no hard cap in a window', 'bucket.ts', 'this.#counter.used(now) > room ?', '!this.limit.paced && this.#counter.used(now) > room ?'],
+  ['ramp', 'no slow start', 'ramp.ts', 'if (now - this.#busyAt > QUIET_MS) this.restart(now, this.#from)', ''],
+  ['resume', 'after an outage from a third, not 0.9', 'office.ts', 'RESUME_AT = 0.9', 'RESUME_AT = 1 / 3'],
+  ['dip', 'no dip below a learned rate', 'climb.ts', 'DEPTH = 0.1', 'DEPTH = 0'],
+  ['hold', 'a learned rate is held for 5 s, not 15 s', 'climb.ts', 'fast: { hold: 15,', 'fast: { hold: 5,'],
+  ['longer-holds', 'a confirmed rate is not held for longer', 'climb.ts', 'hold * 2 ** confirmed', 'hold'],
+  ['climb', 'a learned rate never climbs', 'climb.ts', 'rate * (1 + climb *', 'rate * (1 + 0 *'],
+  ['stood', 'refused on the climb, what had stood is forgotten', 'rate.ts', 'Math.max(seen, rate)', 'measured.rate'],
+  ['saved-up', 'what a bucket had saved is taken for its rate', 'rate.ts', "!stood && last && of === 'fast'", 'false'],
+  ['kinds', 'all providers are taken for fast ones', 'rate.ts', 'ms > LONG * unit', 'ms > Infinity'],
+  ['trim', 'seconds are not suspected where a minute was kept', 'rate.ts', "!measured || (of === 'fast' && this.#kept(rate, now))", 'false'],
+  ['proving', 'the climb goes on while the gate is closed', 'rate.ts', 'this.#measure.pressed && this.#closedAt === Infinity ? now', 'this.#measure.pressed ? now'],
+  ['cycles', 'not measured from reopening to reopening', 'rate.ts', 'exact = measure.cycle(', 'exact = undefined && measure.cycle('],
+  ['edge', 'the end of a window is not learned', 'edge.ts', 'return this.#hits > 1 && this.#long', 'return false'],
+  ['pressed', 'time in which nobody waited counts, too', 'budget.ts', 'bucket.rate.press(pressed, now)', 'bucket.rate.press(true, now)'],
+  ['repeated', 'a single refusal cuts', 'recovery.ts', 'now - at < memory).length > 1', 'now - at < memory).length > 0'],
+  ['epoch', 'refusals of calls sent before the gate closed count, too', 'recovery.ts', 'if (sentAt >= this.#closedAt) {', 'if (sentAt >= -Infinity) {'],
+  ['silence', 'after a rate refusal only an answer reopens', 'recovery.ts', "gate.kind === 'rate' || gate.out < FEW ?", "gate.kind !== 'rate' && gate.out < FEW ?"],
+  ['black-hole', 'after an overload silence lets more and more go', 'recovery.ts', 'FEW = 4', 'FEW = Infinity'],
+  ['patience', 'after an overload silence lets nothing more go', 'recovery.ts', 'FEW = 4', 'FEW = 1'],
+  ['slow-start', 'after an overload one answer opens the gate', 'recovery.ts', "if (gate.kind === 'rate' || gate.allowed > FEW) this.open()", 'this.open()'],
+  ['one-probe', 'eight probes at a time', 'recovery.ts', 'since: now, out: 0, allowed: 1', 'since: now, out: 0, allowed: 8'],
+  ['backoff', 'waits without Retry-After do not grow', 'recovery.ts', 'minMs * factor ** this.#tries, worth', 'minMs, worth'],
+  ['backoff-cap', 'waits grow to 30 s at any rate', 'recovery.ts', 'minMs * factor ** this.#tries, worth)', 'minMs * factor ** this.#tries, maxMs)'],
+  ['at-once', 'too many at once closes the gate', 'office.ts', 'crowded && office.budget.inFlight > 0', 'false'],
+  ['spread', 'Retry-After is kept to the ms', 'recovery.ts', 'waitMs * (1 + 0.02 * this.#random())', 'waitMs'],
+  ['place', 'a refused call goes to the end of the line', 'office.ts', 'this.line.add(call, returned)', 'this.line.add(call, false)'],
+  ['fair-turns', 'no turns among tenants', 'line.ts', 'queue.used += share', 'queue.used += 0'],
+]
+
+export const ablations: readonly Ablation[] = lines.map(([name, without, file, fragment, replacement]) => ({
+  name,
+  without,
+  file,
+  fragment,
+  replacement,
+}))
+
+/** Cases that only one rule shows in, and that cost as much as all others: the other rules are spared them. */
+export const ONLY_FOR: Readonly<Record<string, string>> = { 'real-time': 'lateness', fairness: 'fair-turns' }

@@ -1,0 +1,33 @@
+/**
+ * Loads the library with one rule switched off: a hook changes one file of `src/core` on its way to the engine, so
+ * the source itself needs no switch, and what runs is the law as it is, less one fragment.
+ */
+import { readFileSync } from 'node:fs'
+import { registerHooks } from 'node:module'
+import { ablations, type Ablation } from './list.ts'
+
+const urlOf = (file: string) => new URL(`../../../src/core/${file}`, import.meta.url)
+
+/** From now on the file is loaded without the rule. To be called before anything loads it. */
+export function switchOff(name: string): void {
+  const ablation = ablations.find((one) => one.name === name)
+  if (!ablation) throw new Error(`no rule is called '${name}'`)
+  const why = stale(ablation)
+  if (why !== undefined) throw new Error(why)
+  const { href } = urlOf(ablation.file)
+  registerHooks({
+    load(url, context, next) {
+      const loaded = next(url, context)
+      if (url !== href) return loaded
+      const source = String(Buffer.from(loaded.source as Uint8Array))
+      return { ...loaded, source: source.replace(ablation.fragment, () => ablation.replacement) }
+    },
+  })
+}
+
+/** Why a rule cannot be switched off any more; undefined when it can. */
+export function stale({ name, file, fragment }: Ablation): string | undefined {
+  const found = readFileSync(urlOf(file), 'utf8').split(fragment).length - 1
+  if (found === 1) return undefined
+  return `'${name}': src/core/${file} must have this fragment once, and has it ${found} times: ${fragment}`
+}

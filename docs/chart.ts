@@ -1,0 +1,123 @@
+/**
+ * A small chart of traffic over time: what was accepted a second, against what the provider allows, and a tick for
+ * each refusal below. One form for all pictures of the law, so that who has read one can read them all.
+ */
+import { FONT, path, round, text } from './svg.ts'
+
+export interface Frame {
+  x: number
+  y: number
+  width: number
+  height: number
+  /** Seconds at the left and the right edge. */
+  fromS: number
+  toS: number
+  /** Calls a second at the top. */
+  top: number
+}
+
+/** Room under the frame for the ticks of refusals. */
+const REFUSED_GAP = 4
+const REFUSED_HEIGHT = 7
+
+export class Chart {
+  readonly body: string[] = []
+  readonly #frame: Frame
+
+  constructor(frame: Frame) {
+    this.#frame = frame
+  }
+
+  x(s: number): number {
+    const { x, width, fromS, toS } = this.#frame
+    return round(x + ((s - fromS) / (toS - fromS)) * width)
+  }
+
+  y(perSecond: number): number {
+    const { y, height, top } = this.#frame
+    return round(y + height - (Math.min(perSecond, top) / top) * height)
+  }
+
+  /** How many a second, counted in bins, as a filled step line. */
+  rate(timesMs: readonly number[], binS: number): void {
+    const { fromS, toS } = this.#frame
+    const bins = Math.round((toS - fromS) / binS)
+    const counts = Array<number>(bins).fill(0)
+    for (const at of timesMs) {
+      const bin = Math.floor((at / 1000 - fromS) / binS)
+      if (bin >= 0 && bin < bins) counts[bin]!++
+    }
+    const steps = counts
+      .map((count, i) => `V${this.y(count / binS)}H${this.x(fromS + (i + 1) * binS)}`)
+      .join('')
+    const line = `M${this.x(fromS)} ${this.y(counts[0]! / binS)}${steps}`
+    this.body.push(path('area', `M${this.x(fromS)} ${this.y(0)}${steps}V${this.y(0)}z`), path('rate', line))
+  }
+
+  /** What the provider allows: a rate from each of some moments on. */
+  allowed(steps: readonly { fromS: number; perSecond: number }[]): void {
+    const { fromS, toS } = this.#frame
+    const d = steps.map(({ fromS: at, perSecond }, i) => {
+      const x = this.x(Math.max(at, fromS))
+      return i === 0 ? `M${x} ${this.y(perSecond)}` : `H${x}V${this.y(perSecond)}`
+    })
+    this.body.push(path('allowed', `${d.join('')}H${this.x(toS)}`))
+  }
+
+  refusals(timesMs: readonly number[]): void {
+    const top = this.#frame.y + this.#frame.height + REFUSED_GAP
+    const { fromS, toS } = this.#frame
+    const seen = new Set(
+      timesMs.filter((at) => at >= fromS * 1000 && at < toS * 1000).map((at) => this.x(at / 1000)),
+    )
+    if (seen.size > 0) {
+      this.body.push(path('refused', [...seen].map((x) => `M${x} ${top}v${REFUSED_HEIGHT}`).join('')))
+    }
+  }
+
+  /** A time in which something is otherwise. */
+  shade(fromS: number, toS: number): void {
+    const { y, height } = this.#frame
+    this.body.push(path('shade', `M${this.x(fromS)} ${y}H${this.x(toS)}V${y + height}H${this.x(fromS)}z`))
+  }
+
+  title(words: string, beside = ''): void {
+    const { x, y, width } = this.#frame
+    this.body.push(text(x, y - 7, words, 'strong'))
+    if (beside) this.body.push(text(round(x + width), y - 7, beside, 'end'))
+  }
+
+  /** Ticks with words on both axes; of small multiples only those at the edge have words. */
+  axes(seconds: Record<number, string>, rates: Record<number, string>): void {
+    const { x, y, width, height } = this.#frame
+    const base = round(y + height)
+    const ticks = Object.keys(seconds).map((s) => `M${this.x(Number(s))} ${base}v3`)
+    this.body.push(path('axis', `M${x} ${base}h${width}${ticks.join('')}`))
+    const under = base + REFUSED_GAP + REFUSED_HEIGHT + 13
+    for (const [s, words] of Object.entries(seconds)) {
+      if (words) this.body.push(text(this.x(Number(s)), under, words, 'middle'))
+    }
+    for (const [rate, words] of Object.entries(rates)) {
+      if (words) this.body.push(text(x - 6, this.y(Number(rate)) + 4, words, 'end'))
+    }
+  }
+
+  note(s: number, perSecond: number, words: string, kind = ''): void {
+    this.body.push(text(this.x(s), round(this.y(perSecond)), words, kind))
+  }
+}
+
+export const style = `
+text{font:12px ${FONT};fill:#59636e}
+.strong{font-weight:600}.middle{text-anchor:middle}.end{text-anchor:end}
+.blue{fill:#0969da}.red{fill:#d1242f}.green{fill:#1a7f37}
+path{fill:none}
+.area{fill:#218bff;fill-opacity:.16}
+.rate{stroke:#218bff;stroke-width:1.2}
+.allowed{stroke:#1a7f37;stroke-width:1.4;stroke-dasharray:5 3}
+.refused{stroke:#d1242f;stroke-width:1.2}
+.shade{fill:#8c959f;fill-opacity:.15}
+.dot{stroke:#218bff;stroke-width:1.5}
+.axis{stroke:#8c959f;stroke-opacity:.6}
+@media (prefers-color-scheme:dark){text{fill:#9198a1}.blue{fill:#4493f8}.red{fill:#f85149}.green{fill:#3fb950}.allowed{stroke:#3fb950}.refused{stroke:#f85149}}
+`

@@ -1,0 +1,101 @@
+// What got through, and in how much time. Only time counts in which somebody waited for this limit: else the
+// demand is measured, and not the limit.
+//
+// From one reopening of the gate to another, what got through is exactly what the provider gives: the stock that
+// it had saved up was gone by the first. So that is measured where there is such a cycle of a decent length.
+
+/** Measured over less time or fewer tickets than this, a rate is noise. */
+const LEAST_MS = 1000
+const LEAST_TICKETS = 3
+const LEAST_CYCLE_TICKETS = 8
+const MOST_MARKS = 160
+
+/** How things stood at a moment to measure from. */
+interface Mark {
+  pressedMs: number
+  accepted: number
+  tickets: number
+  reopened: boolean
+}
+
+export class Measure {
+  #accepted = 0
+  #tickets = 0
+  #pressedMs = 0
+  #since = NaN
+  #marks: Mark[] = [{ pressedMs: 0, accepted: 0, tickets: 0, reopened: false }]
+
+  get pressed(): boolean {
+    return this.#since >= 0
+  }
+
+  /** The mean cost of a ticket. */
+  get size(): number {
+    return this.#accepted > 0 ? this.#accepted / this.#tickets : 1
+  }
+
+  press(pressed: boolean, now: number): void {
+    if (pressed === this.pressed) return
+    this.#pressedMs = this.#time(now)
+    this.#since = pressed ? now : NaN
+  }
+
+  sent(amount: number, now: number): void {
+    const { pressedMs, tickets } = this.#marks.at(-1)!
+    if (this.#time(now) - pressedMs >= LEAST_MS && this.#tickets - tickets >= LEAST_TICKETS)
+      this.#mark(false, now)
+    this.#accepted += amount
+    this.#tickets++
+  }
+
+  refused(amount: number): void {
+    this.#accepted -= amount
+    this.#tickets--
+  }
+
+  /** A cycle of refusals ends here. */
+  reopened(now: number): void {
+    this.#mark(true, now)
+  }
+
+  /** What got through per ms from the first reopening in the last `spanMs` that is `cycleMs` old, if there is one. */
+  cycle(spanMs: number, cycleMs: number, now: number): number | undefined {
+    const time = this.#time(now)
+    const from = this.#marks.find(
+      ({ reopened, pressedMs, tickets }) =>
+        reopened &&
+        time - pressedMs <= 1.02 * spanMs &&
+        time - pressedMs >= cycleMs &&
+        this.#tickets - tickets >= LEAST_CYCLE_TICKETS,
+    )
+    return from && this.#from(from, time)
+  }
+
+  /** What got through per ms in `spanMs` until the gate closed, so long ago; or in all the time there is. */
+  over(spanMs: number, closedMs: number, now: number): number | undefined {
+    const time = this.#time(now) - closedMs
+    const first = this.#marks[0]!
+    const short = time - first.pressedMs < 1.25 * spanMs
+    const from = short ? first : this.#marks.findLast(({ pressedMs }) => time - pressedMs >= spanMs)
+    return this.#from(from ?? first, time)
+  }
+
+  #from({ pressedMs, accepted, tickets }: Mark, time: number): number | undefined {
+    if (time - pressedMs < LEAST_MS || this.#tickets - tickets < LEAST_TICKETS) return undefined
+    return (this.#accepted - accepted) / (time - pressedMs)
+  }
+
+  #time(now: number): number {
+    return this.pressed ? this.#pressedMs + now - this.#since : this.#pressedMs
+  }
+
+  #mark(reopened: boolean, now: number): void {
+    this.#marks.push({
+      pressedMs: this.#time(now),
+      accepted: this.#accepted,
+      tickets: this.#tickets,
+      reopened,
+    })
+    if (this.#marks.length > MOST_MARKS) this.#marks.splice(0, MOST_MARKS / 4)
+  }
+}
