@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import type { Options } from 'tsup'
+import { buildPage } from './src/cli/page/build.ts'
 
 // What is built is what package.json names. A new entry is one more key of its `exports`, and its
 // line in `paths` of tsconfig.json; a command is one more key of its `bin`.
@@ -19,6 +20,16 @@ const sourcesOf = (names: string[]) => Object.fromEntries(names.map((name) => [n
 export const entries = Object.entries(exports).flatMap(([key, to]) =>
   typeof to === 'string' ? [] : [{ specifier: key.replace('.', 'llmiter'), name: nameOf(to.import.default) }],
 )
+
+/** The page of `llmiter graph` as finished texts, so that the command needs nothing beside it. */
+const page: NonNullable<Options['esbuildPlugins']>[number] = {
+  name: 'page',
+  setup(build) {
+    build.onLoad({ filter: /cli[\\/]page[\\/]assets\.ts$/ }, () => ({
+      contents: `export const { script, style } = ${JSON.stringify(buildPage())}`,
+    }))
+  },
+}
 
 const common: Options = {
   target: 'es2022',
@@ -44,5 +55,6 @@ export default [
     entry: sourcesOf([nameOf(built)]),
     format: 'esm',
     platform: 'node',
+    esbuildPlugins: [page],
   })),
 ] satisfies Options[]

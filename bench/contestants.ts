@@ -2,6 +2,9 @@
  * Who is measured: llmiter and the packages that people use in its place, each set up as its README says for
  * the job, all behind one verb.
  */
+import { rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { RateLimit, Sema } from 'async-sema'
 import Bottleneck from 'bottleneck'
@@ -9,6 +12,7 @@ import pLimit from 'p-limit'
 import PQueue from 'p-queue'
 import pThrottle from 'p-throttle'
 import { BucketRateLimiter, type LimiterOptions } from '../src/index.ts'
+import { logTo } from '../src/observe/log.ts'
 
 export type Work = () => Promise<number>
 
@@ -41,6 +45,20 @@ export const llmiter =
   () => {
     const limiter = new BucketRateLimiter(options)
     return { run: (work) => limiter.run(work) }
+  }
+
+/** With a log, which is written to a real file. */
+export const llmiterWithLog =
+  (options: LimiterOptions): Contestant =>
+  () => {
+    const dir = join(tmpdir(), `llmiter-bench-${process.pid}`)
+    const limiter = new BucketRateLimiter(options)
+    const log = logTo(limiter, { dir })
+    const close = async () => {
+      log.stop()
+      rmSync(dir, { recursive: true })
+    }
+    return { run: (work) => limiter.run(work), close }
   }
 
 /** Everything in use: a cost in five limits, three priorities, seven tenants. */

@@ -46,5 +46,7 @@ export function goNow(desk: Desk, waiter: Waiter, now: number): boolean {
   office.enqueue(waiter, now)
   engine.join(waiter, now)
   if (waiter.queue) office.cancel(waiter, now)
-  return waiter.state === 'in flight'
+  if (waiter.state !== 'in flight') return false
+  desk.tally.requests++
+  return true
 }

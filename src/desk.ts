@@ -97,6 +97,7 @@ export class Desk {
 
   /** A call joins the line, or fails at once, or has its ticket on return. */
   enqueue(waiter: Waiter, now: number): void {
+    this.tally.requests++
     if (this.events.heard('request')) this.events.emit('request', { waiting: this.office.waiting })
     const failure = turnAway(this, waiter, now)
     if (failure) {
@@ -155,6 +156,7 @@ export class Desk {
 
   #finished({ sentAt }: Waiter, ok: boolean, now: number): void {
     this.tally.finished++
+    if (!ok) this.tally.failed++
     if (this.events.heard('finish')) this.events.emit('finish', { ok, ms: now - sentAt! })
   }
 
@@ -243,6 +245,7 @@ export class Desk {
     this.office.pause(Infinity)
     this.failAll((this.stopped ??= new LimiterStoppedError(`'${this.name}' was stopped`, reason)))
     for (const child of this.children) child.stop(reason)
+    this.events.emit('stop', { reason })
   }
 
   get idle(): boolean {
@@ -251,7 +254,14 @@ export class Desk {
 
   /** Resolves when nothing waits and nothing is in flight. */
   drained(): Promise<void> {
-    return new Promise((resolve) => (this.idle ? resolve() : this.whenIdle.push(resolve)))
+    return new Promise((resolve) => {
+      const over = () => {
+        this.events.emit('drain', {})
+        resolve()
+      }
+      if (this.idle) over()
+      else this.whenIdle.push(over)
+    })
   }
 
   /** The provider has begun to answer: the call was accepted, long before it is over. */

@@ -28,6 +28,10 @@ export interface LimiterEvents {
   error: { error: unknown; where: string }
   /** Nothing waits and nothing is in flight. */
   idle: Record<never, never>
+  /** A `drain()` is over. */
+  drain: Record<never, never>
+  /** `stop()` was called; those who waited have been turned away. */
+  stop: { reason?: unknown }
 }
 
 export type EventName = keyof LimiterEvents
@@ -37,7 +41,7 @@ export type LimiterEvent<E extends EventName = EventName> = LimiterEvents[E] & {
 
 export const EVENTS: readonly EventName[] = [
   ...(['request', 'issue', 'finish', 'refuse', 'park', 'reject', 'gate', 'learn', 'retry', 'stuck'] as const),
-  ...(['error', 'idle'] as const),
+  ...(['error', 'idle', 'drain', 'stop'] as const),
 ]
 
 type Listener = (event: never) => void

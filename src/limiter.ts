@@ -2,7 +2,7 @@
 
 import { goNow } from './admission.ts'
 import { dispatch } from './attempt.ts'
-import { systemClock } from './clock.ts'
+import { type Clock, systemClock } from './clock.ts'
 import { choice, text } from './core/check.ts'
 import type { Cost } from './core/budget.ts'
 import { type Duration, duration, parseLimits } from './core/limits.ts'
@@ -19,7 +19,7 @@ import {
   type LimiterOptions,
 } from './options.ts'
 import { restore, type Snapshot, snapshot } from './snapshot.ts'
-import { type LimiterStats, stats } from './stats.ts'
+import { type LimiterStats, mark, type Mark, stats } from './stats.ts'
 import { Ticket } from './ticket.ts'
 import { type Terms, Waiter } from './waiter.ts'
 
@@ -144,9 +144,24 @@ export class BucketRateLimiter {
     this[DESK].stop(reason)
   }
 
-  /** What goes on, in numbers. A copy; cheap. */
-  stats(): LimiterStats {
-    return stats(this[DESK])
+  /** What goes on, in numbers. A copy; cheap. With a mark, what is counted is counted from there. */
+  stats(since?: Mark): LimiterStats {
+    return stats(this[DESK], since)
+  }
+
+  /** A moment to count from. */
+  mark(): Mark {
+    return mark(this[DESK])
+  }
+
+  /** Where its time comes from. */
+  get clock(): Clock {
+    return this[DESK].engine.clock
+  }
+
+  /** Tells those who listen to `error`: for what is built around a limiter, and must not throw into its calls. */
+  report(error: unknown, where: string): void {
+    this[DESK].failed(error, where)
   }
 
   /** What has been counted and learned, as plain JSON, for `restore` in a later process. */

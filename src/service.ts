@@ -18,6 +18,8 @@ export interface LimitedService extends RateLimitedService {
   limiterFor(model?: string): BucketRateLimiter
   /** All limiters made so far, to listen to, to drain, to save. */
   limiters(): BucketRateLimiter[]
+  /** Shows each limiter: those made so far at once, later ones when they are made. Returns a function that ends it. */
+  onLimiter(listener: (limiter: BucketRateLimiter) => void): () => void
 }
 
 export interface ServiceOptions {
@@ -47,6 +49,7 @@ export function perModel(models: Record<string, ModelLimits>, options: ServiceOp
   fields(options, 'perModel', ['name', 'isBlocked', 'parent'])
   const { name = 'service', isBlocked, parent } = options
   const limiters = new Map<string, BucketRateLimiter>()
+  const listeners = new Set<(limiter: BucketRateLimiter) => void>()
   const make = (key: string, limits: ModelLimits) => {
     if (typeof limits !== 'object' || limits === null || 'name' in limits || 'parent' in limits) {
       throw new TypeError(
@@ -55,6 +58,7 @@ export function perModel(models: Record<string, ModelLimits>, options: ServiceOp
     }
     const limiter = new BucketRateLimiter({ ...limits, name: key, ...(parent && { parent }) })
     limiters.set(key, limiter)
+    for (const show of listeners) show(limiter)
     return limiter
   }
   const { default: rest, ...listed } = models
@@ -81,6 +85,19 @@ export function perModel(models: Record<string, ModelLimits>, options: ServiceOp
       )
     },
     limiters: () => [...limiters.values()],
+    onLimiter(listener) {
+      // The listener may throw only here, to the one who gave it: not later, to somebody who makes a call.
+      for (const limiter of limiters.values()) listener(limiter)
+      const show = (limiter: BucketRateLimiter) => {
+        try {
+          listener(limiter)
+        } catch (error) {
+          limiter.report(error, 'listener of onLimiter')
+        }
+      }
+      listeners.add(show)
+      return () => void listeners.delete(show)
+    },
     ...(isBlocked && { isBlocked }),
   }
 }
@@ -102,6 +119,10 @@ export function shared(
     name: options.name,
     limiterFor: () => limiter,
     limiters: () => [limiter],
+    onLimiter(listener) {
+      listener(limiter)
+      return () => {}
+    },
     ...(isBlocked && { isBlocked }),
   }
 }

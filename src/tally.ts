@@ -5,8 +5,10 @@ const STEPS = 8
 const SLOTS = 32 * STEPS
 
 export class Tally {
+  requests = 0
   issued = 0
   finished = 0
+  failed = 0
   refused = 0
   rejected = 0
   #waits: Uint32Array | undefined
@@ -25,14 +27,27 @@ export class Tally {
     this.#waits[doubling * STEPS + ((whole >> (doubling - 3)) & (STEPS - 1))]!++
   }
 
-  /** The wait that this share of all tickets did not exceed, in ms. */
-  percentile(share: number): number {
-    let left = share * this.issued - this.#zero
+  copy(): Tally {
+    const copy = new Tally()
+    const { requests, issued, finished, failed, refused, rejected } = this
+    Object.assign(copy, { requests, issued, finished, failed, refused, rejected })
+    copy.#waits = this.#waits?.slice()
+    copy.#zero = this.#zero
+    return copy
+  }
+
+  /** The wait that this share of the tickets since an earlier copy did not exceed, in ms. */
+  percentile(share: number, since: Tally = NOTHING): number {
+    let left = share * (this.issued - since.issued) - (this.#zero - since.#zero)
     if (left <= 0 || !this.#waits) return 0
+    const before = since.#waits
     for (let i = 0; i < SLOTS; i++) {
-      left -= this.#waits[i]!
+      left -= this.#waits[i]! - (before ? before[i]! : 0)
       if (left <= 0) return Math.round((2 ** Math.floor(i / STEPS) * (1 + ((i % STEPS) + 1) / STEPS)) / STEPS)
     }
     return 0
   }
 }
+
+/** What had been done when a limiter was made. */
+export const NOTHING = new Tally()

@@ -10,6 +10,7 @@ import {
   type Contestant,
   llmiter,
   llmiterWithAll,
+  llmiterWithLog,
   ONE_LIMIT,
   pLimitOf,
   pQueueByRate,
@@ -24,6 +25,7 @@ import type { Section } from '../table.ts'
 
 const queueing: Record<string, Contestant> = {
   'llmiter, one limit': llmiter({ ...ONE_LIMIT, maxConcurrent: 10 }),
+  'llmiter, one limit + log': llmiterWithLog({ ...ONE_LIMIT, maxConcurrent: 10 }),
   'llmiter, 5 limits + priority + tenants': llmiterWithAll({ maxConcurrent: 10 }),
   'p-limit': pLimitOf(10),
   'p-queue': pQueueOf(10),
@@ -76,6 +78,7 @@ export async function callsSection(calls: number, rounds: number): Promise<Secti
     goals: [
       goal('all in line', plain, 0.8, 'p-limit'),
       goal('all in line', plain, 0.5, 'p-queue'),
+      goal('with a log', 'llmiter, one limit + log', 1.02, plain),
       goal('5 limits + priority + tenants, all in line', 'llmiter, 5 limits + priority + tenants', 2, plain),
     ],
   }

@@ -31,6 +31,9 @@ export class Bucket {
   #crowded = false
   /** What calls in flight have reserved. */
   reserved = 0
+  /** Since the start: taken by tickets, and used as far as known by the calls that are over. */
+  asked = 0
+  used = 0
   /** What the provider's headers prove is left, while pacing is eager. */
   #proven = 0
   #trusted = false
@@ -60,6 +63,7 @@ export class Bucket {
     this.#counter.add(cost, now)
     this.rate.sent(cost, now)
     this.reserved += cost
+    this.asked += cost
     if (cost <= this.#proven) {
       this.#proven -= cost
       return
@@ -118,6 +122,8 @@ export class Bucket {
     for (const [ageMs, amount] of other.dump(now)) this.#counter.add(amount, now - ageMs)
     this.rate.inherit(other.rate)
     this.reserved = other.reserved
+    this.asked = other.asked
+    this.used = other.used
     this.#due = other.#due
     this.#seen = other.#seen
     this.#crowded = other.#crowded

@@ -100,6 +100,7 @@ export class Budget implements SlotSource {
       const { of, settle } = bucket.limit
       const reserved = cost[of] ?? 0
       bucket.reserved -= reserved
+      if (typeof used !== 'string') bucket.used += used?.[of] ?? reserved
       if (used === undefined) continue
       if (used === 'unsent') bucket.rate.refused(reserved)
       if (typeof used === 'string') {

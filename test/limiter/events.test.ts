@@ -27,6 +27,8 @@ const NAMES: EventName[] = [
   'stuck',
   'error',
   'idle',
+  'drain',
+  'stop',
 ]
 
 function listening(limiter: ReturnType<typeof rig>['limiter']) {

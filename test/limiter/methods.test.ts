@@ -195,9 +195,10 @@ test('stats: plain numbers, a copy each time', async () => {
   await clock.advance(500)
   const stats = limiter.stats()
   expect(stats).toEqual({
-    ...{ name: 'test', waiting: 3, parked: 0, inFlight: 0, issued: 1, finished: 1, refused: 0, rejected: 0 },
+    ...{ name: 'test', waiting: 3, parked: 0, inFlight: 0 },
+    ...{ requests: 4, issued: 1, finished: 1, failed: 0, refused: 0, rejected: 0 },
     ...{ gate: 'open', waitingOn: 'requests', waitMs: { p50: 0, p95: 0, p99: 0 } },
-    limits: [{ of: 'requests', amount: 60, perMs: 60_000, available: 0 }],
+    limits: [{ of: 'requests', amount: 60, perMs: 60_000, available: 0, asked: 1, used: 1 }],
   })
   expect(JSON.parse(JSON.stringify(stats))).toEqual(stats)
   stats.limits[0]!.available = 99

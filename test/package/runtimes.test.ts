@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { build } from 'esbuild'
 import { beforeAll, describe, expect, inject, test } from 'vitest'
+import { chromium, CHROMIUM_FLAGS } from '../support/chromium.ts'
 
 const CI = Boolean(process.env.CI)
 const app = inject('app')
@@ -69,14 +70,6 @@ describe.each(CI ? runtimes : runtimes.slice(0, 1))('$name', ({ find, version, a
   })
 })
 
-const chromium = ['chromium', 'chromium-browser', 'google-chrome'].find((name) => {
-  try {
-    return execFileSync('which', [name], { stdio: 'pipe' })
-  } catch {
-    return false
-  }
-})
-
 describe('a browser', () => {
   const bundle = async (file: string, entry: string) => {
     const { outputFiles, warnings } = await build({
@@ -116,14 +109,7 @@ describe('a browser', () => {
         page,
         '<!doctype html><meta charset="utf-8"><title>running</title><script src="bundle.js"></script>',
       )
-      const flags = [
-        '--headless',
-        '--no-sandbox',
-        '--disable-gpu',
-        '--disable-background-networking',
-        '--disable-dev-shm-usage',
-        '--virtual-time-budget=10000',
-      ]
+      const flags = [...CHROMIUM_FLAGS, '--virtual-time-budget=10000']
       const dom = run(chromium, [
         ...flags,
         `--user-data-dir=${join(folder, 'profile')}`,

@@ -1,0 +1,140 @@
+// `llmiter graph`: the newest log, or the files that are named, as a page or as a picture.
+
+import { spawn } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { plain } from '../observe/file.ts'
+import type { LogRecord } from '../observe/record.ts'
+import { noLogs, type Read, readRecords, runsIn, titleOf } from './logs.ts'
+import { graphPage, graphSvg, type GraphOptions, type Run } from './page/index.ts'
+import { columnsOf, together } from './page/series.ts'
+import { ALL, LINES, summary, totalsOf } from './page/words.ts'
+import { CannotError, command, readOptions, UsageError } from './usage.ts'
+import { type Moment, moment } from './moment.ts'
+
+const LETTERS = LINES.map(({ letter }) => letter).join('')
+
+const HELP = `usage: llmiter graph [options]
+
+Draws the newest log of a folder: what was asked, what left, what was refused and what waited, second by second.
+
+  --dir FOLDER     where the logs are (llmiter-logs)
+  --name NAME      the newest log of this name, or with a limiter of this name, and that limiter
+  --file FILE      this file in place of the newest log; several times: side by side
+  --lines ${LETTERS}  the lines at first: ${LINES.map(({ letter, name }) => `${letter} ${name}`).join(', ')}
+  --from, --to T   only this part: 90s, 10m or 2h from the start, or a time like 2026-01-31T12:00
+  --out FILE       the page (llmiter-graph.html)
+  --svg FILE       a picture; without --out there is no page then
+  --open           opens the page in the browser`
+
+const text = { type: 'string' } as const
+const flag = { type: 'boolean' } as const
+const OPTIONS = {
+  ...{
+    help: flag,
+    dir: text,
+    name: text,
+    lines: text,
+    from: text,
+    to: text,
+    out: text,
+    svg: text,
+    open: flag,
+  },
+  file: { ...text, multiple: true as const },
+}
+
+export const graph = (args: string[]): Promise<number> =>
+  command('graph', async () => {
+    const values = readOptions(args, OPTIONS)
+    if (values.help) {
+      console.log(HELP)
+      return 0
+    }
+    const { dir = 'llmiter-logs', name, lines = LETTERS } = values
+    const unknown = [...lines].find((letter) => !LETTERS.includes(letter))
+    if (unknown !== undefined || lines === '') {
+      throw new UsageError(`--lines takes letters of ${LETTERS}, got '${lines}'`)
+    }
+    const from = values.from === undefined ? undefined : moment('--from', values.from)
+    const to = values.to === undefined ? undefined : moment('--to', values.to)
+
+    const found = values.file ? await filesNamed(values.file) : [await newest(dir, name)]
+    const runs = found.map(({ title, read }) => ({ title, records: between(read.records, from, to) }))
+    for (const { title, read } of found) {
+      if (read.bad > 0)
+        console.error(`${title}: ${read.bad} ${read.bad === 1 ? 'line is' : 'lines are'} no record`)
+    }
+    const limiters = new Set(runs.flatMap(({ records }) => records.map((record) => record.name)))
+    if (limiters.size === 0) throw new CannotError('there is nothing in it to draw')
+    if (name !== undefined && values.file && !limiters.has(name)) {
+      throw new CannotError(`there is no limiter '${name}' in it; there are: ${[...limiters].join(', ')}`)
+    }
+    draw(runs, { lines, ...(name !== undefined && limiters.has(name) && { name }) }, values)
+    return 0
+  })
+
+interface Found {
+  title: string
+  read: Read
+}
+
+const filesNamed = (files: readonly string[]): Promise<Found[]> =>
+  Promise.all(files.map(async (file) => ({ title: titleOf(file), read: await readRecords([file]) })))
+
+/** The newest run; with a name the newest that has it, as its own or as that of a limiter. */
+async function newest(dir: string, name: string | undefined): Promise<Found> {
+  const known = new Set<string>()
+  for (const run of runsIn(dir)) {
+    const read = await readRecords(run.files)
+    const limiters = new Set(read.records.map((record) => record.name))
+    if (name === undefined || limiters.has(name) || run.name === plain(name)) {
+      return { title: titleOf(run.files[0]!), read }
+    }
+    for (const each of [run.name, ...limiters]) known.add(each)
+  }
+  if (known.size === 0) throw new CannotError(noLogs(dir))
+  throw new CannotError(`no log in ${resolve(dir)} has a limiter '${name}'; known: ${[...known].join(', ')}`)
+}
+
+function between(records: LogRecord[], from?: Moment, to?: Moment): LogRecord[] {
+  const start = records.reduce((least, { t }) => Math.min(least, t), Infinity)
+  const [first, last] = [from?.(start) ?? -Infinity, to?.(start) ?? Infinity]
+  return first === -Infinity && last === Infinity
+    ? records
+    : records.filter(({ t }) => t >= first && t < last)
+}
+
+function draw(
+  runs: Run[],
+  options: GraphOptions,
+  files: { out?: string; svg?: string; open?: boolean },
+): void {
+  const { svg, open, out = svg === undefined || open ? 'llmiter-graph.html' : undefined } = files
+  for (const { title, records } of runs) {
+    console.log(`${title}\n  ${summary(totalsOf(together(columnsOf(records), ALL)))}`)
+  }
+  if (out !== undefined) save(out, graphPage(runs, options))
+  if (svg !== undefined) save(svg, graphSvg(runs, options))
+  if (open) openInBrowser(resolve(out!))
+}
+
+function save(file: string, content: string): void {
+  try {
+    writeFileSync(file, content)
+  } catch (error) {
+    throw new CannotError(`${file} cannot be written: ${(error as Error).message}`)
+  }
+  console.log(file)
+}
+
+function openInBrowser(page: string): void {
+  const { platform } = process
+  const [name, ...args] =
+    platform === 'darwin' ? ['open'] : platform === 'win32' ? ['cmd', '/c', 'start', '""'] : ['xdg-open']
+  const child = spawn(name!, [...args, page], { stdio: 'ignore', detached: true })
+  child.on('error', ({ message }) =>
+    console.error(`${name} does not open it (${message}): open ${page} yourself`),
+  )
+  child.unref()
+}

@@ -1,0 +1,123 @@
+// What is said of a run: the names of its lines, its totals, and times as people read them. For the page and the
+// picture alike.
+
+import type { Columns } from './series.ts'
+
+export interface Line {
+  /** The letter that picks it, in `--lines` and on the page. */
+  letter: string
+  name: string
+  title: string
+  /** Calls a second, calls, tokens a second, or tokens. */
+  scale: 'pace' | 'calls' | 'tokenPace' | 'tokens'
+}
+
+/** The lines of the first panel: those of the seed of this graph, in its letters, and the rates. */
+export const LINES = [
+  { letter: 'r', name: 'requests', title: 'calls that asked for a ticket', scale: 'pace' },
+  { letter: 'i', name: 'issued', title: 'tickets issued: calls that left', scale: 'pace' },
+  { letter: 'e', name: 'refused', title: 'refusals by the provider', scale: 'pace' },
+  { letter: 'f', name: 'finished', title: 'calls that were answered', scale: 'pace' },
+  { letter: 'o', name: 'waiting', title: 'the overflow: calls in line', scale: 'calls' },
+  { letter: 'a', name: 'rate', title: 'the rate that is followed', scale: 'pace' },
+  { letter: 'l', name: 'limit', title: 'the limit that was configured', scale: 'pace' },
+] as const satisfies readonly Line[]
+
+export const TOKEN_LINES = [
+  { letter: 'k', name: 'asked', title: 'tokens reserved by tickets', scale: 'tokenPace' },
+  { letter: 'u', name: 'used', title: 'tokens used, as far as known', scale: 'tokenPace' },
+  { letter: 'm', name: 'tokenLimit', title: 'the token limit that was configured', scale: 'tokenPace' },
+  { letter: 't', name: 'available', title: 'tokens that could be taken at once', scale: 'tokens' },
+] as const satisfies readonly Line[]
+
+export type LineName = (typeof LINES)[number]['name'] | (typeof TOKEN_LINES)[number]['name']
+
+/** How a line is called on the page. */
+export const LABELS: Record<LineName, string> = {
+  ...{
+    requests: 'requests',
+    issued: 'issued',
+    refused: 'refused',
+    finished: 'finished',
+    waiting: 'overflow',
+  },
+  ...{ rate: 'rate', limit: 'limit', asked: 'asked', used: 'used', tokenLimit: 'token limit' },
+  available: 'available',
+}
+
+export const ALL = 'all limiters'
+
+export interface Totals {
+  requests: number
+  issued: number
+  refused: number
+  finished: number
+  failed: number
+  rejected: number
+  mostWaiting: number
+  closedS: number
+  seconds: number
+}
+
+export function totalsOf(columns: Columns): Totals {
+  const sum = (values: number[]) => values.reduce((a, b) => a + b, 0)
+  const { t, requests, issued, refused, finished, failed, rejected, waiting, gate } = columns
+  return {
+    requests: sum(requests),
+    issued: sum(issued),
+    refused: sum(refused),
+    finished: sum(finished),
+    failed: sum(failed),
+    rejected: sum(rejected),
+    mostWaiting: waiting.reduce((a, b) => Math.max(a, b), 0),
+    closedS: gate.filter((state) => state > 0).length,
+    seconds: t.length === 0 ? 0 : t.at(-1)! + 1 - t[0]!,
+  }
+}
+
+/** A run in a sentence or two. */
+export function summary(totals: Totals): string {
+  const { requests, finished, failed, rejected, refused, mostWaiting, closedS, seconds } = totals
+  const ends = [
+    `${count(finished)} answered`,
+    ...(failed > 0 ? [`${count(failed)} failed`] : []),
+    ...(rejected > 0 ? [`${count(rejected)} turned away`] : []),
+  ]
+  const gate = closedS > 0 ? `; the gate was shut for ${span(closedS)}` : ''
+  return (
+    `${plural(requests, 'call')} in ${span(seconds)}: ${ends.join(', ')}. ` +
+    `${plural(refused, 'refusal')}, at most ${count(mostWaiting)} in line${gate}.`
+  )
+}
+
+const plural = (n: number, word: string) => `${count(n)} ${word}${n === 1 ? '' : 's'}`
+
+/** 12345 is 12,345; 12.345 is 12.3. */
+export const count = (n: number) =>
+  n.toLocaleString('en', { maximumFractionDigits: Math.abs(n) < 100 ? (Math.abs(n) < 1 ? 2 : 1) : 0 })
+
+/** A length of time in its two largest units. */
+export function span(seconds: number): string {
+  const parts: string[] = []
+  let left = Math.round(seconds)
+  for (const [size, unit] of [
+    [86_400, 'd'],
+    [3600, 'h'],
+    [60, 'min'],
+    [1, 's'],
+  ] as const) {
+    const n = Math.floor(left / size)
+    left -= n * size
+    if (n > 0) parts.push(`${n} ${unit}`)
+    else if (parts.length > 0) break
+  }
+  return parts.slice(0, 2).join(' ') || '0 s'
+}
+
+/** Time since the start of a run: 0:05, 1:02:03. */
+export function elapsed(seconds: number): string {
+  const whole = Math.round(Math.abs(seconds))
+  const two = (n: number) => String(n).padStart(2, '0')
+  const [h, m, s] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60]
+  return `${seconds < 0 ? '-' : ''}${h > 0 ? `${h}:${two(m)}` : m}:${two(s)}`
+}

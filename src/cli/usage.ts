@@ -1,0 +1,32 @@
+// How a command reads its words, and how it says that it cannot: one line, the names that are known, code 2. What
+// is no mistake at the keyboard but an empty folder or a full disk ends with code 1.
+
+import { parseArgs, type ParseArgsConfig } from 'node:util'
+
+/** A mistake at the keyboard. */
+export class UsageError extends Error {}
+/** Nothing wrong with the command, but it cannot be done. */
+export class CannotError extends Error {}
+
+type Options = NonNullable<ParseArgsConfig['options']>
+
+/** Reads options; one that is not known is told with those that are. */
+export function readOptions<O extends Options>(args: string[], options: O) {
+  try {
+    return parseArgs({ args, options, strict: true }).values
+  } catch (error) {
+    const known = Object.keys(options).map((name) => `--${name}`)
+    throw new UsageError(`${(error as Error).message.split('. ')[0]}; known: ${known.join(', ')}`)
+  }
+}
+
+/** Runs a command; what it throws on purpose becomes a line and a code. */
+export async function command(name: string, work: () => Promise<number> | number): Promise<number> {
+  try {
+    return await work()
+  } catch (error) {
+    if (!(error instanceof UsageError || error instanceof CannotError)) throw error
+    console.error(`llmiter ${name}: ${error.message}`)
+    return error instanceof UsageError ? 2 : 1
+  }
+}

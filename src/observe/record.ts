@@ -1,0 +1,89 @@
+// What is known of a limiter second by second, and how a line of a log becomes that again.
+//
+// The log writes these records, the graph and the live view read them, and the simulator makes them without a
+// file. A line is checked because a log may end in half a line (the machine went down), or be no log of ours;
+// fields it does not know are left out, so that a later version may add some.
+
+/** One second of one limiter. Counts are of that second; levels are as it ended. */
+export interface LogRecord {
+  v: 1
+  /** The start of the second, in ms since the epoch. */
+  t: number
+  /** The limiter's. */
+  name: string
+  /** Calls that asked for a ticket. */
+  requests: number
+  issued: number
+  /** Refusals by the provider. */
+  refused: number
+  finished: number
+  /** Calls that had their ticket and ended otherwise: threw, were aborted, timed out. */
+  failed: number
+  /** Calls that never got a ticket. */
+  rejected: number
+  /** The overflow: calls in line, the parked ones included. */
+  waiting: number
+  parked: number
+  inFlight: number
+  gate: 'open' | 'closed' | 'probing'
+  /** Requests a minute that the limiter follows now. */
+  rate?: number
+  /** Requests a minute that were configured. */
+  limit?: number
+  /** Of the first token limit of a minute: asked for and used within the second, free as it ended, configured. */
+  tokens?: TokenRecord
+  /** How long those waited who had their ticket in this second, in ms. */
+  waitMs?: { p50: number; p95: number }
+}
+
+export interface TokenRecord {
+  asked: number
+  used: number
+  available: number
+  limit: number
+}
+
+const COUNTS = ['requests', 'issued', 'refused', 'finished', 'failed', 'rejected'] as const
+const LEVELS = ['waiting', 'parked', 'inFlight'] as const
+const RATES = ['rate', 'limit'] as const
+const TOKENS = ['asked', 'used', 'available', 'limit'] as const
+const WAITS = ['p50', 'p95'] as const
+const GATES: readonly unknown[] = ['open', 'closed', 'probing']
+
+type Fields = Record<string, unknown>
+
+/** The record that a line of a log holds; undefined when it holds none. */
+export function parseRecord(line: string): LogRecord | undefined {
+  let found: unknown
+  try {
+    found = JSON.parse(line)
+  } catch {
+    return undefined
+  }
+  if (!isObject(found) || found.v !== 1 || typeof found.name !== 'string') return undefined
+  const { name, gate } = found
+  const told = numbers(found, ['t', ...COUNTS, ...LEVELS])
+  if (!told || !GATES.includes(gate)) return undefined
+  const record = { v: 1, name, gate, ...told } as LogRecord
+  for (const key of RATES) if (isAmount(found[key])) record[key] = found[key]
+  const tokens = isObject(found.tokens) && numbers(found.tokens, TOKENS)
+  if (tokens) record.tokens = tokens
+  const waitMs = isObject(found.waitMs) && numbers(found.waitMs, WAITS)
+  if (waitMs) record.waitMs = waitMs
+  return record
+}
+
+/** These fields, if each is a number that a count or a time can be. */
+function numbers<K extends string>(from: Fields, keys: readonly K[]): Record<K, number> | undefined {
+  const told: Partial<Record<K, number>> = {}
+  for (const key of keys) {
+    const value = from[key]
+    if (!isAmount(value)) return undefined
+    told[key] = value
+  }
+  return told as Record<K, number>
+}
+
+const isObject = (value: unknown): value is Fields => typeof value === 'object' && value !== null
+const isAmount = (value: unknown): value is number =>
+  typeof value === 'number' && Number.isFinite(value) && value >= 0

@@ -1,0 +1,282 @@
+// The page of `llmiter graph`, made by the installed command from a recorded run of the demo, in a real browser.
+
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type Browser, type BrowserContextOptions, chromium as driver, type Page } from 'playwright-core'
+import { afterAll, beforeAll, describe, expect, inject, onTestFinished, test } from 'vitest'
+import { chromium, CHROMIUM_FLAGS } from '../support/chromium.ts'
+import { linesOf, record } from '../support/records.ts'
+
+const app = inject('app')
+const DEMO = join(import.meta.dirname, '../../examples/demo.ts')
+const CALLS = 120
+const SHOTS = process.env.LLMITER_SHOTS
+
+const folder = mkdtempSync(join(tmpdir(), 'llmiter-graph-'))
+const page = join(folder, 'page.html')
+const node = (...args: string[]) => execFileSync(process.execPath, args, { cwd: folder, encoding: 'utf8' })
+const graph = (...args: string[]) =>
+  node(join(app, 'node_modules/llmiter/dist/cli/llmiter.js'), 'graph', ...args)
+
+beforeAll(() => {
+  node(DEMO, '--calls', String(CALLS), '--rpm', '1800')
+  expect(graph('--out', page)).toContain(`${CALLS} calls in`)
+})
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+test('the page is one file that loads nothing', () => {
+  const text = readFileSync(page, 'utf8')
+  expect(text.match(/(src|href)=|@import|url\(|https?:\/\/(?!www\.w3\.org|github\.com\/leeoniya)/g)).toBe(
+    null,
+  )
+  expect(text).toContain('Permission is hereby granted')
+})
+
+describe.skipIf(!chromium && !process.env.CI)('in a browser', () => {
+  let browser: Browser
+  beforeAll(async () => {
+    if (!chromium) throw new Error('chromium is not installed')
+    browser = await driver.launch({ executablePath: chromium, args: CHROMIUM_FLAGS })
+  })
+  afterAll(() => browser?.close())
+
+  /** Opens a page; whatever it complains about fails the test. */
+  async function open(file = page, options: BrowserContextOptions = {}) {
+    const context = await browser.newContext({ viewport: { width: 1100, height: 900 }, ...options })
+    const tab = await context.newPage()
+    const complaints: string[] = []
+    tab.on('console', (message) => {
+      // Said of the reading of colours below.
+      if (!message.text().includes('willReadFrequently')) complaints.push(message.text())
+    })
+    tab.on('pageerror', (error) => complaints.push(error.message))
+    tab.on('request', (request) => {
+      if (!request.url().startsWith('file:')) complaints.push(request.url())
+    })
+    onTestFinished(async () => {
+      await context.close()
+      expect(complaints).toEqual([])
+    })
+    await tab.goto(`file://${file}`)
+    await tab.locator('.u-over').first().waitFor()
+    return tab
+  }
+
+  const shot = async (tab: Page, name: string) => {
+    if (SHOTS) await tab.screenshot({ path: join(SHOTS, `${name}.png`), fullPage: true })
+  }
+
+  /** How many points of the first panel have the colour of this line, or one very near. */
+  const painted = (tab: Page, line: string) =>
+    tab.evaluate((name) => {
+      const probe = document.createElement('i')
+      probe.style.color = `var(--${name})`
+      document.body.append(probe)
+      const wanted = getComputedStyle(probe).color.match(/\d+/g)!.map(Number)
+      probe.remove()
+      const canvas = document.querySelector('canvas')!
+      const { data } = canvas.getContext('2d')!.getImageData(0, 0, canvas.width, canvas.height)
+      let count = 0
+      for (let i = 0; i < data.length; i += 4) {
+        if (wanted.every((value, j) => Math.abs(value - data[i + j]!) < 12)) count++
+      }
+      return count
+    }, line)
+
+  const readout = (tab: Page) => tab.locator('.readout').first().innerText()
+  const said = (tab: Page) => tab.locator('#said').innerText()
+  const button = (tab: Page, name: string) => tab.getByRole('button', { name, exact: true })
+  const shownSpan = async (tab: Page) => {
+    const words = /^Shown: (.*) to (.*) of (.*)\.$/.exec(await said(tab))!
+    return words.slice(1).map((text) => Number.parseInt(text))
+  }
+
+  test('each line is drawn, and goes when its button is pressed', async () => {
+    const tab = await open()
+    expect(await tab.locator('[data-line]').count()).toBe(11)
+    expect(await tab.locator('.u-over').count()).toBe(2)
+    expect(await tab.locator('.summary').innerText()).toMatch(
+      new RegExp(`^${CALLS} calls in .*${CALLS} answered\\. 0 refusals`),
+    )
+    await shot(tab, 'light')
+    for (const line of ['requests', 'issued', 'finished', 'refused']) {
+      const before = await painted(tab, line)
+      expect(before, line).toBeGreaterThan(30)
+      await button(tab, line).click()
+      expect(await button(tab, line).getAttribute('aria-pressed')).toBe('false')
+      await expect.poll(() => painted(tab, line), { message: line }).toBeLessThan(before / 10)
+      await button(tab, line).click()
+    }
+  })
+
+  test('the mouse reads a moment; a drag zooms in, and there is a way back', async () => {
+    const tab = await open()
+    const plot = (await tab.locator('.u-over').first().boundingBox())!
+    await tab.mouse.move(plot.x + 3, plot.y + 50)
+    await expect.poll(() => readout(tab)).toContain(`requests ${CALLS}`)
+    expect(await readout(tab)).toMatch(/rate 1,800\/min[^]*token limit 200,000\/min/)
+
+    await tab.mouse.move(plot.x + plot.width * 0.1, plot.y + 50)
+    await tab.mouse.down()
+    await tab.mouse.move(plot.x + plot.width * 0.3, plot.y + 60, { steps: 4 })
+    await tab.mouse.up()
+    const [from, to, all] = await shownSpan(tab)
+    expect(to! - from!).toBeLessThan(all!)
+    expect(await button(tab, 'Back to the part shown before').isEnabled()).toBe(true)
+    await button(tab, 'Back to the part shown before').click()
+    await expect.poll(() => shownSpan(tab)).toEqual([0, all, all])
+  })
+
+  test('by keyboard alone: focus, zoom, move, read, pick a line', async () => {
+    const long = join(folder, 'long.html')
+    writeFileSync(
+      join(folder, 'long.jsonl'),
+      linesOf(Array.from({ length: 3600 }, (_, i) => record(i * 1000, { issued: i % 7, requests: 1 }))),
+    )
+    graph('--file', 'long.jsonl', '--out', long)
+    const tab = await open(long)
+    const focused = () => tab.evaluate(() => document.activeElement!.className)
+    for (let i = 0; i < 30 && (await focused()) !== 'plot'; i++) await tab.keyboard.press('Tab')
+    expect(await focused()).toBe('plot')
+    expect(await tab.evaluate(() => getComputedStyle(document.activeElement!).outlineStyle)).toBe('solid')
+    await shot(tab, 'focus')
+
+    await tab.keyboard.press('+')
+    expect(await said(tab)).toBe('Shown: 15 min to 45 min of 1 h.')
+    await tab.keyboard.press('ArrowRight')
+    expect(await said(tab)).toBe('Shown: 22 min 30 s to 52 min 30 s of 1 h.')
+    await tab.keyboard.press('Backspace')
+    expect(await said(tab)).toBe('Shown: 0 s to 1 h of 1 h.')
+    for (let i = 0; i < 12; i++) await tab.keyboard.press('+')
+    await tab.keyboard.press('Shift+ArrowRight')
+    await tab.keyboard.press('Shift+ArrowRight')
+    expect(await said(tab)).toMatch(/: requests 1, issued \d, refused 0, finished 0, overflow 0$/)
+    expect(await readout(tab)).toMatch(/issued \d/)
+    await tab.keyboard.press('0')
+    expect(await said(tab)).toBe('Shown: 0 s to 1 h of 1 h.')
+    await tab.keyboard.press('-')
+    expect(await said(tab)).toBe('Shown: 0 s to 1 h of 1 h.')
+
+    await button(tab, 'issued').focus()
+    await tab.keyboard.press('Space')
+    expect(await button(tab, 'issued').getAttribute('aria-pressed')).toBe('false')
+  })
+
+  test('the picker shows one limiter, or all; the table says the same in numbers', async () => {
+    writeFileSync(
+      join(folder, 'two.jsonl'),
+      linesOf([
+        record(0, { name: 'a', requests: 3, issued: 3 }),
+        record(0, { name: 'b', requests: 4, issued: 4, waiting: 2, gate: 'closed' }),
+      ]),
+    )
+    const file = join(folder, 'two.html')
+    graph('--file', 'two.jsonl', '--out', file)
+    const tab = await open(file)
+    const cells = () => tab.locator('tr').nth(1).locator('td').allInnerTexts()
+    await tab.getByText('Numbers').click()
+    expect(await cells()).toEqual(['7', '7', '0', '0', '2', '', 'closed'])
+    await tab.getByLabel('Limiter').selectOption('a')
+    expect(await cells()).toEqual(['3', '3', '0', '0', '0', '', 'open'])
+    expect(await tab.locator('.summary').innerText()).toContain('3 calls')
+  })
+
+  test('runs stand side by side, on one scale of time', async () => {
+    const file = join(folder, 'compare.html')
+    graph('--file', 'two.jsonl', '--file', 'long.jsonl', '--out', file)
+    const tab = await open(file)
+    const boxes = await Promise.all([0, 1].map((i) => tab.locator('.run').nth(i).boundingBox()))
+    expect(boxes[0]!.y).toBe(boxes[1]!.y)
+    await shot(tab, 'compare')
+    await tab.locator('.plot').nth(0).focus()
+    await tab.keyboard.press('Shift+ArrowRight')
+    expect(await said(tab)).toMatch(/^0:00, 15 s: requests 7, /)
+    await tab.getByLabel('Limiter').selectOption('gpt-5')
+    expect(await tab.locator('.summary').allInnerTexts()).toEqual([
+      "No 'gpt-5' in this run.",
+      expect.stringContaining('3,600 calls'),
+    ])
+  })
+
+  test('on a phone nothing is cut off', async () => {
+    for (const file of [page, join(folder, 'compare.html')]) {
+      const tab = await open(file, { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true })
+      expect(await tab.evaluate(() => document.documentElement.scrollWidth)).toBe(360)
+      await tab.getByText('Numbers').first().tap()
+      expect(await tab.evaluate(() => document.documentElement.scrollWidth)).toBe(360)
+      await button(tab, 'Zoom in').tap()
+      expect(await said(tab)).toMatch(/^Shown: /)
+      await shot(tab, `phone${file === page ? '' : '-compare'}`)
+      // Turned, it is drawn anew.
+      await tab.setViewportSize({ width: 740, height: 360 })
+      await expect
+        .poll(async () => (await tab.locator('canvas').first().boundingBox())!.width)
+        .toBeGreaterThan(600)
+    }
+  })
+
+  test('dark where the reader wants it, also when that changes', async () => {
+    const tab = await open(page, { colorScheme: 'dark' })
+    const paper = () => tab.evaluate(() => getComputedStyle(document.body).backgroundColor)
+    expect(await paper()).toBe('rgb(13, 17, 23)')
+    const dark = await painted(tab, 'issued')
+    expect(dark).toBeGreaterThan(30)
+    await shot(tab, 'dark')
+    await tab.emulateMedia({ colorScheme: 'light' })
+    expect(await paper()).toBe('rgb(255, 255, 255)')
+    await expect.poll(() => painted(tab, 'issued')).toBeGreaterThan(30)
+  })
+
+  test('without a program it is still a picture and its totals', async () => {
+    const context = await browser.newContext({ javaScriptEnabled: false })
+    onTestFinished(() => context.close())
+    const tab = await context.newPage()
+    await tab.goto(`file://${page}`)
+    expect(await tab.locator('svg[role=img]').isVisible()).toBe(true)
+    expect(await tab.locator('.summary').innerText()).toContain(`${CALLS} calls`)
+  })
+
+  test('a day of several limiters opens fast', async () => {
+    const day = ['a', 'b', 'c'].map((name) =>
+      linesOf(
+        Array.from({ length: 86_400 }, (_, i) =>
+          record(i * 1000, {
+            ...{
+              name,
+              requests: i % 30,
+              issued: i % 20,
+              finished: i % 19,
+              waiting: i % 500,
+              inFlight: 9,
+              rate: 1200,
+            },
+            ...{ limit: 1200, refused: i === 50_000 ? 3 : 0 },
+            tokens: { asked: i % 999, used: i % 777, available: 5000, limit: 200_000 },
+          }),
+        ),
+      ),
+    )
+    writeFileSync(join(folder, 'day.jsonl'), day.join(''))
+    const file = join(folder, 'day.html')
+    graph('--file', 'day.jsonl', '--out', file)
+    const since = performance.now()
+    const tab = await open(file)
+    const ms = performance.now() - since
+    await shot(tab, 'day')
+    expect(ms).toBeLessThan(5000)
+    expect(await tab.locator('.summary').innerText()).toContain('9 refusals')
+    // Nine refusals of 86,400 seconds can be seen.
+    expect(await painted(tab, 'refused')).toBeGreaterThan(10)
+    const zoomed = await tab.evaluate(() => {
+      const start = performance.now()
+      document.querySelector<HTMLElement>('[data-zoom=in]')!.click()
+      return performance.now() - start
+    })
+    expect(zoomed).toBeLessThan(1000)
+    console.log(
+      `a day of three limiters: ${(readFileSync(file).length / 2 ** 20).toFixed(1)} MB, opens in ${ms.toFixed(0)} ms, zooms in ${zoomed.toFixed(0)} ms`,
+    )
+  })
+})
