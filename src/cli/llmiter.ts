@@ -12,6 +12,10 @@ const COMMANDS: Record<string, { what: string; load: () => Promise<Command> }> =
     what: 'shows what the limiters are doing now, in the terminal',
     load: async () => (await import('./watch.ts')).watch,
   },
+  simulate: {
+    what: 'tells how long a job will take, and what if the limits were others',
+    load: async () => (await import('./simulate/index.ts')).simulate,
+  },
 }
 
 const HELP = `usage: llmiter <command> [options]

@@ -208,7 +208,7 @@ test.skipIf(!hasScript)('on a real terminal Ctrl-C leaves the cursor as it was',
 })
 
 test.each([
-  [['wach'], "there is no command 'wach'; known: graph, watch"],
+  [['wach'], "there is no command 'wach'; known: graph, watch, simulate"],
   [['watch', '--folder', 'x'], "Unknown option '--folder'; known: --dir, --help"],
 ])('%j is told', (args, words) => {
   try {

@@ -1,0 +1,63 @@
+// The clients by name. Each is given calls, and gets them through the world or loses them.
+
+import type { LogRecord } from '../../observe/record.ts'
+import { Limiters } from './limiters.ts'
+import type { Plan } from './plan.ts'
+import type { Tier } from './providers.ts'
+import { type OnTime, Recorder } from './recorder.ts'
+import { Sdk } from './sdk.ts'
+import { UsageError } from '../usage.ts'
+import type { Call, World } from './world.ts'
+
+/** `sdk` is the SDK with its own two retries. */
+export type ClientName = 'llmiter' | 'sdk' | `sdk-${number}`
+
+export interface Client {
+  /** Resolves when the call was answered; rejects when the client gives it up. */
+  call(call: Call): Promise<unknown>
+  /** The run is over: what still waits is dropped. */
+  stop(): void
+  records(): LogRecord[]
+}
+
+const MOST_RETRIES = 1000
+
+export function readClient(flag: string, text: string): ClientName {
+  const retries = /^sdk-(\d+)$/.exec(text)?.[1]
+  if (text === 'llmiter' || text === 'sdk' || Number(retries) <= MOST_RETRIES) return text as ClientName
+  throw new UsageError(
+    `${flag} must be llmiter, sdk (OpenAI's with 2 retries) or, with so many retries, sdk-20, got '${text}'`,
+  )
+}
+
+const retriesOf = (name: ClientName) => Number(name.split('-')[1] ?? 2)
+
+export function makeClient(
+  name: ClientName,
+  world: World,
+  plan: Plan,
+  tier: Tier,
+  random: () => number,
+  watched: OnTime | undefined,
+): Client {
+  if (name === 'llmiter') {
+    const limiters = new Limiters(world, plan, tier, watched)
+    return {
+      call: (call) => limiters.call(call),
+      stop: () => limiters.stop(),
+      records: () => recordsOf(limiters.recorders),
+    }
+  }
+  const sdk = new Sdk(world, { retries: retriesOf(name), workers: plan.workers * plan.processes, random })
+  if (watched) sdk.recorder = new Recorder(world.clock, watched, name, () => sdk.levels())
+  return {
+    call: (call) => sdk.call(call),
+    stop: () => {},
+    records: () => recordsOf(sdk.recorder ? [sdk.recorder] : []),
+  }
+}
+
+function recordsOf(recorders: readonly Recorder[]): LogRecord[] {
+  for (const recorder of recorders) recorder.close()
+  return recorders.flatMap(({ records }) => records).sort((a, b) => a.t - b.t)
+}

@@ -1,0 +1,62 @@
+// `llmiter simulate`: runs the plan of its flags and tells what came of it.
+
+import { writeFileSync } from 'node:fs'
+import { readFlags, readPlan, type Flags } from './flags.ts'
+import { HELP } from './help.ts'
+import { providerOf, type Plan } from './plan.ts'
+import { type Compared, printed, reportOf, shortly } from './report.ts'
+import { best, run } from './run.ts'
+import { CannotError, command, UsageError } from '../usage.ts'
+
+export const simulate = (args: string[]): Promise<number> =>
+  command('simulate', async () => {
+    await simulated(args, console.log)
+    return 0
+  })
+
+/** Tells what came of it. Throws a `UsageError` when the flags make no sense. */
+export async function simulated(args: readonly string[], say: (text: string) => void): Promise<void> {
+  const flags = readFlags(args)
+  if (flags.help) say(HELP)
+  else await simulatePlan(flags, say)
+}
+
+async function simulatePlan(flags: Flags, say: (text: string) => void): Promise<void> {
+  const plan = await readPlan(flags)
+  const compared = await compare(plan, flags.out !== undefined)
+  const report = reportOf(plan, providerOf(plan, plan.tiers[0]!).name, compared)
+  say(flags.json ? JSON.stringify(report, null, 2) : printed(report))
+  if (flags.out === undefined) return
+  writePage(flags.out, await pageOf(compared))
+  if (!flags.json) say(`\n${flags.out} shows it second by second.`)
+}
+
+async function compare(plan: Plan, recorded: boolean): Promise<Compared[]> {
+  const compared: Compared[] = []
+  for (const tier of plan.tiers) {
+    const optimum = best(plan, tier)
+    if (!optimum) throw new UsageError(`with ${shortly(tier)} these calls would never all get in`)
+    const runs = []
+    for (const client of plan.clients) runs.push(await run(plan, tier, client, recorded))
+    compared.push({ tier, best: optimum, runs })
+  }
+  return compared
+}
+
+async function pageOf(compared: readonly Compared[]): Promise<string> {
+  const { graphPage } = await import('../page/index.ts')
+  return graphPage(
+    compared.flatMap(({ runs }) =>
+      runs.map(({ client, tier, records }) => ({ title: `${client}, ${shortly(tier)}`, records })),
+    ),
+    { title: 'llmiter simulate' },
+  )
+}
+
+function writePage(file: string, page: string): void {
+  try {
+    writeFileSync(file, page)
+  } catch (error) {
+    throw new CannotError(`--out: ${file} cannot be written: ${(error as Error).message}`)
+  }
+}

@@ -1,0 +1,242 @@
+// The providers by the names of the field, each over its model of `llmiter/testing`: which flags it understands,
+// and what a limiter in front of it is told.
+//
+// Who plans a job has read the documentation of his provider, so the limiter is told what such a person would
+// tell it: the limits, the window where one is documented, and by which rule a call is charged.
+
+import {
+  AccelerationProvider,
+  BurndownProvider,
+  ConcurrencyProvider,
+  FixedWindowProvider,
+  LeakyBucketProvider,
+  OutageProvider,
+  ShortQuantumProvider,
+  SlidingLogProvider,
+  StepChangeProvider,
+  TokenBucketProvider,
+  type LimitStep,
+  type ModelProvider,
+  type OutageOptions,
+  type RefusalOptions,
+} from 'llmiter/testing'
+import { UsageError } from '../usage.ts'
+
+/** The limits of an account: each a flag, and a list of them is a list of tiers. */
+export interface Tier {
+  rpm?: number
+  tpm?: number
+  itpm?: number
+  otpm?: number
+  concurrency?: number
+}
+
+/** How a provider keeps its limits. */
+export interface Knobs extends RefusalOptions {
+  windowMs?: number
+  floor?: number
+  burndown?: number
+  steps?: readonly LimitStep[]
+  outage?: OutageOptions
+}
+
+/** What a call is of, in tokens; `most` is the `max_tokens` that it asks for. */
+export interface Tokens {
+  input: number
+  output: number
+  most?: number
+}
+
+export interface Kind {
+  about: string
+  /** Which limits it can have; of these `needs` must be given, or any one. */
+  limits: readonly (keyof Tier)[]
+  needs?: keyof Tier
+  knobs: readonly (keyof Knobs)[]
+  make(tier: Tier, knobs: Knobs, phaseMs: number): ModelProvider
+  /** What a call is charged of the tokens of both directions, at the start and in the end. */
+  reserved(tokens: Tokens): number
+  settled(tokens: Tokens, knobs: Knobs): number
+  /** What is known of how it counts: the window, where that is shorter than a minute, or what a bucket holds. */
+  keeps?(knobs: Knobs): { windowMs?: number; holdsMs?: number }
+}
+
+const most = ({ output, most = output }: Tokens) => most
+const larger = (tokens: Tokens) => Math.max(tokens.input, most(tokens))
+const sum = (tokens: Tokens) => tokens.input + most(tokens)
+const used = ({ input, output }: Tokens) => input + output
+
+const REFUSALS = ['retryAfter', 'failuresCount'] as const
+const STEPS: readonly LimitStep[] = [
+  { atMs: 300_000, factor: 0.5 },
+  { atMs: 900_000, factor: 1 },
+]
+const OUTAGE: OutageOptions = { fromMs: 60_000, toMs: 180_000 }
+
+const bucket = (tier: Tier, { windowMs, ...knobs }: Knobs) =>
+  new TokenBucketProvider({ ...perMinute(tier), ...refusals(knobs), ...given({ capacityMs: windowMs }) })
+
+const MINUTE_MS = 60_000
+const holds = ({ windowMs = MINUTE_MS }: Knobs) => ({ holdsMs: windowMs })
+
+const asBucket = {
+  limits: ['rpm', 'tpm', 'itpm', 'otpm'],
+  knobs: ['windowMs', 'outage', ...REFUSALS],
+  make: bucket,
+  reserved: larger,
+  settled: larger,
+  keeps: holds,
+} as const
+
+const asWindow = { limits: ['rpm', 'tpm'], reserved: sum, settled: sum } as const
+
+export const KINDS = {
+  'token-bucket': {
+    ...asBucket,
+    about: 'refills all the time, and --window holds how much (1m); OpenAI, Anthropic',
+  },
+  'fixed-window': {
+    ...asWindow,
+    about: 'counts from zero each minute; Azure for tokens, many gateways',
+    knobs: ['outage', ...REFUSALS],
+    make: (tier, knobs, phaseMs) =>
+      new FixedWindowProvider({ ...perMinute(tier), ...refusals(knobs), phaseMs }),
+  },
+  'short-quantum': {
+    ...asWindow,
+    about: 'promises a minute and counts in windows of --window (1s); failures count; Azure for requests',
+    needs: 'rpm',
+    knobs: ['windowMs', 'outage', ...REFUSALS],
+    make: (tier, knobs, phaseMs) =>
+      new ShortQuantumProvider({
+        ...perMinute(tier),
+        ...refusals(knobs),
+        requestsPerMinute: tier.rpm!,
+        phaseMs,
+        ...given({ quantumMs: knobs.windowMs }),
+      }),
+    keeps: ({ windowMs = 1000 }) => ({ windowMs }),
+  },
+  'sliding-log': {
+    ...asWindow,
+    about: 'looks back over the last minute; failures count, and no wait is told; gateways over Redis',
+    knobs: ['outage', ...REFUSALS],
+    make: (tier, knobs) => new SlidingLogProvider({ ...perMinute(tier), ...refusals(knobs) }),
+  },
+  'leaky-bucket': {
+    about: 'estimates the tokens of a call, and corrects itself when it is over',
+    limits: ['tpm'],
+    needs: 'tpm',
+    knobs: ['windowMs', 'outage', ...REFUSALS],
+    make: ({ tpm }, { windowMs, ...knobs }) =>
+      new LeakyBucketProvider({
+        tokensPerMinute: tpm!,
+        ...refusals(knobs),
+        ...given({ capacityMs: windowMs }),
+      }),
+    reserved: sum,
+    settled: used,
+    keeps: holds,
+  },
+  burndown: {
+    about: 'reserves --max-tokens, and each token of the answer burns several (--burndown, 5); Bedrock',
+    limits: ['tpm', 'rpm'],
+    needs: 'tpm',
+    knobs: ['burndown', 'outage', ...REFUSALS],
+    make: (tier, knobs) =>
+      new BurndownProvider({
+        ...perMinute(tier),
+        ...refusals(knobs),
+        tokensPerMinute: tier.tpm!,
+        ...given({ burndown: knobs.burndown }),
+      }),
+    reserved: sum,
+    settled: ({ input, output }, { burndown = 5 }) => input + burndown * output,
+  },
+  acceleration: {
+    about: 'lets traffic double each minute, from --floor (a tenth of --rpm)',
+    limits: ['rpm'],
+    needs: 'rpm',
+    knobs: ['floor', 'outage', 'retryAfter'],
+    make: ({ rpm }, { floor = Math.max(1, rpm! / 10), retryAfter }) =>
+      new AccelerationProvider({ requestsPerMinute: rpm!, floorPerMinute: floor, ...given({ retryAfter }) }),
+    reserved: used,
+    settled: used,
+  },
+  'step-change': {
+    ...asBucket,
+    about: 'a token bucket whose limits change by --steps (5m:0.5,15m:1)',
+    knobs: ['steps', ...asBucket.knobs],
+    make: (tier, { steps = STEPS, ...knobs }) => new StepChangeProvider(bucket(tier, knobs), { steps }),
+  },
+  outage: {
+    ...asBucket,
+    about: 'a token bucket that is down for a while, by --outage (1m:2m)',
+    make: (tier, knobs) =>
+      knobs.outage ? bucket(tier, knobs) : new OutageProvider(bucket(tier, knobs), OUTAGE),
+  },
+  concurrency: {
+    about: 'lets --max-concurrent calls in at once; servers of your own',
+    limits: ['concurrency'],
+    needs: 'concurrency',
+    knobs: ['outage'],
+    make: ({ concurrency }) => new ConcurrencyProvider({ concurrency: concurrency! }),
+    reserved: used,
+    settled: used,
+  },
+} satisfies Record<string, Kind> as Record<string, Kind>
+
+/** Throws a `UsageError` where the flags do not go with this provider. */
+export function checkProvider(name: string, tier: Tier, knobs: Knobs): void {
+  const { limits, needs, knobs: understood } = KINDS[name]!
+  const here = `--provider ${name}`
+  for (const limit of Object.keys(tier) as (keyof Tier)[])
+    if (!limits.includes(limit))
+      throw new UsageError(`${FLAG_OF[limit]} has no use with ${here}, which limits ${flags(limits)}`)
+  for (const knob of Object.keys(knobs) as (keyof Knobs)[])
+    if (!understood.includes(knob))
+      throw new UsageError(`${FLAG_OF[knob]} has no use with ${here}, which knows ${flags(understood)}`)
+  if (name === 'short-quantum' && (knobs.windowMs ?? 0) > MINUTE_MS)
+    throw new UsageError(`--window must be at most 1m with ${here}: it is a part of the minute`)
+  if (needs && tier[needs] === undefined) throw new UsageError(`${here} needs ${FLAG_OF[needs]}`)
+  if (Object.keys(tier).length === 0) throw new UsageError(`${here} needs a limit: one of ${flags(limits)}`)
+}
+
+/** A provider that nobody has used; `phaseMs` tells how far it is inside its minute, where it counts minutes. */
+export function makeProvider(name: string, tier: Tier, knobs: Knobs, phaseMs: number): ModelProvider {
+  const provider = KINDS[name]!.make(tier, knobs, phaseMs)
+  return knobs.outage ? new OutageProvider(provider, knobs.outage) : provider
+}
+
+export const FLAG_OF: Record<keyof Tier | keyof Knobs, string> = {
+  rpm: '--rpm',
+  tpm: '--tpm',
+  itpm: '--itpm',
+  otpm: '--otpm',
+  concurrency: '--max-concurrent',
+  windowMs: '--window',
+  floor: '--floor',
+  burndown: '--burndown',
+  steps: '--steps',
+  outage: '--outage',
+  retryAfter: '--retry-after',
+  failuresCount: '--failures',
+}
+
+const flags = (names: readonly (keyof Tier | keyof Knobs)[]) => names.map((name) => FLAG_OF[name]).join(', ')
+
+const perMinute = ({ rpm, tpm, itpm, otpm }: Tier) =>
+  given({
+    requestsPerMinute: rpm,
+    tokensPerMinute: tpm,
+    inputTokensPerMinute: itpm,
+    outputTokensPerMinute: otpm,
+  })
+
+const refusals = ({ retryAfter, failuresCount }: RefusalOptions) => given({ retryAfter, failuresCount })
+
+/** Without what is not given: a default is for what is absent. */
+export function given<T extends object>(values: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  const known = Object.entries(values).filter(([, value]) => value !== undefined)
+  return Object.fromEntries(known) as { [K in keyof T]?: Exclude<T[K], undefined> }
+}

@@ -1,0 +1,56 @@
+// A recorded run as a workload: the calls that asked in each second of a log come again, spread over that second,
+// each with its part of the tokens that were asked for.
+
+import type { LogRecord } from '../../observe/record.ts'
+import { readRecords } from '../logs.ts'
+import { UsageError } from '../usage.ts'
+import { count } from './values.ts'
+
+export interface Recorded {
+  name: string
+  times: number[]
+  /** Of each call, where the log tells. */
+  tokens?: number[]
+}
+
+/** Throws a `UsageError` that says why the log cannot be replayed. */
+export async function readRun(file: string, wanted: string | undefined): Promise<Recorded> {
+  const { records } = await readRecords([file]).catch((error: Error) => {
+    throw new UsageError(`--from: ${error.message}`)
+  })
+  const asked = records.filter(({ requests }) => requests > 0)
+  if (asked.length === 0)
+    throw new UsageError(
+      `--from: ${file} holds no calls: it must be a log that llmiter wrote, a record a line`,
+    )
+  const names = [...new Set(asked.map(({ name }) => name))]
+  const name = wanted ?? names[0]!
+  if (!names.includes(name)) throw new UsageError(`--name must be one of ${names.join(', ')}, got '${name}'`)
+  if (wanted === undefined && names.length > 1)
+    throw new UsageError(`${file} holds several limiters, and one is replayed: --name ${names.join(' or ')}`)
+  return replay(
+    name,
+    asked.filter((record) => record.name === name),
+  )
+}
+
+const MOST_CALLS = 1_000_000
+
+function replay(name: string, records: LogRecord[]): Recorded {
+  const calls = Math.round(records.reduce((sum, { requests }) => sum + requests, 0))
+  if (calls > MOST_CALLS)
+    throw new UsageError(
+      `--from: these are ${count(calls)} calls; at most ${count(MOST_CALLS)} can be replayed`,
+    )
+  records.sort((a, b) => a.t - b.t)
+  const told = records.every(({ tokens }) => tokens !== undefined)
+  const times: number[] = []
+  const asked: number[] = []
+  for (const { t, requests, tokens } of records) {
+    for (let i = 0; i < requests; i++) {
+      times.push(t - records[0]!.t + ((i + 0.5) * 1000) / requests)
+      asked.push((tokens?.asked ?? 0) / requests)
+    }
+  }
+  return { name, times, ...(told && { tokens: asked }) }
+}

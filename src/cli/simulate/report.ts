@@ -1,0 +1,185 @@
+// What a simulation tells: a table in which clients and tiers compare, what is worth knowing beside it, and the
+// answer in a sentence.
+
+import { percentile } from './percentile.ts'
+import { callsPerMinute, type Plan } from './plan.ts'
+import { FLAG_OF, type Tier } from './providers.ts'
+import type { Ran } from './run.ts'
+import { count } from './values.ts'
+
+/** The runs of one tier, the optimum among them. */
+export interface Compared {
+  tier: Tier
+  best: Ran
+  runs: readonly Ran[]
+}
+
+export interface Row {
+  client: string
+  limits: Tier
+  calls: number
+  done: number
+  lost: number
+  timeMs: number
+  /** Of the calls the part that got through, at the part of the best speed. */
+  goodputPercent: number
+  refused: number
+  refusedPer1000: number | null
+  waitMs: { p50: number; p95: number; p99: number }
+  firstLoss?: string
+}
+
+export interface Report {
+  provider: string
+  work: string
+  seed: number
+  rows: Row[]
+  notes: string[]
+  answer: string
+}
+
+export function reportOf(plan: Plan, provider: string, all: readonly Compared[]): Report {
+  const rows = all.flatMap(({ best, runs }) => [...runs, best].map((ran) => rowOf(ran, best)))
+  return {
+    provider,
+    work: plan.work,
+    seed: plan.seed,
+    rows,
+    notes: notesOf(plan, all),
+    answer: plan.clients.map((client) => answerOf(plan, rows, client)).join('\n'),
+  }
+}
+
+function rowOf(ran: Ran, best: Ran): Row {
+  const { client, tier, calls, done, lost, endMs, refused, waitsMs, firstLoss } = ran
+  return {
+    ...{ client, limits: tier, calls, done, lost },
+    timeMs: endMs,
+    goodputPercent: (100 * done * Math.min(1, best.endMs / (endMs || 1))) / calls,
+    refused,
+    refusedPer1000: done > 0 ? (1000 * refused) / done : refused > 0 ? null : 0,
+    waitMs: { p50: percentile(waitsMs, 0.5), p95: percentile(waitsMs, 0.95), p99: percentile(waitsMs, 0.99) },
+    ...(firstLoss !== undefined && { firstLoss }),
+  }
+}
+
+function notesOf(plan: Plan, all: readonly Compared[]): string[] {
+  const { provider, knobs, jobs, sizes } = plan
+  const mean = (of: (job: (typeof jobs)[number]) => number) =>
+    jobs.reduce((sum, job) => sum + of(job), 0) / jobs.length
+  const tokens = { input: mean((job) => job.inputTokens), output: mean((job) => job.outputTokens) }
+  const most = sizes.maxTokens === undefined ? {} : { most: sizes.maxTokens }
+  const latencyMs = mean((job) => job.serviceMs)
+  const come = jobs.length / ((jobs.at(-1)!.at || Infinity) / 60_000)
+  const notes: string[] = []
+  for (const { tier, runs } of all) {
+    const [tightest, next] = callsPerMinute(provider, tier, knobs, { ...tokens, ...most }, latencyMs)
+    if (next && next.calls < Infinity)
+      notes.push(
+        `${shortly(tier)}: ${FLAG_OF[tightest!.limit]} is what binds: about ${count(Math.floor(tightest!.calls))} calls ` +
+          `a minute of this size; ${FLAG_OF[next.limit]} would allow ${count(Math.floor(next.calls))}`,
+      )
+    if (come > 1.05 * tightest!.calls)
+      notes.push(
+        `${shortly(tier)}: ${count(Math.round(come))} calls come a minute, and about ` +
+          `${count(Math.floor(tightest!.calls))} get in: the line grows for as long as they come`,
+      )
+    for (const { client, lost, firstLoss } of runs)
+      if (lost > 0)
+        notes.push(`${shortly(tier)}: ${client} lost ${calls(lost)}; the first one said: ${firstLoss}`)
+  }
+  return notes
+}
+
+function answerOf({ clients, atOnce }: Plan, rows: readonly Row[], client: string): string {
+  const parts = rows
+    .filter((row) => row.client === client)
+    .map((row, i, all) => (atOnce ? howLong(row, all[i - 1]) : howTheyWait(row)))
+  const sentence = parts.join('; ')
+  return clients.length > 1
+    ? `With ${client}: ${sentence}.`
+    : `${sentence[0]!.toUpperCase()}${sentence.slice(1)}.`
+}
+
+/** `before` is the tier before, of which the sentence has just spoken. */
+function howLong({ calls: all, done, lost, timeMs, limits }: Row, before: Row | undefined): string {
+  const where = inWords(limits, !before)
+  if (lost > 0)
+    return `${where} ${count(done)} of ${calls(all)} get through in ${span(timeMs)}, and ${count(lost)} are lost`
+  if (before && before.lost > 0) return `all take ${span(timeMs)} ${where}`
+  return `${before ? '' : `${calls(all)} take `}${span(timeMs)} ${where}`
+}
+
+function howTheyWait({ lost, waitMs: { p50, p99 }, limits }: Row): string {
+  const but = lost > 0 ? `, and ${calls(lost)} are lost` : ''
+  const half = p50 < SHORT_MS ? 'at once' : `within ${span(p50)}`
+  const all = p99 < SHORT_MS ? 'at once' : `within ${span(p99)}`
+  const leave =
+    half === all ? `99 in 100 calls leave ${all}` : `half of the calls leave ${half}, 99 in 100 ${all}`
+  return `${inWords(limits)} ${leave}${but}`
+}
+
+const SHORT_MS = 5
+const calls = (n: number) => `${count(n)} call${n === 1 ? '' : 's'}`
+
+const WORDS = { rpm: 'requests', tpm: 'tokens', itpm: 'input tokens', otpm: 'output tokens' }
+
+/** `at 500 requests and 200,000 tokens a minute`; of one limit, when it was named before, `at 5,000`. */
+function inWords({ concurrency, ...perMinute }: Tier, inFull = true): string {
+  if (concurrency !== undefined) return `with ${count(concurrency)} at once`
+  const all = Object.entries(perMinute) as [keyof typeof WORDS, number][]
+  if (all.length === 1 && !inFull) return `at ${count(all[0]![1])}`
+  const amounts = all.map(([limit, amount]) => `${count(amount)} ${WORDS[limit]}`)
+  const last = amounts.pop()!
+  return `at ${amounts.length > 0 ? `${amounts.join(', ')} and ` : ''}${last} a minute`
+}
+
+/** `500 rpm, 200k tpm`. */
+export function shortly({ concurrency, ...perMinute }: Tier): string {
+  const amounts = Object.entries(perMinute).map(([limit, n]) => `${scaled(n)} ${limit}`)
+  return concurrency === undefined ? amounts.join(', ') : `${count(concurrency)} at once`
+}
+
+const scaled = (n: number) =>
+  n >= 1e6 && n % 1e5 === 0 ? `${n / 1e6}M` : n >= 1e5 && n % 1000 === 0 ? `${n / 1000}k` : count(n)
+
+/** Two units at most: `6 min 3 s`, `2 h 5 min`, `0.35 s`. */
+export function span(ms: number): string {
+  if (ms < 9950) return `${count2(ms / 1000)} s`
+  const seconds = Math.round(ms / 1000)
+  if (seconds < 60) return `${(ms / 1000).toFixed(1)} s`
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`
+  const minutes = Math.round(ms / 60_000)
+  if (minutes < 1440) return `${Math.floor(minutes / 60)} h ${minutes % 60} min`
+  const hours = Math.round(ms / 3_600_000)
+  return `${count(Math.floor(hours / 24))} d ${hours % 24} h`
+}
+
+const count2 = (value: number) => (value < 0.005 ? '0' : value.toFixed(2))
+
+const HEAD = ['client', 'limit', 'done', 'lost', 'time', 'goodput', 'refused/1000', 'wait p50', 'p95', 'p99']
+
+export function printed({ provider, work, rows, notes, answer }: Report): string {
+  const cells = rows.map((row) => [
+    row.client,
+    shortly(row.limits),
+    ...[row.done, row.lost].map(count),
+    span(row.timeMs),
+    `${row.goodputPercent.toFixed(1)} %`,
+    row.refusedPer1000 === null ? '–' : count(row.refusedPer1000),
+    ...[row.waitMs.p50, row.waitMs.p95, row.waitMs.p99].map(span),
+  ])
+  const table = [HEAD, ...cells]
+  const widths = HEAD.map((_, column) => Math.max(...table.map((row) => row[column]!.length)))
+  const line = (row: readonly string[]) =>
+    row.map((cell, i) => (i < 2 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join('  ')
+  return [
+    `${work}; ${provider}`,
+    '',
+    ...table.map(line),
+    '',
+    ...notes,
+    ...(notes.length > 0 ? [''] : []),
+    answer,
+  ].join('\n')
+}

@@ -1,0 +1,118 @@
+// One run: a client gets the plan's calls through a world, in virtual time, and what became of them is counted.
+
+import { seededRandom, VirtualClock } from 'llmiter/testing'
+import type { LogRecord } from '../../observe/record.ts'
+import { type ClientName, makeClient } from './clients.ts'
+import { play } from './optimum.ts'
+import { costOf, type Plan, providerOf } from './plan.ts'
+import type { Tier } from './providers.ts'
+import type { OnTime } from './recorder.ts'
+import { count } from './values.ts'
+import { type Call, World } from './world.ts'
+
+/** When nobody got in for so long, beyond an outage, nobody will: some providers count failures for ever. */
+const PATIENCE_MS = 3_600_000
+
+export interface Ran {
+  client: ClientName | 'optimum'
+  tier: Tier
+  calls: number
+  done: number
+  lost: number
+  refused: number
+  /** When the last call was over. */
+  endMs: number
+  /** From the moment when a call came until it left for the last time, of those that were answered; ascending. */
+  waitsMs: number[]
+  /** What the first lost call said. */
+  firstLoss?: string
+  records: LogRecord[]
+}
+
+export async function run(plan: Plan, tier: Tier, name: ClientName, recorded: boolean): Promise<Ran> {
+  const { jobs, sizes, seed, jitterMs, headers } = plan
+  const [ways, late, waits] = [1, 2, 3].map((stream) => seededRandom(seed * 1000 + stream)) as [
+    () => number,
+    () => number,
+    () => number,
+  ]
+  // Timers of a machine are late: what comes every second must not stay in step with the provider.
+  let punctual = false
+  const clock = new VirtualClock({ seed: seed * 7919, lateMs: () => (punctual ? 0 : 2 * late()) })
+  // Who looks on must not change what happens: his timers draw no lateness.
+  const onTime: OnTime = (fn, ms) => {
+    punctual = true
+    const cancel = clock.setTimer(fn, ms)
+    punctual = false
+    return cancel
+  }
+  const world = new World({ clock, provider: providerOf(plan, tier), random: ways, jitterMs, headers })
+  const client = makeClient(name, world, plan, tier, waits, recorded ? onTime : undefined)
+  const ran: Ran = {
+    ...{ client: name, tier, calls: jobs.length, done: 0, lost: 0, refused: 0, endMs: 0 },
+    waitsMs: [],
+    records: [],
+  }
+  let stopped = false
+  let next = 0
+
+  const end = (call: Call, error?: unknown) => {
+    if (stopped) return
+    ran.endMs = clock.now()
+    if (error === undefined) {
+      ran.done++
+      ran.waitsMs.push(call.sentAt - call.job.at)
+    } else {
+      ran.lost++
+      ran.firstLoss ??= error instanceof Error ? error.message : String(error)
+    }
+  }
+  const submit = () => {
+    for (; next < jobs.length && jobs[next]!.at <= clock.now(); next++) {
+      const call: Call = { job: jobs[next]!, cost: costOf(sizes, jobs[next]!), sentAt: -1 }
+      client.call(call).then(
+        () => end(call),
+        (error: unknown) => end(call, error),
+      )
+    }
+    world.progressAt = jobs[next]?.at ?? clock.now()
+    if (next < jobs.length) clock.setTimer(submit, jobs[next]!.at - clock.now())
+  }
+  submit()
+
+  const patienceMs = patienceOf(plan)
+  let untilMs: number
+  do {
+    untilMs = world.progressAt + patienceMs
+    await clock.runAll({ untilMs })
+  } while (world.progressAt + patienceMs > untilMs)
+  stopped = true
+  const starved = jobs.length - ran.done - ran.lost
+  if (starved > 0) ran.firstLoss ??= `nobody got in for ${count(patienceMs / 3_600_000)} h`
+  ran.lost += starved
+  ran.refused = world.refused
+  ran.records = client.records()
+  client.stop()
+  ran.waitsMs.sort((a, b) => a - b)
+  return ran
+}
+
+/** A limiter that was told far too little, an outage or a long answer may hold calls without any fault. */
+function patienceOf({ knobs: { outage }, told, jobs }: Plan): number {
+  const outageMs = outage ? outage.toMs - outage.fromMs : 0
+  const longestMs = jobs.reduce((longest, { serviceMs }) => Math.max(longest, serviceMs), 0)
+  const share = told === 'unknown' ? 1 : Math.min(1, told)
+  return PATIENCE_MS / share + outageMs + longestMs
+}
+
+/** The same calls with the best client that there could be. Undefined when one of them can never get in. */
+export function best(plan: Plan, tier: Tier): Ran | undefined {
+  const played = play(providerOf(plan, tier), plan.jobs, (job) => costOf(plan.sizes, job))
+  if (!played) return undefined
+  const calls = plan.jobs.length
+  return {
+    ...{ client: 'optimum', tier, calls, done: calls, lost: 0, refused: 0, endMs: played.endMs },
+    waitsMs: played.waitsMs.sort((a, b) => a - b),
+    records: [],
+  }
+}

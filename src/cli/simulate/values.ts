@@ -1,0 +1,64 @@
+// How the values of flags are read: numbers, durations and lists as people write them. What cannot be read is an
+// error that names the flag, the value and what is allowed; nothing is guessed.
+
+import { UsageError } from '../usage.ts'
+
+export function wrong(flag: string, value: string, allowed: string): UsageError {
+  return new UsageError(`${flag} must be ${allowed}, got '${value}'`)
+}
+
+const SCALES: Record<string, number> = { '': 1, k: 1e3, M: 1e6 }
+const UNITS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+
+function read(text: string): number {
+  const [, digits, scale] = /^(\d+(?:[_,]\d{3})*(?:\.\d+)?|\.\d+)([kM]?)$/.exec(text) ?? []
+  return digits === undefined ? NaN : Number(digits.replace(/[_,]/g, '')) * SCALES[scale!]!
+}
+
+export function positive(flag: string, text: string): number {
+  const value = read(text)
+  if (value > 0 && value < Infinity) return value
+  throw wrong(flag, text, 'a number above 0, like 500, 200k or 2M')
+}
+
+export function notNegative(flag: string, text: string): number {
+  const value = read(text)
+  if (value >= 0 && value < Infinity) return value
+  throw wrong(flag, text, 'a number of at least 0')
+}
+
+export function whole(flag: string, text: string, least = 1, most = Infinity): number {
+  const value = read(text)
+  if (Number.isSafeInteger(value) && value >= least && value <= most) return value
+  const to = most === Infinity ? '' : ` and at most ${count(most)}`
+  throw wrong(flag, text, `a whole number of at least ${least}${to}`)
+}
+
+/** In ms. On a command line a bare number could be anything, so the unit is part of it. */
+export function duration(flag: string, text: string, least = 0): number {
+  const [, digits, unit] = /^(\d*\.?\d+)(ms|s|m|h|d)$/.exec(text) ?? []
+  const ms = digits === undefined ? NaN : Number(digits) * UNITS[unit!]!
+  // Longer than that is a slip of the hand, and beyond what a number tells to the ms.
+  if (ms >= least && ms <= 3650 * UNITS.d!) return ms
+  throw wrong(flag, text, `a duration${least > 0 ? ' above 0' : ''}, like 500ms, 10s, 5m or 2h`)
+}
+
+/** A share of 1: `30%`. */
+export function percent(flag: string, text: string): number {
+  const value = text.endsWith('%') ? read(text.slice(0, -1)) / 100 : NaN
+  if (value > 0 && value < Infinity) return value
+  throw wrong(flag, text, 'a percentage above 0, like 80%')
+}
+
+export function oneOf<T extends string>(flag: string, text: string, known: readonly T[]): T {
+  const found = known.find((name) => name === text)
+  if (found !== undefined) return found
+  throw wrong(flag, text, `one of ${known.join(', ')}`)
+}
+
+/** `500,5000`, but not the comma of `5,000`: that would be a tier of 0 requests. */
+export function list<T>(flag: string, text: string, readOne: (flag: string, text: string) => T): T[] {
+  return text.split(',').map((one) => readOne(flag, one.trim()))
+}
+
+export const count = (value: number) => value.toLocaleString('en', { maximumFractionDigits: 1 })

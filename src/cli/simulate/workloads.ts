@@ -1,0 +1,110 @@
+// When calls come, and how large they are: drawn beforehand from the seed, the same for every client and tier, so
+// that rows of one table differ by nothing else.
+//
+// Tokens and times are lognormal: most calls are below the mean and a few far above it, as real ones are.
+
+import { lognormal, seededRandom } from 'llmiter/testing'
+import { UsageError } from '../usage.ts'
+import { count, duration, percent, positive, whole, wrong } from './values.ts'
+
+/** A call to come. Times in ms from the start. */
+export interface Job {
+  readonly at: number
+  readonly serviceMs: number
+  readonly inputTokens: number
+  readonly outputTokens: number
+}
+
+/** What calls are like in the mean, and by which factor e^spread they differ. */
+export interface Sizes {
+  promptTokens: number
+  outputTokens: number
+  /** The most that a call asks for, `max_tokens`: no answer is longer. */
+  maxTokens?: number
+  latencyMs: number
+  spread: number
+}
+
+export type Workload =
+  | { kind: 'backlog'; calls: number }
+  | { kind: 'poisson'; share?: number; perMinute?: number; ms: number }
+  | { kind: 'trains'; size: number; everyMs: number; ms: number }
+
+const FORMS = {
+  backlog: 'backlog:3000 (so many calls at once)',
+  poisson: 'poisson:80% or poisson:8/s:10m (at random; of the limit, or so many a second, for so long)',
+  trains: 'trains:5/10s:10m (so many at once, every so often, for so long)',
+}
+export const WORKLOADS = Object.values(FORMS)
+
+const FLAG = '--workload'
+const LONG_MS = 600_000
+/** More would not fit into memory, and is a slip of the hand. */
+const MOST_CALLS = 1_000_000
+
+export function readWorkload(text: string): Workload {
+  const [kind = '', ...parts] = text.split(':')
+  if (!Object.hasOwn(FORMS, kind)) throw wrong(FLAG, text, `one of ${WORKLOADS.join(', ')}`)
+  const [first, long, ...more] = parts
+  const form = FORMS[kind as Workload['kind']]
+  if (!first || more.length > 0 || long === '' || (kind === 'backlog' && long !== undefined))
+    throw wrong(FLAG, text, form)
+  const ms = long === undefined ? LONG_MS : duration(FLAG, long, 1)
+  const [amount = '', per, ...rest] = first.split('/')
+  if (kind === 'backlog') return { kind, calls: whole(FLAG, first, 1, MOST_CALLS) }
+  if (kind === 'poisson' && first.endsWith('%')) return { kind, share: percent(FLAG, first), ms }
+  if (!per || rest.length > 0) throw wrong(FLAG, text, form)
+  const everyMs = duration(FLAG, /^\d/.test(per) ? per : `1${per}`, 1)
+  if (kind === 'trains') return { kind, size: whole(FLAG, amount, 1, MOST_CALLS), everyMs, ms }
+  return { kind: 'poisson', perMinute: (positive(FLAG, amount) * 60_000) / everyMs, ms }
+}
+
+/** The moments at which calls come; `perMinute` is the limit, for what is a share of it. */
+export function arrivals(workload: Workload, perMinute: number, seed: number): number[] {
+  if (workload.kind === 'backlog') return Array<number>(workload.calls).fill(0)
+  const times: number[] = []
+  if (workload.kind === 'trains') {
+    enough((workload.size * workload.ms) / workload.everyMs)
+    for (let at = 0; at < workload.ms; at += workload.everyMs)
+      for (let i = 0; i < workload.size; i++) times.push(at)
+    return times
+  }
+  const rate = (workload.perMinute ?? workload.share! * perMinute) / 60_000
+  enough(rate * workload.ms)
+  const random = seededRandom(seed)
+  const gap = () => -Math.log(1 - random()) / rate
+  for (let at = gap(); at < workload.ms; at += gap()) times.push(at)
+  return times
+}
+
+function enough(calls: number): void {
+  if (calls > MOST_CALLS)
+    throw new UsageError(
+      `${FLAG}: that would be ${count(calls)} calls; at most ${count(MOST_CALLS)} can be simulated`,
+    )
+}
+
+/** A call for each moment; `tokens` are known where a recorded run tells them. */
+export function jobsAt(
+  times: readonly number[],
+  sizes: Sizes,
+  seed: number,
+  tokens?: readonly number[],
+): Job[] {
+  const { promptTokens, outputTokens, maxTokens = Infinity, latencyMs, spread } = sizes
+  const [input, output, service] = [promptTokens, outputTokens, latencyMs].map((mean, stream) =>
+    around(mean, spread, seed + stream),
+  ) as [() => number, () => number, () => number]
+  return times.map((at, i) => ({
+    at,
+    serviceMs: service(),
+    inputTokens: tokens ? tokens[i]! : Math.round(input()),
+    outputTokens: tokens ? 0 : Math.min(maxTokens, Math.round(output())),
+  }))
+}
+
+/** Lognormal numbers of this mean, which lies e^(σ²/2) above their median. */
+function around(mean: number, sigma: number, seed: number): () => number {
+  if (mean === 0 || sigma === 0) return () => mean
+  return lognormal({ median: mean / Math.exp(sigma ** 2 / 2), sigma, seed })
+}

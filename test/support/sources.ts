@@ -1,0 +1,15 @@
+// For `node --import`: `llmiter` and its entries are the sources, so that a program of a test needs no build.
+
+import { registerHooks } from 'node:module'
+import { entries } from '../../tsup.config.ts'
+
+const sources = new Map(
+  entries.map(({ specifier, name }) => [specifier, new URL(`../../src/${name}.ts`, import.meta.url).href]),
+)
+
+registerHooks({
+  resolve(specifier, context, next) {
+    const url = sources.get(specifier)
+    return url === undefined ? next(specifier, context) : { url, shortCircuit: true }
+  },
+})
