@@ -18,7 +18,8 @@ export function turnAway(desk: Desk, waiter: Waiter, now: number): { error: unkn
     }
     if (at.office.spent(now)) return { error: at.spent }
   }
-  return crowdedOut(desk, waiter)
+  // Who was let in before is not turned away when the line is full.
+  return waiter.seq > 0 ? undefined : crowdedOut(desk, waiter)
 }
 
 function crowdedOut(desk: Desk, waiter: Waiter): { error: unknown } | undefined {

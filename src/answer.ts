@@ -5,6 +5,7 @@ import { text } from './core/check.ts'
 import type { Desk } from './desk.ts'
 import { CallTimeoutError, LimiterError } from './errors.ts'
 import { total } from './estimate.ts'
+import { statusOf } from './feedback/answer.ts'
 import { classify } from './feedback/classify.ts'
 import { readUsage, type Usage } from './feedback/usage.ts'
 import type { Outcome, Verdict } from './feedback/verdict.ts'
@@ -60,4 +61,11 @@ export function settle(waiter: Waiter, usage: Usage | undefined, end: 'ok' | 'fa
   const used = usage && total(sound(usage, desk))
   if (used) desk.estimator.learn(waiter.cost, used)
   desk.finish(waiter, used, end)
+}
+
+/** The call failed for good. A refusal still tells the limiter what it has to tell. */
+export function concede(waiter: Waiter, error: unknown, verdict = judge(waiter, { error })): void {
+  const { desk } = waiter.terms
+  if (verdict && verdict.kind !== 'transient') desk.refuse(waiter, verdict, error, false)
+  else desk.finish(waiter, undefined, statusOf(error) === undefined ? 'lost' : 'failed')
 }

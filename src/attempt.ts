@@ -157,7 +157,7 @@ function discard(answer: unknown): void {
 }
 
 /** What a refused Response says, from a copy, so that the caller can still read it. */
-async function readBody({ terms }: Waiter, response: Response): Promise<unknown> {
+export async function readBody({ terms }: Waiter, response: Response): Promise<unknown> {
   const { engine } = terms.desk
   let give: (body: undefined) => void
   const late = new Promise<undefined>((resolve) => {

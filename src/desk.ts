@@ -10,6 +10,7 @@ import { Office } from './core/office.ts'
 import { DIMENSIONS, isTokens, type Limit } from './core/limits.ts'
 import { LimiterStoppedError, QuotaExhaustedError } from './errors.ts'
 import { Estimator } from './estimate.ts'
+import type { LimitHint } from './feedback/headers.ts'
 import type { Refusal } from './feedback/verdict.ts'
 import type { LimiterOptions } from './options.ts'
 import { PullEngine, timersBelongToRequests } from './pull.ts'
@@ -31,6 +32,8 @@ export class Desk {
   readonly tally = new Tally()
   readonly estimator = new Estimator()
   options: LimiterOptions
+  /** What the provider's headers said last of each limit, and when. */
+  readonly told = new Map<string, LimitHint & { at: number }>()
   /** Is shown every answer that is an object. */
   seen: ((answer: unknown) => void) | undefined
   /** Raised by `update`. */
@@ -97,8 +100,10 @@ export class Desk {
 
   /** A call joins the line, or fails at once, or has its ticket on return. */
   enqueue(waiter: Waiter, now: number): void {
-    this.tally.requests++
-    if (this.events.heard('request')) this.events.emit('request', { waiting: this.office.waiting })
+    if (waiter.seq === 0) {
+      this.tally.requests++
+      if (this.events.heard('request')) this.events.emit('request', { waiting: this.office.waiting })
+    }
     const failure = turnAway(this, waiter, now)
     if (failure) {
       this.#fail(waiter, failure.error)
@@ -106,7 +111,7 @@ export class Desk {
     }
     this.office.enqueue(waiter, now)
     this.engine.join(waiter, now)
-    if (waiter.state === 'waiting') attend(waiter, now)
+    if (waiter.queue) attend(waiter, now)
   }
 
   /** A call leaves the line, or its backoff, without a ticket. */

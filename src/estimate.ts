@@ -36,6 +36,14 @@ export class Estimator {
     return cost
   }
 
+  /** The same estimate, with what the caller says in the place of what was guessed. */
+  refined(estimate: Cost, said: Parts, limits: readonly Limit[]): Cost {
+    const cost = whole({ ...estimate, tokens: undefined, ...said }, limits, said)
+    const guessed = this.#guessed.get(estimate)
+    if (guessed !== undefined) this.#guessed.set(cost, guessed)
+    return cost
+  }
+
   /** What a call of this cost has used. */
   learn(cost: Cost, usage: Usage): void {
     const weight = Math.max(WEIGHT, 1 / ++this.#seen)
@@ -49,15 +57,19 @@ export class Estimator {
   }
 }
 
-/** An estimate never makes a call too large: no limit is asked for more than it can hold. */
-function whole(cost: Record<string, number>, limits: readonly Limit[]): Cost {
+type Parts = Readonly<Record<string, number | undefined>>
+
+/** An estimate never makes a call too large: of what was not said, no limit is asked for more than it can hold. */
+function whole(cost: Parts, limits: readonly Limit[], said: Parts = {}): Cost {
   const all = total(cost)
-  for (const { of, amount } of limits) if (isTokens(of) && all[of]! > amount) all[of] = amount
+  for (const { of, amount } of limits) {
+    if (isTokens(of) && said[of] === undefined && all[of]! > amount) all[of] = amount
+  }
   return all
 }
 
 /** Tokens are input and output together, where only those are named. */
-export function total(parts: Readonly<Record<string, number | undefined>>): Record<string, number> {
+export function total(parts: Parts): Record<string, number> {
   const all = { ...parts } as Record<string, number>
   if (all.tokens === undefined && (all.inputTokens !== undefined || all.outputTokens !== undefined)) {
     all.tokens = (all.inputTokens ?? 0) + (all.outputTokens ?? 0)

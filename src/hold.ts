@@ -1,18 +1,24 @@
 // A call whose result is a stream keeps its ticket until the stream is over. One that nobody reads gives it back
 // when it is garbage collected, or after five minutes: so nothing here may refer to the stream itself.
 
-import { judge, settle } from './answer.ts'
+import { concede, settle } from './answer.ts'
 import type { Appointment } from './engine.ts'
 import { mergeUsage, type Usage } from './feedback/usage.ts'
 import { guarded } from './guard.ts'
+import { watch } from './signals.ts'
 import { isStream, type Watcher, watchStream } from './stream.ts'
 import type { Waiter } from './waiter.ts'
 
-/** Holds the ticket if the value is a stream that can be watched. Returns what to give to the caller. */
-export function hold(waiter: Waiter, value: unknown): object | undefined {
+type Reading = (chunk: unknown) => Usage | undefined
+
+/**
+ * Holds the ticket if the value is a stream that can be watched. Returns what to give to the caller. `reading` is
+ * given each chunk, and `undefined` at the end, and returns all that was used so far.
+ */
+export function hold(waiter: Waiter, value: unknown, reading?: Reading): object | undefined {
   const { desk } = waiter.terms
   if (!guarded(() => isStream(value), desk, 'stream')) return undefined
-  const held = new Held(waiter)
+  const held = new Held(waiter, reading)
   const stream = guarded(() => watchStream(value as object, held), desk, 'stream')
   if (!stream) {
     held.release()
@@ -26,12 +32,18 @@ export function hold(waiter: Waiter, value: unknown): object | undefined {
 class Held implements Watcher {
   reading = 0
   readonly #waiter: Waiter
+  readonly #reading: Reading | undefined
   #used: Usage | undefined
+  readonly #unwatch: (() => void) | undefined
   #lastAt: number
   #idle: Appointment
 
-  constructor(waiter: Waiter) {
+  constructor(waiter: Waiter, reading: Reading | undefined) {
     this.#waiter = waiter
+    this.#reading = reading
+    const { signal } = waiter.terms
+    // While it is being read, its own end tells more.
+    this.#unwatch = signal && watch(signal, () => this.reading || this.end({ error: signal.reason }))
     this.#lastAt = waiter.terms.desk.engine.now()
     this.#idle = this.#look()
   }
@@ -39,28 +51,35 @@ class Held implements Watcher {
   chunk(chunk: unknown): void {
     const { desk, usage } = this.#waiter.terms
     this.#lastAt = desk.engine.now()
-    if (!desk.metered) return
-    if (!usage) this.#used = mergeUsage(this.#used, chunk)
+    if (this.#reading) this.#read(chunk)
+    else if (!desk.metered) return
+    else if (!usage) this.#used = mergeUsage(this.#used, chunk)
     else this.#used = guarded(() => usage(chunk as never), desk, 'usage') ?? this.#used
+  }
+
+  #read(chunk: unknown): void {
+    this.#used = guarded(() => this.#reading!(chunk), this.#waiter.terms.desk, 'usage') ?? this.#used
   }
 
   end(failure?: { error: unknown }, left = false): void {
     this.release()
     const waiter = this.#waiter
     if (waiter.state !== 'in flight') return
-    const verdict = failure && judge(waiter, failure)
-    if (verdict && verdict.kind !== 'transient')
-      waiter.terms.desk.refuse(waiter, verdict, failure.error, false)
-    else settle(waiter, left ? undefined : this.#used, failure ? 'failed' : 'ok')
+    if (this.#reading && !failure && !left) this.#read(undefined)
+    // One that broke, or was left, has told of its usage only a part.
+    if (failure) concede(waiter, failure.error)
+    else settle(waiter, left ? undefined : this.#used, 'ok')
   }
 
   abandon(reason: string): void {
-    this.#waiter.terms.desk.events.emit('stuck', { refusals: 0, parkedMs: 0, reason })
+    if (this.#waiter.state === 'in flight')
+      this.#waiter.terms.desk.events.emit('stuck', { refusals: 0, parkedMs: 0, reason })
     this.end()
   }
 
   release(): void {
     unread?.unregister(this)
+    this.#unwatch?.()
     this.#waiter.terms.desk.engine.forget(this.#idle)
   }
 

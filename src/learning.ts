@@ -10,6 +10,7 @@ export function learnFrom(answer: unknown, { terms: { desk }, sentAt }: Waiter):
   const { engine, chain } = desk
   const now = engine.now()
   for (const hint of readLimits(headers, engine.clock.wall())) {
+    desk.told.set(`${hint.of}/${hint.perMs}`, { ...hint, at: now })
     // What is said of a model must not be taken for the account's: the nearest limit of its kind is meant.
     const meant = chain.find(({ office }) => office.budget.knows(hint))
     if (!meant || meant.options.learn === false) continue

@@ -207,7 +207,7 @@ export class BucketRateLimiter {
   }
 
   #cost(call: CallOptions | undefined): Cost {
-    return costOf(this[DESK], call?.cost, undefined)
+    return costOf(this[DESK], call?.cost, call?.request === undefined ? undefined : [call.request])
   }
 }
 
@@ -223,7 +223,8 @@ export function costOf(desk: Desk, said: CallOptions['cost'], args: readonly unk
     }
   }
   if (desk.tokens.every((of) => said[of] !== undefined)) return total({ ...said, requests })
-  return total({ ...desk.estimator.cost(args, desk.limits), tokens: undefined, ...said, requests })
+  const estimate = desk.estimator.cost(args, desk.limits)
+  return desk.estimator.refined(estimate, { ...said, requests }, desk.limits)
 }
 
 /** The terms of a call: its own over those of the limiter. */

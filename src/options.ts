@@ -35,6 +35,8 @@ export interface RetryOptions {
 export interface CallOptions {
   /** What it takes of each limit. Default one request; tokens, where they are limited, are estimated. */
   cost?: Partial<Cost>
+  /** What the call sends, such as the body of its request: tokens that `cost` does not name are estimated from it. */
+  request?: unknown
   /** Gives the call up: it rejects with the signal's own reason, at once while it waits. */
   signal?: AbortSignal | undefined
   /** Higher goes first. Default 0. A lower one gets at least every 17th ticket for each step below. */
@@ -90,7 +92,7 @@ export interface LimiterOptions extends LimitsOptions {
 
 // Lists that the compiler keeps complete.
 const CALL_KEYS = Object.keys({
-  ...{ cost: 1, signal: 1, priority: 1, tenant: 1, maxWaitMs: 1, timeoutMs: 1, retry: 1 },
+  ...{ cost: 1, request: 1, signal: 1, priority: 1, tenant: 1, maxWaitMs: 1, timeoutMs: 1, retry: 1 },
 } satisfies Record<keyof CallOptions, 1>)
 const OWN_KEYS = Object.keys({
   ...{

@@ -39,6 +39,8 @@ export interface LimiterStats {
     asked: number
     used: number
   }[]
+  /** What the provider's headers said last, if they did; `resetsInMs` counts from now. */
+  told?: { of: string; perMs?: number; limit?: number; remaining?: number; resetsInMs?: number }[]
   /** Of all tickets since the start, or the mark, in ms. */
   waitMs: { p50: number; p95: number; p99: number }
 }
@@ -66,7 +68,7 @@ class Counted implements Mark {
 export const mark = (desk: Desk): Mark => new Counted(desk)
 
 export function stats(
-  { office, engine, tally, inFlight, backingOff, name }: Desk,
+  { office, engine, tally, inFlight, backingOff, name, told }: Desk,
   since?: Mark,
 ): LimiterStats {
   const now = engine.now()
@@ -102,6 +104,12 @@ export function stats(
         asked: bucket.asked - (then?.asked ?? 0),
         used: bucket.used - (then?.used ?? 0),
       }
+    }),
+    ...(told.size > 0 && {
+      told: [...told.values()].map(({ at, resetMs, ...hint }) => ({
+        ...hint,
+        ...(resetMs !== undefined && { resetsInMs: Math.max(0, at + resetMs - now) }),
+      })),
     }),
     waitMs: { p50: wait(0.5), p95: wait(0.95), p99: wait(0.99) },
   }

@@ -149,7 +149,8 @@ function readable(source: ReadableStream, watcher: Watcher): ReadableStream {
   const reader = ReadableStream.prototype.getReader.call(source) as ReadableStreamDefaultReader
   const pull = async (controller: ReadableStreamController<unknown>) => {
     try {
-      const { done, value } = await reader.read()
+      watcher.reading++
+      const { done, value } = await reader.read().finally(() => watcher.reading--)
       if (done) {
         watcher.end()
         controller.close()

@@ -1,10 +1,12 @@
 // A ticket in the hands of code that runs its call itself.
 
-import { judge, settle } from './answer.ts'
-import { admit } from './attempt.ts'
-import { learnFrom } from './learning.ts'
+import { concede, judge, settle } from './answer.ts'
+import { admit, readBody } from './attempt.ts'
+import { needsBody } from './feedback/classify.ts'
 import type { Usage } from './feedback/usage.ts'
-import type { Waiter } from './waiter.ts'
+import { hold } from './hold.ts'
+import { learnFrom } from './learning.ts'
+import { Waiter } from './waiter.ts'
 
 /**
  * The right to make one call now. Give it back exactly once; a second time does nothing.
@@ -31,27 +33,86 @@ export class Ticket {
   }
 
   /** The provider answered. `usage` settles what was reserved; `headers` tell the limits. */
-  finish({ usage, headers }: { usage?: Usage; headers?: unknown } = {}): void {
+  finish({ usage, headers }: { usage?: Usage | undefined; headers?: unknown } = {}): void {
     if (!this.#giveBack()) return
     if (headers !== undefined) learnFrom({ headers }, this.#waiter)
     settle(this.#waiter, usage, 'ok')
   }
 
   /**
-   * The provider refused, with this error or response: waits at the front of the line for a new ticket. Rejects
-   * with the error itself when waiting does not help (quota, too large, not a refusal at all).
+   * The provider has begun to answer, long before it is done: so it accepts calls. `headers` tell the limits. The
+   * ticket stays out.
    */
-  async refuse(error: unknown): Promise<Ticket> {
+  accepted({ headers }: { headers?: unknown } = {}): void {
+    if (this.#over) return
+    const { desk } = this.#waiter.terms
+    if (headers !== undefined) learnFrom({ headers }, this.#waiter)
+    desk.answered(this.#waiter)
+  }
+
+  /**
+   * The answer is this stream: the ticket comes back when it ends, fails, is left, or is not read for five minutes,
+   * unless you give it back before. `usage` is given each chunk, and `undefined` at the end; what it returned last
+   * settles what was reserved. A stream that was left, or broke, has used what was reserved.
+   *
+   * Returns what to read in the stream's place. What is no stream gives the ticket back at once.
+   */
+  hold<S extends object>(stream: S, usage?: (chunk: unknown) => Usage | undefined): S {
+    if (this.#over) return stream
+    dropped?.unregister(this)
+    const held = hold(this.#waiter, stream, usage)
+    if (!held) this.finish()
+    return (held ?? stream) as S
+  }
+
+  /**
+   * The provider refused, with this error or `Response`: waits at the front of the line for a new ticket. Rejects
+   * with the error or `Response` itself when waiting does not help (quota, too large, not a refusal at all). A
+   * `Response` can still be read.
+   */
+  async refuse(answer: unknown): Promise<Ticket> {
     if (!this.#giveBack()) throw new Error('this ticket was given back already')
     const waiter = this.#waiter
     const { desk } = waiter.terms
-    const verdict = judge(waiter, { error })
+    const outcome = needsBody(answer)
+      ? { value: answer, body: await readBody(waiter, answer as Response) }
+      : { error: answer }
+    const verdict = judge(waiter, outcome)
     if (!verdict || verdict.kind === 'transient') {
-      desk.finish(waiter, undefined, 'failed')
-      throw error
+      concede(waiter, answer, verdict)
+      learnFrom(answer, waiter)
+      throw answer
     }
-    desk.refuse(waiter, verdict, error)
-    return Ticket.of(waiter.state === 'parked' ? await waiter.terms.desk.engine.ticket(waiter) : waiter)
+    desk.refuse(waiter, verdict, answer)
+    // Only now: what headers tell may let others go, and the refused call must stand before them.
+    learnFrom(answer, waiter)
+    return Ticket.of(waiter.state === 'parked' ? await desk.engine.ticket(waiter) : waiter)
+  }
+
+  /**
+   * The call failed, perhaps in the middle of its answer, and does not wait for another ticket here. The limiter
+   * learns what the error tells: a refusal closes the gate as ever.
+   */
+  fail(error: unknown): void {
+    if (!this.#giveBack()) return
+    concede(this.#waiter, error)
+    learnFrom(error, this.#waiter)
+  }
+
+  /**
+   * A new ticket for the same call, at the place in line that it first had: for a call that failed and is tried again
+   * by somebody else's rules, such as those of an SDK. Gives this one back if it is still out.
+   */
+  again(): Promise<Ticket> {
+    this.fail(undefined)
+    const { terms, cost, seq, extra } = this.#waiter
+    const { desk } = terms
+    const now = desk.engine.now()
+    const waiter = new Waiter(terms, cost, undefined, now)
+    waiter.seq = seq
+    if (extra) waiter.more().waitedMs = extra.waitedMs
+    desk.enqueue(waiter, now)
+    return (waiter.queue ? desk.engine.ticket(waiter) : Promise.resolve(waiter)).then(Ticket.of)
   }
 
   /** The call was never made: all that was reserved comes back. */

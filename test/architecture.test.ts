@@ -161,6 +161,18 @@ describe('the entries', () => {
     expect([...folders].sort()).toEqual(['.', 'core', 'feedback'])
   })
 
+  test('of clients load nothing but their own: their SDKs come from the user', () => {
+    const clients = entries.filter(({ name }) => name.startsWith('clients/'))
+    expect(clients.length).toBeGreaterThan(0)
+    for (const { name } of clients) {
+      const loaded = [...reach(eager(imports), `${name}.ts`)].filter(
+        (to) => folderOf(to) === 'clients' || !isSource(to),
+      )
+      const foreign = loaded.filter((to) => !to.startsWith('clients/shared/') && to !== `${name}.ts`)
+      expect(foreign, name).toEqual([])
+    }
+  })
+
   test("'llmiter/testing' loads no built-in module before it is asked to", () => {
     expect(builtins(imports, 'testing/index.ts')).toEqual([])
   })

@@ -3,7 +3,8 @@
  *
  * They differ in where the usage lies and in what its fields are called, not in what they mean, so there
  * is one list of places and one of names. What counts is what is held against a limit: Anthropic's
- * cache writes are input and its cache reads are not, Gemini's thoughts are output.
+ * cache writes are input and its cache reads are not, nor is what Groq (whose answers carry `x_groq`) has cached;
+ * Gemini's thoughts are output.
  */
 
 import { get, guard, isObject, isPlain, known, reach } from './safe.ts'
@@ -51,6 +52,10 @@ function plus(a: number | undefined, b: number | undefined): number | undefined 
   return a === undefined ? b : a + (b ?? 0)
 }
 
+function less(count: number | undefined, free: number): number | undefined {
+  return count && Math.max(0, count - free)
+}
+
 /** A total may tell more than its parts (a part was left out), never less. */
 function whole(usage: Usage): Usage {
   const { inputTokens = 0, outputTokens = 0, tokens = 0 } = usage
@@ -62,11 +67,13 @@ export function readUsage(value: unknown): Usage | undefined {
   return guard(() => {
     // Reading `usage` of a stream of the AI SDK would start to consume it.
     if (!isObject(value) || 'fullStream' in value) return undefined
+    const groq = 'x_groq' in value
     for (const counts of reach(value, isPlain(value) ? [...PLACES, ...HOLDERS] : PLACES)) {
+      const free = (groq && most(Object(get(counts, 'prompt_tokens_details')), /^cached_tokens$/)) || 0
       const usage = known({
-        inputTokens: plus(most(counts, INPUT), most(counts, /^cache_creation_i/)),
+        inputTokens: plus(less(most(counts, INPUT), free), most(counts, /^cache_creation_i/)),
         outputTokens: plus(most(counts, OUTPUT), most(counts, /^thoughtsT/)),
-        tokens: most(counts, TOTAL),
+        tokens: less(most(counts, TOTAL), free),
       })
       if (Object.keys(usage).length) return whole(usage)
     }

@@ -48,7 +48,11 @@ describe('the usage of known results and events', () => {
     ],
     ['gemini: thoughts are output', { usageMetadata: gemini }, used],
     ['@google/generative-ai', { response: { usageMetadata: gemini } }, used],
-    ['groq', { x_groq: { usage: openai } }, used],
+    [
+      'groq: what it has cached is free',
+      { x_groq: { usage: openai } },
+      { inputTokens: 3, outputTokens: 7, tokens: 10 },
+    ],
     ['mistral', { usage: { promptTokens: 5, completionTokens: 7, totalTokens: 12 } }, used],
     ['mistral stream', { data: { usage: { promptTokens: 5, completionTokens: 7, totalTokens: 12 } } }, used],
     ['cohere', { meta: { billedUnits: { inputTokens: 1, outputTokens: 1 }, tokens } }, used],

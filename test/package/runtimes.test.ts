@@ -65,7 +65,7 @@ describe.each(CI ? runtimes : runtimes.slice(0, 1))('$name', ({ find, version, a
     expect(run(path, ['--version'])).toMatch(version)
   })
 
-  test.each(['esm.mjs', 'cjs.cjs', 'both.mjs'])('runs %s', (program) => {
+  test.each(['esm.mjs', 'cjs.cjs', 'both.mjs', 'sdks.mjs'])('runs %s', (program) => {
     expect(run(path, [...args, program])).toBe('ok')
   })
 })
@@ -88,6 +88,12 @@ describe('a browser', () => {
 
   test("bundles 'llmiter', which needs nothing of Node", async () => {
     const { text, warnings } = await bundle('main.js', "export * from 'llmiter'")
+    expect(warnings).toEqual([])
+    expect(text.match(/node:\w*|\brequire\(|\bprocess\.|\bBuffer\b/g)).toBe(null)
+  })
+
+  test("bundles 'llmiter/fetch', which needs nothing of Node either", async () => {
+    const { text, warnings } = await bundle('fetch.js', "export * from 'llmiter/fetch'")
     expect(warnings).toEqual([])
     expect(text.match(/node:\w*|\brequire\(|\bprocess\.|\bBuffer\b/g)).toBe(null)
   })

@@ -26,14 +26,14 @@ const FRONT = `export default { async fetch(request, env) {
 } }`
 
 export async function startWorker(entry: URL, compatibilityDate: string): Promise<Worker> {
-  const src = fileURLToPath(new URL('../../../src/index.ts', import.meta.url))
+  const source = (name: string) => fileURLToPath(new URL(`../../../src/${name}.ts`, import.meta.url))
   const bundle = await build({
     entryPoints: [fileURLToPath(entry)],
     bundle: true,
     write: false,
     format: 'esm',
     target: 'es2022',
-    alias: { llmiter: src },
+    alias: { llmiter: source('index'), 'llmiter/fetch': source('clients/fetch') },
   })
   const output: string[] = []
   const miniflare = new Miniflare({

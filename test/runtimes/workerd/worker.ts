@@ -1,6 +1,9 @@
 // A worker with a limiter at module scope: ten calls a second, two at once, each 150 ms.
 
 import { BucketRateLimiter, withLimiter } from 'llmiter'
+import { limitFetch } from 'llmiter/fetch'
+// @ts-expect-error a program in plain JavaScript
+import { fetching } from '../../package/programs/fetching.mjs'
 
 const limiter = new BucketRateLimiter({
   name: 'module scope',
@@ -27,6 +30,10 @@ export default {
   async fetch(request: Request): Promise<Response> {
     const { pathname, searchParams } = new URL(request.url)
     if (pathname === '/stats') return Response.json({ ...limiter.stats(), served })
+    if (pathname === '/fetch') {
+      await fetching({ BucketRateLimiter }, { limitFetch })
+      return new Response('ok')
+    }
     if (pathname === '/refuse') {
       refuseNext = 3
       return new Response('ok')

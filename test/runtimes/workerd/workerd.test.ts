@@ -47,6 +47,10 @@ describe.each(['2024-01-01', '2026-04-26'])('a limiter at module scope, compatib
     expect(refused).toBeGreaterThan(0)
   })
 
+  test("runs 'llmiter/fetch', on its own streams", async () => {
+    expect(await worker.get('/fetch')).toBe('ok')
+  })
+
   test('workerd has nothing to complain of', () => {
     expect(worker.output.join('')).toBe('')
   })

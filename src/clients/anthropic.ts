@@ -1,0 +1,34 @@
+// The public surface of 'llmiter/anthropic': the official client with a limiter inside.
+
+import type { BaseAnthropic } from '@anthropic-ai/sdk'
+import { byUsage } from './shared/charge.ts'
+import { type ClientLimits, type ClientOptions, Limits } from './shared/limits.ts'
+import { modelOf } from './shared/request.ts'
+import { type Dialect, limitClient } from './shared/stainless.ts'
+
+export type { ClientLimits, ClientOptions, LimitsByModel } from './shared/limits.ts'
+
+const dialect: Dialect = {
+  name: 'limitAnthropic',
+  generates: (path) => /\/v1\/(messages|complete)$/.test(path),
+  modelOf: ({ body }) => modelOf(body),
+}
+
+/**
+ * The same client, whose calls wait for their tickets: `instanceof`, types, streams, `.withResponse()` and all helpers
+ * are as they were. The client that was passed in stays without limits.
+ *
+ * @example
+ * const anthropic = limitAnthropic(new Anthropic(), {
+ *   models: { 'claude-sonnet-5*': { requestsPerMinute: 50, inputTokensPerMinute: 30_000, outputTokensPerMinute: 8000 } },
+ * })
+ *
+ * @throws TypeError when an option is wrong. Calls reject with the SDK's own errors, or with a `LimiterError`.
+ */
+export function limitAnthropic<C extends BaseAnthropic>(
+  client: C,
+  limits: ClientLimits,
+  options: ClientOptions = {},
+): C {
+  return limitClient(client, new Limits(limits, byUsage, options, 'limitAnthropic'), () => dialect)
+}

@@ -1,0 +1,136 @@
+// One attempt of a call on its way through an SDK: its ticket, and what has become of it.
+//
+// The ticket is awaited where the SDK has a place for it, outside its timer, and the request goes out far below,
+// in the SDK's `fetch`. Between the two the attempt travels with the request itself, as a symbol among the options
+// of `fetch`. A request that comes to `fetch` without one has found another way, and waits there for its ticket.
+
+import { BodyReader } from './body.ts'
+import type { Grant } from './limits.ts'
+
+export const ATTEMPT = Symbol('llmiter.attempt')
+
+/** On clients that have a limiter: a second one would wait within the first. */
+export const LIMITED = Symbol.for('llmiter.limited')
+
+/** Statuses that are always a refusal. SDKs would retry them by themselves, round the line. */
+const REFUSED = [429, 498, 503, 529]
+
+export type Fetch = (input: string | URL | Request, init?: RequestInit) => Promise<Response>
+
+export type Marked = RequestInit & { [ATTEMPT]?: Attempt | undefined }
+
+export class Attempt {
+  /** `refused`: it waits for what its SDK makes of the refusal. `failed`: over, and may be tried again. */
+  state: 'unsent' | 'sent' | 'refused' | 'failed' | 'answered' = 'unsent'
+  readonly #grant: Grant
+  #restore: (() => void) | undefined
+
+  constructor(grant: Grant) {
+    this.#grant = grant
+  }
+
+  /** Sends the request, and watches the answer. */
+  async send(fetch: Fetch, input: string | URL | Request, init: RequestInit | undefined): Promise<Response> {
+    this.state = 'sent'
+    let response: Response
+    try {
+      response = await fetch(input, init)
+    } catch (error) {
+      this.fail(error)
+      throw error
+    }
+    if (response.ok) return this.#watch(response, init?.signal)
+    if (REFUSED.includes(response.status)) {
+      this.state = 'refused'
+      this.#restore = forbidRetry(response)
+    } else if (response.status >= 500 || response.status === 408 || response.status === 409) {
+      this.fail(response)
+    }
+    return response
+  }
+
+  /** The SDK has obeyed: what it was told not to do need not be read by its caller. */
+  restoreHeaders(): void {
+    this.#restore?.()
+  }
+
+  /** The attempt is over without an answer. */
+  fail(error: unknown): void {
+    if (this.state === 'failed') return
+    const { ticket } = this.#grant
+    if (this.state === 'unsent') ticket.release()
+    else ticket.fail(error)
+    this.state = 'failed'
+  }
+
+  /** Waits in line after a refusal. Rejects with the refusal itself when waiting does not help. */
+  async refuse(error: unknown): Promise<Grant> {
+    this.state = 'failed'
+    return { ...this.#grant, ticket: await this.#grant.ticket.refuse(error) }
+  }
+
+  /** Waits for another ticket, at the place in line that the call first had. */
+  async again(): Promise<Grant> {
+    this.fail(undefined)
+    return { ...this.#grant, ticket: await this.#grant.ticket.again() }
+  }
+
+  /** Gives the answer on, and holds the ticket until its body is over. */
+  #watch(response: Response, signal: AbortSignal | null | undefined): Response {
+    this.state = 'answered'
+    // The SDK's own, one for each request: aborted, too, by who leaves a stream that nobody has begun to read.
+    signal?.addEventListener('abort', () => this.#grant.ticket.fail(signal.reason), { once: true })
+    return watch(response, this.#grant)
+  }
+}
+
+/** Holds the ticket until the body of the response is over. Returns the response to give on. */
+export function watch(response: Response, { ticket, used }: Grant): Response {
+  const { body, headers } = response
+  ticket.accepted({ headers })
+  // An empty body is read by nobody.
+  if (!body || headers.get('content-length') === '0') {
+    ticket.finish()
+    return response
+  }
+  const reader = new BodyReader(headers.get('content-type') ?? '', {
+    done: (usage) => ticket.finish({ usage: usage && used(usage) }),
+    failed: (error) => ticket.fail(error),
+  })
+  const watched = ticket.hold(body, (chunk) => {
+    const usage = reader.read(chunk)
+    return usage && used(usage)
+  })
+  return watched === body ? response : renewed(response, watched)
+}
+
+/** The same response with another body. */
+function renewed(response: Response, body: ReadableStream): Response {
+  const { status, statusText, headers, url, redirected, type } = response
+  const fresh = new Response(body, { status, statusText, headers })
+  for (const [key, value] of Object.entries({ url, redirected, type }))
+    Object.defineProperty(fresh, key, { value, configurable: true })
+  return fresh
+}
+
+/** Tells the SDK not to retry by itself. Returns what takes that back, from the error that it has made of it. */
+function forbidRetry(response: Response): () => void {
+  const said = response.headers.get('x-should-retry')
+  const headers = new Headers(response.headers)
+  headers.set('x-should-retry', 'false')
+  Object.defineProperty(response, 'headers', { value: headers, configurable: true })
+  return () => {
+    if (said === null) headers.delete('x-should-retry')
+    else headers.set('x-should-retry', said)
+  }
+}
+
+/** Takes the attempt from the options of `fetch`, so that nobody sends with it twice. */
+export function unmark(init: Marked | undefined): {
+  attempt: Attempt | undefined
+  init: RequestInit | undefined
+} {
+  if (!init || !(ATTEMPT in init)) return { attempt: undefined, init }
+  const { [ATTEMPT]: attempt, ...rest } = init
+  return { attempt: attempt?.state === 'unsent' ? attempt : undefined, init: rest }
+}

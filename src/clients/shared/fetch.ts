@@ -1,0 +1,56 @@
+// `fetch` with a line before it. What comes with its ticket goes through; what comes without waits here, where the
+// time counts against the timeout of the SDK above.
+
+import { type Fetch, unmark, watch } from './attempt.ts'
+import type { Limits } from './limits.ts'
+import { type DescribedRequest, describe, isRequest } from './request.ts'
+
+/** Undefined: no call at all. */
+export type Describe = (
+  input: string | URL | Request,
+  init: RequestInit | undefined,
+) => Promise<DescribedRequest | undefined>
+
+export function limitedFetch(fetch: Fetch, limits: Limits, describeCall: Describe = describe): Fetch {
+  return async (input, marked) => {
+    const { attempt, init } = unmark(marked)
+    if (attempt) return attempt.send(fetch, input, init)
+    const call = await describeCall(input, init)
+    if (!call || !limits.covers(call)) return fetch(input, init)
+    return inLine(fetch, limits, call, input, init)
+  }
+}
+
+async function inLine(
+  fetch: Fetch,
+  limits: Limits,
+  call: DescribedRequest,
+  input: string | URL | Request,
+  init: RequestInit | undefined,
+): Promise<Response> {
+  let grant = await limits.grant(call)
+  for (;;) {
+    const { ticket } = grant
+    let response: Response
+    try {
+      // A Request can be sent once; its copy leaves it as it was.
+      response = await fetch(isRequest(input) ? input.clone() : input, init)
+    } catch (error) {
+      ticket.fail(error)
+      throw error
+    }
+    if (response.status < 400) return watch(response, grant)
+    if (!call.repeatable) {
+      ticket.fail(response)
+      return response
+    }
+    try {
+      grant = { ...grant, ticket: await ticket.refuse(response) }
+    } catch (error) {
+      if (error === response) return response
+      throw error
+    }
+    // Nobody will read it, and its connection must not wait for that.
+    response.body?.cancel().catch(() => {})
+  }
+}

@@ -1,0 +1,151 @@
+// What the calls of a client are held against: which limiter a call belongs to, what it takes of it, and what it
+// has used in the end.
+
+import {
+  type AnyLimiter,
+  type BucketRateLimiter,
+  type CallOptions,
+  type Cost,
+  type Duration,
+  estimateTokens,
+  type LimiterLike,
+  type ModelLimits,
+  perModel,
+  type RateLimitedService,
+  shared,
+  type Ticket,
+  type Usage,
+} from 'llmiter'
+import type { Charge } from './charge.ts'
+import { fields, text } from './check.ts'
+
+/** A limiter for each model; `'gpt-5*'` is one that a family shares, `default` is for each that is not listed. */
+export interface LimitsByModel {
+  models: Record<string, ModelLimits>
+  /** The account's limiter, above all models. */
+  parent?: AnyLimiter
+}
+
+/** Limits by model, or one limiter for all calls: a limiter, a service, or the options of a limiter to be made. */
+export type ClientLimits = LimitsByModel | LimiterLike
+
+export interface ClientOptions {
+  /** Counts the input tokens of a request's body. Default: an estimate, corrected by what calls really use. */
+  countTokens?: (request: unknown) => number
+  /** Tenants of one limiter get fair turns; told from the request's body. */
+  tenant?: (request: unknown) => string | undefined
+  /** Higher goes first. Default 0. */
+  priority?: number
+  /** The longest wait for a ticket, refusals included: then `WaitTimeoutError`. Default: as long as it takes. */
+  maxWaitMs?: Duration
+  /** Calls that generate nothing (lists, files, batches): `'free'` (default), or `'requests'`: each takes a request. */
+  otherCalls?: 'free' | 'requests'
+}
+
+const OPTIONS = ['countTokens', 'tenant', 'priority', 'maxWaitMs', 'otherCalls']
+const NO_TOKENS = { requests: 1, tokens: 0, inputTokens: 0, outputTokens: 0 }
+
+/** A call, as far as its limits go. */
+export interface LimitedCall {
+  model: string | undefined
+  /** The body of the request. */
+  request: unknown
+  /** Whether it generates something: else it is one of the others. */
+  generates: boolean
+  signal: AbortSignal | undefined
+}
+
+/** The right to make a call, and how to settle it. */
+export interface Grant {
+  readonly ticket: Ticket
+  /** What was used of the limits, of what the answer says. */
+  used(usage: Usage): Usage
+}
+
+export class Limits {
+  readonly #service: RateLimitedService
+  readonly #charge: Charge
+  readonly #options: ClientOptions
+  readonly #terms: CallOptions
+  readonly #probing = new WeakSet<AnyLimiter>()
+
+  constructor(limits: ClientLimits, charge: Charge, options: ClientOptions, name: string) {
+    fields(options, name, OPTIONS)
+    const { priority, maxWaitMs, otherCalls = 'free' } = options
+    for (const key of ['countTokens', 'tenant'] as const) {
+      const given = options[key]
+      if (given !== undefined && typeof given !== 'function')
+        throw new TypeError(`${key} must be a function, got ${text(given)}`)
+    }
+    if (otherCalls !== 'free' && otherCalls !== 'requests')
+      throw new TypeError(`otherCalls must be 'free' or 'requests', got ${text(otherCalls)}`)
+    this.#service = serviceOf(limits, name)
+    this.#charge = charge
+    this.#options = options
+    this.#terms = {
+      ...(priority !== undefined && { priority }),
+      ...(maxWaitMs !== undefined && { maxWaitMs }),
+    }
+  }
+
+  /** Whether a call of this kind waits for a ticket at all. */
+  covers({ generates }: Pick<LimitedCall, 'generates'>): boolean {
+    return generates || this.#options.otherCalls === 'requests'
+  }
+
+  /** Waits for a ticket. Rejects with a `LimiterError`, or with the reason of the call's signal. */
+  async grant(call: LimitedCall): Promise<Grant> {
+    const { generates, request, model, signal } = call
+    const limiter = this.#limiterFor(model)
+    const cost = generates ? this.#cost(request, limiter) : NO_TOKENS
+    const ticket = await limiter.acquire({
+      ...this.#terms,
+      cost,
+      request,
+      signal,
+      tenant: this.#options.tenant?.(request),
+    })
+    return { ticket, used: (usage) => (generates ? this.#charge.used(usage, cost) : NO_TOKENS) }
+  }
+
+  #limiterFor(model: string | undefined): BucketRateLimiter {
+    const service = this.#service
+    // Of whichever copy of the package: its methods are the same.
+    const limiter = service.limiterFor(model) as BucketRateLimiter
+    if (service.isBlocked && !this.#probing.has(limiter)) {
+      this.#probing.add(limiter)
+      limiter.update({ probe: async (signal) => !(await service.isBlocked!(signal)) })
+    }
+    return limiter
+  }
+
+  #cost(request: unknown, limiter: BucketRateLimiter): Partial<Cost> {
+    const limits = limiter.stats().limits.filter(({ of }) => /token/i.test(of))
+    const { countTokens } = this.#options
+    const counted = countTokens?.(request)
+    const estimate = estimateTokens([request])
+    const inputTokens =
+      counted ?? Math.min(estimate.inputTokens, ...limits.map(({ amount }) => Math.floor(amount)))
+    return {
+      ...(counted !== undefined && { inputTokens: counted }),
+      ...this.#charge.cost({ request, inputTokens, maxOutputTokens: estimate.maxOutputTokens }),
+    }
+  }
+}
+
+function serviceOf(limits: ClientLimits, name: string): RateLimitedService {
+  if (typeof limits !== 'object' || limits === null) {
+    throw new TypeError(
+      `limits must be { models }, a BucketRateLimiter, a RateLimitedService or options, got ${text(limits)}`,
+    )
+  }
+  if ('models' in limits) {
+    fields(limits, 'limits', ['models', 'parent'])
+    fields(limits.models, 'models', Object.keys(Object(limits.models) as object))
+    const { models, parent } = limits
+    return perModel(models, { name, ...(parent && { parent }) })
+  }
+  if ('limiterFor' in limits) return limits
+  if ('acquire' in limits) return { name, limiterFor: () => limits as unknown as AnyLimiter }
+  return shared({ name, ...(limits as object) })
+}

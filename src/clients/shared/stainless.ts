@@ -1,0 +1,141 @@
+// The SDKs that are made by one generator (openai, @anthropic-ai/sdk, groq-sdk) have one core, and one place where each
+// attempt begins: `makeRequest`, outside the timer, for every try of the SDK's own retry loop too.
+//
+//   makeRequest ── waits for the ticket ──▶ prepareOptions, auth, body, timer ──▶ fetch: the ticket goes with it
+//       ▲                                                                           │
+//       ├── refused: the error that the SDK has made of it waits in line here ◀─────┤
+//       └── failed otherwise: the SDK's own loop, its own delay, its own count ◀────┘
+//
+// It comes before credentials and bodies are made, which would grow old and heavy in line, and before the SDK listens to
+// the caller's signal. Anthropic's middleware is public, but comes after all that, and takes an error that speaks of
+// time ("WaitTimeoutError") for a lost connection: it would try that call again, and drop the error.
+//
+// So refusals wait in line as long as it takes, and count against nobody's `maxRetries`; all other failures are
+// retried as the SDK would have done, each try with a ticket of its own, at the place that the call first had.
+// `makeRequest` is private to the SDKs: a test pins it, and a client without it is refused. A request that reaches
+// `fetch` by another way is limited there.
+
+import { ATTEMPT, Attempt, type Fetch, LIMITED, type Marked } from './attempt.ts'
+import { limitedFetch } from './fetch.ts'
+import type { Grant, LimitedCall, Limits } from './limits.ts'
+import { describeStray, isRepeatable } from './request.ts'
+
+/** The options of a request, as the core hands them on. */
+export interface RequestOptions {
+  method: string
+  path: string
+  body?: unknown
+  signal?: AbortSignal | null | undefined
+  fetchOptions?: Marked | undefined
+  __metadata?: Record<string, unknown> | undefined
+}
+
+type MakeRequest = (
+  options: RequestOptions | PromiseLike<RequestOptions>,
+  retriesRemaining: number | null,
+  ...more: unknown[]
+) => Promise<unknown>
+
+interface Core {
+  withOptions(options: object): Core
+  fetch: Fetch
+  makeRequest: MakeRequest
+}
+
+/** What a client says of the calls it makes. */
+export interface Dialect {
+  /** For errors: `limitOpenAI`. */
+  name: string
+  /** Whether a call of this path generates something. */
+  generates(path: string): boolean
+  /** The model of a call, where its body does not name it. */
+  modelOf(options: RequestOptions): string | undefined
+  /** What `withOptions` of this client forgets of itself. */
+  remember?: object
+}
+
+/** A client like this one, whose calls wait for their tickets. */
+export function limitClient<C extends object>(
+  client: C,
+  limits: Limits,
+  dialectOf: (client: C) => Dialect,
+): C {
+  const dialect = dialectOf(client)
+  const core = client as C & Partial<Core>
+  if (typeof core.makeRequest !== 'function' || typeof core.withOptions !== 'function') {
+    throw new TypeError(
+      `${dialect.name} needs a client of a version that it knows, got ${Object(client).constructor?.name}`,
+    )
+  }
+  if (LIMITED in client) throw new TypeError(`${dialect.name}: this client is limited already`)
+  const bare = core as C & Core
+  const { fetch } = bare
+  const limited = bare.withOptions({
+    ...dialect.remember,
+    fetch: limitedFetch(fetch, limits, describeStray(dialect.generates)),
+  }) as C & Core
+  const { makeRequest, withOptions } = limited
+  const own = {
+    [LIMITED]: true,
+    makeRequest: inLine(limits, dialect, makeRequest.bind(limited)),
+    withOptions: (options: object) =>
+      limitClient(
+        withOptions.call(limited, { ...dialect.remember, fetch, ...options }) as C,
+        limits,
+        dialectOf,
+      ),
+  }
+  for (const key of Reflect.ownKeys(own) as (keyof typeof own)[])
+    Object.defineProperty(limited, key, { value: own[key], configurable: true, writable: true })
+  return limited
+}
+
+function inLine(limits: Limits, dialect: Dialect, makeRequest: MakeRequest): MakeRequest {
+  return async (input, retriesRemaining, ...more) => {
+    const given = await input
+    const call = callOf(given, dialect)
+    if (!limits.covers(call)) return makeRequest(given, retriesRemaining, ...more)
+    const before = given.fetchOptions?.[ATTEMPT]
+    // The caller's own object must not carry our mark; that of a retry is ours.
+    const options = before ? given : { ...given }
+    try {
+      let grant: Grant = await (before && before.state !== 'answered' ? before.again() : limits.grant(call))
+      for (;;) {
+        const attempt = new Attempt(grant)
+        options.fetchOptions = { ...options.fetchOptions, [ATTEMPT]: attempt }
+        try {
+          const answer = await makeRequest(options, retriesRemaining, ...more)
+          // Somebody else has answered: a cache in a middleware, say.
+          if (attempt.state === 'unsent') attempt.fail(undefined)
+          return answer
+        } catch (error) {
+          attempt.restoreHeaders()
+          if (attempt.state !== 'refused' || !canRepeat(options)) {
+            attempt.fail(error)
+            throw error
+          }
+          grant = await attempt.refuse(error)
+        }
+      }
+    } catch (error) {
+      const { signal } = options
+      if (!signal?.aborted || error !== signal.reason) throw error
+      // Given up in line. The SDK finds the signal aborted before it sends anything, and throws its own error.
+      return makeRequest(options, 0, ...more)
+    }
+  }
+}
+
+function callOf(options: RequestOptions, dialect: Dialect): LimitedCall {
+  const { method, path, body, signal } = options
+  return {
+    model: dialect.modelOf(options),
+    request: body,
+    generates: method.toLowerCase() === 'post' && dialect.generates(path.replace(/\?.*/, '')),
+    signal: signal ?? undefined,
+  }
+}
+
+function canRepeat({ body, __metadata }: RequestOptions): boolean {
+  return isRepeatable(body) && __metadata?.['hasStreamingBody'] !== true
+}
