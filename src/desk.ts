@@ -1,6 +1,7 @@
 // What a limiter does with calls, behind its public methods: the one road in (`enqueue`), the roads out, and
 // everything that may happen to a call while it waits.
 
+import { Backoff } from './backoff.ts'
 import { Emitter } from './events.ts'
 import { Engine } from './engine.ts'
 import type { Clock } from './clock.ts'
@@ -56,7 +57,7 @@ export class Desk {
   dimensions = new Set<string>()
   /** The dimensions of tokens that are limited. */
   tokens: string[] = []
-  readonly #backingOff = new Set<Waiter>()
+  readonly #backoff = new Backoff(this)
   whenIdle: (() => void)[] = []
 
   constructor(options: LimiterOptions, limits: Limit[], parent: Desk | undefined, clock: Clock) {
@@ -120,7 +121,7 @@ export class Desk {
     if (waiter.state !== 'waiting' && waiter.state !== 'parked') return
     const now = this.engine.now()
     if (waiter.queue) this.office.cancel(waiter, now)
-    this.#stopBackingOff(waiter)
+    this.#backoff.remove(waiter)
     unattend(waiter)
     this.#fail(waiter, error)
     this.#moved(now)
@@ -215,7 +216,7 @@ export class Desk {
   }
 
   failAll(error: unknown): void {
-    for (const waiter of [...this.#backingOff]) this.giveUp(waiter, error)
+    for (const waiter of this.#backoff.waiters) this.giveUp(waiter, error)
     for (let first = this.office.line.first; first; first = this.office.line.first)
       this.giveUp(first as Waiter, error)
     for (const child of this.children) child.failAll(error)
@@ -231,15 +232,7 @@ export class Desk {
     extra.failures++
     extra.parkedAt = now
     extra.lastRefusal = error
-    this.#backingOff.add(waiter)
-    for (const at of this.chain) at.backingOff++
-    const back = () => {
-      this.#stopBackingOff(waiter)
-      const then = this.engine.now()
-      this.office.enqueue(waiter, then)
-      this.engine.pump(then)
-    }
-    extra.backoff = this.engine.at(now + delayMs, back, true)
+    this.#backoff.add(waiter, delayMs, now)
     if (this.events.heard('retry')) this.events.emit('retry', { attempt: extra.failures + 1, delayMs, error })
     this.#waitOn(waiter, now)
     this.#moved(now)
@@ -277,10 +270,6 @@ export class Desk {
     const now = this.engine.now()
     this.office.answered(waiter, now)
     this.engine.pump(now)
-  }
-
-  #stopBackingOff(waiter: Waiter): void {
-    if (this.#backingOff.delete(waiter)) for (const at of this.chain) at.backingOff--
   }
 
   landed(): void {
