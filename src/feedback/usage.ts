@@ -34,8 +34,8 @@ const PLACES = [
  */
 const HOLDERS = ['response', 'message', 'delta', 'data', 'x_groq']
 
-const INPUT = /^(input|prompt)_?token(s|count)$/i
-const OUTPUT = /^(output|completion|candidates)_?token(s|count)$/i
+const INPUT = /^(total_)?(input|prompt)_?token(s|count)$/i
+const OUTPUT = /^(total_)?(output|completion|candidates)_?token(s|count)$/i
 const TOTAL = /^total_?token(s|count)$/i
 
 /** Servers that speak two dialects tell a count twice; at its model level the AI SDK wraps it in `total`. */

@@ -3,6 +3,7 @@
 import { expect, test } from 'vitest'
 import { BodyReader } from '../../src/clients/shared/body.ts'
 import * as anthropic from './fixtures/anthropic.ts'
+import * as google from './fixtures/google.ts'
 import * as openai from './fixtures/openai.ts'
 
 const used = { inputTokens: 9, outputTokens: 12, tokens: 21 }
@@ -65,3 +66,17 @@ test.each([
   for (const type of ['text/event-stream', 'application/json', ''])
     expect(readIn(3, text, type)).toEqual({ usage: undefined, events: [] })
 })
+
+test.each([1, 2, 3, 7, 64, 1e6])(
+  'an error without a frame, over several lines, in pieces of %i bytes',
+  (size) => {
+    const { body } = google.rate()
+    const text = google.stream().frames![0]! + JSON.stringify(body, null, 2)
+    for (const end of ['', '\n', '\r\n'])
+      expect(readIn(size, text + end)).toEqual({
+        usage: { inputTokens: 9, tokens: 9 },
+        events: [['failed', body]],
+      })
+    expect(readIn(size, `{\n${'"open": 1,\n'.repeat(200_000)}`).events).toEqual([])
+  },
+)

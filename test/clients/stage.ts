@@ -32,9 +32,35 @@ export interface Cast<C extends object> {
   }
   /** It is `fetch` itself: without retries, without a timeout, without anything before it sends. */
   isFetch?: true
+  /** What this SDK has not, so that its stories are not told, or are told elsewhere. */
+  lacks?: readonly Lack[]
+  /** Where its errors carry the status. Default 'status'. */
+  status?: 'statusCode'
+  /** What it throws encloses what was thrown below it. */
+  encloses?: true
+  /** What it says when its timeout has passed. */
+  timedOut?: RegExp
   /** The tokens of the plain answer and of the stream. */
   used: { inputTokens: number; outputTokens: number }
 }
+
+type Lack =
+  /** Tries of its own, as many as it is told; those after a lost connection. */
+  | 'retries'
+  | 'reconnects'
+  /** The headers of an answer, or of an error. */
+  | 'headers'
+  /** The end of a stream that is left. */
+  | 'leaving'
+  /** An error for a refusal in the middle of a stream. */
+  | 'midway'
+  /** A charge for the output. */
+  | 'output'
+  /** A client that can be limited once only. */
+  | 'twice'
+
+export const lacks = <C extends object>(cast: Cast<C>, ...any: Lack[]): boolean =>
+  any.some((one) => cast.lacks?.includes(one))
 
 const AMOUNT = 1_000_000
 

@@ -98,6 +98,17 @@ describe('a browser', () => {
     expect(text.match(/node:\w*|\brequire\(|\bprocess\.|\bBuffer\b/g)).toBe(null)
   })
 
+  test.each(['openai', 'anthropic', 'groq', 'google', 'google-generative-ai', 'mistral', 'ai-sdk'])(
+    "bundles 'llmiter/%s', which brings no SDK and needs nothing of Node",
+    async (name) => {
+      const { text, warnings } = await bundle(`${name}.js`, `export * from 'llmiter/${name}'`)
+      expect(warnings).toEqual([])
+      expect(text.match(/node:\w*|\brequire\(|\bprocess\.|\bBuffer\b/g)).toBe(null)
+      const { text: alone } = await bundle('main.js', "export * from 'llmiter'")
+      expect(text.length - alone.length).toBeLessThan(20_000)
+    },
+  )
+
   test("bundles 'llmiter/testing', which asks for node:http only where it serves", async () => {
     const { text, warnings } = await bundle('testing.js', "export * from 'llmiter/testing'")
     expect(warnings).toEqual([])

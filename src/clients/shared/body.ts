@@ -28,6 +28,8 @@ export class BodyReader {
   readonly #events: BodyEvents
   readonly #streams: boolean
   #text = ''
+  /** Of a value that is written over several lines, those that have come. */
+  #open = ''
   #long = false
   #usage: Usage | undefined
 
@@ -56,14 +58,29 @@ export class BodyReader {
     const lines = this.#text.split(/\r\n|\n|\r(?!$)/)
     this.#text = lines.pop()!
     for (const line of lines) this.#line(line)
+    // The last line of what comes without a frame may be the last there is.
+    if (this.#open && this.#text === '}') {
+      this.#text = ''
+      this.#line('}')
+    }
     // A picture may be one line of megabytes, and says nothing that counts.
     if (this.#text.length > MOST_CHARS) this.#text = 'skipped'
   }
 
   #line(line: string): void {
-    const data = line.startsWith('data:') ? line.slice(5).trim() : line.startsWith('{') ? line : ''
+    const data = line.startsWith('data:') ? line.slice(5).trim() : this.#bare(line)
     if (data === '[DONE]') this.#events.done(this.#usage)
     else if (TELLING.test(data)) this.#told(parse(data))
+  }
+
+  /** JSON without a frame: a line each, or, as Gemini writes an error in the middle of a stream, indented. */
+  #bare(line: string): string {
+    if (!this.#open && line !== '{') return line.startsWith('{') ? line : ''
+    this.#open = this.#open.length > MOST_CHARS ? '' : this.#open + line
+    if (line !== '}') return ''
+    const whole = this.#open
+    this.#open = ''
+    return whole
   }
 
   #end(): void {
@@ -76,12 +93,13 @@ export class BodyReader {
 
   #told(data: unknown): void {
     this.#usage = mergeUsage(this.#usage, data)
-    const { type, error, response } = Object(data) as {
+    const { type, object, error, response } = Object(data) as {
       type?: unknown
+      object?: unknown
       error?: unknown
       response?: { error?: unknown }
     }
-    if (error || type === 'error' || response?.error) this.#events.failed(data)
+    if (error || type === 'error' || object === 'error' || response?.error) this.#events.failed(data)
     else if (LAST.test(String(type))) this.#events.done(this.#usage)
   }
 }

@@ -48,6 +48,7 @@ export const azureCharge: Charge = {
 /** Gemini: the input alone. */
 export const inputOnly: Charge = {
   cost: () => ({ outputTokens: 0 }),
-  used: ({ inputTokens, ...usage }) =>
+  // A total without its parts holds output too.
+  used: ({ inputTokens, tokens: _, ...usage }) =>
     inputTokens === undefined ? usage : { ...usage, inputTokens, tokens: inputTokens },
 }

@@ -2,7 +2,7 @@
 // time counts against the timeout of the SDK above.
 
 import { type Fetch, unmark, watch } from './attempt.ts'
-import type { Limits } from './limits.ts'
+import type { Grant, Limits } from './limits.ts'
 import { type DescribedRequest, describe, isRequest } from './request.ts'
 
 /** Undefined: no call at all. */
@@ -11,24 +11,39 @@ export type Describe = (
   init: RequestInit | undefined,
 ) => Promise<DescribedRequest | undefined>
 
-export function limitedFetch(fetch: Fetch, limits: Limits, describeCall: Describe = describe): Fetch {
+/** What a call had before its SDK tries it again: the next try goes from the place in line that the first one had. */
+export interface Place {
+  grant?: Grant
+}
+
+export function limitedFetch(
+  fetch: Fetch,
+  limits: Limits,
+  describeCall: Describe = describe,
+  place: Place | undefined = undefined,
+): Fetch {
   return async (input, marked) => {
     const { attempt, init } = unmark(marked)
     if (attempt) return attempt.send(fetch, input, init)
     const call = await describeCall(input, init)
     if (!call || !limits.covers(call)) return fetch(input, init)
-    return inLine(fetch, limits, call, input, init)
+    const before = place?.grant
+    const grant = await (before ? again(before) : limits.grant(call))
+    if (place) place.grant = grant
+    return inLine(fetch, grant, call, input, init)
   }
 }
 
+const again = async (grant: Grant): Promise<Grant> => ({ ...grant, ticket: await grant.ticket.again() })
+
 async function inLine(
   fetch: Fetch,
-  limits: Limits,
+  first: Grant,
   call: DescribedRequest,
   input: string | URL | Request,
   init: RequestInit | undefined,
 ): Promise<Response> {
-  let grant = await limits.grant(call)
+  let grant = first
   for (;;) {
     const { ticket } = grant
     let response: Response

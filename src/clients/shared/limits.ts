@@ -53,6 +53,8 @@ export interface LimitedCall {
   /** Whether it generates something: else it is one of the others. */
   generates: boolean
   signal: AbortSignal | undefined
+  /** By whose rule, where one client speaks to several providers. */
+  charge?: Charge
 }
 
 /** The right to make a call, and how to settle it. */
@@ -95,9 +97,9 @@ export class Limits {
 
   /** Waits for a ticket. Rejects with a `LimiterError`, or with the reason of the call's signal. */
   async grant(call: LimitedCall): Promise<Grant> {
-    const { generates, request, model, signal } = call
+    const { generates, request, model, signal, charge = this.#charge } = call
     const limiter = this.#limiterFor(model)
-    const cost = generates ? this.#cost(request, limiter) : NO_TOKENS
+    const cost = generates ? this.#cost(request, limiter, charge) : NO_TOKENS
     const ticket = await limiter.acquire({
       ...this.#terms,
       cost,
@@ -105,7 +107,7 @@ export class Limits {
       signal,
       tenant: this.#options.tenant?.(request),
     })
-    return { ticket, used: (usage) => (generates ? this.#charge.used(usage, cost) : NO_TOKENS) }
+    return { ticket, used: (usage) => (generates ? charge.used(usage, cost) : NO_TOKENS) }
   }
 
   #limiterFor(model: string | undefined): BucketRateLimiter {
@@ -119,7 +121,7 @@ export class Limits {
     return limiter
   }
 
-  #cost(request: unknown, limiter: BucketRateLimiter): Partial<Cost> {
+  #cost(request: unknown, limiter: BucketRateLimiter, charge: Charge): Partial<Cost> {
     const limits = limiter.stats().limits.filter(({ of }) => /token/i.test(of))
     const { countTokens } = this.#options
     const counted = countTokens?.(request)
@@ -128,7 +130,7 @@ export class Limits {
       counted ?? Math.min(estimate.inputTokens, ...limits.map(({ amount }) => Math.floor(amount)))
     return {
       ...(counted !== undefined && { inputTokens: counted }),
-      ...this.#charge.cost({ request, inputTokens, maxOutputTokens: estimate.maxOutputTokens }),
+      ...charge.cost({ request, inputTokens, maxOutputTokens: estimate.maxOutputTokens }),
     }
   }
 }

@@ -15,25 +15,35 @@ export interface DescribedRequest extends LimitedCall {
   repeatable: boolean
 }
 
+/** `generatesAt` says by its path whether a POST generates something. */
 export async function describe(
   input: string | URL | Request,
   init: RequestInit | undefined,
+  generatesAt = (path: string) => !OTHERS.test(path),
 ): Promise<DescribedRequest | undefined> {
   const request = isRequest(input) ? input : undefined
   const { protocol, pathname: path } = new URL(request?.url ?? String(input), 'http://localhost')
   // SDKs fetch `data:,` to see what a fetch can do.
   if (!/^https?:$/.test(protocol)) return undefined
   const method = (init?.method ?? request?.method ?? 'GET').toUpperCase()
-  const body: unknown = init?.body ?? (request?.body ? await request.clone().text() : undefined)
+  const generates = method === 'POST' && generatesAt(path)
+  // What is uploaded may be large, and says nothing that counts.
+  const body: unknown = init?.body ?? (generates && request?.body ? await bodyOf(request) : undefined)
   const parsed = parse(body)
   return {
     path,
     model: modelOf(parsed) ?? modelIn(path),
     request: parsed,
-    generates: method === 'POST' && !OTHERS.test(path),
+    generates,
     signal: init?.signal ?? request?.signal,
-    repeatable: isRepeatable(body),
+    repeatable: isRepeatable(init?.body),
   }
+}
+
+/** From a copy. A form holds files, whose bytes are no text. */
+function bodyOf(request: Request): Promise<unknown> {
+  const copy = request.clone()
+  return /^multipart\//i.test(copy.headers.get('content-type') ?? '') ? copy.formData() : copy.text()
 }
 
 /** For what an SDK fetches past the place where its calls wait: only what generates something is one of them. */
@@ -43,8 +53,8 @@ export const describeStray =
     input: string | URL | Request,
     init: RequestInit | undefined,
   ): Promise<DescribedRequest | undefined> => {
-    const call = await describe(input, init)
-    return call?.generates && generates(call.path) ? call : undefined
+    const call = await describe(input, init, generates)
+    return call?.generates ? call : undefined
   }
 
 export function isRequest(input: unknown): input is Request {

@@ -1,0 +1,127 @@
+// The public surface of 'llmiter/ai-sdk': a limiter as a middleware of the `ai` SDK, for any of its providers.
+//
+// The middleware stands below the SDK's own tries, so each of them has a ticket of its own, and above the provider's
+// request, so the wait is in nobody's timer. It sees no responses, only what the provider has made of them: errors with
+// their headers, parts of a stream, and usage.
+
+import { mergeUsage, readUsage, type Usage } from 'llmiter'
+import { azureCharge, byUsage, type Charge, inputOnly, openaiCharge } from './shared/charge.ts'
+import { type ClientLimits, type ClientOptions, type Grant, Limits } from './shared/limits.ts'
+
+export type { ClientLimits, ClientOptions, LimitsByModel } from './shared/limits.ts'
+
+/** What of a call, a model and a result this rests on: the same in all versions of the SDK that are known. */
+interface Call {
+  params: { abortSignal?: AbortSignal | undefined }
+  model: { modelId: string; provider: string }
+}
+interface Result {
+  usage?: unknown
+  response?: { headers?: unknown } | undefined
+}
+interface StreamResult {
+  stream: ReadableStream<unknown>
+  response?: { headers?: unknown } | undefined
+}
+
+export interface LimiterMiddleware {
+  /** Each version of the SDK wants its own here, and none reads it. */
+  readonly specificationVersion: never
+  wrapGenerate<R extends Result>(call: Call & { doGenerate: () => PromiseLike<R> }): Promise<R>
+  wrapStream<R extends StreamResult>(call: Call & { doStream: () => PromiseLike<R> }): Promise<R>
+  wrapEmbed<R extends Result>(call: Call & { doEmbed: () => PromiseLike<R> }): Promise<R>
+}
+
+/** By the names that providers give themselves: 'openai.responses', 'azure.chat', 'google.generative-ai'. */
+const CHARGES: [RegExp, Charge][] = [
+  [/^openai\b/, openaiCharge],
+  [/^azure\b/, azureCharge],
+  [/^google\b/, inputOnly],
+]
+
+/** What is thrown of a call that is never sent. */
+const UNSENT =
+  /^AI_(LoadAPIKey|LoadSetting|UnsupportedFunctionality|Invalid(Prompt|Argument)|TooManyEmbeddingValuesForCall)Error$/
+
+const REFUSED = [402, 413, 429, 498, 503, 529]
+
+/**
+ * A middleware for `wrapLanguageModel` (and `wrapEmbeddingModel`), whose calls wait for their tickets. Each call is charged
+ * by the rule of its model's provider, and belongs to the limiter of its `modelId`. One middleware may serve many models.
+ *
+ * Refusals wait in line and count against nobody's `maxRetries`; other failures are retried by the SDK, each try with a
+ * ticket of its own. A refusal that waiting does not help is given on with `isRetryable: false`, since the SDK would
+ * try it again.
+ *
+ * @example
+ * const limiter = limiterMiddleware({ models: { 'gpt-5*': { requestsPerMinute: 500, tokensPerMinute: 200_000 } } })
+ * const model = wrapLanguageModel({ model: openai('gpt-5'), middleware: limiter })
+ * const { text } = await generateText({ model, prompt: 'What is the capital of France?' })
+ *
+ * @throws TypeError when an option is wrong. Calls reject with the SDK's own errors, or with a `LimiterError`.
+ */
+export function limiterMiddleware(limits: ClientLimits, options: ClientOptions = {}): LimiterMiddleware {
+  const line = new Limits(limits, byUsage, options, 'limiterMiddleware')
+  return {
+    specificationVersion: 'v4' as never,
+    wrapGenerate: ({ doGenerate, ...call }) => whole(line, call, doGenerate),
+    wrapEmbed: ({ doEmbed, ...call }) => whole(line, call, doEmbed),
+    async wrapStream({ doStream, ...call }) {
+      const [result, { ticket, used }] = await inLine(line, call, doStream)
+      ticket.accepted({ headers: result.response?.headers })
+      let usage: Usage | undefined
+      const stream = ticket.hold(result.stream, (part) => {
+        const { type, error } = Object(part) as { type?: unknown; error?: unknown }
+        if (type === 'error') ticket.fail(error)
+        // Raw parts tell it a second time, and not by the names that all providers share.
+        if (type === 'finish') usage = mergeUsage(usage, part)
+        return usage && used(usage)
+      })
+      return { ...result, stream }
+    },
+  }
+}
+
+async function whole<R extends Result>(limits: Limits, call: Call, send: () => PromiseLike<R>): Promise<R> {
+  const [result, { ticket, used }] = await inLine(limits, call, send)
+  const usage = usageOf(result)
+  ticket.finish({ usage: usage && used(usage), headers: result.response?.headers })
+  return result
+}
+
+/** Embeddings tell their tokens alone. */
+function usageOf(result: Result): Usage | undefined {
+  const { tokens } = Object(result.usage) as { tokens?: unknown }
+  return typeof tokens === 'number' ? { tokens, inputTokens: tokens } : readUsage(result)
+}
+
+async function inLine<R>(
+  limits: Limits,
+  { params, model }: Call,
+  send: () => PromiseLike<R>,
+): Promise<[R, Grant]> {
+  const { abortSignal: signal, ...request } = params
+  const [, charge = byUsage] = CHARGES.find(([provider]) => provider.test(model.provider)) ?? []
+  let grant = await limits.grant({ model: model.modelId, request, generates: true, signal, charge })
+  for (;;) {
+    try {
+      return [await send(), grant]
+    } catch (error) {
+      if (UNSENT.test((Object(error) as Error).name)) {
+        grant.ticket.release()
+        throw error
+      }
+      const ticket = await grant.ticket.refuse(error).catch((final: unknown) => {
+        if (final === error) forbidRetry(error)
+        throw final
+      })
+      grant = { ...grant, ticket }
+    }
+  }
+}
+
+/** What is refused for good is refused again when it is tried again. */
+function forbidRetry(error: unknown): void {
+  const { statusCode } = Object(error) as { statusCode?: unknown }
+  if (REFUSED.includes(statusCode as number)) Object.assign(error as object, { isRetryable: false })
+}

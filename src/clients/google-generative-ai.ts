@@ -1,0 +1,178 @@
+// The public surface of 'llmiter/google-generative-ai': the deprecated SDK of Gemini with a limiter inside. New
+// programs use @google/genai, and 'llmiter/google'.
+//
+// This SDK calls the global `fetch` and has no option for another one. So the line stands before the methods of its
+// models and chats, which return plain promises: outside the SDK's timeout.
+
+import { readUsage } from 'llmiter'
+import type { ChatSession, GenerativeModel, GoogleGenerativeAI } from '@google/generative-ai'
+import { LIMITED } from './shared/attempt.ts'
+import { inputOnly } from './shared/charge.ts'
+import {
+  type ClientLimits,
+  type ClientOptions,
+  type Grant,
+  type LimitedCall,
+  Limits,
+} from './shared/limits.ts'
+
+export type { ClientLimits, ClientOptions, LimitsByModel } from './shared/limits.ts'
+
+type Method = (request: unknown, options?: CallOptions) => Promise<unknown>
+
+interface CallOptions {
+  signal?: AbortSignal
+}
+
+/** A stream, with the promise of all its chunks put together: the SDK reads on for it, whoever leaves the stream. */
+interface Streamed {
+  stream: object
+  response: Promise<unknown>
+}
+
+const GENERATES = ['generateContent', 'generateContentStream', 'embedContent', 'batchEmbedContents']
+const SENDS = ['sendMessage', 'sendMessageStream']
+
+/** What the SDK itself says of a call that it does not send. */
+const UNSENT = /^\[GoogleGenerativeAI Error\]: (?!.*\bfetching\b)/s
+
+/**
+ * The same client, whose calls wait for their tickets: `instanceof`, types, chats and streams are as they were. The
+ * client that was passed in stays without limits. A call is charged its input alone, as Gemini does.
+ *
+ * A stream holds its ticket until all of it is there, also when you leave it early: this SDK reads it to the end for
+ * its `response`. A message of a chat waits for the one before it, then for its ticket.
+ *
+ * @example
+ * const google = limitGoogleGenerativeAI(new GoogleGenerativeAI(apiKey), {
+ *   models: { 'gemini-2.5*': { requestsPerMinute: 1000, inputTokensPerMinute: 1_000_000 } },
+ * })
+ *
+ * @throws TypeError when an option is wrong. Calls reject with the SDK's own errors, or with a `LimiterError`.
+ */
+export function limitGoogleGenerativeAI<C extends GoogleGenerativeAI>(
+  client: C,
+  limits: ClientLimits,
+  options: ClientOptions = {},
+): C {
+  if (typeof (Object(client) as Partial<C>).getGenerativeModel !== 'function') {
+    throw new TypeError(
+      `limitGoogleGenerativeAI needs a GoogleGenerativeAI, got ${Object(client).constructor?.name}`,
+    )
+  }
+  if (LIMITED in client) throw new TypeError('limitGoogleGenerativeAI: this client is limited already')
+  const line = new Limits(limits, inputOnly, options, 'limitGoogleGenerativeAI')
+  const limited = Object.assign(Object.create(Object.getPrototypeOf(client) as object) as C, client)
+  for (const name of ['getGenerativeModel', 'getGenerativeModelFromCachedContent'] as const)
+    put(limited, name, (...args: unknown[]) =>
+      limitModel((client[name] as (...args: unknown[]) => GenerativeModel)(...args), line),
+    )
+  return Object.defineProperty(limited, LIMITED, { value: true })
+}
+
+function limitModel(model: GenerativeModel, limits: Limits): GenerativeModel {
+  const { generationConfig, systemInstruction, tools } = model
+  const name = model.model.replace(/^models\//, '')
+  const callOf =
+    (generates: boolean, more: () => object = () => ({ generationConfig, systemInstruction, tools })) =>
+    (request: unknown, { signal }: CallOptions): LimitedCall => ({
+      model: name,
+      request: { request, ...more() },
+      generates,
+      signal,
+    })
+  for (const method of GENERATES) limitMethod(model, method, callOf(true), limits)
+  limitMethod(model, 'countTokens', callOf(false), limits)
+  const { startChat } = model
+  put(model, 'startChat', (...args: Parameters<typeof startChat>) => {
+    const chat = startChat.apply(model, args)
+    const inTurn = turns()
+    for (const method of SENDS)
+      // Not its method for that: it would wait for the message that is under way.
+      limitMethod(
+        chat,
+        method,
+        callOf(true, () => ({ ...chat.params, history: historyOf(chat) })),
+        limits,
+        inTurn,
+      )
+    return chat
+  })
+  return model
+}
+
+const historyOf = (chat: ChatSession) => (chat as unknown as { _history?: unknown })._history
+
+function limitMethod(
+  target: object,
+  name: string,
+  callOf: (request: unknown, options: CallOptions) => LimitedCall,
+  limits: Limits,
+  inTurn: Turn = (make) => make(),
+): void {
+  const method = (target as Record<string, Method>)[name]!
+  put(target, name, (request: unknown, options: CallOptions = {}) => {
+    const send: Send = (own) => method.call(target, request, own)
+    return inTurn(() => {
+      const call = callOf(request, options)
+      return limits.covers(call) ? inLine(limits, call, send, options) : send(options)
+    })
+  })
+}
+
+type Send = (options: CallOptions) => Promise<unknown>
+type Turn = (make: () => Promise<unknown>) => Promise<unknown>
+
+/** Messages of a chat go one after the other: a refused one must not be overtaken by the next. */
+function turns(): Turn {
+  let before: Promise<unknown> = Promise.resolve()
+  return (make) => {
+    const result = before.then(make)
+    before = result.then((answer) => (answer as Streamed).response).catch(() => {})
+    return result
+  }
+}
+
+async function inLine(limits: Limits, call: LimitedCall, send: Send, options: CallOptions): Promise<unknown> {
+  const { signal } = options
+  try {
+    let grant = await limits.grant(call)
+    for (;;) {
+      try {
+        const answer = await send(options)
+        settle(answer as Partial<Streamed>, grant)
+        return answer
+      } catch (error) {
+        if (UNSENT.test((error as Error).message)) {
+          grant.ticket.release()
+          throw error
+        }
+        grant = { ...grant, ticket: await grant.ticket.refuse(error) }
+      }
+    }
+  } catch (error) {
+    if (!signal?.aborted || error !== signal.reason) throw error
+    // Given up in line: the SDK's own error, of a request that is never sent.
+    return send({ ...options, signal: telling(signal) })
+  }
+}
+
+function settle(answer: Partial<Streamed>, { ticket, used }: Grant): void {
+  const finish = (response: unknown) => {
+    const usage = readUsage(response)
+    ticket.finish({ usage: usage && used(usage) })
+  }
+  if (!answer.stream) return finish(answer)
+  ticket.accepted()
+  answer.response!.then(finish, (error: unknown) => ticket.fail(error))
+}
+
+/** This SDK listens to a signal and does not look whether it is aborted already: so this one tells whoever listens. */
+function telling(signal: AbortSignal): AbortSignal {
+  const addEventListener = (_: string, listener: () => void) => listener()
+  return Object.assign(AbortSignal.abort(signal.reason), { addEventListener })
+}
+
+function put(target: object, name: string, value: (...args: never[]) => unknown): void {
+  Object.defineProperty(target, name, { value, configurable: true, writable: true })
+}

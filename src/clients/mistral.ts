@@ -1,0 +1,131 @@
+// The public surface of 'llmiter/mistral': the official client with a limiter inside.
+//
+// The SDK starts its timer when it makes the request, before it hands it to its HTTP client, which is the place to
+// wait. So the limited client makes requests without a timer, notes on each how long it may take, and starts the timer
+// when the ticket is there.
+
+import type { LimitedService, LimiterOptions } from 'llmiter'
+import type { HTTPClient, Mistral, SDKOptions } from '@mistralai/mistralai'
+import { type Fetch, LIMITED } from './shared/attempt.ts'
+import { byUsage } from './shared/charge.ts'
+import { type Describe, limitedFetch } from './shared/fetch.ts'
+import { type ClientLimits, type ClientOptions, Limits } from './shared/limits.ts'
+import { describe } from './shared/request.ts'
+import { serviceOfAccount } from './shared/service.ts'
+
+export type { ClientLimits, ClientOptions, LimitsByModel } from './shared/limits.ts'
+
+interface RequestInput {
+  url: URL
+  options?: RequestInit | undefined
+}
+
+interface Hooks {
+  beforeCreateRequest(context: unknown, input: RequestInput): RequestInput
+}
+
+/** What of the SDK this rests on. */
+interface Inside {
+  _options?: SDKOptions & { hooks?: Hooks }
+}
+
+const GENERATES =
+  /\/(completions|embeddings|moderations|classifications|ocr|audio\/(speech|transcriptions))$|\/conversations(\/[^/]+(\/restart)?)?$/
+
+/** Carries the timeout from where a request is made to where it is sent, and no further. */
+const TIMEOUT = 'x-llmiter-timeout-ms'
+const DEFAULT_TIMEOUT_MS = 300_000
+
+const describeCall: Describe = (input, init) => describe(input, init, (path) => GENERATES.test(path))
+
+/**
+ * The same client, whose calls wait for their tickets: `instanceof`, types, streams and all helpers are as they were.
+ * The client that was passed in stays without limits.
+ *
+ * The wait in line is no part of the client's `timeoutMs`. It is part of a `timeoutMs` that is given with a call. The SDK
+ * encloses what is thrown below it: a `LimiterError` is the `cause` of its `UnexpectedClientError`.
+ *
+ * @example
+ * const mistral = limitMistral(new Mistral({ apiKey }), mistralService({ requestsPerMinute: 60, tokensPerMinute: 500_000 }))
+ *
+ * @throws TypeError when an option is wrong. Calls reject with the SDK's own errors.
+ */
+export function limitMistral<C extends Mistral>(
+  client: C,
+  limits: ClientLimits,
+  options: ClientOptions = {},
+): C {
+  const { _options: given } = Object(client) as Inside
+  const hooks = given?.hooks
+  if (typeof hooks?.beforeCreateRequest !== 'function') {
+    throw new TypeError(
+      `limitMistral needs a client of a version that it knows, got ${Object(client).constructor?.name}`,
+    )
+  }
+  if (LIMITED in client) throw new TypeError('limitMistral: this client is limited already')
+  const line = new Limits(limits, byUsage, options, 'limitMistral')
+  const http = given!.httpClient
+  const send: Fetch = (input) => {
+    const request = timed(input as Request)
+    return http ? http.request(request) : fetch(request)
+  }
+  const { timeoutMs = DEFAULT_TIMEOUT_MS } = given!
+  const make = client.constructor as new (options: SDKOptions & { hooks: Hooks }) => C
+  const limited = new make({
+    ...given,
+    hooks: noting(hooks, timeoutMs),
+    timeoutMs: -1,
+    httpClient: { request: limitedFetch(send, line, describeCall) } as unknown as HTTPClient,
+  })
+  return Object.defineProperty(limited, LIMITED, { value: true })
+}
+
+/** Writes the timeout on each request, but for those of callers who give a signal: for them the SDK has none. */
+function noting(hooks: Hooks, timeoutMs: number): Hooks {
+  const beforeCreateRequest: Hooks['beforeCreateRequest'] = (context, input) => {
+    const { url, options } = hooks.beforeCreateRequest(context, input)
+    if (options?.signal || !(timeoutMs > 0)) return { url, options }
+    const headers = new Headers(options?.headers)
+    headers.set(TIMEOUT, String(timeoutMs))
+    return { url, options: { ...options, headers } }
+  }
+  // Hooks that are registered later are heard too.
+  return Object.create(hooks, { beforeCreateRequest: { value: beforeCreateRequest } }) as Hooks
+}
+
+/** The request, with its time running. */
+function timed(request: Request): Request {
+  const timeoutMs = request.headers.get(TIMEOUT)
+  if (timeoutMs === null) return request
+  const headers = new Headers(request.headers)
+  headers.delete(TIMEOUT)
+  return new Request(request, {
+    headers,
+    signal: AbortSignal.any([request.signal, AbortSignal.timeout(Number(timeoutMs))]),
+  })
+}
+
+/**
+ * Mistral limits the account, across all models. With `probeWith`, a client without limits, and a `model`, it is asked by a
+ * call of one token whether it accepts again; without, the oldest call that waits is the probe.
+ *
+ * @example
+ * const limits = mistralService({ requestsPerMinute: 60, tokensPerMinute: 500_000 })
+ * const mistral = limitMistral(new Mistral({ apiKey }), limits)
+ */
+export function mistralService(
+  limits: Omit<LimiterOptions, 'name' | 'probe'>,
+  {
+    probeWith,
+    model,
+  }: { probeWith: Mistral; model: string } | { probeWith?: undefined; model?: undefined } = {},
+): LimitedService {
+  const ask =
+    probeWith &&
+    ((signal: AbortSignal) =>
+      probeWith.chat.complete(
+        { model, messages: [{ role: 'user', content: '.' }], maxTokens: 1 },
+        { signal },
+      ))
+  return serviceOfAccount('mistral', limits, ask)
+}
