@@ -1,7 +1,7 @@
 // Who may not even stand in line: a call that can never fit, one that has no hope, one too many.
 
 import type { Desk } from './desk.ts'
-import { QueueFullError, RequestTooLargeError } from './errors.ts'
+import { QueueFullError, QuotaExhaustedError, RequestTooLargeError } from './errors.ts'
 import type { Waiter } from './waiter.ts'
 
 /** Why a call is turned away, or undefined. May evict another to make room. */
@@ -19,7 +19,14 @@ export function turnAway(desk: Desk, waiter: Waiter, now: number): { error: unkn
     if (at.office.spent(now)) return { error: at.spent }
   }
   // Who was let in before is not turned away when the line is full.
-  return waiter.seq > 0 ? undefined : crowdedOut(desk, waiter)
+  if (waiter.seq > 0) return undefined
+  const crowded = crowdedOut(desk, waiter)
+  if (crowded) return crowded
+  for (const monitor of desk.monitors) {
+    const error = monitor.refusal?.(now)
+    if (error) return { error }
+  }
+  return undefined
 }
 
 function crowdedOut(desk: Desk, waiter: Waiter): { error: unknown } | undefined {
@@ -50,4 +57,10 @@ export function goNow(desk: Desk, waiter: Waiter, now: number): boolean {
   if (waiter.state !== 'in flight') return false
   desk.tally.requests++
   return true
+}
+
+/** What calls are rejected with while the quota is used up. */
+export function quotaSpent(name: string, waitMs: number | undefined, cause: unknown): QuotaExhaustedError {
+  const until = waitMs === undefined ? 'one call a minute will try' : `it returns in ${Math.round(waitMs)} ms`
+  return new QuotaExhaustedError(`'${name}': the provider's quota is used up: ${until}`, cause)
 }

@@ -30,11 +30,15 @@ export function dispatch(terms: Terms, cost: Cost, work: Work): Promise<unknown>
 
 /** Throws why a call must not go, though it was woken: it failed, or its signal aborted with the ticket in hand. */
 export function admit(waiter: Waiter): void {
-  const { extra, terms } = waiter
+  const { extra, terms, since, sentAt } = waiter
+  const { desk, signal } = terms
   if (extra?.failure) throw extra.failure.error
-  if (!terms.signal?.aborted) return
-  terms.desk.finish(waiter, 'unsent', 'failed')
-  throw terms.signal.reason
+  if (signal?.aborted) {
+    desk.finish(waiter, 'unsent', 'failed')
+    throw signal.reason
+  }
+  if (desk.events.heard('start'))
+    desk.events.emit('start', { waitedMs: Math.max(0, sentAt! - (extra?.parkedAt ?? since)) })
 }
 
 /** The waiter has its ticket (or must not get one: then this throws): does its work. */

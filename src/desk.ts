@@ -3,19 +3,20 @@
 
 import { Backoff } from './backoff.ts'
 import { Emitter } from './events.ts'
+import { type HealthMonitor, openHealth } from './health.ts'
 import { Engine } from './engine.ts'
 import type { Clock } from './clock.ts'
 import type { Used } from './core/budget.ts'
 import type { OfficeOptions } from './core/said.ts'
 import { Office } from './core/office.ts'
 import { DIMENSIONS, isTokens, type Limit } from './core/limits.ts'
-import { LimiterStoppedError, QuotaExhaustedError } from './errors.ts'
+import { LimiterStoppedError, type QuotaExhaustedError } from './errors.ts'
 import { Estimator } from './estimate.ts'
 import type { LimitHint } from './feedback/headers.ts'
 import type { Refusal } from './feedback/verdict.ts'
 import type { LimiterOptions } from './options.ts'
 import { PullEngine, timersBelongToRequests } from './pull.ts'
-import { turnAway } from './admission.ts'
+import { quotaSpent, turnAway } from './admission.ts'
 import { announce } from './notices.ts'
 import { Tally } from './tally.ts'
 import { attend, unattend, watchStuck } from './waiting.ts'
@@ -49,6 +50,10 @@ export class Desk {
   readonly random: () => number
   /** Asks whether the provider accepts again. */
   probe: LimiterOptions['probe']
+  /** Watches the latency of the calls here and below. */
+  readonly health: HealthMonitor | undefined
+  /** All that watch the latency of a call here: of this desk and those above it. */
+  readonly monitors: readonly HealthMonitor[]
   /** The exact limits of this limiter and of those above it. */
   limits: Limit[] = []
   /** Whether anything but requests is counted, so that usage matters. */
@@ -70,6 +75,8 @@ export class Desk {
     const { random } = this.engine.clock
     this.random = random ? () => random.call(this.engine.clock) : Math.random
     this.office = new Office({ ...this.#settings(options, limits), parent: parent?.office, owner: this })
+    this.health = options.health && openHealth(this, options.health)
+    this.monitors = [...(this.health ? [this.health] : []), ...(parent?.monitors ?? [])]
     if (parent) parent.children.push(this)
     else this.engine.root = this.office
     this.count()
@@ -160,10 +167,12 @@ export class Desk {
     this.#moved(now)
   }
 
-  #finished({ sentAt }: Waiter, ok: boolean, now: number): void {
+  #finished({ sentAt, extra }: Waiter, ok: boolean, now: number): void {
     this.tally.finished++
     if (!ok) this.tally.failed++
-    if (this.events.heard('finish')) this.events.emit('finish', { ok, ms: now - sentAt! })
+    const ms = now - sentAt!
+    if (ok && !extra?.answered) for (const monitor of this.monitors) monitor.sample('duration', ms, now)
+    if (this.events.heard('finish')) this.events.emit('finish', { ok, ms })
   }
 
   /**
@@ -208,11 +217,7 @@ export class Desk {
   /** Money or quota is used up: nobody in line will get through either. */
   #spend(waiter: Waiter, verdict: Refusal, error: unknown, now: number): void {
     this.office.spend(waiter, verdict.waitMs, now)
-    const { waitMs } = verdict
-    const until =
-      waitMs === undefined ? 'one call a minute will try' : `it returns in ${Math.round(waitMs)} ms`
-    this.spent = new QuotaExhaustedError(`'${this.name}': the provider's quota is used up: ${until}`, error)
-    this.failAll(this.spent)
+    this.failAll((this.spent = quotaSpent(this.name, verdict.waitMs, error)))
   }
 
   failAll(error: unknown): void {

@@ -5,7 +5,13 @@
 const BRAND = Symbol.for('llmiter.error')
 
 export type LimiterErrorCode =
-  'QUEUE_FULL' | 'WAIT_TIMEOUT' | 'CALL_TIMEOUT' | 'REQUEST_TOO_LARGE' | 'QUOTA_EXHAUSTED' | 'LIMITER_STOPPED'
+  | 'QUEUE_FULL'
+  | 'WAIT_TIMEOUT'
+  | 'CALL_TIMEOUT'
+  | 'REQUEST_TOO_LARGE'
+  | 'QUOTA_EXHAUSTED'
+  | 'LIMITER_STOPPED'
+  | 'PROVIDER_UNHEALTHY'
 
 /** Every error that the limiter itself makes. `code` says which; `cause` holds the original, if there is one. */
 export class LimiterError extends Error {

@@ -2,14 +2,19 @@
 
 import type { GateState } from './core/view.ts'
 import type { Refusal } from './feedback/verdict.ts'
+import type { HealthReading } from './health.ts'
 
 export interface LimiterEvents {
   /** A call asks for a ticket. */
   request: { waiting: number }
   /** A ticket was issued, after so long in line since the call came, or was refused. */
   issue: { waitedMs: number }
+  /** A call begins with its ticket, in its caller's own async context: what is active there (a span) is the caller's. */
+  start: { waitedMs: number }
   /** A call ended: answered (`ok`) or failed with an error of its own. */
   finish: { ok: boolean; ms: number }
+  /** A stream gave its `first` token, or the next; its reader waited so long for it. */
+  chunk: { first: boolean; ms: number }
   /** The provider refused a call. */
   refuse: { verdict: Refusal; error: unknown }
   /** The refused call waits at the front of the line. */
@@ -20,6 +25,8 @@ export interface LimiterEvents {
   gate: { state: GateState; reopensInMs?: number }
   /** The provider's real limit, as far as it is known, changed. */
   learn: { of: string; perMinute: number }
+  /** By its latency the provider is unhealthy, nearly so (`warning`), or well again. */
+  health: HealthReading
   /** A transient failure will be tried again. */
   retry: { attempt: number; delayMs: number; error: unknown }
   /** A call was refused ten times, has been parked for five minutes, or its stream is not being read. */
@@ -41,7 +48,7 @@ export type LimiterEvent<E extends EventName = EventName> = LimiterEvents[E] & {
 
 export const EVENTS: readonly EventName[] = [
   ...(['request', 'issue', 'finish', 'refuse', 'park', 'reject', 'gate', 'learn', 'retry', 'stuck'] as const),
-  ...(['error', 'idle', 'drain', 'stop'] as const),
+  ...(['error', 'idle', 'drain', 'stop', 'start', 'chunk', 'health'] as const),
 ]
 
 type Listener = (event: never) => void

@@ -5,6 +5,7 @@ import { concede, settle } from './answer.ts'
 import type { Appointment } from './engine.ts'
 import { mergeUsage, type Usage } from './feedback/usage.ts'
 import { guarded } from './guard.ts'
+import { Latency } from './latency.ts'
 import { watch } from './signals.ts'
 import { isStream, type Watcher, watchStream } from './stream.ts'
 import type { Waiter } from './waiter.ts'
@@ -33,6 +34,7 @@ class Held implements Watcher {
   reading = 0
   readonly #waiter: Waiter
   readonly #reading: Reading | undefined
+  readonly #latency: Latency | undefined
   #used: Usage | undefined
   readonly #unwatch: (() => void) | undefined
   #lastAt: number
@@ -44,13 +46,19 @@ class Held implements Watcher {
     const { signal } = waiter.terms
     // While it is being read, its own end tells more.
     this.#unwatch = signal && watch(signal, () => this.reading || this.end({ error: signal.reason }))
+    this.#latency = Latency.of(waiter)
     this.#lastAt = waiter.terms.desk.engine.now()
     this.#idle = this.#look()
+  }
+
+  ask(): void {
+    this.#latency?.ask()
   }
 
   chunk(chunk: unknown): void {
     const { desk, usage } = this.#waiter.terms
     this.#lastAt = desk.engine.now()
+    this.#latency?.chunk(chunk, this.reading, this.#lastAt)
     if (this.#reading) this.#read(chunk)
     else if (!desk.metered) return
     else if (!usage) this.#used = mergeUsage(this.#used, chunk)

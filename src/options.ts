@@ -6,6 +6,7 @@ import type { Cost } from './core/budget.ts'
 import { type Duration, duration, LIMITS_KEYS, type LimitsOptions } from './core/limits.ts'
 import type { RampOptions } from './core/ramp.ts'
 import type { RecoveryOptions } from './core/recovery.ts'
+import { checkHealth, type Health } from './health.ts'
 import type { Outcome, RefusalKind, Verdict } from './feedback/verdict.ts'
 import type { LimiterStats } from './stats.ts'
 
@@ -87,6 +88,8 @@ export interface LimiterOptions extends LimitsOptions {
   learn?: boolean
   /** Lets it learn a limit above the configured one. Default false. */
   discover?: boolean
+  /** Goes slower, or turns calls away, when the provider gets slow: `latencyHealth` of `llmiter/health`. */
+  health?: Health
   clock?: Clock
 }
 
@@ -106,7 +109,7 @@ const OWN_KEYS = Object.keys({
     retry: 1,
     classify: 1,
   },
-  ...{ queue: 1, maxWaitMs: 1, timeoutMs: 1, learn: 1, discover: 1, clock: 1 },
+  ...{ queue: 1, maxWaitMs: 1, timeoutMs: 1, learn: 1, discover: 1, health: 1, clock: 1 },
 } satisfies Record<Exclude<keyof LimiterOptions, keyof LimitsOptions>, 1>)
 const LIMITER_KEYS = [...LIMITS_KEYS, ...OWN_KEYS]
 
@@ -141,6 +144,7 @@ export function checkLimiter(options: LimiterOptions, name = 'BucketRateLimiter'
     if ((ramp.from ?? 1) > 1) throw new TypeError(`ramp.from must be at most 1, got ${text(ramp.from)}`)
   }
   given(options.recovery, checkRecovery)
+  given(options.health, checkHealth)
   checkCallValues(options)
 }
 

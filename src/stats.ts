@@ -3,6 +3,7 @@
 import { keyOf } from './core/budget.ts'
 import { gateOf, type GateState, waitingOn } from './core/view.ts'
 import type { Desk } from './desk.ts'
+import type { HealthReading } from './health.ts'
 import { NOTHING, type Tally } from './tally.ts'
 
 export interface LimiterStats {
@@ -43,6 +44,8 @@ export interface LimiterStats {
   told?: { of: string; perMs?: number; limit?: number; remaining?: number; resetsInMs?: number }[]
   /** Of all tickets since the start, or the mark, in ms. */
   waitMs: { p50: number; p95: number; p99: number }
+  /** The provider's latency, where it is watched. */
+  health?: HealthReading
 }
 
 /** A moment in the life of a limiter, to count from: `limiter.stats(mark)`. */
@@ -68,7 +71,7 @@ class Counted implements Mark {
 export const mark = (desk: Desk): Mark => new Counted(desk)
 
 export function stats(
-  { office, engine, tally, inFlight, backingOff, name, told }: Desk,
+  { office, engine, tally, inFlight, backingOff, name, told, health }: Desk,
   since?: Mark,
 ): LimiterStats {
   const now = engine.now()
@@ -112,5 +115,6 @@ export function stats(
       })),
     }),
     waitMs: { p50: wait(0.5), p95: wait(0.95), p99: wait(0.99) },
+    ...(health && { health: health.reading(now) }),
   }
 }

@@ -12,6 +12,8 @@
 export interface Watcher {
   /** How many items have been asked for and not come yet. */
   reading: number
+  /** The reader asks for an item: from now on it waits for the stream. */
+  ask(): void
   chunk(value: unknown): void
   /** The stream is over: it failed, was left early (then what it has told of its usage is not all), or ended. */
   end(failure?: { error: unknown }, left?: boolean): void
@@ -65,14 +67,25 @@ function watchEmitter(stream: Patchable, watcher: Watcher): void {
   const over = () => watcher.end(stream.errored ? { error: stream.errored } : undefined)
   for (const event of ['end', 'close']) on(event, over)
   if (stream.destroyed || stream.readableEnded) over()
-  // All ways of reading a Node stream go through `read`; the helpers of SDKs tell their chunks.
+  // Whichever way a Node stream is read, it emits 'data'; a listener there would set it flowing.
+  patch(stream, 'emit', (emit) => (...args) => {
+    if (args[0] === 'data') watcher.chunk(args[1])
+    return emit.apply(stream, args)
+  })
   patch(stream, 'read', (read) => (...args) => {
     const chunk = read.apply(stream, args)
-    if (chunk !== null) watcher.chunk(chunk)
+    if (chunk === null) watcher.ask()
     return chunk
   })
   if (isFunction(stream.pipe)) return
-  for (const event of ['chunk', 'streamEvent', 'event']) on(event, (chunk) => watcher.chunk(chunk))
+  // The helpers of SDKs tell their chunks.
+  watcher.ask()
+  for (const event of ['chunk', 'streamEvent', 'event']) {
+    on(event, (chunk) => {
+      watcher.chunk(chunk)
+      watcher.ask()
+    })
+  }
 }
 
 function watchIterable(stream: Patchable, watcher: Watcher): void {
@@ -100,6 +113,7 @@ function patch(
 function watchIterator(iterator: Patchable, watcher: Watcher): void {
   const look = (promise: unknown, last: boolean) => {
     watcher.reading++
+    watcher.ask()
     return Promise.resolve(promise as Promise<IteratorResult<unknown>>).then(
       (result) => {
         watcher.reading--
@@ -149,6 +163,7 @@ function readable(source: ReadableStream, watcher: Watcher): ReadableStream {
   const reader = ReadableStream.prototype.getReader.call(source) as ReadableStreamDefaultReader
   const pull = async (controller: ReadableStreamController<unknown>) => {
     try {
+      watcher.ask()
       watcher.reading++
       const { done, value } = await reader.read().finally(() => watcher.reading--)
       if (done) {

@@ -28,6 +28,7 @@ const ALLOWED: Record<string, readonly string[]> = {
   clients: ['index.ts'],
   store: ['index.ts'],
   observe: ['index.ts'],
+  batch: ['index.ts'],
   inbound: ['index.ts'],
   gateway: ['index.ts'],
   testing: ['index.ts', 'clock.ts'],

@@ -58,6 +58,11 @@ export class Bucket {
     return Math.max(due, free, this.#heldUntil)
   }
 
+  /** Units per ms that are followed at `now`, but for the ramp. */
+  pace(now: number): number {
+    return this.rate.at(now) * (this.#ramp.slowed?.(now) ?? 1)
+  }
+
   take(cost: number, now: number): void {
     if (cost === 0) return
     this.#counter.add(cost, now)
@@ -70,7 +75,7 @@ export class Bucket {
     }
     if (!this.limit.paced) return
     this.#advance(now)
-    const step = cost / this.rate.at(now)
+    const step = cost / this.pace(now)
     const behind = Math.min(step, Math.max(0, now - this.#due))
     this.#due += behind + this.#ramp.stretch(step - behind, now)
   }
@@ -93,9 +98,11 @@ export class Bucket {
 
   /** The provider says how much is left; what went since that call was sent, when eager, it may not have counted. */
   told(remaining: number, resetMs: number, sentAt: number | undefined, now: number): void {
-    if (sentAt !== undefined && !this.#distrusted)
-      this.#proven = Math.max(0, remaining - Math.max(this.reserved, this.#counter.since(sentAt, now)))
-    this.#trusted = sentAt !== undefined && !this.#distrusted
+    // What is proven goes at once; while the provider is slow nothing does.
+    this.#trusted = sentAt !== undefined && !this.#distrusted && this.pace(now) >= this.rate.at(now)
+    if (this.#trusted)
+      this.#proven = Math.max(0, remaining - Math.max(this.reserved, this.#counter.since(sentAt!, now)))
+    else if (sentAt !== undefined) this.#proven = 0
     // A rate refills all the time, and `reset` may be the time until it is full; an empty quota stays empty.
     if (remaining <= 0 && !this.limit.paced) this.#heldUntil = now + Math.min(resetMs, this.limit.windowMs)
   }
@@ -106,7 +113,7 @@ export class Bucket {
     if (!this.limit.paced) return Math.max(0, room)
     this.#advance(now)
     if (this.#due > now) return 0
-    return Math.max(0, Math.min(room, Math.floor((now - this.#due) * this.rate.at(now) + 1 + 1e-9)))
+    return Math.max(0, Math.min(room, Math.floor((now - this.#due) * this.pace(now) + 1 + 1e-9)))
   }
 
   /** The provider has refused although its headers said that something was left: from now on calls are paced. */

@@ -169,7 +169,7 @@ export class Budget implements SlotSource {
     let wait = 0
     for (const bucket of this.buckets) {
       const amount = cost[bucket.limit.of] ?? 0
-      if (amount) wait = Math.max(wait, bucket.at(amount, now) - now + (ahead * amount) / bucket.rate.at(now))
+      if (amount) wait = Math.max(wait, bucket.at(amount, now) - now + (ahead * amount) / bucket.pace(now))
     }
     return wait
   }

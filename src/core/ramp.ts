@@ -17,6 +17,8 @@ export interface RampOptions {
 const QUIET_MS = 60_000
 
 export class Ramp {
+  /** A share of the rate that is followed besides, while the provider is slow. */
+  slowed: ((now: number) => number) | undefined
   #ms = 0
   #from = 1
   #start = -Infinity

@@ -1,0 +1,207 @@
+// One job: reads items while there is room, runs them, hands their results out. Everything that happens wakes whoever
+// waits for something to happen: the side that reads items, and the side that hands out results.
+
+import type { BucketRateLimiter, CallOptions } from 'llmiter'
+import type { BatchOptions, BatchResult } from './index.ts'
+import { countOf, Pace, type Progress } from './progress.ts'
+
+/** So many calls stand in line. */
+const AHEAD = 100
+/** So many results may wait to be read. */
+const MOST_RESULTS = 1000
+
+type Source<T> = Iterator<T> | AsyncIterator<T>
+
+export class Batch<T, R, K> {
+  readonly #items: Iterable<T> | AsyncIterable<T>
+  readonly #fn: (item: T, index: number, signal: AbortSignal) => R
+  readonly #options: BatchOptions<T, K>
+  readonly #stop = new AbortController()
+  readonly #results = new Map<number, BatchResult<T, R, K>>()
+  #wakers: (() => void)[] = []
+  /** Begun and not over; of these, in line for their first ticket. */
+  #active = 0
+  #inLine = 0
+  /** How many have been begun, and been handed out, in order. */
+  #begun = 0
+  #given = 0
+  #failure: { error: unknown } | undefined
+  #end: { error?: unknown } | undefined
+  #reading = false
+  #pace: Pace | undefined
+  readonly #progress: Progress = { done: 0, failed: 0, skipped: 0, perMinute: 0 }
+
+  constructor(
+    items: Iterable<T> | AsyncIterable<T>,
+    fn: (item: T, index: number, signal: AbortSignal) => R,
+    options: BatchOptions<T, K>,
+  ) {
+    this.#items = items
+    this.#fn = fn
+    this.#options = options
+    const total = options.total ?? countOf(items)
+    if (total !== undefined) this.#progress.total = total
+  }
+
+  /** A generator that also ends while somebody waits for its next result: of itself it would wait for that first. */
+  results(): AsyncGenerator<BatchResult<T, R, K>, void, void> {
+    const results = this.#generate()
+    const leave = results.return.bind(results)
+    return Object.assign(results, {
+      return: () => {
+        this.#giveUp(new Error('the job was given up'))
+        return leave()
+      },
+    })
+  }
+
+  async *#generate(): AsyncGenerator<BatchResult<T, R, K>, void, void> {
+    const { signal } = this.#options
+    const wake = () => this.#wake()
+    signal?.addEventListener('abort', wake)
+    let source: Source<T> | undefined
+    try {
+      signal?.throwIfAborted()
+      source = iteratorOf(this.#items)
+      void this.#read(source)
+      while (!this.#stop.signal.aborted) {
+        signal?.throwIfAborted()
+        if (this.#failure) throw this.#failure.error
+        const result = this.#take()
+        if (result) yield result
+        else if (this.#end && this.#active === 0) break
+        else await this.#something()
+      }
+      if (this.#end && 'error' in this.#end) throw this.#end.error
+    } finally {
+      signal?.removeEventListener('abort', wake)
+      this.#giveUp(signal?.aborted ? signal.reason : new Error('the job is over'))
+      if (source && !this.#end) await this.#leave(source)
+    }
+  }
+
+  #giveUp(reason: unknown): void {
+    this.#stop.abort(reason)
+    this.#wake()
+  }
+
+  #take(): BatchResult<T, R, K> | undefined {
+    const place = this.#options.ordered ? this.#given : this.#results.keys().next().value
+    const result = place === undefined ? undefined : this.#results.get(place)
+    if (place === undefined || !result) return undefined
+    this.#results.delete(place)
+    this.#given++
+    this.#wake()
+    return result
+  }
+
+  /** Reads items while there is room. */
+  async #read(source: Source<T>): Promise<void> {
+    const { skip, key } = this.#options
+    const stopped = this.#stop.signal
+    try {
+      for (let index = 0; !stopped.aborted; index++) {
+        while (!this.#room) {
+          await this.#something()
+          if (stopped.aborted) return
+        }
+        this.#reading = true
+        const { done, value: item } = await source.next()
+        this.#reading = false
+        if (done) break
+        if (stopped.aborted) return
+        const name = (key ? key(item, index) : index) as K
+        if (skip?.has(name)) this.#progress.skipped++
+        else void this.#run(item, index, name)
+      }
+      this.#end = {}
+    } catch (error) {
+      this.#end = { error }
+      if (!this.#reading) await this.#leave(source).catch(() => {})
+      this.#reading = false
+    }
+    this.#wake()
+  }
+
+  get #room(): boolean {
+    const { concurrency } = this.#options
+    if (this.#results.size >= MOST_RESULTS) return false
+    return concurrency === undefined ? this.#inLine < AHEAD : this.#active < concurrency
+  }
+
+  async #run(item: T, index: number, key: K): Promise<void> {
+    const { limiter: of, model, call, stopOnError } = this.#options
+    const place = this.#begun++
+    let limiter: BucketRateLimiter | undefined
+    let begun = false
+    const begin = () => {
+      if (begun) return
+      begun = true
+      this.#inLine--
+      this.#wake()
+    }
+    this.#active++
+    this.#inLine++
+    let result: BatchResult<T, R, K>
+    try {
+      limiter = 'limiterFor' in of ? of.limiterFor(model?.(item, index)) : of
+      this.#pace ??= new Pace(limiter.clock.now())
+      const own: CallOptions = typeof call === 'function' ? call(item, index) : (call ?? {})
+      const stopped = this.#stop.signal
+      const signal = own.signal ? AbortSignal.any([own.signal, stopped]) : stopped
+      const work = (given: AbortSignal | undefined) => {
+        begin()
+        return this.#fn(item, index, given ?? signal)
+      }
+      const value = (await limiter.run(work, { ...own, signal })) as R
+      result = { index, key, item, ok: true, value }
+    } catch (error) {
+      result = { index, key, item, ok: false, error }
+    }
+    begin()
+    this.#active--
+    if (this.#stop.signal.aborted) return
+    this.#results.set(place, result)
+    if (stopOnError && !result.ok) this.#failure ??= { error: result.error }
+    this.#tell(result.ok, limiter)
+    this.#wake()
+  }
+
+  #tell(ok: boolean, limiter: BucketRateLimiter | undefined): void {
+    const progress = this.#progress
+    progress.done++
+    if (!ok) progress.failed++
+    if (limiter && this.#pace) {
+      const perMs = this.#pace.next(limiter.clock.now())
+      const { total, done, skipped } = progress
+      progress.perMinute = perMs * 60_000
+      if (total !== undefined && perMs > 0) progress.etaMs = Math.max(0, total - done - skipped) / perMs
+    }
+    try {
+      this.#options.onProgress?.({ ...progress })
+    } catch (error) {
+      limiter?.report(error, 'onProgress')
+    }
+  }
+
+  /** Tells the items that no more of them are wanted; one that is being waited for may never come. */
+  async #leave(source: Source<T>): Promise<void> {
+    const left = (async () => source.return?.())()
+    if (this.#reading) left.catch(() => {})
+    else await left
+  }
+
+  #something(): Promise<void> {
+    return new Promise((resolve) => this.#wakers.push(resolve))
+  }
+
+  #wake(): void {
+    const wakers = this.#wakers
+    this.#wakers = []
+    for (const wake of wakers) wake()
+  }
+}
+
+function iteratorOf<T>(items: Iterable<T> | AsyncIterable<T>): Source<T> {
+  return Symbol.asyncIterator in items ? items[Symbol.asyncIterator]() : items[Symbol.iterator]()
+}

@@ -1,0 +1,150 @@
+// What a job takes: of limits, of the line, of memory; and what it does not take at all.
+
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import { describe, expect, test } from 'vitest'
+import { BucketRateLimiter, perModel, QueueFullError } from 'llmiter'
+import { runAll } from 'llmiter/batch'
+import { rig, steadyClock } from '../helpers.ts'
+import { all, job, type Options, upTo } from './job.ts'
+
+describe('what a job takes', () => {
+  test('each item its model’s limiter, and its own cost, priority and tenant', async () => {
+    const clock = steadyClock()
+    const models = perModel({
+      big: { requestsPerMinute: 600, tokensPerMinute: 1000, ramp: false, clock },
+      small: { requestsPerMinute: 600, ramp: false, clock },
+    })
+    const call = (item: string) => (item === 'big' ? { cost: { tokens: 1000 } } : { priority: 1 })
+    const results = all(
+      runAll(['big', 'small', 'big', 'none'], (item) => item, {
+        limiter: models,
+        model: (item) => item,
+        call,
+      }),
+    )
+    await clock.runAll()
+    expect((await results).map(({ ok, item }) => `${item} ${ok}`).sort()).toEqual([
+      'big true',
+      'big true',
+      'none false',
+      'small true',
+    ])
+    expect(clock.now()).toBeGreaterThan(50_000)
+  })
+
+  test('no more at once than `concurrency`', async () => {
+    const { clock, begun, results } = job(upTo(50), { concurrency: 3 }, () => 60_000)
+    void all(results)
+    await clock.advance(59_000)
+    expect(begun).toEqual([0, 1, 2])
+    await clock.advance(2000)
+    expect(begun).toEqual([0, 1, 2, 3, 4, 5])
+    const left = results.return()
+    await clock.advance(0)
+    await left
+  })
+
+  test('a hundred in line, and in flight as many as the pace needs', async () => {
+    const { clock, limiter, results } = job(upTo(2000), {}, () => 60_000)
+    void all(results)
+    await clock.advance(50_000)
+    const { waiting, inFlight } = limiter.stats()
+    expect(waiting).toBe(100)
+    expect(inFlight).toBeGreaterThan(495)
+    void results.return()
+    await clock.runAll()
+  })
+
+  test('concurrency: Infinity begins all', async () => {
+    const { clock, limiter, results } = job(upTo(2000), { concurrency: Infinity })
+    const list = all(results)
+    await clock.advance(10)
+    expect(limiter.stats().waiting + limiter.stats().inFlight).toBe(2000)
+    await clock.runAll()
+    expect((await list).length).toBe(2000)
+  })
+
+  test('reads no further while nobody reads the results', async () => {
+    let read = 0
+    const items = (function* () {
+      for (;;) yield read++
+    })()
+    const { limiter } = rig({})
+    const results = runAll(items, (n) => n, { limiter, concurrency: 10 })
+    await results.next()
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    expect(read).toBeLessThan(1020)
+    await results.return()
+  })
+
+  test('the memory of a few items, be they a million', { timeout: 120_000 }, async () => {
+    const limiter = new BucketRateLimiter({ name: 'job', maxConcurrent: 50 })
+    const kilobyte = 'x'.repeat(1000)
+    async function* items() {
+      for (let i = 0; i < 1_000_000; i++) yield { i, text: kilobyte + i }
+    }
+    setFlagsFromString('--expose-gc')
+    const collect = runInNewContext('gc') as () => void
+    const heap = () => {
+      collect()
+      return process.memoryUsage().heapUsed
+    }
+    let [sum, most] = [0, 0]
+    const before = heap()
+    for await (const result of runAll(items(), ({ i, text }) => text.length + i, { limiter })) {
+      if (!result.ok) throw result.error
+      if (++sum % 100_000 === 0) most = Math.max(most, heap() - before)
+    }
+    expect(sum).toBe(1_000_000)
+    // All of them would be a gigabyte.
+    expect(most / 1e6).toBeLessThan(10)
+  })
+})
+
+test('a line that is too short for the job turns calls away, unless the job keeps to it', async () => {
+  const { clock, limiter } = rig({ requestsPerMinute: 600, queue: { max: 10 } }, steadyClock())
+  const run = async (options: Options) => {
+    const list = all(runAll(upTo(50), () => clock.sleep(10), { limiter, ...options }))
+    await clock.runAll()
+    return list
+  }
+  const failures = (await run({})).flatMap((result) => (result.ok ? [] : [result.error]))
+  expect(failures.length).toBeGreaterThan(0)
+  expect(failures.every((error) => error instanceof QueueFullError)).toBe(true)
+  expect((await run({ concurrency: 10 })).every(({ ok }) => ok)).toBe(true)
+})
+
+test.each([
+  [5, {}, 'items must be an iterable or async iterable, got 5'],
+  [null, {}, 'items must be an iterable or async iterable, got null'],
+  ['text', {}, "items must be an iterable or async iterable, got 'text'"],
+  [
+    [],
+    { limiter: undefined },
+    'limiter must be a BucketRateLimiter, or a service made by perModel or shared, got undefined',
+  ],
+  [[], { limiter: { requestsPerMinute: 5 } }, 'or a service made by perModel or shared, got an object'],
+  [[], { concurrency: 0 }, 'concurrency must be a whole number of at least 1, or Infinity, got 0'],
+  [[], { concurrency: NaN }, 'concurrency must be a whole number of at least 1, or Infinity, got NaN'],
+  [[], { concurrency: '3' }, "concurrency must be a whole number of at least 1, or Infinity, got '3'"],
+  [[], { ordered: 1 }, 'ordered must be true or false, got 1'],
+  [[], { skip: [1] }, 'skip must be a Set, a Map or an object with has(), got an object'],
+  [[], { signal: {} }, 'signal must be an AbortSignal, got an object'],
+  [[], { total: -1 }, 'total must be a whole number of at least 0, got -1'],
+  [[], { key: 'id' }, "key must be a function, got 'id'"],
+  [[], { call: null }, 'call must be options or a function, got null'],
+  [[], { parallel: 3 }, "runAll has no option 'parallel'; known: limiter, call, concurrency"],
+])('%j with %j: %s', (items, options, message) => {
+  const { limiter } = rig({})
+  const run = () => runAll(items as never, () => 1, { limiter, ...options } as never)
+  expect(run).toThrow(TypeError)
+  expect(run).toThrow(message)
+})
+
+test('fn must be a function, and there must be options', () => {
+  expect(() => runAll([], 'ask' as never, rig({}) as never)).toThrow("fn must be a function, got 'ask'")
+  expect(() => runAll([], () => 1, undefined as never)).toThrow(
+    'options must be an object with a limiter, got undefined',
+  )
+})
