@@ -13,10 +13,10 @@ const prompt = 'What is the capital of France?'
 
 type Model = Parameters<typeof wrapLanguageModel>[0]['model']
 
-/** It comes from another copy of a package that npm has put beside it: the SDK's own way to tell is `isInstance`. */
-class ForeignAPICallError extends Error {
+/** It may come from another copy of the package that npm has put beside: the SDK's own way to tell is `isInstance`. */
+class AnyAPICallError extends Error {
   static override [Symbol.hasInstance](error: unknown): boolean {
-    return ai6.APICallError.isInstance(error)
+    return APICallError.isInstance(error) || ai6.APICallError.isInstance(error)
   }
 }
 
@@ -26,7 +26,7 @@ const versions = [
     name: 'ai 7',
     ai: { generateText, streamText, wrapLanguageModel },
     create: createOpenAI,
-    refusedError: APICallError,
+    refusedError: AnyAPICallError,
   },
   {
     name: 'ai 6',
@@ -36,7 +36,7 @@ const versions = [
       wrapLanguageModel: typeof wrapLanguageModel
     },
     create: createOpenAI3 as unknown as typeof createOpenAI,
-    refusedError: ForeignAPICallError,
+    refusedError: AnyAPICallError,
   },
 ]
 
