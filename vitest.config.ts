@@ -7,6 +7,8 @@ const alias = entries.map(({ specifier, name }) => ({
   replacement: fileURLToPath(new URL(`./src/${name}.ts`, import.meta.url)),
 }))
 
+const FLEET = ['test/store/processes.test.ts', 'test/store/clients.test.ts']
+
 export default defineConfig({
   test: {
     projects: [
@@ -15,8 +17,19 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/package/**'],
+          exclude: ['test/package/**', ...FLEET],
           testTimeout: 20_000,
+        },
+      },
+      // Many processes and a real Redis, in real time: minutes, which `npm test` must not take.
+      {
+        resolve: { alias },
+        test: {
+          name: 'fleet',
+          include: FLEET,
+          testTimeout: 120_000,
+          hookTimeout: 60_000,
+          fileParallelism: false,
         },
       },
       // What people install: built, packed, and put into an empty folder. In CI it runs on every runtime.

@@ -2,6 +2,7 @@
 
 import type { Desk } from './desk.ts'
 import { QueueFullError, QuotaExhaustedError, RequestTooLargeError } from './errors.ts'
+import { storeDown } from './sharing.ts'
 import type { Waiter } from './waiter.ts'
 
 /** Why a call is turned away, or undefined. May evict another to make room. */
@@ -16,6 +17,8 @@ export function turnAway(desk: Desk, waiter: Waiter, now: number): { error: unkn
       const message = `'${at.name}': a call of ${waiter.cost[of]} ${of} can never fit a limit of ${amount} ${of}`
       return { error: new RequestTooLargeError(message) }
     }
+    const down = at.shared?.slots.refusal()
+    if (down) return { error: storeDown(at.name, down.cause) }
     if (at.office.spent(now)) return { error: at.spent }
   }
   // Who was let in before is not turned away when the line is full.

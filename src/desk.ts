@@ -17,7 +17,8 @@ import type { Refusal } from './feedback/verdict.ts'
 import type { LimiterOptions } from './options.ts'
 import { PullEngine, timersBelongToRequests } from './pull.ts'
 import { quotaSpent, turnAway } from './admission.ts'
-import { announce } from './notices.ts'
+import { announce, ask, tellFinish, tellIssue } from './notices.ts'
+import { SharedSource } from './sharing.ts'
 import { Tally } from './tally.ts'
 import { attend, unattend, watchStuck } from './waiting.ts'
 import type { Waiter } from './waiter.ts'
@@ -48,6 +49,8 @@ export class Desk {
   /** Calls that wait for their next try, here and below. */
   backingOff = 0
   readonly random: () => number
+  /** Where tickets come from when processes share the limits. */
+  shared: SharedSource | undefined
   /** Asks whether the provider accepts again. */
   probe: LimiterOptions['probe']
   /** Watches the latency of the calls here and below. */
@@ -79,11 +82,12 @@ export class Desk {
     this.monitors = [...(this.health ? [this.health] : []), ...(parent?.monitors ?? [])]
     if (parent) parent.children.push(this)
     else this.engine.root = this.office
+    if (options.store) this.office.slots = this.shared = new SharedSource(this, options.store)
     this.count()
   }
 
   #settings(options: LimiterOptions, limits: Limit[]): Omit<OfficeOptions, 'parent'> {
-    const asks = () => this.probe !== undefined
+    const asks = () => (this.probe ?? this.shared) !== undefined
     return { ...options, limits, random: this.random, asks, wall: this.engine.wall }
   }
 
@@ -94,6 +98,7 @@ export class Desk {
     this.version++
     this.probe = options.probe
     this.office.update(this.#settings(options, limits), now)
+    this.shared?.slots.update(now)
     this.count()
     this.engine.pump(now)
   }
@@ -147,10 +152,9 @@ export class Desk {
     const { desk } = waiter.terms
     const waitedMs = now - (waiter.extra?.parkedAt ?? waiter.since)
     for (const at of desk.chain) at.inFlight++
-    desk.tally.waited(waitedMs)
     if (waiter.extra) waiter.extra.waitedMs += waitedMs
     unattend(waiter)
-    if (desk.events.heard('issue')) desk.events.emit('issue', { waitedMs: Math.max(0, waitedMs) })
+    tellIssue(desk, waitedMs)
     this.engine.wake(waiter)
   }
 
@@ -163,16 +167,8 @@ export class Desk {
     else if (end === 'lost') this.office.lose(waiter, undefined, now)
     else this.office.finish(waiter, used, now)
     this.landed()
-    this.#finished(waiter, end === 'ok', now)
+    tellFinish(this, waiter, end === 'ok', now)
     this.#moved(now)
-  }
-
-  #finished({ sentAt, extra }: Waiter, ok: boolean, now: number): void {
-    this.tally.finished++
-    if (!ok) this.tally.failed++
-    const ms = now - sentAt!
-    if (ok && !extra?.answered) for (const monitor of this.monitors) monitor.sample('duration', ms, now)
-    if (this.events.heard('finish')) this.events.emit('finish', { ok, ms })
   }
 
   /**
@@ -192,7 +188,7 @@ export class Desk {
       if (verdict.kind === 'quota') this.#spend(waiter, verdict, error, now)
       else this.office.finish(waiter, 'refused', now)
       extra.failure = { error }
-      this.#finished(waiter, false, now)
+      tellFinish(this, waiter, false, now)
     } else {
       extra.parkedAt = now
       extra.firstParkedAt ??= now
@@ -248,6 +244,7 @@ export class Desk {
     this.office.pause(Infinity)
     this.failAll((this.stopped ??= new LimiterStoppedError(`'${this.name}' was stopped`, reason)))
     for (const child of this.children) child.stop(reason)
+    this.shared?.slots.stop()
     this.events.emit('stop', { reason })
   }
 
@@ -295,4 +292,9 @@ export class Desk {
   }
 
   readonly notice = announce
+
+  /** Asks the user's own probe. */
+  ask(): void {
+    void ask(this)
+  }
 }

@@ -69,3 +69,9 @@ export class LimiterStoppedError extends LimiterError {
   override name = 'LimiterStoppedError'
   static readonly code = 'LIMITER_STOPPED'
 }
+
+/** The store that holds a shared limit is out of reach, and `onStoreDown` is `'reject'`. */
+export class StoreDownError extends LimiterError {
+  override name = 'StoreDownError'
+  static readonly code = 'STORE_DOWN'
+}

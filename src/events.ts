@@ -1,6 +1,7 @@
 // What a limiter tells to those who listen. A listener that throws disturbs nobody: it is reported to `error`.
 
 import type { GateState } from './core/view.ts'
+import type { StoreEvent } from './sharing.ts'
 import type { Refusal } from './feedback/verdict.ts'
 import type { HealthReading } from './health.ts'
 
@@ -33,6 +34,8 @@ export interface LimiterEvents {
   stuck: { refusals: number; parkedMs: number; reason: string }
   /** Something of yours threw (a listener, a probe, `usage`, `classify`, the clock); the calls go on. */
   error: { error: unknown; where: string }
+  /** The store of a shared limit is out of reach, or back; `processes` is how many share it. */
+  store: StoreEvent
   /** Nothing waits and nothing is in flight. */
   idle: Record<never, never>
   /** A `drain()` is over. */
@@ -48,7 +51,7 @@ export type LimiterEvent<E extends EventName = EventName> = LimiterEvents[E] & {
 
 export const EVENTS: readonly EventName[] = [
   ...(['request', 'issue', 'finish', 'refuse', 'park', 'reject', 'gate', 'learn', 'retry', 'stuck'] as const),
-  ...(['error', 'idle', 'drain', 'stop', 'start', 'chunk', 'health'] as const),
+  ...(['error', 'store', 'idle', 'drain', 'stop', 'start', 'chunk', 'health'] as const),
 ]
 
 type Listener = (event: never) => void

@@ -104,9 +104,9 @@ export class BucketRateLimiter {
   }
 
   /** Other options from now on, for those who wait too. Calls in flight and what was counted stay. */
-  update(options: Partial<Omit<LimiterOptions, 'name' | 'parent' | 'clock' | 'health'>>): void {
+  update(options: Partial<Omit<LimiterOptions, 'name' | 'parent' | 'clock' | 'health' | 'store'>>): void {
     const desk = this[DESK]
-    for (const key of ['name', 'parent', 'clock', 'health']) {
+    for (const key of ['name', 'parent', 'clock', 'health', 'store']) {
       if (key in options) throw new TypeError(`${key} cannot be changed by update()`)
     }
     const next = { ...desk.options, ...options }

@@ -1,24 +1,49 @@
-// What the office has decided becomes events, and a probe that it wants is asked.
+// What the office has decided becomes events, and so does what calls go through; a probe that is wanted is asked.
 
+import { keyOf } from './core/budget.ts'
 import type { Notice } from './core/said.ts'
 import { gateOf } from './core/view.ts'
 import type { Desk } from './desk.ts'
 import type { Appointment } from './engine.ts'
+import type { Waiter } from './waiter.ts'
 
 const PROBE_TIMEOUT_MS = 10_000
 
 export function announce(notice: Notice): void {
   const desk = notice.office.owner as Desk
-  if (notice.of === 'learn') desk.events.emit('learn', { of: notice.limit, perMinute: notice.perMinute })
-  else if (notice.of === 'probe') void ask(desk)
-  else {
+  const { shared } = desk
+  if (notice.of === 'learn') {
+    shared?.slots.learned(desk.engine.now())
+    desk.events.emit('learn', { of: notice.limit, perMinute: notice.perMinute })
+  } else if (notice.of === 'probe') {
+    if (shared) shared.slots.claim(desk.engine.now())
+    else void ask(desk)
+  } else {
+    const { office, engine } = desk
+    const blamed = () => [...office.blamed].map(({ limit }) => keyOf(limit))
+    shared?.slots.gate(office.recovery.gate, blamed(), engine.now())
     const { state, reopensInMs } = gateOf(notice.office, desk.engine.now())
     desk.events.emit('gate', { state, ...(reopensInMs !== undefined && { reopensInMs }) })
   }
 }
 
+/** A call has its ticket. */
+export function tellIssue({ tally, events }: Desk, waitedMs: number): void {
+  tally.waited(waitedMs)
+  if (events.heard('issue')) events.emit('issue', { waitedMs: Math.max(0, waitedMs) })
+}
+
+/** A call is over. */
+export function tellFinish(desk: Desk, { sentAt, extra }: Waiter, ok: boolean, now: number): void {
+  desk.tally.finished++
+  if (!ok) desk.tally.failed++
+  const ms = now - sentAt!
+  if (ok && !extra?.answered) for (const monitor of desk.monitors) monitor.sample('duration', ms, now)
+  if (desk.events.heard('finish')) desk.events.emit('finish', { ok, ms })
+}
+
 /** Asks the user's own probe. One that throws or hangs means "still blocked", never "for ever". */
-async function ask(desk: Desk): Promise<void> {
+export async function ask(desk: Desk): Promise<void> {
   const { engine, office, probe } = desk
   const hung = new AbortController()
   let late: Appointment | undefined

@@ -8,6 +8,7 @@ import type { RampOptions } from './core/ramp.ts'
 import type { RecoveryOptions } from './core/recovery.ts'
 import { checkHealth, type Health } from './health.ts'
 import type { Outcome, RefusalKind, Verdict } from './feedback/verdict.ts'
+import type { Store } from './sharing.ts'
 import type { LimiterStats } from './stats.ts'
 
 /**
@@ -91,6 +92,8 @@ export interface LimiterOptions extends LimitsOptions {
   /** Goes slower, or turns calls away, when the provider gets slow: `latencyHealth` of `llmiter/health`. */
   health?: Health
   clock?: Clock
+  /** Shares the limits with the limiters of this name in other processes: `redisStore` of `llmiter/redis`. */
+  store?: Store
 }
 
 // Lists that the compiler keeps complete.
@@ -109,7 +112,7 @@ const OWN_KEYS = Object.keys({
     retry: 1,
     classify: 1,
   },
-  ...{ queue: 1, maxWaitMs: 1, timeoutMs: 1, learn: 1, discover: 1, health: 1, clock: 1 },
+  ...{ queue: 1, maxWaitMs: 1, timeoutMs: 1, learn: 1, discover: 1, health: 1, clock: 1, store: 1 },
 } satisfies Record<Exclude<keyof LimiterOptions, keyof LimitsOptions>, 1>)
 const LIMITER_KEYS = [...LIMITS_KEYS, ...OWN_KEYS]
 
@@ -126,6 +129,10 @@ export function checkLimiter(options: LimiterOptions, name = 'BucketRateLimiter'
         throw new TypeError(`clock must have now(), wall() and setTimer(), got ${text(clock)}`)
       }
     }
+  })
+  given(options.store, (store) => {
+    if (typeof store?.open !== 'function')
+      throw new TypeError(`store must be a store, such as redisStore(client), got ${text(store)}`)
   })
   given(options.maxConcurrent, (value) => number(value, 'maxConcurrent', 'a whole number of at least 1'))
   given(options.pacing, (value) => choice(value, 'pacing', ['smooth', 'eager']))

@@ -31,7 +31,7 @@ const ALLOWED: Record<string, readonly string[]> = {
   batch: ['index.ts'],
   inbound: ['index.ts'],
   gateway: ['index.ts'],
-  testing: ['index.ts', 'clock.ts'],
+  testing: ['index.ts', 'clock.ts', 'store/'],
   cli: ['index.ts', 'observe/', 'gateway/', 'testing/'],
 }
 

@@ -74,8 +74,13 @@ export class Budget implements SlotSource {
     }
   }
 
+  /** Whether no more may be in flight. */
+  get full(): boolean {
+    return this.inFlight >= this.#concurrency
+  }
+
   at(cost: Cost, now: number): number {
-    if (this.inFlight >= this.#concurrency) return Infinity
+    if (this.full) return Infinity
     let at = now
     for (const bucket of this.buckets) {
       const amount = cost[bucket.limit.of]
@@ -176,7 +181,7 @@ export class Budget implements SlotSource {
 
   /** What this cost waits for, by name: a dimension, or `'concurrency'`. */
   waitingOn(cost: Cost, now: number): string | undefined {
-    if (this.inFlight >= this.#concurrency) return 'concurrency'
+    if (this.full) return 'concurrency'
     let [name, latest] = [undefined as string | undefined, now]
     for (const bucket of this.buckets) {
       const at = bucket.at(cost[bucket.limit.of] ?? 0, now)

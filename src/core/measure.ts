@@ -40,12 +40,13 @@ export class Measure {
     this.#since = pressed ? now : NaN
   }
 
-  sent(amount: number, now: number): void {
-    const { pressedMs, tickets } = this.#marks.at(-1)!
-    if (this.#time(now) - pressedMs >= LEAST_MS && this.#tickets - tickets >= LEAST_TICKETS)
+  sent(amount: number, now: number, tickets: number): void {
+    if (tickets === 0) return
+    const last = this.#marks.at(-1)!
+    if (this.#time(now) - last.pressedMs >= LEAST_MS && this.#tickets - last.tickets >= LEAST_TICKETS)
       this.#mark(false, now)
     this.#accepted += amount
-    this.#tickets++
+    this.#tickets += tickets
   }
 
   refused(amount: number): void {

@@ -79,7 +79,7 @@ export class Office {
     if (this.slots === before) this.slots = this.budget
     this.slots.crowd(this.waiting > 0, now)
     this.slots.press(this.#pressed, now)
-    this.#stir()
+    this.stir()
   }
 
   /** A call joins the line; one that comes back keeps the place it first had. */
@@ -88,7 +88,7 @@ export class Office {
     if (!returned) call.seq = ++this.root.arrivals
     call.state = returned ? 'parked' : 'waiting'
     this.line.add(call, returned)
-    if (this.line.first === call) this.#stir()
+    if (this.line.first === call) this.stir()
     for (const at of this.chain) {
       if (returned) at.parked++
       if (at.waiting++ > 0) continue
@@ -178,7 +178,7 @@ export class Office {
       at.recovery.answered(call.sentAt!)
       at.watchGate(now)
     }
-    this.#stir()
+    this.stir()
   }
 
   /** Nobody knows whether the provider accepted this call; `'unsent'`: it never got there, and all comes back. */
@@ -231,22 +231,22 @@ export class Office {
   asked(blocked: boolean, now: number): void {
     this.recovery.asked(blocked, now)
     this.watchGate(now)
-    this.#stir()
+    this.stir()
   }
 
   /** The headers of the answer to a call sent at `sentAt` name a limit, or what is left of it. */
   told(told: Told, eager: boolean, sentAt: number, now: number): void {
     for (const bucket of this.budget.told(told, eager, sentAt, now)) this.#learned(bucket, now)
-    this.#stir()
+    this.stir()
   }
 
   pause(until: number): void {
     this.pausedUntil = until
-    this.#stir()
+    this.stir()
   }
 
   /** Something has changed: the next look may find more than the last one. */
-  #stir(): void {
+  stir(): void {
     for (const at of this.chain) at.wakeAt = -Infinity
   }
 
@@ -281,7 +281,7 @@ export class Office {
     if (gate.state === this.#gate) return
     const before = this.#gate
     this.#gate = gate.state
-    this.#stir()
+    this.stir()
     // The rate resumes with the first call that goes, long before so many are answered that the gate is open.
     if (before === 'closed' || before === 'asking') this.ramp.restart(now, RESUME_AT)
     if (before === 'open') this.budget.closed(now)

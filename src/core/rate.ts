@@ -40,6 +40,15 @@ const EXPLORE_MS = 10_000
 const TRIM = 1000 / 1050
 const TRIM_MS = 3_600_000
 
+/** A learned rate on its way to another process; without an age it was told by the provider. */
+export interface Learned {
+  rate: number
+  ageMs?: number
+  confirmed?: number
+  of?: Kind
+  trimmed?: boolean
+}
+
 interface Measured {
   rate: number
   /** From one reopening to another. */
@@ -79,6 +88,29 @@ export class Rate {
     return state.kind !== 'configured' || state.trimmedAt !== undefined
   }
 
+  /** What was learned, for other processes: plain, with times as ages. */
+  share(now: number): Learned | undefined {
+    if (!this.learned) return undefined
+    const state = this.#state
+    if (state.kind !== 'found') return { rate: this.#base(state, now), trimmed: this.tight }
+    const { rate, confirmed, of } = state
+    return { rate, confirmed, of, ageMs: this.#proof(now) - state.since }
+  }
+
+  /** What another process has learned of the same limit. */
+  adopt(learned: Learned | undefined, now: number): void {
+    if (!learned) this.#state = { kind: 'configured' }
+    else if (learned.ageMs === undefined) {
+      this.told(learned.rate)
+      const state = this.#state
+      if (learned.trimmed && (state.kind === 'told' || state.kind === 'configured'))
+        state.trimmedAt ??= this.#proof(now)
+    } else {
+      this.#found(learned.rate, learned.confirmed ?? 0, learned.of ?? 'fast', now)
+      ;(this.#state as Found).since -= learned.ageMs
+    }
+  }
+
   get found(): boolean {
     return this.#state.kind === 'found'
   }
@@ -108,10 +140,9 @@ export class Rate {
   at(now: number): number {
     const state = this.#state
     const proof = this.#proof(now)
-    if (state.kind === 'exploring') return state.rate * 2 ** ((proof - state.since) / EXPLORE_MS)
     if (state.kind !== 'found') {
-      const rate = state.kind === 'told' ? state.rate : this.configured
-      if (state.trimmedAt === undefined) return rate
+      const rate = this.#base(state, now)
+      if (state.kind === 'exploring' || state.trimmedAt === undefined) return rate
       if (proof - state.trimmedAt < TRIM_MS) return rate * TRIM
       delete state.trimmedAt
       return rate
@@ -122,8 +153,14 @@ export class Rate {
     return this.configured
   }
 
-  sent(amount: number, now: number): void {
-    this.#measure.sent(amount, now)
+  /** What the user or a header says, or how far an unknown rate has grown. */
+  #base(state: Exclude<State, Found>, now: number): number {
+    if (state.kind === 'exploring') return state.rate * 2 ** ((this.#proof(now) - state.since) / EXPLORE_MS)
+    return state.kind === 'told' ? state.rate : this.configured
+  }
+
+  sent(amount: number, now: number, tickets = 1): void {
+    this.#measure.sent(amount, now, tickets)
   }
 
   refused(amount: number): void {

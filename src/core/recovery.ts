@@ -20,8 +20,7 @@ import type { Closure } from './rate.ts'
 export interface RecoveryOptions {
   /** The first wait. Default 500. */
   minMs?: Duration
-  /** The longest. Default: the time of 40 tickets, at least 2 s (5 s after a `rate`
-   * refusal), at most 30 s; a value of yours bounds that. */
+  /** The longest. Default: the time of 40 tickets, at least 2 s (5 s after a `rate` refusal), at most 30 s. */
   maxMs?: Duration
   /** Each wait is so many times the one before. Default 1.5. */
   factor?: number
@@ -50,14 +49,20 @@ const PROBE_MS = 30_000
 const WORTH = 40
 const LEAST_CAP_MS = 2000
 const LEAST_RATE_CAP_MS = 5000
+const LONGEST_CAP_MS = 30_000
 /** After an overload, so many go without an answer; with as many about, the first one opens the gate. */
 const FEW = 4
+
+/** One call goes, and tells. */
+function probing(kind: GateKind, now: number): Gate {
+  return { state: 'probing', kind, since: now, out: 0, allowed: 1, lastAt: now }
+}
 
 export class Recovery {
   gate: Gate = OPEN
   readonly #random: () => number
   readonly #asks: () => boolean
-  #backoff!: { minMs: number; maxMs: number; factor: number; jitter: number }
+  #backoff!: { minMs: number; maxMs: number | undefined; factor: number; jitter: number }
   /** The rate that was refused last: it says how long a wait is worth. */
   #pace = Infinity
   /** When the gate last closed: refusals of calls sent before say nothing new. */
@@ -79,12 +84,12 @@ export class Recovery {
     this.configure()
   }
 
-  configure({ minMs = 500, maxMs = 30_000, factor = 1.5, jitter = 0.15 }: RecoveryOptions = {}): void {
+  configure({ minMs = 500, maxMs, factor = 1.5, jitter = 0.15 }: RecoveryOptions = {}): void {
     this.#backoff = {
       factor,
       jitter,
       minMs: duration(minMs, 'recovery.minMs'),
-      maxMs: duration(maxMs, 'recovery.maxMs'),
+      maxMs: maxMs === undefined ? undefined : duration(maxMs, 'recovery.maxMs'),
     }
   }
 
@@ -95,9 +100,7 @@ export class Recovery {
     if (gate.state === 'closed') {
       if (now < gate.until) return false
       const asks = this.#asks()
-      this.gate = asks
-        ? { state: 'asking', kind: gate.kind }
-        : { state: 'probing', kind: gate.kind, since: now, out: 0, allowed: 1, lastAt: now }
+      this.gate = asks ? { state: 'asking', kind: gate.kind } : probing(gate.kind, now)
       return !asks
     }
     if (gate.state === 'spent') return now >= gate.until && !gate.trialOut
@@ -183,6 +186,19 @@ export class Recovery {
     }
   }
 
+  /** Others that share the limit were refused: closed for this long, and for calls already sent nothing new. */
+  hold(kind: GateKind, waitMs: number, now: number): void {
+    this.#told = true
+    this.#shut(kind, waitMs, now)
+    this.#lately = [...this.#lately.slice(-8), now]
+  }
+
+  /** Of all who share the limit this one may send the probe. */
+  permit(now: number): void {
+    const { gate } = this
+    if (gate.state === 'asking') this.gate = probing(gate.kind, now)
+  }
+
   open(): void {
     this.#atEdge = false
     const { gate } = this
@@ -206,9 +222,13 @@ export class Recovery {
     this.#told = waitMs !== undefined
     const wait =
       waitMs === undefined ? this.#guessMs(kind, now) : Math.max(waitMs * (1 + 0.02 * this.#random()), least)
+    this.#shut(kind, wait, now)
+  }
+
+  #shut(kind: GateKind, waitMs: number, now: number): void {
     if (this.#tries++ === 0) this.#firstClosedAt = now
     this.#closedAt = now
-    this.gate = { state: 'closed', kind, until: now + wait }
+    this.gate = { state: 'closed', kind, until: now + waitMs }
   }
 
   #guessMs(kind: GateKind, now: number): number {
@@ -220,9 +240,10 @@ export class Recovery {
 
   #backoffMs(kind: GateKind): number {
     const { minMs, maxMs, factor, jitter } = this.#backoff
-    const worth = Math.max(WORTH / this.#pace, kind === 'rate' ? LEAST_RATE_CAP_MS : LEAST_CAP_MS, minMs)
-    const wait = Math.min(minMs * factor ** this.#tries, worth) * (1 + jitter * (2 * this.#random() - 1))
-    return Math.min(wait, maxMs)
+    const worth = Math.max(WORTH / this.#pace, kind === 'rate' ? LEAST_RATE_CAP_MS : LEAST_CAP_MS)
+    const cap = maxMs ?? Math.max(Math.min(worth, LONGEST_CAP_MS), minMs)
+    const wait = Math.min(minMs * factor ** this.#tries, cap) * (1 + jitter * (2 * this.#random() - 1))
+    return Math.min(wait, maxMs ?? Math.max(cap, LONGEST_CAP_MS))
   }
 
   #measure(ms: number): void {

@@ -32,6 +32,7 @@ export type {
   Refused,
   Silent,
 } from './provider.ts'
+export { memoryStore, type MemoryStore, type MemoryStoreOptions } from './memory-store.ts'
 export { MeteredProvider, type RefusalOptions } from './metered.ts'
 export { seededRandom } from './random.ts'
 export { ShortQuantumProvider, type ShortQuantumOptions } from './short-quantum.ts'

@@ -70,10 +70,10 @@ describe('a measure', () => {
     const measure = new Measure()
     measure.press(true, 0)
     // 100 at once, then ten a second in clumps of ten.
-    for (let i = 0; i < 100; i++) measure.sent(1, i)
+    for (let i = 0; i < 100; i++) measure.sent(1, i, 1)
     measure.reopened(1000)
     for (let second = 1; second < 5; second++) {
-      for (let i = 0; i < 10; i++) measure.sent(1, second * 1000 + i)
+      for (let i = 0; i < 10; i++) measure.sent(1, second * 1000 + i, 1)
       measure.reopened((second + 1) * 1000)
     }
     expect(measure.cycle(4500, 1000, 5000)).toBeCloseTo(10 / 1000, 12)
@@ -83,18 +83,18 @@ describe('a measure', () => {
   test('quiet time does not count', () => {
     const measure = new Measure()
     measure.press(true, 0)
-    for (let i = 0; i < 20; i++) measure.sent(1, i * 100)
+    for (let i = 0; i < 20; i++) measure.sent(1, i * 100, 1)
     measure.press(false, 2000)
     measure.press(true, 3_602_000)
-    for (let i = 0; i < 20; i++) measure.sent(1, 3_602_000 + i * 100)
+    for (let i = 0; i < 20; i++) measure.sent(1, 3_602_000 + i * 100, 1)
     expect(measure.over(4000, 0, 3_604_000)).toBeCloseTo(0.01, 12)
   })
 
   test('too little is no measure', () => {
     const measure = new Measure()
     measure.press(true, 0)
-    measure.sent(1, 0)
-    measure.sent(1, 10)
+    measure.sent(1, 0, 1)
+    measure.sent(1, 10, 1)
     expect(measure.over(5000, 0, 5000)).toBeUndefined()
   })
 })

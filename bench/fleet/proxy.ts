@@ -1,0 +1,60 @@
+// A cable between processes and Redis that can be cut: at once, or so that nothing comes through any more.
+
+import { createServer, connect, type AddressInfo, type Socket } from 'node:net'
+
+export interface Cable {
+  readonly url: string
+  /** Connections break, and new ones are refused. */
+  cut(): void
+  /** Nothing comes through, and nobody is told. */
+  swallow(): void
+  mend(): void
+  close(): Promise<void>
+}
+
+export async function startCable(port: number): Promise<Cable> {
+  const ends = new Set<Socket>()
+  let state: 'whole' | 'cut' | 'swallows' = 'whole'
+  const server = createServer((near) => {
+    if (state === 'cut') {
+      near.destroy()
+      return
+    }
+    const far = connect(port, '127.0.0.1')
+    for (const [from, to] of [
+      [near, far],
+      [far, near],
+    ] as const) {
+      ends.add(from)
+      from.on('data', (data) => {
+        if (state === 'whole') to.write(data)
+      })
+      from.on('error', () => {})
+      from.on('close', () => {
+        ends.delete(from)
+        to.destroy()
+      })
+    }
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const breakAll = () => ends.forEach((end) => end.destroy())
+  return {
+    url: `redis://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    cut() {
+      state = 'cut'
+      breakAll()
+    },
+    swallow() {
+      state = 'swallows'
+    },
+    mend() {
+      // What was swallowed is lost for good: those connections are of no use.
+      if (state === 'swallows') breakAll()
+      state = 'whole'
+    },
+    close() {
+      breakAll()
+      return new Promise((resolve) => server.close(() => resolve()))
+    },
+  }
+}

@@ -1,0 +1,130 @@
+/**
+ * An API of your own in front of a provider's. Each user may chat 30 times in 60 s and make 15 images in 60 s, counted in
+ * Redis for all processes of it together; beyond, it answers 429 itself. Behind that, calls of the provider wait in
+ * one line; a provider that refuses is asked again after 8, 16, 32 and 64 s, and then the error is logged and told.
+ *
+ *   redis-server --port 6379 &
+ *   node examples/api-server.ts                       # a model provider on this machine answers
+ *   OPENAI_API_KEY=… node examples/api-server.ts      # the real one does
+ *   curl -H 'Authorization: Bearer key-of-ann' -d '{"prompt":"Hello"}' localhost:3000/chat
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { text } from 'node:stream/consumers'
+import { Redis } from 'ioredis'
+import OpenAI from 'openai'
+import { guard } from 'llmiter/inbound'
+import { redisGuardStore } from 'llmiter/redis'
+import { startHttpProvider, TokenBucketProvider } from 'llmiter/testing'
+import { patient, ProviderGaveUp } from './support/patient.ts'
+
+export interface ApiOptions {
+  redis: Redis
+  openai: OpenAI
+  /** Whose key is whose. */
+  users: ReadonlyMap<string, string>
+  /** A second of waiting for the provider, in ms: tests have shorter ones. Default 1000. */
+  secondMs?: number
+  log?: (line: string) => void
+}
+
+type Handler = (prompt: string) => Promise<unknown>
+
+export function apiServer({
+  redis,
+  openai,
+  users,
+  secondMs = 1000,
+  log = console.error,
+}: ApiOptions): Server {
+  const store = redisGuardStore(redis)
+  const userOf = ({ headers }: IncomingMessage) =>
+    users.get(headers.authorization?.replace(/^Bearer /i, '') ?? '')
+  const options = { key: userOf, store, onStoreDown: 'local' } as const
+  const limits = {
+    chat: guard({ ...options, name: 'chat', limit: '30 per 60s' }),
+    images: guard({ ...options, name: 'images', limit: '15 per 60s' }),
+  }
+  for (const limit of Object.values(limits)) {
+    limit.on('store', ({ guard, state }) => log(`the store of '${guard}' is ${state}`))
+  }
+
+  const chat = patient(
+    (input: string) => openai.responses.create({ model: 'gpt-5-mini', input }),
+    { name: 'chat model', requestsPerMinute: 500 },
+    { tries: 5, secondMs },
+  )
+  // Drawn with characters, so that it runs with any provider.
+  const draw = patient(
+    (prompt: string) =>
+      openai.responses.create({ model: 'gpt-5-mini', input: `Draw this as SVG: ${prompt}` }),
+    { name: 'image model', requestsPerMinute: 100 },
+    { tries: 5, secondMs },
+  )
+  const routes: Record<string, { limit: (typeof limits)['chat']; handle: Handler }> = {
+    'POST /chat': {
+      limit: limits.chat,
+      handle: async (prompt) => ({ text: (await chat(prompt)).output_text }),
+    },
+    'POST /images': {
+      limit: limits.images,
+      handle: async (prompt) => ({ svg: (await draw(prompt)).output_text }),
+    },
+  }
+
+  async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const route = routes[`${request.method} ${request.url}`]
+    if (!route) return answer(response, 404, { error: 'POST /chat or /images' })
+    if (userOf(request) === undefined)
+      return answer(response, 401, { error: 'Authorization: Bearer <your key>' })
+    if (!(await route.limit(request, response))) return
+    const prompt = promptOf(await text(request))
+    if (prompt === undefined) return answer(response, 400, { error: '{"prompt": "…"}' })
+    try {
+      answer(response, 200, await route.handle(prompt))
+    } catch (error) {
+      const { name, message } = error as Error
+      log(`${request.method} ${request.url}: ${name}: ${message}`)
+      const known = error instanceof ProviderGaveUp
+      answer(response, known ? 503 : 502, { error: known ? message : 'The model provider has failed.' })
+    }
+  }
+
+  return createServer((request, response) => {
+    serve(request, response).catch((error: unknown) => {
+      log(`${request.method} ${request.url}: ${String(error)}`)
+      if (!response.headersSent) answer(response, 500, { error: 'Internal Server Error' })
+    })
+  })
+}
+
+function answer(response: ServerResponse, status: number, body: unknown): void {
+  response.statusCode = status
+  response.setHeader('Content-Type', 'application/json')
+  response.end(JSON.stringify(body))
+}
+
+function promptOf(body: string): string | undefined {
+  try {
+    const { prompt } = JSON.parse(body) as { prompt?: unknown }
+    return typeof prompt === 'string' ? prompt : undefined
+  } catch {
+    return undefined
+  }
+}
+
+if (import.meta.main) {
+  const apiKey = process.env['OPENAI_API_KEY']
+  const local = apiKey
+    ? undefined
+    : await startHttpProvider({ model: new TokenBucketProvider({ requestsPerMinute: 500 }), latencyMs: 300 })
+  const server = apiServer({
+    redis: new Redis(process.env['REDIS_URL'] ?? 'redis://localhost:6379'),
+    // Refused calls wait in our line, so the SDK must not retry behind its back.
+    openai: new OpenAI(local ? { apiKey: 'any', baseURL: local.url, maxRetries: 0 } : { maxRetries: 0 }),
+    users: new Map([
+      ['key-of-ann', 'ann'],
+      ['key-of-bob', 'bob'],
+    ]),
+  })
+  server.listen(Number(process.env['PORT'] ?? 3000), () => console.log('listening at', server.address()))
+}

@@ -1,0 +1,36 @@
+// How a guard of an endpoint (`llmiter/inbound`) asks a store that processes share: types only, since the two sides
+// know nothing of each other.
+
+/** At most `amount` in any window of `windowMs`. */
+export interface GuardLimit {
+  readonly amount: number
+  readonly windowMs: number
+}
+
+/** One request of one client: all limits have room and count it, or none counts it. */
+export interface GuardQuestion {
+  /** Of the guard: guards of one name share their counts. */
+  readonly name: string
+  /** Of the client. */
+  readonly key: string
+  readonly limits: readonly GuardLimit[]
+}
+
+/** Of each limit, in their order, with this request if it may pass. */
+export interface GuardCount {
+  /** What counts now. */
+  readonly used: number
+  /** Until the oldest that counts leaves the window; 0 when nothing counts. */
+  readonly resetMs: number
+}
+
+export interface GuardAnswer {
+  readonly allowed: boolean
+  readonly counts: readonly GuardCount[]
+}
+
+/** Where the counts of a guard are kept when processes share them: `redisGuardStore` of `llmiter/redis`. */
+export interface GuardStore {
+  /** Rejects when the store cannot be asked. It may also never answer: the guard has a timeout. */
+  take(question: GuardQuestion): Promise<GuardAnswer>
+}

@@ -1,0 +1,80 @@
+// Addresses as one kind of thing: eight groups of sixteen bits, IPv4 as the IPv6 address that maps it.
+//
+// An IPv6 client is known by its /64: one household, one server has 2⁶⁴ addresses to come from.
+
+/** Eight numbers from 0 to 0xffff. */
+export type Address = readonly number[]
+
+export interface Network {
+  readonly address: Address
+  readonly bits: number
+}
+
+const MAPPED = [0, 0, 0, 0, 0, 0xffff] as const
+
+/** Reads `1.2.3.4`, `1.2.3.4:80`, `::1`, `[::1]:80`, `fe80::1%eth0`; undefined for anything else. */
+export function parseAddress(text: string): Address | undefined {
+  const trimmed = text.trim()
+  if (trimmed.length > 100) return undefined
+  const bare = trimmed.startsWith('[') ? (/^\[([^\]]*)\](?::\d{1,5})?$/.exec(trimmed)?.[1] ?? '') : trimmed
+  const v4 = parseV4(bare)
+  return v4 ? [...MAPPED, ...v4] : parseV6(bare.replace(/%.*$/s, ''))
+}
+
+/** An address or a network: `10.0.0.0/8`, `fd00::/8`, `127.0.0.1`. */
+export function parseNetwork(text: string): Network | undefined {
+  const [, base = '', length] = /^([^/]*)(?:\/(\d{1,3}))?$/.exec(text) ?? []
+  const address = parseAddress(base)
+  if (!address) return undefined
+  const own = base.includes(':') ? 0 : 96
+  const bits = length === undefined ? 128 : own + Number(length)
+  return bits <= 128 ? { address, bits } : undefined
+}
+
+export function within(address: Address, { address: base, bits }: Network): boolean {
+  return base.every((group, i) => {
+    const kept = Math.min(16, Math.max(0, bits - 16 * i))
+    return (group ^ address[i]!) >> (16 - kept) === 0
+  })
+}
+
+/** What a client at this address is known by: `1.2.3.4`, `2001:db8:0:1::/64`. */
+export function addressKey(address: Address): string {
+  const [a, b] = address.slice(6) as [number, number]
+  if (MAPPED.every((group, i) => group === address[i])) return `${a >> 8}.${a & 255}.${b >> 8}.${b & 255}`
+  const prefix = address.slice(0, 4).map((group) => group.toString(16))
+  return `${prefix.join(':')}::/64`
+}
+
+// No leading zeros: some read them as octal.
+const V4 = /^(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})(?::\d{1,5})?$/
+
+function parseV4(text: string): [number, number] | undefined {
+  const found = V4.exec(text)
+  if (!found) return undefined
+  const [a, b, c, d] = [Number(found[1]), Number(found[2]), Number(found[3]), Number(found[4])]
+  return a < 256 && b < 256 && c < 256 && d < 256 ? [(a << 8) | b, (c << 8) | d] : undefined
+}
+
+function parseV6(text: string): number[] | undefined {
+  const halves = text.split('::')
+  if (halves.length > 2) return undefined
+  const [left, right] = halves.map((half, i) => groupsOf(half, i === halves.length - 1))
+  if (!left || (halves.length === 2 && !right)) return undefined
+  if (!right) return left.length === 8 ? left : undefined
+  const missing = 8 - left.length - right.length
+  return missing > 0 ? [...left, ...new Array<number>(missing).fill(0), ...right] : undefined
+}
+
+function groupsOf(half: string, last: boolean): number[] | undefined {
+  if (half === '') return []
+  const groups: number[] = []
+  const parts = half.split(':')
+  for (const [i, part] of parts.entries()) {
+    const v4 = last && i === parts.length - 1 ? parseV4(part) : undefined
+    if (v4) groups.push(...v4)
+    else if (/^[\da-f]{1,4}$/i.test(part)) groups.push(parseInt(part, 16))
+    else return undefined
+  }
+  return groups
+}

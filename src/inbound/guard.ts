@@ -1,0 +1,84 @@
+// `guard`: a limit on requests to an endpoint of yours, behind whichever door.
+
+import {
+  type HonoContext,
+  type NodeRequest,
+  type NodeResponse,
+  refusalOf,
+  stamped,
+  throughNode,
+  visitorOf,
+} from './doors.ts'
+import type { GuardEvent, GuardEventName } from './events.ts'
+import type { GuardOptions } from './options.ts'
+import { headersOf, type Verdict } from './verdict.ts'
+import { Warden } from './warden.ts'
+
+/** A middleware for Node's servers, with doors for everything else. */
+export interface Guard<R = unknown> {
+  /**
+   * Express, Connect: `app.post('/chat', limit, chat)`. `node:http`: `if (await limit(request, response)) …`. Resolves to
+   * whether the request may go on; if not, it has been answered.
+   */
+  (request: R & NodeRequest, response: NodeResponse, next?: (error?: unknown) => void): Promise<boolean>
+  /** Around a fetch handler: Next, Cloudflare Workers, Deno, Bun. */
+  fetch<Q extends R & Request, A extends unknown[]>(
+    handler: (request: Q, ...rest: A) => Response | Promise<Response>,
+  ): (request: Q, ...rest: A) => Promise<Response>
+  /** In Hono: `app.post('/chat', limit.hono, chat)`. */
+  readonly hono: (context: R & HonoContext, next: () => Promise<void>) => Promise<Response | void>
+  /** By hand, where there is no request: a message on a WebSocket, a job. Counts it, if it may pass. */
+  check(key: string | number): Promise<Verdict>
+  /** Listens to an event. Returns a function that ends it. */
+  on<E extends GuardEventName>(event: E, listener: (event: GuardEvent<E>) => void): () => void
+}
+
+/**
+ * Lets so many requests of each client pass, in any window of any phase, and answers the others with 429, `Retry-After`,
+ * `RateLimit` and `RateLimit-Policy`. Refused requests do not count. Each guard counts apart from all others.
+ *
+ * @example
+ * app.post('/chat', guard({ limit: '30 per 60s', key: (request: Request) => request.user.id }), chat)
+ * app.post('/images', guard({ limit: ['15 per 60s', '200 per day'] }), images)
+ *
+ * @throws TypeError when an option is unknown or out of range; it names the option, the value, what is allowed.
+ */
+export function guard<R = unknown>(options: GuardOptions<R>): Guard<R> {
+  const warden = new Warden(options)
+
+  const node = (request: R & NodeRequest, response: NodeResponse, next?: (error?: unknown) => void) => {
+    const passed = throughNode(warden, request, response)
+    if (!next) return passed
+    passed.then(
+      (goes) => goes && next(),
+      (error: unknown) => next(error),
+    )
+    // It has gone to `next`.
+    return passed.catch(() => false)
+  }
+
+  return Object.assign(node, {
+    fetch<Q extends R & Request, A extends unknown[]>(
+      handler: (request: Q, ...rest: A) => Response | Promise<Response>,
+    ) {
+      return async (request: Q, ...rest: A): Promise<Response> => {
+        const verdict = await warden.admit(visitorOf(request, request, rest[0]))
+        if (!verdict) return handler(request, ...rest)
+        if (!verdict.allowed) return refusalOf(warden, verdict, request)
+        const response = await handler(request, ...rest)
+        // Bun's handlers answer nothing after an upgrade to a WebSocket.
+        return response && stamped(response, verdict)
+      }
+    },
+    hono: async (context: R & HonoContext, next: () => Promise<void>): Promise<Response | void> => {
+      const verdict = await warden.admit(visitorOf(context, context.req.raw, context.env))
+      if (!verdict) return next()
+      if (!verdict.allowed) return refusalOf(warden, verdict, context.req.raw)
+      await next()
+      for (const [name, value] of headersOf(verdict)) context.header(name, value, { append: true })
+    },
+    check: (key: string | number) => warden.check(key),
+    on: <E extends GuardEventName>(event: E, listener: (event: GuardEvent<E>) => void) =>
+      warden.events.on(event, listener),
+  })
+}

@@ -1,0 +1,86 @@
+// What a limit says: so many requests in any window so long.
+
+import type { Duration, GuardLimit } from 'llmiter'
+import { fields, text } from './text.ts'
+
+/** `'30 per 60s'`, `'15/minute'`, `'1000 per day'`, or the same in parts. */
+export type GuardLimitOption =
+  | string
+  | {
+      /** Requests, a whole number from 1 to 100,000: each one that counts is remembered. */
+      amount: number
+      per: Duration
+      /** What the headers call it. Default: the limit itself, `30 per 60s`. */
+      name?: string
+    }
+
+export interface NamedLimit extends GuardLimit {
+  readonly name: string
+}
+
+const MOST = 100_000
+const UNITS: Record<string, number> = {
+  ...{ ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 },
+  ...{ second: 1000, minute: 60_000, hour: 3_600_000, day: 86_400_000 },
+}
+const FORMS = `like '30 per 60s', '15/minute' or { amount: 30, per: '60s' }`
+const TEXT = /^\s*([^\s/]+)\s*(?:\/|\sper\s)\s*(.+?)\s*$/is
+const SPAN = /^(\d*\.?\d+)?\s*([a-z]+?)$/
+
+/** All limits of a guard. Throws a `TypeError` that names what is wrong. */
+export function parseLimits(option: GuardLimitOption | readonly GuardLimitOption[]): NamedLimit[] {
+  const many = Array.isArray(option)
+  const options = (many ? option : [option]) as readonly GuardLimitOption[]
+  if (options.length === 0) throw new TypeError(`limit must be one or more limits ${FORMS}, got []`)
+  const limits = options.map((each, i) => parse(each, many ? `limit[${i}]` : 'limit'))
+  const twice = limits.find((limit, i) => limits.slice(0, i).some((other) => same(limit, other)))
+  if (twice)
+    throw new TypeError(`limit has ${text(twice.name)} twice: each needs its own name, amount and time`)
+  return limits
+}
+
+/** By name in the headers, or by numbers in a store. */
+const same = (a: NamedLimit, b: NamedLimit) =>
+  a.name === b.name || (a.amount === b.amount && a.windowMs === b.windowMs)
+
+function parse(option: GuardLimitOption, name: string): NamedLimit {
+  if (typeof option === 'string') {
+    const [, amount, per] = TEXT.exec(option) ?? []
+    if (amount === undefined || per === undefined)
+      throw new TypeError(`${name} must be ${FORMS}, got ${text(option)}`)
+    const parsed = limitOf(/^\d+$/.test(amount) ? Number(amount) : amount, per, name, text(option))
+    return { ...parsed, name: `${parsed.amount} per ${per.toLowerCase().replace(/\s+/g, ' ')}` }
+  }
+  if (typeof option !== 'object' || option === null)
+    throw new TypeError(`${name} must be ${FORMS}, got ${text(option)}`)
+  fields(option, name, ['amount', 'per', 'name'])
+  const { amount, per } = option
+  const parsed = limitOf(amount, per, name)
+  const called = option.name ?? `${amount} per ${typeof per === 'number' ? `${per}ms` : per}`
+  // It stands in the headers as a string of RFC 9651, which holds no more than this.
+  if (typeof called !== 'string' || !/^[\x20-\x7e]+$/.test(called))
+    throw new TypeError(`${name}.name must be printable ASCII, got ${text(called)}`)
+  return { ...parsed, name: called }
+}
+
+function limitOf(amount: unknown, per: unknown, name: string, said?: string): GuardLimit {
+  if (typeof amount !== 'number' || !Number.isInteger(amount) || amount < 1 || amount > MOST) {
+    throw new TypeError(
+      `${said ? `the amount of ${name}` : `${name}.amount`} must be a whole number from 1 to ${MOST}, got ${said ?? text(amount)}`,
+    )
+  }
+  const windowMs = milliseconds(per)
+  if (!(windowMs >= 1 && windowMs < Infinity)) {
+    throw new TypeError(
+      `${said ? `the time of ${name}` : `${name}.per`} must be at least 1 ms, as ms or like '60s', '1m', 'day', got ${said ?? text(per)}`,
+    )
+  }
+  return { amount, windowMs }
+}
+
+/** NaN for what is none. */
+export function milliseconds(per: unknown): number {
+  if (typeof per === 'number') return per
+  const [, count = '1', unit = ''] = (typeof per === 'string' && SPAN.exec(per.toLowerCase())) || []
+  return Number(count) * (UNITS[unit] ?? UNITS[unit.replace(/s$/, '')] ?? NaN)
+}

@@ -1,0 +1,108 @@
+// What people may say to a guard: the types, their defaults, and one check.
+
+import type { Clock, Duration, GuardStore } from 'llmiter'
+import { type GuardLimitOption, milliseconds, type NamedLimit, parseLimits } from './limit.ts'
+import { parseTrust, type Trust, type TrustProxy } from './proxies.ts'
+import { fields, text } from './text.ts'
+import type { Verdict } from './verdict.ts'
+
+/** `R` is the request as your framework hands it: of Node, a `Request`, or the context of Hono. */
+export interface GuardOptions<R = unknown> {
+  /** `'30 per 60s'`, `'15/minute'`, `{ amount: 30, per: '60s' }`, or several of them, which hold all together. */
+  limit: GuardLimitOption | readonly GuardLimitOption[]
+  /** For events, and with a store: guards of one name share their counts. Default `'guard'`; required with a store. */
+  name?: string
+  /**
+   * Who asks. Default: the address of the client. Where it gives undefined or an empty string, the address too. Use
+   * what you have verified: whoever can make up keys has as many limits.
+   */
+  key?: (request: R) => string | number | undefined | Promise<string | number | undefined>
+  /** Where the runtime does not say who is connected: on Cloudflare, `cf-connecting-ip`. Default: the socket's. */
+  address?: (request: R) => string | undefined
+  /**
+   * Whose `X-Forwarded-For` is believed: so many proxies before the server, or their addresses and networks. Default:
+   * nobody's. A number is safe only where nobody reaches the server but through them.
+   */
+  trustProxy?: TrustProxy
+  /** Requests that pass uncounted. */
+  skip?: (request: R) => boolean | Promise<boolean>
+  /** Where processes share the counts: `redisGuardStore(client)` of `llmiter/redis`. Default: this process alone. */
+  store?: GuardStore
+  /**
+   * While the store does not answer: each process counts for itself (`'local'`, default), all pass (`'open'`), or none
+   * does (`'closed'`).
+   */
+  onStoreDown?: 'local' | 'open' | 'closed'
+  /** How long the store may take before it counts as down. Default 500 ms. */
+  storeTimeoutMs?: Duration
+  /** How many clients are remembered at most; beyond, new ones get 503. Default 100,000. */
+  maxKeys?: number
+  /** The JSON of a refusal. Default: a problem of RFC 9457. */
+  body?: (verdict: Verdict) => unknown
+  clock?: GuardClock
+}
+
+export type GuardClock = Pick<Clock, 'now' | 'setTimer'>
+
+export interface Settings {
+  readonly name: string
+  readonly limits: readonly NamedLimit[]
+  readonly trust: Trust
+  readonly maxKeys: number
+  readonly onStoreDown: 'local' | 'open' | 'closed'
+  readonly storeTimeoutMs: number
+  readonly clock: GuardClock
+}
+
+const KEYS = Object.keys({
+  ...{ limit: 1, name: 1, key: 1, address: 1, trustProxy: 1, skip: 1, store: 1, onStoreDown: 1 },
+  ...{ storeTimeoutMs: 1, maxKeys: 1, body: 1, clock: 1 },
+} as const satisfies Record<keyof GuardOptions, 1>)
+
+const DOWN = ['local', 'open', 'closed'] as const
+
+const systemClock: GuardClock = {
+  now: () => performance.now(),
+  setTimer(fn, ms) {
+    const timer = setTimeout(fn, ms)
+    return () => clearTimeout(timer)
+  },
+}
+
+/** Throws a `TypeError` that names the first option that is wrong. */
+export function settingsOf<R>(options: GuardOptions<R>): Settings {
+  fields(options, 'guard', KEYS)
+  const { name = 'guard', store, maxKeys = 100_000, onStoreDown = 'local', storeTimeoutMs = 500 } = options
+  const limits = parseLimits(options.limit)
+  if (typeof name !== 'string' || !name)
+    throw new TypeError(`name must be a name for the guard, got ${text(name)}`)
+  if (store !== undefined && typeof store?.take !== 'function')
+    throw new TypeError(
+      `store must have take(), like redisGuardStore(client) of llmiter/redis, got ${text(store)}`,
+    )
+  if (store && options.name === undefined)
+    throw new TypeError('with a store a guard needs a name: guards of one name share their counts')
+  for (const option of ['key', 'address', 'skip', 'body'] as const) {
+    const value: unknown = options[option]
+    if (value !== undefined && typeof value !== 'function')
+      throw new TypeError(`${option} must be a function, got ${text(value)}`)
+  }
+  if (!Number.isInteger(maxKeys) || maxKeys < 1 || maxKeys > 16_000_000)
+    throw new TypeError(`maxKeys must be a whole number from 1 to 16,000,000, got ${text(maxKeys)}`)
+  if (!DOWN.includes(onStoreDown))
+    throw new TypeError(`onStoreDown must be ${DOWN.map(text).join(' or ')}, got ${text(onStoreDown)}`)
+  const timeoutMs = milliseconds(storeTimeoutMs)
+  if (!(timeoutMs > 0 && timeoutMs < 2 ** 31))
+    throw new TypeError(`storeTimeoutMs must be more than 0 (ms or like '1s'), got ${text(storeTimeoutMs)}`)
+  const clock: unknown = options.clock ?? systemClock
+  for (const method of ['now', 'setTimer'] as const) {
+    if (typeof (clock as Partial<GuardClock>)[method] !== 'function')
+      throw new TypeError(`clock must have now() and setTimer(), got ${text(clock)}`)
+  }
+  return {
+    ...{ name, limits, maxKeys, onStoreDown },
+    trust: parseTrust(options.trustProxy),
+    storeTimeoutMs: timeoutMs,
+    clock: clock as GuardClock,
+  }
+}

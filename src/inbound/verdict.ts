@@ -1,0 +1,95 @@
+// What a guard has decided about a request, and how HTTP says it.
+//
+// The headers are those of the draft of the IETF's HTTPAPI group (draft-ietf-httpapi-ratelimit-headers-10): lists of
+// RFC 9651 with one item a limit, `"30 per 60s";r=12;t=40` in `RateLimit` and `"30 per 60s";q=30;w=60` in
+// `RateLimit-Policy`. All of them are whole seconds, so they are rounded up: who comes back then is never early.
+
+import type { GuardCount } from 'llmiter'
+import type { NamedLimit } from './limit.ts'
+
+export interface LimitState {
+  readonly name: string
+  readonly amount: number
+  readonly perMs: number
+  readonly remaining: number
+  /** Until there is more. */
+  readonly resetMs: number
+}
+
+export interface Verdict {
+  readonly allowed: boolean
+  /** Why not: over the limit, too many clients to remember another one, or the store is down. */
+  readonly reason?: 'limit' | 'full' | 'store'
+  /** When to come back; 0 if allowed. */
+  readonly retryAfterMs: number
+  /** Empty where nothing is known: the store is down. */
+  readonly limits: readonly LimitState[]
+}
+
+export const UNKNOWN: Verdict = { allowed: true, retryAfterMs: 0, limits: [] }
+
+export function turnedAway(reason: 'full' | 'store', retryAfterMs: number): Verdict {
+  return { allowed: false, reason, retryAfterMs, limits: [] }
+}
+
+export function verdictOf(
+  limits: readonly NamedLimit[],
+  allowed: boolean,
+  counts: readonly GuardCount[],
+): Verdict {
+  const states = limits.map(({ name, amount, windowMs }, i): LimitState => {
+    const { used, resetMs } = counts[i]!
+    return { name, amount, perMs: windowMs, remaining: Math.max(0, amount - used), resetMs }
+  })
+  if (allowed) return { allowed, retryAfterMs: 0, limits: states }
+  const spent = states.filter(({ remaining }) => remaining === 0)
+  return {
+    allowed,
+    reason: 'limit',
+    retryAfterMs: Math.max(...spent.map(({ resetMs }) => resetMs)),
+    limits: states,
+  }
+}
+
+/** 503 where the client has done nothing wrong. */
+export const statusOf = ({ reason }: Verdict) => (reason === 'limit' ? 429 : 503)
+
+const seconds = (ms: number) => Math.ceil(ms / 1000)
+/** A string of RFC 9651. */
+const quoted = (name: string) => `"${name.replace(/["\\]/g, '\\$&')}"`
+
+export function headersOf({ allowed, retryAfterMs, limits }: Verdict): [name: string, value: string][] {
+  const items = (item: (limit: LimitState) => string) =>
+    limits.map((limit) => quoted(limit.name) + item(limit)).join(', ')
+  const headers: [string, string][] = []
+  if (limits.length > 0) {
+    headers.push(['RateLimit', items(({ remaining, resetMs }) => `;r=${remaining};t=${seconds(resetMs)}`)])
+    headers.push(['RateLimit-Policy', items(({ amount, perMs }) => `;q=${amount};w=${seconds(perMs)}`)])
+  }
+  if (!allowed) headers.push(['Retry-After', String(Math.max(1, seconds(retryAfterMs)))])
+  return headers
+}
+
+const TYPES = 'https://iana.org/assignments/http-problem-types#'
+
+/** A problem of RFC 9457, of the types that the draft defines. */
+export function problemOf(verdict: Verdict): object {
+  const { retryAfterMs, limits } = verdict
+  const again = `try again in ${Math.max(1, seconds(retryAfterMs))} s`
+  if (verdict.reason !== 'limit') {
+    return {
+      type: `${TYPES}temporary-reduced-capacity`,
+      title: 'Service Unavailable',
+      status: 503,
+      detail: `The server cannot take more clients now; ${again}.`,
+    }
+  }
+  const spent = limits.filter(({ remaining }) => remaining === 0).map(({ name }) => name)
+  return {
+    type: `${TYPES}quota-exceeded`,
+    title: 'Too Many Requests',
+    status: 429,
+    detail: `The limit is ${spent.join(' and ')}; ${again}.`,
+    'violated-policies': spent,
+  }
+}

@@ -1,0 +1,73 @@
+// How much this process is going to need, and how often it may ask: at most four questions in any second, the first
+// at once and the others further and further apart, so that a lone call does not wait and a stream asks steadily.
+
+const FLOW_MS = 1000
+const MOST_SLOTS = 2000
+/** Slots for those who will come are half as many more: they come as they like. */
+const SPARE = 1.5
+const GAPS_MS = [0, 40, 120, 255]
+/** Asking in step, some would always come right after others and find nothing left. */
+const SPREAD_MS = 40
+
+export class Demand {
+  /** Calls per ms, lately. */
+  #flow = 0
+  #flowAt = 0
+  #mean: number[] = []
+  #asked: number[] = []
+  readonly #random: () => number
+  #spread = 0
+
+  constructor(random: () => number) {
+    this.#random = random
+  }
+
+  /** A call went, and took this much. */
+  went(amounts: readonly number[], now: number): void {
+    this.#flow = this.flow(now) + 1 / FLOW_MS
+    this.#flowAt = now
+    this.#mean = amounts.map((amount, i) => (this.#mean[i] ?? amount) * 0.9 + amount * 0.1)
+  }
+
+  flow(now: number): number {
+    return this.#flow * Math.exp((this.#flowAt - now) / FLOW_MS)
+  }
+
+  /** What a call takes, as far as one can tell from the one that waits and those that went. */
+  each(waits: readonly number[]): number[] {
+    return waits.length > 0 && this.#mean.length !== waits.length ? [...waits] : [...this.#mean]
+  }
+
+  /** How many slots are worth having: for those who wait, and for those who will come. */
+  slots(waiting: number, aheadMs: number, now: number): number {
+    return Math.min(waiting + Math.floor(SPARE * this.flow(now) * aheadMs), MOST_SLOTS)
+  }
+
+  /** How far apart the slots for those who will come are wanted. */
+  everyMs(now: number): number {
+    return 1 / Math.max(SPARE * this.flow(now), 1e-6)
+  }
+
+  get lastWentAt(): number {
+    return this.#flowAt
+  }
+
+  /** The next time from `now` on at which a question may go. */
+  mayAskAt(now: number, everyMs: number): number {
+    while (this.#asked.length > 0 && this.#asked[0]! + 1000 <= now) this.#asked.shift()
+    const count = this.#asked.length
+    if (count >= GAPS_MS.length) return this.#asked.at(-GAPS_MS.length)! + 1000
+    const gap =
+      count === 0 ? 0 : Math.max(GAPS_MS[count]!, everyMs > GAPS_MS.at(-1)! ? everyMs : 0) + this.#spread
+    return Math.max(now, (this.#asked.at(-1) ?? -Infinity) + gap)
+  }
+
+  asking(now: number, alone: boolean): void {
+    this.#asked.push(now)
+    this.#spread = alone ? 0 : SPREAD_MS * this.#random()
+  }
+
+  get askedAt(): number {
+    return this.#asked.at(-1) ?? -Infinity
+  }
+}

@@ -1,0 +1,299 @@
+// What one process does about its slots: which it holds, when it asks for more, what it gives back, and how it goes on
+// when the store does not answer. Pure: it is given the time, and `member.ts` carries its questions.
+//
+//   joining ──answer──▶ up ◀──answer── down        down: 1 s without an answer. Held slots are used up, then
+//      └────────────no answer───────────▲          silence until the store has noticed (2 s), then the own share
+
+import type { SharedLimit, StoreHost } from 'llmiter'
+import { Books } from './books.ts'
+import { Demand } from './demand.ts'
+import { Island } from './island.ts'
+import { Pool } from './pool.ts'
+import { type Answer, ask, LAW, type News, type Question, type Wanted } from './protocol.ts'
+import { SharedGate } from './shared-gate.ts'
+import { StoreTime } from './store-time.ts'
+import {
+  BEAT_MS,
+  IDLE_BEAT_MS,
+  LEAD_MS,
+  type LeaseOptions,
+  RETRY_MS,
+  SILENCE_MS,
+  STAY_MS,
+  TIMEOUT_MS,
+} from './terms.ts'
+import { dayOf } from './wanted.ts'
+
+export class Lease {
+  readonly gate: SharedGate
+  readonly #host: StoreHost
+  readonly #options: LeaseOptions
+  readonly #demand: Demand
+  #time = new StoreTime()
+  #mode: 'joining' | 'up' | 'down' = 'joining'
+  #limits: SharedLimit[]
+  #pool!: Pool
+  #books!: Books
+  #island: Island | undefined
+  #answer: Answer | undefined
+  /** When the last question left that was answered. */
+  #contactAt: number
+  #failedAt = -Infinity
+  #error: unknown
+  #joined = false
+  #inFlight = 0
+  #permits = -1
+  #dead: string[] = []
+  /** What the first in line takes that could not have it. */
+  #short: readonly number[] | undefined
+  #askAt = -Infinity
+  #resync = false
+
+  constructor(host: StoreHost, options: LeaseOptions) {
+    this.#host = host
+    this.#options = options
+    this.gate = new SharedGate(host, options.id)
+    this.#demand = new Demand(options.random)
+    this.#contactAt = -Infinity
+    this.#limits = []
+    this.update(0)
+  }
+
+  get mode(): 'joining' | 'up' | 'down' {
+    return this.#mode
+  }
+
+  /** Why calls are to be rejected now, if they are. */
+  get refusal(): { cause: unknown } | undefined {
+    return this.#mode === 'down' && this.#options.onStoreDown === 'reject'
+      ? { cause: this.#error }
+      : undefined
+  }
+
+  update(now: number): void {
+    const keys = this.#limits.map(({ key }) => key).join()
+    this.#limits = this.#host.limits(now)
+    this.#pool?.clear()
+    if (!this.#books || keys !== this.#limits.map(({ key }) => key).join())
+      this.#books = new Books(this.#limits)
+    this.#pool = new Pool(this.#limits.length, (i, at, amount) => this.#books.amend(i, at, -amount))
+    if (this.#island) this.#settleAlone(now)
+  }
+
+  at(amounts: readonly number[], now: number): number {
+    if (this.#mode === 'down') return this.#alone(amounts, now)
+    const at = this.#full ? Infinity : this.#pool.at(amounts, now)
+    this.#short = at === Infinity ? amounts : undefined
+    return at
+  }
+
+  /** Whether no more may be in flight here. */
+  get #full(): boolean {
+    return this.#permits >= 0 ? this.#inFlight >= this.#permits : !this.#answer && this.#concurrent() > 0
+  }
+
+  #alone(amounts: readonly number[], now: number): number {
+    const at = this.#pool.at(amounts, now)
+    if (at < Infinity) return at
+    if (this.#options.onStoreDown !== 'share') return Infinity
+    if (!this.#island) {
+      if (!this.#answer && this.#options.processes === undefined) return Infinity
+      const from = this.#answer ? this.#contactAt + SILENCE_MS : now
+      if (now < from) return from
+      this.#settleAlone(now)
+    }
+    return this.#time.toLocal(this.#island!.at(amounts, this.#inFlight, this.#time.toStore(now)))
+  }
+
+  /** Goes on with the own share. */
+  #settleAlone(now: number): void {
+    if (!this.#answer) this.#time.learn(now, now, this.#host.clock.wall())
+    const { processes = 1, random } = this.#options
+    const { used = [], rank = Math.floor(random() * processes) } = this.#answer ?? {}
+    const island = { limits: this.#wanted(now), used, rank, concurrent: this.#concurrent() }
+    const known = Math.max(1, this.#answer?.processes ?? processes)
+    this.#island = new Island({ ...island, processes: known }, this.#time.toStore(now))
+    this.gate.alone()
+  }
+
+  take(amounts: readonly number[], now: number): void {
+    const at = this.#time.toStore(now)
+    const held = this.#pool.at(amounts, now) <= now
+    if (held) this.#pool.take(amounts)
+    else this.#island?.take(amounts, at)
+    this.#inFlight++
+    this.#demand.went(amounts, now)
+    const told = held ? this.#answer?.now : undefined
+    this.#books.went(amounts, at, told)
+  }
+
+  settle(differences: readonly number[], takenAt: number, refused: readonly number[]): void {
+    this.#inFlight--
+    const at = this.#time.toStore(takenAt)
+    if (refused.length > 0) this.gate.refusedSentAt = at
+    this.#books.refused(refused)
+    differences.forEach((difference, i) => {
+      if (difference === 0) return
+      this.#books.amend(i, at, difference)
+    })
+    this.#island?.amend(differences)
+    if (this.gate.mine && this.#inFlight === 0 && this.#host.waiting() === 0 && refused.length === 0)
+      this.gate.handOver()
+  }
+
+  claim(): void {
+    this.gate.claim()
+    if (this.#mode === 'down' && this.#options.onStoreDown === 'share') this.gate.alone()
+  }
+
+  /** When the next question is due; `Infinity` when none is. */
+  dueAt(now: number): number {
+    const waiting = this.#host.waiting()
+    const { aheadMs } = this.#answer ?? LAW
+    const active = waiting > 0 || this.#inFlight > 0 || now - this.#demand.lastWentAt < 1000
+    if (this.#mode === 'down') return active || this.#joined ? this.#failedAt + RETRY_MS : Infinity
+    if (!this.#joined) return waiting > 0 ? this.#demand.mayAskAt(now, 0) : Infinity
+    let due = this.#demand.askedAt + (active ? BEAT_MS : IDLE_BEAT_MS)
+    if (this.#resync || !this.#answer) return Math.max(now, this.#demand.askedAt + 20)
+    if (this.gate.urgent) {
+      const opens = this.gate.claimable ? this.#time.toLocal(this.gate.until) : now
+      due = Math.min(due, Math.max(now, opens, this.#demand.askedAt + 20))
+    }
+    if (!this.gate.passable) return due
+    const may = this.#demand.mayAskAt(now, aheadMs > LAW.aheadMs ? aheadMs / 1.2 : 0)
+    if (waiting > 0 && this.#short && (this.#full || this.#pool.at(this.#short, now) === Infinity))
+      due = Math.min(due, Math.max(may, this.#askAt))
+    else if (this.#wants(now) > 0) {
+      const refill = this.#pool.lastAt - LEAD_MS - this.#time.lagMs
+      due = Math.min(due, Math.max(may, this.#askAt, refill))
+    }
+    return due
+  }
+
+  /** Whether the process has been idle for so long that it leaves. */
+  idle(now: number): boolean {
+    return this.#host.waiting() === 0 && this.#inFlight === 0 && now - this.#demand.lastWentAt > STAY_MS
+  }
+
+  question(now: number, gone = false): Question {
+    const waiting = this.#host.waiting()
+    this.#demand.asking(now, (this.#answer?.processes ?? 1) === 1)
+    this.#joined = !gone
+    this.#pool.expire(now)
+    if (gone) this.#pool.clear()
+    const limits = this.#wanted(now)
+    if (this.#answer) this.#books.remind(Infinity, this.#time.toStore(now))
+    const question = ask({
+      ...{ id: this.#options.id, gen: this.#answer?.news.gen ?? '', known: this.#answer?.processes ?? 0 },
+      ...{ limits, ramp: this.#host.ramp(), waiting, gone, dead: this.#dead },
+      aheadMs: LAW.aheadMs + Math.max(0, this.#time.lagMs - 20),
+      ...{ concurrent: this.#concurrent(), inFlight: this.#inFlight },
+      permits: this.#inFlight + this.#demand.slots(waiting, LAW.aheadMs, now),
+    })
+    this.#books.write(question)
+    this.#dead = []
+    this.#resync = false
+    const wants = gone ? 0 : this.#wants(now)
+    if (wants > 0) {
+      const missing = this.#short ? this.#pool.missing(this.#short) : []
+      question.each = this.#demand.each(
+        this.#short ?? limits.map(({ key }) => (key.startsWith('requests/') ? 1 : 0)),
+      )
+      question.first = missing.length > 0 ? missing : question.each
+      question.more = wants - 1
+      question.everyMs = this.#demand.everyMs(now)
+    }
+    this.gate.say(question)
+    return question
+  }
+
+  answered(question: Question, answer: Answer, sentAt: number, now: number): void {
+    const before = this.#answer
+    const forgot = before !== undefined && before.news.gen !== answer.news.gen
+    const rolledBack = before !== undefined && !forgot && answer.seq < before.seq
+    if (forgot) {
+      this.#void()
+      this.#books.begin(before.base - answer.base)
+      this.#time = new StoreTime()
+    } else if (before && Math.abs(before.base - answer.base) > 1) this.#time = new StoreTime()
+    this.#time.learn(sentAt, now, answer.now)
+    this.#answer = answer
+    this.#contactAt = Math.max(this.#contactAt, sentAt)
+    this.#island = undefined
+    if (rolledBack) this.gate.rolledBack()
+    if (forgot || rolledBack) {
+      this.#books.remind(forgot ? -Infinity : answer.prev, answer.now)
+      this.#resync = true
+    }
+    this.heard(answer.news, answer.now)
+    answer.slots.forEach((at, k) => {
+      const amounts = k === 0 ? question.first : question.each
+      this.#pool.put(amounts, Math.max(now, this.#time.toLocal(at)), at)
+      this.#books.leased(amounts)
+    })
+    this.#permits = answer.permits
+    this.#host.accepted(this.#books.others(answer.accepted))
+    this.#dead = this.#options.gone(answer.suspects.filter((id) => id !== this.#options.id))
+    this.#askAt = -Infinity
+    if (answer.next >= 0) {
+      const early = answer.aheadMs * (0.3 + 0.7 * this.#options.random())
+      this.#askAt = this.#time.toLocal(answer.next) - early
+    }
+    if (this.#mode !== 'up') this.#move('up')
+  }
+
+  /** A question came to nothing, whether the store heard it or not; without one: it is out for long. */
+  failed(question: Question | undefined, error: unknown, now: number): void {
+    this.#failedAt = now
+    this.#error = error
+    if (question) {
+      this.gate.unsay(question)
+      this.#books.unanswered(question)
+    }
+    this.#check(now)
+  }
+
+  heard(news: News, storeNow: number): void {
+    if (this.gate.heard(news, storeNow)) this.#void()
+  }
+
+  #check(now: number): void {
+    if (this.#mode === 'down' || (this.#mode === 'up' && now - this.#contactAt < TIMEOUT_MS)) return
+    this.#move('down')
+    if (this.refusal) this.#host.reject(this.#error)
+  }
+
+  #move(mode: 'up' | 'down'): void {
+    const before = this.#mode
+    this.#mode = mode
+    const processes = this.#answer?.processes ?? this.#options.processes
+    if (before === 'joining' && mode === 'up') return
+    const error = mode === 'down' && { error: this.#error }
+    this.#host.tell({ state: mode, ...(processes !== undefined && { processes }), ...error })
+  }
+
+  #void(): void {
+    this.#pool.clear()
+    this.#short = undefined
+    this.#askAt = -Infinity
+  }
+
+  #wants(now: number): number {
+    const held = this.#pool.holds(this.#demand.each(this.#short ?? []))
+    const short = this.#short && this.#pool.missing(this.#short).length > 0 ? 1 : 0
+    // The day of a quota is not known before the store has said what time it is.
+    if (!this.#answer && this.#limits.some(({ timeZone }) => timeZone)) return 0
+    const { aheadMs } = this.#answer ?? LAW
+    return Math.max(short, this.#demand.slots(this.#host.waiting(), aheadMs, now) - held)
+  }
+
+  #concurrent(): number {
+    const most = this.#host.maxConcurrent()
+    return most === Infinity ? 0 : most
+  }
+
+  #wanted(now: number): Wanted[] {
+    const storeNow = this.#time.toStore(now)
+    return this.#host.limits(now).map((limit) => dayOf(limit, storeNow, this.#answer?.base))
+  }
+}

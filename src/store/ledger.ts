@@ -1,0 +1,292 @@
+// The law of the store, as a pure machine. `script.ts` is the same in Lua, and a test holds the two to each other.
+//
+// # How do many processes keep one limit, each within its own right?
+//
+// The store keeps for each limit what a process alone would keep (`core/bucket.ts`): when the next ticket is due, and a log
+// of the last window. One question advances them by k tickets at once and returns k moments, the *slots*:
+//
+//   slot   s = max(now, due, the time at which the cap of the window leaves room)      for every limit
+//   then   due ← max(due, now − credit) + cost · T,    log[s] += cost,    T = (W + J) / n
+//
+// so that all slots of all processes together obey the law of one limiter, whoever uses them. They are leased a short
+// way ahead (0.3 s), for what waits and what is expected; that is what makes the number of questions independent
+// of the rate. A slot is used at its moment by its owner, or comes back: the log and `due` are set back by it.
+//
+//   process A  ──│──────│─────────────│──────────▶      leased: owned moments
+//   process B  ──────│──────│──│──────────────│──▶      on the store's clock
+//                └─┬─┘ T
+//
+// What dies with a process is what it had leased: 0.3 s of its own slots at most.
+//
+// A process that is not heard of may be dead, or cut off and still calling at its share of the limit. From here both look
+// alike, so its share is kept for it for a minute, unless a peer on the same machine has seen that it is gone.
+// Time in which nobody asks does not count for that: after an outage all are missing, but still expected.
+
+import { type Account, add, amend, clip, fits, forget, remember } from './account.ts'
+import { Members } from './members.ts'
+import { type Answer, LAW, type News, type Question, type Wanted } from './protocol.ts'
+
+interface State {
+  base: number
+  seen: number
+  seq: number
+  /** Time that passed while anyone asked. */
+  alive: number
+  missing: number
+  /** The part of the rates that is not kept for those who are missing. */
+  share: number
+  crowdedTill: number
+  rampStart: number
+  rampFrom: number
+  busyAt: number
+  closedAt: number
+  probeTill: number
+  news: News
+  accounts: Map<string, Account>
+}
+
+export class Ledger {
+  #state: State | undefined
+  #members = new Members()
+  readonly #publish: (news: News, now: number) => void
+
+  constructor(publish: (news: News, now: number) => void = () => {}) {
+    this.#publish = publish
+  }
+
+  /** As FLUSHALL does. */
+  flush(): void {
+    this.#state = undefined
+    this.#members = new Members()
+  }
+
+  /** One question at `time`, epoch ms of the store. `gen` names the state, if it must be made. */
+  ask(question: Question, time: number, gen: string): Answer {
+    const { limits } = question
+    const state = (this.#state ??= begin(question, time, gen))
+    // A clock that was set back, as by a failover, must not make all wait: the state's time goes on.
+    if (time - state.base < state.seen - 1000) state.base = time - state.seen
+    const now = Math.max(time - state.base, state.seen)
+    const prev = state.seen
+    state.alive += Math.min(now - prev, LAW.missingMs + 1)
+    state.seen = now
+    state.news.seq = ++state.seq
+    if (now - prev > LAW.forgottenMs) this.#members.clear()
+    const present = this.#members.count(question, state.alive, now)
+    const share = (present.processes - present.missing) / present.processes
+    const quiet = now > state.crowdedTill && present.missing === 0 && state.news.gate === 'open'
+    const accounts = limits.map((limit) => this.#account(state, limit, question, now))
+    // The times of another state mean nothing here: its members will tell their past anew.
+    const ours = question.gen === state.news.gen
+    for (const [key, at, difference] of ours ? question.amend : []) {
+      const i = limits.findIndex((limit) => limit.key === key)
+      if (i >= 0) amend(accounts[i]!, limits[i]!, at, difference, now)
+    }
+    for (const [key, at, amount] of ours ? question.past : []) {
+      const i = limits.findIndex((limit) => limit.key === key)
+      if (i >= 0) remember(accounts[i]!, limits[i]!, Math.min(at, now), amount, now)
+    }
+    limits.forEach((limit, i) => {
+      const account = accounts[i]!
+      account.accepted -= question.refused[i] ?? 0
+      const missed = present.missing - state.missing
+      if (missed > 0)
+        account.held += (Math.max(0, limit.amount - account.used - account.held) * missed) / present.processes
+      else if (missed < 0) account.held *= present.missing / state.missing
+      // What was due in a part of the rate is due sooner in a larger one.
+      if (account.due > now) account.due = now + ((account.due - now) * state.share) / share
+      if (limit.paced) clip(account, limit, share, quiet, now)
+    })
+    state.missing = present.missing
+    state.share = share
+    this.#gate(state, question, now)
+    const slots: number[] = []
+    const aheadMs = Math.max(LAW.aheadMs, (1.2 * present.processes) / LAW.questionsPerMs)
+    const next = this.#lease(
+      state,
+      question,
+      accounts,
+      share,
+      present.busy,
+      Math.max(aheadMs, question.aheadMs),
+      now,
+      slots,
+    )
+    const permits = this.#members.permit(question, present.busy)
+    if (question.gone) this.#members.drop(question.id)
+    return {
+      now,
+      base: state.base,
+      prev,
+      seq: state.seq,
+      news: { ...state.news },
+      slots,
+      next,
+      permits,
+      processes: present.processes,
+      rank: present.rank,
+      missing: present.missing,
+      aheadMs,
+      used: accounts.map(({ used, held }) => used + held),
+      accepted: accounts.map(({ accepted }) => accepted),
+      suspects: present.suspects,
+    }
+  }
+
+  #account(state: State, limit: Wanted, { known }: Question, now: number): Account {
+    let account = state.accounts.get(limit.key)
+    if (!account) {
+      // Who has shared before has just spent, and others may still hold slots of the state that was lost.
+      const due = known > 0 ? now + LAW.aheadMs : -1e12
+      account = { due, seen: now, used: 0, accepted: 0, held: 0, day: '', log: new Map(), last: -1 }
+      state.accounts.set(limit.key, account)
+    }
+    if (limit.day !== undefined && limit.day > account.day) {
+      account.day = limit.day
+      account.used = 0
+    }
+    forget(account, limit, now)
+    return account
+  }
+
+  #gate(state: State, { id, close, claim, open, learned }: Question, now: number): void {
+    const { news } = state
+    const before = `${news.epoch}${news.gate}${news.lesson}`
+    if (learned) {
+      news.learned = { ...learned }
+      news.lesson++
+    }
+    if (close && (news.gate === 'open' || close.sentAt >= state.closedAt)) {
+      news.epoch++
+      news.gate = 'closed'
+      news.kind = close.kind
+      news.until = now + close.forMs
+      news.blamed = [...close.blamed]
+      news.by = ''
+      state.closedAt = now
+    }
+    if (news.gate === 'probing' && news.by !== id && now > state.probeTill) news.gate = 'closed'
+    if (news.gate === 'probing' && news.by === id) {
+      state.probeTill = now + LAW.probeMs
+      if (open) {
+        news.gate = 'open'
+        news.by = ''
+        state.rampStart = now
+        state.rampFrom = LAW.resumeAt
+        state.crowdedTill = now + 1000
+      }
+    } else if (claim && news.gate === 'closed' && now >= news.until - LAW.latenessMs) {
+      news.gate = 'probing'
+      news.by = id
+      state.probeTill = now + LAW.probeMs
+    }
+    if (`${news.epoch}${news.gate}${news.lesson}` !== before && !(news.gate === 'probing'))
+      this.#publish({ ...news }, now)
+  }
+
+  #lease(
+    state: State,
+    question: Question,
+    accounts: Account[],
+    share: number,
+    busy: number,
+    aheadMs: number,
+    now: number,
+    slots: number[],
+  ): number {
+    const { id, limits, ramp, first, more, each, everyMs, waiting } = question
+    const { news } = state
+    if (first.length === 0) return -1
+    const mayAsk = news.gate === 'open' || (news.gate === 'probing' && news.by === id)
+    if (!mayAsk) return -1
+    if (now - state.busyAt > 60_000) {
+      state.rampStart = now
+      state.rampFrom = ramp.from
+    }
+    state.busyAt = now
+    let spacing = 0
+    for (const [i, limit] of limits.entries())
+      if (limit.paced) spacing = Math.max(spacing, (each[i] ?? 0) / (limit.rate * share))
+    // Nobody takes more than twice its part of what lies ahead, or the first to ask would take it all.
+    const fair = busy > 1 && spacing > 0 ? Math.max(1, Math.ceil((2 * aheadMs) / (busy * spacing))) : Infinity
+    const wanted = news.gate === 'open' ? Math.min(1 + more, fair) : 1
+    let next = -1
+    while (slots.length < wanted) {
+      const amounts = slots.length === 0 ? first : each
+      let at = now + Math.max(0, slots.length + 1 - waiting) * everyMs
+      for (const [i, limit] of limits.entries()) {
+        const amount = amounts[i] ?? 0
+        if (amount > 0) at = Math.max(at, fits(accounts[i]!, limit, amount, now))
+      }
+      // What goes after midnight belongs to the next day.
+      const ends = limits.some(
+        (limit, i) => (amounts[i] ?? 0) > 0 && limit.ends !== undefined && at >= limit.ends,
+      )
+      if (at > now + aheadMs || ends) {
+        next = at
+        break
+      }
+      for (const [i, limit] of limits.entries()) {
+        const amount = amounts[i] ?? 0
+        if (amount === 0) continue
+        const account = accounts[i]!
+        add(account, limit, at, amount)
+        account.accepted += amount
+        account.seen = Math.max(account.seen, at)
+        if (!limit.paced) continue
+        const step = amount / (limit.rate * share)
+        const behind = Math.min(step, Math.max(0, at - account.due))
+        account.due += behind + stretch(step - behind, state, ramp.ms, at)
+      }
+      slots.push(at)
+    }
+    const last = slots.length < waiting && next >= 0 ? next + aheadMs : (slots.at(-1) ?? 0)
+    if (waiting > 0 && last > now) state.crowdedTill = Math.max(state.crowdedTill, last)
+    return next
+  }
+}
+
+function begin({ known }: Question, time: number, gen: string): State {
+  const news: News = {
+    ...{
+      gen,
+      seq: 0,
+      epoch: 1,
+      gate: 'open',
+      kind: 'rate',
+      until: 0,
+      by: '',
+      blamed: [],
+      learned: {},
+      lesson: 0,
+    },
+  }
+  return {
+    ...{
+      base: time,
+      seen: 0,
+      seq: 0,
+      alive: 0,
+      missing: 0,
+      share: 1,
+      crowdedTill: -1,
+      rampFrom: 1,
+      closedAt: -1,
+      probeTill: 0,
+    },
+    // A fleet that comes back is warm.
+    ...{
+      rampStart: -1e12,
+      busyAt: known > 0 ? 0 : -1e12,
+      news,
+      accounts: new Map(),
+    },
+  }
+}
+
+function stretch(ms: number, { rampStart, rampFrom }: State, rampMs: number, at: number): number {
+  const left = rampStart + rampMs - at
+  if (left <= 0 || ms <= 0) return ms
+  const share = 1 - ((1 - rampFrom) * left) / rampMs
+  return Math.min(ms / share, ms + ((1 - share) * left) / 2)
+}

@@ -1,0 +1,53 @@
+// Which process this is, and which others of this machine live.
+//
+// From the store a dead process and one that is cut off look alike. A peer on the same machine can tell them
+// apart: the number of a process that is gone answers ESRCH. "The same machine" must be certain, or a process of another
+// one were taken for dead: it is the kernel's boot id with the namespace of process numbers, which containers have
+// of their own. Where there are none (not Linux, not Node) nobody is ever said to be dead.
+
+interface Files {
+  readFileSync(path: string, encoding: 'utf8'): string
+  readlinkSync(path: string): string
+}
+
+interface Process {
+  pid: number
+  kill(pid: number, signal: 0): void
+  getBuiltinModule?(name: string): unknown
+}
+
+const self = () => (globalThis as { process?: Partial<Process> }).process
+
+let machine: string | undefined
+
+function machineOf(): string {
+  if (machine !== undefined) return machine
+  try {
+    const files = self()?.getBuiltinModule?.('node:fs') as Files
+    const boot = files.readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
+    machine = `${boot}/${files.readlinkSync('/proc/self/ns/pid')}`.replaceAll(':', '=')
+  } catch {
+    machine = ''
+  }
+  return machine
+}
+
+/** `machine:pid:random`. */
+export function ownId(): string {
+  const random = Math.random().toString(36).slice(2, 10)
+  return `${machineOf()}:${self()?.pid ?? 0}:${random}`
+}
+
+/** Of these processes, those of this machine that are gone for certain. */
+export function gone(ids: readonly string[]): string[] {
+  return ids.filter((id) => {
+    const [of, pid] = id.split(':')
+    if (!of || of !== machineOf()) return false
+    try {
+      self()!.kill!(Number(pid), 0)
+      return false
+    } catch (error) {
+      return (error as { code?: unknown }).code === 'ESRCH'
+    }
+  })
+}

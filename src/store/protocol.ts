@@ -1,0 +1,150 @@
+// What a process and the store say to each other: one question, one answer, one atomic step between them.
+//
+// Times are ms of the store's own clock since its state began, so that they stay short. The question carries all
+// that a step needs (the limits as this process follows them, what comes back, what is wanted), so that the
+// store keeps only counts and schedules, and the script that serves one limiter serves them all.
+
+import type { GateKind, Learned } from 'llmiter'
+
+/** A limit in a question. */
+export interface Wanted {
+  key: string
+  amount: number
+  /** W + J; 0 for a day by the calendar. */
+  windowMs: number
+  burst: number
+  paced: boolean
+  /** Units per ms. */
+  rate: number
+  /** The calendar day by the store's clock, and when it ends. */
+  day?: string
+  ends?: number
+}
+
+export interface GateReport {
+  kind: GateKind
+  forMs: number
+  /** When the refused call left, by the store's clock: an earlier one than the last cut says nothing new. */
+  sentAt: number
+  blamed: readonly string[]
+}
+
+export interface Question {
+  /** `machine:pid:random`: peers of the same machine can see whether it lives. */
+  id: string
+  /** The state that the times in this question belong to; empty at first. */
+  gen: string
+  limits: Wanted[]
+  ramp: { ms: number; from: number }
+  /** Calls that wait here now. */
+  waiting: number
+  /** The amounts of the first slot that is wanted; none when empty. */
+  first: number[]
+  /** So many more slots of these amounts. */
+  more: number
+  each: number[]
+  /** Those that nobody waits for yet are wanted so far apart. */
+  everyMs: number
+  /** So long ahead slots are useful to this process. */
+  aheadMs: number
+  /** What changes of what was taken at a time: given back, or used more. */
+  amend: [key: string, at: number, difference: number][]
+  /** What was taken while the store was away, or what it has forgotten. */
+  past: [key: string, at: number, amount: number][]
+  /** Amounts that the provider refused since the last question. */
+  refused: number[]
+  /** At most so many in flight in all; 0: no limit. */
+  concurrent: number
+  inFlight: number
+  permits: number
+  close?: GateReport
+  claim?: boolean
+  open?: boolean
+  learned?: Readonly<Record<string, Learned>>
+  /** Processes of which a peer has seen that they are gone. */
+  dead: string[]
+  gone: boolean
+  /** How many processes there were when this one last heard; a new store has forgotten. */
+  known: number
+}
+
+/** A question that asks for nothing and says nothing, but for what is given. */
+export const ask = (
+  given: Omit<Question, 'first' | 'each' | 'more' | 'everyMs' | 'amend' | 'past' | 'refused'>,
+): Question => ({ first: [], each: [], more: 0, everyMs: 0, amend: [], past: [], refused: [], ...given })
+
+/** What all processes hear at once. */
+export interface News {
+  /** The life of this state: another one when the store has forgotten. */
+  gen: string
+  /** The number of the question after which it was so. */
+  seq: number
+  /** Counts the cuts: slots leased before one are void after it. */
+  epoch: number
+  gate: 'open' | 'closed' | 'probing'
+  kind: GateKind
+  until: number
+  by: string
+  blamed: string[]
+  learned: Record<string, Learned>
+  /** Counts what has been learned. */
+  lesson: number
+}
+
+export interface Answer {
+  now: number
+  /** Epoch ms at which this state's time is 0. */
+  base: number
+  /** When the store was last asked, and how often in all: less than before means that it was rolled back. */
+  prev: number
+  seq: number
+  news: News
+  /** The times of the slots that now belong to the process. */
+  slots: number[]
+  /** When the next one would be, if fewer were leased than wanted. */
+  next: number
+  permits: number
+  processes: number
+  rank: number
+  missing: number
+  /** So long ahead slots are leased: longer as processes multiply. */
+  aheadMs: number
+  /** Of each limit: what counts now, and what was ever accepted. */
+  used: number[]
+  accepted: number[]
+  /** Processes that were not heard of for a while. */
+  suspects: string[]
+}
+
+/** How one process reaches the store. `done` is called once, at some time. */
+export interface Line {
+  ask(question: Question, done: (error: unknown, answer?: Answer) => void): void
+  /** Hears what the store tells all, where it can. Returns its end. */
+  listen(heard: (news: News, now: number) => void): () => void
+  close(): void
+}
+
+// The numbers that both sides of the line go by, in ms. The script is given them as they stand here.
+export const LAW = {
+  /** Slots are leased so long ahead. */
+  aheadMs: 300,
+  /** So many questions a second one store answers with ease: beyond, each process asks less often. */
+  questionsPerMs: 8,
+  /** The lateness of timers that is credited while somebody waits. */
+  latenessMs: 20,
+  /** A process that was not heard of for so long is missing: its share is kept for it… */
+  missingMs: 1500,
+  /** …for so long. */
+  keptMs: 60_000,
+  /** Peers are asked to look after a process that was silent for so long. */
+  suspectMs: 700,
+  /** Who was gone for so long is forgotten, even if nobody was there to miss it. */
+  forgottenMs: 600_000,
+  /** While a new state waits for those who shared the old one. */
+  reunionMs: 3000,
+  /** A probe whose process is not heard of for so long is free again. */
+  probeMs: 3000,
+  /** The log of a window has so many cells. */
+  cells: 2048,
+  resumeAt: 0.9,
+} as const

@@ -1,0 +1,220 @@
+// The promise of a guard: never more than the limit in any window, and what it says is so.
+
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { guard, type GuardEvent } from 'llmiter/inbound'
+import { VirtualClock } from 'llmiter/testing'
+import { Table } from '../../src/inbound/table.ts'
+
+const rig = (limit: string | string[], more: object = {}) => {
+  const clock = new VirtualClock()
+  return { clock, limiter: guard({ limit, clock, ...more }) }
+}
+
+/** The most in any window of this length, wherever it begins. */
+function most(times: readonly number[], windowMs: number): number {
+  return Math.max(
+    0,
+    ...times.map((end, i) => times.slice(0, i + 1).filter((at) => at > end - windowMs).length),
+  )
+}
+
+describe('a limit', () => {
+  test('lets the whole amount pass at once, and then as it leaves the window', async () => {
+    const { clock, limiter } = rig('3 per 10s')
+    const story: string[] = []
+    const ask = async (at: number) => {
+      await clock.advanceTo(at)
+      const { allowed, retryAfterMs, limits } = await limiter.check('ann')
+      story.push(`${at} ${allowed ? 'in' : `out, again in ${retryAfterMs}`}, ${limits[0]!.remaining} left`)
+    }
+    for (const at of [0, 1000, 2000, 2000, 9999, 10_000, 10_000, 11_000]) await ask(at)
+    expect(story).toEqual([
+      '0 in, 2 left',
+      '1000 in, 1 left',
+      '2000 in, 0 left',
+      '2000 out, again in 8000, 0 left',
+      '9999 out, again in 1, 0 left',
+      '10000 in, 0 left',
+      '10000 out, again in 1000, 0 left',
+      '11000 in, 0 left',
+    ])
+  })
+
+  test('has no edge at which twice as many pass', async () => {
+    const { clock, limiter } = rig('10 per 60s')
+    let passed = 0
+    const storm = async () => {
+      for (let i = 0; i < 50; i++) if ((await limiter.check('ann')).allowed) passed++
+    }
+    await clock.advanceTo(59_999)
+    await storm()
+    await clock.advanceTo(60_001)
+    await storm()
+    expect(passed).toBe(10)
+  })
+
+  test('forgives: who goes on asking gets as much as who waits', async () => {
+    const { clock, limiter } = rig('5 per 10s')
+    let passed = 0
+    for (let i = 0; i < 1000; i++) {
+      await clock.advance(100)
+      if ((await limiter.check('ann')).allowed) passed++
+    }
+    expect(passed).toBe(50)
+  })
+
+  test('beside others holds with them all, and what one refuses counts in none', async () => {
+    const { clock, limiter } = rig(['2 per 1s', '5 per 60s'])
+    const passed: number[] = []
+    for (let i = 0; i < 200; i++) {
+      if ((await limiter.check('ann')).allowed) passed.push(clock.now())
+      await clock.advance(100)
+    }
+    expect(passed).toEqual([0, 100, 1000, 1100, 2000])
+    const { retryAfterMs, limits } = await limiter.check('ann')
+    expect(limits.map(({ name, remaining }) => [name, remaining])).toEqual([
+      ['2 per 1s', 2],
+      ['5 per 60s', 0],
+    ])
+    expect(retryAfterMs).toBe(40_000)
+  })
+
+  test('keeps clients apart, and guards', async () => {
+    const chat = rig('1 per 60s').limiter
+    const images = rig('1 per 60s').limiter
+    for (const limiter of [chat, images])
+      for (const key of ['ann', 'bob', 5]) expect((await limiter.check(key)).allowed).toBe(true)
+    expect((await chat.check('ann')).allowed).toBe(false)
+    expect((await chat.check('5')).allowed).toBe(false)
+  })
+})
+
+describe('whatever comes', () => {
+  const limits = fc.array(
+    fc.record({ amount: fc.integer({ min: 1, max: 12 }), per: fc.integer({ min: 1, max: 5000 }) }),
+    { minLength: 1, maxLength: 3 },
+  )
+  const arrivals = fc.array(
+    fc.record({
+      after: fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 3000 })),
+      who: fc.constantFrom('ann', 'bob', 'eve'),
+      times: fc.integer({ min: 1, max: 20 }),
+    }),
+    { minLength: 1, maxLength: 40 },
+  )
+
+  test('no window of any phase holds more than a limit, and who comes back when told gets in, not a ms before', async () => {
+    await fc.assert(
+      fc.asyncProperty(limits, arrivals, async (all, visits) => {
+        const clock = new VirtualClock()
+        const named = all.map((limit, i) => ({ ...limit, name: `limit ${i}` }))
+        const limiter = guard({ limit: named, clock })
+        const passed: Record<string, number[]> = { ann: [], bob: [], eve: [] }
+        for (const { after, who, times } of visits) {
+          await clock.advance(after)
+          for (let i = 0; i < times; i++) {
+            const { allowed, limits, retryAfterMs } = await limiter.check(who)
+            if (allowed) passed[who]!.push(clock.now())
+            const counts = all.map(({ per }) => passed[who]!.filter((at) => at > clock.now() - per).length)
+            expect(limits.map(({ amount, remaining }) => amount - remaining)).toEqual(counts)
+            expect(allowed || retryAfterMs > 0).toBe(true)
+          }
+        }
+        for (const { amount, per } of all)
+          for (const times of Object.values(passed)) expect(most(times, per)).toBeLessThanOrEqual(amount)
+
+        const { allowed, retryAfterMs } = await limiter.check('ann')
+        if (allowed) return
+        await clock.advance(retryAfterMs - 1)
+        expect((await limiter.check('ann')).allowed).toBe(false)
+        await clock.advance(1)
+        expect((await limiter.check('ann')).allowed).toBe(true)
+      }),
+      { numRuns: 300 },
+    )
+  }, 30_000)
+})
+
+describe('a flood of keys', () => {
+  test('fills the table, and then new clients are turned away, while known ones go on; told once', async () => {
+    const { clock, limiter } = rig('2 per 60s', { maxKeys: 1000 })
+    const full: GuardEvent<'full'>[] = []
+    limiter.on('full', (event) => full.push(event))
+    await limiter.check('ann')
+    for (let i = 0; i < 5000; i++) await limiter.check(`made up ${i}`)
+    expect(full).toEqual([{ guard: 'guard', keys: 1000 }])
+    expect(await limiter.check('bob')).toEqual({
+      allowed: false,
+      reason: 'full',
+      retryAfterMs: 60_000,
+      limits: [],
+    })
+    expect((await limiter.check('ann')).allowed).toBe(true)
+    expect((await limiter.check('ann')).reason).toBe('limit')
+
+    await clock.advance(60_000)
+    expect((await limiter.check('bob')).allowed).toBe(true)
+    for (let i = 0; i < 5000; i++) await limiter.check(`another ${i}`)
+    expect(full.length).toBe(2)
+  })
+
+  test('never holds more than its bound, and forgets nobody who counts', () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 20 }),
+        fc.array(fc.tuple(fc.integer({ min: 0, max: 400 }), fc.integer({ min: 0, max: 40 })), {
+          maxLength: 300,
+        }),
+        (maxKeys, visits) => {
+          const table = new Table([{ amount: 2, windowMs: 1000 }], maxKeys)
+          const passed = new Map<number, number[]>()
+          let now = 0
+          for (const [after, who] of visits) {
+            now += after
+            const answer = table.take(`${who}`, now)
+            expect(table.size).toBeLessThanOrEqual(maxKeys)
+            const lately = (passed.get(who) ?? []).filter((at) => at > now - 1000)
+            if ('counts' in answer) {
+              expect(answer.allowed).toBe(lately.length < 2)
+              if (answer.allowed) passed.set(who, [...lately, now])
+            } else {
+              const living = [...passed].filter(([, times]) => times.some((at) => at > now - 1000))
+              expect(living.length).toBe(maxKeys)
+              expect(lately).toEqual([])
+              expect(answer.fullMs).toBe(
+                Math.min(...living.map(([, times]) => Math.max(...times))) + 1000 - now,
+              )
+            }
+          }
+        },
+      ),
+      { numRuns: 300 },
+    )
+  })
+
+  test('of long keys is kept short, and they stay apart', async () => {
+    const { limiter } = rig('1 per 60s')
+    const keys: string[] = []
+    limiter.on('refuse', ({ key }) => keys.push(key))
+    const long = 'x'.repeat(1_000_000)
+    for (const end of ['a', 'b']) expect((await limiter.check(long + end)).allowed).toBe(true)
+    expect((await limiter.check(`${long}a`)).allowed).toBe(false)
+    expect(keys[0]).toMatch(/^key sha256 [0-9a-f]{64}$/)
+  })
+})
+
+test('a listener that throws disturbs nobody', async () => {
+  const { limiter } = rig('1 per 60s')
+  const errors: unknown[] = []
+  limiter.on('refuse', () => {
+    throw new Error('mine')
+  })
+  limiter.on('error', ({ error, where }) => errors.push([(error as Error).message, where]))
+  limiter.on('error', () => {
+    throw new Error('even this one')
+  })
+  await limiter.check('ann')
+  expect((await limiter.check('ann')).allowed).toBe(false)
+  expect(errors).toEqual([['mine', `listener of 'refuse'`]])
+})
