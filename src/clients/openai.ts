@@ -14,7 +14,8 @@ export type { ClientLimits, ClientOptions, LimitsByModel } from './shared/limits
 export interface OpenAIOptions extends ClientOptions {
   /**
    * By whose rule a call is charged: `'openai'` at the start by `max_tokens` or the length of the prompt, `'azure'` at
-   * the start by both, `'usage'` by what was used, as everyone else does. Default: by the base URL.
+   * the start by both, `'usage'` by what was used, as everyone else does. Default: by the base URL; one that is neither
+   * OpenAI's nor Azure's charges by usage.
    */
   charge?: 'openai' | 'azure' | 'usage'
 }
@@ -23,9 +24,6 @@ const CHARGES = { openai: openaiCharge, azure: azureCharge, usage: byUsage }
 
 const GENERATES =
   /\/(completions|responses|embeddings|moderations|images\/(generations|edits|variations)|audio\/(speech|transcriptions|translations)|videos|runs)$/
-
-/** Compatible servers, all of which charge by usage. */
-const OTHERS = /(mistral\.ai|groq\.com|fireworks\.ai|together\.(xyz|ai)|openrouter\.ai|googleapis\.com)$/
 
 /** What of Azure's client there is besides OpenAI's. */
 interface Azure {
@@ -48,16 +46,22 @@ export function limitOpenAI<C extends OpenAI>(
   options: OpenAIOptions = {},
 ): C {
   const { charge, ...others } = options
-  return limitClient(client, new Limits(limits, chargeOf(client, charge), others, 'limitOpenAI'), dialectOf)
+  return limitClient(
+    client,
+    new Limits(limits, chargeOf(client, charge), others, 'limitOpenAI', ['charge']),
+    dialectOf,
+  )
 }
 
 function chargeOf(client: OpenAI & Azure, said: OpenAIOptions['charge']): Charge {
   if (said !== undefined && !Object.hasOwn(CHARGES, said))
     throw new TypeError(`charge must be 'openai', 'azure' or 'usage', got '${String(said)}'`)
   if (said) return CHARGES[said]
+  // What is no client at all is refused below.
+  if (!URL.canParse(client?.baseURL)) return byUsage
   const { hostname } = new URL(client.baseURL)
   if (client.apiVersion || hostname.endsWith('.azure.com')) return azureCharge
-  return OTHERS.test(hostname) ? byUsage : openaiCharge
+  return hostname.endsWith('.openai.com') ? openaiCharge : byUsage
 }
 
 function dialectOf({ apiVersion, deploymentName }: OpenAI & Azure): Dialect {

@@ -56,6 +56,16 @@ export async function throughNode<R>(
   return false
 }
 
+/** Something of the user's threw. */
+export function failed<R>(warden: Warden<R>, response: NodeResponse, error: unknown): false {
+  warden.events.emit('error', { error, where: 'request' })
+  if (response.headersSent || response.destroyed) return false
+  response.statusCode = 500
+  response.setHeader('Content-Type', 'application/problem+json')
+  response.end('{"title":"Internal Server Error","status":500}')
+  return false
+}
+
 /** `origin` is what the runtime gives beside the request: it knows the address. */
 export function visitorOf<R>(request: R, raw: Request, origin: unknown): Visitor<R> {
   return {

@@ -2,6 +2,7 @@
 
 import {
   type HonoContext,
+  failed,
   type NodeRequest,
   type NodeResponse,
   refusalOf,
@@ -48,7 +49,8 @@ export function guard<R = unknown>(options: GuardOptions<R>): Guard<R> {
 
   const node = (request: R & NodeRequest, response: NodeResponse, next?: (error?: unknown) => void) => {
     const passed = throughNode(warden, request, response)
-    if (!next) return passed
+    // Nobody waits for the rejection of a handler of `node:http`: it would end the process.
+    if (!next) return passed.catch((error: unknown) => failed(warden, response, error))
     passed.then(
       (goes) => goes && next(),
       (error: unknown) => next(error),

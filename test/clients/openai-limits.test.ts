@@ -39,16 +39,18 @@ describe.each(versions)('$name', ({ Client }) => {
   }
 
   test('OpenAI charges the most that is allowed, at the start: nothing comes back', async () => {
-    expect(await charged({ max_completion_tokens: 500 })).toBe(500)
-    const estimate = await charged({})
+    const openai = { charge: 'openai' } as const
+    expect(await charged({ max_completion_tokens: 500 }, openai)).toBe(500)
+    const estimate = await charged({}, openai)
     expect(estimate).toBeGreaterThan(5)
     expect(estimate).toBeLessThan(60)
-    expect(await charged({ max_tokens: 1 })).toBeGreaterThanOrEqual(estimate)
-    expect(await charged({}, { countTokens: () => 42 })).toBe(42)
+    expect(await charged({ max_tokens: 1 }, openai)).toBeGreaterThanOrEqual(estimate)
+    expect(await charged({}, { ...openai, countTokens: () => 42 })).toBe(42)
   })
 
-  test('others charge what was used', async () => {
+  test('others charge what was used, and who is not known is one of the others', async () => {
     expect(await charged({ max_completion_tokens: 500 }, { charge: 'usage' })).toBe(21)
+    expect(await charged({ max_completion_tokens: 500 })).toBe(21)
   })
 
   test('Azure charges the prompt and the most that is allowed', async () => {
@@ -74,7 +76,7 @@ describe.each(versions)('$name', ({ Client }) => {
   })
 
   test('more than the limit can ever hold is refused before it is sent', async () => {
-    const client = limitOpenAI(bareClient(), { ...quick, tokensPerMinute: 1000 })
+    const client = limitOpenAI(bareClient(), { ...quick, tokensPerMinute: 1000 }, { charge: 'openai' })
     await expect(ask(client, { max_tokens: 1001 })).rejects.toMatchObject({ code: 'REQUEST_TOO_LARGE' })
     expect(server.seen).toHaveLength(0)
     // An estimate is no reason to refuse.

@@ -71,8 +71,14 @@ export class Limits {
   readonly #terms: CallOptions
   readonly #probing = new WeakSet<AnyLimiter>()
 
-  constructor(limits: ClientLimits, charge: Charge, options: ClientOptions, name: string) {
-    fields(options, name, OPTIONS)
+  constructor(
+    limits: ClientLimits,
+    charge: Charge,
+    options: ClientOptions,
+    name: string,
+    more: readonly string[] = [],
+  ) {
+    fields(options, name, [...OPTIONS, ...more])
     const { priority, maxWaitMs, otherCalls = 'free' } = options
     for (const key of ['countTokens', 'tenant'] as const) {
       const given = options[key]

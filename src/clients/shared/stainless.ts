@@ -60,12 +60,11 @@ export function limitClient<C extends object>(
   limits: Limits,
   dialectOf: (client: C) => Dialect,
 ): C {
-  const dialect = dialectOf(client)
-  const core = client as C & Partial<Core>
+  const dialect = dialectOf(Object(client) as C)
+  const core = Object(client) as C & Partial<Core>
   if (typeof core.makeRequest !== 'function' || typeof core.withOptions !== 'function') {
-    throw new TypeError(
-      `${dialect.name} needs a client of a version that it knows, got ${Object(client).constructor?.name}`,
-    )
+    const got = client instanceof Object ? client.constructor.name : String(client)
+    throw new TypeError(`${dialect.name} needs a client of a version that it knows, got ${got}`)
   }
   if (LIMITED in client) throw new TypeError(`${dialect.name}: this client is limited already`)
   const bare = core as C & Core

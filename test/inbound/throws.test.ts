@@ -1,0 +1,33 @@
+// What a user's `key` throws must not end the process: nobody waits for the promise of a handler of `node:http`.
+
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { expect, test } from 'vitest'
+import { guard } from 'llmiter/inbound'
+
+test('a key that throws is a 500 and an event, and the next request goes through', async () => {
+  const limit = guard({
+    limit: '30 per 60s',
+    key: (request: { headers: Record<string, unknown> }) => {
+      if (request.headers['authorization'] === 'bad') throw new Error('bad token')
+      return 'ann'
+    },
+  })
+  const told: string[] = []
+  limit.on('error', ({ error, where }) => told.push(`${where}: ${(error as Error).message}`))
+  const server = createServer(async (request, response) => {
+    if (await limit(request, response)) response.end('Hello')
+  })
+  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening))
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  try {
+    const bad = await fetch(url, { headers: { authorization: 'bad' } })
+    expect([bad.status, ((await bad.json()) as { status: number }).status]).toEqual([500, 500])
+    const good = await fetch(url)
+    expect([good.status, await good.text()]).toEqual([200, 'Hello'])
+    expect(told).toEqual(['request: bad token'])
+  } finally {
+    server.closeAllConnections()
+    await new Promise((closed) => server.close(closed))
+  }
+})
