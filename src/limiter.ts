@@ -124,10 +124,11 @@ export class BucketRateLimiter {
     engine.pump(now)
   }
 
-  /** Ends `pause()`. */
+  /** Ends `pause()`. When a quota was used up, and is not any more, the next call tries at once. */
   resume(): void {
     const { office, engine } = this[DESK]
     office.pause(-Infinity)
+    office.recovery.resume(engine.now())
     engine.pump(engine.now())
   }
 

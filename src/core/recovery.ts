@@ -199,6 +199,12 @@ export class Recovery {
     if (gate.state === 'asking') this.gate = probing(gate.kind, now)
   }
 
+  /** Somebody says that the quota is back: the next call tries. */
+  resume(now: number): void {
+    const { gate } = this
+    if (gate.state === 'spent') this.gate = { ...gate, until: Math.min(gate.until, now), known: false }
+  }
+
   open(): void {
     this.#atEdge = false
     const { gate } = this

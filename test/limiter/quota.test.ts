@@ -164,3 +164,24 @@ test('a quota found by the probe of another office leaves no probe hanging', asy
   await clock.advance(10_000)
   expect([first.now, busy.now, ...calls.map(({ now }) => now)].filter((now) => now === 'pending')).toEqual([])
 })
+
+test('paid in between: after resume() the next call tries at once', async () => {
+  const { clock, limiter } = rig({ requestsPerMinute: 600 })
+  let paid = false
+  const call = () => fate(limiter.run(() => (paid ? 'in' : Promise.reject(outOfQuota()))))
+  call()
+  await clock.advance(0)
+  paid = true
+  const early = call()
+  await clock.advance(0)
+  expect(early.now).toContain('quota is used up')
+  limiter.resume()
+  const later = [call(), call()]
+  await clock.advance(1000)
+  expect(later.map(({ now }) => now)[0]).toBe('ok: in')
+  const after = call()
+  await clock.advance(1000)
+  expect(after.now).toBe('ok: in')
+  expect(limiter.stats().gate).toBe('open')
+  limiter.stop()
+})
