@@ -7,7 +7,7 @@ const alias = entries.map(({ specifier, name }) => ({
   replacement: fileURLToPath(new URL(`./src/${name}.ts`, import.meta.url)),
 }))
 
-const FLEET = ['test/store/processes.test.ts', 'test/store/clients.test.ts']
+const FLEET = ['processes', 'clients', 'guard'].map((name) => `test/store/${name}.test.ts`)
 
 export default defineConfig({
   test: {

@@ -45,6 +45,8 @@ export interface StoreHost {
   maxConcurrent(): number
   ramp(): { ms: number; from: number }
   waiting(): number
+  /** Whether a ticket needs room in other limiters too: those above and below. */
+  inTree(): boolean
   /** Does something later; the process need not stay alive for it. Returns its cancel. */
   later(when: number, then: () => void): () => void
   /** Something changed: tickets may go. */
@@ -177,6 +179,7 @@ function hostOf(desk: Desk): StoreHost {
     maxConcurrent: () => office.budget.maxConcurrent,
     ramp: () => rampOf(desk.options.ramp),
     waiting: () => office.waiting,
+    inTree: () => office.chain.length > 1 || office.children.length > 0,
     later(when, then) {
       const appointment = engine.at(when, then, false)
       return () => engine.forget(appointment)

@@ -8,7 +8,7 @@ import type { SharedLimit, StoreHost } from 'llmiter'
 import { Books } from './books.ts'
 import { Demand } from './demand.ts'
 import { Island } from './island.ts'
-import { Pool } from './pool.ts'
+import { Pool, usableMs } from './pool.ts'
 import { type Answer, ask, LAW, type News, type Question, type Wanted } from './protocol.ts'
 import { SharedGate } from './shared-gate.ts'
 import { StoreTime } from './store-time.ts'
@@ -76,7 +76,7 @@ export class Lease {
     this.#pool?.clear()
     if (!this.#books || keys !== this.#limits.map(({ key }) => key).join())
       this.#books = new Books(this.#limits)
-    this.#pool = new Pool(this.#limits.length, (i, at, amount) => this.#books.amend(i, at, -amount))
+    this.#pool = new Pool(this.#limits.length, (...change) => this.#books.amend(...change))
     if (this.#island) this.#settleAlone(now)
   }
 
@@ -119,7 +119,7 @@ export class Lease {
   take(amounts: readonly number[], now: number): void {
     const at = this.#time.toStore(now)
     const held = this.#pool.at(amounts, now) <= now
-    if (held) this.#pool.take(amounts)
+    if (held) this.#pool.take(amounts, at)
     else this.#island?.take(amounts, at)
     this.#inFlight++
     this.#demand.went(amounts, now)
@@ -228,7 +228,8 @@ export class Lease {
     this.heard(answer.news, answer.now)
     answer.slots.forEach((at, k) => {
       const amounts = k === 0 ? question.first : question.each
-      this.#pool.put(amounts, Math.max(now, this.#time.toLocal(at)), at)
+      const usable = usableMs(question.limits, at, this.#host.inTree())
+      this.#pool.put(amounts, Math.max(now, this.#time.toLocal(at)), at, usable)
       this.#books.leased(amounts)
     })
     this.#permits = answer.permits

@@ -1,5 +1,10 @@
 // What this process holds: amounts with the moment from which each is its own. A call goes when every limit has
 // enough of what is due; what nobody used in its moment goes back to the store.
+//
+// Under a parent a ticket needs a slot of each limiter, and the moments of two schedules rarely meet. There a slot waits
+// for the other, and the store is told when it really went: the window of W + J counts from then.
+
+import { LAW, type Wanted } from './protocol.ts'
 
 /** A slot may be used so late, in ms: within J, so that windows of the provider stay what they are. */
 export const GRACE_MS = 40
@@ -8,24 +13,35 @@ interface Part {
   /** Local time, and that of the store. */
   at: number
   storeAt: number
+  /** Local time at which it goes back. */
+  until: number
   amount: number
 }
 
-/** Tells the store that something of a limit comes back. */
-export type GiveBack = (limit: number, storeAt: number, amount: number) => void
+/** Tells the store what of a limit comes back, or went at another time. */
+export type Amend = (limit: number, storeAt: number, difference: number) => void
+
+/** How late a slot of these limits at `storeAt` may be used, in ms. */
+export function usableMs(limits: readonly Wanted[], storeAt: number, inTree: boolean): number {
+  if (!inTree) return GRACE_MS
+  // The store must hear of it long before the slot would have left its window, and a day is not to be passed.
+  const most = limits.map(({ windowMs, ends }) => (ends === undefined ? windowMs / 8 : ends - storeAt))
+  return Math.max(GRACE_MS, Math.min(LAW.aheadMs, ...most))
+}
 
 export class Pool {
   readonly #limits: Part[][]
-  readonly #giveBack: GiveBack
+  readonly #amend: Amend
 
-  constructor(limits: number, giveBack: GiveBack) {
+  constructor(limits: number, amend: Amend) {
     this.#limits = Array.from({ length: limits }, () => [])
-    this.#giveBack = giveBack
+    this.#amend = amend
   }
 
-  put(amounts: readonly number[], at: number, storeAt: number): void {
+  put(amounts: readonly number[], at: number, storeAt: number, usableMs: number): void {
+    const until = at + usableMs
     amounts.forEach((amount, i) => {
-      if (amount > 0) this.#limits[i]?.push({ at, storeAt, amount })
+      if (amount > 0) this.#limits[i]?.push({ at, storeAt, until, amount })
     })
   }
 
@@ -45,7 +61,7 @@ export class Pool {
     return at
   }
 
-  take(amounts: readonly number[]): void {
+  take(amounts: readonly number[], storeNow: number): void {
     for (const [i, parts] of this.#limits.entries()) {
       let missing = amounts[i] ?? 0
       while (missing > 1e-9 && parts.length > 0) {
@@ -53,6 +69,10 @@ export class Pool {
         const taken = Math.min(missing, part.amount)
         missing -= taken
         part.amount -= taken
+        if (storeNow > part.storeAt + GRACE_MS) {
+          this.#amend(i, part.storeAt, -taken)
+          this.#amend(i, storeNow, taken)
+        }
         if (part.amount <= 1e-9) parts.shift()
       }
     }
@@ -79,9 +99,9 @@ export class Pool {
 
   expire(now: number): void {
     for (const [i, parts] of this.#limits.entries()) {
-      while (parts.length > 0 && parts[0]!.at + GRACE_MS < now) {
+      while (parts.length > 0 && parts[0]!.until < now) {
         const { storeAt, amount } = parts.shift()!
-        this.#giveBack(i, storeAt, amount)
+        this.#amend(i, storeAt, -amount)
       }
     }
   }
