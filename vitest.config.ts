@@ -31,6 +31,7 @@ export default defineConfig({
           include: FLEET,
           testTimeout: 120_000,
           hookTimeout: 60_000,
+          retry: 2, // a bad second of the machine is not one of the store
           fileParallelism: false,
         },
       },
