@@ -14,6 +14,8 @@ export default defineConfig({
         resolve: { alias },
         test: {
           name: 'unit',
+          // Most wait for servers and processes of their own.
+          maxWorkers: 3,
           include: ['test/**/*.test.ts'],
           exclude: ['test/package/**'],
           testTimeout: 20_000,

@@ -98,6 +98,7 @@ describe('anthropic', () => {
     server.replies(replies.stream({ frameMs: 50 }))
     const [first, second] = [narrowed.messages.stream(request), narrowed.messages.stream(request)]
     await soon(() => narrow.stats().inFlight === 1 && narrow.stats().waiting === 1)
+    await soon(() => server.seen.length === 1)
     second.abort()
     await expect(second.finalMessage()).rejects.toThrow(Anthropic.APIUserAbortError)
     first.abort()
