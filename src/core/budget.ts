@@ -127,8 +127,11 @@ export class Budget implements SlotSource {
     for (const bucket of this.buckets) bucket.rate.closed(now)
   }
 
-  ease(now: number): void {
-    for (const { limit, rate } of this.buckets) if (limit.paced) rate.ease(now)
+  /** The provider asks for a slower growth. Returns the buckets whose rate that changes. */
+  ease(now: number): Bucket[] {
+    const paced = this.buckets.filter(({ limit }) => limit.paced)
+    for (const { rate } of paced) rate.ease(now)
+    return paced
   }
 
   /** The gate is open again; refusals had named these. Returns the buckets whose rate that changes. */

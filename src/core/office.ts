@@ -50,7 +50,7 @@ export class Office {
   /** The limits that refusals have named since the gate was last open. */
   readonly blamed = new Set<Bucket>()
   readonly children: Office[] = []
-  #learns: boolean
+  learns: boolean
   #pressed = false
   #gate: Gate['state'] = 'open'
 
@@ -59,7 +59,7 @@ export class Office {
     this.owner = options.owner
     this.root = this.parent?.root ?? this
     this.chain = [this, ...(this.parent?.chain ?? [])]
-    this.#learns = options.learn ?? true
+    this.learns = options.learn ?? true
     this.parent?.children.push(this)
     this.ramp = new Ramp(options.ramp)
     this.recovery = new Recovery(options.random, options.asks ?? (() => false))
@@ -73,7 +73,7 @@ export class Office {
     const before = this.budget
     this.ramp.configure(options.ramp)
     this.recovery.configure(options.recovery)
-    this.#learns = options.learn ?? true
+    this.learns = options.learn ?? true
     this.budget = new Budget(options, this.ramp, options.wall)
     this.budget.inherit(before, now)
     if (this.slots === before) this.slots = this.budget
@@ -193,13 +193,13 @@ export class Office {
     const buckets = office.budget.named(of)
     const crowded = of === 'concurrency'
     if (crowded) office.budget.tooMany()
-    else if (kind === 'rate') {
+    else if (kind === 'rate')
       for (const bucket of buckets) {
         bucket.refused(call.cost[bucket.limit.of] ?? 0)
         office.blamed.add(bucket)
       }
-    }
-    if (slowDown && office.recovery.gate.state === 'open') office.budget.ease(now)
+    if (slowDown && office.learns && office.recovery.gate.state === 'open')
+      for (const bucket of office.budget.ease(now)) office.learned(bucket, now)
     this.end(call, 'refused', now)
     const pace = Math.min(...buckets.map((bucket) => bucket.rate.at(now)))
     // While others are in flight, one that ends makes room: nobody has to guess when.
@@ -236,7 +236,7 @@ export class Office {
 
   /** The headers of the answer to a call sent at `sentAt` name a limit, or what is left of it. */
   told(told: Told, eager: boolean, sentAt: number, now: number): void {
-    for (const bucket of this.budget.told(told, eager, sentAt, now)) this.#learned(bucket, now)
+    for (const bucket of this.budget.told(told, eager, sentAt, now)) this.learned(bucket, now)
     this.stir()
   }
 
@@ -286,15 +286,15 @@ export class Office {
     if (before === 'closed' || before === 'asking') this.ramp.restart(now, RESUME_AT)
     if (before === 'open') this.budget.closed(now)
     else if (gate.state === 'open') {
-      const closure = this.#learns ? this.recovery.closure(now) : undefined
-      for (const bucket of this.budget.reopened(closure, this.blamed, now)) this.#learned(bucket, now)
+      const closure = this.learns ? this.recovery.closure(now) : undefined
+      for (const bucket of this.budget.reopened(closure, this.blamed, now)) this.learned(bucket, now)
       this.blamed.clear()
     }
     this.root.notices.push({ of: 'gate', office: this })
     if (gate.state === 'asking') this.root.notices.push({ of: 'probe', office: this })
   }
 
-  #learned({ rate, limit }: Bucket, now: number): void {
+  learned({ rate, limit }: Bucket, now: number): void {
     this.root.notices.push({ of: 'learn', office: this, limit: limit.of, perMinute: rate.at(now) * MINUTE })
   }
 }

@@ -192,3 +192,22 @@ test('asked to slow down: the earlier rate is kept for a quarter of an hour', as
   expect(limiter.stats().limits[0]!.learned ?? requestsPerMinute).toBeGreaterThan(0.9 * requestsPerMinute)
   limiter.stop()
 })
+
+test('asked to slow down: told as learned, and not heeded by who is not to learn', async () => {
+  const learned: boolean[] = []
+  for (const learn of [true, false]) {
+    const clock = new VirtualClock({ seed: 9 })
+    const limiter = new BucketRateLimiter({ name: 'eased', clock, requestsPerMinute, learn })
+    let heard = 0
+    limiter.on('learn', () => heard++)
+    let sent = 0
+    for (let i = 0; i < 30; i++)
+      void limiter.run(() => {
+        if (++sent === 20) throw Object.assign(new Error('Slow down'), { status: 503, code: 'slow_down' })
+      })
+    await clock.advance(MINUTE)
+    learned.push(limiter.stats().limits[0]!.learned !== undefined)
+    expect(heard).toBe(learn ? 1 : 0)
+  }
+  expect(learned).toEqual([true, false])
+})
