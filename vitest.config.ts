@@ -7,7 +7,9 @@ const alias = entries.map(({ specifier, name }) => ({
   replacement: fileURLToPath(new URL(`./src/${name}.ts`, import.meta.url)),
 }))
 
-const FLEET = ['processes', 'clients', 'guard'].map((name) => `test/store/${name}.test.ts`)
+const FLEET = ['store/processes', 'store/clients', 'store/guard', 'examples/api-server'].map(
+  (name) => `test/${name}.test.ts`,
+)
 
 export default defineConfig({
   test: {
