@@ -12,10 +12,10 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { text } from 'node:stream/consumers'
 import { Redis } from 'ioredis'
 import OpenAI from 'openai'
+import { type LimiterOptions, withLimiter } from 'llmiter'
 import { guard } from 'llmiter/inbound'
 import { redisGuardStore } from 'llmiter/redis'
 import { startHttpProvider, TokenBucketProvider } from 'llmiter/testing'
-import { patient, ProviderGaveUp } from './support/patient.ts'
 
 export interface ApiOptions {
   redis: Redis
@@ -48,18 +48,17 @@ export function apiServer({
     limit.on('store', ({ guard, state }) => log(`the store of '${guard}' is ${state}`))
   }
 
-  const chat = patient(
-    (input: string) => openai.responses.create({ model: 'gpt-5-mini', input }),
-    { name: 'chat model', requestsPerMinute: 500 },
-    { tries: 5, secondMs },
-  )
-  // Drawn with characters, so that it runs with any provider.
-  const draw = patient(
-    (prompt: string) =>
-      openai.responses.create({ model: 'gpt-5-mini', input: `Draw this as SVG: ${prompt}` }),
-    { name: 'image model', requestsPerMinute: 100 },
-    { tries: 5, secondMs },
-  )
+  const waits = { minMs: 8 * secondMs, maxMs: 64 * secondMs, factor: 2, jitter: 0 }
+  const patience: Partial<LimiterOptions> = {
+    // After a refusal all wait, and one call asks again; its fifth refusal is its caller's.
+    recovery: waits,
+    maxRefusals: 4,
+    // After another failure (5xx, connection lost) the one that has failed asks again.
+    retry: { ...waits, attempts: 5 },
+  }
+  const ask = (input: string) => openai.responses.create({ model: 'gpt-5-mini', input })
+  const chat = withLimiter(ask, { name: 'chat model', requestsPerMinute: 500, ...patience })
+  const draw = withLimiter(ask, { name: 'image model', requestsPerMinute: 100, ...patience })
   const routes: Record<string, { limit: (typeof limits)['chat']; handle: Handler }> = {
     'POST /chat': {
       limit: limits.chat,
@@ -67,7 +66,8 @@ export function apiServer({
     },
     'POST /images': {
       limit: limits.images,
-      handle: async (prompt) => ({ svg: (await draw(prompt)).output_text }),
+      // Drawn with characters, so that it runs with any provider.
+      handle: async (prompt) => ({ svg: (await draw(`Draw this as SVG: ${prompt}`)).output_text }),
     },
   }
 
@@ -84,8 +84,7 @@ export function apiServer({
     } catch (error) {
       const { name, message } = error as Error
       log(`${request.method} ${request.url}: ${name}: ${message}`)
-      const known = error instanceof ProviderGaveUp
-      answer(response, known ? 503 : 502, { error: known ? message : 'The model provider has failed.' })
+      answer(response, 503, { error: 'The model provider does not answer. Please try again later.' })
     }
   }
 

@@ -17,7 +17,7 @@ import type { Refusal } from './feedback/verdict.ts'
 import type { LimiterOptions } from './options.ts'
 import { PullEngine, timersBelongToRequests } from './pull.ts'
 import { quotaSpent, turnAway } from './admission.ts'
-import { announce, ask, tellFinish, tellIssue } from './notices.ts'
+import { announce, ask, tellFinish, tellIssue, tellRefusal } from './notices.ts'
 import { SharedSource } from './sharing.ts'
 import { Tally } from './tally.ts'
 import { attend, unattend, watchStuck } from './waiting.ts'
@@ -173,34 +173,36 @@ export class Desk {
 
   /**
    * The provider refused: the call is back in line, unless it failed for good: then `extra.failure` says why.
-   * One refused in mid-stream is over (`park` false): its caller has seen half an answer.
+   * One refused in mid-stream is over (`mayWait` false): its caller has seen half an answer.
    */
-  refuse(waiter: Waiter, verdict: Refusal, error: unknown, park = true): void {
+  refuse(waiter: Waiter, verdict: Refusal, error: unknown, mayWait = true): void {
     if (waiter.state !== 'in flight') return
     const now = this.engine.now()
     const extra = waiter.more()
     extra.refusals++
     extra.lastRefusal = error
-    this.tally.refused++
     this.landed()
-    if (this.events.heard('refuse')) this.events.emit('refuse', { verdict, error })
-    if (verdict.kind === 'quota' || verdict.kind === 'oversize') {
-      if (verdict.kind === 'quota') this.#spend(waiter, verdict, error, now)
-      else this.office.finish(waiter, 'refused', now)
+    tellRefusal(this, verdict, error)
+    const { kind } = verdict
+    const passes = kind === 'rate' || kind === 'overload'
+    const parks = passes && mayWait && extra.refusals <= waiter.terms.maxRefusals
+    if (passes) this.office.refuse(waiter, { ...verdict, kind }, parks, now)
+    else if (kind === 'quota') this.#spend(waiter, verdict, error, now)
+    else this.office.finish(waiter, 'refused', now)
+    if (parks) this.#park(waiter, verdict, now)
+    else {
       extra.failure = { error }
       tellFinish(this, waiter, false, now)
-    } else {
-      extra.parkedAt = now
-      extra.firstParkedAt ??= now
-      this.office.refuse(waiter, { ...verdict, kind: verdict.kind }, park, now)
-      if (park) this.#park(waiter, verdict, now)
     }
     this.#moved(now)
   }
 
   #park(waiter: Waiter, { reason }: Refusal, now: number): void {
-    const { refusals } = waiter.more()
-    if (this.events.heard('park')) this.events.emit('park', { parked: this.office.parked, refusals })
+    const extra = waiter.more()
+    extra.parkedAt = now
+    extra.firstParkedAt ??= now
+    const { events, office } = this
+    if (events.heard('park')) events.emit('park', { parked: office.parked, refusals: extra.refusals })
     watchStuck(waiter, reason, now)
     this.#waitOn(waiter, now)
   }
@@ -294,7 +296,5 @@ export class Desk {
   readonly notice = announce
 
   /** Asks the user's own probe. */
-  ask(): void {
-    void ask(this)
-  }
+  readonly ask = () => void ask(this)
 }

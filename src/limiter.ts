@@ -193,9 +193,9 @@ export class BucketRateLimiter {
   #termsFor(call: CallOptions | undefined): Terms {
     if (!call) return this.#terms
     checkCall(call)
-    const { priority = 0, tenant, signal, maxWaitMs, timeoutMs, retry } = call
+    const { priority = 0, tenant, signal, maxWaitMs, maxRefusals, timeoutMs, retry } = call
     const desk = this[DESK]
-    if ((signal ?? maxWaitMs ?? timeoutMs ?? retry) !== undefined) return termsOf(desk, call)
+    if ((signal ?? maxWaitMs ?? maxRefusals ?? timeoutMs ?? retry) !== undefined) return termsOf(desk, call)
     if (priority === 0 && tenant === undefined) return this.#terms
     const known = this.#lanes.get(tenant)?.get(priority)
     if (known) return known
@@ -242,6 +242,7 @@ export function termsOf(
     tenant: call.tenant,
     signal: call.signal,
     maxWaitMs: maxWaitMs === undefined ? Infinity : maxWaitMs === 0 ? 0 : duration(maxWaitMs, 'maxWaitMs'),
+    maxRefusals: call.maxRefusals ?? options.maxRefusals ?? Infinity,
     timeoutMs: timeoutMs === undefined ? Infinity : duration(timeoutMs, 'timeoutMs'),
     retry: (call.retry ?? options.retry) || undefined,
     classify: call.classify ?? options.classify,

@@ -5,6 +5,7 @@ import type { Notice } from './core/said.ts'
 import { gateOf } from './core/view.ts'
 import type { Desk } from './desk.ts'
 import type { Appointment } from './engine.ts'
+import type { Refusal } from './feedback/verdict.ts'
 import type { Waiter } from './waiter.ts'
 
 const PROBE_TIMEOUT_MS = 10_000
@@ -31,6 +32,12 @@ export function announce(notice: Notice): void {
 export function tellIssue({ tally, events }: Desk, waitedMs: number): void {
   tally.waited(waitedMs)
   if (events.heard('issue')) events.emit('issue', { waitedMs: Math.max(0, waitedMs) })
+}
+
+/** The provider has refused a call. */
+export function tellRefusal({ tally, events }: Desk, verdict: Refusal, error: unknown): void {
+  tally.refused++
+  if (events.heard('refuse')) events.emit('refuse', { verdict, error })
 }
 
 /** A call is over. */

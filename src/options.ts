@@ -47,6 +47,8 @@ export interface CallOptions {
   tenant?: string | undefined
   /** Rejects with `WaitTimeoutError` after this long without a ticket. Default: waits as long as it takes. */
   maxWaitMs?: Duration
+  /** So many refusals the call waits out; the next goes to its caller, untouched. 0: the first. Default: all. */
+  maxRefusals?: number
   /** Rejects with `CallTimeoutError` when a try of the call itself takes longer. Default: none. Not for tickets. */
   timeoutMs?: Duration
   /** Which failures that are no refusals are tried again, and how often. Default: none. Not for tickets. */
@@ -83,6 +85,8 @@ export interface LimiterOptions extends LimitsOptions {
   queue?: { max?: number; onFull?: 'reject' | 'evict-lowest' }
   /** The longest wait for a ticket: then `WaitTimeoutError`. 0: go now or never. Default: as long as it takes. */
   maxWaitMs?: Duration
+  /** So many refusals a call waits out; the next goes to its caller, untouched. 0: the first. Default: all. */
+  maxRefusals?: number
   /** The longest try of a call: then `CallTimeoutError`. Default: none. */
   timeoutMs?: Duration
   /** Whether headers and refusals teach the limiter the real limit. Default true. */
@@ -98,7 +102,8 @@ export interface LimiterOptions extends LimitsOptions {
 
 // Lists that the compiler keeps complete.
 const CALL_KEYS = Object.keys({
-  ...{ cost: 1, request: 1, signal: 1, priority: 1, tenant: 1, maxWaitMs: 1, timeoutMs: 1, retry: 1 },
+  ...{ cost: 1, request: 1, signal: 1, priority: 1, tenant: 1 },
+  ...{ maxWaitMs: 1, maxRefusals: 1, timeoutMs: 1, retry: 1 },
 } satisfies Record<keyof CallOptions, 1>)
 const OWN_KEYS = Object.keys({
   ...{
@@ -112,7 +117,8 @@ const OWN_KEYS = Object.keys({
     retry: 1,
     classify: 1,
   },
-  ...{ queue: 1, maxWaitMs: 1, timeoutMs: 1, learn: 1, discover: 1, health: 1, clock: 1, store: 1 },
+  ...{ queue: 1, maxWaitMs: 1, maxRefusals: 1, timeoutMs: 1 },
+  ...{ learn: 1, discover: 1, health: 1, clock: 1, store: 1 },
 } satisfies Record<Exclude<keyof LimiterOptions, keyof LimitsOptions>, 1>)
 const LIMITER_KEYS = [...LIMITS_KEYS, ...OWN_KEYS]
 
@@ -195,8 +201,9 @@ export function checkCost(cost: Partial<Cost>): void {
   }
 }
 
-function checkCallValues({ maxWaitMs, timeoutMs, retry }: CallOptions): void {
+function checkCallValues({ maxWaitMs, maxRefusals, timeoutMs, retry }: CallOptions): void {
   if (maxWaitMs !== undefined && maxWaitMs !== 0) duration(maxWaitMs, 'maxWaitMs')
+  given(maxRefusals, (value) => number(value, 'maxRefusals', 'a whole number of at least 0'))
   if (timeoutMs !== undefined) duration(timeoutMs, 'timeoutMs')
   if (!retry) return
   fields(retry, 'retry', ['attempts', 'minMs', 'maxMs', 'factor', 'jitter', 'on'])

@@ -110,7 +110,7 @@ export class Ticket {
     const now = desk.engine.now()
     const waiter = new Waiter(terms, cost, undefined, now)
     waiter.seq = seq
-    if (extra) waiter.more().waitedMs = extra.waitedMs
+    if (extra) waiter.extra = { failures: 0, refusals: extra.refusals, waitedMs: extra.waitedMs }
     desk.enqueue(waiter, now)
     return (waiter.queue ? desk.engine.ticket(waiter) : Promise.resolve(waiter)).then(Ticket.of)
   }

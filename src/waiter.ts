@@ -19,6 +19,7 @@ export interface Terms {
   readonly tenant: string | undefined
   readonly signal: AbortSignal | undefined
   readonly maxWaitMs: number
+  readonly maxRefusals: number
   readonly timeoutMs: number
   readonly retry: RetryOptions | undefined
   readonly classify: Classify | undefined

@@ -40,6 +40,7 @@ export interface WrapOptions<A extends readonly unknown[], R> {
   signal?: (...args: A) => AbortSignal | undefined
   priority?: number
   maxWaitMs?: Duration
+  maxRefusals?: number
   timeoutMs?: Duration
   retry?: RetryOptions | false
   classify?: Classify
@@ -58,6 +59,7 @@ const KEYS = [
   'signal',
   'priority',
   'maxWaitMs',
+  'maxRefusals',
   'timeoutMs',
   'retry',
   'classify',

@@ -5,61 +5,9 @@ import type { AddressInfo } from 'node:net'
 import { Redis } from 'ioredis'
 import OpenAI from 'openai'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import {
-  type HttpFault,
-  type HttpProvider,
-  startHttpProvider,
-  TokenBucketProvider,
-  VirtualClock,
-} from 'llmiter/testing'
+import { type HttpFault, type HttpProvider, startHttpProvider, TokenBucketProvider } from 'llmiter/testing'
 import { apiServer } from '../../examples/api-server.ts'
-import { patient, ProviderGaveUp } from '../../examples/support/patient.ts'
-import { rateLimited, refusal } from '../helpers.ts'
 import { haveRedis, type RedisServer, startRedis } from '../support/redis.ts'
-
-describe('patience', () => {
-  const rig = (answer: (time: number) => string | Error) => {
-    const clock = new VirtualClock()
-    const times: number[] = []
-    const ask = patient(
-      async () => {
-        times.push(clock.now())
-        const said = answer(clock.now())
-        if (said instanceof Error) throw said
-        return said
-      },
-      { name: 'model', requestsPerMinute: 500, ramp: false, clock },
-      { tries: 5, secondMs: 1000 },
-    )
-    return { clock, times, ask }
-  }
-
-  test.each([
-    ['refusals', rateLimited],
-    ['failures', () => refusal(500)],
-  ])('of %s is five tries, 8, 16, 32 and 64 s apart, and then one error with the cause', async (_, make) => {
-    const said: Error[] = []
-    const { clock, times, ask } = rig(() => {
-      said.push(make())
-      return said.at(-1)!
-    })
-    const failed = ask().catch((error: unknown) => error)
-    await clock.runAll()
-    expect(times).toEqual([0, 8000, 24_000, 56_000, 120_000])
-    const error = (await failed) as ProviderGaveUp
-    expect(error).toBeInstanceOf(ProviderGaveUp)
-    expect(error.message).toContain(`'model' has not answered in 5 tries`)
-    expect(error.cause).toBe(said[4])
-  })
-
-  test('pays: a provider that is back after a minute has answered', async () => {
-    const { clock, times, ask } = rig((now) => (now < 60_000 ? rateLimited() : 'hello'))
-    const answer = ask()
-    await clock.runAll()
-    expect(await answer).toBe('hello')
-    expect(times).toEqual([0, 8000, 24_000, 56_000, 120_000])
-  })
-})
 
 describe.skipIf(!haveRedis())('the example server', () => {
   let redis: RedisServer
@@ -152,19 +100,23 @@ describe.skipIf(!haveRedis())('the example server', () => {
     expect(log).toEqual([])
   })
 
-  test('gives up after five tries, with an error that says what, and why', async () => {
-    const ask = await start()
-    fault = { kind: 'fails', status: 500 }
-    const from = performance.now()
-    const response = await ask('/chat', 'ann')
-    // (8 + 16 + 32 + 64) × 10 ms
-    expect(performance.now() - from).toBeGreaterThan(1150)
-    expect(response.status).toBe(503)
-    expect(log).toEqual([
-      expect.stringMatching(/^POST \/chat: ProviderGaveUp: 'chat model' has not answered in 5 tries; .*500/),
-    ])
-    expect(provider.requests.byStatus[500]).toBe(5)
-  })
+  test.each([
+    [{ kind: 'fails', status: 500 }, 500, /^POST \/chat: .*500/],
+    [{ kind: 'refused', why: 'rate', status: 429 }, 429, /^POST \/chat: .*429/],
+  ] as [HttpFault, number, RegExp][])(
+    'gives up %o after five tries, and logs what the provider said',
+    async (what, status, told) => {
+      const ask = await start()
+      fault = what
+      const from = performance.now()
+      const response = await ask('/chat', 'ann')
+      // (8 + 16 + 32 + 64) × 10 ms
+      expect(performance.now() - from).toBeGreaterThan(1150)
+      expect(response.status).toBe(503)
+      expect(log).toEqual([expect.stringMatching(told)])
+      expect(provider.requests.byStatus[status]).toBe(5)
+    },
+  )
 
   test('goes on without Redis, each process by itself', async () => {
     const ask = await start()

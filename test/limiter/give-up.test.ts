@@ -1,7 +1,7 @@
 // Giving up: signals, timeouts, retries. The promise ends at once where it can, and the place is free.
 
 import { expect, test } from 'vitest'
-import { CallTimeoutError } from 'llmiter'
+import { CallTimeoutError, withLimiter } from 'llmiter'
 import {
   deferred,
   departures,
@@ -226,4 +226,63 @@ test('refusals are no failures: they do not use up the attempts', async () => {
   const call = fate(limiter.run(() => (errors.length ? Promise.reject(errors.shift()) : 'in')))
   await clock.runAll()
   expect(call.now).toBe('ok: in')
+})
+
+test.each([
+  ['of refusals', () => rateLimited()],
+  ['of failures', () => refusal(500)],
+])('a set number of tries %s, 8 to 64 s apart, and then what the provider said last', async (_, make) => {
+  const waits = { minMs: '8s', maxMs: '64s', factor: 2, jitter: 0 } as const
+  const patience = { recovery: waits, maxRefusals: 4, retry: { ...waits, attempts: 5 } }
+  const { clock, limiter } = rig({ ramp: false, ...patience }, steadyClock())
+  const [times, said] = [[] as number[], [] as Error[]]
+  const call = fate(
+    limiter.run(() => {
+      times.push(clock.now())
+      said.push(make())
+      throw said.at(-1)
+    }),
+  )
+  await clock.runAll()
+  expect(times).toEqual([0, 8000, 24_000, 56_000, 120_000])
+  expect(call.error).toBe(said[4])
+  expect(limiter.stats()).toMatchObject({ finished: 1, failed: 1, waiting: 0, parked: 0 })
+  expect(office(limiter, clock)).toEqual(EMPTY)
+})
+
+test('maxRefusals 0: the first refusal is its caller’s, closes the gate, and the others wait', async () => {
+  const { clock, limiter } = rig({ requestsPerMinute: 600 }, steadyClock())
+  const error = rateLimited(5000)
+  const quick = fate(limiter.run(() => Promise.reject(error), { maxRefusals: 0 }))
+  await clock.advance(10)
+  const job = fate(limiter.run(() => clock.now()))
+  await clock.advance(100)
+  expect(quick.error).toBe(error)
+  expect([job.now, limiter.stats().gate]).toEqual(['pending', 'closed'])
+  await clock.runAll()
+  expect(Number(job.now.slice(4))).toBeCloseTo(5000, -2)
+  expect(limiter.stats()).toMatchObject({ refused: 1, finished: 2, failed: 1 })
+})
+
+test('maxRefusals counts for tickets, for returned Responses, and for tries by the rules of others', async () => {
+  const { clock, limiter } = rig({ requestsPerMinute: 600, maxRefusals: 1 }, steadyClock())
+  const first = await limiter.acquire()
+  const error = rateLimited(1000)
+  const second = first.refuse(error)
+  await clock.runAll()
+  const third = (await second).again()
+  await clock.runAll()
+  const last = fate((await third).refuse(error))
+  await clock.runAll()
+  expect(last.error).toBe(error)
+
+  const wrapped = withLimiter(async () => new Response('slow down', { status: 429 }), limiter, {
+    maxRefusals: 2,
+  })
+  const refused = limiter.stats().refused
+  const answer = wrapped()
+  await clock.runAll()
+  expect(await (await answer).text()).toBe('slow down')
+  expect(limiter.stats().refused - refused).toBe(3)
+  expect(office(limiter, clock)).toEqual(EMPTY)
 })
