@@ -9,6 +9,7 @@ const LEAST_MS = 1000
 const LEAST_TICKETS = 3
 const LEAST_CYCLE_TICKETS = 8
 const MOST_MARKS = 160
+const QUIET_MS = 60_000
 
 /** How things stood at a moment to measure from. */
 interface Mark {
@@ -23,6 +24,9 @@ export class Measure {
   #tickets = 0
   #pressedMs = 0
   #since = NaN
+  #sentAt = -Infinity
+  /** When the last quiet minute was over, in pressed time. */
+  #wokeMs = 0
   #marks: Mark[] = [{ pressedMs: 0, accepted: 0, tickets: 0, reopened: false }]
 
   get pressed(): boolean {
@@ -42,6 +46,8 @@ export class Measure {
 
   sent(amount: number, now: number, tickets: number): void {
     if (tickets === 0) return
+    if (now - this.#sentAt > QUIET_MS) this.#wokeMs = this.#time(now)
+    this.#sentAt = now
     const last = this.#marks.at(-1)!
     if (this.#time(now) - last.pressedMs >= LEAST_MS && this.#tickets - last.tickets >= LEAST_TICKETS)
       this.#mark(false, now)
@@ -57,6 +63,11 @@ export class Measure {
   /** A cycle of refusals ends here. */
   reopened(now: number): void {
     this.#mark(true, now)
+  }
+
+  /** For how long somebody has waited since the last quiet minute. */
+  busyMs(now: number): number {
+    return this.#time(now) - this.#wokeMs
   }
 
   /** What got through per ms from the first reopening in the last `spanMs` that is `cycleMs` old, if there is one. */

@@ -34,6 +34,11 @@ const LEAST_SLOW_MS = 30_000
 /** Closed for longer than so many units: a slow provider; and how many short closures make that forgotten. */
 const LONG = 2
 const SLOW_MEMORY = 6
+/** Refused at so little of its rate, so soon after a quiet minute: it may be that the client has only grown too fast. */
+const FAR = 0.4
+const WARM_MS = 120_000
+/** It grows if so much more gets through than before. */
+const GROWN = 1.25
 /** How fast an unknown rate doubles while nothing is refused. */
 const EXPLORE_MS = 10_000
 /** Refused although it was kept, a minute's limit is enforced within seconds: (1 s + J) for each second's share. */
@@ -200,8 +205,10 @@ export class Rate {
     if (!closure.repeated) return false
     const suspect = state.trimmedAt === undefined && (!measured || (of === 'fast' && this.#kept(rate, now)))
     if (suspect) state.trimmedAt = this.#proof(now)
-    else if (measured && measured.rate < rate) this.#found(measured.rate, 0, of, now)
-    else return false
+    else if (measured && measured.rate < rate) {
+      const grows = of !== 'fast' && measured.rate < FAR * rate && this.#measure.busyMs(now) < WARM_MS
+      this.#found(measured.rate, 0, grows ? 'growing' : of, now)
+    } else return false
     return true
   }
 
@@ -237,6 +244,11 @@ export class Rate {
   /** Refused again: on the climb, then what had stood is right; or while it held, then it is a little too high. */
   #refind(before: Found, reached: number, measured: Measured, of: Kind, now: number): void {
     const { rate, confirmed } = before
+    if (before.of === 'growing') {
+      const grows = measured.rate > GROWN * rate || this.#slowness < SLOW_MEMORY
+      this.#found(Math.min(measured.rate, reached), 0, grows ? 'growing' : of, now)
+      return
+    }
     const heldMs = this.#proof(now) - before.since
     if (heldMs > climbsAfter(before)) {
       const seen = confirmed > 1 ? 0 : of === 'fast' ? NEAR * measured.rate : measured.rate

@@ -3,6 +3,7 @@
 import { expect, test } from 'vitest'
 import { BucketRateLimiter, type LimiterOptions } from 'llmiter'
 import {
+  AccelerationProvider,
   ConcurrencyProvider,
   FixedWindowProvider,
   type ModelProvider,
@@ -210,4 +211,22 @@ test('asked to slow down: told as learned, and not heeded by who is not to learn
     expect(heard).toBe(learn ? 1 : 0)
   }
   expect(learned).toEqual([true, false])
+})
+
+test('a limit on growth: doubled with each minute, not crept up to like a limit that is wrong', async () => {
+  const provider = new AccelerationProvider({ requestsPerMinute, floorPerMinute: 60, retryAfter: 'none' })
+  const { goodput, refusals } = await backlog(provider, { requestsPerMinute }, 20)
+  // The best would have 60, 120, 240, 480 and then 600 in a minute.
+  expect(goodput(0, 20)).toBeGreaterThan(0.82 * (10_500 / 12_000))
+  expect(goodput(7, 20)).toBeGreaterThan(0.99)
+  expect(refusals()).toBeLessThan(22)
+  expect(refusals(5)).toBeLessThan(3)
+})
+
+test('growth is not expected of a limit that is a fifth of what was told: it is found as any other', async () => {
+  const provider = new FixedWindowProvider({ requestsPerMinute: 120, phaseMs: 17_000, retryAfter: 'none' })
+  const { goodput, refusals } = await backlog(provider, { requestsPerMinute }, 20)
+  expect(goodput(2, 20)).toBeGreaterThan(0.95 * 0.2)
+  expect(refusals(0, 5)).toBeLessThan(20)
+  expect(refusals(10)).toBeLessThan(8)
 })

@@ -32,6 +32,7 @@ const lines: Line[] = [
   ['stood', 'refused on the climb, what had stood is forgotten', 'rate.ts', 'Math.max(seen, rate)', 'measured.rate'],
   ['saved-up', 'what a bucket had saved is taken for its rate', 'rate.ts', "!stood && last && of === 'fast'", 'false'],
   ['kinds', 'all providers are taken for fast ones', 'rate.ts', 'ms > LONG * unit', 'ms > Infinity'],
+  ['growing', 'a limit on growth is taken for a limit', 'rate.ts', 'FAR = 0.4', 'FAR = 0'],
   ['trim', 'seconds are not suspected where a minute was kept', 'rate.ts', "!measured || (of === 'fast' && this.#kept(rate, now))", 'false'],
   ['proving', 'the climb goes on while the gate is closed', 'rate.ts', 'this.#measure.pressed && this.#closedAt === Infinity ? now', 'this.#measure.pressed ? now'],
   ['cycles', 'not measured from reopening to reopening', 'rate.ts', 'exact = measure.cycle(', 'exact = undefined && measure.cycle('],
