@@ -3,25 +3,23 @@
 
 import { keyOf } from './core/budget.ts'
 import { text } from './core/check.ts'
-import { MINUTE } from './core/limits.ts'
+import { HABITS } from './core/climb.ts'
+import type { Learned } from './core/rate.ts'
 import type { Desk } from './desk.ts'
 
 export interface Snapshot {
   version: 1
   /** Epoch ms at which it was made. */
   wall: number
-  limits: Record<string, { taken: [ageMs: number, amount: number][]; perMinute?: number; found?: boolean }>
+  limits: Record<string, { taken: [ageMs: number, amount: number][]; learned?: Learned }>
 }
 
 export function snapshot({ office, engine }: Desk): Snapshot {
   const now = engine.now()
   const limits: Snapshot['limits'] = {}
   for (const bucket of office.budget.buckets) {
-    const { learned } = bucket.rate
-    limits[keyOf(bucket.limit)] = {
-      taken: bucket.dump(now),
-      ...(learned && { perMinute: bucket.rate.at(now) * MINUTE, found: bucket.rate.found }),
-    }
+    const learned = bucket.rate.share(now)
+    limits[keyOf(bucket.limit)] = { taken: bucket.dump(now), ...(learned && { learned }) }
   }
   return { version: 1, wall: engine.clock.wall(), limits }
 }
@@ -40,8 +38,7 @@ export function restore({ office, engine }: Desk, saved: Snapshot): void {
       found.taken.map(([ageMs, amount]) => [ageMs + age, amount] as const),
       now,
     )
-    if (found.perMinute !== undefined)
-      bucket.rate.restore(found.perMinute / MINUTE, found.found === true, now)
+    if (found.learned) bucket.rate.adopt(found.learned, now)
   }
   engine.pump(now)
 }
@@ -53,6 +50,12 @@ function sound(limits: unknown): boolean {
   return (
     typeof limits === 'object' &&
     limits !== null &&
-    Object.values(limits).every((limit) => counts(limit?.taken))
+    Object.values(limits).every((limit) => counts(limit?.taken) && teaches(limit.learned))
   )
+}
+
+function teaches(learned: Learned | undefined): boolean {
+  if (learned === undefined) return true
+  const { rate, ageMs = 0, confirmed = 0, of = 'fast' } = learned ?? {}
+  return rate! > 0 && rate! < Infinity && ageMs >= 0 && confirmed >= 0 && Object.hasOwn(HABITS, of)
 }

@@ -155,9 +155,7 @@ export class Bucket {
 
   /** The cap of one window: what was configured, or more where more was found. */
   #amount(now: number): number {
-    return (
-      this.limit.amount * Math.max(this.rate.found ? 1 : 0, this.rate.at(now) / this.rate.configured || 1)
-    )
+    return this.limit.amount * this.rate.widens(now)
   }
 
   #advance(now: number): void {

@@ -102,7 +102,7 @@ export class Rate {
     return { rate, confirmed, of, ageMs: this.#proof(now) - state.since }
   }
 
-  /** What another process has learned of the same limit. */
+  /** What another process, or an earlier one, has learned of the same limit. */
   adopt(learned: Learned | undefined, now: number): void {
     if (!learned) this.#state = { kind: 'configured' }
     else if (learned.ageMs === undefined) {
@@ -114,10 +114,6 @@ export class Rate {
       this.#found(learned.rate, learned.confirmed ?? 0, learned.of ?? 'fast', now)
       ;(this.#state as Found).since -= learned.ageMs
     }
-  }
-
-  get found(): boolean {
-    return this.#state.kind === 'found'
   }
 
   /** Refusals have shown that there is no room to spare for bursts. */
@@ -135,12 +131,6 @@ export class Rate {
     this.#slowness = other.#slowness
   }
 
-  /** Takes over what an earlier process has learned. */
-  restore(rate: number, found: boolean, now: number): void {
-    if (found) this.#found(rate, 1, 'fast', now)
-    else this.told(rate)
-  }
-
   /** Units per ms at `now`. */
   at(now: number): number {
     const state = this.#state
@@ -156,6 +146,13 @@ export class Rate {
     if (rate < this.configured || this.#discover) return rate
     this.#state = { kind: 'configured' }
     return this.configured
+  }
+
+  /** How many times as much as configured a window may hold: what was learned of the pace takes nothing from it. */
+  widens(now: number): number {
+    const state = this.#state
+    if (state.kind === 'found') return Math.max(1, this.at(now) / this.configured)
+    return this.#base(state, now) / this.configured || 1
   }
 
   /** What the user or a header says, or how far an unknown rate has grown. */

@@ -49,7 +49,7 @@ describe('a rate', () => {
 
   test('a closed gate and an empty line stop the time in which a climb proves itself', () => {
     const rate = new Rate(CONFIGURED)
-    rate.restore(CONFIGURED / 2, true, 0)
+    rate.adopt({ rate: CONFIGURED / 2, ageMs: 0, confirmed: 1 }, 0)
     rate.press(true, 0)
     const later = (ms: number) => rate.at(ms) / CONFIGURED
     expect(later(30_000)).toBe(0.5)

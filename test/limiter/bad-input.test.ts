@@ -188,6 +188,15 @@ describe('everything else', () => {
       () => limiter.restore({ version: 1, wall: 1, limits: { 'requests/60000': { taken: [[NaN, 5]] } } }),
       'snapshot',
     ],
+    [
+      'restore of what nobody can learn',
+      () =>
+        limiter.restore({
+          ...{ version: 1, wall: 1 },
+          limits: { 'requests/60000': { taken: [], learned: { rate: -1, of: 'slow' } } },
+        }),
+      'snapshot',
+    ],
     ['a cost of waitTime', () => limiter.waitTime({ tokens: -1 }), 'cost.tokens', '-1'],
   ]
   test.each(rows)('%s', (_, act, ...words) => named(act, words))
