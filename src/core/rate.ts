@@ -60,10 +60,11 @@ interface Measured {
   exact: boolean
 }
 
+/** As configured or as headers say; trimmed since then, when it was refused although it was kept. */
+type Told = { kind: 'configured'; trimmedAt?: number } | { kind: 'told'; rate: number; trimmedAt?: number }
+
 type State =
-  /** As configured or as headers say; trimmed since then, when it was refused although it was kept. */
-  | { kind: 'configured'; trimmedAt?: number }
-  | { kind: 'told'; rate: number; trimmedAt?: number }
+  | Told
   /** Nothing is known yet, and anything allowed (`discover`): doubles until the first refusal, as TCP slow start. */
   | { kind: 'exploring'; rate: number; since: number }
   | Found
@@ -104,12 +105,10 @@ export class Rate {
 
   /** What another process, or an earlier one, has learned of the same limit. */
   adopt(learned: Learned | undefined, now: number): void {
-    if (!learned) this.#state = { kind: 'configured' }
+    if (!learned) this.#state = this.#asSaid()
     else if (learned.ageMs === undefined) {
       this.told(learned.rate)
-      const state = this.#state
-      if (learned.trimmed && (state.kind === 'told' || state.kind === 'configured'))
-        state.trimmedAt ??= this.#proof(now)
+      this.#state = { ...this.#asSaid(), ...(learned.trimmed && { trimmedAt: this.#proof(now) }) }
     } else {
       this.#found(learned.rate, learned.confirmed ?? 0, learned.of ?? 'fast', now)
       ;(this.#state as Found).since -= learned.ageMs
@@ -143,9 +142,9 @@ export class Rate {
       return rate
     }
     const rate = followed(state, proof - state.since)
-    if (rate < this.configured || this.#discover) return rate
-    this.#state = { kind: 'configured' }
-    return this.configured
+    if (rate < this.#said || this.#discover) return rate
+    this.#state = this.#asSaid()
+    return this.#said
   }
 
   /** How many times as much as configured a window may hold: what was learned of the pace takes nothing from it. */
@@ -273,13 +272,16 @@ export class Rate {
 
   /** The provider names its limit. True when that changes the rate. */
   told(rate: number): boolean {
-    const wanted = this.#discover ? rate : Math.min(rate, this.configured)
-    this.#said = wanted
-    const state = this.#state
-    const said = state.kind === 'told' ? state.rate : state.kind === 'configured' ? this.configured : NaN
-    if (Math.abs(said - wanted) < 1e-12) return false
-    this.#state = wanted === this.configured ? { kind: 'configured' } : { kind: 'told', rate: wanted }
+    const said = this.#discover ? rate : Math.min(rate, this.configured)
+    // Said again, it is no news: refusals may have shown since then that there is less.
+    if (this.#state.kind !== 'exploring' && Math.abs(this.#said - said) < 1e-12) return false
+    this.#said = said
+    this.#state = this.#asSaid()
     return true
+  }
+
+  #asSaid(): Told {
+    return this.#said === this.configured ? { kind: 'configured' } : { kind: 'told', rate: this.#said }
   }
 
   #found(found: number, confirmed: number, of: Kind, now: number, before?: Found): void {

@@ -162,3 +162,28 @@ test('an empty quota that a header tells is not tried before its reset', async (
   expect(call.now).toBe('pending')
   limiter.stop()
 })
+
+test('headers that name the same limit again do not undo what refusals have shown: somebody else uses the key', async () => {
+  const { clock, limiter } = rig({ requestsPerMinute: 600 }, steadyClock())
+  const provider = new TokenBucketProvider({ requestsPerMinute: 600, capacityMs: 1000, retryAfter: 'none' })
+  const other = (): void => {
+    provider.ask(clock.now())
+    clock.setTimer(other, 200)
+  }
+  other()
+  let [admitted, refused] = [0, 0]
+  const again = (): void =>
+    void limiter
+      .run(async () => {
+        await clock.sleep(20)
+        if (provider.ask(clock.now()).kind === 'admitted') return (admitted++, headers(600, 100))
+        refused++
+        throw Object.assign(rateLimited(), headers(600, 0))
+      })
+      .then(again, () => {})
+  for (let i = 0; i < 50; i++) again()
+  await clock.advance(600_000)
+  limiter.stop()
+  expect(admitted).toBeGreaterThan(0.85 * 3000)
+  expect(refused).toBeLessThan(30)
+})
