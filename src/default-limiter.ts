@@ -47,10 +47,10 @@ function providerOf(answer: unknown): string | undefined {
 
 /**
  * Sets the options of the limiter that is shared by all functions wrapped without one: 300 requests a minute unless
- * you say otherwise. Calls that wait already follow the new options.
+ * you say otherwise. Calls that wait already follow the new options. Returns that limiter.
  */
 export function configureDefaultLimiter(
-  options: Partial<Omit<LimiterOptions, 'name' | 'parent' | 'clock'>>,
+  options: Partial<Omit<LimiterOptions, 'name' | 'parent' | 'clock' | 'health' | 'store'>> = {},
 ): BucketRateLimiter {
   const limiter = defaultLimiter()
   limiter.update(options)

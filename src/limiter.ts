@@ -3,7 +3,7 @@
 import { goNow } from './admission.ts'
 import { dispatch } from './attempt.ts'
 import { type Clock, systemClock } from './clock.ts'
-import { choice, text } from './core/check.ts'
+import { choice, fields, text } from './core/check.ts'
 import type { Cost } from './core/budget.ts'
 import { type Duration, duration, parseLimits } from './core/limits.ts'
 import { waitTime } from './core/view.ts'
@@ -16,6 +16,7 @@ import {
   checkCall,
   checkCost,
   checkLimiter,
+  LIMITER_KEYS,
   type LimiterOptions,
 } from './options.ts'
 import { restore, type Snapshot, snapshot } from './snapshot.ts'
@@ -106,6 +107,7 @@ export class BucketRateLimiter {
   /** Other options from now on, for those who wait too. Calls in flight and what was counted stay. */
   update(options: Partial<Omit<LimiterOptions, 'name' | 'parent' | 'clock' | 'health' | 'store'>>): void {
     const desk = this[DESK]
+    fields(options, 'update', LIMITER_KEYS)
     for (const key of ['name', 'parent', 'clock', 'health', 'store']) {
       if (key in options) throw new TypeError(`${key} cannot be changed by update()`)
     }
@@ -160,9 +162,13 @@ export class BucketRateLimiter {
     return this[DESK].engine.clock
   }
 
-  /** Tells those who listen to `error`: for what is built around a limiter, and must not throw into its calls. */
-  report(error: unknown, where: string): void {
+  /**
+   * Tells those who listen to `error`: for what is built around a limiter, and must not throw into its calls. Returns
+   * whether anybody listens.
+   */
+  report(error: unknown, where: string): boolean {
     this[DESK].failed(error, where)
+    return this[DESK].events.heard('error')
   }
 
   /** What has been counted and learned, as plain JSON, for `restore` in a later process. */
@@ -170,7 +176,10 @@ export class BucketRateLimiter {
     return snapshot(this[DESK])
   }
 
-  /** Takes over a snapshot of a limiter with limits of the same kind, however long ago it was made. */
+  /**
+   * Takes over a snapshot of the limiter of this name, however long ago it was made. Of limits that are no longer, or
+   * new, nothing is taken over.
+   */
   restore(saved: Snapshot): void {
     restore(this[DESK], saved)
   }

@@ -101,7 +101,7 @@ export interface LimiterOptions extends LimitsOptions {
 }
 
 // Lists that the compiler keeps complete.
-const CALL_KEYS = Object.keys({
+export const CALL_KEYS = Object.keys({
   ...{ cost: 1, request: 1, signal: 1, priority: 1, tenant: 1 },
   ...{ maxWaitMs: 1, maxRefusals: 1, timeoutMs: 1, retry: 1 },
 } satisfies Record<keyof CallOptions, 1>)
@@ -120,7 +120,15 @@ const OWN_KEYS = Object.keys({
   ...{ queue: 1, maxWaitMs: 1, maxRefusals: 1, timeoutMs: 1 },
   ...{ learn: 1, discover: 1, health: 1, clock: 1, store: 1 },
 } satisfies Record<Exclude<keyof LimiterOptions, keyof LimitsOptions>, 1>)
-const LIMITER_KEYS = [...LIMITS_KEYS, ...OWN_KEYS]
+export const LIMITER_KEYS = [...LIMITS_KEYS, ...OWN_KEYS]
+/** Without any of these a limiter would let everything pass, which nobody means who makes one. */
+const LIMITING = [
+  ...LIMITS_KEYS.filter((key) => key !== 'burst'),
+  'maxConcurrent',
+  'parent',
+  'store',
+  'health',
+]
 
 /** Throws a `TypeError` that names the first option that is wrong. The limits are checked where they are made exact. */
 export function checkLimiter(options: LimiterOptions, name = 'BucketRateLimiter'): void {
@@ -159,6 +167,11 @@ export function checkLimiter(options: LimiterOptions, name = 'BucketRateLimiter'
   given(options.recovery, checkRecovery)
   given(options.health, checkHealth)
   checkCallValues(options)
+  if (!LIMITING.some((key) => options[key as keyof LimiterOptions] !== undefined)) {
+    throw new TypeError(
+      `'${options.name}' has no limit; known: ${LIMITING.join(', ')}. With limits: [] it only waits out refusals`,
+    )
+  }
 }
 
 function checkRecovery(recovery: RecoveryOptions): void {
@@ -193,7 +206,7 @@ export function checkSignal(signal: AbortSignal | undefined): AbortSignal | unde
 
 export function checkCost(cost: Partial<Cost>): void {
   if (typeof cost !== 'object' || cost === null)
-    throw new TypeError(`cost must be an object, got ${text(cost)}`)
+    throw new TypeError(`cost must be like { requests: 1, tokens: 500 }, got ${text(cost)}`)
   for (const name in cost) {
     const amount = cost[name]!
     if (amount !== undefined && !(typeof amount === 'number' && amount >= 0 && amount < Infinity))

@@ -35,6 +35,16 @@ const MOST_MODELS = 1000
 
 export type ModelLimits = Omit<LimiterOptions, 'name' | 'parent'>
 
+/** What is wrong with the options of a model names the model. */
+function named<T>(key: string, make: () => T): T {
+  try {
+    return make()
+  } catch (error) {
+    if (error instanceof TypeError) error.message = `limits of the model '${key}': ${error.message}`
+    throw error
+  }
+}
+
 /**
  * A limiter for each model, as at OpenAI and Google. `'gpt-5*'` is one limiter that a family shares; `default` is
  * for each model that is not listed.
@@ -51,16 +61,22 @@ export function perModel(models: Record<string, ModelLimits>, options: ServiceOp
   const limiters = new Map<string, BucketRateLimiter>()
   const listeners = new Set<(limiter: BucketRateLimiter) => void>()
   const make = (key: string, limits: ModelLimits) => {
-    if (typeof limits !== 'object' || limits === null || 'name' in limits || 'parent' in limits) {
+    if (typeof limits !== 'object' || limits === null || 'name' in limits || 'parent' in limits)
       throw new TypeError(
-        `limits of ${text(key)} must be options without name and parent, got ${text(limits)}`,
+        `limits of the model '${key}' must be options without name and parent, got ${text(limits)}`,
       )
-    }
-    const limiter = new BucketRateLimiter({ ...limits, name: key, ...(parent && { parent }) })
+    const limiter = named(
+      key,
+      () => new BucketRateLimiter({ ...limits, name: key, ...(parent && { parent }) }),
+    )
     limiters.set(key, limiter)
     for (const show of listeners) show(limiter)
     return limiter
   }
+  if (typeof models !== 'object' || models === null || Object.keys(models).length === 0)
+    throw new TypeError(
+      `models must be like { 'gpt-5': { requestsPerMinute: 500 }, default: … }, got ${text(models)}`,
+    )
   const { default: rest, ...listed } = models
   // Made at once, so that a wrong option shows at once.
   for (const [key, limits] of Object.entries(listed)) make(key, limits)
@@ -81,7 +97,7 @@ export function perModel(models: Record<string, ModelLimits>, options: ServiceOp
         return limiters.get(key) ?? make(key, rest)
       }
       throw new TypeError(
-        `'${name}' has no limits for the model ${text(model)}; known: ${Object.keys(models).join(', ')}`,
+        `'${name}' has no limits for the model ${text(model)}${model ? '' : ' (option model tells it)'} and no default; known: ${Object.keys(models).join(', ')}`,
       )
     },
     limiters: () => [...limiters.values()],

@@ -9,25 +9,29 @@ import type { Desk } from './desk.ts'
 
 export interface Snapshot {
   version: 1
+  /** Whose it is. */
+  name: string
   /** Epoch ms at which it was made. */
   wall: number
   limits: Record<string, { taken: [ageMs: number, amount: number][]; learned?: Learned }>
 }
 
-export function snapshot({ office, engine }: Desk): Snapshot {
+export function snapshot({ name, office, engine }: Desk): Snapshot {
   const now = engine.now()
   const limits: Snapshot['limits'] = {}
   for (const bucket of office.budget.buckets) {
     const learned = bucket.rate.share(now)
     limits[keyOf(bucket.limit)] = { taken: bucket.dump(now), ...(learned && { learned }) }
   }
-  return { version: 1, wall: engine.clock.wall(), limits }
+  return { version: 1, name, wall: engine.clock.wall(), limits }
 }
 
-export function restore({ office, engine }: Desk, saved: Snapshot): void {
+export function restore({ name, office, engine }: Desk, saved: Snapshot): void {
   if (saved?.version !== 1 || !Number.isFinite(saved.wall) || !sound(saved.limits)) {
     throw new TypeError(`snapshot must be what snapshot() gave, got ${text(saved)}`)
   }
+  if (saved.name !== name)
+    throw new TypeError(`snapshot must be one of '${name}', got one of ${text(saved.name)}`)
   const now = engine.now()
   // A clock set back must not make the past younger than it is.
   const age = Math.max(0, engine.clock.wall() - saved.wall)

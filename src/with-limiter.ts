@@ -188,6 +188,7 @@ function resolver(
       `limiter must be a BucketRateLimiter, a RateLimitedService or options, got ${text(limiter)}`,
     )
   }
+  if ('models' in limiter) throw new TypeError('limiter must be perModel(models), got { models }')
   if ('limiterFor' in limiter) {
     return (model) => {
       const desk = deskOf(limiter.limiterFor(model()), `limiterFor() of '${limiter.name}'`)

@@ -35,6 +35,9 @@ const ALLOWED: Record<string, readonly string[]> = {
   cli: ['index.ts', 'observe/', 'gateway/', 'testing/'],
 }
 
+/** The voice for bad input, which every folder may import, and which imports nothing. */
+const LEAF = 'core/check.ts'
+
 /** Folders that must run everywhere: no package and no built-in module, not even for a type. */
 const BARE = ['core', 'feedback', '.']
 
@@ -59,6 +62,7 @@ function wrongArrows(imports: Imports): string[] {
       if (isSource(to)) {
         const fine =
           folderOf(to) === folder ||
+          to === LEAF ||
           allowed?.some((target) => to === target || (target.endsWith('/') && to.startsWith(target)))
         if (!fine)
           wrong.push(
@@ -125,6 +129,10 @@ describe('src/', () => {
 
   test('has no circle of imports, except of types alone', () => {
     expect(cycles(imports, runs).map(written)).toEqual([])
+  })
+
+  test('has a leaf that imports nothing', () => {
+    expect(imports.get(LEAF)).toEqual([])
   })
 
   test('has no file that no entry reaches', () => {
@@ -208,6 +216,7 @@ describe('the rules', () => {
     ['clients/openai.ts', 'index.ts'],
     ['clients/openai.ts', 'openai'],
     ['cli/index.ts', 'testing/index.ts'],
+    ['inbound/guard.ts', 'core/check.ts'],
   ])('allow %s → %s', (from, to) => {
     expect(wrongArrows(plant(from, arrow(to)))).toEqual([])
   })

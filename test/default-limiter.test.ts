@@ -4,7 +4,7 @@ import { expect, test } from 'vitest'
 import { configureDefaultLimiter, withLimiter } from 'llmiter'
 
 test('one for all, 300 a minute, the same object whoever asks', async () => {
-  const limiter = configureDefaultLimiter({})
+  const limiter = configureDefaultLimiter()
   expect(limiter).toBe(configureDefaultLimiter({}))
   expect(limiter.stats()).toMatchObject({
     name: 'default',

@@ -13,7 +13,7 @@ export function steadyClock(
 
 /** A limiter on its own virtual clock. Without the ramp, so that paces are plain; stories about it ask for it. */
 export function rig(options: Partial<LimiterOptions> = {}, clock = steadyClock()) {
-  const limiter = new BucketRateLimiter({ name: 'test', ramp: false, clock, ...options })
+  const limiter = new BucketRateLimiter({ name: 'test', ramp: false, limits: [], clock, ...options })
   return { clock, limiter }
 }
 

@@ -3,8 +3,27 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { KEYS as BATCH_KEYS } from '../src/batch/options.ts'
+import { EVENTS } from '../src/events.ts'
+import { CALL_KEYS, LIMITER_KEYS } from '../src/options.ts'
+import { entries } from '../tsup.config.ts'
 import { complaints, mishaps } from './support/blocks.ts'
 import { type Block, blocksOf, printed } from './support/markdown.ts'
+
+/** The SDKs of the clients' tests, each in all of its versions. */
+const SDKS = {
+  openai: ['openai-6', 'openai'],
+  '@anthropic-ai/sdk': ['@anthropic-ai/sdk'],
+  'groq-sdk': ['groq-sdk'],
+  '@google/genai': ['genai-2', '@google/genai'],
+  '@google/generative-ai': ['@google/generative-ai'],
+  '@mistralai/mistralai': ['@mistralai/mistralai'],
+  ai: ['ai-6', 'ai'],
+  '@langchain/openai': ['@langchain/openai'],
+  'cohere-ai': ['cohere-ai'],
+}
+
+const specifierOf = ({ specifier }: { specifier: string }) => specifier
 
 const ROOT = join(import.meta.dirname, '..')
 
@@ -29,6 +48,44 @@ describe('the documentation', () => {
 
   test('compiles, block by block', () => {
     expect(complaints(all)).toEqual([])
+  })
+
+  test.each<[page: string, what: string, names: readonly string[]]>([
+    ['README.md', 'events', EVENTS],
+    ['README.md', 'options of a limiter', LIMITER_KEYS],
+    ['README.md', 'options of a call', CALL_KEYS],
+    ['docs/batch.md', 'options of a job', BATCH_KEYS],
+    [
+      'docs/clients.md',
+      'clients',
+      entries.filter(({ name }) => name.startsWith('clients/')).map(specifierOf),
+    ],
+  ])('has in the tables of %s all %s', (page, _, names) => {
+    // The first cell of a row may name several.
+    const rows = read(page)
+      .split('\n')
+      .filter((line) => /^\| /.test(line))
+    const named = new Set(rows.flatMap((row) => row.split(' | ')[0]!.match(/`[^`(]+/g) ?? []))
+    expect(names.filter((name) => !named.has(`\`${name}`))).toEqual([])
+  })
+
+  test('names for each SDK the versions that the tests run against', () => {
+    const said = read('docs/clients.md')
+      .match(/^\| `llmiter\/.*$/gm)!
+      .join('\n')
+    const majors = (name: string) =>
+      [...said.matchAll(new RegExp(`[( ,]${name} ([\\d., from()]+)`, 'g'))].flatMap(([, list]) =>
+        (list!.replace(/\(from [^)]*\)/g, '').match(/\d+(\.\d+)*/g) ?? []).map(
+          (version) => version.split('.')[0],
+        ),
+      )
+    for (const [name, folders] of Object.entries(SDKS)) {
+      const installed = folders.map((folder) => {
+        const file = join(ROOT, 'node_modules', folder, 'package.json')
+        return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version.split('.')[0]
+      })
+      expect([name, majors(name)]).toEqual([name, installed])
+    }
   })
 
   test.each(all.filter(({ run }) => run))('runs the block at $where', async (block) => {

@@ -4,6 +4,9 @@ import { expect, test } from 'vitest'
 import { BucketRateLimiter, perModel, type RateLimitedService, shared, withLimiter } from 'llmiter'
 import { EMPTY, fate, office, outOfQuota, rateLimited, steadyClock } from './helpers.ts'
 
+/** No limit: only refusals are waited out. */
+const free = { limits: [] }
+
 test('perModel: a limiter for each, the same one each time', () => {
   const service = perModel({ a: { requestsPerMinute: 1 }, b: { requestsPerMinute: 2 } })
   expect(service.limiterFor('a')).toBe(service.limiterFor('a'))
@@ -13,7 +16,7 @@ test('perModel: a limiter for each, the same one each time', () => {
 })
 
 test('a family shares one limiter; a model listed by name has its own; the longest family wins', () => {
-  const service = perModel({ 'gpt-5*': {}, 'gpt-5-mini*': {}, 'gpt-5-pro': {} })
+  const service = perModel({ 'gpt-5*': free, 'gpt-5-mini*': free, 'gpt-5-pro': free })
   expect(service.limiterFor('gpt-5')).toBe(service.limiterFor('gpt-5-2026-01-01'))
   expect(service.limiterFor('gpt-5-mini-x').name).toBe('gpt-5-mini*')
   expect(service.limiterFor('gpt-5-pro').name).toBe('gpt-5-pro')
@@ -29,7 +32,7 @@ test('default: a limiter for each model that is not listed', () => {
 })
 
 test('an unknown model is an error that names the models that are known', async () => {
-  const service = perModel({ 'gpt-5': {}, 'gpt-5-mini': {} }, { name: 'openai' })
+  const service = perModel({ 'gpt-5': free, 'gpt-5-mini': free }, { name: 'openai' })
   for (const model of ['gpt-4', undefined, '__proto__', 'constructor']) {
     expect(() => service.limiterFor(model)).toThrow(TypeError)
     expect(() => service.limiterFor(model)).toThrow(/'openai'.*gpt-5, gpt-5-mini/)
@@ -41,7 +44,7 @@ test('an unknown model is an error that names the models that are known', async 
 
 test("one model's refusal or quota does not stop another", async () => {
   const clock = steadyClock()
-  const service = perModel({ a: { clock }, b: { clock }, c: { clock } })
+  const service = perModel({ a: { ...free, clock }, b: { ...free, clock }, c: { ...free, clock } })
   const errors: Record<string, unknown[]> = { a: [rateLimited(60_000)], b: [outOfQuota()], c: [] }
   const ask = withLimiter(
     async (model: string) => {
@@ -89,7 +92,7 @@ test('shared: one limiter for all models', async () => {
 
 test('a service of your own; one that gives no limiter is named', async () => {
   const clock = steadyClock()
-  const limiter = new BucketRateLimiter({ name: 'mine', clock })
+  const limiter = new BucketRateLimiter({ name: 'mine', ...free, clock })
   const own: RateLimitedService = { name: 'own', limiterFor: () => limiter }
   await expect(withLimiter(() => 'in', own)()).resolves.toBe('in')
   const broken = { name: 'broken', limiterFor: () => undefined } as never

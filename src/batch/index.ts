@@ -24,13 +24,13 @@ export interface BatchOptions<T, K = number> {
   concurrency?: number
   /** Results in the order of the items. Default false: as they come. */
   ordered?: boolean
-  /** Throws the first error and gives up the rest. Default false: an error is a result like others. */
+  /** Throws the first error, after the results that are over, and gives up the rest. Default false: an error is a result. */
   stopOnError?: boolean
   /** What an item is called in its result, and in `skip`. Default: its index. */
   key?: (item: T, index: number) => K
   /** Keys of items that are not to be run, as of an earlier run that broke off: a Set, a Map, or your own. */
   skip?: { has(key: K): boolean }
-  /** Gives the job up: it throws the signal's reason. */
+  /** Gives the job up: it hands out the results that are over, and throws the signal's reason. */
   signal?: AbortSignal
   /** Told after each item. */
   onProgress?: (progress: Progress) => void
@@ -48,6 +48,10 @@ export type BatchResult<T, R, K = number> = { index: number; key: K; item: T } &
  *
  * Items that cannot be read any further (their iterator throws) end the job with that error, after the results of
  * those that were read.
+ *
+ * When the provider says that the quota is used up, or the limiter is stopped, no later item could have its turn: the job
+ * ends with `QuotaExhaustedError` or `LimiterStoppedError`, after the results of all that were sent. Its message tells
+ * how many were not tried; another run goes on with them, by `skip`.
  *
  * @example
  * for await (const result of runAll(prompts, ask, { limiter: gpt, skip: done })) {

@@ -1,8 +1,10 @@
 // What may be said to a job. A wrong option shows at once, not when the job has begun.
 
+import { fields, text } from '../core/check.ts'
+
 const FUNCTIONS = ['model', 'key', 'onProgress'] as const
 const FLAGS = ['ordered', 'stopOnError'] as const
-const KEYS = ['limiter', 'call', 'concurrency', 'skip', 'signal', 'total', ...FUNCTIONS, ...FLAGS]
+export const KEYS = ['limiter', 'call', 'concurrency', 'skip', 'signal', 'total', ...FUNCTIONS, ...FLAGS]
 
 type Said = Record<string, unknown>
 
@@ -16,11 +18,8 @@ export function checked(items: unknown, fn: unknown, options: unknown): void {
     items,
   )
   must(typeof fn === 'function', 'fn', 'a function', fn)
-  must(typeof options === 'object' && options !== null, 'options', 'an object with a limiter', options)
+  fields(options, 'runAll', KEYS)
   const said = options as Said
-  for (const key of Object.keys(said)) {
-    if (!KEYS.includes(key)) throw new TypeError(`runAll has no option '${key}'; known: ${KEYS.join(', ')}`)
-  }
   const has = (value: unknown, method: string) => typeof (Object(value) as Said)[method] === 'function'
   const { limiter, call, concurrency = 1, skip, signal, total = 0 } = said
   must(
@@ -52,12 +51,5 @@ export function checked(items: unknown, fn: unknown, options: unknown): void {
 }
 
 function must(fine: boolean, name: string, allowed: string, value: unknown): void {
-  if (fine) return
-  const got =
-    typeof value === 'string'
-      ? `'${value}'`
-      : typeof value === 'object' && value
-        ? 'an object'
-        : String(value)
-  throw new TypeError(`${name} must be ${allowed}, got ${typeof value === 'function' ? 'a function' : got}`)
+  if (!fine) throw new TypeError(`${name} must be ${allowed}, got ${text(value)}`)
 }

@@ -1,7 +1,7 @@
 // One job: reads items while there is room, runs them, hands their results out. Everything that happens wakes whoever
 // waits for something to happen: the side that reads items, and the side that hands out results.
 
-import type { BucketRateLimiter, CallOptions } from 'llmiter'
+import { type BucketRateLimiter, type CallOptions, LimiterStoppedError, QuotaExhaustedError } from 'llmiter'
 import type { BatchOptions, BatchResult } from './index.ts'
 import { countOf, Pace, type Progress } from './progress.ts'
 
@@ -16,7 +16,8 @@ export class Batch<T, R, K> {
   readonly #items: Iterable<T> | AsyncIterable<T>
   readonly #fn: (item: T, index: number, signal: AbortSignal) => R
   readonly #options: BatchOptions<T, K>
-  readonly #stop = new AbortController()
+  /** Of the calls that are begun and not over: one for each, since an SDK listens on it. */
+  readonly #calls = new Set<AbortController>()
   readonly #results = new Map<number, BatchResult<T, R, K>>()
   #wakers: (() => void)[] = []
   /** Begun and not over; of these, in line for their first ticket. */
@@ -25,7 +26,12 @@ export class Batch<T, R, K> {
   /** How many have been begun, and been handed out, in order. */
   #begun = 0
   #given = 0
+  /** Why no more items are begun, though there may be more. */
   #failure: { error: unknown } | undefined
+  /** The calls that were not over have been given up. */
+  #abandoned = false
+  /** Nobody reads the results any more. */
+  #left = false
   #end: { error?: unknown } | undefined
   #reading = false
   #pace: Pace | undefined
@@ -49,6 +55,7 @@ export class Batch<T, R, K> {
     const leave = results.return.bind(results)
     return Object.assign(results, {
       return: () => {
+        this.#left = true
         this.#giveUp(new Error('the job was given up'))
         return leave()
       },
@@ -57,36 +64,55 @@ export class Batch<T, R, K> {
 
   async *#generate(): AsyncGenerator<BatchResult<T, R, K>, void, void> {
     const { signal } = this.#options
-    const wake = () => this.#wake()
-    signal?.addEventListener('abort', wake)
+    const abort = () => this.#fail(signal!.reason)
+    signal?.addEventListener('abort', abort)
     let source: Source<T> | undefined
     try {
       signal?.throwIfAborted()
       source = iteratorOf(this.#items)
       void this.#read(source)
-      while (!this.#stop.signal.aborted) {
-        signal?.throwIfAborted()
-        if (this.#failure) throw this.#failure.error
+      while (!this.#left) {
         const result = this.#take()
         if (result) yield result
-        else if (this.#end && this.#active === 0) break
+        else if (this.#over) break
         else await this.#something()
       }
+      if (this.#left) return
+      if (this.#failure) throw this.#lastWord(this.#failure.error)
       if (this.#end && 'error' in this.#end) throw this.#end.error
     } finally {
-      signal?.removeEventListener('abort', wake)
-      this.#giveUp(signal?.aborted ? signal.reason : new Error('the job is over'))
+      signal?.removeEventListener('abort', abort)
+      this.#left = true
+      this.#giveUp(new Error('the job is over'))
       if (source && !this.#end) await this.#leave(source)
     }
   }
 
+  /** Ends the job. What is over is still handed out: it may have cost money. */
+  #fail(error: unknown): void {
+    this.#failure ??= { error }
+    this.#giveUp(error)
+  }
+
   #giveUp(reason: unknown): void {
-    this.#stop.abort(reason)
+    this.#abandoned = true
+    for (const call of this.#calls) call.abort(reason)
+    this.#calls.clear()
     this.#wake()
   }
 
+  /** Whether items are read no further. */
+  get #closed(): boolean {
+    return this.#left || this.#failure !== undefined
+  }
+
+  /** Whether no result will come but those that are here. */
+  get #over(): boolean {
+    return this.#abandoned || (this.#active === 0 && (this.#end ?? this.#failure) !== undefined)
+  }
+
   #take(): BatchResult<T, R, K> | undefined {
-    const place = this.#options.ordered ? this.#given : this.#results.keys().next().value
+    const place = this.#next
     const result = place === undefined ? undefined : this.#results.get(place)
     if (place === undefined || !result) return undefined
     this.#results.delete(place)
@@ -95,25 +121,32 @@ export class Batch<T, R, K> {
     return result
   }
 
+  get #next(): number | undefined {
+    const places = this.#results.keys()
+    if (!this.#options.ordered) return places.next().value
+    // Some of those before may never come.
+    return this.#over && this.#results.size > 0 ? Math.min(...places) : this.#given
+  }
+
   /** Reads items while there is room. */
   async #read(source: Source<T>): Promise<void> {
     const { skip, key } = this.#options
-    const stopped = this.#stop.signal
     try {
-      for (let index = 0; !stopped.aborted; index++) {
+      for (let index = 0; !this.#closed; index++) {
         while (!this.#room) {
           await this.#something()
-          if (stopped.aborted) return
+          if (this.#closed) return
         }
         this.#reading = true
         const { done, value: item } = await source.next()
         this.#reading = false
         if (done) break
-        if (stopped.aborted) return
+        if (this.#closed) return
         const name = (key ? key(item, index) : index) as K
         if (skip?.has(name)) this.#progress.skipped++
         else void this.#run(item, index, name)
       }
+      if (this.#closed) return
       this.#end = {}
     } catch (error) {
       this.#end = { error }
@@ -140,6 +173,8 @@ export class Batch<T, R, K> {
       this.#inLine--
       this.#wake()
     }
+    const giveUp = new AbortController()
+    this.#calls.add(giveUp)
     this.#active++
     this.#inLine++
     let result: BatchResult<T, R, K>
@@ -147,8 +182,7 @@ export class Batch<T, R, K> {
       limiter = 'limiterFor' in of ? of.limiterFor(model?.(item, index)) : of
       this.#pace ??= new Pace(limiter.clock.now())
       const own: CallOptions = typeof call === 'function' ? call(item, index) : (call ?? {})
-      const stopped = this.#stop.signal
-      const signal = own.signal ? AbortSignal.any([own.signal, stopped]) : stopped
+      const signal = own.signal ? AbortSignal.any([own.signal, giveUp.signal]) : giveUp.signal
       const work = (given: AbortSignal | undefined) => {
         begin()
         return this.#fn(item, index, given ?? signal)
@@ -160,11 +194,30 @@ export class Batch<T, R, K> {
     }
     begin()
     this.#active--
-    if (this.#stop.signal.aborted) return
-    this.#results.set(place, result)
-    if (stopOnError && !result.ok) this.#failure ??= { error: result.error }
-    this.#tell(result.ok, limiter)
+    this.#calls.delete(giveUp)
+    if (result.ok) this.#keep(place, result, limiter)
+    else if (concernsAll(result.error)) this.#failure ??= result
+    else if (this.#abandoned) return
+    else if (stopOnError) this.#fail(result.error)
+    else this.#keep(place, result, limiter)
     this.#wake()
+  }
+
+  #keep(place: number, result: BatchResult<T, R, K>, limiter: BucketRateLimiter | undefined): void {
+    if (this.#left) return
+    this.#results.set(place, result)
+    this.#tell(result.ok, limiter)
+  }
+
+  /** What turned the items away, and how far the job is. */
+  #lastWord(error: unknown): unknown {
+    if (!concernsAll(error)) return error
+    const { done, failed, skipped, total } = this.#progress
+    const others = total === undefined ? 'the others' : `${total - done - skipped} others`
+    const message = `${error.message}; ${done} items are over, ${failed} of them failed, and ${others} were not tried`
+    return error instanceof QuotaExhaustedError
+      ? new QuotaExhaustedError(message, error.cause)
+      : new LimiterStoppedError(message, error.cause)
   }
 
   #tell(ok: boolean, limiter: BucketRateLimiter | undefined): void {
@@ -201,6 +254,10 @@ export class Batch<T, R, K> {
     for (const wake of wakers) wake()
   }
 }
+
+/** Why no item will have its turn, this one as little as those after it. */
+const concernsAll = (error: unknown): error is QuotaExhaustedError | LimiterStoppedError =>
+  error instanceof QuotaExhaustedError || error instanceof LimiterStoppedError
 
 function iteratorOf<T>(items: Iterable<T> | AsyncIterable<T>): Source<T> {
   return Symbol.asyncIterator in items ? items[Symbol.asyncIterator]() : items[Symbol.iterator]()

@@ -22,7 +22,8 @@ Draws the newest log of a folder: what was asked, what left, what was refused an
   --name NAME      the newest log of this name, or with a limiter of this name, and that limiter
   --file FILE      this file in place of the newest log; several times: side by side
   --lines ${LETTERS}  the lines at first: ${LINES.map(({ letter, name }) => `${letter} ${name}`).join(', ')}
-  --from, --to T   only this part: 90s, 10m or 2h from the start, or a time like 2026-01-31T12:00
+  --from, --to T   only this part: 90s, 10m or 2h after the start of the log (--from 10m leaves out its first ten
+                   minutes), or a time like 2026-01-31T12:00
   --out FILE       the page (llmiter-graph.html)
   --svg FILE       a picture; without --out there is no page then
   --open           opens the page in the browser`

@@ -1,11 +1,15 @@
-// One voice for bad input: a TypeError that names the option, the value, and what is allowed.
+// One voice for bad input: a TypeError that names the option, the value, and what is allowed. Every folder may import
+// this file, and it imports none.
 
-/** A value as people would write it, short. */
+/** A value as people would write it, short. Of an object its names alone: a client's fields hold keys and passwords. */
 export function text(value: unknown): string {
-  if (typeof value === 'string') return `'${value}'`
+  if (typeof value === 'string') return `'${value.slice(0, 80)}'`
   if (typeof value === 'function') return 'a function'
   try {
-    return (typeof value === 'object' && JSON.stringify(value)?.slice(0, 80)) || String(value)
+    if (typeof value !== 'object' || value === null) return String(value)
+    return Array.isArray(value)
+      ? `an array of ${value.length}`
+      : `{${Object.keys(value).slice(0, 5).join(', ')}}`
   } catch {
     return typeof value
   }
@@ -35,7 +39,7 @@ export function choice(value: unknown, name: string, allowed: readonly unknown[]
 /** An object that has no field but these. */
 export function fields(value: unknown, name: string, known: readonly string[]): void {
   if (typeof value !== 'object' || value === null)
-    throw new TypeError(`${name} must be an object, got ${text(value)}`)
+    throw new TypeError(`${name} takes an object of options, got ${text(value)}; known: ${known.join(', ')}`)
   for (const key in value) {
     if (!known.includes(key))
       throw new TypeError(`${name} has no option ${text(key)}; known: ${known.join(', ')}`)

@@ -1,6 +1,6 @@
 // What a guard tells to those who listen. A listener that throws disturbs nobody: it is reported to `error`.
 
-import { text } from './text.ts'
+import { text } from '../core/check.ts'
 import type { Verdict } from './verdict.ts'
 
 export interface GuardEvents {

@@ -1,7 +1,7 @@
 // What a limit says: so many requests in any window so long.
 
 import type { Duration, GuardLimit } from 'llmiter'
-import { fields, text } from './text.ts'
+import { fields, text } from '../core/check.ts'
 
 /** `'30 per 60s'`, `'15/minute'`, `'1000 per day'`, or the same in parts. */
 export type GuardLimitOption =
@@ -22,6 +22,7 @@ const MOST = 100_000
 const UNITS: Record<string, number> = {
   ...{ ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 },
   ...{ second: 1000, minute: 60_000, hour: 3_600_000, day: 86_400_000 },
+  ...{ sec: 1000, min: 60_000, hr: 3_600_000 },
 }
 const FORMS = `like '30 per 60s', '15/minute' or { amount: 30, per: '60s' }`
 const TEXT = /^\s*([^\s/]+)\s*(?:\/|\sper\s)\s*(.+?)\s*$/is
@@ -66,13 +67,13 @@ function parse(option: GuardLimitOption, name: string): NamedLimit {
 function limitOf(amount: unknown, per: unknown, name: string, said?: string): GuardLimit {
   if (typeof amount !== 'number' || !Number.isInteger(amount) || amount < 1 || amount > MOST) {
     throw new TypeError(
-      `${said ? `the amount of ${name}` : `${name}.amount`} must be a whole number from 1 to ${MOST}, got ${said ?? text(amount)}`,
+      `${said ? `the amount of ${name}` : `${name}.amount`} must be a whole number from 1 to ${MOST}${said ? `, ${FORMS}` : ''}, got ${said ?? text(amount)}`,
     )
   }
   const windowMs = milliseconds(per)
   if (!(windowMs >= 1 && windowMs < Infinity)) {
     throw new TypeError(
-      `${said ? `the time of ${name}` : `${name}.per`} must be at least 1 ms, as ms or like '60s', '1m', 'day', got ${said ?? text(per)}`,
+      `${said ? `the time of ${name}` : `${name}.per`} must be at least 1 ms, ${said ? FORMS : `as ms or like '60s', '1m', 'day'`}, got ${said ?? text(per)}`,
     )
   }
   return { amount, windowMs }

@@ -5,7 +5,7 @@
 // right, and no further than trust goes.
 
 import { type Address, type Network, parseAddress, parseNetwork, within } from './address.ts'
-import { text } from './text.ts'
+import { text } from '../core/check.ts'
 
 /** How many proxies stand before the server, or their addresses and networks: `['10.0.0.0/8', '::1']`. */
 export type TrustProxy = number | readonly string[]

@@ -5,7 +5,7 @@ import { GuardEmitter } from './events.ts'
 import { Keeper } from './keeper.ts'
 import { type GuardOptions, type Settings, settingsOf } from './options.ts'
 import { clientAddress } from './proxies.ts'
-import { text } from './text.ts'
+import { text } from '../core/check.ts'
 import { problemOf, type Verdict } from './verdict.ts'
 
 /** What a door knows of a request. */

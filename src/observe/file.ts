@@ -44,20 +44,24 @@ export const plain = (name: string) => name.replace(/[^\p{L}\p{N}._-]+/gu, '_').
 
 export class LogFile {
   readonly #options: FileOptions
-  #run: string | undefined
+  readonly #run: string
   #part = 0
   #bytes = 0
   #since = 0
   /** The last write failed, perhaps in the middle of a line. */
   #torn = false
 
-  constructor(options: FileOptions) {
-    this.#options = { ...options, name: plain(options.name) }
+  /** A log that begins at this moment, in epoch ms. */
+  constructor(options: FileOptions, wall: number) {
+    const name = plain(options.name)
+    const start = new Date(wall).toISOString().replace(/[-:.]/g, '')
+    this.#options = { ...options, name }
+    this.#run = `${start}-${name}-${randomBytes(4).toString('hex')}`
   }
 
-  /** The file that is written now; undefined before the first line. */
-  get path(): string | undefined {
-    return this.#run === undefined ? undefined : this.#pathOf(this.#part)
+  /** The file that is written now, or will be with the first line. */
+  get path(): string {
+    return this.#pathOf(Math.max(1, this.#part))
   }
 
   /** Adds whole lines at this moment, in epoch ms. Throws when they cannot be written. */
@@ -65,7 +69,7 @@ export class LogFile {
     const { maxBytes, maxAgeMs } = this.#options
     const bytes = Buffer.byteLength(lines)
     const full = this.#bytes > 0 && this.#bytes + bytes > maxBytes
-    if (this.#run === undefined || full || wall - this.#since >= maxAgeMs) this.#next(wall)
+    if (this.#part === 0 || full || wall - this.#since >= maxAgeMs) this.#next(wall)
     const torn = this.#torn
     this.#torn = true
     this.#write(torn ? `\n${lines}` : lines)
@@ -74,8 +78,6 @@ export class LogFile {
   }
 
   #next(wall: number): void {
-    const start = new Date(wall).toISOString().replace(/[-:.]/g, '')
-    this.#run ??= `${start}-${this.#options.name}-${randomBytes(4).toString('hex')}`
     this.#part++
     this.#bytes = 0
     this.#since = wall
@@ -84,7 +86,7 @@ export class LogFile {
   }
 
   #write(text: string): void {
-    const path = this.path!
+    const path = this.path
     try {
       appendFileSync(path, text)
     } catch (error) {

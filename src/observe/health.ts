@@ -5,6 +5,7 @@
 // once, until the provider is as fast as it should be. What is measured and when it is slow stands in `vitals.ts`.
 
 import { type Health, type HealthReading, type LatencyKind, LimiterError } from 'llmiter'
+import { fields, text } from '../core/check.ts'
 import { Vitals } from './vitals.ts'
 
 export interface LatencyHealthOptions {
@@ -147,13 +148,7 @@ function byKind(thresholds: Thresholds): Partial<Record<LatencyKind, number>> {
 }
 
 function checked(options: LatencyHealthOptions): LatencyHealthOptions {
-  const known = [...Object.keys(RANGES), 'onUnhealthy']
-  if (typeof options !== 'object' || options === null)
-    throw new TypeError(`latencyHealth takes an object of options, got ${String(options)}`)
-  for (const key of Object.keys(options)) {
-    if (!known.includes(key))
-      throw new TypeError(`latencyHealth has no option '${key}'; known: ${known.join(', ')}`)
-  }
+  fields(options, 'latencyHealth', [...Object.keys(RANGES), 'onUnhealthy'])
   for (const [key, [least, most]] of Object.entries(RANGES)) {
     const value: unknown = options[key as keyof typeof RANGES]
     if (value === undefined || (typeof value === 'number' && value >= least && value <= most)) continue
@@ -176,5 +171,3 @@ function hint(value: unknown, least: number): string {
   if (typeof value !== 'number' || !(value > 0)) return ''
   return value < least ? `: is it meant in seconds, ${value * 1000}?` : ': is it meant in µs?'
 }
-
-const text = (value: unknown) => (typeof value === 'string' ? `'${value}'` : String(value))

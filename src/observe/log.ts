@@ -1,9 +1,11 @@
 // The log of a limiter: what happened in it second by second, as JSON lines, for `llmiter graph` and `llmiter watch`.
 //
 // It never stands in the way of a call. What goes wrong with it (a full disk, a folder that cannot be written) is
-// told once, to the limiter's `error` event; the seconds that could not be written are lost.
+// told once, to the limiter's `error` event, or as a warning of the process where nobody listens; the seconds that
+// could not be written are lost.
 
 import type { BucketRateLimiter, Clock, LimitedService } from 'llmiter'
+import { fields, text } from '../core/check.ts'
 import { LogFile } from './file.ts'
 import { Pulse } from './pulse.ts'
 
@@ -23,8 +25,8 @@ export interface LogOptions {
 }
 
 export interface LimiterLog {
-  /** The file that is written now; undefined before the first line. */
-  readonly file: string | undefined
+  /** The file that is written now, or will be with the first line. */
+  readonly file: string
   /** Writes the running second so far. It happens by itself at the end of `drain()`, `stop()` and the process. */
   flush(): void
   /** Flushes, and writes no more. */
@@ -47,7 +49,7 @@ const DEFAULTS = { dir: 'llmiter-logs', maxBytes: 16 * 2 ** 20, maxAgeMs: 86_400
  */
 export function logTo(limiter: BucketRateLimiter | LimitedService, options: LogOptions = {}): LimiterLog {
   const service = serviceOf(limiter)
-  const file = new LogFile({ ...DEFAULTS, name: limiter.name, ...checked(options) })
+  const file = new LogFile({ ...DEFAULTS, name: limiter.name, ...checked(options) }, startOf(limiter))
   const pulses = new Map<Clock, Pulse>()
   const offs: (() => void)[] = []
   let told = false
@@ -57,7 +59,8 @@ export function logTo(limiter: BucketRateLimiter | LimitedService, options: LogO
     const failed = (error: unknown) => {
       if (told) return
       told = true
-      limiter.report(error, 'log')
+      if (!limiter.report(error, 'log'))
+        process.emitWarning(`llmiter: the log ${file.path} cannot be written: ${error}`)
     }
     const pulse = pulses.get(clock) ?? new Pulse(clock, (lines, t) => file.append(lines, t), failed)
     pulses.set(clock, pulse)
@@ -83,6 +86,18 @@ export function logTo(limiter: BucketRateLimiter | LimitedService, options: LogO
   }
 }
 
+/** By the limiter's own clock, unless that does not tell the time: then its first second will say so. */
+function startOf(limiter: BucketRateLimiter | LimitedService): number {
+  try {
+    const one = 'clock' in limiter ? limiter : limiter.limiters()[0]
+    const wall = one?.clock.wall()
+    if (!Number.isNaN(new Date(wall ?? NaN).getTime())) return wall!
+  } catch {
+    // As below.
+  }
+  return Date.now()
+}
+
 /** A limiter is a service with one. */
 function serviceOf(limiter: BucketRateLimiter | LimitedService): Pick<LimitedService, 'onLimiter'> {
   if (typeof (limiter as Partial<LimitedService> | undefined)?.onLimiter === 'function')
@@ -101,11 +116,8 @@ function serviceOf(limiter: BucketRateLimiter | LimitedService): Pick<LimitedSer
 }
 
 function checked(options: LogOptions): LogOptions {
-  const known = [...Object.keys(DEFAULTS), 'name']
+  fields(options, 'logTo', [...Object.keys(DEFAULTS), 'name'])
   for (const [key, value] of Object.entries(options)) {
-    if (!known.includes(key)) {
-      throw new TypeError(`logTo has no option ${text(key)}; known: ${known.join(', ')}`)
-    }
     const isText = key === 'dir' || key === 'name'
     const fine = isText ? typeof value === 'string' && value !== '' : value >= 1 && Number.isInteger(value)
     if (!fine) {
@@ -114,9 +126,4 @@ function checked(options: LogOptions): LogOptions {
     }
   }
   return options
-}
-
-function text(value: unknown): string {
-  if (typeof value === 'string') return `'${value}'`
-  return typeof value === 'object' && value !== null ? Object.prototype.toString.call(value) : String(value)
 }

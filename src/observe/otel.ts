@@ -20,6 +20,7 @@ import {
   type LimiterEvent,
   LimiterError,
 } from 'llmiter'
+import { fields } from '../core/check.ts'
 import { type Instruments, makeInstruments } from './instruments.ts'
 
 export interface InstrumentOptions {
@@ -56,10 +57,7 @@ export function instrument(
   limiter: BucketRateLimiter | LimitedService,
   options: InstrumentOptions = {},
 ): () => void {
-  for (const key of Object.keys(options)) {
-    if (!KEYS.includes(key))
-      throw new TypeError(`instrument has no option '${key}'; known: ${KEYS.join(', ')}`)
-  }
+  fields(options, 'instrument', KEYS)
   if (!isService(limiter) && !isLimiter(limiter))
     throw new TypeError('instrument takes a BucketRateLimiter, or a service made by perModel or shared')
   const { meterProvider, provider, operation = 'chat', attributes } = options

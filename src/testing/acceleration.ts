@@ -4,7 +4,7 @@
  */
 import { CallLog } from './call-log.ts'
 import { requestsOf } from './charge.ts'
-import { MINUTE_MS, positive } from './check.ts'
+import { fields, MINUTE_MS, positive, text } from './check.ts'
 import type { Meter } from './meter.ts'
 import { MeteredProvider, type RefusalOptions } from './metered.ts'
 
@@ -38,10 +38,12 @@ export interface AccelerationOptions extends Pick<RefusalOptions, 'retryAfter'> 
  */
 export class AccelerationProvider extends MeteredProvider {
   constructor(options: AccelerationOptions) {
+    fields(options, 'AccelerationProvider', ['requestsPerMinute', 'floorPerMinute', 'growth', 'retryAfter'])
     const { requestsPerMinute, floorPerMinute, growth = 2, retryAfter = 'exact' } = options
     positive(requestsPerMinute, 'requestsPerMinute')
     positive(floorPerMinute, 'floorPerMinute')
-    if (!(growth >= 1 && growth < Infinity)) throw new TypeError(`growth must be at least 1, got ${growth}`)
+    if (!(Number.isFinite(growth) && growth >= 1))
+      throw new TypeError(`growth must be a number of at least 1, got ${text(growth)}`)
     super(
       `growth × ${growth} a minute`,
       () => [{ meter: new GrowthMeter(requestsPerMinute, floorPerMinute, growth), charge: requestsOf }],

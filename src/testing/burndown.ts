@@ -3,7 +3,7 @@
  * that was produced burns several of the quota.
  */
 import { inputOf, outputOf, promptAndMaximum, requestsOf } from './charge.ts'
-import { MINUTE_MS, positive } from './check.ts'
+import { limitsAnd, MINUTE_MS, positive } from './check.ts'
 import { BucketMeter } from './meter.ts'
 import { MeteredProvider, type MeteredLimit, type RefusalOptions } from './metered.ts'
 import type { ProviderDimension, ProviderUsage } from './provider.ts'
@@ -38,6 +38,7 @@ export interface BurndownOptions extends RefusalOptions {
  */
 export class BurndownProvider extends MeteredProvider {
   constructor(options: BurndownOptions) {
+    limitsAnd(options, 'BurndownProvider', ['tokensPerMinute', 'requestsPerMinute', 'burndown'])
     const { burndown = 5, retryAfter = 'none', failuresCount = false } = options
     positive(burndown, 'burndown')
     super(`burndown × ${burndown}`, () => limitsOf(options, burndown), { retryAfter, failuresCount })

@@ -6,6 +6,7 @@
  * `await`s takes no time, so it must be over before time moves; and a timer that it arms may be the next one.
  */
 import { MAX_TIMER_MS, type Clock } from '../clock.ts'
+import { drawn, fields, finite, text } from './check.ts'
 import { seededRandom } from './random.ts'
 import { TimerHeap } from './timer-heap.ts'
 
@@ -42,10 +43,11 @@ export class VirtualClock implements Clock {
   #moving = false
 
   constructor(options: VirtualClockOptions = {}) {
+    fields(options, 'VirtualClock', ['wall', 'lateMs', 'seed'])
     const { wall = Date.UTC(2026, 0, 1), lateMs = 0, seed = 1 } = options
-    this.random = seededRandom(seed)
+    this.random = seededRandom(finite(seed, 'seed'))
     this.#wallAtZero = finite(wall, 'wall')
-    this.#lateMs = typeof lateMs === 'number' ? () => lateMs : lateMs
+    this.#lateMs = drawn(lateMs, 'lateMs')
   }
 
   now(): number {
@@ -100,7 +102,11 @@ export class VirtualClock implements Clock {
    * Give `untilMs` where a fault could re-arm a timer for ever. Rejects as `advance` does.
    */
   runAll(options: { untilMs?: number } = {}): Promise<void> {
-    return this.#move(options.untilMs ?? Infinity)
+    fields(options, 'runAll', ['untilMs'])
+    const { untilMs = Infinity } = options
+    if (typeof untilMs !== 'number' || Number.isNaN(untilMs))
+      throw new TypeError(`untilMs must be a moment of now(), in ms, got ${text(untilMs)}`)
+    return this.#move(untilMs)
   }
 
   /** Somebody sets the machine's clock: `wall()` says `epochMs` from now on. Timers and `now()` do not notice. */
@@ -128,11 +134,6 @@ export class VirtualClock implements Clock {
       this.#moving = false
     }
   }
-}
-
-function finite(value: number, name: string): number {
-  if (!Number.isFinite(value)) throw new TypeError(`${name} must be a finite number of ms, got ${value}`)
-  return value
 }
 
 /**

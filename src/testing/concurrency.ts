@@ -1,7 +1,7 @@
 /**
  * Decides as providers do that count the calls inside: so many at once, and the next when one of them is over.
  */
-import { positive } from './check.ts'
+import { fields, positive } from './check.ts'
 import type { Meter } from './meter.ts'
 import { MeteredProvider } from './metered.ts'
 
@@ -31,7 +31,9 @@ export interface ConcurrencyOptions {
  * provider.optimumMs(0, 1000, (index) => ({ serviceMs: times[index]! }))
  */
 export class ConcurrencyProvider extends MeteredProvider {
-  constructor({ concurrency }: ConcurrencyOptions) {
+  constructor(options: ConcurrencyOptions) {
+    fields(options, 'ConcurrencyProvider', ['concurrency'])
+    const { concurrency } = options
     positive(concurrency, 'concurrency')
     super(
       `${concurrency} at once`,

@@ -3,7 +3,7 @@
  * when it arrives.
  */
 import { promptAndMaximum, requestsOf } from './charge.ts'
-import { finite, MINUTE_MS, positive } from './check.ts'
+import { finite, limitsAnd, MINUTE_MS, positive } from './check.ts'
 import { WindowMeter } from './meter.ts'
 import { MeteredProvider, type MeteredLimit, type RefusalOptions } from './metered.ts'
 
@@ -36,6 +36,7 @@ export interface FixedWindowOptions extends RefusalOptions {
  */
 export class FixedWindowProvider extends MeteredProvider {
   constructor(options: FixedWindowOptions) {
+    limitsAnd(options, 'FixedWindowProvider', ['requestsPerMinute', 'tokensPerMinute', 'phaseMs'])
     const { retryAfter = 'exact', failuresCount = false } = options
     super('fixed window of 60 s', () => minuteWindows(options), { retryAfter, failuresCount })
   }

@@ -5,7 +5,7 @@
  * An average hides what matters here. A slot held by one call of ten minutes is a slot less for all others, and
  * a limiter that guesses by the mean is wrong for nearly every call.
  */
-import { positive } from './check.ts'
+import { fields, positive } from './check.ts'
 import { seededRandom } from './random.ts'
 
 export interface LognormalOptions {
@@ -26,7 +26,9 @@ export interface LognormalOptions {
  * const outputTokens = lognormal({ median: 300, seed: 7 })
  * provider.ask(0, { outputTokens: Math.ceil(outputTokens()) })
  */
-export function lognormal({ median, sigma = 1, seed = 1 }: LognormalOptions): () => number {
+export function lognormal(options: LognormalOptions): () => number {
+  fields(options, 'lognormal', ['median', 'sigma', 'seed'])
+  const { median, sigma = 1, seed = 1 } = options
   positive(median, 'median')
   positive(sigma, 'sigma')
   const random = seededRandom(seed)
@@ -53,7 +55,9 @@ export interface ParetoOptions {
  * @example
  * const serviceMs = pareto({ min: 400, shape: 1.5, seed: 7 })
  */
-export function pareto({ min, shape = 1.5, seed = 1 }: ParetoOptions): () => number {
+export function pareto(options: ParetoOptions): () => number {
+  fields(options, 'pareto', ['min', 'shape', 'seed'])
+  const { min, shape = 1.5, seed = 1 } = options
   positive(min, 'min')
   positive(shape, 'shape')
   const random = seededRandom(seed)

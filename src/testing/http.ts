@@ -7,6 +7,7 @@
 import type { AddressInfo } from 'node:net'
 import { systemClock, type Clock } from '../clock.ts'
 import { OpenAiService } from './openai/service.ts'
+import { callableOrNone, drawn, fields, positive, provider, text } from './check.ts'
 import type { ModelProvider, Refused } from './provider.ts'
 
 export interface HttpProviderOptions {
@@ -81,6 +82,8 @@ export interface HttpProvider {
  * Starts a provider on 127.0.0.1, on a free port. It needs Node, Deno or Bun; elsewhere it rejects with an error
  * that says so.
  *
+ * Rejects with a `TypeError` that names an option that is wrong.
+ *
  * It serves `POST /v1/chat/completions` and `/v1/responses`, plain and as a stream, `POST /v1/embeddings`, and
  * `GET /v1/models`, with OpenAI's headers (`x-ratelimit-*`, `retry-after`, `retry-after-ms`, `x-request-id`)
  * and error bodies. Answers depend on nothing but the request: a token is four characters, in and out, so that
@@ -94,6 +97,7 @@ export interface HttpProvider {
  * await provider.close()
  */
 export async function startHttpProvider(options: HttpProviderOptions): Promise<HttpProvider> {
+  check(options)
   // The `catch` also lets bundlers for browsers go on without the module.
   const { createServer } = await import('node:http').catch((cause: unknown) => {
     throw new Error('startHttpProvider needs node:http, which this runtime does not have', { cause })
@@ -117,4 +121,20 @@ export async function startHttpProvider(options: HttpProviderOptions): Promise<H
         server.closeAllConnections()
       })),
   }
+}
+
+function check(options: HttpProviderOptions): void {
+  const known = ['model', 'latencyMs', 'tokensPerSecond', 'answerTokens', 'chaos', 'clock']
+  fields(options, 'startHttpProvider', known)
+  const { model, latencyMs = 0, tokensPerSecond, answerTokens = 16, chaos, clock = systemClock } = options
+  const byName = typeof model === 'object' && model !== null && !('ask' in model) ? Object.entries(model) : []
+  for (const [name, one] of byName) provider(one, `model '${name}'`)
+  if (byName.length === 0) provider(model, 'model')
+  drawn(latencyMs, 'latencyMs')
+  drawn(answerTokens, 'answerTokens')
+  if (tokensPerSecond !== undefined) positive(tokensPerSecond, 'tokensPerSecond')
+  callableOrNone(chaos, 'chaos')
+  for (const method of ['now', 'wall', 'setTimer'] as const)
+    if (typeof clock[method] !== 'function')
+      throw new TypeError(`clock must have now(), wall() and setTimer(), got ${text(clock)}`)
 }

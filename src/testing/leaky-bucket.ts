@@ -3,7 +3,7 @@
  * is over the difference comes back.
  */
 import { inputAndOutput, promptAndMaximum } from './charge.ts'
-import { MINUTE_MS, positive, seconds } from './check.ts'
+import { callableOrNone, limitsAnd, MINUTE_MS, positive, seconds } from './check.ts'
 import { BucketMeter } from './meter.ts'
 import { MeteredProvider, type MeteredLimit, type RefusalOptions } from './metered.ts'
 import type { ProviderCall } from './provider.ts'
@@ -43,7 +43,9 @@ export interface LeakyBucketOptions extends RefusalOptions {
  */
 export class LeakyBucketProvider extends MeteredProvider {
   constructor(options: LeakyBucketOptions) {
+    limitsAnd(options, 'LeakyBucketProvider', ['tokensPerMinute', 'capacityMs', 'estimate'])
     const { tokensPerMinute, estimate = promptAndMaximum } = options
+    callableOrNone(options.estimate, 'estimate')
     const { capacityMs = MINUTE_MS, retryAfter = 'exact', failuresCount = false } = options
     positive(tokensPerMinute, 'tokensPerMinute')
     positive(capacityMs, 'capacityMs')

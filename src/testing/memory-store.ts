@@ -1,10 +1,12 @@
 /**
  * Decides what a store in memory does: the same as Redis, for limiters that live in one process, and in virtual time.
  */
+import { choice, fields, number } from '../core/check.ts'
 import type { SharedSlots, Store, StoreHost } from '../index.ts'
 import { Ledger } from '../store/ledger.ts'
 import { Member } from '../store/member.ts'
 import type { Line, News } from '../store/protocol.ts'
+import { callableOrNone, drawn } from './check.ts'
 
 export interface MemoryStoreOptions {
   /** How long a question and its answer take together, in ms. Default: 1. */
@@ -39,7 +41,7 @@ export interface MemoryStore extends Store {
  *   new BucketRateLimiter({ name: 'gpt-5', requestsPerMinute: 600, store, clock }))
  */
 export function memoryStore(options: MemoryStoreOptions = {}): MemoryStore {
-  const { lagMs = 1, pubsub = true, onStoreDown = 'share', processes } = options
+  const { pubsub, onStoreDown, processes, lagMs } = checked(options)
   const ledgers = new Map<string, Ledger>()
   const listeners = new Map<string, Set<(news: News, now: number) => void>>()
   const dead = new Set<number>()
@@ -64,8 +66,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): MemoryStore {
     const start = clock.wall() - clock.now()
     const time = options.time ?? (() => start + clock.now())
     const later = (then: () => void) => {
-      const ms = (typeof lagMs === 'number' ? lagMs : lagMs()) / 2
-      clock.setTimer(then, ms, false)
+      clock.setTimer(then, lagMs() / 2, false)
     }
     return {
       ask(question, done) {
@@ -125,4 +126,14 @@ export function memoryStore(options: MemoryStoreOptions = {}): MemoryStore {
       dead.add(limiter)
     },
   }
+}
+
+function checked(options: MemoryStoreOptions) {
+  fields(options, 'memoryStore', ['lagMs', 'pubsub', 'onStoreDown', 'processes', 'time'])
+  const { lagMs = 1, pubsub = true, onStoreDown = 'share', processes, time } = options
+  choice(pubsub, 'pubsub', [true, false])
+  choice(onStoreDown, 'onStoreDown', ['share', 'wait', 'reject'])
+  if (processes !== undefined) number(processes, 'processes', 'a whole number of at least 1')
+  callableOrNone(time, 'time')
+  return { pubsub, onStoreDown, processes, lagMs: drawn(lagMs, 'lagMs') }
 }

@@ -5,6 +5,7 @@
  * one of those that count failures: that is `failuresCount`, and it is what makes hammering so costly.
  */
 import { playBacklog } from './backlog.ts'
+import { choice } from './check.ts'
 import type { Meter } from './meter.ts'
 import type {
   LimitRefusal,
@@ -42,6 +43,8 @@ export class MeteredProvider implements ModelProvider {
 
   /** `make` is called again for each `unused` provider. */
   protected constructor(kind: string, make: () => MeteredLimit[], refusal: Required<RefusalOptions>) {
+    choice(refusal.retryAfter, 'retryAfter', Object.keys(retryAfterNames))
+    choice(refusal.failuresCount, 'failuresCount', [true, false])
     this.#kind = kind
     this.name = `${kind}${refusal.failuresCount ? ', failures count' : ''}, ${retryAfterNames[refusal.retryAfter]}`
     this.#make = make

@@ -2,7 +2,7 @@
  * Decides how a provider fails for a while: all of its calls or some, with a word or in silence.
  */
 import { playBacklog } from './backlog.ts'
-import { finite, seconds } from './check.ts'
+import { choice, drawn, fields, finite, provider, seconds, text } from './check.ts'
 import type {
   ModelProvider,
   OverloadRefusal,
@@ -62,22 +62,24 @@ export class OutageProvider implements ModelProvider {
   readonly #share: number
   readonly #random: () => number
 
-  constructor(provider: ModelProvider, options: OutageOptions) {
+  constructor(within: ModelProvider, options: OutageOptions) {
+    provider(within, 'provider')
+    fields(options, 'OutageProvider', ['fromMs', 'toMs', 'says', 'share', 'seed', 'retryAfterMs'])
     const { fromMs, toMs, says = 'overloaded', share = 1, seed = 1 } = options
     finite(fromMs, 'fromMs')
     finite(toMs, 'toMs')
     if (toMs < fromMs) throw new TypeError(`toMs must not be before fromMs (${fromMs}), got ${toMs}`)
-    if (!(share > 0 && share <= 1)) throw new TypeError(`share must be above 0 and at most 1, got ${share}`)
-    if (!Object.hasOwn(outageNames, says)) {
-      const known = Object.keys(outageNames).join(', ')
-      throw new TypeError(`says must be one of ${known}, got ${String(says)}`)
-    }
-    this.#provider = provider
+    finite(seed, 'seed')
+    if (options.retryAfterMs !== undefined) drawn(options.retryAfterMs, 'retryAfterMs')
+    if (!(typeof share === 'number' && share > 0 && share <= 1))
+      throw new TypeError(`share must be above 0 and at most 1, got ${text(share)}`)
+    choice(says, 'says', Object.keys(outageNames))
+    this.#provider = within
     this.#options = options
     this.#share = share
     this.#random = seededRandom(seed)
     const part = share < 1 ? `${Math.round(100 * share)} % ` : ''
-    this.name = `${provider.name}, ${part}${outageNames[says]} from ${seconds(fromMs)} to ${seconds(toMs)}`
+    this.name = `${within.name}, ${part}${outageNames[says]} from ${seconds(fromMs)} to ${seconds(toMs)}`
   }
 
   ask(now: number, call: ProviderCall = {}): ProviderAnswer {

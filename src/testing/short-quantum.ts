@@ -3,7 +3,7 @@
  * whoever keeps asking while refused uses up the minute as well.
  */
 import { requestsOf } from './charge.ts'
-import { MINUTE_MS, positive, seconds } from './check.ts'
+import { limitsAnd, MINUTE_MS, positive, seconds } from './check.ts'
 import { minuteWindows, type FixedWindowOptions } from './fixed-window.ts'
 import { WindowMeter } from './meter.ts'
 import { MeteredProvider, type MeteredLimit } from './metered.ts'
@@ -31,6 +31,12 @@ export interface ShortQuantumOptions extends FixedWindowOptions {
  */
 export class ShortQuantumProvider extends MeteredProvider {
   constructor(options: ShortQuantumOptions) {
+    limitsAnd(options, 'ShortQuantumProvider', [
+      'requestsPerMinute',
+      'tokensPerMinute',
+      'phaseMs',
+      'quantumMs',
+    ])
     const { quantumMs = 1000, retryAfter = 'exact', failuresCount = true } = options
     positive(quantumMs, 'quantumMs')
     super(

@@ -4,7 +4,7 @@
  */
 import { CallLog } from './call-log.ts'
 import { promptAndMaximum, requestsOf } from './charge.ts'
-import { MINUTE_MS, positive } from './check.ts'
+import { limitsAnd, MINUTE_MS, positive } from './check.ts'
 import type { Meter, MeterSpec } from './meter.ts'
 import { MeteredProvider, type MeteredLimit, type RefusalOptions } from './metered.ts'
 import type { ProviderDimension } from './provider.ts'
@@ -36,6 +36,7 @@ export interface SlidingLogOptions extends RefusalOptions {
  */
 export class SlidingLogProvider extends MeteredProvider {
   constructor(options: SlidingLogOptions) {
+    limitsAnd(options, 'SlidingLogProvider', ['requestsPerMinute', 'tokensPerMinute'])
     const { retryAfter = 'none', failuresCount = true } = options
     super('sliding log of 60 s', () => limitsOf(options), { retryAfter, failuresCount })
   }

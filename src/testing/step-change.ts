@@ -2,7 +2,7 @@
  * Decides how limits change under a running client: at given moments, told by headers or behind its back.
  */
 import { playBacklog } from './backlog.ts'
-import { finite, positive, seconds } from './check.ts'
+import { choice, fields, finite, positive, provider, seconds, text } from './check.ts'
 import type { MeteredProvider } from './metered.ts'
 import type { ModelProvider, ProviderAnswer, ProviderCall, ProviderLimit } from './provider.ts'
 
@@ -48,17 +48,25 @@ export class StepChangeProvider implements ModelProvider {
   readonly #told: boolean
   #taken = 0
 
-  /** `provider` becomes this one's own: nobody else should ask it. */
-  constructor(provider: MeteredProvider, { steps, told = true }: StepChangeOptions) {
-    for (const { atMs, factor } of steps) {
+  /** `within` becomes this one's own: nobody else should ask it. */
+  constructor(within: MeteredProvider, options: StepChangeOptions) {
+    provider(within, 'provider', 'scale')
+    fields(options, 'StepChangeProvider', ['steps', 'told'])
+    const { steps, told = true } = options
+    choice(told, 'told', [true, false])
+    if (!Array.isArray(steps))
+      throw new TypeError(`steps must be an array like [{ atMs: 60_000, factor: 0.5 }], got ${text(steps)}`)
+    for (const step of steps as readonly LimitStep[]) {
+      fields(step, 'a step', ['atMs', 'factor'])
+      const { atMs, factor } = step
       finite(atMs, 'atMs of a step')
       positive(factor, 'factor of a step')
     }
-    this.#provider = provider
+    this.#provider = within
     this.#steps = steps.toSorted((a, b) => a.atMs - b.atMs)
     this.#told = told
     const changes = this.#steps.map(({ atMs, factor }) => `× ${factor} from ${seconds(atMs)}`)
-    this.name = [provider.name, ...changes, told ? 'told' : 'not told'].join(', ')
+    this.name = [within.name, ...changes, told ? 'told' : 'not told'].join(', ')
   }
 
   ask(now: number, call: ProviderCall = {}): ProviderAnswer {

@@ -3,7 +3,7 @@
  * accounts, and is not documented, is how much the bucket holds: a whole minute, or one second.
  */
 import { inputOf, outputOf, promptOrMaximum, requestsOf } from './charge.ts'
-import { MINUTE_MS, positive, seconds } from './check.ts'
+import { limitsAnd, MINUTE_MS, positive, seconds } from './check.ts'
 import { BucketMeter, type Meter } from './meter.ts'
 import { MeteredProvider, type MeteredLimit, type RefusalOptions } from './metered.ts'
 import type { ProviderDimension } from './provider.ts'
@@ -24,6 +24,14 @@ export interface TokenBucketOptions extends RefusalOptions {
   capacityMs?: number
 }
 
+const KEYS = [
+  'requestsPerMinute',
+  'tokensPerMinute',
+  'inputTokensPerMinute',
+  'outputTokensPerMinute',
+  'capacityMs',
+]
+
 /**
  * Buckets for requests, tokens, input tokens and output tokens; a call must fit all that are given.
  *
@@ -42,6 +50,7 @@ export interface TokenBucketOptions extends RefusalOptions {
  */
 export class TokenBucketProvider extends MeteredProvider {
   constructor(options: TokenBucketOptions) {
+    limitsAnd(options, 'TokenBucketProvider', KEYS)
     const { capacityMs = MINUTE_MS, retryAfter = 'exact', failuresCount = false } = options
     positive(capacityMs, 'capacityMs')
     super(`token bucket of ${seconds(capacityMs)}`, () => limitsOf(options, capacityMs), {

@@ -1,8 +1,9 @@
 // Every way in which a job ends, and that it leaves nothing behind.
 
 import { describe, expect, test } from 'vitest'
-import { runAll } from 'llmiter/batch'
-import { EMPTY, fate, office, rig, steadyClock } from '../helpers.ts'
+import { LimiterStoppedError, perModel, QuotaExhaustedError } from 'llmiter'
+import { type BatchResult, runAll } from 'llmiter/batch'
+import { EMPTY, fate, office, outOfQuota, rig, steadyClock } from '../helpers.ts'
 import { all, job, upTo } from './job.ts'
 
 /** Items that tell whether they were left. */
@@ -140,14 +141,17 @@ describe('the end', () => {
     expect([end.error, state.left]).toEqual([error, 1])
   })
 
-  test('of a stopped limiter: every item says so', async () => {
-    const { clock, limiter, results } = job(upTo(3))
+  test('of a stopped limiter: the items are not tried, and the error says so', async () => {
+    const { clock, limiter, begun, results } = job(upTo(3))
     limiter.stop('maintenance')
-    const list = all(results)
+    const end = fate(all(results))
     await clock.runAll()
-    expect((await list).map((result) => !result.ok && (result.error as Error).name)).toEqual(
-      upTo(3).map(() => 'LimiterStoppedError'),
-    )
+    expect(end.error).toBeInstanceOf(LimiterStoppedError)
+    expect(end.error).toMatchObject({
+      message: "'test' was stopped; 0 items are over, 0 of them failed, and 3 others were not tried",
+      cause: 'maintenance',
+    })
+    expect(begun).toEqual([])
   })
 
   test('a job that nobody reads begins nothing', async () => {
@@ -155,5 +159,128 @@ describe('the end', () => {
     const { results } = job(items)
     await results.return()
     expect(state).toEqual({ read: 0, left: 0 })
+  })
+})
+
+describe('a quota that is used up in the middle', () => {
+  /** A provider whose money is gone after so many calls; of each only the beginning counts. */
+  function spender(calls: number, options: Parameters<typeof job>[1] = {}) {
+    const { clock, limiter } = rig({ requestsPerMinute: 600 }, steadyClock())
+    const tried: number[] = []
+    const refused = outOfQuota()
+    const ask = async (n: number) => {
+      tried.push(n)
+      const broke = tried.length > calls
+      await clock.sleep(broke ? 50 : 1000)
+      if (broke) throw refused
+      return n
+    }
+    const { items, state } = leavable()
+    const seen: BatchResult<number, number>[] = []
+    const end = fate(
+      (async () => {
+        for await (const result of runAll(items, ask, { limiter, ...options })) seen.push(result)
+      })(),
+    )
+    return { clock, limiter, tried, refused, state, seen, end }
+  }
+
+  test.each([{}, { ordered: true }, { concurrency: 30 }])(
+    'ends the job: %j: what is done is handed out, what is in flight goes on to its end',
+    async (options) => {
+      const { clock, limiter, tried, refused, state, seen, end } = spender(20, options)
+      await clock.runAll({ untilMs: 600_000 })
+      // The call that met it tells the provider's own error; no other item was sent, or read for nothing.
+      expect(seen.filter(({ ok }) => ok).map(({ item }) => item)).toEqual(upTo(20))
+      expect(seen.flatMap((result) => (result.ok ? [] : [result.error]))).toEqual([refused])
+      expect(tried).toEqual(upTo(21))
+      expect([state.left, state.read]).toEqual([1, expect.any(Number)])
+      expect(state.read).toBeLessThan(125)
+      expect(end.error).toBeInstanceOf(QuotaExhaustedError)
+      expect((end.error as Error).cause).toBe(refused)
+      expect((end.error as Error).message).toBe(
+        "'test': the provider's quota is used up: one call a minute will try; " +
+          '21 items are over, 1 of them failed, and the others were not tried',
+      )
+      expect(office(limiter, clock)).toEqual(EMPTY)
+    },
+  )
+
+  test('another run goes on with what was not done', async () => {
+    const first = spender(20)
+    await first.clock.runAll({ untilMs: 600_000 })
+    const done = new Set(first.seen.filter(({ ok }) => ok).map(({ key }) => key))
+    const { clock, limiter } = rig({ requestsPerMinute: 600 }, steadyClock())
+    const again = all(runAll(upTo(50), (n) => n, { limiter, skip: done }))
+    await clock.runAll()
+    expect((await again).map(({ item }) => item)).toEqual(upTo(50).slice(20))
+  })
+
+  test('the error tells how many were not tried, where that is known', async () => {
+    const { clock, limiter } = rig({ requestsPerMinute: 600 }, steadyClock())
+    const work = async (n: number) => {
+      if (n === 5) throw outOfQuota()
+    }
+    const end = fate(all(runAll(upTo(50_000), work, { limiter, skip: new Set([0, 1]) })))
+    await clock.runAll({ untilMs: 600_000 })
+    expect(String(end.error)).toMatch(/5 items are over, 1 of them failed, and 49993 others were not tried$/)
+  })
+
+  test('of one model ends a job of several', async () => {
+    const clock = steadyClock()
+    const models = perModel({ a: { requestsPerMinute: 600, clock }, b: { requestsPerMinute: 600, clock } })
+    const work = async (n: number) => {
+      if (n % 2) throw outOfQuota()
+    }
+    const options = { limiter: models, model: (n: number) => (n % 2 ? 'a' : 'b') }
+    const end = fate(all(runAll(upTo(1000), work, options)))
+    await clock.runAll({ untilMs: 600_000 })
+    expect(end.error).toBeInstanceOf(QuotaExhaustedError)
+  })
+})
+
+describe('a job that is given up', () => {
+  const paid = async (options: Parameters<typeof job>[1]) => {
+    const { clock, results } = job(upTo(100), options, (n) => (n === 3 ? 5000 : 100))
+    const seen: number[] = []
+    const end = fate(
+      (async () => {
+        for await (const { index } of results) {
+          seen.push(index)
+          // Whoever writes answers into a slow database: others come meanwhile.
+          if (index === 0) await clock.sleep(1000)
+        }
+      })(),
+    )
+    return { clock, seen, end }
+  }
+
+  test.each([
+    [{}, [0, 1, 2, 4, 5, 6, 7, 8, 9, 10, 11, 12]],
+    [{ ordered: true }, [0, 1, 2, 4, 5, 6, 7, 8, 9, 10, 11, 12]],
+  ])('%j hands out what is over before it throws: it has cost money', async (options, expected) => {
+    const controller = new AbortController()
+    const { clock, seen, end } = await paid({ ...options, signal: controller.signal })
+    await clock.advance(950)
+    controller.abort(new Error('Ctrl-C'))
+    await clock.advance(200)
+    expect(seen).toEqual(expected)
+    expect(String(end.error)).toBe('Error: Ctrl-C')
+  })
+
+  test('gives each call a signal of its own: Node 20 warns of eleven that listen to one', async () => {
+    const { clock, limiter } = rig({ maxConcurrent: 100 }, steadyClock())
+    const controller = new AbortController()
+    const reasons = new Map<AbortSignal, unknown>()
+    const work = (_: number, __: number, signal: AbortSignal) => {
+      signal.addEventListener('abort', () => reasons.set(signal, signal.reason))
+      return clock.sleep(60_000)
+    }
+    const end = fate(all(runAll(upTo(100), work, { limiter, signal: controller.signal, concurrency: 50 })))
+    await clock.advance(1000)
+    const reason = new Error('enough')
+    controller.abort(reason)
+    await clock.runAll()
+    expect([reasons.size, new Set(reasons.values()), end.error]).toEqual([50, new Set([reason]), reason])
   })
 })

@@ -124,13 +124,17 @@ test.each([
     { limiter: undefined },
     'limiter must be a BucketRateLimiter, or a service made by perModel or shared, got undefined',
   ],
-  [[], { limiter: { requestsPerMinute: 5 } }, 'or a service made by perModel or shared, got an object'],
+  [
+    [],
+    { limiter: { requestsPerMinute: 5 } },
+    'or a service made by perModel or shared, got {requestsPerMinute}',
+  ],
   [[], { concurrency: 0 }, 'concurrency must be a whole number of at least 1, or Infinity, got 0'],
   [[], { concurrency: NaN }, 'concurrency must be a whole number of at least 1, or Infinity, got NaN'],
   [[], { concurrency: '3' }, "concurrency must be a whole number of at least 1, or Infinity, got '3'"],
   [[], { ordered: 1 }, 'ordered must be true or false, got 1'],
-  [[], { skip: [1] }, 'skip must be a Set, a Map or an object with has(), got an object'],
-  [[], { signal: {} }, 'signal must be an AbortSignal, got an object'],
+  [[], { skip: [1] }, 'skip must be a Set, a Map or an object with has(), got an array of 1'],
+  [[], { signal: {} }, 'signal must be an AbortSignal, got {}'],
   [[], { total: -1 }, 'total must be a whole number of at least 0, got -1'],
   [[], { key: 'id' }, "key must be a function, got 'id'"],
   [[], { call: null }, 'call must be options or a function, got null'],
@@ -145,6 +149,6 @@ test.each([
 test('fn must be a function, and there must be options', () => {
   expect(() => runAll([], 'ask' as never, rig({}) as never)).toThrow("fn must be a function, got 'ask'")
   expect(() => runAll([], () => 1, undefined as never)).toThrow(
-    'options must be an object with a limiter, got undefined',
+    'runAll takes an object of options, got undefined; known: limiter, call',
   )
 })

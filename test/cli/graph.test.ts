@@ -152,6 +152,7 @@ test('--help tells the options', async () => {
   const { code, said } = await graph('--help')
   for (const option of ['dir', 'name', 'file', 'lines', 'from', 'out', 'svg', 'open'])
     expect(said).toContain(`--${option}`)
+  expect(said.replace(/\s+/g, ' ')).toContain('--from 10m leaves out its first ten minutes')
   expect(code).toBe(0)
 })
 

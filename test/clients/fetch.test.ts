@@ -183,8 +183,22 @@ describe('fetch', () => {
   test.each<[unknown[], string]>([
     [[undefined, limiter], 'fetch must be a function, got undefined'],
     [[fetch, undefined], 'limits must be { models }, a BucketRateLimiter, a RateLimitedService or options'],
-    [[fetch, { models: { a: {} }, limiter }], "limits has no option 'limiter'; known: models, parent"],
-    [[fetch, { models: 5 }], 'models must be an object, got 5'],
+    [[fetch, { models: { a: {} }, limiter }], "'limiter' cannot stand beside models, only parent can"],
+    [
+      [fetch, { models: 5 }],
+      "models must be like { 'gpt-5': { requestsPerMinute: 500 }, default: … }, got 5",
+    ],
+    [[fetch, { models: {} }], 'models must be like'],
+    [[fetch, {}], "'limitFetch' has no limit; known: requestsPerMinute, tokensPerMinute"],
+    [[fetch, {}], "Limits by model: { models: { 'gpt-5': { … } } }"],
+    [[fetch, { 'gpt-5': { requestsPerMinute: 5 } }], "has no option 'gpt-5'"],
+    [[fetch, { 'gpt-5': { requestsPerMinute: 5 } }], "Limits by model: { models: { 'gpt-5': { … } } }"],
+    [[fetch, { models: { a: {} } }], "limits of the model 'a': 'a' has no limit"],
+    [
+      [fetch, { models: { a: { requestsPerMinute: 0 } } }],
+      "limits of the model 'a': requestsPerMinute must be more than 0 (a number), got 0",
+    ],
+
     [[fetch, limiter, { other: 1 }], "limitFetch has no option 'other'; known: countTokens, tenant"],
     [[fetch, limiter, { otherCalls: 'none' }], "otherCalls must be 'free' or 'requests', got 'none'"],
     [[fetch, limiter, { countTokens: 5 }], 'countTokens must be a function, got 5'],

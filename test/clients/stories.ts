@@ -215,11 +215,11 @@ export function stories<C extends object>(cast: Cast<C>): void {
     test.skipIf(cast.isFetch)('the wait in line is no part of the SDK’s timeout', async () => {
       const { client, server } = await enter(
         { requestsPerMinute: 200, burst: 1 },
-        { timeout: 150, maxRetries: 0 },
+        { timeout: 300, maxRetries: 0 },
       )
-      server.replies(replies.plain(), replies.rate({ 'retry-after-ms': '300' }), replies.plain())
+      server.replies(replies.plain(), replies.rate({ 'retry-after-ms': '600' }), replies.plain())
       expect(await Promise.all([cast.plain(client), cast.plain(client)])).toEqual(['Paris.', 'Paris.'])
-      server.replies({ ...replies.plain(), delayMs: 400 })
+      server.replies({ ...replies.plain(), delayMs: 700 })
       const [bare, limited] = await Promise.all([
         outcome(cast.plain(stage.bare)),
         outcome(cast.plain(client)),

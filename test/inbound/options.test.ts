@@ -26,7 +26,8 @@ describe('a wrong option', () => {
     [{ limit: '1e9/minute' }, 'amount of limit', `'1e9/minute'`, '100000'],
     [{ limit: '30 per 60' }, 'time of limit', `'30 per 60'`, `'60s'`],
     [{ limit: '30 per 0s' }, 'time of limit', `'30 per 0s'`],
-    [{ limit: '30 per fortnight' }, 'time of limit', 'fortnight'],
+    [{ limit: '30 per fortnight' }, 'time of limit', 'fortnight', FORMS, `'15/minute'`],
+    [{ limit: 'five/min' }, 'amount of limit', `'five/min'`, FORMS],
     [{ limit: '30 per constructor' }, 'time of limit', 'constructor'],
     [{ limit: { amount: 0, per: '1m' } }, 'limit.amount', '0', '1 to 100000'],
     [{ limit: { amount: -1, per: '1m' } }, 'limit.amount', '-1'],
@@ -98,4 +99,14 @@ test.each<[GuardOptions['limit'], name: string, amount: number, perMs: number]>(
 ])('%j is a limit', async (limit, name, amount, perMs) => {
   const { limits } = await guard({ limit, clock: new VirtualClock() }).check('ann')
   expect(limits).toEqual([{ name, amount, perMs, remaining: amount - 1, resetMs: perMs }])
+})
+
+test.each([
+  ['5/min', 60_000],
+  ['5 per min', 60_000],
+  ['5/sec', 1000],
+  ['5 per 2 hrs', 7_200_000],
+])('%s is a limit', async (limit, perMs) => {
+  const { limits } = await guard({ limit, clock: new VirtualClock() }).check('ann')
+  expect(limits).toMatchObject([{ amount: 5, perMs, remaining: 4 }])
 })

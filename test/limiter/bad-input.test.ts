@@ -103,7 +103,7 @@ function named(act: () => unknown, words: string[]): void {
 
 describe('options of a limiter', () => {
   test.each(LIMITER)('%j', (options, ...words) => {
-    named(() => new BucketRateLimiter({ name: 'test', ...options }), words)
+    named(() => new BucketRateLimiter({ name: 'test', limits: [], ...options }), words)
   })
 
   test.each(LIMITER.filter(([options]) => !('name' in options || 'parent' in options || 'clock' in options)))(
@@ -165,7 +165,13 @@ describe('everything else', () => {
     ['a cost that is no function', () => withLimiter(() => 1, limiter, { cost: 5 } as never), 'cost', '5'],
     ['a usage that is no function', () => withLimiter(() => 1, limiter, { usage: 5 } as never), 'usage', '5'],
     ['an idle time', () => withLimiter(() => 1, limiter, { streamIdleMs: 0 }), 'streamIdleMs', '0'],
-    ['a wrong limit of a model', () => perModel({ a: { requestsPerMinute: -1 } }), 'requestsPerMinute', '-1'],
+    [
+      'a wrong limit of a model',
+      () => perModel({ a: { requestsPerMinute: -1 } }),
+      `'a'`,
+      'requestsPerMinute',
+      '-1',
+    ],
     [
       'a wrong limit of the default model',
       () => perModel({ default: { requestsPerMinute: -1 } }),
@@ -185,18 +191,67 @@ describe('everything else', () => {
     ],
     [
       'restore of rubbish',
-      () => limiter.restore({ version: 1, wall: 1, limits: { 'requests/60000': { taken: [[NaN, 5]] } } }),
+      () =>
+        limiter.restore({
+          version: 1,
+          name: 'test',
+          wall: 1,
+          limits: { 'requests/60000': { taken: [[NaN, 5]] } },
+        }),
       'snapshot',
     ],
     [
       'restore of what nobody can learn',
       () =>
         limiter.restore({
-          ...{ version: 1, wall: 1 },
+          ...limiter.snapshot(),
           limits: { 'requests/60000': { taken: [], learned: { rate: -1, of: 'slow' } } },
         }),
       'snapshot',
     ],
+    [
+      "restore of another limiter's",
+      () => limiter.restore({ ...limiter.snapshot(), name: 'other' }),
+      `one of 'test'`,
+      `got one of 'other'`,
+    ],
+    [
+      'update of nothing',
+      () => limiter.update(undefined as never),
+      'update',
+      'undefined',
+      'requestsPerMinute',
+    ],
+    ['update of a number', () => configureDefaultLimiter(5 as never), 'update', '5', 'requestsPerMinute'],
+    [
+      'no limit at all',
+      () => new BucketRateLimiter({ name: 'free' }),
+      `'free'`,
+      'requestsPerMinute',
+      'limits: []',
+    ],
+    [
+      'models in the place of a limiter',
+      () => withLimiter(() => 1, { models: {} } as never),
+      'perModel',
+      '{ models }',
+    ],
+    ['a wrapped function without a limit', () => withLimiter(() => 1, { retry: {} }), 'requestsPerMinute'],
+    [
+      'what only looks like a limit',
+      () => new BucketRateLimiter({ name: 'free', burst: 5, discover: true }),
+      `'free'`,
+    ],
+    ['shared without a limit', () => shared({ name: 'mistral' }), `'mistral'`, 'tokensPerMinute'],
+    ['no models', () => perModel({}), 'models', `{ 'gpt-5': { requestsPerMinute: 500 }`, 'default', '{}'],
+    ['models that are none', () => perModel(undefined as never), 'models', 'undefined'],
+    [
+      'limits in the place of models',
+      () => perModel({ requestsPerMinute: 500 } as never),
+      `limits of the model 'requestsPerMinute'`,
+      '500',
+    ],
+    ['a model without a limit', () => perModel({ 'gpt-5': {} }), `'gpt-5'`, 'limits: []'],
     ['a cost of waitTime', () => limiter.waitTime({ tokens: -1 }), 'cost.tokens', '-1'],
   ]
   test.each(rows)('%s', (_, act, ...words) => named(act, words))
@@ -206,10 +261,17 @@ describe('everything else', () => {
   })
 })
 
+test('an error tells no secrets of what it was given', () => {
+  const client = { apiKey: 'sk-secret', baseURL: 'https://api.example.com' }
+  const act = () => new BucketRateLimiter({ name: 'test', parent: client as never })
+  expect(act).toThrow('parent must be a BucketRateLimiter, got {apiKey, baseURL}')
+})
+
 test('what looks wrong and is fine', async () => {
   const { limiter } = rig({ maxWaitMs: 0, queue: { max: 0 }, requestsPerMinute: 0.001, ramp: { ms: 0 } })
   await expect(
     limiter.run(() => 'free', { cost: { requests: 0, tokens: 0 }, maxWaitMs: 0, priority: -3.5 }),
   ).resolves.toBe('free')
-  expect(new BucketRateLimiter({ name: 'no limit at all' }).waitTime()).toBe(0)
+  for (const limit of [{ limits: [] }, { maxConcurrent: 5 }, { parent: limiter }])
+    expect(new BucketRateLimiter({ name: 'no rate', ...limit }).waitTime()).toBe(0)
 })

@@ -269,7 +269,7 @@ test('a rate that was found, not told, climbs again after a restore', async () =
   expect(limiter.stats().limits[0]!.learned).toBeLessThan(550)
   const saved = limiter.snapshot()
   limiter.stop()
-  const next = new BucketRateLimiter({ name: 'next', requestsPerMinute: 600, clock })
+  const next = new BucketRateLimiter({ name: 'test', requestsPerMinute: 600, clock })
   next.restore(saved)
   const learned = next.stats().limits[0]!.learned!
   // An hour in which nobody asks proves nothing.

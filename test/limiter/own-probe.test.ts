@@ -59,7 +59,7 @@ test('a probe that hangs has its signal aborted', async () => {
 test('the limiter of a model asks its service', async () => {
   const clock = steadyClock()
   let blocked = 2
-  const service = perModel({ a: { clock } }, { isBlocked: () => blocked-- > 0 })
+  const service = perModel({ a: { limits: [], clock } }, { isBlocked: () => blocked-- > 0 })
   let sent = 0
   const ask = withLimiter(
     (_: { model: string }) => (sent++ === 0 ? Promise.reject(rateLimited(1000)) : 'in'),

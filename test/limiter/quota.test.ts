@@ -126,7 +126,7 @@ test('a request that is too large goes back to its caller and disturbs nobody', 
 
 test('a quota of one model leaves its account and the other models alone', async () => {
   const clock = steadyClock()
-  const account = new BucketRateLimiter({ name: 'account', clock })
+  const account = new BucketRateLimiter({ name: 'account', limits: [], clock })
   const a = new BucketRateLimiter({ name: 'a', parent: account })
   const b = new BucketRateLimiter({ name: 'b', parent: account })
   await a.run(() => Promise.reject(outOfQuota())).catch(() => {})
@@ -137,7 +137,7 @@ test('a quota of one model leaves its account and the other models alone', async
 
 test('a quota of the account stops its models', async () => {
   const clock = steadyClock()
-  const account = new BucketRateLimiter({ name: 'account', clock })
+  const account = new BucketRateLimiter({ name: 'account', limits: [], clock })
   const model = new BucketRateLimiter({ name: 'model', parent: account, maxConcurrent: 1 })
   const holding = deferred()
   const out = fate(model.run(() => holding.promise))
@@ -152,7 +152,7 @@ test('a quota of the account stops its models', async () => {
 
 test('a quota found by the probe of another office leaves no probe hanging', async () => {
   const clock = steadyClock()
-  const account = new BucketRateLimiter({ name: 'account', clock })
+  const account = new BucketRateLimiter({ name: 'account', limits: [], clock })
   const model = new BucketRateLimiter({ name: 'model', parent: account })
   const other = new BucketRateLimiter({ name: 'other', parent: account })
   let sent = 0

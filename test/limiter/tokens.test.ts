@@ -2,7 +2,7 @@
 
 import { expect, test } from 'vitest'
 import { RequestTooLargeError, withLimiter } from 'llmiter'
-import { departures, EMPTY, fate, office, rateLimited, rig, seconds } from '../helpers.ts'
+import { departures, EMPTY, fate, office, rateLimited, refusal, rig, seconds } from '../helpers.ts'
 
 const answer = (tokens: number) => ({ usage: { total_tokens: tokens } })
 
@@ -137,6 +137,22 @@ test('without cost: an estimate from the arguments, corrected by what is used', 
 test('an estimate never makes a call too large', async () => {
   const { limiter } = rig({ tokensPerMinute: 100 })
   await expect(withLimiter((_: string) => 'in', limiter)('x'.repeat(100_000))).resolves.toBe('in')
+})
+
+test('ten times the limit: an estimate waits for all of it, and the provider says no; a cost is refused at once', async () => {
+  const { clock, limiter } = rig({ tokensPerMinute: 1000 })
+  const no = Object.assign(refusal(429, {}, 'rate_limit_exceeded'), {
+    message: 'Request too large for gpt-5: Limit 1000, Requested 10000',
+  })
+  let sent = 0
+  const ask = withLimiter((_: string) => (sent++, Promise.reject(no)), limiter)
+  const call = fate(ask('word '.repeat(8000)))
+  await clock.runAll()
+  expect([call.error, sent, limiter.stats().limits[0]!.available]).toEqual([no, 1, 200])
+  await expect(limiter.run(() => sent++, { cost: { tokens: 10_000 } })).rejects.toThrow(
+    "'test': a call of 10000 tokens can never fit a limit of 1000 tokens",
+  )
+  expect([sent, office(limiter, clock)]).toEqual([1, EMPTY])
 })
 
 test('quotas are counted, not paced: 250 a day may all go in the first minute', async () => {

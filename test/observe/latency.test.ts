@@ -131,7 +131,7 @@ describe('options', () => {
 
   test('health is made by latencyHealth, has a rate to lower, and stays', () => {
     expect(() => rig({ health: { ttftMs: 1000 } as never })).toThrow(
-      'health must be made by latencyHealth() of llmiter/health, got {"ttftMs":1000}',
+      'health must be made by latencyHealth() of llmiter/health, got {ttftMs}',
     )
     const health = latencyHealth({ ttftMs: 1000 })
     expect(() => rig({ maxConcurrent: 3, health })).toThrow(

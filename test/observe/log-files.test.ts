@@ -92,6 +92,22 @@ test('where nothing can be written, that is told once, and the calls go on', asy
   expect(lines.map((line) => (parseRecord(line)!.t - START) / 1000)).toEqual([5])
 })
 
+test('where nobody listens, the process warns, once', async () => {
+  const dir = join(tempDir(), 'logs')
+  writeFileSync(dir, 'a file, not a folder')
+  const warnings: string[] = []
+  const heard = ({ message }: Error) => void warnings.push(message)
+  process.on('warning', heard)
+  onTestFinished(() => void process.off('warning', heard))
+  const { clock, limiter } = rig({ requestsPerMinute: 600 })
+  const log = logTo(limiter, { dir })
+  for (let i = 0; i < 3; i++) {
+    await limiter.run(() => i)
+    await clock.advance(1000)
+  }
+  expect(warnings).toEqual([expect.stringContaining(`the log ${log.file} cannot be written: Error: E`)])
+})
+
 test.skipIf(process.getuid?.() === 0)('a folder that is read-only is told once', async () => {
   const dir = tempDir()
   chmodSync(dir, 0o500)

@@ -1,7 +1,7 @@
 // A limiter, second by second, as its log tells it. In virtual time; the files are real.
 
 import { existsSync, readdirSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { expect, test } from 'vitest'
 import { BucketRateLimiter, perModel } from 'llmiter'
 import { logTo } from 'llmiter/log'
@@ -148,15 +148,20 @@ test('drain and stop leave nothing unwritten', async () => {
   expect(recordsIn(dir).length).toBe(3)
 })
 
-test('`using` ends it with its scope', async () => {
+test('`using` ends it with its scope, and its file is known from the start', async () => {
   const dir = tempDir()
+  const names: string[] = []
   const { clock, limiter } = rig({ requestsPerMinute: 60 })
   {
     using log = logTo(limiter, { dir, name: 'a/b c' })
+    const { file } = log
+    expect(existsSync(file)).toBe(false)
     await limiter.run(() => 1)
-    expect(log.file).toBe(undefined)
+    expect(log.file).toBe(file)
+    names.push(basename(file))
   }
-  expect(readdirSync(dir)).toEqual([expect.stringMatching(/Z-a_b_c-/)])
+  expect(readdirSync(dir)).toEqual(names)
+  expect(names).toEqual([expect.stringMatching(/^20260101T000000000Z-a_b_c-/)])
   expect(clock.pendingTimers).toBe(0)
 })
 
@@ -196,7 +201,7 @@ test('options that cannot be are told at once', () => {
   expect(log({ maxAgeMs: '1d' })).toThrow("maxAgeMs must be a whole number of at least 1, got '1d'")
   expect(log({ dir: '' })).toThrow("dir must be a text that is not empty, got ''")
   expect(log({}, {})).toThrow(
-    'logTo takes a BucketRateLimiter, or a service made by perModel or shared; got [object Object]',
+    'logTo takes a BucketRateLimiter, or a service made by perModel or shared; got {}',
   )
   expect(log({}, null)).toThrow('got null')
 })

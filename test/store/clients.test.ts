@@ -122,14 +122,14 @@ describe.skipIf(!haveRedis())('a limit is shared through', () => {
     expect(() => redisStore({} as never)).toThrow(
       'redisStore needs a client of ioredis, redis or @upstash/redis',
     )
-    expect(() => redisStore(redis, { prefx: 1 } as never)).toThrow('redisStore has no option "prefx"')
+    expect(() => redisStore(redis, { prefx: 1 } as never)).toThrow("redisStore has no option 'prefx'")
     expect(() => redisStore(redis, { prefix: '{a}' })).toThrow(
-      'prefix must be a string without braces, got "{a}"',
+      "prefix must be a string without braces, got '{a}'",
     )
     expect(() => redisStore(redis, { processes: 0 })).toThrow(
       'processes must be a whole number of at least 1, got 0',
     )
-    expect(() => redisStore(redis, { onStoreDown: 'panic' as never })).toThrow('got "panic"')
+    expect(() => redisStore(redis, { onStoreDown: 'panic' as never })).toThrow("got 'panic'")
   })
 })
 

@@ -14,7 +14,7 @@ const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 test.each([
   [{ prefix: 5 }, 'prefix must be a string without braces, got 5'],
   [{ prefix: 'a{b}' }, 'prefix'],
-  [{ prefx: 'a' }, 'no option "prefx"; known: prefix'],
+  [{ prefx: 'a' }, "no option 'prefx'; known: prefix"],
 ])('wrong options: %j', (options, message) => {
   const client = { evalsha() {}, eval() {} }
   expect(() => redisGuardStore(client as never, options as never)).toThrow(message)

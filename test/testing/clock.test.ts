@@ -106,9 +106,7 @@ describe('VirtualClock', () => {
     await expect(clock.advance(-1)).rejects.toThrow('cannot become -1 ms')
     await expect(clock.advance(NaN)).rejects.toThrow('cannot become NaN ms')
     expect(() => clock.setTimer(() => {}, NaN)).toThrow('got NaN')
-    expect(() => new VirtualClock({ wall: Infinity })).toThrow(
-      'wall must be a finite number of ms, got Infinity',
-    )
+    expect(() => new VirtualClock({ wall: Infinity })).toThrow('wall must be a finite number, got Infinity')
     const first = clock.advance(1)
     await expect(clock.advance(1)).rejects.toThrow('already moving')
     await first

@@ -104,7 +104,7 @@ describe('AccelerationProvider', () => {
   test('names the option that is wrong', () => {
     const options = { requestsPerMinute: 10, floorPerMinute: 1 }
     expect(() => new AccelerationProvider({ ...options, growth: 0.5 })).toThrow(
-      'growth must be at least 1, got 0.5',
+      'growth must be a number of at least 1, got 0.5',
     )
     expect(() => new AccelerationProvider({ ...options, floorPerMinute: 0 })).toThrow(
       'floorPerMinute must be',

@@ -58,7 +58,7 @@ test('the limits of a model are checked at once, and named', () => {
   expect(() => perModel({ 'gpt-5': 500 as never })).toThrow(/'gpt-5'.*500/)
   expect(() => perModel({ default: { requestsPerMinute: -1 } })).toThrow(/requestsPerMinute.*-1/)
   expect(
-    perModel({ a: {}, default: {} })
+    perModel({ a: { limits: [] }, default: { limits: [] } })
       .limiters()
       .map(({ name }) => name),
   ).toEqual(['a', 'default'])

@@ -17,7 +17,7 @@ import {
   type Usage,
 } from 'llmiter'
 import type { Charge } from './charge.ts'
-import { fields, text } from './check.ts'
+import { fields, text } from '../../core/check.ts'
 
 /** A limiter for each model; `'gpt-5*'` is one that a family shares, `default` is for each that is not listed. */
 export interface LimitsByModel {
@@ -148,12 +148,20 @@ function serviceOf(limits: ClientLimits, name: string): RateLimitedService {
     )
   }
   if ('models' in limits) {
-    fields(limits, 'limits', ['models', 'parent'])
-    fields(limits.models, 'models', Object.keys(Object(limits.models) as object))
-    const { models, parent } = limits
+    const { models, parent, ...others } = limits
+    const [stray] = Object.keys(others)
+    if (stray !== undefined)
+      throw new TypeError(
+        `${text(stray)} cannot stand beside models, only parent can: is it one of the models?`,
+      )
     return perModel(models, { name, ...(parent && { parent }) })
   }
   if ('limiterFor' in limits) return limits
   if ('acquire' in limits) return { name, limiterFor: () => limits as unknown as AnyLimiter }
-  return shared({ name, ...(limits as object) })
+  try {
+    return shared({ name, ...(limits as object) })
+  } catch (error) {
+    if (error instanceof TypeError) error.message += `. Limits by model: { models: { 'gpt-5': { … } } }`
+    throw error
+  }
 }
