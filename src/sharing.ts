@@ -168,7 +168,7 @@ function hostOf(desk: Desk): StoreHost {
         const { limit, rate } = bucket
         return {
           key: keyOf(limit),
-          amount: limit.amount,
+          amount: bucket.amount(now),
           windowMs: limit.windowMs + JITTER_MS,
           burst: rate.tight ? 1 : limit.burst,
           paced: limit.paced,

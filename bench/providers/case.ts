@@ -8,7 +8,7 @@
 import type { Goal } from '../table.ts'
 
 export type ClientName =
-  'llmiter' | 'split-20' | 'sdk-2' | 'sdk-20' | 'p-queue' | 'p-throttle' | 'bottleneck' | 'aws'
+  'llmiter' | 'shared-20' | 'split-20' | 'sdk-2' | 'sdk-20' | 'p-queue' | 'p-throttle' | 'bottleneck' | 'aws'
 
 export interface Figures {
   counts: Record<string, number>

@@ -96,7 +96,10 @@ export const sections: SectionPlan[] = [
   {
     id: 'fleet',
     title: 'Twenty processes, one limit: a backlog, 20 minutes',
-    notes: ['split-20: no store is shared, so each process is told a twentieth of the limit'],
+    notes: [
+      'shared-20: limiters of one name share the limit through a store (`memoryStore`, as `llmiter/redis` does)',
+      'split-20: no store is shared, so each process is told a twentieth of the limit',
+    ],
     columns: [column.goodput, column.steady, column.refusals, lost, twice, p50, p95, p99],
   },
   {

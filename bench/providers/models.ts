@@ -15,7 +15,7 @@ import {
   type ModelProvider,
 } from '../../src/testing/index.ts'
 import type { LimiterOptions } from '../../src/index.ts'
-import { TimerHeap } from '../../src/testing/timer-heap.ts'
+import { play, type Arrival } from '../../src/testing/play.ts'
 
 /** Requests a minute: ten a second. */
 export const RPM = 600
@@ -151,23 +151,14 @@ export function allowed({ allowed }: Model, fromMs: number, toMs: number): numbe
 
 /** The most that any client can get into an unused provider within `ms`: a backlog played by one that knows all. */
 export function optimum(unused: ModelProvider, ms: number, serviceMs: () => number): number {
-  const ends = new TimerHeap()
-  let at = 0
-  for (let calls = 0; ;) {
-    for (let end = ends.first(); end && end.at <= at; end = ends.first()) {
-      ends.remove(end)
-      end.fn()
-    }
-    const waitMs = unused.waitMs(at)
-    if (waitMs > 0) {
-      at = Math.min(at + waitMs, ends.first()?.at ?? Infinity)
-      if (at >= ms) return calls
-      continue
-    }
-    const answer = unused.ask(at)
-    if (answer.kind !== 'admitted') continue
+  let calls = 0
+  for (const at of play(unused, backlog(serviceMs))) {
+    if (at >= ms) break
     calls++
-    const endsAt = at + serviceMs()
-    ends.add(endsAt, () => answer.finish(endsAt))
   }
+  return calls
+}
+
+function* backlog(serviceMs: () => number): Generator<Arrival> {
+  for (;;) yield { at: 0, call: { serviceMs: serviceMs() } }
 }

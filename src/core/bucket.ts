@@ -53,7 +53,7 @@ export class Bucket {
   at(cost: number, now: number): number {
     if (cost === 0 || cost <= this.#proven) return now
     const due = this.limit.paced && this.#due > now + ROUNDING_MS ? this.#due : now
-    const room = Math.max(0, this.#amount(now) * (1 + 1e-9) - cost)
+    const room = Math.max(0, this.amount(now) * (1 + 1e-9) - cost)
     const free = !this.#trusted && this.#counter.used(now) > room ? this.#counter.when(room, now) : now
     return Math.max(due, free, this.#heldUntil)
   }
@@ -109,7 +109,7 @@ export class Bucket {
 
   /** What could be taken at once now. */
   available(now: number): number {
-    const room = this.#amount(now) - this.#counter.used(now)
+    const room = this.amount(now) - this.#counter.used(now)
     if (!this.limit.paced) return Math.max(0, room)
     this.#advance(now)
     if (this.#due > now) return 0
@@ -154,7 +154,7 @@ export class Bucket {
   }
 
   /** The cap of one window: what was configured, or more where more was found. */
-  #amount(now: number): number {
+  amount(now: number): number {
     return this.limit.amount * this.rate.widens(now)
   }
 

@@ -149,18 +149,18 @@ export class Lease {
   /** When the next question is due; `Infinity` when none is. */
   dueAt(now: number): number {
     const waiting = this.#host.waiting()
-    const { aheadMs } = this.#answer ?? LAW
+    const leastMs = Math.min((this.#answer?.aheadMs ?? 0) / 1.2, LAW.missingMs - 250)
     const active = waiting > 0 || this.#inFlight > 0 || now - this.#demand.lastWentAt < 1000
     if (this.#mode === 'down') return active || this.#joined ? this.#failedAt + RETRY_MS : Infinity
     if (!this.#joined) return waiting > 0 ? this.#demand.mayAskAt(now, 0) : Infinity
-    let due = this.#demand.askedAt + (active ? BEAT_MS : IDLE_BEAT_MS)
+    let due = this.#demand.askedAt + Math.max(leastMs, active ? BEAT_MS : IDLE_BEAT_MS)
     if (this.#resync || !this.#answer) return Math.max(now, this.#demand.askedAt + 20)
     if (this.gate.urgent) {
       const opens = this.gate.claimable ? this.#time.toLocal(this.gate.until) : now
       due = Math.min(due, Math.max(now, opens, this.#demand.askedAt + 20))
     }
     if (!this.gate.passable) return due
-    const may = this.#demand.mayAskAt(now, aheadMs > LAW.aheadMs ? aheadMs / 1.2 : 0)
+    const may = this.#demand.mayAskAt(now, leastMs)
     if (waiting > 0 && this.#short && (this.#full || this.#pool.at(this.#short, now) === Infinity))
       due = Math.min(due, Math.max(may, this.#askAt))
     else if (this.#wants(now) > 0) {

@@ -1,4 +1,7 @@
 // Who shares a limit, and who of them is missing.
+//
+// Ten thousand may ask several times a second, so nobody is counted one by one: whoever is heard of goes to the end of the
+// map, and those who are silent, or want nothing any more, stand at its beginning.
 
 import { LAW, type Question } from './protocol.ts'
 
@@ -6,7 +9,6 @@ interface Member {
   /** When it was last heard of, in time in which anybody asked. */
   seen: number
   rank: number
-  wantedAt: number
   permits: number
 }
 
@@ -19,43 +21,60 @@ export interface Census {
   suspects: string[]
 }
 
+const MOST_SUSPECTS = 8
+
 /** The longest silent first; of two alike the one whose name comes first, as in a sorted set. */
 const bySilence = ([a, one]: [string, Member], [b, other]: [string, Member]) =>
   one.seen - other.seen || (a < b ? -1 : 1)
 
 export class Members {
+  /** The longest silent first. */
   readonly #members = new Map<string, Member>()
+  /** When each last had calls waiting; the longest ago first. */
+  readonly #wanting = new Map<string, number>()
+  /** Of those who are here, ascending. */
+  #ranks: number[] = []
+  /** The sum of all. */
+  #permits = 0
   #joined = 0
   #expected = 0
 
   clear(): void {
     this.#members.clear()
+    this.#wanting.clear()
+    this.#ranks = []
+    this.#permits = 0
   }
 
   drop(id: string): void {
+    const member = this.#members.get(id)
+    if (!member) return
     this.#members.delete(id)
+    this.#wanting.delete(id)
+    this.#ranks.splice(this.#before(member.rank), 1)
+    this.#permits -= member.permits
   }
 
   /** One asks: it is here. `alive` is the time in which anybody asked. */
   count({ id, dead, known, waiting }: Question, alive: number, now: number): Census {
     const members = this.#members
-    for (const other of dead) if (other !== id) members.delete(other)
-    const me = members.get(id) ?? { seen: 0, rank: ++this.#joined, wantedAt: -Infinity, permits: 0 }
+    for (const other of dead) if (other !== id) this.drop(other)
+    const me = members.get(id) ?? this.#join()
+    members.delete(id)
     members.set(id, me)
     me.seen = alive
-    if (waiting > 0) me.wantedAt = now
-    let [missing, rank, busy] = [0, 0, 0]
-    const suspects: string[] = []
-    for (const [other, member] of [...members].sort(bySilence)) {
+    let missing = 0
+    const suspects: [string, Member][] = []
+    for (const [other, member] of members) {
       const silent = alive - member.seen
       if (silent > LAW.keptMs) {
-        members.delete(other)
+        this.drop(other)
         continue
       }
+      const enough = suspects.length >= MOST_SUSPECTS && member.seen > suspects.at(-1)![1].seen
+      if (silent > LAW.suspectMs && !enough) suspects.push([other, member])
       if (silent > LAW.missingMs) missing++
-      if (silent > LAW.suspectMs && suspects.length < 8) suspects.push(other)
-      if (member.rank < me.rank) rank++
-      if (member.wantedAt > now - 1000) busy++
+      else if (silent <= LAW.suspectMs || enough) break
     }
     let processes = members.size
     // Those who shared a state that was lost come back within moments: until then theirs is theirs.
@@ -64,17 +83,49 @@ export class Members {
       missing += Math.max(0, this.#expected - processes)
       processes = Math.max(this.#expected, processes)
     }
-    return { processes, missing, rank, busy: Math.max(1, busy), suspects }
+    const busy = Math.max(1, this.#busy(id, waiting, now))
+    const names = suspects.sort(bySilence).map(([other]) => other)
+    return { processes, missing, rank: this.#before(me.rank), busy, suspects: names.slice(0, MOST_SUSPECTS) }
   }
 
   /** How many calls this process may have in flight. */
   permit({ id, concurrent, inFlight, permits }: Question, busy: number): number {
     if (concurrent === 0) return -1
     const me = this.#members.get(id)!
-    let others = 0
-    for (const member of this.#members.values()) if (member !== me) others += member.permits
+    const others = this.#permits - me.permits
     const fair = busy > 1 ? Math.max(1, Math.ceil(concurrent / busy)) : concurrent
     me.permits = Math.max(inFlight, Math.min(permits, fair, concurrent - others))
+    this.#permits = others + me.permits
     return me.permits
+  }
+
+  #join(): Member {
+    const rank = ++this.#joined
+    this.#ranks.push(rank)
+    return { seen: 0, rank, permits: 0 }
+  }
+
+  /** How many joined before the one of this rank. */
+  #before(rank: number): number {
+    let [low, high] = [0, this.#ranks.length]
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if (this.#ranks[middle]! < rank) low = middle + 1
+      else high = middle
+    }
+    return low
+  }
+
+  /** How many had calls waiting within the last second. */
+  #busy(id: string, waiting: number, now: number): number {
+    if (waiting > 0) {
+      this.#wanting.delete(id)
+      this.#wanting.set(id, now)
+    }
+    for (const [other, at] of this.#wanting) {
+      if (at > now - 1000) break
+      this.#wanting.delete(other)
+    }
+    return this.#wanting.size
   }
 }

@@ -32,6 +32,9 @@ export interface MemoryStore extends Store {
   kill(limiter: number): void
 }
 
+/** As it comes out of Redis: a copy, and nothing that JSON could not say. Half as dear as a structured clone. */
+const sent = <T>(message: T): T => JSON.parse(JSON.stringify(message)) as T
+
 /**
  * Shares limits among limiters of one process as `redisStore` does among processes: each limiter stands for one.
  *
@@ -78,7 +81,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): MemoryStore {
         }
         later(() => {
           const answer = ledgerOf(name).ask(question, time(), String(++generation))
-          const copy = structuredClone(answer)
+          const copy = sent(answer)
           later(() => done(undefined, copy))
         })
       },
@@ -86,7 +89,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): MemoryStore {
         if (!pubsub) return () => {}
         const hear = (news: News, now: number) => {
           if (cut(limiter) || dead.has(limiter)) return
-          const copy = structuredClone(news)
+          const copy = sent(news)
           later(() => heard(copy, now))
         }
         const set = listeners.get(name) ?? new Set()

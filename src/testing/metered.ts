@@ -4,7 +4,7 @@
  * All or none, because a call refused for its tokens must not have used up a request, unless the provider is
  * one of those that count failures: that is `failuresCount`, and it is what makes hammering so costly.
  */
-import { playBacklog } from './backlog.ts'
+import { playBacklog } from './play.ts'
 import { choice } from './check.ts'
 import type { Meter } from './meter.ts'
 import type {

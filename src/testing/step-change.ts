@@ -1,7 +1,7 @@
 /**
  * Decides how limits change under a running client: at given moments, told by headers or behind its back.
  */
-import { playBacklog } from './backlog.ts'
+import { playBacklog } from './play.ts'
 import { choice, fields, finite, positive, provider, seconds, text } from './check.ts'
 import type { MeteredProvider } from './metered.ts'
 import type { ModelProvider, ProviderAnswer, ProviderCall, ProviderLimit } from './provider.ts'

@@ -61,13 +61,38 @@ describe('the records of a simulated run', () => {
     expect([last.waiting, last.parked, last.inFlight]).toEqual([0, 0, 0])
   })
 
-  test('are told by process', async () => {
-    const records = await recorded('--rpm 300 --processes 3 --workload backlog:30', 'llmiter')
-    expect([...new Set(records.map(({ name }) => name))].sort()).toEqual([
-      'llmiter 1',
-      'llmiter 2',
-      'llmiter 3',
-    ])
+  test.each(['shared', 'none'])(
+    'are told by process, each with its part of the limit (%s)',
+    async (store) => {
+      const records = await recorded(
+        `--rpm 300 --tpm 600k --processes 3 --store ${store} --workload backlog:30`,
+        'llmiter',
+      )
+      expect([...new Set(records.map(({ name }) => name))].sort()).toEqual([
+        'llmiter 1',
+        'llmiter 2',
+        'llmiter 3',
+      ])
+      expect(sum(records, 'finished')).toBe(30)
+      for (const { limit, tokens } of records) expect([limit, tokens!.limit]).toEqual([100, 200_000])
+    },
+  )
+
+  test.each(['shared', 'none'])('are one sum where processes are many (%s)', async (store) => {
+    const line = `--rpm 600 --tpm 6M --processes 50 --store ${store} --workload backlog:200 --outage 0s:5s`
+    const records = await recorded(line, 'llmiter')
+    expect(new Set(records.map(({ name }) => name))).toEqual(new Set(['llmiter']))
+    expect([sum(records, 'requests'), sum(records, 'finished')]).toEqual([200, 200])
+    expect(new Set(records.map(({ t }) => t)).size).toBe(records.length)
+    const [first, last] = [records[0]!, records.at(-1)!]
+    expect(first.waiting + first.inFlight).toBeGreaterThan(150)
+    expect([last.waiting, last.inFlight]).toEqual([0, 0])
+    expect(records.map(({ gate }) => gate)).toContain('closed')
+    for (const { limit, tokens } of records) {
+      expect(limit).toBeCloseTo(600)
+      expect(tokens!.limit).toBeCloseTo(6e6)
+      expect(tokens!.available).toBeLessThanOrEqual(tokens!.limit)
+    }
   })
 })
 
@@ -89,8 +114,9 @@ test('a log comes again: the same calls, faster under a higher limit', async () 
   expect(starved.timeMs / 60_000).toBeLessThan(calls / 10 + 1)
 })
 
-test('looking on changes nothing', async () => {
-  const plan = await readPlan(readFlags('--rpm 300 --window 1s --told 2x --workload backlog:900'.split(' ')))
+test.each(['', ' --processes 4', ' --processes 25'])('looking on changes nothing%s', async (fleet) => {
+  const line = `--rpm 300 --window 1s --told 2x --workload backlog:900${fleet}`
+  const plan = await readPlan(readFlags(line.split(' ')))
   for (const client of ['llmiter', 'sdk'] as const) {
     const [seen, unseen] = [
       await run(plan, plan.tiers[0]!, client, true),

@@ -4,6 +4,7 @@ import type { ClientMaker } from './client.ts'
 
 const load: Record<ClientName, () => Promise<ClientMaker>> = {
   llmiter: async () => (await import('./llmiter.ts')).llmiter,
+  'shared-20': async () => (await import('./llmiter.ts')).shared(20),
   'split-20': async () => (await import('./llmiter.ts')).split(20),
   'sdk-2': async () => (await import('./sdk.ts')).sdk(2),
   'sdk-20': async () => (await import('./sdk.ts')).sdk(20),

@@ -3,6 +3,7 @@
  * OpenAI's SDK would throw it: an error with `status`, `headers` and the body's error.
  */
 import { BucketRateLimiter, withLimiter, type LimiterOptions } from '../../../src/index.ts'
+import { memoryStore } from '../../../src/testing/index.ts'
 import type { Call, Reply, World } from '../world.ts'
 import type { Client, ClientMaker, Setup } from './client.ts'
 
@@ -28,17 +29,25 @@ export function llmiter(world: World, { toldRpm, window, limiter, used = () => u
   }
 }
 
+/** So many processes that share the limit through a store, as `llmiter/redis` is one: each is told the whole. */
+export const shared =
+  (processes: number): ClientMaker =>
+  (world, setup) =>
+    fleet(processes, world, { ...setup, limiter: { ...setup.limiter, store: memoryStore() } })
+
 /** So many processes that know nothing of each other: each is told its part of the limit. */
 export const split =
   (processes: number): ClientMaker =>
-  (world, setup) => {
-    const each = { ...setup, toldRpm: setup.toldRpm / processes }
-    const clients = Array.from({ length: processes }, () => llmiter(world, each))
-    return {
-      call: (call) => clients[call.process!]!.call(call),
-      stop: () => clients.forEach((client) => client.stop()),
-    }
+  (world, setup) =>
+    fleet(processes, world, { ...setup, toldRpm: setup.toldRpm / processes })
+
+function fleet(processes: number, world: World, each: Setup): Client {
+  const clients = Array.from({ length: processes }, () => llmiter(world, each))
+  return {
+    call: (call) => clients[call.process!]!.call(call),
+    stop: () => clients.forEach((client) => client.stop()),
   }
+}
 
 export async function send(world: World, call: Call): Promise<Partial<Reply>> {
   const reply = await world.send(call)

@@ -1,7 +1,6 @@
 /**
- * One limit, twenty processes. Without a store that they share, each can only be told a twentieth of it: right in
- * the sum while all have work, and lost for those who have when others have not. A client that shares the limit is
- * another name in `clients`, on the same rows.
+ * One limit, twenty processes: sharing it through a store, and without one. Without, each can only be told a twentieth:
+ * right in the sum while all have work, and lost for those who have when others have not.
  */
 import type { Case } from '../case.ts'
 import { models } from '../models.ts'
@@ -32,7 +31,7 @@ function fleetCase(model: string, busy: number): Case {
     id: `fleet/${model}/${busy}`,
     section: 'fleet',
     title: `${title}, ${busy} of ${PROCESSES} busy`,
-    clients: [`split-${PROCESSES}`],
+    clients: [`shared-${PROCESSES}`, `split-${PROCESSES}`],
     quick: true,
     run: (client, seed) => pace(pacing, MINUTES, client, seed, (index) => ({ process: index % busy })),
   }

@@ -12,11 +12,21 @@ import type { Call, World } from './world.ts'
 /** `sdk` is the SDK with its own two retries. */
 export type ClientName = 'llmiter' | 'sdk' | `sdk-${number}`
 
+/** How the processes fared that share a limit. */
+export interface Fleet {
+  /** Of the first half of all calls, how many the process got through that was served least, and most. */
+  least: number
+  most: number
+  /** What they asked the store, if they have one. */
+  questions?: number
+}
+
 export interface Client {
   /** Resolves when the call was answered; rejects when the client gives it up. */
   call(call: Call): Promise<unknown>
   /** The run is over: what still waits is dropped. */
   stop(): void
+  fleet?(): Fleet
   records(): LogRecord[]
 }
 
@@ -45,6 +55,7 @@ export function makeClient(
     return {
       call: (call) => limiters.call(call),
       stop: () => limiters.stop(),
+      fleet: () => limiters.fleet(),
       records: () => recordsOf(limiters.recorders),
     }
   }

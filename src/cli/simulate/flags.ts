@@ -18,7 +18,8 @@ export const OPTIONS = {
   ...{ workload: text, from: text, name: text },
   ...{ 'prompt-tokens': text, 'output-tokens': text, 'max-tokens': text, spread: text },
   ...{ latency: text, jitter: text },
-  ...{ clients: text, workers: text, processes: text, told: text, pacing: text, headers: flag, seed: text },
+  ...{ clients: text, workers: text, processes: text, store: text },
+  ...{ told: text, pacing: text, headers: flag, seed: text },
   ...{ out: text, json: flag, help: flag },
 } as const
 
@@ -49,7 +50,7 @@ export async function readPlan(flags: Flags): Promise<Plan> {
     ...{ provider, knobs, tiers, seed },
     clients: unique(read(flags, 'clients', (name, value) => list(name, value, readClient)) ?? ['llmiter']),
     workers: read(flags, 'workers', (name, value) => whole(name, value, 1, 10_000)) ?? 50,
-    processes: read(flags, 'processes', (name, value) => whole(name, value, 1, 1000)) ?? 1,
+    ...readFleet(flags),
     told: read(flags, 'told', readTold) ?? 1,
     pacing: read(flags, 'pacing', (name, value) => oneOf(name, value, PACINGS)) ?? 'smooth',
     headers: flags.headers ?? false,
@@ -62,6 +63,8 @@ export async function readPlan(flags: Flags): Promise<Plan> {
   return plan
 }
 
+const STORES = ['shared', 'none'] as const
+const MOST_PROCESSES = 10_000
 const PACINGS = ['smooth', 'eager'] as const
 
 type Read<T> = (name: string, value: string) => T
@@ -74,6 +77,15 @@ function read<T>(flags: Flags, name: keyof Flags, readOne: Read<T>): T | undefin
 const above0: Read<number> = (name, value) => duration(name, value, 1)
 const whole0: Read<number> = (name, value) => whole(name, value, 0)
 const unique = <T>(values: readonly T[]) => [...new Set(values)]
+
+function readFleet(flags: Flags): Pick<Plan, 'processes' | 'store'> {
+  const processes = read(flags, 'processes', (name, value) => whole(name, value, 1, MOST_PROCESSES))
+  const store = read(flags, 'store', (name, value) => oneOf(name, value, STORES))
+  if (processes !== undefined) return { processes, store: store ?? 'shared' }
+  if (store !== undefined)
+    throw new UsageError(`--store ${store} is how processes come by the limit: it needs --processes`)
+  return { processes: 1, store: 'none' }
+}
 
 /** Lists of the same length are tiers side by side; what is given once holds for all. */
 function readTiers(flags: Flags): Tier[] {

@@ -35,7 +35,8 @@ ${workloads.join('\n')}
 Who calls
   --clients llmiter,sdk,sdk-20   llmiter; OpenAI's SDK with 2 retries, or so many, and --workers 50
   --told right|half|2x|unknown   what the limiter is told of the limits
-  --processes 20                 so many limiters, each told its part, without a shared store
+  --processes 20                 so many, up to 10,000, which share the limit as through llmiter/redis
+  --store shared|none            none: without a store, each told its part of the limit
   --pacing smooth|eager          eager needs --headers
 
   --seed 1   --json   --out page.html (the curves of each run)

@@ -3,9 +3,10 @@
 import { writeFileSync } from 'node:fs'
 import { readFlags, readPlan, type Flags } from './flags.ts'
 import { HELP } from './help.ts'
+import { best } from './optimum.ts'
 import { providerOf, type Plan } from './plan.ts'
 import { type Compared, printed, reportOf, shortly } from './report.ts'
-import { best, run } from './run.ts'
+import { run } from './run.ts'
 import { CannotError, command, UsageError } from '../usage.ts'
 
 export const simulate = (args: string[]): Promise<number> =>

@@ -1,10 +1,12 @@
 // llmiter as a program would use it: `BucketRateLimiter`s on the virtual clock, and `withLimiter` around the call,
 // which says what it will cost as well as a careful caller can, and what it has used.
 //
-// Several processes are several limiters, each told its part of the limit. A store that they share would replace
-// exactly that: the same limiters, each told the whole.
+// Several processes are several limiters of one name. With a store that they share, as `llmiter/redis` is one, each is
+// told the whole limit; without, each can only be told its part.
 
 import { BucketRateLimiter, withLimiter, type LimitOptions, type LimiterOptions } from 'llmiter'
+import { memoryStore, type MemoryStore } from 'llmiter/testing'
+import type { Fleet } from './clients.ts'
 import { KINDS, type Tier } from './providers.ts'
 import { tokensOf, type Plan } from './plan.ts'
 import { Recorder, type Levels, type OnTime } from './recorder.ts'
@@ -14,43 +16,79 @@ import type { Call, World } from './world.ts'
 const FIRST_GUESS = 60
 const MINUTE_MS = 60_000
 
+/** More curves than that nobody tells apart: then the page shows their sum. */
+const MOST_CURVES = 20
+
 export class Limiters {
+  readonly #plan: Plan
   readonly #limiters: BucketRateLimiter[]
   readonly #ways: ((call: Call) => Promise<unknown>)[]
+  readonly #store: MemoryStore | undefined
   readonly recorders: Recorder[] = []
   #next = 0
+  /** By process, of the first half of the calls. */
+  readonly #served: number[]
+  #left: number
 
   constructor(world: World, plan: Plan, tier: Tier, watched?: OnTime) {
     const { processes } = plan
-    const options = { ...told(plan, tier), clock: world.clock }
+    this.#plan = plan
+    this.#store = plan.store === 'shared' ? memoryStore() : undefined
+    this.#served = Array<number>(processes).fill(0)
+    this.#left = Math.ceil(plan.jobs.length / 2)
+    const options = { ...told(plan, tier), clock: world.clock, ...(this.#store && { store: this.#store }) }
     this.#limiters = Array.from(
       { length: processes },
-      (_, i) => new BucketRateLimiter({ name: processes > 1 ? `llmiter ${i + 1}` : 'llmiter', ...options }),
+      () => new BucketRateLimiter({ name: 'llmiter', ...options }),
     )
-    this.#ways = this.#limiters.map((limiter) =>
-      wayThrough(limiter, world, plan, watched && this.#record(limiter, world, watched)),
-    )
+    const recorders = watched && this.#record(world, watched)
+    this.#ways = this.#limiters.map((limiter, i) => wayThrough(limiter, world, plan, recorders?.[i]))
   }
 
   /** Processes get their calls in turn. */
-  call(call: Call): Promise<unknown> {
-    return this.#ways[this.#next++ % this.#ways.length]!(call)
+  async call(call: Call): Promise<void> {
+    const process = this.#next++ % this.#ways.length
+    await this.#ways[process]!(call)
+    if (this.#left-- > 0) this.#served[process]!++
+  }
+
+  fleet(): Fleet {
+    return {
+      least: least(this.#served),
+      most: -least(this.#served.map((calls) => -calls)),
+      ...(this.#store && { questions: this.#store.questions }),
+    }
   }
 
   stop(): void {
     for (const limiter of this.#limiters) limiter.stop('the simulation is over')
   }
 
-  #record(limiter: BucketRateLimiter, world: World, watched: OnTime): Recorder {
-    const recorder = new Recorder(world.clock, watched, limiter.name, () => levelsOf(limiter))
-    limiter.on('request', () => recorder.count('requests'))
-    limiter.on('issue', ({ waitedMs }) => recorder.issued(waitedMs))
-    limiter.on('refuse', () => recorder.count('refused'))
-    limiter.on('finish', ({ ok }) => recorder.count(ok ? 'finished' : 'failed'))
-    limiter.on('reject', () => recorder.count('rejected'))
-    this.recorders.push(recorder)
-    return recorder
+  /** The recorder of each limiter. */
+  #record(world: World, watched: OnTime): Recorder[] {
+    const limiters = this.#limiters
+    const parts = this.#plan.store === 'shared' ? limiters.length : 1
+    const over = (some: readonly BucketRateLimiter[], name: string) => {
+      const recorder = new Recorder(world.clock, watched, name, () => levelsOf(some, parts))
+      this.recorders.push(recorder)
+      for (const limiter of some) listen(limiter, recorder)
+      return recorder
+    }
+    if (limiters.length > 1 && limiters.length <= MOST_CURVES)
+      return limiters.map((limiter, i) => over([limiter], `llmiter ${i + 1}`))
+    const all = over(limiters, 'llmiter')
+    return limiters.map(() => all)
   }
+}
+
+const least = (values: readonly number[]) => values.reduce((a, b) => Math.min(a, b))
+
+function listen(limiter: BucketRateLimiter, recorder: Recorder): void {
+  limiter.on('request', () => recorder.count('requests'))
+  limiter.on('issue', ({ waitedMs }) => recorder.issued(waitedMs))
+  limiter.on('refuse', () => recorder.count('refused'))
+  limiter.on('finish', ({ ok }) => recorder.count(ok ? 'finished' : 'failed'))
+  limiter.on('reject', () => recorder.count('rejected'))
 }
 
 function wayThrough(limiter: BucketRateLimiter, world: World, plan: Plan, recorder: Recorder | undefined) {
@@ -86,10 +124,11 @@ async function send(world: World, call: Call) {
 }
 
 function told(plan: Plan, tier: Tier): Omit<LimiterOptions, 'name' | 'clock'> {
-  const { processes, pacing } = plan
+  const { pacing } = plan
+  const parts = plan.store === 'shared' ? 1 : plan.processes
   const unknown = plan.told === 'unknown'
   const { rpm, tpm, itpm, otpm, concurrency } = unknown ? guess(plan, tier) : tier
-  const factor = (plan.told === 'unknown' ? 1 : plan.told) / processes
+  const factor = (plan.told === 'unknown' ? 1 : plan.told) / parts
   const limit = (of: string, perMinute: number | undefined): LimitOptions[] =>
     perMinute === undefined ? [] : [limitOf(of, perMinute * factor, unknown ? {} : plan)]
   return {
@@ -137,13 +176,30 @@ function guess({ provider, jobs, sizes }: Plan, tier: Tier): Tier {
   }
 }
 
-function levelsOf(limiter: BucketRateLimiter): Levels {
-  const { waiting, parked, inFlight, gate, limits } = limiter.stats()
-  const requests = limits.find(({ of }) => of === 'requests')
-  const tokens = limits.find(({ of }) => /token/i.test(of))
+/** The worst first. */
+const GATES = ['closed', 'probing', 'open'] as const
+
+/** Of these limiters together. Where `parts` share a limit, each counts for its part of it. */
+function levelsOf(limiters: readonly BucketRateLimiter[], parts: number): Levels {
+  const all = limiters.map((limiter) => limiter.stats())
+  const limits = (name: RegExp) => all.flatMap((stats) => stats.limits.find(({ of }) => name.test(of)) ?? [])
+  const [requests, tokens] = [limits(/^requests$/), limits(/token/i)]
   return {
-    ...{ waiting, parked, inFlight, gate },
-    ...(requests && { rate: requests.learned ?? requests.amount, limit: requests.amount }),
-    ...(tokens && { tokens: { available: tokens.available, limit: tokens.amount } }),
+    waiting: sum(all, ({ waiting }) => waiting),
+    parked: sum(all, ({ parked }) => parked),
+    inFlight: sum(all, ({ inFlight }) => inFlight),
+    gate: GATES.find((state) => all.some(({ gate }) => gate === state))!,
+    ...(requests.length > 0 && {
+      rate: sum(requests, ({ learned, amount }) => (learned ?? amount) / parts),
+      limit: sum(requests, ({ amount }) => amount / parts),
+    }),
+    ...(tokens.length > 0 && {
+      tokens: {
+        available: sum(tokens, ({ available }) => available / parts),
+        limit: sum(tokens, ({ amount }) => amount / parts),
+      },
+    }),
   }
 }
+
+const sum = <T>(all: readonly T[], of: (one: T) => number) => all.reduce((total, one) => total + of(one), 0)

@@ -24,6 +24,8 @@ export interface Plan {
   /** How many calls a client without a line has in flight at once. */
   workers: number
   processes: number
+  /** How the processes come by the limit: through a store that they share, or each by its part. */
+  store: 'shared' | 'none'
   /** So many times the provider's limits is what the limiter is told. */
   told: number | 'unknown'
   pacing: 'smooth' | 'eager'

@@ -27,6 +27,16 @@ export interface Row {
   refusedPer1000: number | null
   waitMs: { p50: number; p95: number; p99: number }
   firstLoss?: string
+  fleet?: FleetRow
+}
+
+/** How the processes fared. */
+export interface FleetRow {
+  processes: number
+  /** All of them together. */
+  questionsPerSecond?: number
+  /** Calls of the first half that the process got through that was served least, and most. */
+  served: { least: number; most: number }
 }
 
 export interface Report {
@@ -39,7 +49,7 @@ export interface Report {
 }
 
 export function reportOf(plan: Plan, provider: string, all: readonly Compared[]): Report {
-  const rows = all.flatMap(({ best, runs }) => [...runs, best].map((ran) => rowOf(ran, best)))
+  const rows = all.flatMap(({ best, runs }) => [...runs, best].map((ran) => rowOf(plan, ran, best)))
   return {
     provider,
     work: plan.work,
@@ -50,8 +60,9 @@ export function reportOf(plan: Plan, provider: string, all: readonly Compared[])
   }
 }
 
-function rowOf(ran: Ran, best: Ran): Row {
+function rowOf(plan: Plan, ran: Ran, best: Ran): Row {
   const { client, tier, calls, done, lost, endMs, refused, waitsMs, firstLoss } = ran
+  const fleet = fleetOf(plan, ran)
   return {
     ...{ client, limits: tier, calls, done, lost },
     timeMs: endMs,
@@ -60,6 +71,18 @@ function rowOf(ran: Ran, best: Ran): Row {
     refusedPer1000: done > 0 ? (1000 * refused) / done : refused > 0 ? null : 0,
     waitMs: { p50: percentile(waitsMs, 0.5), p95: percentile(waitsMs, 0.95), p99: percentile(waitsMs, 0.99) },
     ...(firstLoss !== undefined && { firstLoss }),
+    ...(fleet && { fleet }),
+  }
+}
+
+/** One process by itself is no fleet. */
+function fleetOf({ processes, store }: Plan, { fleet, endMs }: Ran): FleetRow | undefined {
+  if (!fleet || (processes === 1 && store === 'none')) return undefined
+  const { least, most, questions } = fleet
+  return {
+    processes,
+    ...(questions !== undefined && { questionsPerSecond: (1000 * questions) / (endMs || 1) }),
+    served: { least, most },
   }
 }
 
@@ -87,8 +110,24 @@ function notesOf(plan: Plan, all: readonly Compared[]): string[] {
     for (const { client, lost, firstLoss } of runs)
       if (lost > 0)
         notes.push(`${shortly(tier)}: ${client} lost ${calls(lost)}; the first one said: ${firstLoss}`)
+    for (const ran of runs) {
+      const fleet = fleetOf(plan, ran)
+      if (fleet) notes.push(`${shortly(tier)}: ${inFleet(fleet, plan.atOnce)}`)
+    }
   }
   return notes
+}
+
+function inFleet({ processes, questionsPerSecond, served }: FleetRow, atOnce: boolean): string {
+  const who = `${count(processes)} process${processes === 1 ? '' : 'es'}`
+  const how =
+    questionsPerSecond === undefined
+      ? `${who} without a store, each told its part of the limit`
+      : `${who} shared the limit and asked the store ${count(questionsPerSecond)} times a second, ` +
+        `${(questionsPerSecond / processes).toFixed(2)} each`
+  // Of calls that come one by one each process has its turn.
+  if (!atOnce || processes === 1) return how
+  return `${how}; half way the least served had got ${calls(served.least)} through, the most served ${count(served.most)}`
 }
 
 function answerOf({ clients, atOnce }: Plan, rows: readonly Row[], client: string): string {

@@ -2,8 +2,7 @@
 
 import { seededRandom, VirtualClock } from 'llmiter/testing'
 import type { LogRecord } from '../../observe/record.ts'
-import { type ClientName, makeClient } from './clients.ts'
-import { play } from './optimum.ts'
+import { type ClientName, type Fleet, makeClient } from './clients.ts'
 import { costOf, type Plan, providerOf } from './plan.ts'
 import type { Tier } from './providers.ts'
 import type { OnTime } from './recorder.ts'
@@ -26,6 +25,7 @@ export interface Ran {
   waitsMs: number[]
   /** What the first lost call said. */
   firstLoss?: string
+  fleet?: Fleet
   records: LogRecord[]
 }
 
@@ -56,6 +56,12 @@ export async function run(plan: Plan, tier: Tier, name: ClientName, recorded: bo
   let stopped = false
   let next = 0
 
+  // As soon as the last call is over: processes that share a limit ask the store for a minute more.
+  const stop = () => {
+    stopped = true
+    if (client.fleet) ran.fleet = client.fleet()
+    client.stop()
+  }
   const end = (call: Call, error?: unknown) => {
     if (stopped) return
     ran.endMs = clock.now()
@@ -66,6 +72,7 @@ export async function run(plan: Plan, tier: Tier, name: ClientName, recorded: bo
       ran.lost++
       ran.firstLoss ??= error instanceof Error ? error.message : String(error)
     }
+    if (ran.done + ran.lost === jobs.length) stop()
   }
   const submit = () => {
     for (; next < jobs.length && jobs[next]!.at <= clock.now(); next++) {
@@ -86,13 +93,12 @@ export async function run(plan: Plan, tier: Tier, name: ClientName, recorded: bo
     untilMs = world.progressAt + patienceMs
     await clock.runAll({ untilMs })
   } while (world.progressAt + patienceMs > untilMs)
-  stopped = true
   const starved = jobs.length - ran.done - ran.lost
   if (starved > 0) ran.firstLoss ??= `nobody got in for ${count(patienceMs / 3_600_000)} h`
   ran.lost += starved
   ran.refused = world.refused
   ran.records = client.records()
-  client.stop()
+  if (!stopped) stop()
   ran.waitsMs.sort((a, b) => a - b)
   return ran
 }
@@ -103,16 +109,4 @@ function patienceOf({ knobs: { outage }, told, jobs }: Plan): number {
   const longestMs = jobs.reduce((longest, { serviceMs }) => Math.max(longest, serviceMs), 0)
   const share = told === 'unknown' ? 1 : Math.min(1, told)
   return PATIENCE_MS / share + outageMs + longestMs
-}
-
-/** The same calls with the best client that there could be. Undefined when one of them can never get in. */
-export function best(plan: Plan, tier: Tier): Ran | undefined {
-  const played = play(providerOf(plan, tier), plan.jobs, (job) => costOf(plan.sizes, job))
-  if (!played) return undefined
-  const calls = plan.jobs.length
-  return {
-    ...{ client: 'optimum', tier, calls, done: calls, lost: 0, refused: 0, endMs: played.endMs },
-    waitsMs: played.waitsMs.sort((a, b) => a - b),
-    records: [],
-  }
 }
