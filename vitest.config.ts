@@ -7,9 +7,15 @@ const alias = entries.map(({ specifier, name }) => ({
   replacement: fileURLToPath(new URL(`./src/${name}.ts`, import.meta.url)),
 }))
 
-const FLEET = ['store/processes', 'store/clients', 'store/guard', 'examples/api-server'].map(
-  (name) => `test/${name}.test.ts`,
-)
+const FLEET = [
+  'store/processes',
+  'store/clients',
+  'store/guard',
+  'store/trouble',
+  'store/failover',
+  'store/exit',
+  'examples/api-server',
+].map((name) => `test/${name}.test.ts`)
 
 export default defineConfig({
   test: {

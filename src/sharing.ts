@@ -79,6 +79,8 @@ export interface StoreEvent {
 export interface SharedSlots {
   /** The earliest time from `now` on at which the amounts fit, of what this process holds; else `Infinity`. */
   at(amounts: readonly number[], now: number): number
+  /** Whether no more may be in flight here. */
+  readonly full: boolean
   take(amounts: readonly number[], now: number): void
   /** A call taken at `takenAt` is over; it has used so much more (less, when negative) than it took. */
   settle(differences: readonly number[], takenAt: number, refused: readonly number[], now: number): void
@@ -112,7 +114,11 @@ export class SharedSource implements SlotSource {
   }
 
   at(cost: Cost, now: number): number {
-    return this.#desk.office.budget.full ? Infinity : this.#slots.at(this.#amounts(cost), now)
+    const { budget } = this.#desk.office
+    const at = budget.full ? Infinity : this.#slots.at(this.#amounts(cost), now)
+    // Who waits for the store to lease a slot waits for the rate, as who waits for its time does.
+    if (at > now) budget.press(!budget.full && !this.#slots.full, now)
+    return at
   }
 
   take(cost: Cost, now: number): void {
@@ -138,13 +144,13 @@ export class SharedSource implements SlotSource {
   }
 
   crowd(crowded: boolean, now: number): void {
-    this.#desk.office.budget.crowd(crowded, now)
+    const { budget } = this.#desk.office
+    budget.crowd(crowded, now)
+    if (!crowded) budget.press(false, now)
     this.#slots.crowd(crowded, now)
   }
 
-  press(pressed: boolean, now: number): void {
-    this.#desk.office.budget.press(pressed, now)
-  }
+  press(): void {}
 
   #amounts(cost: Cost): number[] {
     return this.#desk.office.budget.buckets.map(({ limit }) => cost[limit.of] ?? 0)

@@ -1,4 +1,5 @@
-// A cable between processes and Redis that can be cut: at once, or so that nothing comes through any more.
+// A cable between processes and Redis that can be cut: at once, or so that nothing comes through any more. It can be
+// slow, and it can lead elsewhere, as a name does whose server was replaced.
 
 import { createServer, connect, type AddressInfo, type Socket } from 'node:net'
 
@@ -9,12 +10,17 @@ export interface Cable {
   /** Nothing comes through, and nobody is told. */
   swallow(): void
   mend(): void
+  /** What comes through takes so long, each way. */
+  slow(ms: number): void
+  /** New connections go to this port; those that are there stay where they are. */
+  lead(port: number): void
   close(): Promise<void>
 }
 
 export async function startCable(port: number): Promise<Cable> {
   const ends = new Set<Socket>()
   let state: 'whole' | 'cut' | 'swallows' = 'whole'
+  let lateMs = 0
   const server = createServer((near) => {
     if (state === 'cut') {
       near.destroy()
@@ -27,7 +33,9 @@ export async function startCable(port: number): Promise<Cable> {
     ] as const) {
       ends.add(from)
       from.on('data', (data) => {
-        if (state === 'whole') to.write(data)
+        if (state !== 'whole') return
+        if (lateMs === 0) to.write(data)
+        else setTimeout(() => to.write(data), lateMs)
       })
       from.on('error', () => {})
       from.on('close', () => {
@@ -51,6 +59,12 @@ export async function startCable(port: number): Promise<Cable> {
       // What was swallowed is lost for good: those connections are of no use.
       if (state === 'swallows') breakAll()
       state = 'whole'
+    },
+    slow(ms) {
+      lateMs = ms
+    },
+    lead(to) {
+      port = to
     },
     close() {
       breakAll()

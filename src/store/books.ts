@@ -5,6 +5,8 @@ import type { SharedLimit } from 'llmiter'
 import { Past } from './past.ts'
 import { LAW, type Question } from './protocol.ts'
 
+type Moment = [limit: number, storeAt: number, amount: number]
+
 export class Books {
   readonly #limits: readonly SharedLimit[]
   readonly #past: Past
@@ -33,11 +35,7 @@ export class Books {
   }
 
   amend(limit: number, at: number, difference: number): void {
-    const { key, windowMs } = this.#limits[limit]!
-    const cell = Math.floor((at / windowMs) * LAW.cells)
-    const known = this.#amends.get(`${key} ${cell}`)
-    if (known) known[2] += difference
-    else this.#amends.set(`${key} ${cell}`, [key, at, difference])
+    this.#gather(this.#amends, limit, at, difference)
   }
 
   /** What the store does not know that remembers no later than `since` is to be told. */
@@ -81,12 +79,29 @@ export class Books {
     return others.map((amount, i) => amount - (before[i] ?? 0))
   }
 
-  /** The store has begun anew, its time by so much later (earlier, when negative) than ours. */
-  begin(shiftMs: number): void {
-    this.#past.shift(shiftMs)
-    this.#amends.clear()
-    this.#untold = []
-    this.#ours = []
+  /**
+   * The store remembers nothing after `since`, and its time is by so much later than it was: it is to be told what went,
+   * and what is still held. All of it, and all else is void, when it has begun anew.
+   */
+  retell(since: number, shiftMs: number, storeNow: number, held: readonly Moment[]): void {
+    if (since === -Infinity) {
+      this.#amends.clear()
+      this.#untold = []
+      this.#ours = []
+    }
     this.#others = undefined
+    this.#past.shift(shiftMs)
+    this.remind(since, storeNow)
+    const cells = new Map<string, [key: string, at: number, amount: number]>()
+    for (const [i, at, amount] of held) this.#gather(cells, i, at, amount)
+    this.#untold.push(...cells.values())
+  }
+
+  #gather(cells: Map<string, [string, number, number]>, limit: number, at: number, amount: number): void {
+    const { key, windowMs } = this.#limits[limit]!
+    const cell = `${key} ${Math.floor((at / windowMs) * LAW.cells)}`
+    const known = cells.get(cell)
+    if (known) known[2] += amount
+    else cells.set(cell, [key, at, amount])
   }
 }

@@ -11,8 +11,8 @@ export interface Connection {
   call(command: 'EVALSHA' | 'EVAL', script: string, keys: string[], args: string[]): Promise<unknown>
   /** Not where the client cannot: then news comes with the next answer. */
   subscribe?(channel: string, heard: (message: string) => void): void
-  /** Gives a connection up that answers nothing any more. */
-  reset?(): void
+  /** Gives a connection up that answers nothing any more, or nothing but this error. */
+  reset?(error?: unknown): void
   close(): void
 }
 
@@ -68,22 +68,33 @@ export function connect(client: RedisClient): Connection {
 /** Why there is no connection: what the client said last. */
 const offline = (error: unknown) => error ?? new Error('no connection to Redis')
 
+/** Clients retry by timers that keep the process alive, and some give up: so a lost connection is made again here. */
+function later(then: () => void, ms: number): void {
+  const timer = setTimeout(then, ms)
+  ;(timer as { unref?(): void }).unref?.()
+}
+
+/** A new connection takes its time. */
+const soon = () => new Promise<void>((resolve) => later(resolve, 2 * RETRY_MS))
+
 interface IoRedis extends Emitter {
   readonly status: string
   readonly stream?: { unref?(): void }
   evalsha(sha: string, keys: number, ...args: string[]): Promise<unknown>
   eval(script: string, keys: number, ...args: string[]): Promise<unknown>
   subscribe(channel: string): Promise<unknown>
-  disconnect(reconnect?: boolean): void
+  connect(): Promise<void>
+  disconnect(): void
 }
 
 function ioRedis(client: IoRedisLike): Connection {
   let error: unknown
+  let closed = false
   const made: IoRedis[] = []
+  const failed = (failure: unknown) => void (error = failure)
   const open = () => {
-    const retry = () => RETRY_MS
     const own = {
-      retryStrategy: retry,
+      retryStrategy: null,
       maxRetriesPerRequest: 0,
       autoResendUnfulfilledCommands: false,
       enableOfflineQueue: false,
@@ -91,11 +102,13 @@ function ioRedis(client: IoRedisLike): Connection {
     const { redisOptions } = client.options as { redisOptions?: object }
     const nodes = { ...redisOptions, autoResendUnfulfilledCommands: false, connectTimeout: CONNECT_MS }
     const args: unknown[] = client.isCluster
-      ? [[], { clusterRetryStrategy: retry, redisOptions: nodes, slotsRefreshTimeout: CONNECT_MS }]
+      ? [[], { clusterRetryStrategy: () => null, redisOptions: nodes, slotsRefreshTimeout: CONNECT_MS }]
       : [{ ...own, connectTimeout: CONNECT_MS, lazyConnect: false }]
     const connection = client.duplicate(...(args as never[])) as IoRedis
-    connection.on('error', (failure: unknown) => (error = failure))
+    connection.on('error', failed)
     connection.on('connect', () => connection.stream?.unref?.())
+    // Why it fails is said by its events.
+    connection.on('end', () => later(() => closed || connection.connect().catch(() => {}), RETRY_MS))
     made.push(connection)
     return connection
   }
@@ -104,7 +117,12 @@ function ioRedis(client: IoRedisLike): Connection {
     connected: new Promise<void>((resolve) => connection.once('ready', resolve)),
   })
   let main: ReturnType<typeof opened> | undefined
-  client.once('end', () => made.forEach((connection) => connection.disconnect()))
+  const disconnect = () => made.forEach((connection) => connection.disconnect())
+  const close = () => {
+    closed = true
+    disconnect()
+  }
+  client.once('end', close)
   return {
     async call(command, script, keys, args) {
       main ??= opened(open())
@@ -118,25 +136,18 @@ function ioRedis(client: IoRedisLike): Connection {
     subscribe(channel, heard) {
       const listener = open()
       listener.on('message', (_: string, message: string) => heard(message))
-      const subscribe = () => void listener.subscribe(channel).catch((failure: unknown) => (error = failure))
-      if (listener.status === 'ready') subscribe()
-      // The client renews it by itself after that.
-      else listener.once('ready', subscribe)
+      listener.on('ready', () => void listener.subscribe(channel).catch(failed))
     },
-    reset: () => made.forEach((connection) => connection.disconnect(true)),
-    close: () => made.forEach((connection) => connection.disconnect()),
+    reset(why = error) {
+      error = why
+      disconnect()
+    },
+    close,
   }
 }
 
-/** A new connection takes its time. */
-function soon(): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, 2 * RETRY_MS)
-    ;(timer as { unref?(): void }).unref?.()
-  })
-}
-
 interface NodeRedis extends Emitter {
+  readonly isOpen: boolean
   readonly isReady: boolean
   evalSha(sha: string, options: { keys: string[]; arguments: string[] }): Promise<unknown>
   eval(script: string, options: { keys: string[]; arguments: string[] }): Promise<unknown>
@@ -146,64 +157,90 @@ interface NodeRedis extends Emitter {
   unref?(): void
 }
 
+/** One that is there again when it was lost. */
+interface Kept {
+  connection: NodeRedis
+  connected: Promise<void>
+  end(): void
+}
+
 function nodeRedis(client: NodeRedisLike): Connection {
   let error: unknown
-  const made: NodeRedis[] = []
+  let closed = false
+  const made: Kept[] = []
+  const failed = (failure: unknown) => void (error = failure)
   const { options = {} } = client as {
     options?: { socket?: object; rootNodes?: unknown; defaults?: { socket?: object } }
   }
-  const socketOf = (socket: object | undefined) => ({
+  const socketOf = (socket: object | undefined, reconnectStrategy: number | false) => ({
     ...socket,
-    reconnectStrategy: RETRY_MS,
+    reconnectStrategy,
     connectTimeout: CONNECT_MS,
   })
-  const open = () => {
-    const overrides = options.rootNodes
-      ? {
-          defaults: {
-            ...options.defaults,
-            socket: socketOf(options.defaults?.socket),
-            disableOfflineQueue: true,
-          },
-        }
-      : { socket: socketOf(options.socket), disableOfflineQueue: true }
-    const connection = client.duplicate(overrides as never) as NodeRedis
-    connection.on('error', (failure: unknown) => (error = failure))
-    const connected = connection.connect().then(
-      () => connection.unref?.(),
-      (failure: unknown) => (error = failure),
-    )
-    made.push(connection)
-    return { connection, connected }
-  }
-  const close = () => {
-    for (const connection of made.splice(0)) {
-      try {
-        connection.destroy()
-      } catch {
-        // Never open, or closed already.
+  // The nodes of a cluster look after themselves.
+  const overrides = options.rootNodes
+    ? {
+        defaults: {
+          ...options.defaults,
+          socket: socketOf(options.defaults?.socket, RETRY_MS),
+          disableOfflineQueue: true,
+        },
       }
+    : { socket: socketOf(options.socket, false), disableOfflineQueue: true }
+  const open = (whenReady: (connection: NodeRedis) => Promise<unknown>): Kept => {
+    const renew = () => {
+      let lost = closed
+      const connection = client.duplicate(overrides as never) as NodeRedis
+      const end = () => {
+        if (!lost) later(() => closed || Object.assign(kept, renew()), RETRY_MS)
+        lost = true
+        try {
+          connection.destroy()
+        } catch {
+          // Never open, or closed already.
+        }
+      }
+      connection.on('error', (failure: unknown) => {
+        failed(failure)
+        if (!connection.isOpen) end()
+      })
+      connection.unref?.()
+      const connected = connection
+        .connect()
+        .then(() => whenReady(connection))
+        .then(() => connection.unref?.())
+        .catch((failure: unknown) => {
+          failed(failure)
+          end()
+        })
+      return { connection, connected, end }
     }
+    const kept = renew()
+    made.push(kept)
+    return kept
   }
-  let main: ReturnType<typeof open> | undefined
+  let main: Kept | undefined
+  const disconnect = () => made.forEach(({ end }) => end())
+  const close = () => {
+    closed = true
+    disconnect()
+  }
   client.once('end', close)
   return {
     async call(command, script, keys, args) {
-      const { connection, connected } = (main ??= open())
-      if (!connection.isReady) await Promise.race([connected, soon()])
+      main ??= open(async () => {})
+      if (!main.connection.isReady) await Promise.race([main.connected, soon()])
+      const { connection } = main
       if (!connection.isReady) throw offline(error)
       const input = { keys, arguments: args }
       return command === 'EVALSHA' ? connection.evalSha(script, input) : connection.eval(script, input)
     },
     subscribe(channel, heard) {
-      const { connection, connected } = open()
-      void connected
-        .then(() => connection.subscribe(channel, heard))
-        .catch((failure: unknown) => (error = failure))
+      open((connection) => connection.subscribe(channel, heard))
     },
-    reset() {
-      close()
-      main = undefined
+    reset(why = error) {
+      error = why
+      disconnect()
     },
     close,
   }

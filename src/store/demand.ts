@@ -15,6 +15,7 @@ export class Demand {
   #flowAt = 0
   #mean: number[] = []
   #asked: number[] = []
+  #askedAt = -Infinity
   readonly #random: () => number
   #spread = 0
 
@@ -62,12 +63,15 @@ export class Demand {
     return Math.max(now, (this.#asked.at(-1) ?? -Infinity) + gap)
   }
 
-  asking(now: number, alone: boolean): void {
+  /** One that only repeats what was lost does not count among the four. */
+  asking(now: number, alone: boolean, counts: boolean): void {
+    this.#askedAt = now
+    if (!counts) return
     this.#asked.push(now)
     this.#spread = alone ? 0 : SPREAD_MS * this.#random()
   }
 
   get askedAt(): number {
-    return this.#asked.at(-1) ?? -Infinity
+    return this.#askedAt
   }
 }

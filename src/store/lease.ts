@@ -1,27 +1,20 @@
 // What one process does about its slots: which it holds, when it asks for more, what it gives back, and how it goes on
-// when the store does not answer. Pure: it is given the time, and `member.ts` carries its questions.
+// when the store does not answer: held slots are used up, then silence until the store has noticed (2 s), then the own share.
+// Pure: it is given the time, and `member.ts` carries its questions.
 //
-//   joining ──answer──▶ up ◀──answer── down        down: 1 s without an answer. Held slots are used up, then
-//      └────────────no answer───────────▲          silence until the store has noticed (2 s), then the own share
+// A store that has lost what it knew (flushed, restarted, an old copy) is told what went in the last window and what is held:
+// held slots stay good. It leases nothing new until all that was leased before it forgot is over.
 
 import type { SharedLimit, StoreHost } from 'llmiter'
 import { Books } from './books.ts'
+import { Contact } from './contact.ts'
 import { Demand } from './demand.ts'
 import { Island } from './island.ts'
 import { Pool, usableMs } from './pool.ts'
 import { type Answer, ask, LAW, type News, type Question, type Wanted } from './protocol.ts'
 import { SharedGate } from './shared-gate.ts'
 import { StoreTime } from './store-time.ts'
-import {
-  BEAT_MS,
-  IDLE_BEAT_MS,
-  LEAD_MS,
-  type LeaseOptions,
-  RETRY_MS,
-  SILENCE_MS,
-  STAY_MS,
-  TIMEOUT_MS,
-} from './terms.ts'
+import { BEAT_MS, IDLE_BEAT_MS, LEAD_MS, type LeaseOptions, SILENCE_MS, STAY_MS } from './terms.ts'
 import { dayOf } from './wanted.ts'
 
 export class Lease {
@@ -30,16 +23,12 @@ export class Lease {
   readonly #options: LeaseOptions
   readonly #demand: Demand
   #time = new StoreTime()
-  #mode: 'joining' | 'up' | 'down' = 'joining'
+  readonly #contact = new Contact()
   #limits: SharedLimit[]
   #pool!: Pool
   #books!: Books
   #island: Island | undefined
   #answer: Answer | undefined
-  /** When the last question left that was answered. */
-  #contactAt: number
-  #failedAt = -Infinity
-  #error: unknown
   #joined = false
   #inFlight = 0
   #permits = -1
@@ -54,20 +43,17 @@ export class Lease {
     this.#options = options
     this.gate = new SharedGate(host, options.id)
     this.#demand = new Demand(options.random)
-    this.#contactAt = -Infinity
     this.#limits = []
     this.update(0)
   }
 
-  get mode(): 'joining' | 'up' | 'down' {
-    return this.#mode
+  get down(): boolean {
+    return this.#contact.mode === 'down'
   }
 
   /** Why calls are to be rejected now, if they are. */
   get refusal(): { cause: unknown } | undefined {
-    return this.#mode === 'down' && this.#options.onStoreDown === 'reject'
-      ? { cause: this.#error }
-      : undefined
+    return this.down && this.#options.onStoreDown === 'reject' ? { cause: this.#contact.error } : undefined
   }
 
   update(now: number): void {
@@ -81,14 +67,14 @@ export class Lease {
   }
 
   at(amounts: readonly number[], now: number): number {
-    if (this.#mode === 'down') return this.#alone(amounts, now)
-    const at = this.#full ? Infinity : this.#pool.at(amounts, now)
+    if (this.down) return this.#alone(amounts, now)
+    const at = this.full ? Infinity : this.#pool.at(amounts, now)
     this.#short = at === Infinity ? amounts : undefined
     return at
   }
 
   /** Whether no more may be in flight here. */
-  get #full(): boolean {
+  get full(): boolean {
     return this.#permits >= 0 ? this.#inFlight >= this.#permits : !this.#answer && this.#concurrent() > 0
   }
 
@@ -98,7 +84,7 @@ export class Lease {
     if (this.#options.onStoreDown !== 'share') return Infinity
     if (!this.#island) {
       if (!this.#answer && this.#options.processes === undefined) return Infinity
-      const from = this.#answer ? this.#contactAt + SILENCE_MS : now
+      const from = this.#answer ? this.#contact.at + SILENCE_MS : now
       if (now < from) return from
       this.#settleAlone(now)
     }
@@ -143,7 +129,7 @@ export class Lease {
 
   claim(): void {
     this.gate.claim()
-    if (this.#mode === 'down' && this.#options.onStoreDown === 'share') this.gate.alone()
+    if (this.down && this.#options.onStoreDown === 'share') this.gate.alone()
   }
 
   /** When the next question is due; `Infinity` when none is. */
@@ -151,7 +137,7 @@ export class Lease {
     const waiting = this.#host.waiting()
     const leastMs = Math.min((this.#answer?.aheadMs ?? 0) / 1.2, LAW.missingMs - 250)
     const active = waiting > 0 || this.#inFlight > 0 || now - this.#demand.lastWentAt < 1000
-    if (this.#mode === 'down') return active || this.#joined ? this.#failedAt + RETRY_MS : Infinity
+    if (this.down) return active || this.#joined ? this.#contact.retryAt : Infinity
     if (!this.#joined) return waiting > 0 ? this.#demand.mayAskAt(now, 0) : Infinity
     let due = this.#demand.askedAt + Math.max(leastMs, active ? BEAT_MS : IDLE_BEAT_MS)
     if (this.#resync || !this.#answer) return Math.max(now, this.#demand.askedAt + 20)
@@ -161,7 +147,7 @@ export class Lease {
     }
     if (!this.gate.passable) return due
     const may = this.#demand.mayAskAt(now, leastMs)
-    if (waiting > 0 && this.#short && (this.#full || this.#pool.at(this.#short, now) === Infinity))
+    if (waiting > 0 && this.#short && (this.full || this.#pool.at(this.#short, now) === Infinity))
       due = Math.min(due, Math.max(may, this.#askAt))
     else if (this.#wants(now) > 0) {
       const refill = this.#pool.lastAt - LEAD_MS - this.#time.lagMs
@@ -177,23 +163,26 @@ export class Lease {
 
   question(now: number, gone = false): Question {
     const waiting = this.#host.waiting()
-    this.#demand.asking(now, (this.#answer?.processes ?? 1) === 1)
+    this.#demand.asking(now, (this.#answer?.processes ?? 1) === 1, !this.#resync)
+    // Who has left has given all back: to a new store it is a newborn.
+    const known = this.#joined ? (this.#answer?.processes ?? 0) : 0
     this.#joined = !gone
     this.#pool.expire(now)
     if (gone) this.#pool.clear()
     const limits = this.#wanted(now)
     if (this.#answer) this.#books.remind(Infinity, this.#time.toStore(now))
     const question = ask({
-      ...{ id: this.#options.id, gen: this.#answer?.news.gen ?? '', known: this.#answer?.processes ?? 0 },
+      ...{ id: this.#options.id, gen: this.#answer?.news.gen ?? '', heard: this.#answer?.now ?? -1, known },
+      alone: this.down && this.#options.onStoreDown === 'share',
       ...{ limits, ramp: this.#host.ramp(), waiting, gone, dead: this.#dead },
-      aheadMs: LAW.aheadMs + Math.max(0, this.#time.lagMs - 20),
+      aheadMs: this.#reachMs,
       ...{ concurrent: this.#concurrent(), inFlight: this.#inFlight },
       permits: this.#inFlight + this.#demand.slots(waiting, LAW.aheadMs, now),
     })
     this.#books.write(question)
     this.#dead = []
     this.#resync = false
-    const wants = gone ? 0 : this.#wants(now)
+    const wants = gone || question.alone ? 0 : this.#wants(now)
     if (wants > 0) {
       const missing = this.#short ? this.#pool.missing(this.#short) : []
       question.each = this.#demand.each(
@@ -209,27 +198,26 @@ export class Lease {
 
   answered(question: Question, answer: Answer, sentAt: number, now: number): void {
     const before = this.#answer
-    const forgot = before !== undefined && before.news.gen !== answer.news.gen
-    const rolledBack = before !== undefined && !forgot && answer.seq < before.seq
-    if (forgot) {
-      this.#void()
-      this.#books.begin(before.base - answer.base)
-      this.#time = new StoreTime()
-    } else if (before && Math.abs(before.base - answer.base) > 1) this.#time = new StoreTime()
+    const forgot = before?.news.gen !== answer.news.gen
+    const time = this.#time
+    if (forgot || (before && Math.abs(before.base - answer.base) > 1)) this.#time = new StoreTime()
     this.#time.learn(sentAt, now, answer.now)
     this.#answer = answer
-    this.#contactAt = Math.max(this.#contactAt, sentAt)
-    this.#island = undefined
-    if (rolledBack) this.gate.rolledBack()
-    if (forgot || rolledBack) {
-      this.#books.remind(forgot ? -Infinity : answer.prev, answer.now)
-      this.#resync = true
+    const wasDown = this.down
+    this.#contact.answered(sentAt, question.alone, now)
+    if (!this.down) this.#island = undefined
+    // Who has begun alone has gone by a time of its own; any other newborn has nothing to tell.
+    const shiftMs = this.#time.toStore(now) - time.toStore(now)
+    if (forgot && !Number.isNaN(shiftMs)) this.#retell(-Infinity, shiftMs)
+    else if (answer.since !== undefined) {
+      this.gate.rolledBack()
+      this.#retell(answer.since, 0)
     }
     this.heard(answer.news, answer.now)
     answer.slots.forEach((at, k) => {
       const amounts = k === 0 ? question.first : question.each
       const usable = usableMs(question.limits, at, this.#host.inTree())
-      this.#pool.put(amounts, Math.max(now, this.#time.toLocal(at)), at, usable)
+      this.#pool.put(amounts, Math.max(now, this.#time.toLocal(at)), at, usable, answer.now)
       this.#books.leased(amounts)
     })
     this.#permits = answer.permits
@@ -240,37 +228,43 @@ export class Lease {
       const early = answer.aheadMs * (0.3 + 0.7 * this.#options.random())
       this.#askAt = this.#time.toLocal(answer.next) - early
     }
-    if (this.#mode !== 'up') this.#move('up')
+    // What a late answer brings is of no use to whom goes by another schedule already.
+    if (this.#island) this.#void()
+    if (!wasDown || this.down) return
+    this.#resync = true
+    this.#tell('up')
+  }
+
+  /** The store remembers nothing after `since`; its time is by so much later than it was. */
+  #retell(since: number, shiftMs: number): void {
+    const { now } = this.#answer!
+    const held = this.#pool.untold(since, shiftMs, now)
+    this.#books.retell(since, shiftMs, now, held)
+    this.#resync = true
   }
 
   /** A question came to nothing, whether the store heard it or not; without one: it is out for long. */
   failed(question: Question | undefined, error: unknown, now: number): void {
-    this.#failedAt = now
-    this.#error = error
     if (question) {
       this.gate.unsay(question)
       this.#books.unanswered(question)
     }
-    this.#check(now)
+    const wasDown = this.down
+    this.#contact.failed(error, now)
+    if (wasDown || !this.down) return
+    this.#tell('down')
+    if (this.refusal) this.#host.reject(error)
   }
 
   heard(news: News, storeNow: number): void {
     if (this.gate.heard(news, storeNow)) this.#void()
+    if (this.#answer && news.gen !== this.#answer.news.gen) this.#resync = true
   }
 
-  #check(now: number): void {
-    if (this.#mode === 'down' || (this.#mode === 'up' && now - this.#contactAt < TIMEOUT_MS)) return
-    this.#move('down')
-    if (this.refusal) this.#host.reject(this.#error)
-  }
-
-  #move(mode: 'up' | 'down'): void {
-    const before = this.#mode
-    this.#mode = mode
+  #tell(state: 'up' | 'down'): void {
     const processes = this.#answer?.processes ?? this.#options.processes
-    if (before === 'joining' && mode === 'up') return
-    const error = mode === 'down' && { error: this.#error }
-    this.#host.tell({ state: mode, ...(processes !== undefined && { processes }), ...error })
+    const error = state === 'down' && { error: this.#contact.error }
+    this.#host.tell({ state, ...(processes !== undefined && { processes }), ...error })
   }
 
   #void(): void {
@@ -284,8 +278,13 @@ export class Lease {
     const short = this.#short && this.#pool.missing(this.#short).length > 0 ? 1 : 0
     // The day of a quota is not known before the store has said what time it is.
     if (!this.#answer && this.#limits.some(({ timeZone }) => timeZone)) return 0
-    const { aheadMs } = this.#answer ?? LAW
+    const aheadMs = Math.max((this.#answer ?? LAW).aheadMs, this.#reachMs)
     return Math.max(short, this.#demand.slots(this.#host.waiting(), aheadMs, now) - held)
+  }
+
+  /** So far ahead slots are useful: longer where answers take their time. */
+  get #reachMs(): number {
+    return LAW.aheadMs + Math.max(0, this.#time.lagMs - 20)
   }
 
   #concurrent(): number {

@@ -36,6 +36,8 @@ interface State {
   /** The part of the rates that is not kept for those who are missing. */
   share: number
   crowdedTill: number
+  /** Until then slots that a state leased which was lost are still being used: this one leases none. */
+  from: number
   rampStart: number
   rampFrom: number
   busyAt: number
@@ -72,19 +74,29 @@ export class Ledger {
     state.seen = now
     state.news.seq = ++state.seq
     if (now - prev > LAW.forgottenMs) this.#members.clear()
-    const present = this.#members.count(question, state.alive, now)
-    const share = (present.processes - present.missing) / present.processes
+    // Who comes from another state, or from a later time of this one, tells its past before it is given anything.
+    const stranger = question.gen !== '' && question.gen !== state.news.gen
+    const present = this.#members.count(question, stranger, state.alive, now)
+    const since = present.heard < 0 ? prev : present.heard
+    const rolledBack = !stranger && question.heard > since + LAW.sameMs
+    const aheadMs = Math.max(LAW.aheadMs, (1.2 * present.processes) / LAW.questionsPerMs)
+    const horizonMs = Math.max(aheadMs, question.aheadMs)
+    if (stranger && question.known > 1 && now < horizonMs) state.from = horizonMs
+    if (rolledBack && question.known > 1 && now >= state.from) state.from = now + horizonMs
+    // All that is held is known: nobody need wait it out.
+    if (present.complete) state.from = Math.min(state.from, now)
+    const share = Math.max(1, present.processes - present.missing) / present.processes
     const quiet = now > state.crowdedTill && present.missing === 0 && state.news.gate === 'open'
     const accounts = limits.map((limit) => this.#account(state, limit, question, now))
     // The times of another state mean nothing here: its members will tell their past anew.
-    const ours = question.gen === state.news.gen
-    for (const [key, at, difference] of ours ? question.amend : []) {
+    const told = question.gen === state.news.gen && !rolledBack
+    for (const [key, at, amount] of told ? question.past : []) {
+      const i = limits.findIndex((limit) => limit.key === key)
+      if (i >= 0) remember(accounts[i]!, limits[i]!, Math.min(at, now + horizonMs), amount, now)
+    }
+    for (const [key, at, difference] of told ? question.amend : []) {
       const i = limits.findIndex((limit) => limit.key === key)
       if (i >= 0) amend(accounts[i]!, limits[i]!, at, difference, now)
-    }
-    for (const [key, at, amount] of ours ? question.past : []) {
-      const i = limits.findIndex((limit) => limit.key === key)
-      if (i >= 0) remember(accounts[i]!, limits[i]!, Math.min(at, now), amount, now)
     }
     limits.forEach((limit, i) => {
       const account = accounts[i]!
@@ -94,30 +106,25 @@ export class Ledger {
         account.held += (Math.max(0, limit.amount - account.used - account.held) * missed) / present.processes
       else if (missed < 0) account.held *= present.missing / state.missing
       // What was due in a part of the rate is due sooner in a larger one.
-      if (account.due > now) account.due = now + ((account.due - now) * state.share) / share
+      const from = Math.max(now, state.from)
+      if (account.due > from) account.due = from + ((account.due - from) * state.share) / share
       if (limit.paced) clip(account, limit, share, quiet, now)
+      if (state.from <= now + LAW.tellMs) account.due = Math.max(account.due, state.from)
     })
     state.missing = present.missing
     state.share = share
     this.#gate(state, question, now)
     const slots: number[] = []
-    const aheadMs = Math.max(LAW.aheadMs, (1.2 * present.processes) / LAW.questionsPerMs)
-    const next = this.#lease(
-      state,
-      question,
-      accounts,
-      share,
-      present.busy,
-      Math.max(aheadMs, question.aheadMs),
-      now,
-      slots,
-    )
+    const next =
+      stranger || rolledBack
+        ? -1
+        : this.#lease(state, question, accounts, share, present.busy, horizonMs, now, slots)
     const permits = this.#members.permit(question, present.busy)
     if (question.gone) this.#members.drop(question.id)
     return {
       now,
       base: state.base,
-      prev,
+      ...(rolledBack && { since }),
       seq: state.seq,
       news: { ...state.news },
       slots,
@@ -136,8 +143,8 @@ export class Ledger {
   #account(state: State, limit: Wanted, { known }: Question, now: number): Account {
     let account = state.accounts.get(limit.key)
     if (!account) {
-      // Who has shared before has just spent, and others may still hold slots of the state that was lost.
-      const due = known > 0 ? now + LAW.aheadMs : -1e12
+      // Who has shared before has just spent.
+      const due = known > 0 ? now : -1e12
       account = { due, seen: now, used: 0, accepted: 0, held: 0, day: '', log: new Map(), last: -1 }
       state.accounts.set(limit.key, account)
     }
@@ -151,7 +158,8 @@ export class Ledger {
 
   #gate(state: State, { id, close, claim, open, learned }: Question, now: number): void {
     const { news } = state
-    const before = `${news.epoch}${news.gate}${news.lesson}`
+    // A state that has just begun is news too: who shared the one before comes at once.
+    const before = state.seq === 1 ? '' : `${news.epoch}${news.gate}${news.lesson}`
     if (learned) {
       news.learned = { ...learned }
       news.lesson++
@@ -197,16 +205,15 @@ export class Ledger {
     const { id, limits, ramp, first, more, each, everyMs, waiting } = question
     const { news } = state
     if (first.length === 0) return -1
-    const mayAsk = news.gate === 'open' || (news.gate === 'probing' && news.by === id)
-    if (!mayAsk) return -1
+    if (news.gate !== 'open' && (news.gate !== 'probing' || news.by !== id)) return -1
+    if (state.from > now + LAW.tellMs) return state.from
     if (now - state.busyAt > 60_000) {
       state.rampStart = now
       state.rampFrom = ramp.from
     }
     state.busyAt = now
-    let spacing = 0
-    for (const [i, limit] of limits.entries())
-      if (limit.paced) spacing = Math.max(spacing, (each[i] ?? 0) / (limit.rate * share))
+    const paces = limits.map(({ paced, rate }, i) => (paced ? (each[i] ?? 0) / (rate * share) : 0))
+    const spacing = Math.max(...paces)
     // Nobody takes more than twice its part of what lies ahead, or the first to ask would take it all.
     const fair = busy > 1 && spacing > 0 ? Math.max(1, Math.ceil((2 * aheadMs) / (busy * spacing))) : Infinity
     const wanted = news.gate === 'open' ? Math.min(1 + more, fair) : 1
@@ -270,6 +277,7 @@ function begin({ known }: Question, time: number, gen: string): State {
       missing: 0,
       share: 1,
       crowdedTill: -1,
+      from: -1e12,
       rampFrom: 1,
       closedAt: -1,
       probeTill: 0,

@@ -45,7 +45,12 @@ export function redisLine(connection: Connection, prefix: string, name: string):
         .finally(() => unanswered--)
         .then(
           (answer) => done(undefined, withLists(answer as Answer)),
-          (error: unknown) => done(error),
+          (error: unknown) => {
+            // A master that was demoted keeps its connections: only a new one finds its successor.
+            if (String((error as { message?: unknown })?.message).includes('READONLY'))
+              connection.reset?.(error)
+            done(error)
+          },
         )
     },
     listen(heard) {

@@ -26,6 +26,10 @@ export class Member implements SharedSlots {
     this.#lease = new Lease(host, options)
   }
 
+  get full(): boolean {
+    return this.#lease.full
+  }
+
   at(amounts: readonly number[], now: number): number {
     const at = this.#lease.at(amounts, now)
     this.#stir()
@@ -142,7 +146,7 @@ export class Member implements SharedSlots {
   }
 
   #late(now: number): void {
-    const wasDown = this.#lease.mode === 'down'
+    const wasDown = this.#lease.down
     this.#lease.failed(undefined, new Error(`no answer from the store for ${TIMEOUT_MS} ms`), now)
     if (!wasDown) this.#host.look()
   }

@@ -8,6 +8,8 @@ import { LAW, type Question } from './protocol.ts'
 interface Member {
   /** When it was last heard of, in time in which anybody asked. */
   seen: number
+  /** The same in the time of the state; -1 when it is new. */
+  heard: number
   rank: number
   permits: number
 }
@@ -16,6 +18,10 @@ export interface Census {
   processes: number
   missing: number
   rank: number
+  /** When this one asked before, as far as the store remembers; -1: never. */
+  heard: number
+  /** The last of those who shared a state that was lost tells its past. */
+  complete: boolean
   /** How many have calls waiting. */
   busy: number
   suspects: string[]
@@ -38,6 +44,8 @@ export class Members {
   #permits = 0
   #joined = 0
   #expected = 0
+  /** Those who shared another state, and have not told their past yet. */
+  #untold = 0
 
   clear(): void {
     this.#members.clear()
@@ -46,6 +54,7 @@ export class Members {
     this.#permits = 0
   }
 
+  /** One that is gone is not expected any more either. */
   drop(id: string): void {
     const member = this.#members.get(id)
     if (!member) return
@@ -53,16 +62,24 @@ export class Members {
     this.#wanting.delete(id)
     this.#ranks.splice(this.#before(member.rank), 1)
     this.#permits -= member.permits
+    this.#expected--
   }
 
-  /** One asks: it is here. `alive` is the time in which anybody asked. */
-  count({ id, dead, known, waiting }: Question, alive: number, now: number): Census {
+  /** One asks: it is here. `alive` is the time in which anybody asked; a stranger has shared a state that was lost. */
+  count(
+    { id, gen, alone, dead, known, waiting }: Question,
+    stranger: boolean,
+    alive: number,
+    now: number,
+  ): Census {
     const members = this.#members
     for (const other of dead) if (other !== id) this.drop(other)
     const me = members.get(id) ?? this.#join()
-    members.delete(id)
-    members.set(id, me)
-    me.seen = alive
+    const { heard } = me
+    this.#hear(id, me, alone ? alive - LAW.missingMs - 1 : alive, alone)
+    if (stranger) this.#untold++
+    else me.heard = now
+    const tells = !stranger && heard < 0 && gen !== '' && --this.#untold === 0
     let missing = 0
     const suspects: [string, Member][] = []
     for (const [other, member] of members) {
@@ -77,15 +94,19 @@ export class Members {
       else if (silent <= LAW.suspectMs || enough) break
     }
     let processes = members.size
-    // Those who shared a state that was lost come back within moments: until then theirs is theirs.
-    if (now < LAW.reunionMs) {
-      this.#expected = Math.max(this.#expected, known)
+    // Those who shared a state that was lost, and are not heard of, may be cut off: theirs is theirs.
+    if (stranger) this.#expected = Math.max(this.#expected, known)
+    if (now < LAW.keptMs) {
       missing += Math.max(0, this.#expected - processes)
       processes = Math.max(this.#expected, processes)
     }
     const busy = Math.max(1, this.#busy(id, waiting, now))
     const names = suspects.sort(bySilence).map(([other]) => other)
-    return { processes, missing, rank: this.#before(me.rank), busy, suspects: names.slice(0, MOST_SUSPECTS) }
+    return {
+      ...{ processes, missing, heard, busy, rank: this.#before(me.rank) },
+      complete: tells && missing === 0,
+      suspects: names.slice(0, MOST_SUSPECTS),
+    }
   }
 
   /** How many calls this process may have in flight. */
@@ -102,7 +123,18 @@ export class Members {
   #join(): Member {
     const rank = ++this.#joined
     this.#ranks.push(rank)
-    return { seen: 0, rank, permits: 0 }
+    return { seen: 0, heard: -1, rank, permits: 0 }
+  }
+
+  /** To the end of the map; one that goes on alone counts as silent, and stands among those who are. */
+  #hear(id: string, me: Member, seen: number, alone: boolean): void {
+    const members = this.#members
+    const later = alone ? [...members].filter(([other, member]) => other !== id && member.seen > seen) : []
+    me.seen = seen
+    for (const [other, member] of [[id, me] as const, ...later]) {
+      members.delete(other)
+      members.set(other, member)
+    }
   }
 
   /** How many joined before the one of this rank. */

@@ -2,15 +2,26 @@
 // from an old copy or replaced by a lagging replica has forgotten some of it, and must hear it again before it
 // leases anything.
 
+import { LAW } from './protocol.ts'
+
 const CELLS = 256
-/** Within which what was told in one question counts as told, in ms. */
-const TOLD_MS = 0.01
+/** What went lately is kept apart: a copy that is a little behind must not be told minutes again. */
+const FINE_MS = 1000
+const RECENT = 16
 
 interface Cell {
   at: number
   amount: number
   /** Store time of the question that told it; undefined until then. */
   told: number | undefined
+}
+
+type Told = Cell['told']
+const alike = (one: Told, other: Told) => (one === undefined) === (other === undefined)
+
+function merge(cell: Cell, amount: number, told: Told): void {
+  cell.amount += amount
+  if (told !== undefined) cell.told = Math.max(cell.told!, told)
 }
 
 export class Past {
@@ -29,13 +40,13 @@ export class Past {
     if (!cells || amount === 0) return
     while (cells.length > 0 && cells[0]!.at + windowMs < at - windowMs / CELLS) cells.shift()
     const last = cells.at(-1)
-    const together =
-      last && (last.told === undefined) === (told === undefined) && at - last.at < windowMs / CELLS
-    if (!together) cells.push({ at, amount, told })
-    else {
-      last.amount += amount
-      if (told !== undefined) last.told = Math.max(last.told!, told)
-    }
+    if (!last || !alike(last.told, told) || at - last.at >= Math.min(windowMs / CELLS, FINE_MS))
+      cells.push({ at, amount, told })
+    else merge(last, amount, told)
+    const [older, old] = cells.slice(-RECENT - 1, -RECENT + 1)
+    if (!older || !old || !alike(older.told, old.told) || old.at - older.at >= windowMs / CELLS) return
+    merge(older, old.amount, old.told)
+    cells.splice(-RECENT, 1)
   }
 
   /** What a store does not know that remembers no later than `since`; from now on it counts as told. */
@@ -43,7 +54,7 @@ export class Past {
     const found: [number, number, number][] = []
     this.#cells.forEach((cells, limit) => {
       for (const cell of cells) {
-        if (cell.told !== undefined && cell.told <= since + TOLD_MS) continue
+        if (cell.told !== undefined && cell.told <= since + LAW.sameMs) continue
         cell.told = now
         if (cell.amount > 0 && cell.at + this.#windows[limit]! > now)
           found.push([limit, cell.at, cell.amount])

@@ -16,6 +16,8 @@ interface Part {
   /** Local time at which it goes back. */
   until: number
   amount: number
+  /** Store time of the answer that brought it. */
+  told: number
 }
 
 /** Tells the store what of a limit comes back, or went at another time. */
@@ -38,11 +40,24 @@ export class Pool {
     this.#amend = amend
   }
 
-  put(amounts: readonly number[], at: number, storeAt: number, usableMs: number): void {
+  put(amounts: readonly number[], at: number, storeAt: number, usableMs: number, told: number): void {
     const until = at + usableMs
     amounts.forEach((amount, i) => {
-      if (amount > 0) this.#limits[i]?.push({ at, storeAt, until, amount })
+      if (amount > 0) this.#limits[i]?.push({ at, storeAt, until, amount, told })
     })
+  }
+
+  /** What is held that a store does not know which remembers nothing after `since`, and whose time was set on by `shiftMs`. */
+  untold(since: number, shiftMs: number, now: number): [limit: number, storeAt: number, amount: number][] {
+    const found: [number, number, number][] = []
+    for (const [i, parts] of this.#limits.entries())
+      for (const part of parts) {
+        part.storeAt += shiftMs
+        if (part.told <= since + LAW.sameMs) continue
+        part.told = now
+        found.push([i, part.storeAt, part.amount])
+      }
+    return found
   }
 
   /** When the amounts are there; `Infinity` when not all of them are held. */

@@ -34,6 +34,10 @@ export interface Question {
   id: string
   /** The state that the times in this question belong to; empty at first. */
   gen: string
+  /** It goes on at its own share until it hears an answer in time: its share is to be kept, as if it were missing. */
+  alone: boolean
+  /** The store's time of the last answer; -1 without one. A store that does not remember it has gone back in time. */
+  heard: number
   limits: Wanted[]
   ramp: { ms: number; from: number }
   /** Calls that wait here now. */
@@ -49,7 +53,7 @@ export interface Question {
   aheadMs: number
   /** What changes of what was taken at a time: given back, or used more. */
   amend: [key: string, at: number, difference: number][]
-  /** What was taken while the store was away, or what it has forgotten. */
+  /** What was taken while the store was away, or what it has forgotten, slots that are still held included. */
   past: [key: string, at: number, amount: number][]
   /** Amounts that the provider refused since the last question. */
   refused: number[]
@@ -64,7 +68,7 @@ export interface Question {
   /** Processes of which a peer has seen that they are gone. */
   dead: string[]
   gone: boolean
-  /** How many processes there were when this one last heard; a new store has forgotten. */
+  /** How many processes there were when this one last heard, unless it has left since: a new store has forgotten. */
   known: number
 }
 
@@ -95,8 +99,8 @@ export interface Answer {
   now: number
   /** Epoch ms at which this state's time is 0. */
   base: number
-  /** When the store was last asked, and how often in all: less than before means that it was rolled back. */
-  prev: number
+  /** The store has gone back in time, and remembers nothing of this process after this. */
+  since?: number
   seq: number
   news: News
   /** The times of the slots that now belong to the process. */
@@ -134,16 +138,18 @@ export const LAW = {
   latenessMs: 20,
   /** A process that was not heard of for so long is missing: its share is kept for it… */
   missingMs: 1500,
-  /** …for so long. */
+  /** …for so long. So it is for those who shared a state that was lost. */
   keptMs: 60_000,
   /** Peers are asked to look after a process that was silent for so long. */
   suspectMs: 700,
   /** Who was gone for so long is forgotten, even if nobody was there to miss it. */
   forgottenMs: 600_000,
-  /** While a new state waits for those who shared the old one. */
-  reunionMs: 3000,
   /** A probe whose process is not heard of for so long is free again. */
   probeMs: 3000,
+  /** So long before they are over, those who have not told what they hold are not waited for. */
+  tellMs: 200,
+  /** Times that are no further apart are the same. */
+  sameMs: 0.01,
   /** The log of a window has so many cells. */
   cells: 2048,
   resumeAt: 0.9,

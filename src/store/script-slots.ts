@@ -1,7 +1,6 @@
 // The second half of the script: slots and permits. It reads what the first half has set up.
 
 export const SLOTS = `-- The slots.
-local ahead = max(aheadMs, 1.2 * processes / questionsPerMs)
 local pending = {}
 local stored = {}
 
@@ -51,13 +50,16 @@ local function stretch(ms, at)
 end
 
 local slots, next = {}, -1
-if #ask.first > 0 and (news.gate == 'open' or (news.gate == 'probing' and news.by == ask.id)) then
+local may = #ask.first > 0 and not stranger and not rolledBack
+may = may and (news.gate == 'open' or (news.gate == 'probing' and news.by == ask.id))
+if may and state.from > now + tellMs then
+  next = state.from
+elseif may then
   if now - state.busyAt > 60000 then
     state.rampStart = now
     state.rampFrom = ask.ramp.from
   end
   state.busyAt = now
-  local horizon = max(ahead, ask.aheadMs)
   local spacing = 0
   for i, limit in ipairs(ask.limits) do
     if limit.paced then spacing = max(spacing, (ask.each[i] or 0) / (limit.rate * share)) end
@@ -137,7 +139,7 @@ if state.seq % 64 == 1 then
   for i = 2, #KEYS do redis.call('PEXPIRE', KEYS[i], floor(keep)) end
 end
 return cjson.encode({
-  now = now, base = state.base, prev = prev, seq = state.seq, news = news, slots = slots, next = next,
+  now = now, base = state.base, since = rolledBack and since or nil, seq = state.seq, news = news, slots = slots, next = next,
   permits = permits, processes = processes, rank = rank, missing = missing, aheadMs = ahead, used = used,
   accepted = accepted, suspects = suspects,
 })`

@@ -29,7 +29,7 @@ else
   for i = 2, #KEYS do redis.call('DEL', KEYS[i]) end
   state = {
     base = time, seen = 0, seq = 0, alive = 0, missing = 0, share = 1, crowdedTill = -1, rampFrom = 1, closedAt = -1,
-    probeTill = 0, rampStart = -1e12, busyAt = ask.known > 0 and 0 or -1e12, expected = ask.known, joined = 0,
+    probeTill = 0, rampStart = -1e12, busyAt = ask.known > 0 and 0 or -1e12, expected = 0, untold = 0, joined = 0, from = -1e12,
     permits = 0, accounts = {},
     news = { gen = ARGV[2], seq = 0, epoch = 1, gate = 'open', kind = 'rate', ['until'] = 0, by = '', blamed = {}, learned = {}, lesson = 0 },
   }
@@ -47,6 +47,7 @@ news.seq = state.seq
 
 local function drop(id)
   if redis.call('ZREM', seenKey, id) == 0 then return end
+  state.expected = state.expected - 1
   redis.call('ZREM', joinKey, id)
   redis.call('ZREM', wantKey, id)
   local permits = redis.call('HGET', permitKey, id)
@@ -54,31 +55,54 @@ local function drop(id)
     state.permits = state.permits - permits
     redis.call('HDEL', permitKey, id)
   end
+  redis.call('HDEL', permitKey, 'heard:' .. id)
 end
 
 if now - prev > forgottenMs then
   redis.call('DEL', seenKey, joinKey, wantKey, permitKey)
   state.permits = 0
 end
+-- First of all what a store without memory refuses: then nothing is half done.
+if redis.call('ZADD', seenKey, num(ask.alone and state.alive - missingMs - 1 or state.alive), ask.id) == 1 then
+  state.joined = state.joined + 1
+  redis.call('ZADD', joinKey, state.joined, ask.id)
+end
 for _, id in ipairs(ask.dead) do if id ~= ask.id then drop(id) end end
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', seenKey, '-inf', '(' .. num(state.alive - keptMs))) do
   if id ~= ask.id then drop(id) end
 end
-if redis.call('ZADD', seenKey, num(state.alive), ask.id) == 1 then
-  state.joined = state.joined + 1
-  redis.call('ZADD', joinKey, state.joined, ask.id)
+local stranger = ask.gen ~= '' and ask.gen ~= news.gen
+local heard = redis.call('HGET', permitKey, 'heard:' .. ask.id)
+local since = tonumber(heard or prev)
+local tells = false
+if stranger then
+  state.untold = state.untold + 1
+else
+  redis.call('HSET', permitKey, 'heard:' .. ask.id, num(now))
+  if not heard and ask.gen ~= '' then
+    state.untold = state.untold - 1
+    tells = state.untold == 0
+  end
 end
 if ask.waiting > 0 then redis.call('ZADD', wantKey, num(now), ask.id) end
 local processes = redis.call('ZCARD', seenKey)
 local missing = redis.call('ZCOUNT', seenKey, '-inf', '(' .. num(state.alive - missingMs))
 local suspects = redis.call('ZRANGEBYSCORE', seenKey, '-inf', '(' .. num(state.alive - suspectMs), 'LIMIT', 0, 8)
 local busy = max(1, redis.call('ZCOUNT', wantKey, '(' .. num(now - 1000), '+inf'))
-if now < reunionMs then
-  state.expected = max(state.expected, ask.known)
+if stranger then state.expected = max(state.expected, ask.known) end
+if now < keptMs then
   missing = missing + max(0, state.expected - processes)
   processes = max(state.expected, processes)
 end
-local share = (processes - missing) / processes
+local rolledBack = not stranger and ask.heard > since + sameMs
+local ahead = max(aheadMs, 1.2 * processes / questionsPerMs)
+local horizon = max(ahead, ask.aheadMs)
+if ask.known > 1 then
+  if stranger and now < horizon then state.from = horizon end
+  if rolledBack and now >= state.from then state.from = now + horizon end
+end
+if tells and missing == 0 then state.from = min(state.from, now) end
+local share = max(1, processes - missing) / processes
 local quiet = now > state.crowdedTill and missing == 0 and news.gate == 'open'
 
 local function cellOf(at, limit) return floor((at / limit.windowMs) * cells) end
@@ -97,13 +121,13 @@ local function write(key, cell, change)
 end
 
 -- The times of another state mean nothing here.
-if ask.gen ~= news.gen then ask.amend, ask.past = {}, {} end
+if ask.gen ~= news.gen or rolledBack then ask.amend, ask.past = {}, {} end
 
 local accounts = {}
 for i, limit in ipairs(ask.limits) do
   local account = state.accounts[limit.key]
   if not account then
-    account = { due = ask.known > 0 and now + aheadMs or -1e12, seen = now, used = 0, accepted = 0, held = 0, day = '' }
+    account = { due = ask.known > 0 and now or -1e12, seen = now, used = 0, accepted = 0, held = 0, day = '' }
     state.accounts[limit.key] = account
   end
   accounts[i] = account
@@ -120,6 +144,21 @@ for i, limit in ipairs(ask.limits) do
       for _, member in ipairs(old) do account.used = account.used - amountOf(member) end
       redis.call('ZREMRANGEBYSCORE', KEYS[5 + i], '-inf', last)
       if redis.call('ZCARD', KEYS[5 + i]) == 0 then account.used = 0 end
+    end
+  end
+end
+
+for _, entry in ipairs(ask.past) do
+  for i, limit in ipairs(ask.limits) do
+    if limit.key == entry[1] then
+      local account, at, amount = accounts[i], min(entry[2], now + horizon), entry[3]
+      account.accepted = account.accepted + amount
+      if limit.windowMs == 0 or leaves(cellOf(at, limit), limit) > now then
+        account.used = account.used + amount
+        if limit.windowMs > 0 then write(KEYS[5 + i], cellOf(at, limit), amount) end
+        if limit.paced then account.due = max(account.due, min(at + amount / limit.rate, now + limit.windowMs)) end
+      end
+      break
     end
   end
 end
@@ -149,21 +188,6 @@ for _, entry in ipairs(ask.amend) do
   end
 end
 
-for _, entry in ipairs(ask.past) do
-  for i, limit in ipairs(ask.limits) do
-    if limit.key == entry[1] then
-      local account, at, amount = accounts[i], min(entry[2], now), entry[3]
-      account.accepted = account.accepted + amount
-      if limit.windowMs == 0 or leaves(cellOf(at, limit), limit) > now then
-        account.used = account.used + amount
-        if limit.windowMs > 0 then write(KEYS[5 + i], cellOf(at, limit), amount) end
-        if limit.paced then account.due = max(account.due, min(at + amount / limit.rate, now + limit.windowMs)) end
-      end
-      break
-    end
-  end
-end
-
 local missed = missing - state.missing
 for i, limit in ipairs(ask.limits) do
   local account = accounts[i]
@@ -173,7 +197,8 @@ for i, limit in ipairs(ask.limits) do
   elseif missed < 0 then
     account.held = account.held * missing / state.missing
   end
-  if account.due > now then account.due = now + (account.due - now) * state.share / share end
+  local from = max(now, state.from)
+  if account.due > from then account.due = from + (account.due - from) * state.share / share end
   if limit.paced then
     local credit = max(latenessMs, account.seen - account.due)
     if quiet then
@@ -182,12 +207,13 @@ for i, limit in ipairs(ask.limits) do
     end
     account.due = min(max(account.due, now - credit), now + limit.windowMs)
   end
+  if state.from <= now + tellMs then account.due = max(account.due, state.from) end
 end
 state.missing = missing
 state.share = share
 
 -- The gate.
-local before = news.epoch .. news.gate .. news.lesson
+local before = state.seq > 1 and news.epoch .. news.gate .. news.lesson
 if ask.learned then
   news.learned = ask.learned
   news.lesson = news.lesson + 1

@@ -95,7 +95,7 @@ export class SharedGate {
     this.#told(() => this.#host.permit())
   }
 
-  /** What all processes hear. True when a new epoch voids what is held. */
+  /** What all processes hear. True when a new epoch voids what is held; a new state whose gate is open does not. */
   heard(news: News, storeNow: number): boolean {
     const before = this.#news
     // Answers and what is published overtake each other.
@@ -118,7 +118,7 @@ export class SharedGate {
       this.#claims = false
       this.#told(() => this.#host.open())
     }
-    return cut
+    return cut && (news.gen === before?.gen || news.gate !== 'open')
   }
 
   /** The store has gone back in time: what it says next is the truth. */

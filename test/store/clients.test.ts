@@ -1,8 +1,6 @@
 // Every client, alone and as a cluster, on a real Redis: the same limit, shared by all of them.
 
-import { createServer, type Server } from 'node:http'
 import { spawnSync } from 'node:child_process'
-import type { AddressInfo } from 'node:net'
 import { Redis as UpstashRedis } from '@upstash/redis'
 import { Cluster, Redis } from 'ioredis'
 import { BucketRateLimiter } from 'llmiter'
@@ -10,34 +8,9 @@ import { redisStore, type RedisClient } from 'llmiter/redis'
 import { createClient, createCluster } from 'redis'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { freePort, haveRedis, type RedisServer, startRedis } from '../support/redis.ts'
+import { upstashBridge } from '../support/upstash.ts'
 
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
-
-/** Speaks Upstash's REST protocol in front of a local Redis: a command as an array, or a pipeline of them. */
-async function bridge(redis: Redis): Promise<Server> {
-  const server = createServer((request, response) => {
-    const base64 = request.headers['upstash-encoding'] === 'base64'
-    const run = ([command, ...args]: string[]) =>
-      redis.call(command!, ...args).then(
-        (result) => ({ result: encode(result, base64) }),
-        ({ message }: Error) => ({ error: message }),
-      )
-    let body = ''
-    request.on('data', (chunk: Buffer) => (body += chunk.toString()))
-    request.on('end', async () => {
-      const asked = JSON.parse(body) as string[] | string[][]
-      const answer = await (Array.isArray(asked[0])
-        ? Promise.all((asked as string[][]).map(run))
-        : run(asked as string[]))
-      response.statusCode = 'error' in answer ? 400 : 200
-      response.end(JSON.stringify(answer))
-    })
-  })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  return server
-}
-const encode = (result: unknown, base64: boolean) =>
-  base64 && typeof result === 'string' && result !== 'OK' ? Buffer.from(result).toString('base64') : result
 
 /** Two limiters on this client, and what they do in a second and a half. */
 async function share(client: RedisClient, name: string, prefix?: string) {
@@ -97,12 +70,10 @@ describe.skipIf(!haveRedis())('a limit is shared through', () => {
   })
 
   test('@upstash/redis, over HTTP, without pub/sub', async () => {
-    const http = await bridge(redis)
-    const { port } = http.address() as AddressInfo
-    const client = new UpstashRedis({ url: `http://127.0.0.1:${port}`, token: 'any', enableTelemetry: false })
+    const bridge = await upstashBridge(redis)
+    const client = new UpstashRedis({ url: bridge.url, token: 'any', enableTelemetry: false })
     expectShared(await share(client, 'up'))
-    http.closeAllConnections()
-    http.close()
+    bridge.close()
   })
 
   test('the least rights, and no more', async () => {

@@ -8,6 +8,7 @@ import { ask, LAW, type Question } from '../../src/store/protocol.ts'
 /** What is known of a process by one who looks at all of them. */
 interface Known {
   seen: number
+  heard: number
   rank: number
   wantedAt: number
   permits: number
@@ -24,6 +25,7 @@ const step = fc.record({
   permits: fc.integer({ min: 0, max: 9 }),
   inFlight: fc.integer({ min: 0, max: 9 }),
   dead: fc.array(fc.integer({ min: 0, max: 29 }).map(String), { maxLength: 1 }),
+  alone: fc.integer({ min: 0, max: 9 }).map((n) => n === 0),
   leaves: fc.integer({ min: 0, max: 9 }).map((n) => n === 0),
 })
 
@@ -34,16 +36,18 @@ test('property: they are counted as if each were looked at', () => {
       const all = new Map<string, Known>()
       let joined = 0
       // Nobody speaks of an earlier state: the reunion is another story.
-      let now = LAW.reunionMs
+      let now = LAW.keptMs
       for (const { afterMs, leaves, ...said } of steps) {
         now += afterMs
-        const { id, dead, waiting } = said
+        const { id, dead, waiting, alone } = said
         const question = ask({ ...base, ...said })
 
         for (const other of dead) if (other !== id) all.delete(other)
-        const me = all.get(id) ?? { seen: 0, rank: ++joined, wantedAt: -Infinity, permits: 0 }
+        const me = all.get(id) ?? { seen: 0, heard: -1, rank: ++joined, wantedAt: -Infinity, permits: 0 }
         all.set(id, me)
-        me.seen = now
+        const { heard } = me
+        me.heard = now
+        me.seen = alone ? now - LAW.missingMs - 1 : now
         if (waiting > 0) me.wantedAt = now
         for (const [other, { seen }] of all) if (now - seen > LAW.keptMs) all.delete(other)
         const everyone = [...all.entries()].sort(
@@ -52,8 +56,10 @@ test('property: they are counted as if each were looked at', () => {
         const silent = (ms: number) => everyone.filter(([, { seen }]) => now - seen > ms)
         const busy = Math.max(1, everyone.filter(([, { wantedAt }]) => wantedAt > now - 1000).length)
 
-        expect(members.count(question, now, now)).toEqual({
+        expect(members.count(question, false, now, now)).toEqual({
           processes: all.size,
+          heard,
+          complete: false,
           missing: silent(LAW.missingMs).length,
           rank: everyone.filter(([, { rank }]) => rank < me.rank).length,
           busy,
@@ -76,6 +82,6 @@ test('property: they are counted as if each were looked at', () => {
 })
 
 const base: Omit<Question, 'first' | 'each' | 'more' | 'everyMs' | 'amend' | 'past' | 'refused'> = {
-  ...{ id: '', gen: 'g', limits: [], ramp: { ms: 0, from: 1 }, waiting: 0, aheadMs: 300, known: 0 },
-  ...{ concurrent: 0, inFlight: 0, permits: 0, dead: [], gone: false },
+  ...{ id: '', gen: '', limits: [], ramp: { ms: 0, from: 1 }, waiting: 0, aheadMs: 300, known: 0 },
+  ...{ concurrent: 0, inFlight: 0, permits: 0, dead: [], gone: false, alone: false, heard: -1 },
 }

@@ -41,8 +41,12 @@ const step = fc.record({
     fc.record({ ageMs: fc.integer({ min: -200, max: 61_000 }), amount: fc.integer({ min: -3, max: 2 }) }),
   ),
   past: fc.option(
-    fc.record({ ageMs: fc.integer({ min: 0, max: 61_000 }), amount: fc.integer({ min: 1, max: 500 }) }),
+    fc.record({ ageMs: fc.integer({ min: -400, max: 61_000 }), amount: fc.integer({ min: 1, max: 500 }) }),
   ),
+  gen: fc.integer({ min: 0, max: 9 }).map((n) => ['of another life', ''][n] ?? 'g'),
+  alone: fc.integer({ min: 0, max: 9 }).map((n) => n === 0),
+  known: fc.integer({ min: 0, max: 4 }),
+  heardMsAgo: fc.option(fc.integer({ min: -500, max: 61_000 })),
   permits: fc.integer({ min: 0, max: 6 }),
   inFlight: fc.integer({ min: 0, max: 3 }),
   close: fc.option(fc.integer({ min: 0, max: 3000 }), { freq: 6 }),
@@ -82,19 +86,30 @@ describe.skipIf(!haveRedis())('the script in Redis', () => {
         const ledger = new Ledger()
         let time = 1_700_000_000_000
         let now = 0
-        for (const { id, afterMs, tokens, back, past, close, more, claim, open, ...rest } of steps) {
+        for (const {
+          id,
+          afterMs,
+          tokens,
+          back,
+          past,
+          heardMsAgo,
+          close,
+          more,
+          claim,
+          open,
+          ...rest
+        } of steps) {
           time += afterMs
           now += afterMs
           const question: Question = {
             ...{
               id,
-              gen: 'g',
               limits,
               ramp: { ms: 5000, from: 1 / 3 },
               aheadMs: 300,
               everyMs: 20,
               refused: [0, 0, 0, 0],
-              known: 0,
+              heard: heardMsAgo === null ? -1 : now - heardMsAgo,
             },
             first: rest.waiting > 0 ? [1, 2 * tokens, 1, 1] : [],
             each: [1, tokens, 1, 1],
