@@ -119,7 +119,7 @@ export class Ledger {
       stranger || rolledBack
         ? -1
         : this.#lease(state, question, accounts, share, present.busy, horizonMs, now, slots)
-    const permits = this.#members.permit(question, present.busy)
+    const permits = this.#members.permit(question, present.busy, now)
     if (question.gone) this.#members.drop(question.id)
     return {
       now,

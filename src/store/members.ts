@@ -42,6 +42,8 @@ export class Members {
   #ranks: number[] = []
   /** The sum of all. */
   #permits = 0
+  /** So long everybody keeps to its part of the calls in flight. */
+  #partsTill = -1
   #joined = 0
   #expected = 0
   /** Those who shared another state, and have not told their past yet. */
@@ -109,15 +111,23 @@ export class Members {
     }
   }
 
-  /** How many calls this process may have in flight. */
-  permit({ id, concurrent, inFlight, permits }: Question, busy: number): number {
+  /**
+   * How many calls this process may have in flight: as many as are free, until somebody has less than its part and finds
+   * none; then all keep to their parts for a while. What a division leaves over goes round.
+   */
+  permit({ id, concurrent, inFlight, permits }: Question, busy: number, now: number): number {
     if (concurrent === 0) return -1
     const me = this.#members.get(id)!
     const others = this.#permits - me.permits
-    const fair = busy > 1 ? Math.max(1, Math.ceil(concurrent / busy)) : concurrent
-    me.permits = Math.max(inFlight, Math.min(permits, fair, concurrent - others))
+    const free = Math.max(0, concurrent - others)
+    const over = concurrent % busy
+    const turn = this.#before(me.rank) + over * Math.floor(now / LAW.turnMs)
+    const part = Math.floor(concurrent / busy) + (turn % busy < over ? 1 : 0)
+    if (free < Math.min(permits, part)) this.#partsTill = now + LAW.partsMs
+    const allowed = Math.min(permits, free, now < this.#partsTill ? part : Infinity)
+    me.permits = Math.max(inFlight, allowed)
     this.#permits = others + me.permits
-    return me.permits
+    return allowed
   }
 
   #join(): Member {

@@ -146,6 +146,10 @@ export const LAW = {
   forgottenMs: 600_000,
   /** A probe whose process is not heard of for so long is free again. */
   probeMs: 3000,
+  /** So long all keep to their parts of the calls in flight, when somebody could not have its own… */
+  partsMs: 1500,
+  /** …and so long one has what the division leaves over. */
+  turnMs: 10_000,
   /** So long before they are over, those who have not told what they hold are not waited for. */
   tellMs: 200,
   /** Times that are no further apart are the same. */

@@ -115,13 +115,20 @@ for i, new in pairs(pending) do
 end
 
 local permits = -1
+local rank = redis.call('ZRANK', joinKey, ask.id)
 if ask.concurrent > 0 then
   local mine = tonumber(redis.call('HGET', permitKey, ask.id) or 0)
   local others = state.permits - mine
-  local fair = busy > 1 and max(1, ceil(ask.concurrent / busy)) or ask.concurrent
-  permits = max(ask.inFlight, min(ask.permits, fair, ask.concurrent - others))
-  state.permits = others + permits
-  redis.call('HSET', permitKey, ask.id, permits)
+  local free = max(0, ask.concurrent - others)
+  local part = floor(ask.concurrent / busy)
+  local over = ask.concurrent % busy
+  if (rank + over * floor(now / turnMs)) % busy < over then part = part + 1 end
+  if free < min(ask.permits, part) then state.partsTill = now + partsMs end
+  permits = min(ask.permits, free)
+  if now < state.partsTill then permits = min(permits, part) end
+  local kept = max(ask.inFlight, permits)
+  state.permits = others + kept
+  redis.call('HSET', permitKey, ask.id, kept)
 end
 
 local used, accepted = {}, {}
@@ -129,7 +136,6 @@ for i, account in ipairs(accounts) do
   used[i] = account.used + account.held
   accepted[i] = account.accepted
 end
-local rank = redis.call('ZRANK', joinKey, ask.id)
 if ask.gone then drop(ask.id) end
 
 local keep = 86400000

@@ -30,7 +30,7 @@ else
   state = {
     base = time, seen = 0, seq = 0, alive = 0, missing = 0, share = 1, crowdedTill = -1, rampFrom = 1, closedAt = -1,
     probeTill = 0, rampStart = -1e12, busyAt = ask.known > 0 and 0 or -1e12, expected = 0, untold = 0, joined = 0, from = -1e12,
-    permits = 0, accounts = {},
+    permits = 0, partsTill = -1, accounts = {},
     news = { gen = ARGV[2], seq = 0, epoch = 1, gate = 'open', kind = 'rate', ['until'] = 0, by = '', blamed = {}, learned = {}, lesson = 0 },
   }
 end

@@ -121,3 +121,14 @@ test('the more there are, the less often each asks: the store has 8,000 question
   expect(fleet!.questionsPerSecond!).toBeGreaterThan(1000)
   expect(fleet!.questionsPerSecond!).toBeLessThan(8000 + processes / 10)
 }, 60_000)
+
+test('calls in flight are for all: who came first does not keep every place', async () => {
+  const { goodputPercent, fleet, refused } = await row(
+    '--provider concurrency --max-concurrent 25 --workload backlog:1200 --processes 7',
+  )
+  expect(goodputPercent).toBeGreaterThan(95)
+  expect(refused).toBe(0)
+  // 86 each.
+  expect(fleet!.served.least).toBeGreaterThan(55)
+  expect(fleet!.served.most).toBeLessThan(125)
+}, 30_000)
