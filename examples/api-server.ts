@@ -4,8 +4,8 @@
  * one line; a provider that refuses is asked again after 8, 16, 32 and 64 s, and then the error is logged and told.
  *
  *   redis-server --port 6379 &
- *   node examples/api-server.ts                       # a model provider on this machine answers
- *   OPENAI_API_KEY=… node examples/api-server.ts      # the real one does
+ *   npm run example examples/api-server.ts                     # a model provider on this machine answers
+ *   OPENAI_API_KEY=… npm run example examples/api-server.ts    # the real one does
  *   curl -H 'Authorization: Bearer key-of-ann' -d '{"prompt":"Hello"}' localhost:3000/chat
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'

@@ -1,5 +1,5 @@
 /**
- * `npm run build && node examples/metrics.ts`: a limiter whose metrics Prometheus can scrape.
+ * `npm run example examples/metrics.ts`: a limiter whose metrics Prometheus can scrape.
  *
  * It needs no key: the provider is a server on this machine, which allows less than the limiter was told. It makes
  * calls until Ctrl-C; with `--once` it makes thirty, scrapes itself, prints what that gives, and ends.
