@@ -12,7 +12,7 @@ export interface Account {
   seen: number
   used: number
   accepted: number
-  /** Of a counted limit, what is kept for those who are missing. */
+  /** What is kept for those who are missing: of a counted limit their part, of a rate what they send by themselves. */
   held: number
   day: string
   /** What was taken, by cell of the window; oldest first. */
@@ -62,8 +62,24 @@ export function remember(account: Account, limit: Wanted, at: number, amount: nu
   account.accepted += amount
   if (limit.windowMs > 0 && leaves(cellOf(at, limit), limit) <= now) return
   add(account, limit, at, amount)
-  if (limit.paced)
-    account.due = Math.max(account.due, Math.min(at + amount / limit.rate, now + limit.windowMs))
+  if (!limit.paced) return
+  account.due = Math.max(account.due, Math.min(at + amount / limit.rate, now + limit.windowMs))
+  // What is told need not be guessed any more.
+  account.held = Math.max(0, account.held - amount)
+}
+
+/** Reckons with those who are missing: so many of so many, and so many before, in the `ms` since then. */
+export function keep(
+  account: Account,
+  { amount, paced, rate, windowMs }: Wanted,
+  { missing, processes }: { missing: number; processes: number },
+  before: number,
+  ms: number,
+): void {
+  const part = (rate * missing) / processes
+  if (paced) account.held = Math.min(account.held + part * ms, part * windowMs)
+  else if (missing < before) account.held *= missing / before
+  else account.held += (Math.max(0, amount - account.used - account.held) * (missing - before)) / processes
 }
 
 /** Credit for a burst is earned only while nobody waits anywhere. */
@@ -76,7 +92,7 @@ export function clip(account: Account, limit: Wanted, share: number, quiet: bool
 
 export function fits(account: Account, limit: Wanted, amount: number, now: number): number {
   let at = limit.paced ? Math.max(now, account.due) : now
-  const room = Math.max(0, limit.amount * (1 + 1e-9) - amount - (limit.paced ? 0 : account.held))
+  const room = Math.max(0, limit.amount * (1 + 1e-9) - amount - account.held)
   let used = account.used
   if (used <= room) return at
   if (limit.windowMs === 0) return Math.max(at, limit.ends ?? now)

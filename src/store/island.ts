@@ -9,7 +9,7 @@
 import { GRACE_MS } from './pool.ts'
 import type { Wanted } from './protocol.ts'
 
-const MOST_SLOWED = 0.8
+const MOST_SLOWED = 0.5
 
 interface Share {
   limit: Wanted
@@ -31,7 +31,7 @@ export interface IslandOptions {
 /** Where the store's schedule and this one meet, one ticket more may fall into a window, on the way out and on the way back. */
 const slower = (limit: Wanted): Wanted => ({
   ...limit,
-  rate: limit.rate * Math.max(MOST_SLOWED, 1 - 2 / limit.amount),
+  rate: limit.rate * Math.max(MOST_SLOWED, 1 - (limit.burst + 1) / limit.amount),
 })
 
 const isCountedByOne = ({ key, paced }: Wanted) => paced && key.startsWith('requests/')

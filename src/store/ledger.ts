@@ -22,7 +22,7 @@
 // alike, so its share is kept for it for a minute, unless a peer on the same machine has seen that it is gone.
 // Time in which nobody asks does not count for that: after an outage all are missing, but still expected.
 
-import { type Account, add, amend, clip, fits, forget, remember } from './account.ts'
+import { type Account, add, amend, clip, fits, forget, keep, remember } from './account.ts'
 import { Members } from './members.ts'
 import { type Answer, LAW, type News, type Question, type Wanted } from './protocol.ts'
 
@@ -70,7 +70,8 @@ export class Ledger {
     if (time - state.base < state.seen - 1000) state.base = time - state.seen
     const now = Math.max(time - state.base, state.seen)
     const prev = state.seen
-    state.alive += Math.min(now - prev, LAW.missingMs + 1)
+    const passed = Math.min(now - prev, LAW.missingMs + 1)
+    state.alive += passed
     state.seen = now
     state.news.seq = ++state.seq
     if (now - prev > LAW.forgottenMs) this.#members.clear()
@@ -101,10 +102,7 @@ export class Ledger {
     limits.forEach((limit, i) => {
       const account = accounts[i]!
       account.accepted -= question.refused[i] ?? 0
-      const missed = present.missing - state.missing
-      if (missed > 0)
-        account.held += (Math.max(0, limit.amount - account.used - account.held) * missed) / present.processes
-      else if (missed < 0) account.held *= present.missing / state.missing
+      keep(account, limit, present, state.missing, passed)
       // What was due in a part of the rate is due sooner in a larger one.
       const from = Math.max(now, state.from)
       if (account.due > from) account.due = from + ((account.due - from) * state.share) / share

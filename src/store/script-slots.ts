@@ -22,7 +22,7 @@ end
 local function fits(i, amount)
   local limit, account = ask.limits[i], accounts[i]
   local at = limit.paced and max(now, account.due) or now
-  local room = max(0, limit.amount * (1 + 1e-9) - amount - (limit.paced and 0 or account.held))
+  local room = max(0, limit.amount * (1 + 1e-9) - amount - account.held)
   local used = account.used
   if used <= room then return at end
   if limit.windowMs == 0 then return max(at, limit.ends or now) end

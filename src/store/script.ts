@@ -40,7 +40,8 @@ local news = state.news
 if time - state.base < state.seen - 1000 then state.base = time - state.seen end
 local now = max(time - state.base, state.seen)
 local prev = state.seen
-state.alive = state.alive + min(now - prev, missingMs + 1)
+local passed = min(now - prev, missingMs + 1)
+state.alive = state.alive + passed
 state.seen = now
 state.seq = state.seq + 1
 news.seq = state.seq
@@ -156,7 +157,10 @@ for _, entry in ipairs(ask.past) do
       if limit.windowMs == 0 or leaves(cellOf(at, limit), limit) > now then
         account.used = account.used + amount
         if limit.windowMs > 0 then write(KEYS[5 + i], cellOf(at, limit), amount) end
-        if limit.paced then account.due = max(account.due, min(at + amount / limit.rate, now + limit.windowMs)) end
+        if limit.paced then
+          account.due = max(account.due, min(at + amount / limit.rate, now + limit.windowMs))
+          account.held = max(0, account.held - amount)
+        end
       end
       break
     end
@@ -188,14 +192,16 @@ for _, entry in ipairs(ask.amend) do
   end
 end
 
-local missed = missing - state.missing
 for i, limit in ipairs(ask.limits) do
   local account = accounts[i]
   account.accepted = account.accepted - (ask.refused[i] or 0)
-  if missed > 0 then
-    account.held = account.held + max(0, limit.amount - account.used - account.held) * missed / processes
-  elseif missed < 0 then
+  local part = limit.rate * missing / processes
+  if limit.paced then
+    account.held = min(account.held + part * passed, part * limit.windowMs)
+  elseif missing < state.missing then
     account.held = account.held * missing / state.missing
+  else
+    account.held = account.held + max(0, limit.amount - account.used - account.held) * (missing - state.missing) / processes
   end
   local from = max(now, state.from)
   if account.due > from then account.due = from + (account.due - from) * state.share / share end
