@@ -11,11 +11,14 @@ import type { Outcome } from './feedback/verdict.ts'
 import { guarded } from './guard.ts'
 import { hold } from './hold.ts'
 import { learnFrom } from './learning.ts'
-import { watch } from './signals.ts'
+import { passOn, watch } from './signals.ts'
 import { type Terms, Waiter, type Work } from './waiter.ts'
 
 /** How long a refused Response may take to say why. */
 const BODY_MS = 2000
+
+/** Some SDKs listen on the signal at each try and never stop, and Node warns at the eleventh. */
+const MOST_LISTENERS = 8
 
 /** One call: in line, with its ticket, to its end. */
 export function dispatch(terms: Terms, cost: Cost, work: Work): Promise<unknown> {
@@ -67,30 +70,34 @@ function promised(result: unknown): Promise<unknown> | undefined {
 }
 
 /** The work, given up when its caller gives it up or when it takes too long; its signal aborts then. */
-function bounded({ terms, work }: Waiter): Promise<unknown> {
+function bounded({ terms, work, extra }: Waiter): Promise<unknown> {
   const { desk, signal, timeoutMs } = terms
   const { engine } = desk
+  const tries = extra ? extra.refusals + extra.failures : 0
+  const own = timeoutMs < Infinity || tries >= MOST_LISTENERS ? new AbortController() : undefined
   return new Promise((resolve, reject) => {
-    const unwatch = signal && watch(signal, () => reject(signal.reason))
-    let over = unwatch
-    let both = signal
-    if (timeoutMs < Infinity) {
-      const late = new AbortController()
-      both = signal ? AbortSignal.any([signal, late.signal]) : late.signal
-      const giveUp = () => {
-        const error = new CallTimeoutError(
-          `'${desk.name}': the call took longer than timeoutMs (${timeoutMs} ms)`,
-        )
-        reject(error)
-        late.abort(error)
-      }
-      const appointment = engine.at(engine.now() + timeoutMs, giveUp, true)
-      over = () => {
-        engine.forget(appointment)
-        unwatch?.()
-      }
+    const giveUp = (error: unknown) => {
+      reject(error)
+      own?.abort(error)
     }
-    new Promise((done) => done(work!(both))).then(resolve, reject).finally(over)
+    const unwatch = signal && watch(signal, () => giveUp(signal.reason))
+    const late = () =>
+      giveUp(new CallTimeoutError(`'${desk.name}': the call took longer than timeoutMs (${timeoutMs} ms)`))
+    const appointment = timeoutMs < Infinity ? engine.at(engine.now() + timeoutMs, late, true) : undefined
+    const over = () => {
+      if (appointment) engine.forget(appointment)
+      unwatch?.()
+    }
+    const done = (value: unknown) => {
+      over()
+      if (own && signal && typeof value === 'object' && value !== null) passOn(signal, own, value)
+      resolve(value)
+    }
+    const fail = (error: unknown) => {
+      over()
+      reject(error)
+    }
+    new Promise((begun) => begun(work!(own?.signal ?? signal))).then(done, fail)
   })
 }
 

@@ -12,12 +12,40 @@ const signals = new WeakMap<AbortSignal, Watched>()
 export function watch(signal: AbortSignal, onAbort: () => void): () => void {
   const watched = signals.get(signal) ?? listen(signal)
   watched.calls.add(onAbort)
-  return () => {
-    if (!watched.calls.delete(onAbort) || watched.calls.size > 0) return
-    signal.removeEventListener('abort', watched.fire)
-    signals.delete(signal)
-  }
+  return () => unwatch(signal, onAbort)
 }
+
+function unwatch(signal: AbortSignal, onAbort: () => void): void {
+  const watched = signals.get(signal)
+  if (!watched?.calls.delete(onAbort) || watched.calls.size > 0) return
+  signal.removeEventListener('abort', watched.fire)
+  signals.delete(signal)
+}
+
+/**
+ * Passes an abort on for as long as `result` lives: a body may be read when its call is long over. `AbortSignal.any`
+ * would do, but Node 20 keeps its signals for ever while somebody listens, and some SDKs never stop to. So nothing
+ * here may hold the result, or what might.
+ */
+export function passOn(signal: AbortSignal, to: AbortController, result: object): void {
+  const onAbort = () => to.abort(signal.reason)
+  watch(signal, onAbort)
+  results?.register(result, { signal: new WeakRef(signal), onAbort: new WeakRef(onAbort) })
+}
+
+interface Passing {
+  readonly signal: WeakRef<AbortSignal>
+  readonly onAbort: WeakRef<() => void>
+}
+
+const results =
+  typeof FinalizationRegistry === 'function'
+    ? new FinalizationRegistry((passing: Passing) => {
+        const signal = passing.signal.deref()
+        const onAbort = passing.onAbort.deref()
+        if (signal && onAbort) unwatch(signal, onAbort)
+      })
+    : undefined
 
 function listen(signal: AbortSignal): Watched {
   const calls = new Set<() => void>()

@@ -1,5 +1,6 @@
 // What else the OpenAI client does of its own: it renews tokens, asks again for a body that does not come, streams up.
 
+import { getEventListeners } from 'node:events'
 import type OpenAI from 'openai'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { limitOpenAI } from 'llmiter/openai'
@@ -150,6 +151,22 @@ describe.each(versions)('$name', ({ name, Client }) => {
     await client.chat.completions.create({ model: 'gpt-5', messages, stream: true }, { signal: abort.signal })
     abort.abort()
     expect(limiter.stats().inFlight).toBe(0)
+  })
+
+  test('refused ever again: the caller’s signal gathers no listeners, of which Node would warn', async () => {
+    const abort = new AbortController()
+    server.replies(...Array.from({ length: 25 }, replies.rateSilent), replies.chatStream({ frameMs: 20 }))
+    const client = limitOpenAI(bareClient(), quickLimiter({ recovery: { minMs: 1, maxMs: 2 } }))
+    const stream = await client.chat.completions.create(
+      { model: 'gpt-5', messages, stream: true },
+      { signal: abort.signal },
+    )
+    expect(server.seen).toHaveLength(26)
+    expect(getEventListeners(abort.signal, 'abort').length).toBeLessThan(10)
+    const all = outcome(collect(stream))
+    abort.abort()
+    await all
+    await soon(() => server.seen.at(-1)!.left === true)
   })
 
   const refusal = (replies.rate().body as { error: object }).error

@@ -99,7 +99,7 @@ function inLine(limits: Limits, dialect: Dialect, makeRequest: MakeRequest): Mak
     const options = before ? given : { ...given }
     try {
       let grant: Grant = await (before && before.state !== 'answered' ? before.again() : limits.grant(call))
-      for (;;) {
+      for (let tries = 1; ; tries++) {
         const attempt = new Attempt(grant)
         options.fetchOptions = { ...options.fetchOptions, [ATTEMPT]: attempt }
         try {
@@ -114,6 +114,8 @@ function inLine(limits: Limits, dialect: Dialect, makeRequest: MakeRequest): Mak
             throw error
           }
           grant = await attempt.refuse(error)
+          // The SDK may listen at each try and never stop, and Node warns at the eleventh.
+          if (given.signal && tries >= 8) options.signal = AbortSignal.any([given.signal])
         }
       }
     } catch (error) {
