@@ -40,7 +40,7 @@ export function land(waiter: Waiter, value: unknown): void {
   let used: Usage | undefined
   if (usage) used = guarded(() => usage(value as never), desk, 'usage')
   else if (desk.metered && typeof value === 'object') used = readUsage(value)
-  settle(waiter, used, 'ok')
+  settle(waiter, used)
 }
 
 /** What can be counted of a usage. */
@@ -55,12 +55,12 @@ function sound(usage: Usage, desk: Desk): Usage {
   return good
 }
 
-/** The call is over and has used this much. */
-export function settle(waiter: Waiter, usage: Usage | undefined, end: 'ok' | 'failed'): void {
+/** The call was answered, and has used this much. */
+export function settle(waiter: Waiter, usage: Usage | undefined): void {
   const { desk } = waiter.terms
   const used = usage && total(sound(usage, desk))
   if (used) desk.estimator.learn(waiter.cost, used)
-  desk.finish(waiter, used, end)
+  desk.finish(waiter, used, 'ok')
 }
 
 /** The call failed for good. A refusal still tells the limiter what it has to tell. */

@@ -116,40 +116,40 @@ function failed(waiter: Waiter, error: unknown): unknown {
 }
 
 function judged(waiter: Waiter, outcome: Outcome): unknown {
-  const { desk, retry } = waiter.terms
-  desk.seen?.('error' in outcome ? outcome.error : outcome.value)
+  const { desk, retry, signal } = waiter.terms
+  const threw = 'error' in outcome
+  const answer = threw ? outcome.error : outcome.value
+  desk.seen?.(answer)
   let verdict = judge(waiter, outcome)
-  if (!verdict && 'error' in outcome && retry?.on && !waiter.terms.signal?.aborted) {
-    verdict = { kind: 'transient', reason: 'retry.on' }
-  }
+  if (!verdict && threw && retry?.on && !signal?.aborted) verdict = { kind: 'transient', reason: 'retry.on' }
   if (!verdict) {
-    learnFrom('error' in outcome ? outcome.error : outcome.value, waiter)
-    if ('value' in outcome) {
-      const held = hold(waiter, outcome.value)
-      if (!held) land(waiter, outcome.value)
-      return held ?? outcome.value
+    learnFrom(answer, waiter)
+    if (threw) {
+      desk.finish(waiter, undefined, statusOf(answer) === undefined ? 'lost' : 'failed')
+      throw answer
     }
-    desk.finish(waiter, undefined, statusOf(outcome.error) === undefined ? 'lost' : 'failed')
-    throw outcome.error
+    const held = hold(waiter, answer)
+    if (!held) land(waiter, answer)
+    return held ?? answer
   }
-  const answer = 'error' in outcome ? outcome.error : outcome.value
   if (verdict.kind !== 'transient') desk.refuse(waiter, verdict, answer)
   else {
     const delayMs = retryDelay(waiter, answer, verdict.waitMs)
     if (delayMs === undefined) {
       desk.finish(waiter, undefined, 'lost')
-      if ('error' in outcome) throw answer
+      if (threw) throw answer
       return answer
     }
     desk.backOff(waiter, delayMs, answer)
   }
   // Only now: what headers tell may let others go, and the refused call must stand before them.
   learnFrom(answer, waiter)
-  const failure = waiter.extra?.failure
-  // The caller never sees this answer: its connection must not wait for somebody to read it.
-  if ('value' in outcome && failure?.error !== answer) discard(answer)
-  if (failure && 'value' in outcome && failure.error === answer) return answer
-  return waiter.state === 'parked' ? waiter.terms.desk.engine.ticket(waiter).then(start) : start(waiter)
+  if (!threw) {
+    if (waiter.extra?.failure?.error === answer) return answer
+    // The caller never sees this answer: its connection must not wait for somebody to read it.
+    discard(answer)
+  }
+  return waiter.state === 'parked' ? desk.engine.ticket(waiter).then(start) : start(waiter)
 }
 
 function retryDelay({ terms, extra }: Waiter, error: unknown, waitMs = 0): number | undefined {

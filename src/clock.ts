@@ -45,8 +45,7 @@ function lookUp<N extends GlobalName>(name: N): (typeof globalThis)[N] {
 /**
  * The machine's own time.
  *
- * It throws a `TypeError` that names the global
- * when the runtime has no `performance`, `setTimeout` or `clearTimeout`.
+ * It throws a `TypeError` that names the global when the runtime has no `performance`, `setTimeout` or `clearTimeout`.
  */
 export const systemClock: Clock = {
   now() {

@@ -11,6 +11,9 @@ import type { Notice } from './core/said.ts'
 import type { WallTime } from './core/window.ts'
 import type { Waiter } from './waiter.ts'
 
+/** A clock that throws is asked again after so long. */
+const ASK_AGAIN_MS = 1000
+
 export interface Appointment extends HeapItem {
   readonly when: number
   readonly keep: () => void
@@ -147,8 +150,8 @@ export class Engine {
       this.pump(now)
     } catch (error) {
       this.host.failed(error)
-      this.#timerAt = this.#now + 1000
-      this.#cancel = this.clock.setTimer(this.#ring, 1000, true)
+      this.#timerAt = this.#now + ASK_AGAIN_MS
+      this.#cancel = this.clock.setTimer(this.#ring, ASK_AGAIN_MS, true)
     }
   }
 }

@@ -11,6 +11,7 @@ export type LimiterErrorCode =
   | 'REQUEST_TOO_LARGE'
   | 'QUOTA_EXHAUSTED'
   | 'LIMITER_STOPPED'
+  | 'STORE_DOWN'
   | 'PROVIDER_UNHEALTHY'
 
 /** Every error that the limiter itself makes. `code` says which; `cause` holds the original, if there is one. */

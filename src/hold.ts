@@ -76,7 +76,7 @@ class Held implements Watcher {
     if (this.#reading && !failure && !left) this.#read(undefined)
     // One that broke, or was left, has told of its usage only a part.
     if (failure) concede(waiter, failure.error)
-    else settle(waiter, left ? undefined : this.#used, 'ok')
+    else settle(waiter, left ? undefined : this.#used)
   }
 
   abandon(reason: string): void {

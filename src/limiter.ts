@@ -24,6 +24,7 @@ import { type LimiterStats, mark, type Mark, stats } from './stats.ts'
 import { Ticket } from './ticket.ts'
 import { type Terms, Waiter } from './waiter.ts'
 
+/** The terms of so many tenants, and of so many priorities of each, are kept. */
 const MOST_LANES = 1000
 
 /** Where the parts of the package find the desk of a limiter, even one from another copy of the package. */
@@ -250,14 +251,19 @@ export function termsOf(
     priority: call.priority ?? 0,
     tenant: call.tenant,
     signal: call.signal,
-    maxWaitMs: maxWaitMs === undefined ? Infinity : maxWaitMs === 0 ? 0 : duration(maxWaitMs, 'maxWaitMs'),
+    maxWaitMs: maxWaitMs === 0 ? 0 : bound(maxWaitMs, 'maxWaitMs'),
     maxRefusals: call.maxRefusals ?? options.maxRefusals ?? Infinity,
-    timeoutMs: timeoutMs === undefined ? Infinity : duration(timeoutMs, 'timeoutMs'),
+    timeoutMs: bound(timeoutMs, 'timeoutMs'),
     retry: (call.retry ?? options.retry) || undefined,
     classify: call.classify ?? options.classify,
     usage: call.usage,
     streamIdleMs: call.streamIdleMs ?? 300_000,
   }
+}
+
+/** A longest time, in ms: none is no bound. */
+function bound(time: Duration | undefined, name: string): number {
+  return time === undefined ? Infinity : duration(time, name)
 }
 
 export function deskOf(limiter: unknown, name: string): Desk {

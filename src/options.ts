@@ -102,23 +102,35 @@ export interface LimiterOptions extends LimitsOptions {
 
 // Lists that the compiler keeps complete.
 export const CALL_KEYS = Object.keys({
-  ...{ cost: 1, request: 1, signal: 1, priority: 1, tenant: 1 },
-  ...{ maxWaitMs: 1, maxRefusals: 1, timeoutMs: 1, retry: 1 },
+  cost: 1,
+  request: 1,
+  signal: 1,
+  priority: 1,
+  tenant: 1,
+  maxWaitMs: 1,
+  maxRefusals: 1,
+  timeoutMs: 1,
+  retry: 1,
 } satisfies Record<keyof CallOptions, 1>)
 const OWN_KEYS = Object.keys({
-  ...{
-    name: 1,
-    maxConcurrent: 1,
-    pacing: 1,
-    ramp: 1,
-    recovery: 1,
-    probe: 1,
-    parent: 1,
-    retry: 1,
-    classify: 1,
-  },
-  ...{ queue: 1, maxWaitMs: 1, maxRefusals: 1, timeoutMs: 1 },
-  ...{ learn: 1, discover: 1, health: 1, clock: 1, store: 1 },
+  name: 1,
+  maxConcurrent: 1,
+  pacing: 1,
+  ramp: 1,
+  recovery: 1,
+  probe: 1,
+  parent: 1,
+  retry: 1,
+  classify: 1,
+  queue: 1,
+  maxWaitMs: 1,
+  maxRefusals: 1,
+  timeoutMs: 1,
+  learn: 1,
+  discover: 1,
+  health: 1,
+  clock: 1,
+  store: 1,
 } satisfies Record<Exclude<keyof LimiterOptions, keyof LimitsOptions>, 1>)
 export const LIMITER_KEYS = [...LIMITS_KEYS, ...OWN_KEYS]
 /** Without any of these a limiter would let everything pass, which nobody means who makes one. */
@@ -131,8 +143,8 @@ const LIMITING = [
 ]
 
 /** Throws a `TypeError` that names the first option that is wrong. The limits are checked where they are made exact. */
-export function checkLimiter(options: LimiterOptions, name = 'BucketRateLimiter'): void {
-  fields(options, name, LIMITER_KEYS)
+export function checkLimiter(options: LimiterOptions): void {
+  fields(options, 'BucketRateLimiter', LIMITER_KEYS)
   const { queue, ramp } = options
   if (typeof options.name !== 'string' || !options.name) {
     throw new TypeError(`name must be a name for the limiter, got ${text(options.name)}`)
@@ -192,16 +204,11 @@ export function checkCall(call: CallOptions): void {
   if (priority !== undefined && !Number.isFinite(priority)) {
     throw new TypeError(`priority must be a finite number, got ${text(priority)}`)
   }
-  checkSignal(signal)
-  if (cost !== undefined) checkCost(cost)
-  checkCallValues(call)
-}
-
-export function checkSignal(signal: AbortSignal | undefined): AbortSignal | undefined {
   if (signal !== undefined && typeof signal?.addEventListener !== 'function') {
     throw new TypeError(`signal must be an AbortSignal, got ${text(signal)}`)
   }
-  return signal
+  if (cost !== undefined) checkCost(cost)
+  checkCallValues(call)
 }
 
 export function checkCost(cost: Partial<Cost>): void {

@@ -13,7 +13,9 @@ import type { Waiter } from './waiter.ts'
 
 const LATE_MS = 50
 const DEAD_MS = 1000
+/** How often a call in flight is heard of, and one in a long line. */
 const BEAT_MS = 250
+/** How often those are heard of that may be next. */
 const NEAR_MS = 25
 
 interface Pulse {
@@ -80,11 +82,8 @@ export class PullEngine extends Engine {
 
   #sleep(waiter: Waiter): void {
     const now = this.now()
-    const { root } = this
     const inFlight = waiter.state === 'in flight'
-    const first = waiter.office.line.first === waiter
-    const near = Math.min(Math.max(NEAR_MS, 5 * root.waiting), BEAT_MS)
-    const ms = inFlight ? BEAT_MS : first ? Math.min(Math.max(1, root.wakeAt - now), NEAR_MS) : near
+    const ms = inFlight ? BEAT_MS : this.#untilNext(waiter, now)
     const pulse = this.#pulses.get(waiter) ?? { due: 0, away: false, nap: 0 }
     this.#pulses.set(waiter, pulse)
     pulse.due = now + ms
@@ -93,6 +92,13 @@ export class PullEngine extends Engine {
       if (pulse.nap === nap) this.#rouse(waiter)
     }
     this.clock.setTimer(ring, ms, !inFlight)
+  }
+
+  /** How long one in line may sleep: the first until its ticket may be due, the others longer in a long line. */
+  #untilNext(waiter: Waiter, now: number): number {
+    const { wakeAt, waiting } = this.root
+    if (waiter.office.line.first === waiter) return Math.min(Math.max(1, wakeAt - now), NEAR_MS)
+    return Math.min(Math.max(NEAR_MS, 5 * waiting), BEAT_MS)
   }
 
   /** A call's own timer. */

@@ -8,8 +8,7 @@
 import type { Clock } from './clock.ts'
 import type { Cost, SlotSource, Used } from './core/budget.ts'
 import { keyOf } from './core/budget.ts'
-import type { RampOptions } from './core/ramp.ts'
-import { duration } from './core/limits.ts'
+import { rampOf } from './core/ramp.ts'
 import type { Learned } from './core/rate.ts'
 import type { Gate, GateKind } from './core/recovery.ts'
 import { StoreDownError } from './errors.ts'
@@ -238,9 +237,4 @@ function hostOf(desk: Desk): StoreHost {
 /** What calls are rejected with while the store does not answer. */
 export function storeDown(name: string, cause: unknown): StoreDownError {
   return new StoreDownError(`'${name}': the store of the shared limit does not answer`, cause)
-}
-
-function rampOf(ramp: RampOptions | false | undefined): { ms: number; from: number } {
-  const { ms = 5000, from = 1 / 3 } = ramp === false ? { ms: 0 } : (ramp ?? {})
-  return { ms: ms === 0 ? 0 : duration(ms, 'ramp.ms'), from }
 }

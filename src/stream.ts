@@ -128,29 +128,14 @@ function watchIterator(iterator: Patchable, watcher: Watcher): void {
       },
     )
   }
-  patch(
-    iterator,
-    'next',
-    (next) =>
-      (...args) =>
-        look(next.apply(iterator, args), false),
-  )
-  patch(
-    iterator,
-    'throw',
-    (raise) =>
-      (...args) =>
-        look(raise.apply(iterator, args), true),
-  )
-  if (isFunction(iterator.return)) {
-    patch(
-      iterator,
-      'return',
-      (leave) =>
-        (...args) =>
-          look(leave.apply(iterator, args), true),
-    )
-  } else {
+  const watched = (name: string, last: boolean) =>
+    patch(iterator, name, (method) => {
+      return (...args) => look(method.apply(iterator, args), last)
+    })
+  watched('next', false)
+  watched('throw', true)
+  if (isFunction(iterator.return)) watched('return', true)
+  else {
     iterator.return = (value: unknown) => {
       watcher.end(undefined, true)
       return Promise.resolve({ done: true, value })

@@ -36,7 +36,7 @@ export class Ticket {
   finish({ usage, headers }: { usage?: Usage | undefined; headers?: unknown } = {}): void {
     if (!this.#giveBack()) return
     if (headers !== undefined) learnFrom({ headers }, this.#waiter)
-    settle(this.#waiter, usage, 'ok')
+    settle(this.#waiter, usage)
   }
 
   /**

@@ -31,17 +31,15 @@ Draws the newest log of a folder: what was asked, what left, what was refused an
 const text = { type: 'string' } as const
 const flag = { type: 'boolean' } as const
 const OPTIONS = {
-  ...{
-    help: flag,
-    dir: text,
-    name: text,
-    lines: text,
-    from: text,
-    to: text,
-    out: text,
-    svg: text,
-    open: flag,
-  },
+  help: flag,
+  dir: text,
+  name: text,
+  lines: text,
+  from: text,
+  to: text,
+  out: text,
+  svg: text,
+  open: flag,
   file: { ...text, multiple: true as const },
 }
 

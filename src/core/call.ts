@@ -1,4 +1,4 @@
-// A call on its way through the office.
+// What the core knows of a call: what it takes, where it stands in line, and how far it has come.
 
 import type { Cost } from './budget.ts'
 import type { Member, Queue } from './line.ts'

@@ -11,6 +11,7 @@
 import type { Bucket } from './bucket.ts'
 import { Budget, type SlotSource, type Used } from './budget.ts'
 import type { Call } from './call.ts'
+import { MINUTE } from './limits.ts'
 import type { Notice, OfficeOptions, Refused, Told } from './said.ts'
 import { Line } from './line.ts'
 import { Ramp } from './ramp.ts'
@@ -18,7 +19,6 @@ import { type Gate, Recovery } from './recovery.ts'
 
 /** After an outage the rate resumes here and ramps up: the ramp from a third would cost seconds. */
 const RESUME_AT = 0.9
-const MINUTE = 60_000
 
 // Fields that offices read of each other are not #private: a tree may be built by two copies of the package.
 export class Office {

@@ -16,6 +16,12 @@ export interface RampOptions {
 
 const QUIET_MS = 60_000
 
+/** The options made exact: without any it is the default, and `false` is a rise that takes no time. */
+export function rampOf(options: RampOptions | false = {}): { ms: number; from: number } {
+  const { ms = 5000, from = 1 / 3 } = options || { ms: 0 }
+  return { ms: ms === 0 ? 0 : duration(ms, 'ramp.ms'), from }
+}
+
 export class Ramp {
   /** A share of the rate that is followed besides, while the provider is slow. */
   slowed: ((now: number) => number) | undefined
@@ -29,9 +35,9 @@ export class Ramp {
     this.configure(options)
   }
 
-  configure(options: RampOptions | false = {}): void {
-    const { ms = 5000, from = 1 / 3 } = options || { ms: 0 }
-    this.#ms = ms === 0 ? 0 : duration(ms, 'ramp.ms')
+  configure(options: RampOptions | false | undefined): void {
+    const { ms, from } = rampOf(options)
+    this.#ms = ms
     this.#from = from
   }
 

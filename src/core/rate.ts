@@ -7,6 +7,7 @@
 // time proves anything in which somebody waits and the gate is open. Headers that name the limit need no search.
 
 import { climbsAfter, DIP, followed, type Found, HABITS, type Kind } from './climb.ts'
+import { MINUTE } from './limits.ts'
 import { Measure } from './measure.ts'
 
 /** What is known of the gate's last closure. */
@@ -27,7 +28,6 @@ const SAME = 1.05
 const NEAR = 0.95
 /** A fast provider is measured over so many units, a slow one over its minute. */
 const SPAN = 5
-const MINUTE = 60_000
 /** A cycle is at least so long. */
 const LEAST_FAST_MS = 1000
 const LEAST_SLOW_MS = 30_000

@@ -39,7 +39,7 @@ export type Gate =
   | { state: 'spent'; until: number; known: boolean; trialOut: boolean }
 
 const OPEN: Gate = { state: 'open' }
-/** A provider that is down and says "at once" must not be asked at full pace. */
+/** A provider that is down and says "at once" must not be asked at full pace: at least this, doubling. */
 const LEAST_MS = 50
 const MOST_LEAST_MS = 1000
 const TRIAL_MS = 60_000
@@ -50,6 +50,13 @@ const WORTH = 40
 const LEAST_CAP_MS = 2000
 const LEAST_RATE_CAP_MS = 5000
 const LONGEST_CAP_MS = 30_000
+/** Two refusals within this time, or that of so many tickets, are more than bad luck. */
+const MEMORY_MS = 30_000
+const MEMORY_TICKETS = 1000
+const MOST_REMEMBERED = 9
+/** How long the silence after a probe lasts, whatever the times of refusals say. */
+const LEAST_QUIET_MS = 50
+const MOST_QUIET_MS = 5000
 /** After an overload, so many go without an answer; with as many about, the first one opens the gate. */
 const FEW = 4
 
@@ -76,6 +83,7 @@ export class Recovery {
   #tries = 0
   #smoothedMs = 0
   #variationMs = 0
+  /** When the last few refusals came that said something new. */
   #lately: number[] = []
 
   constructor(random: () => number, asks: () => boolean) {
@@ -143,7 +151,7 @@ export class Recovery {
     if (sentAt >= this.#closedAt) {
       this.#pace = rate
       this.#close(kind, waitMs, now)
-      this.#lately = [...this.#lately.slice(-8), now]
+      this.#remember(now)
     } else if (waitMs !== undefined && gate.state === 'closed') {
       gate.until = Math.max(gate.until, now + waitMs)
     }
@@ -190,7 +198,7 @@ export class Recovery {
   hold(kind: GateKind, waitMs: number, now: number): void {
     this.#told = true
     this.#shut(kind, waitMs, now)
-    this.#lately = [...this.#lately.slice(-8), now]
+    this.#remember(now)
   }
 
   /** Of all who share the limit this one may send the probe. */
@@ -216,11 +224,15 @@ export class Recovery {
 
   /** How the gate was closed, the last time. */
   closure(now: number): Closure {
-    const memory = Math.max(30_000, 1000 / this.#pace)
+    const memory = Math.max(MEMORY_MS, MEMORY_TICKETS / this.#pace)
     return {
       edge: this.#edge.known,
       repeated: this.#lately.filter((at) => now - at < memory).length > 1,
     }
+  }
+
+  #remember(now: number): void {
+    this.#lately = [...this.#lately.slice(1 - MOST_REMEMBERED), now]
   }
 
   #close(kind: GateKind, waitMs: number | undefined, now: number): void {
@@ -263,6 +275,7 @@ export class Recovery {
   }
 
   #quietMs(): number {
-    return Math.min(Math.max(this.#smoothedMs + 4 * this.#variationMs, 50), 5000)
+    const quiet = this.#smoothedMs + 4 * this.#variationMs
+    return Math.min(Math.max(quiet, LEAST_QUIET_MS), MOST_QUIET_MS)
   }
 }

@@ -10,7 +10,7 @@ export interface GuardEvents {
   full: { keys: number }
   /** The store does not answer, or does again. */
   store: { state: 'up' | 'down'; error?: unknown }
-  /** A listener of yours threw. */
+  /** Something of yours threw: a listener, or, with `node:http`, one of the options. */
   error: { error: unknown; where: string }
 }
 

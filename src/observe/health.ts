@@ -42,7 +42,7 @@ export class ProviderUnhealthyError extends LimiterError {
   }
 }
 
-/** The range of each option, and what a value outside of it most likely means. */
+/** What each option may be, in ms. */
 const RANGES = {
   ttftMs: [10, 600_000],
   itlMs: [1, 60_000],

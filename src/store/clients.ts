@@ -4,7 +4,7 @@
 // (at once, without a queue of old questions) and come back (within a quarter of a second), and so that a subscription
 // has one to itself. They keep no process alive.
 
-import { text } from './text.ts'
+import { text } from '../core/check.ts'
 
 export interface Connection {
   /** EVALSHA or EVAL. Rejects at once while there is no connection. */

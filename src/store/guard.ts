@@ -7,7 +7,7 @@
 import type { GuardAnswer, GuardStore } from 'llmiter'
 import { connect, type RedisClient } from './clients.ts'
 import { scripted } from './eval.ts'
-import { text } from './text.ts'
+import { fields, text } from '../core/check.ts'
 
 export interface RedisGuardStoreOptions {
   /** What all keys begin with. Default `'llmiter:guard:'`. */
@@ -72,9 +72,7 @@ return answer`
  * @throws TypeError when an option is unknown or wrong, or the client is none of these.
  */
 export function redisGuardStore(client: RedisClient, options: RedisGuardStoreOptions = {}): GuardStore {
-  for (const key of Object.keys(options)) {
-    if (key !== 'prefix') throw new TypeError(`redisGuardStore has no option ${text(key)}; known: prefix`)
-  }
+  fields(options, 'redisGuardStore', ['prefix'])
   const { prefix = 'llmiter:guard:' } = options
   if (typeof prefix !== 'string' || /[{}]/.test(prefix))
     throw new TypeError(`prefix must be a string without braces, got ${text(prefix)}`)

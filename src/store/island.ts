@@ -74,9 +74,8 @@ export class Island {
       if (!limit.paced) share.left -= amount
       else if (isCountedByOne(limit)) share.next = this.#turn(share, now) + Math.ceil(amount)
       else {
-        share.next =
-          Math.max(share.next, now - (amount * this.processes) / limit.rate) +
-          (amount * this.processes) / limit.rate
+        const step = (amount * this.processes) / limit.rate
+        share.next = Math.max(share.next, now - step) + step
         share.spent.push([now, amount])
       }
     }

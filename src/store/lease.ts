@@ -3,7 +3,7 @@
 // Pure: it is given the time, and `member.ts` carries its questions.
 //
 // A store that has lost what it knew (flushed, restarted, an old copy) is told what went in the last window and what is held:
-// held slots stay good. It leases nothing new until all that was leased before it forgot is over.
+// held slots stay good. It leases nothing new until all that was leased before it forgot is over, or known again.
 
 import type { SharedLimit, StoreHost } from 'llmiter'
 import { Books } from './books.ts'
@@ -14,7 +14,7 @@ import { Pool, usableMs } from './pool.ts'
 import { type Answer, ask, LAW, type News, type Question, type Wanted } from './protocol.ts'
 import { SharedGate } from './shared-gate.ts'
 import { StoreTime } from './store-time.ts'
-import { BEAT_MS, IDLE_BEAT_MS, LEAD_MS, type LeaseOptions, SILENCE_MS, STAY_MS } from './terms.ts'
+import { BEAT_MS, IDLE_BEAT_MS, LEAD_MS, type LeaseOptions, SILENCE_MS, STAY_MS, URGENT_MS } from './terms.ts'
 import { dayOf } from './wanted.ts'
 
 export class Lease {
@@ -119,8 +119,7 @@ export class Lease {
     if (refused.length > 0) this.gate.refusedSentAt = at
     this.#books.refused(refused)
     differences.forEach((difference, i) => {
-      if (difference === 0) return
-      this.#books.amend(i, at, difference)
+      if (difference !== 0) this.#books.amend(i, at, difference)
     })
     this.#island?.amend(differences)
     if (this.gate.mine && this.#inFlight === 0 && this.#host.waiting() === 0 && refused.length === 0)
@@ -140,10 +139,10 @@ export class Lease {
     if (this.down) return active || this.#joined ? this.#contact.retryAt : Infinity
     if (!this.#joined) return waiting > 0 ? this.#demand.mayAskAt(now, 0) : Infinity
     let due = this.#demand.askedAt + Math.max(leastMs, active ? BEAT_MS : IDLE_BEAT_MS)
-    if (this.#resync || !this.#answer) return Math.max(now, this.#demand.askedAt + 20)
+    if (this.#resync || !this.#answer) return Math.max(now, this.#demand.askedAt + URGENT_MS)
     if (this.gate.urgent) {
       const opens = this.gate.claimable ? this.#time.toLocal(this.gate.until) : now
-      due = Math.min(due, Math.max(now, opens, this.#demand.askedAt + 20))
+      due = Math.min(due, Math.max(now, opens, this.#demand.askedAt + URGENT_MS))
     }
     if (!this.gate.passable) return due
     const may = this.#demand.mayAskAt(now, leastMs)

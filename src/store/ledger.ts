@@ -26,6 +26,9 @@ import { type Account, add, amend, clip, fits, forget, keep, remember } from './
 import { Members } from './members.ts'
 import { type Answer, LAW, type News, type Question, type Wanted } from './protocol.ts'
 
+/** As JSON can say it. */
+const LONG_AGO = -1e12
+
 interface State {
   base: number
   seen: number
@@ -112,25 +115,21 @@ export class Ledger {
     state.missing = present.missing
     state.share = share
     this.#gate(state, question, now)
-    const slots: number[] = []
-    const next =
-      stranger || rolledBack
-        ? -1
-        : this.#lease(state, question, accounts, share, present.busy, horizonMs, now, slots)
+    // Who must tell its past first is given nothing.
+    const asked = stranger || rolledBack ? { ...question, first: [] } : question
+    const { slots, next } = this.#lease(state, asked, accounts, present.busy, horizonMs, now)
     const permits = this.#members.permit(question, present.busy, now)
     if (question.gone) this.#members.drop(question.id)
     return {
       now,
       base: state.base,
       ...(rolledBack && { since }),
-      seq: state.seq,
       news: { ...state.news },
       slots,
       next,
       permits,
       processes: present.processes,
       rank: present.rank,
-      missing: present.missing,
       aheadMs,
       used: accounts.map(({ used, held }) => used + held),
       accepted: accounts.map(({ accepted }) => accepted),
@@ -142,7 +141,7 @@ export class Ledger {
     let account = state.accounts.get(limit.key)
     if (!account) {
       // Who has shared before has just spent.
-      const due = known > 0 ? now : -1e12
+      const due = known > 0 ? now : LONG_AGO
       account = { due, seen: now, used: 0, accepted: 0, held: 0, day: '', log: new Map(), last: -1 }
       state.accounts.set(limit.key, account)
     }
@@ -186,26 +185,24 @@ export class Ledger {
       news.by = id
       state.probeTill = now + LAW.probeMs
     }
-    if (`${news.epoch}${news.gate}${news.lesson}` !== before && !(news.gate === 'probing'))
+    if (`${news.epoch}${news.gate}${news.lesson}` !== before && news.gate !== 'probing')
       this.#publish({ ...news }, now)
   }
 
   #lease(
     state: State,
-    question: Question,
+    { id, limits, ramp, first, more, each, everyMs, waiting }: Question,
     accounts: Account[],
-    share: number,
     busy: number,
     aheadMs: number,
     now: number,
-    slots: number[],
-  ): number {
-    const { id, limits, ramp, first, more, each, everyMs, waiting } = question
-    const { news } = state
-    if (first.length === 0) return -1
-    if (news.gate !== 'open' && (news.gate !== 'probing' || news.by !== id)) return -1
-    if (state.from > now + LAW.tellMs) return state.from
-    if (now - state.busyAt > 60_000) {
+  ): Pick<Answer, 'slots' | 'next'> {
+    const { news, share } = state
+    const slots: number[] = []
+    if (first.length === 0) return { slots, next: -1 }
+    if (news.gate !== 'open' && (news.gate !== 'probing' || news.by !== id)) return { slots, next: -1 }
+    if (state.from > now + LAW.tellMs) return { slots, next: state.from }
+    if (now - state.busyAt > LAW.quietMs) {
       state.rampStart = now
       state.rampFrom = ramp.from
     }
@@ -247,13 +244,27 @@ export class Ledger {
     }
     const last = slots.length < waiting && next >= 0 ? next + aheadMs : (slots.at(-1) ?? 0)
     if (waiting > 0 && last > now) state.crowdedTill = Math.max(state.crowdedTill, last)
-    return next
+    return { slots, next }
   }
 }
 
 function begin({ known }: Question, time: number, gen: string): State {
-  const news: News = {
-    ...{
+  return {
+    base: time,
+    seen: 0,
+    seq: 0,
+    alive: 0,
+    missing: 0,
+    share: 1,
+    crowdedTill: -1,
+    from: LONG_AGO,
+    // A fleet that comes back is warm.
+    rampStart: LONG_AGO,
+    rampFrom: 1,
+    busyAt: known > 0 ? 0 : LONG_AGO,
+    closedAt: -1,
+    probeTill: 0,
+    news: {
       gen,
       seq: 0,
       epoch: 1,
@@ -265,28 +276,7 @@ function begin({ known }: Question, time: number, gen: string): State {
       learned: {},
       lesson: 0,
     },
-  }
-  return {
-    ...{
-      base: time,
-      seen: 0,
-      seq: 0,
-      alive: 0,
-      missing: 0,
-      share: 1,
-      crowdedTill: -1,
-      from: -1e12,
-      rampFrom: 1,
-      closedAt: -1,
-      probeTill: 0,
-    },
-    // A fleet that comes back is warm.
-    ...{
-      rampStart: -1e12,
-      busyAt: known > 0 ? 0 : -1e12,
-      news,
-      accounts: new Map(),
-    },
+    accounts: new Map(),
   }
 }
 

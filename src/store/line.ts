@@ -1,16 +1,10 @@
-// Questions as calls of the script. EVALSHA, and where the server does not know the script (it was restarted, or flushed)
-// EVAL, which teaches it: nobody notices.
+// The line to Redis: questions are calls of the script, and news comes by a channel. One that answers nothing any more is
+// given up for a new connection with the next question.
 
 import type { Connection } from './clients.ts'
+import { scripted } from './eval.ts'
 import type { Answer, Line, News, Wanted } from './protocol.ts'
 import { SCRIPT } from './script.ts'
-
-let sha: Promise<string> | undefined
-
-async function shaOf(script: string): Promise<string> {
-  const digest = await crypto.subtle.digest('SHA-1', new TextEncoder().encode(script))
-  return [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, '0')).join('')
-}
 
 /** All keys of a limiter share its hash tag: in a cluster they live on one node. */
 export function keysOf(prefix: string, name: string, limits: readonly Wanted[]): string[] {
@@ -22,18 +16,10 @@ export function keysOf(prefix: string, name: string, limits: readonly Wanted[]):
 export function redisLine(connection: Connection, prefix: string, name: string): Line {
   const [tag] = keysOf(prefix, name, [])
   const channel = `${tag}:news`
+  const call = scripted(connection, SCRIPT)
   let unanswered = 0
   let hears: ((news: News, now: number) => void) | undefined
   let subscribed = false
-
-  const call = async (keys: string[], args: string[]): Promise<unknown> => {
-    try {
-      return await connection.call('EVALSHA', await (sha ??= shaOf(SCRIPT)), keys, args)
-    } catch (error) {
-      if (!String((error as { message?: unknown })?.message).includes('NOSCRIPT')) throw error
-      return connection.call('EVAL', SCRIPT, keys, args)
-    }
-  }
 
   return {
     ask(question, done) {

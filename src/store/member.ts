@@ -103,10 +103,10 @@ export class Member implements SharedSlots {
       this.#leave()
       return
     }
-    const lateAt = this.#out ? this.#out.sentAt + TIMEOUT_MS : Infinity
+    const sentAt = this.#out?.sentAt ?? -Infinity
+    const [lateAt, lostAt] = [sentAt + TIMEOUT_MS, sentAt + LOST_MS]
     if (this.#out && now >= lateAt) this.#late(now)
-    const waits = this.#out && now < this.#out.sentAt + LOST_MS
-    const due = waits ? (now < lateAt ? lateAt : this.#out!.sentAt + LOST_MS) : this.#lease.dueAt(now)
+    const due = [lateAt, lostAt].find((at) => now < at) ?? this.#lease.dueAt(now)
     if (due <= now) this.#ask(now)
     else this.#arm(due)
   }

@@ -101,7 +101,6 @@ export interface Answer {
   base: number
   /** The store has gone back in time, and remembers nothing of this process after this. */
   since?: number
-  seq: number
   news: News
   /** The times of the slots that now belong to the process. */
   slots: number[]
@@ -110,7 +109,6 @@ export interface Answer {
   permits: number
   processes: number
   rank: number
-  missing: number
   /** So long ahead slots are leased: longer as processes multiply. */
   aheadMs: number
   /** Of each limit: what counts now, and what was ever accepted. */
@@ -156,5 +154,7 @@ export const LAW = {
   sameMs: 0.01,
   /** The log of a window has so many cells. */
   cells: 2048,
+  /** Slots that are asked for after so long a quiet come by the slow start; after an outage the rate resumes here. */
+  quietMs: 60_000,
   resumeAt: 0.9,
 } as const

@@ -5,7 +5,7 @@ import { connect, type RedisClient } from './clients.ts'
 import { redisLine } from './line.ts'
 import { gone, ownId } from './machine.ts'
 import { Member } from './member.ts'
-import { text } from './text.ts'
+import { fields, text } from '../core/check.ts'
 
 export { redisGuardStore, type RedisGuardStoreOptions } from './guard.ts'
 export type { IoRedisLike, NodeRedisLike, RedisClient, UpstashLike } from './clients.ts'
@@ -35,11 +35,8 @@ export interface RedisStoreOptions {
  * @throws TypeError when an option is unknown or wrong, or the client is none of these.
  */
 export function redisStore(client: RedisClient, options: RedisStoreOptions = {}): Store {
+  fields(options, 'redisStore', ['prefix', 'onStoreDown', 'processes'])
   const { prefix = 'llmiter:', onStoreDown = 'share', processes } = options
-  for (const key of Object.keys(options)) {
-    if (!['prefix', 'onStoreDown', 'processes'].includes(key))
-      throw new TypeError(`redisStore has no option ${text(key)}; known: prefix, onStoreDown, processes`)
-  }
   if (typeof prefix !== 'string' || /[{}]/.test(prefix))
     throw new TypeError(`prefix must be a string without braces, got ${text(prefix)}`)
   if (!['share', 'wait', 'reject'].includes(onStoreDown))

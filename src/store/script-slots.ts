@@ -55,7 +55,7 @@ may = may and (news.gate == 'open' or (news.gate == 'probing' and news.by == ask
 if may and state.from > now + tellMs then
   next = state.from
 elseif may then
-  if now - state.busyAt > 60000 then
+  if now - state.busyAt > quietMs then
     state.rampStart = now
     state.rampFrom = ask.ramp.from
   end
@@ -145,7 +145,7 @@ if state.seq % 64 == 1 then
   for i = 2, #KEYS do redis.call('PEXPIRE', KEYS[i], floor(keep)) end
 end
 return cjson.encode({
-  now = now, base = state.base, since = rolledBack and since or nil, seq = state.seq, news = news, slots = slots, next = next,
-  permits = permits, processes = processes, rank = rank, missing = missing, aheadMs = ahead, used = used,
-  accepted = accepted, suspects = suspects,
+  now = now, base = state.base, since = rolledBack and since or nil, news = news, slots = slots, next = next,
+  permits = permits, processes = processes, rank = rank, aheadMs = ahead, used = used, accepted = accepted,
+  suspects = suspects,
 })`

@@ -3,8 +3,8 @@
 // Members are sorted sets, so that ten thousand processes cost no more than one; logs of windows are sorted sets of cells
 // (score: the cell, member: `cell:amount`). All keys of a limiter share a hash tag, so that a cluster keeps them together.
 //
-// KEYS: state, members by when they were last heard of, by when they joined, by when they last waited, their permits,
-// and the log of each limit. ARGV: the question, a name for a new state, the channel.
+// KEYS: state, members by when they were last heard of, by when they joined, by when they last waited, their permits and
+// when each last asked (`heard:`), and the log of each limit. ARGV: the question, a name for a new state, the channel.
 
 import { LAW } from './protocol.ts'
 import { SLOTS } from './script-slots.ts'

@@ -70,10 +70,11 @@ describe('what a job takes', () => {
     const items = (function* () {
       for (;;) yield read++
     })()
-    const { limiter } = rig({})
+    const { clock, limiter } = rig({})
     const results = runAll(items, (n) => n, { limiter, concurrency: 10 })
     await results.next()
-    await new Promise((resolve) => setTimeout(resolve, 50))
+    await clock.advance(1000)
+    expect(read).toBeGreaterThanOrEqual(1000)
     expect(read).toBeLessThan(1020)
     await results.return()
   })

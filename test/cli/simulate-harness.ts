@@ -29,3 +29,17 @@ export async function row(line: string, client?: string): Promise<Row> {
 
 /** Every call takes the same, and nothing on the way: what is left is the law. */
 export const PLAIN = '--spread 0 --latency 0ms --jitter 0ms'
+
+/** Each kind of provider, with limits that a backlog of 1,200 calls meets, and the least goodput there, in percent. */
+export const PROVIDERS: [provider: string, flags: string, least: number][] = [
+  ['token-bucket', '--rpm 600 --itpm 800k --otpm 300k', 40],
+  ['fixed-window', '--rpm 600 --tpm 1M --max-tokens 500', 55],
+  ['short-quantum', '--rpm 600 --window 10s', 80],
+  ['sliding-log', '--rpm 600', 50],
+  ['leaky-bucket', '--tpm 800k --max-tokens 600', 50],
+  ['burndown', '--rpm 600 --tpm 1500k --max-tokens 600 --burndown 5', 43],
+  ['acceleration', '--rpm 600 --floor 300', 45],
+  ['step-change', '--rpm 600 --steps 30s:0.5,2m:1', 54],
+  ['outage', '--rpm 600', 65],
+  ['concurrency', '--max-concurrent 25', 90],
+]

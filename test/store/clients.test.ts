@@ -1,6 +1,7 @@
 // Every client, alone and as a cluster, on a real Redis: the same limit, shared by all of them.
 
 import { spawnSync } from 'node:child_process'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis as UpstashRedis } from '@upstash/redis'
 import { Cluster, Redis } from 'ioredis'
 import { BucketRateLimiter } from 'llmiter'
@@ -9,8 +10,6 @@ import { createClient, createCluster } from 'redis'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { freePort, haveRedis, type RedisServer, startRedis } from '../support/redis.ts'
 import { upstashBridge } from '../support/upstash.ts'
-
-const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 
 /** Two limiters on this client, and what they do in a second and a half. */
 async function share(client: RedisClient, name: string, prefix?: string) {

@@ -1,6 +1,7 @@
 // What the stories of real trouble share: a few limiters on a real Redis, each with a client and connections of its own, as if
 // each were a process, all of them with more calls to make than they may.
 
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import { BucketRateLimiter, type LimiterOptions, type StoreEvent } from 'llmiter'
 import { type RedisClient, redisStore, type RedisStoreOptions } from 'llmiter/redis'
@@ -9,12 +10,12 @@ import { between, mostIn } from '../../bench/fleet/count.ts'
 import { Upstash } from '../../bench/fleet/upstash.ts'
 import { type RedisServer, startRedis } from '../support/redis.ts'
 
+export { sleep }
+
 export const WINDOW = 2000
 export const AMOUNT = 80
 /** Tickets a second: what T = (W + J) / n allows. */
 export const PACE = (AMOUNT / (WINDOW + 50)) * 1000
-
-export const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 
 export type Kind = 'ioredis' | 'redis' | 'upstash'
 

@@ -105,8 +105,8 @@ describe('in trouble', () => {
       await clock.advance(30_000)
       store.mend()
     })
-    if (perMinute < 100) return
-    expect(part(times, 64, 90, perMinute)).toBeGreaterThan(0.97)
+    // Of ten a minute too few go in these seconds to be a share.
+    if (perMinute > 100) expect(part(times, 64, 90, perMinute)).toBeGreaterThan(0.97)
     expect(part(times, 92, 180, perMinute)).toBeGreaterThan(0.985)
   })
 
@@ -197,13 +197,7 @@ describe('in trouble', () => {
     goes.store.cut('all')
     goes.backlog(100)
     await goes.clock.advance(2 * MINUTE)
-    expect(goes.times.length).toBeGreaterThan(900)
-    expect(
-      mostIn(
-        goes.by.map((calls, i) => (calls > 0 ? i * MINUTE : 0)),
-        1,
-      ),
-    ).toBe(1)
+    expect(goes.by).toEqual(all(10).map(() => 100))
   })
 
   test('`onStoreDown` rejects or waits, when told to', async () => {

@@ -56,7 +56,7 @@ describe('a refusal seen by one', () => {
     // Nobody else goes until the probe has come back.
     expect(after[1]!.at - after[0]!.at).toBeGreaterThanOrEqual(48)
     expect(fleet.map((limiter) => limiter.stats().gate)).toEqual(fleet.map(() => 'open'))
-    expect(from(25_000).length).toBeGreaterThan(400)
+    expect(from(25_000).length).toBeGreaterThan(490)
   })
 
   test('the prober dies: another one probes', async () => {
@@ -68,7 +68,7 @@ describe('a refusal seen by one', () => {
     over = true
     rig.kill(rig.sent.at(-1)!.by)
     await rig.clock.advance(12_000)
-    expect(rig.from(rig.clock.now() - 2000).length).toBeGreaterThan(60)
+    expect(rig.from(rig.clock.now() - 2000).length).toBeGreaterThan(190)
   })
 
   test('an outage: one probe at a time in the whole fleet, then all at once again', async () => {
@@ -151,6 +151,6 @@ describe('what one has learned', () => {
     expect(Math.max(...learned) - Math.min(...learned)).toBeLessThan(300)
     const late = from(30_000)
     expect(late.filter(({ refused }) => refused).length).toBeLessThan(10)
-    expect(late.filter(({ refused }) => !refused).length / 30).toBeGreaterThan(20)
+    expect(late.filter(({ refused }) => !refused).length / 30).toBeGreaterThan(47)
   })
 })

@@ -1,5 +1,6 @@
 // `redisGuardStore` on a real Redis: the law of one process, for all of them.
 
+import { setTimeout as sleep } from 'node:timers/promises'
 import fc from 'fast-check'
 import { Redis } from 'ioredis'
 import { createClient } from 'redis'
@@ -8,8 +9,6 @@ import type { GuardLimit } from 'llmiter'
 import { guard } from 'llmiter/inbound'
 import { redisGuardStore } from 'llmiter/redis'
 import { haveRedis, type RedisServer, startRedis } from '../support/redis.ts'
-
-const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 
 test.each([
   [{ prefix: 5 }, 'prefix must be a string without braces, got 5'],

@@ -1,5 +1,6 @@
 // Real processes, a real Redis and a provider over HTTP, which counts. In real time: so the window is ten seconds.
 
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { between, mostIn } from '../../bench/fleet/count.ts'
@@ -11,7 +12,6 @@ const WINDOW = 10_000
 const AMOUNT = 300
 /** Tickets a second: what T = (W + J) / n allows. */
 const PACE = (AMOUNT / (WINDOW + 50)) * 1000
-const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 const limits = { limits: [{ of: 'requests', amount: AMOUNT, per: '10s' as const }] }
 
 describe.skipIf(!haveRedis())('processes', () => {

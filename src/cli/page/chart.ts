@@ -1,9 +1,9 @@
 // One panel of the page: a uPlot with our scales, colours and shades. It is given buckets and draws them.
 
 import uPlot from 'uplot'
-import { highest, paceTop, topOf } from './scale.ts'
+import { highest, paceTop, topOf, valuesOf } from './scale.ts'
 import { type Buckets, closures } from './series.ts'
-import { count, elapsed, LABELS, type Line, type LineName } from './words.ts'
+import { count, elapsed, isRight, LABELS, type Line, type LineName, MINUTES, short } from './words.ts'
 
 type PanelLine = Line & { name: LineName }
 
@@ -26,15 +26,13 @@ export interface Tops {
   right: number
 }
 
-const MINUTES: readonly LineName[] = ['rate', 'limit', 'tokenLimit']
 const AREAS: readonly LineName[] = ['waiting', 'available']
 /** Marks of the time, in seconds: a log knows nothing between them. */
 const STEPS_S = [
   1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400,
 ].concat([2, 5, 10, 30, 100, 365].map((days) => days * 86_400))
-const isRight = ({ scale }: Line) => scale === 'calls' || scale === 'tokens'
 
-export const colour = (name: string) =>
+const colour = (name: string) =>
   getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim()
 
 export class Chart {
@@ -138,10 +136,7 @@ export class Chart {
     const plot = this.#plot
     // The last bucket needs an end to be seen.
     const closed = <T>(values: T[]) => [...values, values.at(-1)!]
-    const lines = this.#lines.map(({ name }) => {
-      const values: (number | null)[] = buckets[name]
-      return closed(MINUTES.includes(name) ? values.map((value) => value && value / 60) : values)
-    })
+    const lines = this.#lines.map(({ name }) => closed(valuesOf(buckets, name)))
     plot.batch(() => {
       this.#lines.forEach(({ name }, i) => plot.setSeries(i + 1, { show: shown.has(name) }))
       plot.setData([[...buckets.x, buckets.x.at(-1)! + buckets.size], ...lines] as uPlot.AlignedData, false)
@@ -210,6 +205,3 @@ export class Chart {
     }
   }
 }
-
-const short = (value: number) =>
-  value.toLocaleString('en', { notation: value >= 10_000 ? 'compact' : 'standard', maximumFractionDigits: 2 })

@@ -53,19 +53,16 @@ function show(): void {
       ? 'A point is a second. Rates and limits of a minute are shown as a second of them; the overflow and free tokens have the axis on the right.'
       : `A point is ${span(size)}: lines are means, but refusals and the overflow are the highest second of each point. Zoom in to see the seconds.`
   const all = part.from === 0 && part.to === length
-  for (const button of document.querySelectorAll<HTMLButtonElement>('[data-zoom]')) {
-    const { zoom } = button.dataset
-    button.disabled =
-      zoom === 'back'
-        ? before.length === 0
-        : zoom === 'in'
-          ? part.to - part.from <= LEAST
-          : zoom === 'left'
-            ? part.from === 0
-            : zoom === 'right'
-              ? part.to === length
-              : all
+  const useless: Record<string, boolean> = {
+    back: before.length === 0,
+    in: part.to - part.from <= LEAST,
+    left: part.from === 0,
+    right: part.to === length,
+    out: all,
+    all,
   }
+  for (const button of document.querySelectorAll<HTMLButtonElement>('[data-zoom]'))
+    button.disabled = useless[button.dataset['zoom']!]!
 }
 
 /** Shows this part, or as near to it as there is something to show. */

@@ -4,17 +4,7 @@ import { Chart, type Tops } from './chart.ts'
 import type { PageData } from './page.ts'
 import { type Buckets, bucketsOf, type Columns, GATES } from './series.ts'
 import { pick } from './pick.ts'
-import {
-  count,
-  elapsed,
-  LABELS,
-  LINES,
-  type LineName,
-  span,
-  summary,
-  TOKEN_LINES,
-  totalsOf,
-} from './words.ts'
+import { count, elapsed, LABELS, LINES, MINUTES, span, summary, TOKEN_LINES, totalsOf } from './words.ts'
 
 export interface RunViewOptions {
   /** The first second of the run, since the epoch. */
@@ -27,7 +17,6 @@ export interface RunViewOptions {
 
 const ROWS = 40
 const HEIGHTS = [260, 150]
-const MINUTES: readonly LineName[] = ['rate', 'limit', 'tokenLimit']
 
 export class RunView {
   readonly plot: HTMLElement
@@ -120,7 +109,8 @@ export class RunView {
     const { x, size } = this.#buckets
     const end = this.#part.to + (this.#options.compared ? 0 : this.#options.start)
     const last = x.findLastIndex((x) => x < end)
-    const next = this.#index === undefined ? (by > 0 ? 0 : last) : this.#index + by
+    const before = by > 0 ? -1 : last + 1
+    const next = (this.#index ?? before) + by
     const index = Math.min(Math.max(next, 0), last)
     for (const chart of this.#charts) chart.point(index)
     this.#point(index)

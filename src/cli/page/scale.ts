@@ -1,17 +1,19 @@
 // How high a panel reaches, and where its axis is marked.
 
 import type { Buckets } from './series.ts'
-import type { LineName } from './words.ts'
+import { type LineName, MINUTES } from './words.ts'
 
-const MINUTES: readonly LineName[] = ['rate', 'limit', 'tokenLimit']
+/** The values of a line in the unit of its axis: rates and limits of a minute become those of a second. */
+export function valuesOf(buckets: Buckets, name: LineName): (number | null)[] {
+  const values: (number | null)[] = buckets[name]
+  return MINUTES.includes(name) ? values.map((value) => value && value / 60) : values
+}
 
 /** The highest value of these lines, as drawn. */
 export function highest(buckets: Buckets, names: readonly LineName[]): number {
   let most = 0
-  for (const name of names) {
-    const per = MINUTES.includes(name) ? 60 : 1
-    for (const value of buckets[name]) if (value !== null && value / per > most) most = value / per
-  }
+  for (const name of names)
+    for (const value of valuesOf(buckets, name)) if (value !== null && value > most) most = value
   return most
 }
 
@@ -32,9 +34,12 @@ export function paceTop(buckets: Buckets, names: readonly LineName[]): number {
   return others > 0 && all > 2 * others ? others : all
 }
 
-/** Round values from 0 up to the top, about so many. */
-export function ticks(top: number, about: number): number[] {
-  const rough = top / about
+/** So many marks an axis has, about. */
+const MARKS = 4
+
+/** Round values from 0 up to the top. */
+export function ticks(top: number): number[] {
+  const rough = top / MARKS
   const power = 10 ** Math.floor(Math.log10(rough))
   const step = [1, 2, 2.5, 5, 10].map((n) => n * power).find((step) => step >= rough)!
   return Array.from({ length: Math.floor(top / step + 1e-9) + 1 }, (_, i) => i * step)

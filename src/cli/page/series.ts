@@ -168,7 +168,7 @@ function holdOn(values: (number | null)[], before: number | null): void {
 }
 
 /** The first place in an ascending list whose value is not below this one. */
-export function lowerBound(ascending: readonly number[], value: number): number {
+function lowerBound(ascending: readonly number[], value: number): number {
   let [low, high] = [0, ascending.length]
   while (low < high) {
     const middle = (low + high) >> 1

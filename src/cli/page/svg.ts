@@ -7,15 +7,17 @@ import { pick } from './pick.ts'
 import {
   count,
   elapsed,
+  isRight,
   LABELS,
   LINES,
   type LineName,
+  short,
   span,
   summary,
   TOKEN_LINES,
   totalsOf,
 } from './words.ts'
-import { paceTop, ticks, topOf } from './scale.ts'
+import { paceTop, ticks, topOf, valuesOf } from './scale.ts'
 
 export interface Run {
   title: string
@@ -87,16 +89,15 @@ interface Panel {
 function panel({ buckets, from, seconds, lines, top, height }: Panel) {
   const { x, size } = buckets
   const base = top + 22 + height
-  const isRight = (scale: string) => scale === 'calls' || scale === 'tokens'
-  const names = (right: boolean) =>
-    lines.filter(({ scale }) => isRight(scale) === right).map(({ name }) => name)
+  const names = (right: boolean) => lines.filter((line) => isRight(line) === right).map(({ name }) => name)
   const tops = { left: paceTop(buckets, names(false)), right: topOf(buckets, names(true)) }
   const px = (s: number) => round(LEFT + ((s - from) / seconds) * (WIDTH - LEFT - RIGHT))
   const py = (value: number, of: number) => round(base - (Math.min(value, of) / of) * height)
 
   // Drawn in this order: what leaves goes over what comes back.
-  const paths = lines.toReversed().map(({ name, scale }) => {
-    const of = isRight(scale) ? tops.right : tops.left
+  const paths = lines.toReversed().map((line) => {
+    const { name } = line
+    const of = isRight(line) ? tops.right : tops.left
     const values = valuesOf(buckets, name)
     // Steps: what is drawn is a count of a stretch of time, not a curve through moments.
     let d = ''
@@ -105,7 +106,7 @@ function panel({ buckets, from, seconds, lines, top, height }: Panel) {
       const [start, end] = [px(Math.max(x[i]!, from)), px(Math.min(x[i]! + size, from + seconds))]
       d += `${d ? 'L' : 'M'}${start} ${py(value, of)}H${end}`
     })
-    if (isRight(scale) && d) d += `V${base}H${px(from)}z`
+    if (isRight(line) && d) d += `V${base}H${px(from)}z`
     return `<path class="line ${name}" d="${d}"/>`
   })
   // The areas first: lines go over them.
@@ -117,27 +118,20 @@ function panel({ buckets, from, seconds, lines, top, height }: Panel) {
   })
   const parts = [
     ...gates,
-    ...ticks(tops.left, 4).map(
+    ...ticks(tops.left).map(
       (value) => `<path class="grid" d="M${LEFT} ${py(value, tops.left)}H${WIDTH - RIGHT}"/>`,
     ),
     ...paths,
     ...clipped(buckets, names(false), tops.left, px, top + 22),
-    ...ticks(tops.left, 4).map((value) => text(LEFT - 6, py(value, tops.left) + 4, short(value), 'end')),
+    ...ticks(tops.left).map((value) => text(LEFT - 6, py(value, tops.left) + 4, short(value), 'end')),
     ...(names(true).length > 0
-      ? ticks(tops.right, 4).map((value) => text(WIDTH - RIGHT + 6, py(value, tops.right) + 4, short(value)))
+      ? ticks(tops.right).map((value) => text(WIDTH - RIGHT + 6, py(value, tops.right) + 4, short(value)))
       : []),
     ...timeTicks(seconds).map((s) => text(px(from + s), base + 18, elapsed(s), 'middle')),
     `<path class="axis" d="M${LEFT} ${base}H${WIDTH - RIGHT}"/>`,
     ...legend(lines, top + 10, size),
   ]
   return { parts, bottom: base + 28 }
-}
-
-/** The values of a line in the unit of its axis: rates and limits of a minute become those of a second. */
-export function valuesOf(buckets: Buckets, name: LineName): (number | null)[] {
-  const values = buckets[name]
-  if (name !== 'rate' && name !== 'limit' && name !== 'tokenLimit') return values
-  return values.map((value) => (value === null ? null : value / 60))
 }
 
 /** A value beyond the top of the panel is said in words: the highest of each group. */
@@ -158,8 +152,9 @@ function clipped(buckets: Buckets, names: LineName[], top: number, px: (s: numbe
 function legend(lines: Panel['lines'], y: number, size: number): string[] {
   let x = LEFT
   const parts: string[] = []
-  for (const { name, scale } of lines) {
-    const label = LABELS[name] + (scale === 'calls' || scale === 'tokens' ? ' (right)' : '')
+  for (const line of lines) {
+    const { name } = line
+    const label = LABELS[name] + (isRight(line) ? ' (right)' : '')
     parts.push(`<path class="line ${name} key" d="M${x} ${y - 4}h14"/>`, text(x + 19, y, label))
     x += 19 + label.length * 6.6 + 14
   }
@@ -180,8 +175,6 @@ function timeTicks(seconds: number): number[] {
 const text = (x: number, y: number, words: string, kind = '') =>
   `<text${kind && ` class="${kind}"`} x="${x}" y="${y}">${escape(words)}</text>`
 const round = (value: number) => Math.round(value * 10) / 10
-const short = (value: number) =>
-  value.toLocaleString('en', { notation: value >= 10_000 ? 'compact' : 'standard', maximumFractionDigits: 2 })
 
 const style = `
 text{font:12px system-ui,-apple-system,"Segoe UI",Helvetica,Arial,sans-serif;fill:#59636e}

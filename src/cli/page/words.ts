@@ -12,7 +12,7 @@ export interface Line {
   scale: 'pace' | 'calls' | 'tokenPace' | 'tokens'
 }
 
-/** The lines of the first panel: those of the seed of this graph, in its letters, and the rates. */
+/** The lines of the first panel: what becomes of calls, and the rates. */
 export const LINES = [
   { letter: 'r', name: 'requests', title: 'calls that asked for a ticket', scale: 'pace' },
   { letter: 'i', name: 'issued', title: 'tickets issued: calls that left', scale: 'pace' },
@@ -32,16 +32,24 @@ export const TOKEN_LINES = [
 
 export type LineName = (typeof LINES)[number]['name'] | (typeof TOKEN_LINES)[number]['name']
 
+/** Lines whose values are of a minute; they are drawn as a second of it. */
+export const MINUTES: readonly LineName[] = ['rate', 'limit', 'tokenLimit']
+
+/** Whether a line has the axis on the right. */
+export const isRight = ({ scale }: Pick<Line, 'scale'>) => scale === 'calls' || scale === 'tokens'
+
 /** How a line is called on the page. */
 export const LABELS: Record<LineName, string> = {
-  ...{
-    requests: 'requests',
-    issued: 'issued',
-    refused: 'refused',
-    finished: 'finished',
-    waiting: 'overflow',
-  },
-  ...{ rate: 'rate', limit: 'limit', asked: 'asked', used: 'used', tokenLimit: 'token limit' },
+  requests: 'requests',
+  issued: 'issued',
+  refused: 'refused',
+  finished: 'finished',
+  waiting: 'overflow',
+  rate: 'rate',
+  limit: 'limit',
+  asked: 'asked',
+  used: 'used',
+  tokenLimit: 'token limit',
   available: 'available',
 }
 
@@ -93,8 +101,13 @@ export function summary(totals: Totals): string {
 const plural = (n: number, word: string) => `${count(n)} ${word}${n === 1 ? '' : 's'}`
 
 /** 12345 is 12,345; 12.345 is 12.3. */
-export const count = (n: number) =>
-  n.toLocaleString('en', { maximumFractionDigits: Math.abs(n) < 100 ? (Math.abs(n) < 1 ? 2 : 1) : 0 })
+export const count = (n: number) => n.toLocaleString('en', { maximumFractionDigits: digits(Math.abs(n)) })
+
+const digits = (size: number) => (size < 1 ? 2 : size < 100 ? 1 : 0)
+
+/** For the marks of an axis: 12345 is 12.35K. */
+export const short = (n: number) =>
+  n.toLocaleString('en', { notation: n >= 10_000 ? 'compact' : 'standard', maximumFractionDigits: 2 })
 
 /** A length of time in its two largest units. */
 export function span(seconds: number): string {

@@ -1,12 +1,11 @@
 // What is to be simulated: everything that the flags say, checked, with the calls drawn.
 
-import type { ProviderCall } from 'llmiter/testing'
+import { type ProviderCall, type ProviderDimension, seededRandom } from 'llmiter/testing'
 import type { ClientName } from './clients.ts'
 import { FLAG_OF, KINDS, makeProvider, type Knobs, type Tier, type Tokens } from './providers.ts'
 import { UsageError } from '../usage.ts'
 import { count } from './values.ts'
 import type { Job, Sizes } from './workloads.ts'
-import { seededRandom } from 'llmiter/testing'
 
 export interface Plan {
   provider: string
@@ -80,13 +79,18 @@ export function checkFits(plan: Plan, tier: Tier): void {
     const [requested, of, limit] =
       answer.kind === 'refused' && 'of' in answer
         ? [answer.requested, answer.of, answer.limit]
-        : [1, 'requests', 0]
+        : [1, 'requests' as const, 0]
     throw new UsageError(
       `a call that takes ${count(requested)} ${requested === 1 ? of.replace(/s$/, '') : of} can never get in where the limit is ${count(limit)}: ` +
-        `raise ${FLAG_OF[limitOf(of)]}, or make calls smaller (--prompt-tokens, --output-tokens, --max-tokens, --spread 0)`,
+        `raise ${FLAG_OF[LIMIT_OF[of]]}, or make calls smaller (--prompt-tokens, --output-tokens, --max-tokens, --spread 0)`,
     )
   }
 }
 
-const limitOf = (of: string): keyof Tier =>
-  of === 'tokens' ? 'tpm' : of === 'inputTokens' ? 'itpm' : of === 'outputTokens' ? 'otpm' : 'rpm'
+const LIMIT_OF: Record<ProviderDimension, keyof Tier> = {
+  requests: 'rpm',
+  tokens: 'tpm',
+  inputTokens: 'itpm',
+  outputTokens: 'otpm',
+  concurrency: 'concurrency',
+}

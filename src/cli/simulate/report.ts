@@ -184,7 +184,7 @@ const scaled = (n: number) =>
 
 /** Two units at most: `6 min 3 s`, `2 h 5 min`, `0.35 s`. */
 export function span(ms: number): string {
-  if (ms < 9950) return `${count2(ms / 1000)} s`
+  if (ms < 9950) return `${inSeconds(ms)} s`
   const seconds = Math.round(ms / 1000)
   if (seconds < 60) return `${(ms / 1000).toFixed(1)} s`
   if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`
@@ -194,7 +194,7 @@ export function span(ms: number): string {
   return `${count(Math.floor(hours / 24))} d ${hours % 24} h`
 }
 
-const count2 = (value: number) => (value < 0.005 ? '0' : value.toFixed(2))
+const inSeconds = (ms: number) => (ms < 5 ? '0' : (ms / 1000).toFixed(2))
 
 const HEAD = ['client', 'limit', 'done', 'lost', 'time', 'goodput', 'refused/1000', 'wait p50', 'p95', 'p99']
 

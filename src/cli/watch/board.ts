@@ -99,13 +99,14 @@ function cells({ last, since, issued, refusedAt }: Row, now: number): string[] {
   return [
     ...[count((sum * 60) / Math.max(1, seconds)), rate === undefined ? '-' : count(rate)],
     ...[count(waiting), count(parked), count(inFlight), gate],
-    refusedAt === undefined
-      ? '-'
-      : `${span(Math.max(0, (now - refusedAt) / 1000))
-          .split(' ')
-          .slice(0, 2)
-          .join(' ')} ago`,
+    refusedAt === undefined ? '-' : ago(now - refusedAt),
   ]
+}
+
+/** In the larger of its units: `3 min ago`. */
+function ago(ms: number): string {
+  const [count, unit] = span(Math.max(0, ms / 1000)).split(' ')
+  return `${count} ${unit} ago`
 }
 
 function sparkline({ last, issued }: Row, now: number, room: number): string {

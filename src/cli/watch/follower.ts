@@ -65,12 +65,7 @@ export class Follower {
       const { size, mtimeMs } = statSync(path)
       let place = this.#places.get(file)
       if (!place) {
-        const offset = !this.#first
-          ? 0
-          : Date.now() - mtimeMs > RECENT_MS
-            ? size
-            : Math.max(0, size - RECENT_BYTES)
-        place = { offset, rest: Buffer.alloc(0) }
+        place = { offset: this.#first ? recent(size, mtimeMs) : 0, rest: Buffer.alloc(0) }
         this.#places.set(file, place)
       }
       // Somebody has emptied it.
@@ -82,6 +77,10 @@ export class Follower {
     }
   }
 }
+
+/** Where to begin in a file that was there before: at its last lines, or at its end if they are old. */
+const recent = (size: number, mtimeMs: number) =>
+  Date.now() - mtimeMs > RECENT_MS ? size : Math.max(0, size - RECENT_BYTES)
 
 function readOn(path: string, place: Place): string[] {
   const descriptor = openSync(path, 'r')

@@ -20,7 +20,7 @@ export function limitedFetch(
   fetch: Fetch,
   limits: Limits,
   describeCall: Describe = describe,
-  place: Place | undefined = undefined,
+  place?: Place,
 ): Fetch {
   return async (input, marked) => {
     const { attempt, init } = unmark(marked)

@@ -6,7 +6,7 @@
  * that a test wants to know beforehand.
  */
 
-export const CHARS_PER_TOKEN = 4
+const CHARS_PER_TOKEN = 4
 
 export type Endpoint = 'chat' | 'responses' | 'embeddings'
 

@@ -1,2 +1,0 @@
-/** A value as an error quotes it: the voice of all. */
-export { text } from '../core/check.ts'
