@@ -43,7 +43,9 @@ export interface StoreHost {
   limits(now: number): SharedLimit[]
   maxConcurrent(): number
   ramp(): { ms: number; from: number }
+  /** How many would go if they could: none while paused. */
   waiting(): number
+  inLine(): number
   /** Whether a ticket needs room in other limiters too: those above and below. */
   inTree(): boolean
   /** Does something later; the process need not stay alive for it. Returns its cancel. */
@@ -54,6 +56,8 @@ export interface StoreHost {
   hold(kind: GateKind, waitMs: number, blamed: readonly string[]): void
   /** This process may send the probe that it asked for. */
   permit(): void
+  /** Nobody here sends the next probe; `lost`: it is another's now. Returns what the gate is then. */
+  retreat(lost: boolean): Gate['state']
   /** The provider accepts again, as another process found out. */
   open(): void
   /** What all have learned, by the key of the limit. */
@@ -183,7 +187,8 @@ function hostOf(desk: Desk): StoreHost {
       }),
     maxConcurrent: () => office.budget.maxConcurrent,
     ramp: () => rampOf(desk.options.ramp),
-    waiting: () => office.waiting,
+    waiting: () => (office.pausedUntil > engine.now() ? 0 : office.waiting),
+    inLine: () => office.waiting,
     inTree: () => office.chain.length > 1 || office.children.length > 0,
     later(when, then) {
       const appointment = engine.at(when, then, false)
@@ -203,10 +208,16 @@ function hostOf(desk: Desk): StoreHost {
       else recovery.permit(now)
       moved(now)
     },
+    retreat(lost) {
+      const now = engine.now()
+      recovery.retreat(lost, now)
+      moved(now)
+      return recovery.gate.state
+    },
     open() {
       // Who probed has learned from it, for all.
       office.blamed.clear()
-      recovery.open()
+      if (recovery.gate.state !== 'spent') recovery.open()
       moved(engine.now())
     },
     adopt(learned) {

@@ -207,6 +207,21 @@ export class Recovery {
     if (gate.state === 'asking') this.gate = probing(gate.kind, now)
   }
 
+  /**
+   * Of all who share the limit another may send the next probe: nobody is here to, or it is another's already (`lost`).
+   * What is known by now decides; a probe that is out for longer than refusals take is left to itself.
+   */
+  retreat(lost: boolean, now: number): void {
+    const { gate } = this
+    if (gate.state !== 'probing' && !(lost && gate.state === 'open')) return
+    const kind = gate.state === 'open' ? 'rate' : gate.kind
+    if (!lost && gate.state === 'probing') {
+      if (gate.out > 0 && now < gate.lastAt + this.#quietMs()) return
+      if (kind === 'rate' ? gate.out > 0 : gate.out === 0 && gate.allowed > 1) return this.open()
+    }
+    this.gate = { state: 'closed', kind, until: now }
+  }
+
   /** Somebody says that the quota is back: the next call tries. */
   resume(now: number): void {
     const { gate } = this

@@ -122,8 +122,6 @@ export class Lease {
       if (difference !== 0) this.#books.amend(i, at, difference)
     })
     this.#island?.amend(differences)
-    if (this.gate.mine && this.#inFlight === 0 && this.#host.waiting() === 0 && refused.length === 0)
-      this.gate.handOver()
   }
 
   claim(): void {
@@ -137,7 +135,7 @@ export class Lease {
     const leastMs = Math.min((this.#answer?.aheadMs ?? 0) / 1.2, LAW.missingMs - 250)
     const active = waiting > 0 || this.#inFlight > 0 || now - this.#demand.lastWentAt < 1000
     if (this.down) return active || this.#joined ? this.#contact.retryAt : Infinity
-    if (!this.#joined) return waiting > 0 ? this.#demand.mayAskAt(now, 0) : Infinity
+    if (!this.#joined) return this.#host.inLine() > 0 ? this.#demand.mayAskAt(now, 0) : Infinity
     let due = this.#demand.askedAt + Math.max(leastMs, active ? BEAT_MS : IDLE_BEAT_MS)
     if (this.#resync || !this.#answer) return Math.max(now, this.#demand.askedAt + URGENT_MS)
     if (this.gate.urgent) {
@@ -157,7 +155,7 @@ export class Lease {
 
   /** Whether the process has been idle for so long that it leaves. */
   idle(now: number): boolean {
-    return this.#host.waiting() === 0 && this.#inFlight === 0 && now - this.#demand.lastWentAt > STAY_MS
+    return this.#host.inLine() === 0 && this.#inFlight === 0 && now - this.#demand.lastWentAt > STAY_MS
   }
 
   question(now: number, gone = false): Question {
@@ -176,14 +174,14 @@ export class Lease {
       ...{ limits, ramp: this.#host.ramp(), waiting, gone, dead: this.#dead },
       aheadMs: this.#reachMs,
       ...{ concurrent: this.#concurrent(), inFlight: this.#inFlight },
-      permits: this.#inFlight + this.#demand.slots(waiting, LAW.aheadMs, now),
+      permits: this.#inFlight + (this.gate.passable ? this.#demand.slots(waiting, LAW.aheadMs, now) : 0),
     })
     this.#books.write(question)
     this.#dead = []
     this.#resync = false
     const wants = gone || question.alone ? 0 : this.#wants(now)
     if (wants > 0) {
-      const missing = this.#short ? this.#pool.missing(this.#short) : []
+      const missing = this.#short ? this.#pool.missing(this.#short, now + this.#time.lagMs) : []
       question.each = this.#demand.each(
         this.#short ?? limits.map(({ key }) => (key.startsWith('requests/') ? 1 : 0)),
       )
@@ -274,11 +272,13 @@ export class Lease {
 
   #wants(now: number): number {
     const held = this.#pool.holds(this.#demand.each(this.#short ?? []))
-    const short = this.#short && this.#pool.missing(this.#short).length > 0 ? 1 : 0
+    // Who may have no more in flight must not hold what others could use: only those count who follow one that ends.
+    const stuck = this.#permits >= 0 && this.full
+    const short = !stuck && this.#short && this.#pool.missing(this.#short, now).length > 0 ? 1 : 0
     // The day of a quota is not known before the store has said what time it is.
     if (!this.#answer && this.#limits.some(({ timeZone }) => timeZone)) return 0
     const aheadMs = Math.max((this.#answer ?? LAW).aheadMs, this.#reachMs)
-    return Math.max(short, this.#demand.slots(this.#host.waiting(), aheadMs, now) - held)
+    return Math.max(short, this.#demand.slots(stuck ? 0 : this.#host.waiting(), aheadMs, now) - held)
   }
 
   /** So far ahead slots are useful: longer where answers take their time. */

@@ -153,7 +153,7 @@ export class Ledger {
     return account
   }
 
-  #gate(state: State, { id, close, claim, open, learned }: Question, now: number): void {
+  #gate(state: State, { id, close, claim, open, retreat, learned }: Question, now: number): void {
     const { news } = state
     // A state that has just begun is news too: who shared the one before comes at once.
     const before = state.seq === 1 ? '' : `${news.epoch}${news.gate}${news.lesson}`
@@ -173,9 +173,8 @@ export class Ledger {
     if (news.gate === 'probing' && news.by !== id && now > state.probeTill) news.gate = 'closed'
     if (news.gate === 'probing' && news.by === id) {
       state.probeTill = now + LAW.probeMs
+      if (open || retreat) [news.gate, news.by] = [open ? 'open' : 'closed', '']
       if (open) {
-        news.gate = 'open'
-        news.by = ''
         state.rampStart = now
         state.rampFrom = LAW.resumeAt
         state.crowdedTill = now + 1000

@@ -99,6 +99,7 @@ export class Member implements SharedSlots {
   #look(): void {
     if (this.#stopped) return
     const now = this.#host.now()
+    if (this.#host.waiting() === 0) this.#lease.gate.rest()
     if (this.#unlisten && this.#lease.idle(now) && !this.#out) {
       this.#leave()
       return

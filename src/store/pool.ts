@@ -93,9 +93,9 @@ export class Pool {
     }
   }
 
-  /** How much more than is held the amounts would take, or nothing when all is there. */
-  missing(amounts: readonly number[]): number[] {
-    const left = amounts.map((amount, i) => Math.max(0, amount - this.#sum(i)))
+  /** How much more the amounts would take than what can still be used at `by`, or nothing when all is there. */
+  missing(amounts: readonly number[], by: number): number[] {
+    const left = amounts.map((amount, i) => Math.max(0, amount - this.#sum(i, by)))
     return left.some((amount) => amount > 1e-9) ? left : []
   }
 
@@ -125,9 +125,9 @@ export class Pool {
     this.expire(Infinity)
   }
 
-  #sum(limit: number): number {
+  #sum(limit: number, by = -Infinity): number {
     let sum = 0
-    for (const { amount } of this.#limits[limit] ?? []) sum += amount
+    for (const { until, amount } of this.#limits[limit] ?? []) if (until >= by) sum += amount
     return sum
   }
 }

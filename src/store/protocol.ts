@@ -64,6 +64,8 @@ export interface Question {
   close?: GateReport
   claim?: boolean
   open?: boolean
+  /** Another may probe in its place. */
+  retreat?: boolean
   learned?: Readonly<Record<string, Learned>>
   /** Processes of which a peer has seen that they are gone. */
   dead: string[]

@@ -236,9 +236,11 @@ end
 if news.gate == 'probing' and news.by ~= ask.id and now > state.probeTill then news.gate = 'closed' end
 if news.gate == 'probing' and news.by == ask.id then
   state.probeTill = now + probeMs
-  if ask.open then
-    news.gate = 'open'
+  if ask.open or ask.retreat then
+    news.gate = ask.open and 'open' or 'closed'
     news.by = ''
+  end
+  if ask.open then
     state.rampStart = now
     state.rampFrom = resumeAt
     state.crowdedTill = now + 1000

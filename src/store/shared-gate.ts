@@ -11,6 +11,9 @@ export class SharedGate {
   #close: GateReport | undefined
   #claims = false
   #opens = false
+  #retreats = false
+  /** The gate closes only for others to probe: no refusal did it. */
+  #rests = false
   /** The cut that is to come is our own: the limiter has seen it already. */
   #own = false
   #lesson: Record<string, Learned> | undefined
@@ -26,7 +29,7 @@ export class SharedGate {
 
   /** Whether there is something to say at once. */
   get urgent(): boolean {
-    return (this.#close ?? this.#lesson) !== undefined || this.#opens || this.claimable
+    return (this.#close ?? this.#lesson) !== undefined || this.#opens || this.#retreats || this.claimable
   }
 
   get claimable(): boolean {
@@ -50,7 +53,7 @@ export class SharedGate {
 
   /** The limiter's own gate moved. */
   moved(gate: Gate, blamed: readonly string[], now: number): void {
-    if (this.#echo) return
+    if (this.#echo || (this.#rests && gate.state === 'closed')) return
     if (gate.state === 'closed') {
       this.#claims = this.#opens = false
       this.#own = true
@@ -66,9 +69,14 @@ export class SharedGate {
     if (!this.#echo) this.#lesson = this.#host.learned(now)
   }
 
-  /** The probe has come back without a refusal, and nobody is here to send another call: others may. */
-  handOver(): void {
-    if (this.mine) this.#opens = true
+  /** Nobody waits here to be the probe, or to follow it: what is known by now decides, else another finds out. */
+  rest(): void {
+    if (!this.mine) return
+    this.#rests = true
+    const state = this.#host.retreat(false)
+    this.#rests = false
+    if (state === 'open' || state === 'spent') this.#opens = true
+    else if (state === 'closed' && !this.#close) this.#retreats = true
   }
 
   /** What is to be said is said with this question. */
@@ -76,16 +84,18 @@ export class SharedGate {
     if (this.#close) question.close = this.#close
     if (this.#claims) question.claim = true
     if (this.#opens) question.open = true
+    if (this.#retreats) question.retreat = true
     if (this.#lesson) question.learned = this.#lesson
     this.#close = this.#lesson = undefined
-    this.#opens = false
+    this.#opens = this.#retreats = false
   }
 
   /** A question went unanswered: what it said is said again. */
-  unsay({ close, open, learned }: Question): void {
+  unsay({ close, open, retreat, learned }: Question): void {
     this.#close ??= close
     this.#lesson ??= learned
     if (open) this.#opens = true
+    if (retreat) this.#retreats = true
   }
 
   /** Alone, this process may probe by itself. */
@@ -111,8 +121,11 @@ export class SharedGate {
       const waitMs = Math.max(0, news.until - storeNow)
       this.#told(() => this.#host.hold(news.kind, waitMs, blamed))
     }
+    if (!this.mine) this.#opens = this.#retreats = false
+    // Out of reach for a while, this process went its own way: now it is held as all are, and claims as they do.
+    if (!this.mine && news.gate !== 'open') this.#told(() => this.#host.retreat(true))
     if (this.mine && this.#claims) {
-      this.#claims = false
+      this.#claims = this.#retreats = false
       this.#told(() => this.#host.permit())
     } else if (news.gate === 'open' && (this.#claims || (before !== undefined && before.gate !== 'open'))) {
       this.#claims = false

@@ -52,6 +52,7 @@ const step = fc.record({
   close: fc.option(fc.integer({ min: 0, max: 3000 }), { freq: 6 }),
   claim: fc.boolean(),
   open: fc.boolean(),
+  retreat: fc.boolean(),
   gone: fc.integer({ min: 0, max: 19 }).map((n) => n === 0),
   dead: fc.integer({ min: 0, max: 19 }).map((n) => (n === 0 ? ['b'] : [])),
 })
@@ -97,6 +98,7 @@ describe.skipIf(!haveRedis())('the script in Redis', () => {
           more,
           claim,
           open,
+          retreat,
           ...rest
         } of steps) {
           time += afterMs
@@ -122,6 +124,7 @@ describe.skipIf(!haveRedis())('the script in Redis', () => {
             }),
             ...(claim && { claim }),
             ...(open && { open }),
+            ...(retreat && { retreat }),
             ...rest,
           }
           const expected = ledger.ask(question, time, 'g')
