@@ -4,10 +4,14 @@
 //      └────────────no answer───────────────────▲
 //
 // A slow store answers, but late, and the next answer would be late again. So one that is down is back only when it answers in
-// half the time that it is given: it is not said to come and go with each question. Until then each question says that
-// this process goes on alone, and the store keeps its share for it instead of leasing it anything.
+// half the time that it is given, or several times in a row in all of it: it is not said to come and go with each question.
+// Until then each question says that this process goes on alone, and the store keeps its share for it instead of leasing
+// it anything.
 
 import { RETRY_MS, TIMEOUT_MS } from './terms.ts'
+
+/** So many answers in a row that are in time, though slow: the store is as good as it gets. */
+const STEADY = 4
 
 export class Contact {
   mode: 'joining' | 'up' | 'down' = 'joining'
@@ -15,9 +19,13 @@ export class Contact {
   /** The last moment at which a store that has answered may have heard that this process lives by it. */
   at = -Infinity
   #failedAt = -Infinity
+  /** Answers in a row that were in time. */
+  #inTime = 0
 
   answered(sentAt: number, alone: boolean, now: number): void {
-    const late = now - sentAt >= (this.mode === 'down' ? TIMEOUT_MS / 2 : TIMEOUT_MS)
+    const ms = now - sentAt
+    this.#inTime = ms < TIMEOUT_MS ? this.#inTime + 1 : 0
+    const late = ms >= TIMEOUT_MS || (this.mode === 'down' && ms >= TIMEOUT_MS / 2 && this.#inTime < STEADY)
     if (late) this.#failedAt = -Infinity
     else this.mode = 'up'
     if (!alone) this.at = Math.max(this.at, late ? now : sentAt)
@@ -25,6 +33,7 @@ export class Contact {
 
   failed(error: unknown, now: number): void {
     this.#failedAt = now
+    this.#inTime = 0
     this.error = error
     if (this.mode !== 'up' || now - this.at >= TIMEOUT_MS) this.mode = 'down'
   }

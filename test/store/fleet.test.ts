@@ -154,6 +154,24 @@ describe('in trouble', () => {
     if (perMinute > 100) expect(part(times, 62, 220, perMinute)).toBeGreaterThan(0.985)
   })
 
+  test('a store that answers in time, though always late, is back all the same', async () => {
+    const rig = fleetRig(4, {
+      limiter: { requestsPerMinute: 600 },
+      store: { lagMs: 800, pubsub: false },
+    })
+    const said: string[] = []
+    rig.fleet[0]!.on('store', ({ state }) => said.push(state))
+    rig.backlog(600)
+    await rig.clock.advanceTo(30_000)
+    rig.store.cut('all')
+    await rig.clock.advance(20_000)
+    rig.store.mend()
+    await rig.clock.advanceTo(4 * MINUTE)
+    expect(said).toEqual(['down', 'up'])
+    expect(mostIn(rig.times, MINUTE)).toBeLessThanOrEqual(601)
+    expect(part(rig.times, 60, 200, 600)).toBeGreaterThan(0.95)
+  })
+
   test.each(LIMITS)('the store is flushed, twice, with a limit of %d', async (perMinute) => {
     const { times } = await run(perMinute, async ({ clock, store }) => {
       store.flush()
