@@ -14,33 +14,45 @@ const UNKNOWN = 500
 
 export const ONE: Cost = Object.freeze({ requests: 1 })
 
+/** What a cost was made of, so that it can be made again. */
+interface Guess {
+  /** As the arguments look; undefined when there are none to look at. */
+  inputTokens?: number
+  maxOutputTokens?: number
+  /** What the caller said in the place of a guess. */
+  said: Parts
+  /** How many calls had taught the estimate. */
+  seen: number
+}
+
 export class Estimator {
   #ratio = 1
   #input = UNKNOWN
   #output = UNKNOWN
   #seen = 0
-  readonly #guessed = new WeakMap<Cost, number>()
+  readonly #guesses = new WeakMap<Cost, Guess>()
 
-  /** The cost of a call with these arguments (none: of a call of which nothing is known). */
-  cost(args: readonly unknown[] | undefined, limits: readonly Limit[]): Cost {
+  /** The cost of a call with these arguments (none: of a call of which nothing is known), but for what its caller says. */
+  cost(args: readonly unknown[] | undefined, limits: readonly Limit[], said: Parts = {}): Cost {
     if (!limits.some(({ of }) => isTokens(of))) return ONE
-    const seen = args && estimateTokens(args)
-    const { maxOutputTokens = Infinity } = seen ?? {}
-    const inputTokens = seen ? Math.ceil(seen.inputTokens * this.#ratio) : this.#input
+    return this.#cost({ ...(args && estimateTokens(args)), said, seen: this.#seen }, limits)
+  }
+
+  /** The same by what has been learned since: a batch that came at once was estimated before anything was known. */
+  again(cost: Cost, limits: readonly Limit[]): Cost {
+    const guess = this.#guesses.get(cost)
+    return guess && guess.seen < this.#seen ? this.#cost({ ...guess, seen: this.#seen }, limits) : cost
+  }
+
+  #cost(guess: Guess, limits: readonly Limit[]): Cost {
+    const { inputTokens: seen, maxOutputTokens, said } = guess
+    const inputTokens = seen === undefined ? this.#input : Math.ceil(seen * this.#ratio)
     // Where the provider charges at the start, it charges the most that the caller allows.
     const charged = limits.some((limit) => isTokens(limit.of) && limit.settle === 'reserve')
     const outputTokens =
-      charged && seen?.maxOutputTokens ? maxOutputTokens : Math.min(this.#output, maxOutputTokens)
-    const cost = whole({ requests: 1, inputTokens, outputTokens }, limits)
-    if (seen) this.#guessed.set(cost, seen.inputTokens)
-    return cost
-  }
-
-  /** The same estimate, with what the caller says in the place of what was guessed. */
-  refined(estimate: Cost, said: Parts, limits: readonly Limit[]): Cost {
-    const cost = whole({ ...estimate, tokens: undefined, ...said }, limits, said)
-    const guessed = this.#guessed.get(estimate)
-    if (guessed !== undefined) this.#guessed.set(cost, guessed)
+      charged && maxOutputTokens ? maxOutputTokens : Math.min(this.#output, maxOutputTokens ?? Infinity)
+    const cost = whole({ requests: 1, inputTokens, outputTokens, ...said }, limits, said)
+    this.#guesses.set(cost, guess)
     return cost
   }
 
@@ -48,7 +60,7 @@ export class Estimator {
   learn(cost: Cost, usage: Usage): void {
     const weight = Math.max(WEIGHT, 1 / ++this.#seen)
     const { inputTokens, outputTokens } = usage
-    const guessed = this.#guessed.get(cost)
+    const guessed = this.#guesses.get(cost)?.inputTokens
     if (inputTokens !== undefined) {
       this.#input += weight * (inputTokens - this.#input)
       if (guessed) this.#ratio += weight * (Math.min(10, inputTokens / guessed) - this.#ratio)
@@ -60,7 +72,7 @@ export class Estimator {
 type Parts = Readonly<Record<string, number | undefined>>
 
 /** An estimate never makes a call too large: of what was not said, no limit is asked for more than it can hold. */
-function whole(cost: Parts, limits: readonly Limit[], said: Parts = {}): Cost {
+function whole(cost: Parts, limits: readonly Limit[], said: Parts): Cost {
   const all = total(cost)
   for (const { of, amount } of limits) {
     if (isTokens(of) && said[of] === undefined && all[of]! > amount) all[of] = amount

@@ -234,8 +234,7 @@ export function costOf(desk: Desk, said: CallOptions['cost'], args: readonly unk
     }
   }
   if (desk.tokens.every((of) => said[of] !== undefined)) return total({ ...said, requests })
-  const estimate = desk.estimator.cost(args, desk.limits)
-  return desk.estimator.refined(estimate, { ...said, requests }, desk.limits)
+  return desk.estimator.cost(args, desk.limits, { ...said, requests })
 }
 
 /** The terms of a call: its own over those of the limiter. */

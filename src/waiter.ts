@@ -63,6 +63,11 @@ export class Waiter extends Call {
     this.since = Math.floor(now)
   }
 
+  override reckon(): Cost {
+    const { estimator, limits, metered } = this.terms.desk
+    return metered ? (this.cost = estimator.again(this.cost, limits)) : this.cost
+  }
+
   override get priority(): number {
     return this.terms.priority
   }

@@ -10,7 +10,7 @@ export class Call implements Member<Call> {
   seq = 0
   queue: Queue<Call> | undefined = undefined
   readonly office: Office
-  readonly cost: Cost
+  cost: Cost
   state: 'new' | 'waiting' | 'parked' | 'in flight' | 'done' = 'new'
   /** When its ticket was issued; undefined (and so no boxed number in a million waiting calls) before. */
   sentAt: number | undefined = undefined
@@ -18,6 +18,11 @@ export class Call implements Member<Call> {
   constructor(office: Office, cost: Cost) {
     this.office = office
     this.cost = cost
+  }
+
+  /** What it takes, now that it is first in line: that may be known better by now. */
+  reckon(): Cost {
+    return this.cost
   }
 
   get priority(): number {

@@ -153,7 +153,7 @@ export class Office {
       else if (!best || (probing ? call.seq < best.seq : true)) [best, turn] = [call, child.turn]
     }
     if (!best) return this.#sleep(wakeAt, false, now)
-    const at = this.slots.at(best.cost, now)
+    const at = this.slots.at(best.reckon(), now)
     if (at > now) return this.#sleep(at, at < Infinity, now)
     return best
   }

@@ -220,3 +220,19 @@ test('what is no whole number is exact too: dollars by the day', async () => {
     expect(half.stats().limits[0]!.available).toBe(0.5)
   }
 })
+
+test('a batch that comes at once is estimated anew by what its first calls have used', async () => {
+  const { clock, limiter } = rig({ requestsPerMinute: 6000, tokensPerMinute: 60_000 })
+  const short = { usage: { prompt_tokens: 20, completion_tokens: 50, total_tokens: 70 } }
+  const ask = withLimiter((_: string) => clock.sleep(20_000).then(() => short), limiter)
+  // 600,000 tokens: ten minutes; at the first guess of 520 a call it would be 74.
+  const calls = Promise.all(
+    Array.from({ length: 8571 }, () => ask('a prompt of eighty characters'.padEnd(80, ' x'))),
+  )
+  await clock.runAll()
+  await calls
+  expect(clock.now() / 60_000).toBeLessThan(11)
+  const tokens = limiter.stats().limits.find(({ of }) => of === 'tokens')!
+  expect(tokens.used).toBeCloseTo(8571 * 70, -2)
+  expect(tokens.asked).toBeLessThan(1.06 * tokens.used)
+})
