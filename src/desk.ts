@@ -20,7 +20,7 @@ import { quotaSpent, turnAway } from './admission.ts'
 import { announce, ask, tellFinish, tellIssue, tellRefusal } from './notices.ts'
 import { SharedSource } from './sharing.ts'
 import { Tally } from './tally.ts'
-import { attend, unattend, watchStuck } from './waiting.ts'
+import { attend, comeBack, unattend, watchStuck } from './waiting.ts'
 import type { Waiter } from './waiter.ts'
 
 // What desks do to each other is not #private: a tree may be built by two copies of the package.
@@ -204,12 +204,7 @@ export class Desk {
     const { events, office } = this
     if (events.heard('park')) events.emit('park', { parked: office.parked, refusals: extra.refusals })
     watchStuck(waiter, reason, now)
-    this.#waitOn(waiter, now)
-  }
-
-  #waitOn(waiter: Waiter, now: number): void {
-    if (!this.stopped) attend(waiter, now)
-    else this.giveUp(waiter, new LimiterStoppedError(this.stopped.message, waiter.extra?.lastRefusal))
+    comeBack(waiter, now)
   }
 
   /** Money or quota is used up: nobody in line will get through either. */
@@ -237,7 +232,7 @@ export class Desk {
     extra.lastRefusal = error
     this.#backoff.add(waiter, delayMs, now)
     if (this.events.heard('retry')) this.events.emit('retry', { attempt: extra.failures + 1, delayMs, error })
-    this.#waitOn(waiter, now)
+    comeBack(waiter, now)
     this.#moved(now)
   }
 

@@ -1,6 +1,6 @@
 // What may happen to a call while it stands in line: its signal aborts, its longest wait is over, it is stuck.
 
-import { QueueFullError, WaitTimeoutError } from './errors.ts'
+import { LimiterStoppedError, QueueFullError, WaitTimeoutError } from './errors.ts'
 import { watch } from './signals.ts'
 import type { Waiter } from './waiter.ts'
 
@@ -21,6 +21,16 @@ export function attend(waiter: Waiter, now: number): void {
       extra.deadline = desk.engine.at(now + maxWaitMs - extra.waitedMs, () => tooLong(waiter), false)
     }
   }
+}
+
+/** A call is back in line, unless what it comes back to has ended meanwhile. */
+export function comeBack(waiter: Waiter, now: number): void {
+  const { desk } = waiter.terms
+  const { stopped } = desk
+  const spent = desk.chain.find(({ office }) => office.spent(now))?.spent
+  if (stopped) desk.giveUp(waiter, new LimiterStoppedError(stopped.message, waiter.extra?.lastRefusal))
+  else if (spent) desk.giveUp(waiter, spent)
+  else attend(waiter, now)
 }
 
 export function unattend({ terms, extra }: Waiter): void {

@@ -113,6 +113,15 @@ export function stories<C extends object>(cast: Cast<C>): void {
       expect(limiter.stats()).toMatchObject({ refused: 5, issued: 6 })
     })
 
+    test('maxRefusals: the next one is the caller’s, as the SDK throws it, and the SDK does not try again', async () => {
+      const { client, server, limiter } = await enter({ maxRefusals: 1 }, { maxRetries: 2 })
+      const refusals = Array.from({ length: 5 }, () => replies.rate({ 'retry-after-ms': '20' }))
+      server.replies(...refusals, replies.plain())
+      await expect(cast.plain(client)).rejects.toThrow(cast.refusedError)
+      expect(server.seen).toHaveLength(2)
+      expect(limiter.stats()).toMatchObject({ refused: 2, failed: 1, inFlight: 0, waiting: 0 })
+    })
+
     test('a refused stream waits in line too', async () => {
       const { client, server } = stage
       server.replies(replies.rate({ 'retry-after-ms': '20' }), replies.stream())

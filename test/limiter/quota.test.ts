@@ -185,3 +185,16 @@ test('paid in between: after resume() the next call tries at once', async () => 
   expect(limiter.stats().gate).toBe('open')
   limiter.stop()
 })
+
+test.each([
+  ['fails', () => refusal(500)],
+  ['is refused', () => rateLimited(1000)],
+])('a call in flight that %s after the quota is spent does not wait for its return', async (_, error) => {
+  const { clock, limiter } = rig({ retry: {} }, steadyClock())
+  const late = fate(limiter.run(() => clock.sleep(100).then(() => Promise.reject(error()))))
+  const first = fate(limiter.run(() => clock.sleep(10).then(() => Promise.reject(outOfQuota()))))
+  await clock.advance(200)
+  expect(first.now).toMatch(/insufficient_quota|429/)
+  expect(late.error).toBeInstanceOf(QuotaExhaustedError)
+  expect(office(limiter, clock)).toEqual(EMPTY)
+})
