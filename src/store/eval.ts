@@ -1,7 +1,7 @@
 // A script as a function. EVALSHA, and where the server does not know the script (it was restarted, or flushed) EVAL,
 // which teaches it: nobody notices.
 
-import type { Connection } from './clients.ts'
+import type { Connection } from './connection.ts'
 
 async function shaOf(script: string): Promise<string> {
   const digest = await crypto.subtle.digest('SHA-1', new TextEncoder().encode(script))

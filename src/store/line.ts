@@ -1,7 +1,7 @@
 // The line to Redis: questions are calls of the script, and news comes by a channel. One that answers nothing any more is
 // given up for a new connection with the next question.
 
-import type { Connection } from './clients.ts'
+import type { Connection } from './connection.ts'
 import { scripted } from './eval.ts'
 import type { Answer, Line, News, Wanted } from './protocol.ts'
 import { SCRIPT } from './script.ts'

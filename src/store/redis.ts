@@ -8,7 +8,9 @@ import { Member } from './member.ts'
 import { fields, text } from '../core/check.ts'
 
 export { redisGuardStore, type RedisGuardStoreOptions } from './guard.ts'
-export type { IoRedisLike, NodeRedisLike, RedisClient, UpstashLike } from './clients.ts'
+export type { RedisClient, UpstashLike } from './clients.ts'
+export type { IoRedisLike } from './ioredis.ts'
+export type { NodeRedisLike } from './node-redis.ts'
 
 export interface RedisStoreOptions {
   /** What all keys and channels begin with. Default `'llmiter:'`. */
