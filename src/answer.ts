@@ -9,7 +9,7 @@ import { statusOf } from './feedback/answer.ts'
 import { classify } from './feedback/classify.ts'
 import { readUsage, type Usage } from './feedback/usage.ts'
 import type { Outcome, Verdict } from './feedback/verdict.ts'
-import { guarded } from './guard.ts'
+import { guarded } from './guarded.ts'
 import type { Waiter } from './waiter.ts'
 
 const KINDS: readonly string[] = ['rate', 'overload', 'quota', 'oversize', 'transient']

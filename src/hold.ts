@@ -4,7 +4,7 @@
 import { concede, settle } from './answer.ts'
 import type { Appointment } from './engine.ts'
 import { mergeUsage, type Usage } from './feedback/usage.ts'
-import { guarded } from './guard.ts'
+import { guarded } from './guarded.ts'
 import { Latency } from './latency.ts'
 import { watch } from './signals.ts'
 import { isStream, type Watcher, watchStream } from './stream.ts'

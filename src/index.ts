@@ -29,4 +29,4 @@ export type { SharedLimit, SharedSlots, Store, StoreEvent, StoreHost } from './s
 export type { Snapshot } from './snapshot.ts'
 export type { LimiterStats, Mark } from './stats.ts'
 export { Ticket } from './ticket.ts'
-export type { GuardAnswer, GuardCount, GuardLimit, GuardQuestion, GuardStore } from './guarding.ts'
+export type { GuardAnswer, GuardCount, GuardLimit, GuardQuestion, GuardStore } from './guard-store.ts'
