@@ -31,7 +31,6 @@ export class Estimator {
   #output = UNKNOWN
   #seen = 0
   readonly #guesses = new WeakMap<Cost, Guess>()
-  #guessed = false
 
   /** The cost of a call with these arguments (none: of a call of which nothing is known), but for what its caller says. */
   cost(args: readonly unknown[] | undefined, limits: readonly Limit[], said: Parts = {}): Cost {
@@ -41,8 +40,7 @@ export class Estimator {
 
   /** The same by what has been learned since: a batch that came at once was estimated before anything was known. */
   again(cost: Cost, limits: readonly Limit[]): Cost {
-    // Where callers say what they take there is nothing to look up.
-    const guess = this.#guessed ? this.#guesses.get(cost) : undefined
+    const guess = this.#guesses.get(cost)
     return guess && guess.seen < this.#seen ? this.#cost({ ...guess, seen: this.#seen }, limits) : cost
   }
 
@@ -55,7 +53,6 @@ export class Estimator {
       charged && maxOutputTokens ? maxOutputTokens : Math.min(this.#output, maxOutputTokens ?? Infinity)
     const cost = whole({ requests: 1, inputTokens, outputTokens, ...said }, limits, said)
     this.#guesses.set(cost, guess)
-    this.#guessed = true
     return cost
   }
 

@@ -17,7 +17,7 @@ export function announce(notice: Notice): void {
     shared?.slots.learned(desk.engine.now())
     desk.events.emit('learn', { of: notice.limit, perMinute: notice.perMinute })
   } else if (notice.of === 'probe') {
-    if (shared) shared.slots.claim(desk.engine.now())
+    if (shared) shared.slots.claim()
     else void ask(desk)
   } else {
     const { office, engine } = desk

@@ -86,12 +86,13 @@ export interface SharedSlots {
   readonly full: boolean
   take(amounts: readonly number[], now: number): void
   /** A call taken at `takenAt` is over; it has used so much more (less, when negative) than it took. */
-  settle(differences: readonly number[], takenAt: number, refused: readonly number[], now: number): void
-  crowd(crowded: boolean, now: number): void
+  settle(differences: readonly number[], takenAt: number, refused: readonly number[]): void
+  /** Somebody waits, or nobody any more. */
+  crowd(): void
   /** The gate of this limiter moved; `blamed` are the keys of the limits that refusals have named. */
   gate(gate: Gate, blamed: readonly string[], now: number): void
   /** The gate wants to know who may probe. */
-  claim(now: number): void
+  claim(): void
   /** This limiter has learned a rate. */
   learned(now: number): void
   /** The limits are others now. */
@@ -142,7 +143,6 @@ export class SharedSource implements SlotSource {
       budget.buckets.map(({ limit }) => difference(limit)),
       takenAt,
       refused,
-      now,
     )
   }
 
@@ -150,7 +150,7 @@ export class SharedSource implements SlotSource {
     const { budget } = this.#desk.office
     budget.crowd(crowded, now)
     if (!crowded) budget.press(false, now)
-    this.#slots.crowd(crowded, now)
+    this.#slots.crowd()
   }
 
   press(): void {}

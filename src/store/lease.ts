@@ -132,7 +132,7 @@ export class Lease {
   /** When the next question is due; `Infinity` when none is. */
   dueAt(now: number): number {
     const waiting = this.#host.waiting()
-    const leastMs = Math.min((this.#answer?.aheadMs ?? 0) / 1.2, LAW.missingMs - 250)
+    const leastMs = Math.min((this.#answer?.aheadMs ?? 0) / LAW.reserve, LAW.missingMs - 250)
     const active = waiting > 0 || this.#inFlight > 0 || now - this.#demand.lastWentAt < 1000
     if (this.down) return active || this.#joined ? this.#contact.retryAt : Infinity
     if (!this.#joined) return this.#host.inLine() > 0 ? this.#demand.mayAskAt(now, 0) : Infinity

@@ -83,7 +83,7 @@ export class Ledger {
     const present = this.#members.count(question, stranger, state.alive, now)
     const since = present.heard < 0 ? prev : present.heard
     const rolledBack = !stranger && question.heard > since + LAW.sameMs
-    const aheadMs = Math.max(LAW.aheadMs, (1.2 * present.processes) / LAW.questionsPerMs)
+    const aheadMs = Math.max(LAW.aheadMs, (LAW.reserve * present.processes) / LAW.questionsPerMs)
     const horizonMs = Math.max(aheadMs, question.aheadMs)
     if (stranger && question.known > 1 && now < horizonMs) state.from = horizonMs
     if (rolledBack && question.known > 1 && now >= state.from) state.from = now + horizonMs

@@ -134,6 +134,8 @@ export const LAW = {
   aheadMs: 300,
   /** So many questions a second one store answers with ease: beyond, each process asks less often. */
   questionsPerMs: 8,
+  /** Slots are leased so much further ahead than it takes until one may ask again. */
+  reserve: 1.2,
   /** The lateness of timers that is credited while somebody waits. */
   latenessMs: 20,
   /** A process that was not heard of for so long is missing: its share is kept for it… */

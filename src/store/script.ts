@@ -96,7 +96,7 @@ if now < keptMs then
   processes = max(state.expected, processes)
 end
 local rolledBack = not stranger and ask.heard > since + sameMs
-local ahead = max(aheadMs, 1.2 * processes / questionsPerMs)
+local ahead = max(aheadMs, reserve * processes / questionsPerMs)
 local horizon = max(ahead, ask.aheadMs)
 if ask.known > 1 then
   if stranger and now < horizon then state.from = horizon end

@@ -29,7 +29,11 @@ export function storm<C extends object>(cast: Cast<C>, enter: Enter<C>): void {
     server.replies(() => days[Math.floor(random() * days.length)]!())
     const one = async (i: number) => {
       const abort = new AbortController()
-      const timer = setTimeout(() => abort.abort(), i % 3 === 0 ? 60 * random() : 1500)
+      const leavesAt = performance.now() + (i % 3 === 0 ? 60 * random() : 1500)
+      // Some leave early; the others not before enough was sent, however slow the machine is.
+      const timer = setInterval(() => {
+        if (performance.now() >= leavesAt && (i % 3 === 0 || server.seen.length > 20)) abort.abort()
+      }, 10)
       try {
         if (i % 2) return await cast.plain(client, { signal: abort.signal })
         for await (const word of await cast.stream(client, { signal: abort.signal }))
@@ -37,15 +41,14 @@ export function storm<C extends object>(cast: Cast<C>, enter: Enter<C>): void {
       } catch (error) {
         expect(error).toBeInstanceOf(Error)
       } finally {
-        clearTimeout(timer)
+        clearInterval(timer)
       }
       return ''
     }
     await Promise.all(Array.from({ length: 120 }, (_, i) => one(i)))
     await soon(() => limiter.stats().inFlight === 0)
     expect(limiter.stats()).toMatchObject(EMPTY)
-    // How far they get in the time they have is the machine’s affair.
-    expect(server.seen.length).toBeGreaterThan(5)
+    expect(server.seen.length).toBeGreaterThan(20)
     expect(used('requests')).toBeGreaterThanOrEqual(server.seen.length)
     expect(limiter.stats().issued).toBeGreaterThanOrEqual(server.seen.length)
   })
