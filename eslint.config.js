@@ -9,7 +9,6 @@ export default tseslint.config(
   {
     files: ['**/*.ts'],
     rules: {
-      'max-lines': ['error', { max: 300 }],
       '@typescript-eslint/no-non-null-assertion': 'off',
       '@typescript-eslint/no-explicit-any': 'error',
       '@typescript-eslint/consistent-type-imports': 'error',

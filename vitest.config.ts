@@ -8,12 +8,12 @@ const alias = entries.map(({ specifier, name }) => ({
 }))
 
 const FLEET = [
-  'store/processes',
-  'store/clients',
-  'store/guard',
-  'store/trouble',
-  'store/failover',
-  'store/exit',
+  'distributed/processes',
+  'distributed/clients',
+  'distributed/guard',
+  'distributed/trouble',
+  'distributed/failover',
+  'distributed/exit',
   'examples/api-server',
 ].map((name) => `test/${name}.test.ts`)
 

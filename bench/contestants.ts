@@ -12,7 +12,7 @@ import pLimit from 'p-limit'
 import PQueue from 'p-queue'
 import pThrottle from 'p-throttle'
 import { BucketRateLimiter, type LimiterOptions } from '../src/index.ts'
-import { logTo } from '../src/observe/log.ts'
+import { logTo } from '../src/telemetry/log.ts'
 
 export type Work = () => Promise<number>
 

@@ -30,7 +30,7 @@ import { readReport, writeReport, type Report } from './providers/report.ts'
 import { targets } from './providers/targets.ts'
 import { judge, tableOf } from './providers/verdicts.ts'
 
-const HERE = new URL('./', import.meta.url)
+const HERE = new URL('.//', import.meta.url)
 
 const { quick, only, clients, ablate, rules, times, out } = readFlags()
 const effort = quick ? 'quick' : 'full'

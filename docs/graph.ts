@@ -11,8 +11,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { graphSvg } from '../src/cli/page/index.ts'
 import { BucketRateLimiter } from '../src/index.ts'
-import { logTo } from '../src/observe/log.ts'
-import { type LogRecord, parseRecord } from '../src/observe/record.ts'
+import { logTo } from '../src/telemetry/log.ts'
+import { type LogRecord, parseRecord } from '../src/telemetry/log-record.ts'
 import { lognormal, seededRandom, TokenBucketProvider, VirtualClock } from '../src/testing/index.ts'
 
 const LIMITS = { requestsPerMinute: 300, tokensPerMinute: 400_000 }

@@ -1,7 +1,6 @@
 // The arrows between the folders of `src/`. They hold the one idea of the house: the core is pure, and whatever
 // needs more than the core stands on the public surface alone.
 
-import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import ts from 'typescript'
 import { describe, expect, test } from 'vitest'
@@ -18,28 +17,26 @@ import {
   SRC,
 } from './support/imports.ts'
 
-const MAX_LINES = 300
-
 /** What a folder may import beside itself: files and folders of `src/`. `.` are the files at the top: the shell. */
 const ALLOWED: Record<string, readonly string[]> = {
-  core: [],
-  feedback: [],
-  '.': ['core/', 'feedback/'],
-  clients: ['index.ts'],
-  store: ['index.ts'],
-  observe: ['index.ts'],
-  batch: ['index.ts'],
-  inbound: ['index.ts'],
-  gateway: ['index.ts'],
-  testing: ['index.ts', 'clock.ts', 'store/'],
-  cli: ['index.ts', 'observe/', 'gateway/', 'testing/'],
+  lib: [],
+  core: ['lib/'],
+  responses: ['lib/'],
+  scheduler: ['core/', 'lib/', 'call/'],
+  call: ['scheduler/', 'core/', 'responses/', 'lib/', 'limiter/'],
+  limiter: ['call/', 'scheduler/', 'core/', 'responses/', 'lib/'],
+  '.': ['limiter/', 'call/', 'scheduler/', 'core/', 'responses/'],
+  clients: ['index.ts', 'lib/'],
+  distributed: ['index.ts', 'lib/'],
+  telemetry: ['index.ts', 'lib/'],
+  batch: ['index.ts', 'lib/'],
+  inbound: ['index.ts', 'lib/'],
+  testing: ['index.ts', 'lib/', 'scheduler/clock.ts', 'distributed/'],
+  cli: ['index.ts', 'lib/', 'telemetry/', 'testing/'],
 }
 
-/** The voice for bad input, which every folder may import, and which imports nothing. */
-const LEAF = 'core/check.ts'
-
 /** Folders that must run everywhere: no package and no built-in module, not even for a type. */
-const BARE = ['core', 'feedback', '.']
+const BARE = ['lib', 'core', 'responses', 'scheduler', 'call', 'limiter', '.']
 
 /** What knows of time, chance, promises or the machine. */
 const IMPURE = new Set(
@@ -62,7 +59,6 @@ function wrongArrows(imports: Imports): string[] {
       if (isSource(to)) {
         const fine =
           folderOf(to) === folder ||
-          to === LEAF ||
           allowed?.some((target) => to === target || (target.endsWith('/') && to.startsWith(target)))
         if (!fine)
           wrong.push(
@@ -131,22 +127,12 @@ describe('src/', () => {
     expect(cycles(imports, runs).map(written)).toEqual([])
   })
 
-  test('has a leaf that imports nothing', () => {
-    expect(imports.get(LEAF)).toEqual([])
-  })
-
   test('has no file that no entry reaches', () => {
     // The page of a graph is a program of its own.
     const commands = ['cli/llmiter.ts', 'cli/page/client.ts']
-    const roots = [...entries.map(({ name }) => `${name}.ts`), ...commands, 'feedback/index.ts']
+    const roots = [...entries.map(({ name }) => `${name}.ts`), ...commands, 'responses/index.ts']
     const reached = new Set(roots.flatMap((root) => [...reach(imports, root)]))
     expect([...imports.keys()].filter((file) => !reached.has(file))).toEqual([])
-  })
-
-  test(`has files of at most ${MAX_LINES} lines`, () => {
-    const lines = (file: string) => readFileSync(join(SRC, file), 'utf8').trimEnd().split('\n').length
-    const long = sourceFiles().filter((file) => lines(file) > MAX_LINES)
-    expect(long.map((file) => `${file}: ${lines(file)}`)).toEqual([])
   })
 
   test('has a core that knows no time, no chance and no promises', () => {
@@ -165,9 +151,9 @@ describe('the entries', () => {
     expect(paths).toEqual(expected)
   })
 
-  test("'llmiter' is the shell, the core and the feedback, and nothing else", () => {
+  test("'llmiter' is the limiter, its calls, the scheduler, the core and the responses, and nothing else", () => {
     const folders = new Set([...reach(imports, 'index.ts')].map((to) => (isSource(to) ? folderOf(to) : to)))
-    expect([...folders].sort()).toEqual(['.', 'core', 'feedback'])
+    expect([...folders].sort()).toEqual(['.', 'call', 'core', 'lib', 'limiter', 'responses', 'scheduler'])
   })
 
   test('of clients load nothing but their own: their SDKs come from the user', () => {
@@ -192,18 +178,18 @@ describe('the rules', () => {
   const plant = (from: string, ...to: Import[]): Imports => new Map([[from, to]])
 
   test.each([
-    ['core/line.ts', 'clock.ts'],
-    ['core/line.ts', 'feedback/usage.ts'],
-    ['feedback/usage.ts', 'core/budget.ts'],
-    ['limiter.ts', 'testing/clock.ts'],
-    ['limiter.ts', 'clients/openai.ts'],
-    ['limiter.ts', 'node:timers'],
-    ['core/line.ts', 'p-queue'],
-    ['clients/openai.ts', 'limiter.ts'],
-    ['clients/openai.ts', 'store/redis.ts'],
-    ['observe/log.ts', 'core/budget.ts'],
-    ['gateway/pool.ts', 'cli/index.ts'],
-    ['testing/http.ts', 'core/limits.ts'],
+    ['core/queue/fair-queue.ts', 'scheduler/clock.ts'],
+    ['core/queue/fair-queue.ts', 'responses/usage.ts'],
+    ['responses/usage.ts', 'core/limit/gcra.ts'],
+    ['lib/heap.ts', 'core/call.ts'],
+    ['limiter/runtime.ts', 'testing/clock.ts'],
+    ['limiter/runtime.ts', 'clients/openai.ts'],
+    ['limiter/runtime.ts', 'node:timers'],
+    ['core/queue/fair-queue.ts', 'p-queue'],
+    ['clients/openai.ts', 'limiter/runtime.ts'],
+    ['clients/openai.ts', 'distributed/redis/index.ts'],
+    ['telemetry/log.ts', 'core/limit/gcra.ts'],
+    ['testing/http.ts', 'core/limit/parse-limits.ts'],
     ['elsewhere/new.ts', 'index.ts'],
   ])('find %s → %s', (from, to) => {
     expect(wrongArrows(plant(from, arrow(to)))).not.toEqual([])
@@ -211,12 +197,12 @@ describe('the rules', () => {
   })
 
   test.each([
-    ['core/line.ts', 'core/heap.ts'],
-    ['limiter.ts', 'core/limits.ts'],
+    ['core/queue/fair-queue.ts', 'lib/heap.ts'],
+    ['limiter/runtime.ts', 'core/limit/parse-limits.ts'],
     ['clients/openai.ts', 'index.ts'],
     ['clients/openai.ts', 'openai'],
     ['cli/index.ts', 'testing/index.ts'],
-    ['inbound/guard.ts', 'core/check.ts'],
+    ['inbound/guard.ts', 'lib/validate.ts'],
   ])('allow %s → %s', (from, to) => {
     expect(wrongArrows(plant(from, arrow(to)))).toEqual([])
   })

@@ -3,7 +3,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import type { LimiterOptions } from '../../src/index.ts'
-import type { RedisStoreOptions } from '../../src/store/redis.ts'
+import type { RedisStoreOptions } from '../../src/distributed/redis/index.ts'
 import {
   startHttpProvider,
   TokenBucketProvider,

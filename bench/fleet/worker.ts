@@ -5,7 +5,7 @@ import { Upstash } from './upstash.ts'
 import { Redis } from 'ioredis'
 import { createClient } from 'redis'
 import { BucketRateLimiter } from '../../src/index.ts'
-import { type RedisClient, redisStore } from '../../src/store/redis.ts'
+import { type RedisClient, redisStore } from '../../src/distributed/redis/index.ts'
 import type { WorkerOptions, WorkerSays } from './fleet.ts'
 
 const options = JSON.parse(process.argv[2]!) as WorkerOptions

@@ -3,7 +3,7 @@
 
 import { rateLimit } from 'express-rate-limit'
 import { RateLimiterMemory } from 'rate-limiter-flexible'
-import { SlidingWindow } from '../../src/core/window.ts'
+import { SlidingWindow } from '../../src/core/limit/sliding-window.ts'
 import { guard } from '../../src/inbound/index.ts'
 import { BucketRateLimiter } from '../../src/index.ts'
 import type { Jobs, Turn } from '../measure.ts'

@@ -2,9 +2,9 @@
  * The pure core alone: what one ticket costs from `enqueue` over `next` to `finish`, with no promise, clock or
  * timer around it. Time is a number that the bench moves on.
  */
-import { type LimitsOptions, parseLimits } from '../../src/core/limits.ts'
+import { type LimitsOptions, parseLimits } from '../../src/core/limit/parse-limits.ts'
 import { Call } from '../../src/core/call.ts'
-import { Office } from '../../src/core/office.ts'
+import { Office } from '../../src/core/ticket-issuer.ts'
 import { HUGE } from '../contestants.ts'
 import { cost, interleave, type Jobs, microseconds, warmed } from '../measure.ts'
 import type { Section } from '../table.ts'

@@ -15,7 +15,7 @@ import {
   type ModelProvider,
 } from '../../src/testing/index.ts'
 import type { LimiterOptions } from '../../src/index.ts'
-import { play, type Arrival } from '../../src/testing/play.ts'
+import { play, type Arrival } from '../../src/testing/optimum.ts'
 
 /** Requests a minute: ten a second. */
 export const RPM = 600

@@ -1,6 +1,6 @@
 // What may be said to a job. A wrong option shows at once, not when the job has begun.
 
-import { fields, text } from '../core/check.ts'
+import { fields, text } from '../lib/validate.ts'
 
 const FUNCTIONS = ['model', 'key', 'onProgress'] as const
 const FLAGS = ['ordered', 'stopOnError'] as const

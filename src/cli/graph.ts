@@ -3,14 +3,14 @@
 import { spawn } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { plain } from '../observe/file.ts'
-import type { LogRecord } from '../observe/record.ts'
+import { plain } from '../telemetry/rolling-file.ts'
+import type { LogRecord } from '../telemetry/log-record.ts'
 import { noLogs, type Read, readRecords, runsIn, titleOf } from './logs.ts'
 import { graphPage, graphSvg, type GraphOptions, type Run } from './page/index.ts'
 import { columnsOf, together } from './page/series.ts'
-import { ALL, LINES, summary, totalsOf } from './page/words.ts'
+import { ALL, LINES, summary, totalsOf } from './page/labels.ts'
 import { CannotError, command, readOptions, UsageError } from './usage.ts'
-import { type Moment, moment } from './moment.ts'
+import { type Moment, moment } from './time-argument.ts'
 
 const LETTERS = LINES.map(({ letter }) => letter).join('')
 

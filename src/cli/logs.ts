@@ -2,8 +2,8 @@
 
 import { createReadStream, readdirSync } from 'node:fs'
 import { basename, join, resolve } from 'node:path'
-import { parseFileName } from '../observe/file.ts'
-import { type LogRecord, parseRecord } from '../observe/record.ts'
+import { parseFileName } from '../telemetry/rolling-file.ts'
+import { type LogRecord, parseRecord } from '../telemetry/log-record.ts'
 import { CannotError } from './usage.ts'
 
 /** One log from its start to its end, in one or several files. */

@@ -5,9 +5,9 @@
 
 import { resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Board } from './watch/board.ts'
-import { Follower } from './watch/follower.ts'
-import { Screen } from './watch/screen.ts'
+import { Board } from './watch/table.ts'
+import { Follower } from './watch/tail.ts'
+import { Screen } from './watch/terminal.ts'
 import { command, readOptions } from './usage.ts'
 
 const HELP = `usage: llmiter watch [--dir llmiter-logs]

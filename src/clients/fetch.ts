@@ -2,7 +2,7 @@
 
 import { type Fetch, LIMITED } from './shared/attempt.ts'
 import { byUsage } from './shared/charge.ts'
-import { text } from '../core/check.ts'
+import { text } from '../lib/validate.ts'
 import { limitedFetch } from './shared/fetch.ts'
 import { type ClientLimits, type ClientOptions, Limits } from './shared/limits.ts'
 

@@ -1,8 +1,8 @@
 // What the core knows of a call: what it takes, where it stands in line, and how far it has come.
 
-import type { Cost } from './budget.ts'
-import type { Member, Queue } from './line.ts'
-import type { Office } from './office.ts'
+import type { Cost } from './limit/limit-set.ts'
+import type { Member, Queue } from './queue/fair-queue.ts'
+import type { Office } from './ticket-issuer.ts'
 
 /** A call on its way through the office. The shell's own record of a call extends it. */
 export class Call implements Member<Call> {

@@ -1,7 +1,7 @@
 // What a guard tells to those who listen. A listener that throws disturbs nobody: it is reported to `error`.
 
-import { text } from '../core/check.ts'
-import type { Verdict } from './verdict.ts'
+import { text } from '../lib/validate.ts'
+import type { Verdict } from './decision.ts'
 
 export interface GuardEvents {
   /** A request was turned away. */

@@ -9,11 +9,11 @@ import {
   stamped,
   throughNode,
   visitorOf,
-} from './doors.ts'
+} from './adapters.ts'
 import type { GuardEvent, GuardEventName } from './events.ts'
 import type { GuardOptions } from './options.ts'
-import { headersOf, type Verdict } from './verdict.ts'
-import { Warden } from './warden.ts'
+import { headersOf, type Verdict } from './decision.ts'
+import { Warden } from './request-limiter.ts'
 
 /** A middleware for Node's servers, with doors for everything else. */
 export interface Guard<R = unknown> {

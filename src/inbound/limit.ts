@@ -1,7 +1,7 @@
 // What a limit says: so many requests in any window so long.
 
 import type { Duration, GuardLimit } from 'llmiter'
-import { fields, text } from '../core/check.ts'
+import { fields, text } from '../lib/validate.ts'
 
 /** `'30 per 60s'`, `'15/minute'`, `'1000 per day'`, or the same in parts. */
 export type GuardLimitOption =

@@ -2,9 +2,9 @@
 
 import type { Clock, Duration, GuardStore } from 'llmiter'
 import { type GuardLimitOption, milliseconds, type NamedLimit, parseLimits } from './limit.ts'
-import { parseTrust, type Trust, type TrustProxy } from './proxies.ts'
-import { fields, text } from '../core/check.ts'
-import type { Verdict } from './verdict.ts'
+import { parseTrust, type Trust, type TrustProxy } from './trust-proxy.ts'
+import { fields, text } from '../lib/validate.ts'
+import type { Verdict } from './decision.ts'
 
 /** `R` is the request as your framework hands it: of Node, a `Request`, or the context of Hono. */
 export interface GuardOptions<R = unknown> {

@@ -5,8 +5,8 @@
 import { CallLog } from './call-log.ts'
 import { requestsOf } from './charge.ts'
 import { fields, MINUTE_MS, positive, text } from './check.ts'
-import type { Meter } from './meter.ts'
-import { MeteredProvider, type RefusalOptions } from './metered.ts'
+import type { Meter } from './quota-counter.ts'
+import { MeteredProvider, type RefusalOptions } from './limited-provider.ts'
 
 export interface AccelerationOptions extends Pick<RefusalOptions, 'retryAfter'> {
   /** Where growth ends: the limit of the account, and all that headers tell. */

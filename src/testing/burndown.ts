@@ -4,8 +4,8 @@
  */
 import { inputOf, outputOf, promptAndMaximum, requestsOf } from './charge.ts'
 import { limitsAnd, MINUTE_MS, positive } from './check.ts'
-import { BucketMeter } from './meter.ts'
-import { MeteredProvider, type MeteredLimit, type RefusalOptions } from './metered.ts'
+import { BucketMeter } from './quota-counter.ts'
+import { MeteredProvider, type MeteredLimit, type RefusalOptions } from './limited-provider.ts'
 import type { ProviderDimension, ProviderUsage } from './provider.ts'
 
 export interface BurndownOptions extends RefusalOptions {

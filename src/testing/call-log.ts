@@ -5,7 +5,7 @@
  * Entries carry the sum of all before them, so that a span is a difference and a search O(log n). Whoever
  * hammers a provider that logs failures makes the log long, and that is just when it is asked most.
  */
-import { SAME_MOMENT_MS } from './meter.ts'
+import { SAME_MOMENT_MS } from './quota-counter.ts'
 
 interface Entry {
   at: number

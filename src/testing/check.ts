@@ -1,7 +1,7 @@
 /** Decides which options make sense, and how a model names its times. An error quotes the value it got. */
-import { fields, text } from '../core/check.ts'
+import { fields, text } from '../lib/validate.ts'
 
-export { choice, fields, text } from '../core/check.ts'
+export { choice, fields, text } from '../lib/validate.ts'
 
 export const MINUTE_MS = 60_000
 

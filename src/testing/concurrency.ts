@@ -2,8 +2,8 @@
  * Decides as providers do that count the calls inside: so many at once, and the next when one of them is over.
  */
 import { fields, positive } from './check.ts'
-import type { Meter } from './meter.ts'
-import { MeteredProvider } from './metered.ts'
+import type { Meter } from './quota-counter.ts'
+import { MeteredProvider } from './limited-provider.ts'
 
 export interface ConcurrencyOptions {
   /** How many calls may be inside at once. */

@@ -4,8 +4,8 @@
  */
 import { promptAndMaximum, requestsOf } from './charge.ts'
 import { finite, limitsAnd, MINUTE_MS, positive } from './check.ts'
-import { WindowMeter } from './meter.ts'
-import { MeteredProvider, type MeteredLimit, type RefusalOptions } from './metered.ts'
+import { WindowMeter } from './quota-counter.ts'
+import { MeteredProvider, type MeteredLimit, type RefusalOptions } from './limited-provider.ts'
 
 /** At least one limit; each a number above 0. */
 export interface FixedWindowOptions extends RefusalOptions {

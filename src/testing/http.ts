@@ -5,7 +5,7 @@
  * fail. `node:http` is imported when a server is started, so that this entry also loads in a browser.
  */
 import type { AddressInfo } from 'node:net'
-import { systemClock, type Clock } from '../clock.ts'
+import { systemClock, type Clock } from '../scheduler/clock.ts'
 import { OpenAiService } from './openai/service.ts'
 import { callableOrNone, drawn, fields, positive, provider, text } from './check.ts'
 import type { ModelProvider, Refused } from './provider.ts'

@@ -32,8 +32,8 @@ export type {
   Refused,
   Silent,
 } from './provider.ts'
-export { memoryStore, type MemoryStore, type MemoryStoreOptions } from './memory-store.ts'
-export { MeteredProvider, type RefusalOptions } from './metered.ts'
+export { memoryStore, type MemoryStore, type MemoryStoreOptions } from './reference-store/memory-store.ts'
+export { MeteredProvider, type RefusalOptions } from './limited-provider.ts'
 export { seededRandom } from './random.ts'
 export { ShortQuantumProvider, type ShortQuantumOptions } from './short-quantum.ts'
 export { SlidingLogProvider, type SlidingLogOptions } from './sliding-log.ts'

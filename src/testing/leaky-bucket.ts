@@ -4,8 +4,8 @@
  */
 import { inputAndOutput, promptAndMaximum } from './charge.ts'
 import { callableOrNone, limitsAnd, MINUTE_MS, positive, seconds } from './check.ts'
-import { BucketMeter } from './meter.ts'
-import { MeteredProvider, type MeteredLimit, type RefusalOptions } from './metered.ts'
+import { BucketMeter } from './quota-counter.ts'
+import { MeteredProvider, type MeteredLimit, type RefusalOptions } from './limited-provider.ts'
 import type { ProviderCall } from './provider.ts'
 
 export interface LeakyBucketOptions extends RefusalOptions {

@@ -1,7 +1,7 @@
 /**
  * Decides how a provider fails for a while: all of its calls or some, with a word or in silence.
  */
-import { playBacklog } from './play.ts'
+import { playBacklog } from './optimum.ts'
 import { choice, drawn, fields, finite, provider, seconds, text } from './check.ts'
 import type {
   ModelProvider,

@@ -5,8 +5,8 @@
 import { requestsOf } from './charge.ts'
 import { limitsAnd, MINUTE_MS, positive, seconds } from './check.ts'
 import { minuteWindows, type FixedWindowOptions } from './fixed-window.ts'
-import { WindowMeter } from './meter.ts'
-import { MeteredProvider, type MeteredLimit } from './metered.ts'
+import { WindowMeter } from './quota-counter.ts'
+import { MeteredProvider, type MeteredLimit } from './limited-provider.ts'
 
 export interface ShortQuantumOptions extends FixedWindowOptions {
   requestsPerMinute: number

@@ -5,8 +5,8 @@
 import { CallLog } from './call-log.ts'
 import { promptAndMaximum, requestsOf } from './charge.ts'
 import { limitsAnd, MINUTE_MS, positive } from './check.ts'
-import type { Meter, MeterSpec } from './meter.ts'
-import { MeteredProvider, type MeteredLimit, type RefusalOptions } from './metered.ts'
+import type { Meter, MeterSpec } from './quota-counter.ts'
+import { MeteredProvider, type MeteredLimit, type RefusalOptions } from './limited-provider.ts'
 import type { ProviderDimension } from './provider.ts'
 
 /** At least one limit; each a number above 0. */

@@ -1,9 +1,9 @@
 /**
  * Decides how limits change under a running client: at given moments, told by headers or behind its back.
  */
-import { playBacklog } from './play.ts'
+import { playBacklog } from './optimum.ts'
 import { choice, fields, finite, positive, provider, seconds, text } from './check.ts'
-import type { MeteredProvider } from './metered.ts'
+import type { MeteredProvider } from './limited-provider.ts'
 import type { ModelProvider, ProviderAnswer, ProviderCall, ProviderLimit } from './provider.ts'
 
 /** From `atMs` on the limits are `factor` times what they were at first. */

@@ -4,8 +4,8 @@
  */
 import { inputOf, outputOf, promptOrMaximum, requestsOf } from './charge.ts'
 import { limitsAnd, MINUTE_MS, positive, seconds } from './check.ts'
-import { BucketMeter, type Meter } from './meter.ts'
-import { MeteredProvider, type MeteredLimit, type RefusalOptions } from './metered.ts'
+import { BucketMeter, type Meter } from './quota-counter.ts'
+import { MeteredProvider, type MeteredLimit, type RefusalOptions } from './limited-provider.ts'
 import type { ProviderDimension } from './provider.ts'
 
 /** At least one limit; each a number above 0. */

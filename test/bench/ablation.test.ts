@@ -33,7 +33,7 @@ describe('rules', () => {
     const program = (rule: string) => `
       import { switchOff } from './bench/providers/ablation/patch.ts'
       ${rule && `switchOff('${rule}')`}
-      const { JITTER_MS } = await import('./src/core/bucket.ts')
+      const { JITTER_MS } = await import('./src/core/limit/gcra.ts')
       console.log(JITTER_MS)`
     const jitter = (rule: string) =>
       execFileSync(process.execPath, ['--input-type=module', '-e', program(rule)], {
@@ -94,7 +94,7 @@ it('a report is read as it was written, with what never came', () => {
   writeReport(file, report)
   expect(row.changes[0]!.worse).toBe(-Infinity)
   expect(readReport(file)).toEqual(report)
-  rmSync(new URL('.', file), { recursive: true })
+  rmSync(new URL('./', file), { recursive: true })
 })
 
 describe('tables in a text', () => {

@@ -6,7 +6,7 @@ import { expect, onTestFinished, test, vi } from 'vitest'
 import { graph } from '../../src/cli/graph.ts'
 import { graphPage, graphSvg } from '../../src/cli/page/index.ts'
 import type { PageData } from '../../src/cli/page/page.ts'
-import type { LogRecord } from '../../src/observe/record.ts'
+import type { LogRecord } from '../../src/telemetry/log-record.ts'
 import { linesOf, record } from '../support/records.ts'
 import { tempDir } from '../support/temp.ts'
 

@@ -3,10 +3,10 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { bucketsOf, closures, type Columns, columnsOf, together } from '../../src/cli/page/series.ts'
-import { pick } from '../../src/cli/page/pick.ts'
-import { count, elapsed, span, summary, totalsOf } from '../../src/cli/page/words.ts'
+import { pick } from '../../src/cli/page/select-series.ts'
+import { count, elapsed, span, summary, totalsOf } from '../../src/cli/page/labels.ts'
 import { paceTop, ticks } from '../../src/cli/page/scale.ts'
-import type { LogRecord } from '../../src/observe/record.ts'
+import type { LogRecord } from '../../src/telemetry/log-record.ts'
 import { record } from '../support/records.ts'
 
 const at = (s: number, over: Partial<LogRecord> = {}) => record(s * 1000, over)

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
 import { UsageError } from '../../src/cli/usage.ts'
-import type { LogRecord } from '../../src/observe/record.ts'
+import type { LogRecord } from '../../src/telemetry/log-record.ts'
 import { said } from './simulate-harness.ts'
 
 async function complaint(line: string): Promise<string> {

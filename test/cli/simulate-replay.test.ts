@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
 import { readFlags, readPlan } from '../../src/cli/simulate/flags.ts'
 import { run } from '../../src/cli/simulate/run.ts'
-import { type LogRecord, parseRecord } from '../../src/observe/record.ts'
+import { type LogRecord, parseRecord } from '../../src/telemetry/log-record.ts'
 import { PLAIN, report, row, said } from './simulate-harness.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'llmiter-replay-'))

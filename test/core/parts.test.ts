@@ -2,10 +2,10 @@
 
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { Bucket } from '../../src/core/bucket.ts'
-import { parseLimits } from '../../src/core/limits.ts'
-import { Ramp } from '../../src/core/ramp.ts'
-import { Recovery } from '../../src/core/recovery.ts'
+import { Bucket } from '../../src/core/limit/gcra.ts'
+import { parseLimits } from '../../src/core/limit/parse-limits.ts'
+import { Ramp } from '../../src/core/limit/slow-start.ts'
+import { Recovery } from '../../src/core/gate/gate.ts'
 
 describe('ramp', () => {
   test('stretches time by the share that is allowed, and never for longer than the ramp loses', () => {

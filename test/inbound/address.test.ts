@@ -4,7 +4,7 @@ import { isIP, isIPv4 } from 'node:net'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { addressKey, parseAddress, parseNetwork, within } from '../../src/inbound/address.ts'
-import { clientAddress, parseTrust, type TrustProxy } from '../../src/inbound/proxies.ts'
+import { clientAddress, parseTrust, type TrustProxy } from '../../src/inbound/trust-proxy.ts'
 
 const keyOf = (text: string) => {
   const address = parseAddress(text)

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 import type { GuardAnswer, GuardStore } from 'llmiter'
 import { guard, type GuardEvent, type GuardOptions } from 'llmiter/inbound'
 import { VirtualClock } from 'llmiter/testing'
-import { Table } from '../../src/inbound/table.ts'
+import { Table } from '../../src/inbound/memory-counter.ts'
 
 /** A store for several guards, with the law of one process, that can go away in two ways. */
 function storeOn(clock: VirtualClock) {

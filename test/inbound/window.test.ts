@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { guard, type GuardEvent } from 'llmiter/inbound'
 import { VirtualClock } from 'llmiter/testing'
-import { Table } from '../../src/inbound/table.ts'
+import { Table } from '../../src/inbound/memory-counter.ts'
 
 const rig = (limit: string | string[], more: object = {}) => {
   const clock = new VirtualClock()

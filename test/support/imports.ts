@@ -6,7 +6,7 @@ import { dirname, join, relative } from 'node:path'
 import ts from 'typescript'
 
 export interface Import {
-  /** A file of `src/` (`core/line.ts`), or the name of a package (`node:http`). */
+  /** A file of `src/` (`core/queue/fair-queue.ts`), or the name of a package (`node:http`). */
   readonly to: string
   readonly typeOnly: boolean
   /** `await import(...)`: it runs when the code is reached, not when the file is loaded. */

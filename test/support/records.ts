@@ -2,7 +2,7 @@
 
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { type LogRecord, parseRecord } from '../../src/observe/record.ts'
+import { type LogRecord, parseRecord } from '../../src/telemetry/log-record.ts'
 
 /** When the virtual clock starts. */
 export const START = Date.UTC(2026, 0, 1)

@@ -3,7 +3,7 @@
 import uPlot from 'uplot'
 import { highest, paceTop, topOf, valuesOf } from './scale.ts'
 import { type Buckets, closures } from './series.ts'
-import { count, elapsed, isRight, LABELS, type Line, type LineName, MINUTES, short } from './words.ts'
+import { count, elapsed, isRight, LABELS, type Line, type LineName, MINUTES, short } from './labels.ts'
 
 type PanelLine = Line & { name: LineName }
 

@@ -4,7 +4,7 @@
 import { RunView } from './run-view.ts'
 import type { PageData } from './page.ts'
 import { spanOf } from './series.ts'
-import { ALL, span } from './words.ts'
+import { ALL, span } from './labels.ts'
 
 const byId = (id: string) => document.getElementById(id)!
 const data = JSON.parse(byId('data').textContent!) as PageData

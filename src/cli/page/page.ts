@@ -5,7 +5,7 @@ import { script, style } from './assets.ts'
 import { escape, json } from './html.ts'
 import { type Columns, columnsOf, together } from './series.ts'
 import { type GraphOptions, graphSvg, type Run } from './svg.ts'
-import { ALL, LABELS, LINES, summary, TOKEN_LINES, totalsOf } from './words.ts'
+import { ALL, LABELS, LINES, summary, TOKEN_LINES, totalsOf } from './labels.ts'
 
 /** What the program of the page is given. */
 export interface PageData {

@@ -3,8 +3,8 @@
 import { Chart, type Tops } from './chart.ts'
 import type { PageData } from './page.ts'
 import { type Buckets, bucketsOf, type Columns, GATES } from './series.ts'
-import { pick } from './pick.ts'
-import { count, elapsed, LABELS, LINES, MINUTES, span, summary, TOKEN_LINES, totalsOf } from './words.ts'
+import { pick } from './select-series.ts'
+import { count, elapsed, LABELS, LINES, MINUTES, span, summary, TOKEN_LINES, totalsOf } from './labels.ts'
 
 export interface RunViewOptions {
   /** The first second of the run, since the epoch. */

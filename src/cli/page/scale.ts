@@ -1,7 +1,7 @@
 // How high a panel reaches, and where its axis is marked.
 
 import type { Buckets } from './series.ts'
-import { type LineName, MINUTES } from './words.ts'
+import { type LineName, MINUTES } from './labels.ts'
 
 /** The values of a line in the unit of its axis: rates and limits of a minute become those of a second. */
 export function valuesOf(buckets: Buckets, name: LineName): (number | null)[] {

@@ -5,7 +5,7 @@
 // never was; refusals and the overflow are shown by their highest second, since a mean would hide what matters.
 // Zooming in leads back to the seconds.
 
-import type { LogRecord } from '../../observe/record.ts'
+import type { LogRecord } from '../../telemetry/log-record.ts'
 
 /** The counts and levels of a record that are added up over limiters. */
 const COUNTS = ['requests', 'issued', 'refused', 'finished', 'failed', 'rejected'] as const

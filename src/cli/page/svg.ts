@@ -1,9 +1,9 @@
 // The graph as a picture, for a README or a report: light and dark by the reader's own setting, nothing to load.
 
-import type { LogRecord } from '../../observe/record.ts'
+import type { LogRecord } from '../../telemetry/log-record.ts'
 import { escape } from './html.ts'
 import { type Buckets, bucketsOf, closures, type Columns, columnsOf, spanOf } from './series.ts'
-import { pick } from './pick.ts'
+import { pick } from './select-series.ts'
 import {
   count,
   elapsed,
@@ -16,7 +16,7 @@ import {
   summary,
   TOKEN_LINES,
   totalsOf,
-} from './words.ts'
+} from './labels.ts'
 import { paceTop, ticks, topOf, valuesOf } from './scale.ts'
 
 export interface Run {

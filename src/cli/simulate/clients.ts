@@ -1,6 +1,6 @@
 // The clients by name. Each is given calls, and gets them through the world or loses them.
 
-import type { LogRecord } from '../../observe/record.ts'
+import type { LogRecord } from '../../telemetry/log-record.ts'
 import { Limiters } from './limiters.ts'
 import type { Plan } from './plan.ts'
 import type { Tier } from './providers.ts'

@@ -1,6 +1,6 @@
 // The same calls with the best client that there could be: one that knows the provider from within.
 
-import { play } from '../../testing/play.ts'
+import { play } from '../../testing/optimum.ts'
 import { costOf, type Plan, providerOf } from './plan.ts'
 import type { Tier } from './providers.ts'
 import type { Ran } from './run.ts'

@@ -2,7 +2,7 @@
 // which anything happened or anybody waited, with the levels as it ended.
 
 import type { VirtualClock } from 'llmiter/testing'
-import type { LogRecord } from '../../observe/record.ts'
+import type { LogRecord } from '../../telemetry/log-record.ts'
 import { percentile } from './percentile.ts'
 
 export type Levels = Pick<LogRecord, 'waiting' | 'parked' | 'inFlight' | 'gate' | 'rate' | 'limit'> & {

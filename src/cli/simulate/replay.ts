@@ -1,7 +1,7 @@
 // A recorded run as a workload: the calls that asked in each second of a log come again, spread over that second,
 // each with its part of the tokens that were asked for.
 
-import type { LogRecord } from '../../observe/record.ts'
+import type { LogRecord } from '../../telemetry/log-record.ts'
 import { readRecords } from '../logs.ts'
 import { UsageError } from '../usage.ts'
 import { count } from './values.ts'

@@ -1,7 +1,7 @@
 // One run: a client gets the plan's calls through a world, in virtual time, and what became of them is counted.
 
 import { seededRandom, VirtualClock } from 'llmiter/testing'
-import type { LogRecord } from '../../observe/record.ts'
+import type { LogRecord } from '../../telemetry/log-record.ts'
 import { type ClientName, type Fleet, makeClient } from './clients.ts'
 import { costOf, type Plan, providerOf } from './plan.ts'
 import type { Tier } from './providers.ts'

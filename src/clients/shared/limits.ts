@@ -17,7 +17,7 @@ import {
   type Usage,
 } from 'llmiter'
 import type { Charge } from './charge.ts'
-import { fields, text } from '../../core/check.ts'
+import { fields, text } from '../../lib/validate.ts'
 
 /** A limiter for each model; `'gpt-5*'` is one that a family shares, `default` is for each that is not listed. */
 export interface LimitsByModel {

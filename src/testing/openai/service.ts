@@ -6,7 +6,7 @@
  * and the model hears of the end of every call it let in.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Clock } from '../../clock.ts'
+import type { Clock } from '../../scheduler/clock.ts'
 import type { HttpFault, HttpProviderOptions, HttpRequestCounters, HttpRequestRecord } from '../http.ts'
 import type { Admitted, ModelProvider, Refused } from '../provider.ts'
 import { answerBody, answerFrames, embeddingsBody, modelBody, type Answer } from './answer.ts'

@@ -1,0 +1,82 @@
+// The shell's record of a call: what the core knows of it, and how to wake whoever waits for its ticket.
+//
+// A million of these may wait, so each field counts (8 bytes), what few calls need is in `extra`, and the wait
+// is one promise whose `resolve` alone is kept. That promise is followed by `.then(shared function)`: so the
+// caller's function runs in the caller's own async context (AsyncLocalStorage), not in that of whoever made
+// room.
+
+import type { Cost } from '../core/limit/limit-set.ts'
+import { Call } from '../core/call.ts'
+import type { Desk } from '../limiter/runtime.ts'
+import type { Appointment } from '../scheduler/scheduler.ts'
+import type { Usage } from '../responses/usage.ts'
+import type { Classify, RetryOptions } from '../limiter/options.ts'
+
+/** What holds for a call: its own options over its limiter's, checked and exact. Shared by all plain calls. */
+export interface Terms {
+  readonly desk: Desk
+  readonly priority: number
+  readonly tenant: string | undefined
+  readonly signal: AbortSignal | undefined
+  readonly maxWaitMs: number
+  readonly maxRefusals: number
+  readonly timeoutMs: number
+  readonly retry: RetryOptions | undefined
+  readonly classify: Classify | undefined
+  readonly usage: ((result: never) => Usage | undefined) | undefined
+  readonly streamIdleMs: number
+}
+
+/** What only calls that wait under conditions, or were refused, need. */
+export interface Extra {
+  /** Why it must not go: thrown to the caller instead of a ticket. */
+  failure?: { error: unknown } | undefined
+  deadline?: Appointment | undefined
+  unwatch?: (() => void) | undefined
+  backoff?: Appointment | undefined
+  stuck?: Appointment | undefined
+  parkedAt?: number
+  firstParkedAt?: number
+  lastRefusal?: unknown
+  refusals: number
+  failures: number
+  /** In line, in all: what `maxWaitMs` bounds. */
+  waitedMs: number
+  /** A stream of its answer has begun. */
+  answered?: boolean
+}
+
+export type Work = (signal: AbortSignal | undefined) => unknown
+
+export class Waiter extends Call {
+  readonly terms: Terms
+  readonly work: Work | undefined
+  grant: ((waiter: Waiter) => void) | undefined = undefined
+  /** When it came, in whole ms: so it is no boxed number. */
+  readonly since: number
+  extra: Extra | undefined = undefined
+
+  constructor(terms: Terms, cost: Cost, work: Work | undefined, now: number) {
+    super(terms.desk.office, cost)
+    this.terms = terms
+    this.work = work
+    this.since = Math.floor(now)
+  }
+
+  override reckon(): Cost {
+    const { estimator, limits, metered } = this.terms.desk
+    return metered ? (this.cost = estimator.again(this.cost, limits)) : this.cost
+  }
+
+  override get priority(): number {
+    return this.terms.priority
+  }
+
+  override get tenant(): string | undefined {
+    return this.terms.tenant
+  }
+
+  more(): Extra {
+    return (this.extra ??= { refusals: 0, failures: 0, waitedMs: 0 })
+  }
+}

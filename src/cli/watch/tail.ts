@@ -1,0 +1,100 @@
+// What is added to the logs of a folder.
+
+import { closeSync, fstatSync, openSync, readdirSync, readSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { parseFileName } from '../../telemetry/rolling-file.ts'
+import { type LogRecord, parseRecord } from '../../telemetry/log-record.ts'
+
+/** A record, and the run it belongs to. */
+export interface Added {
+  run: string
+  record: LogRecord
+}
+
+interface Place {
+  offset: number
+  /** The beginning of a line that is not whole yet. */
+  rest: Buffer
+}
+
+/** What was written before the start is read as far as it makes the first picture. */
+const RECENT_MS = 60_000
+const RECENT_BYTES = 64 * 1024
+/** So much is read at a time: a file may have grown by a day while the machine slept. */
+const MOST_BYTES = 4 * 2 ** 20
+const NEWLINE = 10
+
+export class Follower {
+  readonly #dir: string
+  readonly #places = new Map<string, Place>()
+  #first = true
+
+  constructor(dir: string) {
+    this.#dir = dir
+  }
+
+  /** The records added since the last time, in the order of their seconds. */
+  read(): Added[] {
+    const added: Added[] = []
+    const files = this.#files()
+    for (const file of files) {
+      const run = parseFileName(file)?.run
+      if (run === undefined) continue
+      for (const line of this.#linesOf(file)) {
+        const record = parseRecord(line)
+        if (record) added.push({ run, record })
+      }
+    }
+    // Files that were swept away are forgotten.
+    for (const file of this.#places.keys()) if (!files.includes(file)) this.#places.delete(file)
+    this.#first = false
+    return added.sort((a, b) => a.record.t - b.record.t)
+  }
+
+  #files(): string[] {
+    try {
+      return readdirSync(this.#dir).sort()
+    } catch {
+      return []
+    }
+  }
+
+  #linesOf(file: string): string[] {
+    const path = join(this.#dir, file)
+    try {
+      const { size, mtimeMs } = statSync(path)
+      let place = this.#places.get(file)
+      if (!place) {
+        place = { offset: this.#first ? recent(size, mtimeMs) : 0, rest: Buffer.alloc(0) }
+        this.#places.set(file, place)
+      }
+      // Somebody has emptied it.
+      if (size < place.offset) Object.assign(place, { offset: 0, rest: Buffer.alloc(0) })
+      return size > place.offset ? readOn(path, place) : []
+    } catch {
+      // It was removed a moment ago, or may not be read: the others go on.
+      return []
+    }
+  }
+}
+
+/** Where to begin in a file that was there before: at its last lines, or at its end if they are old. */
+const recent = (size: number, mtimeMs: number) =>
+  Date.now() - mtimeMs > RECENT_MS ? size : Math.max(0, size - RECENT_BYTES)
+
+function readOn(path: string, place: Place): string[] {
+  const descriptor = openSync(path, 'r')
+  try {
+    const length = Math.min(fstatSync(descriptor).size - place.offset, MOST_BYTES)
+    const chunk = Buffer.alloc(length)
+    const bytes = readSync(descriptor, chunk, 0, length, place.offset)
+    place.offset += bytes
+    const text = Buffer.concat([place.rest, chunk.subarray(0, bytes)])
+    // A character may be cut in two, a line never ends in the middle of one.
+    const end = text.lastIndexOf(NEWLINE) + 1
+    place.rest = text.subarray(end)
+    return text.toString('utf8', 0, end).split('\n')
+  } finally {
+    closeSync(descriptor)
+  }
+}

@@ -1,0 +1,296 @@
+// What a refusal does: the gate of one limiter, and how it finds out that the provider accepts again.
+//
+//   open ──refusal──▶ closed ──wait over──▶ probing ──nothing refused in time / answered──▶ open
+//                       ▲                      │
+//                       └──────refused─────────┘            quota ──▶ spent ──reset, or a trial a minute──▶ open
+//
+// The wait is the provider's own (plus 0–2 %, so that many clients do not return together), else
+// 0.5 s × 1.5ⁿ ± 15 %, capped by what the rate makes worth trying. The probe is a real call: the oldest one.
+// After a `rate` refusal the gate opens when no refusal has come back within SRTT + 4 · RTTVAR of refusals
+// (Jacobson's estimator, RFC 6298): refusals return in tens of ms, answers in seconds. After an `overload`
+// silence may be a black hole: it lets 1, 2, 4 calls go, and only an answer opens the gate.
+//
+// Where a provider counts by the minute and says nothing, the wait ends with its window, once that is known: edge.ts.
+
+import { Edge } from './window-phase.ts'
+import { type Duration, duration } from '../limit/parse-limits.ts'
+import type { Closure } from '../rate/rate-estimator.ts'
+
+/** How long a closed gate stays closed when the provider does not say. */
+export interface RecoveryOptions {
+  /** The first wait. Default 500. */
+  minMs?: Duration
+  /** The longest. Default: the time of 40 tickets, at least 2 s (5 s after a `rate` refusal), at most 30 s. */
+  maxMs?: Duration
+  /** Each wait is so many times the one before. Default 1.5. */
+  factor?: number
+  /** Waits are spread by this share up and down. Default 0.15. */
+  jitter?: number
+}
+
+export type GateKind = 'rate' | 'overload'
+
+export type Gate =
+  | { state: 'open' }
+  | { state: 'closed'; kind: GateKind; until: number }
+  /** The user's own probe is asked instead of a call. */
+  | { state: 'asking'; kind: GateKind }
+  | { state: 'probing'; kind: GateKind; since: number; out: number; allowed: number; lastAt: number }
+  | { state: 'spent'; until: number; known: boolean; trialOut: boolean }
+
+const OPEN: Gate = { state: 'open' }
+/** A provider that is down and says "at once" must not be asked at full pace: at least this, doubling. */
+const LEAST_MS = 50
+const MOST_LEAST_MS = 1000
+const TRIAL_MS = 60_000
+/** How long a probe may stay out without an answer before the next one goes. */
+const PROBE_MS = 30_000
+/** The longest wait is the time of so many tickets, and at least this: a window of a minute may have to end. */
+const WORTH = 40
+const LEAST_CAP_MS = 2000
+const LEAST_RATE_CAP_MS = 5000
+const LONGEST_CAP_MS = 30_000
+/** Two refusals within this time, or that of so many tickets, are more than bad luck. */
+const MEMORY_MS = 30_000
+const MEMORY_TICKETS = 1000
+const MOST_REMEMBERED = 9
+/** How long the silence after a probe lasts, whatever the times of refusals say. */
+const LEAST_QUIET_MS = 50
+const MOST_QUIET_MS = 5000
+/** After an overload, so many go without an answer; with as many about, the first one opens the gate. */
+const FEW = 4
+
+/** One call goes, and tells. */
+function probing(kind: GateKind, now: number): Gate {
+  return { state: 'probing', kind, since: now, out: 0, allowed: 1, lastAt: now }
+}
+
+export class Recovery {
+  gate: Gate = OPEN
+  readonly #random: () => number
+  readonly #asks: () => boolean
+  #backoff!: { minMs: number; maxMs: number | undefined; factor: number; jitter: number }
+  /** The rate that was refused last: it says how long a wait is worth. */
+  #pace = Infinity
+  /** When the gate last closed: refusals of calls sent before say nothing new. */
+  #closedAt = -Infinity
+  #firstClosedAt = -Infinity
+  readonly #edge = new Edge()
+  /** The present wait ends where the provider's window does. */
+  #atEdge = false
+  /** The provider said how long to wait. */
+  #told = false
+  #tries = 0
+  #smoothedMs = 0
+  #variationMs = 0
+  /** When the last few refusals came that said something new. */
+  #lately: number[] = []
+
+  constructor(random: () => number, asks: () => boolean) {
+    this.#random = random
+    this.#asks = asks
+    this.configure()
+  }
+
+  configure({ minMs = 500, maxMs, factor = 1.5, jitter = 0.15 }: RecoveryOptions = {}): void {
+    this.#backoff = {
+      factor,
+      jitter,
+      minMs: duration(minMs, 'recovery.minMs'),
+      maxMs: maxMs === undefined ? undefined : duration(maxMs, 'recovery.maxMs'),
+    }
+  }
+
+  /** Whether a call may go now. Moves on from a wait that is over. */
+  allows(now: number): boolean {
+    const { gate } = this
+    if (gate.state === 'open') return true
+    if (gate.state === 'closed') {
+      if (now < gate.until) return false
+      const asks = this.#asks()
+      this.gate = asks ? { state: 'asking', kind: gate.kind } : probing(gate.kind, now)
+      return !asks
+    }
+    if (gate.state === 'spent') return now >= gate.until && !gate.trialOut
+    if (gate.state === 'asking') return false
+    if (gate.out < gate.allowed) return true
+    if (now < this.wakeAt()) return false
+    if (gate.kind === 'rate') this.open()
+    else gate.allowed = gate.out < FEW ? 2 * gate.out : gate.out + 1
+    return true
+  }
+
+  /** When to look again, if nothing else happens. */
+  wakeAt(): number {
+    const { gate } = this
+    if (gate.state === 'closed') return gate.until
+    if (gate.state === 'spent') return gate.trialOut ? Infinity : gate.until
+    if (gate.state === 'asking') return Infinity
+    if (gate.state === 'open' || gate.out < gate.allowed) return -Infinity
+    return gate.lastAt + (gate.kind === 'rate' || gate.out < FEW ? this.#quietMs() : PROBE_MS)
+  }
+
+  sent(now: number): void {
+    const { gate } = this
+    if (gate.state === 'probing') {
+      gate.out++
+      gate.lastAt = now
+    } else if (gate.state === 'spent') gate.trialOut = true
+  }
+
+  /** A call sent at `sentAt` was refused at this rate. Closes the gate, unless it says nothing new. */
+  refused(kind: GateKind, waitMs: number | undefined, sentAt: number, rate: number, now: number): void {
+    let { gate } = this
+    this.#measure(now - sentAt)
+    // A trial that is refused for its rate shows that the quota is back.
+    if (gate.state === 'spent') {
+      if (!gate.trialOut) return
+      this.open()
+      gate = this.gate
+    }
+    if (sentAt >= this.#closedAt) {
+      this.#pace = rate
+      this.#close(kind, waitMs, now)
+      this.#remember(now)
+    } else if (waitMs !== undefined && gate.state === 'closed') {
+      gate.until = Math.max(gate.until, now + waitMs)
+    }
+  }
+
+  /** The user's probe has answered. */
+  asked(blocked: boolean, now: number): void {
+    if (this.gate.state !== 'asking') return
+    if (blocked) this.#close(this.gate.kind, undefined, now)
+    else this.open()
+  }
+
+  /** A call sent at `sentAt` was answered: that may open the gate. */
+  answered(sentAt: number): void {
+    const { gate } = this
+    if (gate.state === 'spent' && gate.trialOut) {
+      this.open()
+      return
+    }
+    if (gate.state !== 'probing' || sentAt < gate.since) return
+    gate.out--
+    gate.allowed++
+    if (gate.kind === 'rate' || gate.allowed > FEW) this.open()
+  }
+
+  /** A call ended without a word on the limits (aborted, failed otherwise): it proves nothing, the next one probes. */
+  lost(sentAt: number): void {
+    const { gate } = this
+    if (gate.state === 'probing' && sentAt >= gate.since) gate.out--
+    else if (gate.state === 'spent') gate.trialOut = false
+  }
+
+  /** The quota is used up: until a known reset, or else one call a minute tries. */
+  spend(waitMs: number | undefined, now: number): void {
+    this.gate = {
+      state: 'spent',
+      until: now + (waitMs ?? TRIAL_MS),
+      known: waitMs !== undefined,
+      trialOut: false,
+    }
+  }
+
+  /** Others that share the limit were refused: closed for this long, and for calls already sent nothing new. */
+  hold(kind: GateKind, waitMs: number, now: number): void {
+    this.#told = true
+    this.#shut(kind, waitMs, now)
+    this.#remember(now)
+  }
+
+  /** Of all who share the limit this one may send the probe. */
+  permit(now: number): void {
+    const { gate } = this
+    if (gate.state === 'asking') this.gate = probing(gate.kind, now)
+  }
+
+  /**
+   * Of all who share the limit another may send the next probe: nobody is here to, or it is another's already (`lost`).
+   * What is known by now decides; a probe that is out for longer than refusals take is left to itself.
+   */
+  retreat(lost: boolean, now: number): void {
+    const { gate } = this
+    if (gate.state !== 'probing' && !(lost && gate.state === 'open')) return
+    const kind = gate.state === 'open' ? 'rate' : gate.kind
+    if (!lost && gate.state === 'probing') {
+      if (gate.out > 0 && now < gate.lastAt + this.#quietMs()) return
+      if (kind === 'rate' ? gate.out > 0 : gate.out === 0 && gate.allowed > 1) return this.open()
+    }
+    this.gate = { state: 'closed', kind, until: now }
+  }
+
+  /** Somebody says that the quota is back: the next call tries. */
+  resume(now: number): void {
+    const { gate } = this
+    if (gate.state === 'spent') this.gate = { ...gate, until: Math.min(gate.until, now), known: false }
+  }
+
+  open(): void {
+    this.#atEdge = false
+    const { gate } = this
+    if (gate.state === 'probing' && gate.kind === 'rate' && !this.#told)
+      this.#edge.found(this.#firstClosedAt, this.#closedAt, gate.since)
+    this.gate = OPEN
+    this.#tries = 0
+  }
+
+  /** How the gate was closed, the last time. */
+  closure(now: number): Closure {
+    const memory = Math.max(MEMORY_MS, MEMORY_TICKETS / this.#pace)
+    return {
+      edge: this.#edge.known,
+      repeated: this.#lately.filter((at) => now - at < memory).length > 1,
+    }
+  }
+
+  #remember(now: number): void {
+    this.#lately = [...this.#lately.slice(1 - MOST_REMEMBERED), now]
+  }
+
+  #close(kind: GateKind, waitMs: number | undefined, now: number): void {
+    const least = Math.min(LEAST_MS * 2 ** this.#tries, MOST_LEAST_MS)
+    this.#told = waitMs !== undefined
+    const wait =
+      waitMs === undefined ? this.#guessMs(kind, now) : Math.max(waitMs * (1 + 0.02 * this.#random()), least)
+    this.#shut(kind, wait, now)
+  }
+
+  #shut(kind: GateKind, waitMs: number, now: number): void {
+    if (this.#tries++ === 0) this.#firstClosedAt = now
+    this.#closedAt = now
+    this.gate = { state: 'closed', kind, until: now + waitMs }
+  }
+
+  #guessMs(kind: GateKind, now: number): number {
+    const edge = this.#edge
+    if (this.#atEdge) edge.missed()
+    this.#atEdge = kind === 'rate' && edge.known && (this.#tries > 0 || this.#random() >= edge.doubt)
+    return this.#atEdge ? edge.waitMs(now) : this.#backoffMs(kind)
+  }
+
+  #backoffMs(kind: GateKind): number {
+    const { minMs, maxMs, factor, jitter } = this.#backoff
+    const worth = Math.max(WORTH / this.#pace, kind === 'rate' ? LEAST_RATE_CAP_MS : LEAST_CAP_MS)
+    const cap = maxMs ?? Math.max(Math.min(worth, LONGEST_CAP_MS), minMs)
+    const wait = Math.min(minMs * factor ** this.#tries, cap) * (1 + jitter * (2 * this.#random() - 1))
+    return Math.min(wait, maxMs ?? Math.max(cap, LONGEST_CAP_MS))
+  }
+
+  #measure(ms: number): void {
+    if (this.#smoothedMs === 0) {
+      this.#smoothedMs = ms
+      this.#variationMs = ms / 2
+      return
+    }
+    this.#variationMs += (Math.abs(this.#smoothedMs - ms) - this.#variationMs) / 4
+    this.#smoothedMs += (ms - this.#smoothedMs) / 8
+  }
+
+  #quietMs(): number {
+    const quiet = this.#smoothedMs + 4 * this.#variationMs
+    return Math.min(Math.max(quiet, LEAST_QUIET_MS), MOST_QUIET_MS)
+  }
+}

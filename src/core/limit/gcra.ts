@@ -1,0 +1,168 @@
+// One limit: the next moment at which a cost fits. The generic cell rate algorithm (GCRA, ITU-T I.371), kept
+// as the time when the next ticket is due, over a log that holds the hard cap.
+//
+//   spacing  T = (W + J) / n          n tickets in any window W, even when arrival times spread by J
+//   ticket   fits when due ≤ now, and the last W + J hold no more than n − cost
+//   then     due ← max(due, now − credit) + cost · T
+//
+// `due` may lie behind now by the credit earned: (burst − 1) · T after a quiet spell. Credit is earned only
+// while nobody waits. Otherwise the gap that the cap makes after a burst would earn a new burst each minute,
+// and under saturation calls would leave in clumps. While somebody waits, only the lateness of timers (20 ms)
+// is credited: without that a pace of 500 a second loses a tenth to late timers.
+
+import type { Limit } from './parse-limits.ts'
+import { Rate } from '../rate/rate-estimator.ts'
+import type { Ramp } from './slow-start.ts'
+import { CalendarWindow, type Counter, SlidingWindow, type WallTime } from './sliding-window.ts'
+
+/** J: how far apart in time two calls may drift on their way to the provider. */
+export const JITTER_MS = 50
+const LATENESS_MS = 20
+/** The last bits of sums of times. */
+const ROUNDING_MS = 1e-6
+
+export class Bucket {
+  readonly limit: Limit
+  readonly rate: Rate
+  readonly #ramp: Ramp
+  readonly #counter: Counter
+  #due = -Infinity
+  #seen = 0
+  #crowded = false
+  /** What calls in flight have reserved. */
+  reserved = 0
+  /** Since the start: taken by tickets, and used as far as known by the calls that are over. */
+  asked = 0
+  used = 0
+  /** What the provider's headers prove is left, while pacing is eager. */
+  #proven = 0
+  #trusted = false
+  #distrusted = false
+  #heldUntil = -Infinity
+
+  constructor(limit: Limit, ramp: Ramp, wall: WallTime, discover = false) {
+    this.limit = limit
+    this.#ramp = ramp
+    this.rate = new Rate(limit.paced ? limit.amount / (limit.windowMs + JITTER_MS) : Infinity, discover)
+    this.#counter = limit.timeZone
+      ? new CalendarWindow(limit.timeZone, wall)
+      : new SlidingWindow(limit.windowMs + JITTER_MS)
+  }
+
+  /** The earliest time from `now` on at which `cost` fits. */
+  at(cost: number, now: number): number {
+    if (cost === 0 || cost <= this.#proven) return now
+    const due = this.limit.paced && this.#due > now + ROUNDING_MS ? this.#due : now
+    const room = Math.max(0, this.amount(now) * (1 + 1e-9) - cost)
+    const free = !this.#trusted && this.#counter.used(now) > room ? this.#counter.when(room, now) : now
+    return Math.max(due, free, this.#heldUntil)
+  }
+
+  /** Units per ms that are followed at `now`, but for the ramp. */
+  pace(now: number): number {
+    return this.rate.at(now) * (this.#ramp.slowed?.(now) ?? 1)
+  }
+
+  take(cost: number, now: number): void {
+    if (cost === 0) return
+    this.#counter.add(cost, now)
+    this.rate.sent(cost, now)
+    this.reserved += cost
+    this.asked += cost
+    if (cost <= this.#proven) {
+      this.#proven -= cost
+      return
+    }
+    if (!this.limit.paced) return
+    this.#advance(now)
+    const step = cost / this.pace(now)
+    const behind = Math.min(step, Math.max(0, now - this.#due))
+    this.#due += behind + this.#ramp.stretch(step - behind, now)
+  }
+
+  /** A ticket's cost turned out to be `difference` more than reserved (less, when negative). */
+  amend(difference: number, takenAt: number, now: number): void {
+    if (difference === 0) return
+    this.#counter.amend(difference, takenAt, now)
+    if (!this.limit.paced) return
+    this.#advance(now)
+    // The provider forgets too: nobody owes more than one window.
+    this.#due = Math.min(this.#due + difference / this.rate.at(now), now + this.limit.windowMs)
+  }
+
+  /** Whether anyone waits. Only quiet time earns credit for a burst. */
+  crowd(crowded: boolean, now: number): void {
+    this.#advance(now)
+    this.#crowded = crowded
+  }
+
+  /** The provider says how much is left; what went since that call was sent, when eager, it may not have counted. */
+  told(remaining: number, resetMs: number, sentAt: number | undefined, now: number): void {
+    // What is proven goes at once; while the provider is slow nothing does.
+    this.#trusted = sentAt !== undefined && !this.#distrusted && this.pace(now) >= this.rate.at(now)
+    if (this.#trusted)
+      this.#proven = Math.max(0, remaining - Math.max(this.reserved, this.#counter.since(sentAt!, now)))
+    else if (sentAt !== undefined) this.#proven = 0
+    // A rate refills all the time, and `reset` may be the time until it is full; an empty quota stays empty.
+    if (remaining <= 0 && !this.limit.paced) this.#heldUntil = now + Math.min(resetMs, this.limit.windowMs)
+  }
+
+  /** What could be taken at once now. */
+  available(now: number): number {
+    const room = this.amount(now) - this.#counter.used(now)
+    if (!this.limit.paced) return Math.max(0, room)
+    this.#advance(now)
+    if (this.#due > now) return 0
+    return Math.max(0, Math.min(room, Math.floor((now - this.#due) * this.pace(now) + 1 + 1e-9)))
+  }
+
+  /** The provider has refused although its headers said that something was left: from now on calls are paced. */
+  refused(cost: number): void {
+    this.rate.refused(cost)
+    this.#proven = 0
+    this.#trusted = false
+    this.#distrusted = true
+  }
+
+  /** Takes over from a bucket for the same limit with other numbers. */
+  inherit(other: Bucket, now: number): void {
+    for (const [ageMs, amount] of other.dump(now)) this.#counter.add(amount, now - ageMs)
+    this.rate.inherit(other.rate)
+    this.reserved = other.reserved
+    this.asked = other.asked
+    this.used = other.used
+    this.#due = other.#due
+    this.#seen = other.#seen
+    this.#crowded = other.#crowded
+    this.#proven = other.#proven
+    this.#distrusted = other.#distrusted
+    this.#heldUntil = other.#heldUntil
+  }
+
+  dump(now: number): [number, number][] {
+    return this.#counter.dump(now)
+  }
+
+  /** Takes over what an earlier process has counted. */
+  load(entries: readonly (readonly [ageMs: number, amount: number])[], now: number): void {
+    for (const [ageMs, amount] of entries) this.#counter.add(amount, now - ageMs)
+    if (!this.limit.paced) return
+    for (const [ageMs, amount] of entries) {
+      this.#due = Math.max(this.#due, now - ageMs) + amount / this.rate.at(now)
+    }
+    this.#advance(now)
+  }
+
+  /** The cap of one window: what was configured, or more where more was found. */
+  amount(now: number): number {
+    return this.limit.amount * this.rate.widens(now)
+  }
+
+  #advance(now: number): void {
+    const rate = this.rate.at(now)
+    const burst = this.rate.tight ? 1 : this.limit.burst
+    const credit = this.#crowded ? Math.max(LATENESS_MS, this.#seen - this.#due) : (burst - 1) / rate
+    this.#due = Math.max(this.#due, now - credit)
+    this.#seen = now
+  }
+}

@@ -1,0 +1,216 @@
+// Several limits at once: a ticket goes at the latest of their times and reserves all of them, or none.
+//
+// The office asks a `SlotSource` when a cost may go and tells it what went. `Budget` computes slots from the
+// limits of this process. Where processes share a limit, another source leases slots from a store and knows
+// the time of those it holds; it answers `Infinity` while a lease is under way and has the office look again
+// when the lease is there.
+
+import { Bucket } from './gcra.ts'
+import type { Told } from '../messages.ts'
+import { type Limit, MINUTE } from './parse-limits.ts'
+import type { Ramp } from './slow-start.ts'
+import type { Closure } from '../rate/rate-estimator.ts'
+import type { WallTime } from './sliding-window.ts'
+
+/** What a call takes of each dimension, by name. Dimensions that are not named take nothing. */
+export type Cost = Readonly<Record<string, number>>
+
+/**
+ * What became of a reserved cost. What was used, by name, or `undefined` where nobody knows: then it stays.
+ * `'unsent'`: all comes back. `'refused'`: all but the requests, since many providers count the refused ones.
+ */
+export type Used = Cost | 'unsent' | 'refused' | undefined
+
+export interface SlotSource {
+  /** The earliest time from `now` on at which the cost fits; `Infinity` when only another event can tell. */
+  at(cost: Cost, now: number): number
+  /** Reserves the cost; `at` has just said that it fits. */
+  take(cost: Cost, now: number): void
+  /** A reserved cost is over, and so is the call that took it at `takenAt`. */
+  settle(cost: Cost, used: Used, takenAt: number, now: number): void
+  /** Whether anyone waits (`crowd`), and waits for a rate of these limits rather than for something else (`press`). */
+  crowd(crowded: boolean, now: number): void
+  press(pressed: boolean, now: number): void
+}
+
+export interface BudgetOptions {
+  limits: readonly Limit[]
+  maxConcurrent?: number | undefined
+  discover?: boolean | undefined
+}
+
+/** After so many rounds of calls without a refusal one more at once is tried; it doubles when that was too many. */
+const PATIENCE = 10
+const MOST_PATIENCE = 160
+
+/** What makes two limits the same limit, with perhaps another amount. */
+export const keyOf = ({ of, said, timeZone }: Limit): string => `${of}/${timeZone ?? said.perMs}`
+
+export class Budget implements SlotSource {
+  readonly buckets: readonly Bucket[]
+  readonly maxConcurrent: number
+  inFlight = 0
+  /** Fewer at once than configured, since the provider refused more. */
+  #concurrency: number
+  #finished = 0
+  #patience = PATIENCE
+  #grown = false
+
+  constructor({ limits, maxConcurrent = Infinity, discover }: BudgetOptions, ramp: Ramp, wall: WallTime) {
+    this.buckets = limits.map((limit) => new Bucket(limit, ramp, wall, discover))
+    this.maxConcurrent = this.#concurrency = maxConcurrent
+  }
+
+  /** Takes over what another budget has counted, limit by limit of the same name and length. */
+  inherit(other: Budget, now: number): void {
+    this.inFlight = other.inFlight
+    if (other.#concurrency < other.maxConcurrent) {
+      this.#concurrency = Math.min(this.maxConcurrent, other.#concurrency)
+      this.#patience = other.#patience
+    }
+    for (const bucket of this.buckets) {
+      const before = other.buckets.find(({ limit }) => keyOf(limit) === keyOf(bucket.limit))
+      if (before) bucket.inherit(before, now)
+    }
+  }
+
+  /** Whether no more may be in flight. */
+  get full(): boolean {
+    return this.inFlight >= this.#concurrency
+  }
+
+  at(cost: Cost, now: number): number {
+    if (this.full) return Infinity
+    let at = now
+    for (const bucket of this.buckets) {
+      const amount = cost[bucket.limit.of]
+      if (amount) at = Math.max(at, bucket.at(amount, now))
+    }
+    return at
+  }
+
+  take(cost: Cost, now: number): void {
+    this.inFlight++
+    for (const bucket of this.buckets) bucket.take(cost[bucket.limit.of] ?? 0, now)
+  }
+
+  settle(cost: Cost, used: Used, takenAt: number, now: number): void {
+    this.inFlight--
+    if (this.#concurrency < this.maxConcurrent && ++this.#finished > this.#patience * this.#concurrency) {
+      this.#finished = 0
+      this.#concurrency++
+      this.#grown = true
+    }
+    for (const bucket of this.buckets) {
+      const { of, settle } = bucket.limit
+      const reserved = cost[of] ?? 0
+      bucket.reserved -= reserved
+      if (typeof used !== 'string') bucket.used += used?.[of] ?? reserved
+      if (used === undefined) continue
+      if (used === 'unsent') bucket.rate.refused(reserved)
+      if (typeof used === 'string') {
+        if (used === 'unsent' || of !== 'requests') bucket.amend(-reserved, takenAt, now)
+      } else if (settle === 'usage' && used[of] !== undefined) bucket.amend(used[of] - reserved, takenAt, now)
+    }
+  }
+
+  crowd(crowded: boolean, now: number): void {
+    for (const bucket of this.buckets) bucket.crowd(crowded, now)
+  }
+
+  press(pressed: boolean, now: number): void {
+    for (const bucket of this.buckets) bucket.rate.press(pressed, now)
+  }
+
+  /** The gate has closed, and no rate proves itself. */
+  closed(now: number): void {
+    for (const bucket of this.buckets) bucket.rate.closed(now)
+  }
+
+  /** The provider asks for a slower growth. Returns the buckets whose rate that changes. */
+  ease(now: number): Bucket[] {
+    const paced = this.buckets.filter(({ limit }) => limit.paced)
+    for (const { rate } of paced) rate.ease(now)
+    return paced
+  }
+
+  /** The gate is open again; refusals had named these. Returns the buckets whose rate that changes. */
+  reopened(closure: Closure | undefined, blamed: ReadonlySet<Bucket>, now: number): Bucket[] {
+    return this.buckets.filter((bucket) =>
+      bucket.rate.reopened(blamed.has(bucket) ? closure : undefined, now),
+    )
+  }
+
+  /** The provider refused while so many were in flight: one fewer from now on, and longer if more was just tried. */
+  tooMany(): void {
+    this.#patience = this.#grown ? Math.min(2 * this.#patience, MOST_PATIENCE) : PATIENCE
+    this.#grown = false
+    this.#concurrency = Math.max(1, Math.min(this.#concurrency, this.inFlight) - 1)
+    this.#finished = 0
+  }
+
+  /** Whether one of these limits is meant. */
+  knows({ of, perMs = MINUTE }: Told): boolean {
+    return this.buckets.some(({ limit }) => limit.of === of && limit.said.perMs === perMs)
+  }
+
+  /** Headers name a limit, or what is left of it. Returns the buckets whose rate that changes. */
+  told(
+    { of, perMs = MINUTE, limit, remaining, resetMs = Infinity }: Told,
+    eager: boolean,
+    sentAt: number,
+    now: number,
+  ): Bucket[] {
+    const changed: Bucket[] = []
+    for (const bucket of this.buckets) {
+      const { rate, limit: ours } = bucket
+      if (ours.of !== of || ours.said.perMs !== perMs) continue
+      if (limit && limit > 0 && ours.paced && rate.told((rate.configured * limit) / ours.said.amount))
+        changed.push(bucket)
+      if (remaining !== undefined) bucket.told(remaining, resetMs, eager ? sentAt : undefined, now)
+    }
+    return changed
+  }
+
+  /** How long a cost would wait behind so many others of its kind. */
+  waitTime(cost: Cost, ahead: number, now: number): number {
+    let wait = 0
+    for (const bucket of this.buckets) {
+      const amount = cost[bucket.limit.of] ?? 0
+      if (amount) wait = Math.max(wait, bucket.at(amount, now) - now + (ahead * amount) / bucket.pace(now))
+    }
+    return wait
+  }
+
+  /** What this cost waits for, by name: a dimension, or `'concurrency'`. */
+  waitingOn(cost: Cost, now: number): string | undefined {
+    if (this.full) return 'concurrency'
+    let [name, latest] = [undefined as string | undefined, now]
+    for (const bucket of this.buckets) {
+      const at = bucket.at(cost[bucket.limit.of] ?? 0, now)
+      if (at > latest) [name, latest] = [bucket.limit.of, at]
+    }
+    return name
+  }
+
+  /** The limit that can never hold this cost. */
+  tooSmallFor(cost: Cost): Limit | undefined {
+    return this.buckets.find(({ limit }) => (cost[limit.of] ?? 0) > limit.amount)?.limit
+  }
+
+  /** The share of the limits that a cost takes: how long a turn it is. */
+  share(cost: Cost): number {
+    let most = 0
+    for (const { limit } of this.buckets) most = Math.max(most, (cost[limit.of] ?? 0) / limit.amount)
+    return most || 1e-6
+  }
+
+  /** The buckets that a refusal or a header speaks of: of this dimension, else of requests, else all. */
+  named(of: string | undefined): readonly Bucket[] {
+    for (const name of [of, 'requests']) {
+      const found = this.buckets.filter(({ limit }) => limit.of === name && limit.paced)
+      if (found.length > 0) return found
+    }
+    return this.buckets
+  }
+}

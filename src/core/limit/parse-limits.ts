@@ -1,0 +1,155 @@
+// What the user configured, checked and made exact.
+//
+// Everything after this file works with whole windows: `amount` units in any `windowMs`. A rate of half a
+// request a minute becomes one in two minutes, so that the hard cap of the window can ever be met, and the
+// rate stays what was asked for. Whether a limit is paced (a rate: spread over the window) or counted (a
+// quota: spend it when you like) is decided here too, since 250 a day must not become one every six minutes.
+
+import { choice, fields, number, text } from '../../lib/validate.ts'
+
+/** Milliseconds, or a number with a unit: `'500ms'`, `'10s'`, `'1m'`, `'2h'`, `'1d'`. */
+export type Duration = number | `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`
+
+/** A day by the calendar of a time zone (IANA name, default `'UTC'`): counts start again at its midnight. */
+export interface CalendarDay {
+  calendar: 'day'
+  timeZone?: string
+}
+
+/** One limit in its general form. */
+export interface LimitOptions {
+  /** What is counted: `'requests'`, `'tokens'`, `'inputTokens'`, `'outputTokens'` or a name of yours. */
+  of: string
+  /** How much may be used in `per`. Fractions are exact: `0.5` a minute is one in two minutes. */
+  amount: number
+  per: Duration | CalendarDay
+  /** The shorter window in which the provider enforces its rate: 600 a minute may be 10 a second. */
+  window?: Duration
+  /** How much may go at once after a quiet spell. Default `clamp(amount / 2, 1, 5)`; a fifth for tokens. */
+  burst?: number
+  /** Spread over the window. Default: true below an hour, false (a quota) from an hour on and by calendar. */
+  pace?: boolean
+  /** `'usage'` (default): what was not used comes back. `'reserve'`: charged at the start, nothing comes back. */
+  settle?: 'usage' | 'reserve'
+}
+
+/** The short forms of the limits that everyone has, and the general form. */
+export interface LimitsOptions {
+  /** Calls in any minute. Fractions are exact. */
+  requestsPerMinute?: number
+  /** Tokens of input and output together, in any minute. */
+  tokensPerMinute?: number
+  inputTokensPerMinute?: number
+  outputTokensPerMinute?: number
+  /** Calls in any 24 hours: a quota, counted and not paced. For a calendar day use `limits`. */
+  requestsPerDay?: number
+  tokensPerDay?: number
+  /** Any other limit, in its general form. */
+  limits?: readonly LimitOptions[]
+  /** How many requests may go at once after a quiet spell: the `burst` of the request limits. */
+  burst?: number
+}
+
+/** A limit made exact: at most `amount` in any `windowMs`, or in a day by the calendar of `timeZone`. */
+export interface Limit {
+  readonly of: string
+  readonly amount: number
+  readonly windowMs: number
+  readonly burst: number
+  readonly paced: boolean
+  readonly settle: 'usage' | 'reserve'
+  readonly timeZone?: string
+  /** As it was configured, for people. */
+  readonly said: { readonly amount: number; readonly perMs: number }
+}
+
+export const MINUTE = 60_000
+export const DAY = 86_400_000
+const HOUR = 3_600_000
+const UNITS: Record<string, number> = { ms: 1, s: 1000, m: MINUTE, h: HOUR, d: DAY }
+
+const SHORT = {
+  requestsPerMinute: ['requests', '1m'],
+  tokensPerMinute: ['tokens', '1m'],
+  inputTokensPerMinute: ['inputTokens', '1m'],
+  outputTokensPerMinute: ['outputTokens', '1m'],
+  requestsPerDay: ['requests', '1d'],
+  tokensPerDay: ['tokens', '1d'],
+} as const
+
+/** What calls have without anybody naming it. */
+export const DIMENSIONS: readonly string[] = ['requests', 'tokens', 'inputTokens', 'outputTokens']
+
+export const LIMITS_KEYS = [...Object.keys(SHORT), 'limits', 'burst']
+
+export const isTokens = (of: string) => /token/i.test(of)
+
+/** A duration in ms. Throws a `TypeError` that names the option and the value. */
+export function duration(value: unknown, name: string): number {
+  if (typeof value === 'string') {
+    const [, count, unit] = /^(\d*\.?\d+)\s*(ms|s|m|h|d)$/.exec(value) ?? []
+    return number(count ? Number(count) * UNITS[unit!]! : value, name, 'more than 0', `ms or like '1m'`)
+  }
+  return number(value, name, 'more than 0', `ms or like '1m'`)
+}
+
+/** Makes every limit of these options exact. Throws a `TypeError` that names what is wrong. */
+export function parseLimits(options: LimitsOptions): Limit[] {
+  const { limits, burst } = options
+  if (burst !== undefined) number(burst, 'burst', 'at least 1')
+  if (limits !== undefined && !Array.isArray(limits))
+    throw new TypeError(`limits must be an array, got ${text(limits)}`)
+  const short = Object.entries(SHORT).flatMap(([name, [of, per]]) => {
+    const amount = options[name as keyof typeof SHORT]
+    return amount === undefined ? [] : [parse({ of, amount, per }, name, burst)]
+  })
+  return [...short, ...(limits ?? []).map((limit, i) => parse(limit, `limits[${i}]`, burst))]
+}
+
+function parse(options: LimitOptions, name: string, burst?: number): Limit {
+  const short = name in SHORT
+  fields(options, name, ['of', 'amount', 'per', 'window', 'burst', 'pace', 'settle'])
+  const { of, per, settle = 'usage' } = options
+  if (typeof of !== 'string' || !of) throw new TypeError(`${name}.of must be a name, got ${text(of)}`)
+  if (DIMENSIONS.includes(`${of}s`)) throw new TypeError(`${name}.of must be '${of}s', got ${text(of)}`)
+  const amount = number(options.amount, short ? name : `${name}.amount`, 'more than 0')
+  const timeZone = calendar(per, name)
+  const perMs = timeZone ? DAY : duration(per, `${name}.per`)
+  const enforced = options.window === undefined ? perMs : duration(options.window, `${name}.window`)
+  if (enforced > perMs)
+    throw new TypeError(`${name}.window must not be longer than per, got ${text(options.window)}`)
+  const inWindow = (amount * enforced) / perMs
+  const paced = options.pace ?? (!timeZone && perMs < HOUR)
+  // Money and the like may cost a fraction; requests never do, nor what is paced by the piece.
+  const whole = of === 'requests' || (paced && inWindow >= 1) ? Math.ceil(inWindow - 1e-9) : inWindow
+  const wanted = options.burst ?? (of === 'requests' ? burst : undefined)
+  if (options.burst !== undefined) number(options.burst, `${name}.burst`, 'at least 1')
+  if (options.pace !== undefined) choice(options.pace, `${name}.pace`, [true, false])
+  choice(settle, `${name}.settle`, ['usage', 'reserve'])
+  return {
+    of,
+    amount: whole,
+    windowMs: (enforced * whole) / inWindow,
+    burst: Math.min(
+      whole,
+      wanted ?? Math.max(Math.min(1, whole), isTokens(of) ? whole / 5 : Math.min(5, whole / 2)),
+    ),
+    paced,
+    settle,
+    ...(timeZone && { timeZone }),
+    said: { amount, perMs },
+  }
+}
+
+function calendar(per: unknown, name: string): string | undefined {
+  if (typeof per !== 'object' || per === null) return undefined
+  fields(per, `${name}.per`, ['calendar', 'timeZone'])
+  const { calendar, timeZone = 'UTC' } = per as CalendarDay
+  choice(calendar, `${name}.per.calendar`, ['day'])
+  try {
+    new Intl.DateTimeFormat('en', { timeZone })
+  } catch {
+    throw new TypeError(`${name}.per.timeZone must be an IANA time zone, got ${text(timeZone)}`)
+  }
+  return timeZone
+}

@@ -1,0 +1,297 @@
+// What the provider's real rate is, learned.
+//
+// A limit may be told wrong, or change. What it really is shows in what gets through (see measure.ts). Refused, the
+// rate is cut to that; how it goes on from there is in climb.ts.
+//
+// Refused on the climb, R has stood and is held again; refused while it held, it is lowered a little. Only the
+// time proves anything in which somebody waits and the gate is open. Headers that name the limit need no search.
+
+import { climbsAfter, DIP, followed, type Found, HABITS, type Kind } from './rate-curve.ts'
+import { MINUTE } from '../limit/parse-limits.ts'
+import { Measure } from './throughput.ts'
+
+/** What is known of the gate's last closure. */
+export interface Closure {
+  /** The provider's windows end at a known second of the minute. */
+  edge: boolean
+  /** Not the first refusal lately: more than bad luck. */
+  repeated: boolean
+}
+
+/** Refused while it held, a rate is lowered to so much of itself. */
+const BACK = 0.97
+/** Who refuses at random would drive the rate to nothing: never below so much of what was said. */
+const LEAST = 0.05
+/** Found again, within this. */
+const SAME = 1.05
+/** What a climb had reached when it was refused is so much too high. */
+const NEAR = 0.95
+/** A fast provider is measured over so many units, a slow one over its minute. */
+const SPAN = 5
+/** A cycle is at least so long. */
+const LEAST_FAST_MS = 1000
+const LEAST_SLOW_MS = 30_000
+/** Closed for longer than so many units: a slow provider; and how many short closures make that forgotten. */
+const LONG = 2
+const SLOW_MEMORY = 6
+/** Refused at so little of its rate, so soon after a quiet minute: it may be that the client has only grown too fast. */
+const FAR = 0.4
+const WARM_MS = 120_000
+/** It grows if so much more gets through than before. */
+const GROWN = 1.25
+/** How fast an unknown rate doubles while nothing is refused. */
+const EXPLORE_MS = 10_000
+/** Refused although it was kept, a minute's limit is enforced within seconds: (1 s + J) for each second's share. */
+const TRIM = 1000 / 1050
+const TRIM_MS = 3_600_000
+
+/** A learned rate on its way to another process; without an age it was told by the provider. */
+export interface Learned {
+  rate: number
+  ageMs?: number
+  confirmed?: number
+  of?: Kind
+  trimmed?: boolean
+}
+
+interface Measured {
+  rate: number
+  /** From one reopening to another. */
+  exact: boolean
+}
+
+/** As configured or as headers say; trimmed since then, when it was refused although it was kept. */
+type Told = { kind: 'configured'; trimmedAt?: number } | { kind: 'told'; rate: number; trimmedAt?: number }
+
+type State =
+  | Told
+  /** Nothing is known yet, and anything allowed (`discover`): doubles until the first refusal, as TCP slow start. */
+  | { kind: 'exploring'; rate: number; since: number }
+  | Found
+
+export class Rate {
+  /** Units per ms, as configured. */
+  readonly configured: number
+  readonly #discover: boolean
+  readonly #measure = new Measure()
+  #state: State = { kind: 'configured' }
+  /** What the user or a header said last. */
+  #said: number
+  /** The time in which a rate proves itself: somebody waits, and the gate is open. `since` in states is of it. */
+  #proofMs = 0
+  #provesSince = NaN
+  #closedAt = Infinity
+  /** How many short closures until a long one is forgotten. */
+  #slowness = 0
+
+  constructor(configured: number, discover = false) {
+    this.configured = this.#said = configured
+    this.#discover = discover
+  }
+
+  get learned(): boolean {
+    const state = this.#state
+    return state.kind !== 'configured' || state.trimmedAt !== undefined
+  }
+
+  /** What was learned, for other processes: plain, with times as ages. */
+  share(now: number): Learned | undefined {
+    if (!this.learned) return undefined
+    const state = this.#state
+    if (state.kind !== 'found') return { rate: this.#base(state, now), trimmed: this.tight }
+    const { rate, confirmed, of } = state
+    return { rate, confirmed, of, ageMs: this.#proof(now) - state.since }
+  }
+
+  /** What another process, or an earlier one, has learned of the same limit. */
+  adopt(learned: Learned | undefined, now: number): void {
+    if (!learned) this.#state = this.#asSaid()
+    else if (learned.ageMs === undefined) {
+      this.told(learned.rate)
+      this.#state = { ...this.#asSaid(), ...(learned.trimmed && { trimmedAt: this.#proof(now) }) }
+    } else {
+      this.#found(learned.rate, learned.confirmed ?? 0, learned.of ?? 'fast', now)
+      ;(this.#state as Found).since -= learned.ageMs
+    }
+  }
+
+  /** Refusals have shown that there is no room to spare for bursts. */
+  get tight(): boolean {
+    const state = this.#state
+    return state.kind === 'found' || (state.kind !== 'exploring' && state.trimmedAt !== undefined)
+  }
+
+  inherit(other: Rate): void {
+    this.#state = other.#state
+    this.#said = Math.min(this.configured, other.#said)
+    this.#proofMs = other.#proofMs
+    this.#provesSince = other.#provesSince
+    this.#closedAt = other.#closedAt
+    this.#slowness = other.#slowness
+  }
+
+  /** Units per ms at `now`. */
+  at(now: number): number {
+    const state = this.#state
+    const proof = this.#proof(now)
+    if (state.kind !== 'found') {
+      const rate = this.#base(state, now)
+      if (state.kind === 'exploring' || state.trimmedAt === undefined) return rate
+      if (proof - state.trimmedAt < TRIM_MS) return rate * TRIM
+      delete state.trimmedAt
+      return rate
+    }
+    const rate = followed(state, proof - state.since)
+    if (rate < this.#said || this.#discover) return rate
+    this.#state = this.#asSaid()
+    return this.#said
+  }
+
+  /** How many times as much as configured a window may hold: what was learned of the pace takes nothing from it. */
+  widens(now: number): number {
+    const state = this.#state
+    if (state.kind === 'found') return Math.max(1, this.at(now) / this.configured)
+    return this.#base(state, now) / this.configured || 1
+  }
+
+  /** What the user or a header says, or how far an unknown rate has grown. */
+  #base(state: Exclude<State, Found>, now: number): number {
+    if (state.kind === 'exploring') return state.rate * 2 ** ((this.#proof(now) - state.since) / EXPLORE_MS)
+    return state.kind === 'told' ? state.rate : this.configured
+  }
+
+  sent(amount: number, now: number, tickets = 1): void {
+    this.#measure.sent(amount, now, tickets)
+  }
+
+  refused(amount: number): void {
+    this.#measure.refused(amount)
+  }
+
+  /** Whether somebody waits for this limit, and for nothing else of ours. */
+  press(pressed: boolean, now: number): void {
+    this.#measure.press(pressed, now)
+    this.#prove(now)
+    if (pressed && this.#discover && !this.learned)
+      this.#state = { kind: 'exploring', rate: this.configured, since: this.#proof(now) }
+  }
+
+  /** The gate has closed. */
+  closed(now: number): void {
+    this.#closedAt = now
+    this.#prove(now)
+  }
+
+  /** The gate is open again, which this limit had closed, or not (`undefined`). True when that changed the rate. */
+  reopened(closure: Closure | undefined, now: number): boolean {
+    const rate = this.at(now)
+    const measured = closure && this.#measured(rate, Math.min(this.#closedAt, now), now)
+    this.#measure.reopened(now)
+    this.#closedAt = Infinity
+    this.#prove(now)
+    if (!closure) return false
+    const state = this.#state
+    const of: Kind = this.#slowness === 0 ? 'fast' : closure.edge ? 'window' : 'slow'
+    if (state.kind === 'exploring' || state.kind === 'found') {
+      if (!measured) return false
+      if (state.kind === 'found') this.#refind(state, rate, measured, of, now)
+      else this.#found(Math.min(measured.rate, rate), 0, of, now)
+      return true
+    }
+    if (!closure.repeated) return false
+    const suspect = state.trimmedAt === undefined && (!measured || (of === 'fast' && this.#kept(rate, now)))
+    if (suspect) state.trimmedAt = this.#proof(now)
+    else if (measured && measured.rate < rate) {
+      const grows = of !== 'fast' && measured.rate < FAR * rate && this.#measure.busyMs(now) < WARM_MS
+      this.#found(measured.rate, 0, grows ? 'growing' : of, now)
+    } else return false
+    return true
+  }
+
+  /** The provider is well, and asks for a slower growth: back to what got through in the last minute. */
+  ease(now: number): void {
+    const rate = this.at(now)
+    this.#found(Math.min(this.#measure.over(MINUTE, 0, now) ?? rate / 2, rate), 1, 'eased', now)
+  }
+
+  #prove(now: number): void {
+    const proof = this.#proof(now)
+    this.#proofMs = proof
+    this.#provesSince = this.#measure.pressed && this.#closedAt === Infinity ? now : NaN
+  }
+
+  #proof(now: number): number {
+    return this.#provesSince >= 0 ? this.#proofMs + now - this.#provesSince : this.#proofMs
+  }
+
+  #measured(rate: number, closedAt: number, now: number): Measured | undefined {
+    const unit = this.#unit('fast', rate)
+    const ms = now - closedAt
+    this.#slowness = ms > LONG * unit ? SLOW_MEMORY : Math.max(0, this.#slowness - 1)
+    const measure = this.#measure
+    const fast = this.#slowness === 0
+    const whole = this.#state.kind === 'exploring' ? Math.min(MINUTE, Math.max(10_000, 4 * ms)) : MINUTE
+    const spanMs = fast ? SPAN * unit : whole
+    const exact = measure.cycle(spanMs, fast ? LEAST_FAST_MS : LEAST_SLOW_MS, now)
+    const about = exact ?? measure.over(spanMs, fast ? ms : 0, now)
+    return !about || about < 0 ? undefined : { rate: about, exact: exact !== undefined }
+  }
+
+  /** Refused again: on the climb, then what had stood is right; or while it held, then it is a little too high. */
+  #refind(before: Found, reached: number, measured: Measured, of: Kind, now: number): void {
+    const { rate, confirmed } = before
+    if (before.of === 'growing') {
+      const grows = measured.rate > GROWN * rate || this.#slowness < SLOW_MEMORY
+      this.#found(Math.min(measured.rate, reached), 0, grows ? 'growing' : of, now)
+      return
+    }
+    const heldMs = this.#proof(now) - before.since
+    if (heldMs > climbsAfter(before)) {
+      const seen = confirmed > 1 ? 0 : of === 'fast' ? NEAR * measured.rate : measured.rate
+      const next = Math.min(Math.max(seen, rate), reached)
+      if (next <= SAME * rate) this.#found(next, confirmed + 1, of, now)
+      else this.#found(next, 0, of, now, before)
+      return
+    }
+    const stood = heldMs > DIP * before.unit
+    const last = before.before
+    // What the climb had led to was spent at once: it was what a bucket had saved, and not a rate.
+    if (!stood && last && of === 'fast' && (!measured.exact || measured.rate <= SAME * last.rate)) {
+      this.#found(last.rate, last.confirmed + 1, of, now)
+      return
+    }
+    const least = stood || of !== 'fast' ? HABITS[of].keeps * rate : 0
+    const next = Math.max(least, Math.min(measured.rate, BACK * rate))
+    this.#found(next, stood ? confirmed : 0, of, now, stood ? undefined : last)
+  }
+
+  /** Whether as much as allowed got through, although some was refused. */
+  #kept(rate: number, now: number): boolean {
+    return (this.#measure.over(30 * this.#unit('fast', rate), 0, now) ?? 0) > 0.9 * rate
+  }
+
+  /** The provider names its limit. True when that changes the rate. */
+  told(rate: number): boolean {
+    const said = this.#discover ? rate : Math.min(rate, this.configured)
+    // Said again, it is no news: refusals may have shown since then that there is less.
+    if (this.#state.kind !== 'exploring' && Math.abs(this.#said - said) < 1e-12) return false
+    this.#said = said
+    this.#state = this.#asSaid()
+    return true
+  }
+
+  #asSaid(): Told {
+    return this.#said === this.configured ? { kind: 'configured' } : { kind: 'told', rate: this.#said }
+  }
+
+  #found(found: number, confirmed: number, of: Kind, now: number, before?: Found): void {
+    const rate = Math.max(found, this.#said * LEAST)
+    const since = this.#proof(now)
+    const unit = this.#unit(of, rate)
+    this.#state = { kind: 'found', rate, since, confirmed, of, unit, ...(before && { before }) }
+  }
+
+  #unit(of: Kind, rate: number): number {
+    return Math.max(1000, (HABITS[of].tickets * this.#measure.size) / rate)
+  }
+}

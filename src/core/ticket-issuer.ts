@@ -1,0 +1,300 @@
+// The ticket office: the parts of one limiter as one machine. (state, event, now) → decisions.
+//
+// A call comes in by `enqueue`. `next` hands out one ticket, or none and then `wakeAt` says when to ask again.
+// A ticket ends in one of three ways: `finish` (the provider answered), `refuse` (back to its place in line) or
+// `lose` (no answer: aborted, broken off, never sent). `cancel` takes a call out of the line.
+// What else was decided (the gate moved, a rate was learned, a probe is wanted) is in `notices`.
+//
+// Offices form a tree: an account over its models. A ticket needs room in its own office and in every one
+// above, all or none. The root asks its children in fair turns, and only the root is asked by the shell.
+
+import type { Bucket } from './limit/gcra.ts'
+import { Budget, type SlotSource, type Used } from './limit/limit-set.ts'
+import type { Call } from './call.ts'
+import { MINUTE } from './limit/parse-limits.ts'
+import type { Notice, OfficeOptions, Refused, Told } from './messages.ts'
+import { Line } from './queue/fair-queue.ts'
+import { Ramp } from './limit/slow-start.ts'
+import { type Gate, Recovery } from './gate/gate.ts'
+
+/** After an outage the rate resumes here and ramps up: the ramp from a third would cost seconds. */
+const RESUME_AT = 0.9
+
+// Fields that offices read of each other are not #private: a tree may be built by two copies of the package.
+export class Office {
+  readonly owner: unknown
+  readonly parent: Office | undefined
+  readonly root: Office
+  /** This office and all above it, up to the root. */
+  readonly chain: readonly Office[]
+  readonly line = new Line<Call>()
+  readonly ramp: Ramp
+  readonly recovery: Recovery
+  budget: Budget
+  /** Where tickets come from; another source than the budget when processes share the limits. */
+  slots: SlotSource
+  /** When `next` is worth asking again; only an event can change that before. */
+  wakeAt = Infinity
+  pausedUntil = -Infinity
+  /** Calls in line here and below. */
+  waiting = 0
+  parked = 0
+  /** Decisions that the shell has not taken yet; kept at the root. */
+  readonly notices: Notice[] = []
+  /** The order of arrivals; kept at the root. */
+  arrivals = 0
+  /** Fair turns among the children and the own line: what each has used, and the clock they share. */
+  turn = 0
+  clock = 0
+  lineTurn = 0
+  /** The limits that refusals have named since the gate was last open. */
+  readonly blamed = new Set<Bucket>()
+  readonly children: Office[] = []
+  learns: boolean
+  #pressed = false
+  #gate: Gate['state'] = 'open'
+
+  constructor(options: OfficeOptions) {
+    this.parent = options.parent
+    this.owner = options.owner
+    this.root = this.parent?.root ?? this
+    this.chain = [this, ...(this.parent?.chain ?? [])]
+    this.learns = options.learn ?? true
+    this.parent?.children.push(this)
+    this.ramp = new Ramp(options.ramp)
+    this.recovery = new Recovery(options.random, options.asks ?? (() => false))
+    this.recovery.configure(options.recovery)
+    this.budget = new Budget(options, this.ramp, options.wall)
+    this.slots = this.budget
+  }
+
+  /** Other options from now on; what was counted stays counted. */
+  update(options: Omit<OfficeOptions, 'parent'>, now: number): void {
+    const before = this.budget
+    this.ramp.configure(options.ramp)
+    this.recovery.configure(options.recovery)
+    this.learns = options.learn ?? true
+    this.budget = new Budget(options, this.ramp, options.wall)
+    this.budget.inherit(before, now)
+    if (this.slots === before) this.slots = this.budget
+    this.slots.crowd(this.waiting > 0, now)
+    this.slots.press(this.#pressed, now)
+    this.stir()
+  }
+
+  /** A call joins the line; one that comes back keeps the place it first had. */
+  enqueue(call: Call, now: number): void {
+    const returned = call.seq > 0
+    if (!returned) call.seq = ++this.root.arrivals
+    call.state = returned ? 'parked' : 'waiting'
+    this.line.add(call, returned)
+    if (this.line.first === call) this.stir()
+    for (const at of this.chain) {
+      if (returned) at.parked++
+      if (at.waiting++ > 0) continue
+      at.ramp.wake(now)
+      at.slots.crowd(true, now)
+      if (at.parent) at.turn = Math.max(at.turn, at.parent.clock)
+    }
+    if (this.line.size === 1) this.lineTurn = Math.max(this.lineTurn, this.clock)
+  }
+
+  cancel(call: Call, now: number): void {
+    this.setAside(call, now)
+    call.state = 'done'
+  }
+
+  /** Out of the line for now; `enqueue` brings the call back to its place. */
+  setAside(call: Call, now: number): void {
+    this.line.remove(call)
+    this.left(call, now)
+  }
+
+  /** Hands out the next ticket, if one may go at `now`. Asked at the root. */
+  next(now: number): Call | undefined {
+    const call = this.candidate(now)
+    if (!call) return undefined
+    const { office } = call
+    const alone = !office.line.contested && office.children.length === 0
+    const share = alone ? 0 : office.budget.share(call.cost)
+    office.line.serve(call, share)
+    office.clock = office.lineTurn
+    office.lineTurn += share
+    office.left(call, now)
+    call.state = 'in flight'
+    call.sentAt = now
+    for (const at of office.chain) {
+      at.recovery.sent(now)
+      at.slots.take(call.cost, now)
+      if (!at.parent) break
+      at.parent.clock = at.turn
+      at.turn += at.parent.budget.share(call.cost)
+    }
+    return call
+  }
+
+  /** Who would go next, if its time has come. */
+  candidate(now: number): Call | undefined {
+    if (this.waiting === 0) return this.#sleep(Infinity, false, now)
+    if (this.wakeAt > now) return undefined
+    if (this.pausedUntil > now) return this.#sleep(this.pausedUntil, false, now)
+    const allowed = this.recovery.allows(now)
+    this.watchGate(now)
+    if (!allowed) return this.#sleep(this.recovery.wakeAt(), this.recovery.gate.state !== 'spent', now)
+    let best = this.line.first
+    let turn = this.lineTurn
+    const probing = this.recovery.gate.state === 'probing'
+    let wakeAt = Infinity
+    for (const child of this.children) {
+      // The probe is the oldest call; otherwise it is whoever's turn it is.
+      if (best && !probing && child.turn >= turn) continue
+      const call = child.candidate(now)
+      if (!call) wakeAt = Math.min(wakeAt, child.wakeAt)
+      else if (!best || (probing ? call.seq < best.seq : true)) [best, turn] = [call, child.turn]
+    }
+    if (!best) return this.#sleep(wakeAt, false, now)
+    const at = this.slots.at(best.reckon(), now)
+    if (at > now) return this.#sleep(at, at < Infinity, now)
+    return best
+  }
+
+  #sleep(wakeAt: number, pressed: boolean, now: number): undefined {
+    this.wakeAt = wakeAt
+    if (pressed !== this.#pressed) {
+      this.#pressed = pressed
+      this.slots.press(pressed, now)
+    }
+  }
+
+  /** The provider answered this call, and it is over. */
+  finish(call: Call, used: Used, now: number): void {
+    this.answered(call, now)
+    this.end(call, used, now)
+  }
+
+  /** The provider has begun to answer this call: it was accepted. */
+  answered(call: Call, now: number): void {
+    for (const at of this.chain) {
+      at.recovery.answered(call.sentAt!)
+      at.watchGate(now)
+    }
+    this.stir()
+  }
+
+  /** Nobody knows whether the provider accepted this call; `'unsent'`: it never got there, and all comes back. */
+  lose(call: Call, used: 'unsent' | undefined, now: number): void {
+    this.end(call, used, now)
+    for (const at of this.chain) at.recovery.lost(call.sentAt!)
+  }
+
+  /** The provider refused this call: it goes back to its place in line, or is over (refused in mid-stream). */
+  refuse(call: Call, { kind, of, waitMs, slowDown }: Refused, park: boolean, now: number): void {
+    const office = this.#responsible(of)
+    const buckets = office.budget.named(of)
+    const crowded = of === 'concurrency'
+    if (crowded) office.budget.tooMany()
+    else if (kind === 'rate')
+      for (const bucket of buckets) {
+        bucket.refused(call.cost[bucket.limit.of] ?? 0)
+        office.blamed.add(bucket)
+      }
+    if (slowDown && office.learns && office.recovery.gate.state === 'open')
+      for (const bucket of office.budget.ease(now)) office.learned(bucket, now)
+    this.end(call, 'refused', now)
+    const pace = Math.min(...buckets.map((bucket) => bucket.rate.at(now)))
+    // While others are in flight, one that ends makes room: nobody has to guess when.
+    if (crowded && office.budget.inFlight > 0) office.recovery.lost(call.sentAt!)
+    else office.recovery.refused(kind, waitMs, call.sentAt!, crowded ? Infinity : pace, now)
+    office.watchGate(now)
+    for (const at of this.chain) if (at !== office) at.recovery.lost(call.sentAt!)
+    if (park) this.enqueue(call, now)
+  }
+
+  /** The provider says that money or quota is used up. The call itself is over. */
+  spend(call: Call, waitMs: number | undefined, now: number): void {
+    this.end(call, 'refused', now)
+    this.recovery.spend(waitMs, now)
+    // For those above it was an answer.
+    for (const at of this.chain) {
+      if (at !== this) at.recovery.answered(call.sentAt!)
+      at.watchGate(now)
+    }
+  }
+
+  /** Whether calls fail at once, since the quota is used up and no trial is due. */
+  spent(now: number): boolean {
+    const { gate } = this.recovery
+    return gate.state === 'spent' && (now < gate.until || (gate.trialOut && !gate.known))
+  }
+
+  /** The user's own probe has answered. */
+  asked(blocked: boolean, now: number): void {
+    this.recovery.asked(blocked, now)
+    this.watchGate(now)
+    this.stir()
+  }
+
+  /** The headers of the answer to a call sent at `sentAt` name a limit, or what is left of it. */
+  told(told: Told, eager: boolean, sentAt: number, now: number): void {
+    for (const bucket of this.budget.told(told, eager, sentAt, now)) this.learned(bucket, now)
+    this.stir()
+  }
+
+  pause(until: number): void {
+    this.pausedUntil = until
+    this.stir()
+  }
+
+  /** Something has changed: the next look may find more than the last one. */
+  stir(): void {
+    for (const at of this.chain) at.wakeAt = -Infinity
+  }
+
+  /** A call in flight is over. */
+  end(call: Call, used: Used, now: number): void {
+    call.state = 'done'
+    for (const at of this.chain) {
+      at.slots.settle(call.cost, used, call.sentAt!, now)
+      at.wakeAt = -Infinity
+    }
+  }
+
+  /** A call has left the line. */
+  left(call: Call, now: number): void {
+    for (const at of this.chain) {
+      if (call.state === 'parked') at.parked--
+      at.wakeAt = -Infinity
+      if (--at.waiting > 0) continue
+      at.ramp.rest(now)
+      at.slots.crowd(false, now)
+    }
+  }
+
+  /** The office whose limit a refusal names: the nearest that has it, else this one. */
+  #responsible(of: string | undefined): Office {
+    return this.chain.find((at) => at.budget.buckets.some(({ limit }) => limit.of === of)) ?? this
+  }
+
+  /** Looks whether the gate has moved, and says so. */
+  watchGate(now: number): void {
+    const { gate } = this.recovery
+    if (gate.state === this.#gate) return
+    const before = this.#gate
+    this.#gate = gate.state
+    this.stir()
+    // The rate resumes with the first call that goes, long before so many are answered that the gate is open.
+    if (before === 'closed' || before === 'asking') this.ramp.restart(now, RESUME_AT)
+    if (before === 'open') this.budget.closed(now)
+    else if (gate.state === 'open') {
+      const closure = this.learns ? this.recovery.closure(now) : undefined
+      for (const bucket of this.budget.reopened(closure, this.blamed, now)) this.learned(bucket, now)
+      this.blamed.clear()
+    }
+    this.root.notices.push({ of: 'gate', office: this })
+    if (gate.state === 'asking') this.root.notices.push({ of: 'probe', office: this })
+  }
+
+  learned({ rate, limit }: Bucket, now: number): void {
+    this.root.notices.push({ of: 'learn', office: this, limit: limit.of, perMinute: rate.at(now) * MINUTE })
+  }
+}

@@ -1,0 +1,164 @@
+// A limiter at its store: carries the questions of its lease, at the times that the lease names, one at a time.
+
+import type { Gate, SharedSlots, StoreHost } from 'llmiter'
+import { Lease } from './lease-manager.ts'
+import type { Line, Question } from '../protocol.ts'
+import { type LeaseOptions, TIMEOUT_MS } from './timing.ts'
+
+/** After so long another question may go although one is still out. */
+const LOST_MS = 5000
+const FAREWELL_MS = 1000
+
+export class Member implements SharedSlots {
+  readonly #host: StoreHost
+  readonly #line: Line
+  readonly #lease: Lease
+  #out: { question: Question; sentAt: number } | undefined
+  #forget: (() => void) | undefined
+  #dueAt = Infinity
+  #stirred = false
+  #unlisten: (() => void) | undefined
+  #stopped = false
+
+  constructor(host: StoreHost, line: Line, options: LeaseOptions) {
+    this.#host = host
+    this.#line = line
+    this.#lease = new Lease(host, options)
+  }
+
+  get full(): boolean {
+    return this.#lease.full
+  }
+
+  at(amounts: readonly number[], now: number): number {
+    const at = this.#lease.at(amounts, now)
+    this.#stir()
+    return at
+  }
+
+  take(amounts: readonly number[], now: number): void {
+    this.#lease.take(amounts, now)
+  }
+
+  settle(differences: readonly number[], takenAt: number, refused: readonly number[]): void {
+    this.#lease.settle(differences, takenAt, refused)
+    this.#stir()
+  }
+
+  crowd(): void {
+    this.#stir()
+  }
+
+  gate(gate: Gate, blamed: readonly string[], now: number): void {
+    this.#lease.gate.moved(gate, blamed, now)
+    this.#stir()
+  }
+
+  claim(): void {
+    this.#lease.claim()
+    this.#stir()
+  }
+
+  learned(now: number): void {
+    this.#lease.gate.learned(now)
+    this.#stir()
+  }
+
+  update(now: number): void {
+    this.#lease.update(now)
+    this.#stir()
+  }
+
+  refusal(): { cause: unknown } | undefined {
+    return this.#lease.refusal
+  }
+
+  stop(): void {
+    if (this.#stopped) return
+    this.#stopped = true
+    this.#forget?.()
+    const close = () => this.#line.close()
+    if (!this.#unlisten) close()
+    else {
+      // A word of farewell first, as far as it gets.
+      this.#host.clock.setTimer(close, FAREWELL_MS, false)
+      this.#leave(close)
+    }
+  }
+
+  /** All that happens at one moment is one question. */
+  #stir(): void {
+    if (this.#stirred || this.#stopped) return
+    this.#stirred = true
+    queueMicrotask(() => {
+      this.#stirred = false
+      this.#look()
+    })
+  }
+
+  #look(): void {
+    if (this.#stopped) return
+    const now = this.#host.now()
+    if (this.#host.waiting() === 0) this.#lease.gate.rest()
+    if (this.#unlisten && this.#lease.idle(now) && !this.#out) {
+      this.#leave()
+      return
+    }
+    const sentAt = this.#out?.sentAt ?? -Infinity
+    const [lateAt, lostAt] = [sentAt + TIMEOUT_MS, sentAt + LOST_MS]
+    if (this.#out && now >= lateAt) this.#late(now)
+    const due = [lateAt, lostAt].find((at) => now < at) ?? this.#lease.dueAt(now)
+    if (due <= now) this.#ask(now)
+    else this.#arm(due)
+  }
+
+  #arm(due: number): void {
+    if (due === this.#dueAt && this.#forget) return
+    this.#forget?.()
+    this.#forget = undefined
+    this.#dueAt = due
+    if (due === Infinity) return
+    this.#forget = this.#host.later(due, () => {
+      this.#forget = undefined
+      this.#look()
+    })
+  }
+
+  #ask(now: number): void {
+    this.#unlisten ??= this.#line.listen((news, storeNow) => {
+      if (this.#stopped) return
+      this.#lease.heard(news, storeNow)
+      this.#host.look()
+      this.#stir()
+    })
+    const question = this.#lease.question(now)
+    const out = { question, sentAt: now }
+    this.#out = out
+    this.#line.ask(question, (error, answer) => {
+      if (this.#stopped) return
+      if (this.#out === out) this.#out = undefined
+      const then = this.#host.now()
+      if (answer) this.#lease.answered(question, answer, now, then)
+      else this.#lease.failed(question, error, then)
+      this.#host.look()
+      this.#stir()
+    })
+    this.#stir()
+  }
+
+  #late(now: number): void {
+    const wasDown = this.#lease.down
+    this.#lease.failed(undefined, new Error(`no answer from the store for ${TIMEOUT_MS} ms`), now)
+    if (!wasDown) this.#host.look()
+  }
+
+  /** Everything comes back; nobody here is missed. */
+  #leave(then = () => {}): void {
+    if (!this.#unlisten) return
+    this.#unlisten()
+    this.#unlisten = undefined
+    this.#forget?.()
+    this.#forget = undefined
+    this.#line.ask(this.#lease.question(this.#host.now(), true), then)
+  }
+}

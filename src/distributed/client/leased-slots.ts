@@ -1,0 +1,133 @@
+// What this process holds: amounts with the moment from which each is its own. A call goes when every limit has
+// enough of what is due; what nobody used in its moment goes back to the store.
+//
+// Under a parent a ticket needs a slot of each limiter, and the moments of two schedules rarely meet. There a slot waits
+// for the other, and the store is told when it really went: the window of W + J counts from then.
+
+import { LAW, type Wanted } from '../protocol.ts'
+
+/** A slot may be used so late, in ms: within J, so that windows of the provider stay what they are. */
+export const GRACE_MS = 40
+
+interface Part {
+  /** Local time, and that of the store. */
+  at: number
+  storeAt: number
+  /** Local time at which it goes back. */
+  until: number
+  amount: number
+  /** Store time of the answer that brought it. */
+  told: number
+}
+
+/** Tells the store what of a limit comes back, or went at another time. */
+export type Amend = (limit: number, storeAt: number, difference: number) => void
+
+/** How late a slot of these limits at `storeAt` may be used, in ms. */
+export function usableMs(limits: readonly Wanted[], storeAt: number, inTree: boolean): number {
+  if (!inTree) return GRACE_MS
+  // The store must hear of it long before the slot would have left its window, and a day is not to be passed.
+  const most = limits.map(({ windowMs, ends }) => (ends === undefined ? windowMs / 8 : ends - storeAt))
+  return Math.max(GRACE_MS, Math.min(LAW.aheadMs, ...most))
+}
+
+export class Pool {
+  readonly #limits: Part[][]
+  readonly #amend: Amend
+
+  constructor(limits: number, amend: Amend) {
+    this.#limits = Array.from({ length: limits }, () => [])
+    this.#amend = amend
+  }
+
+  put(amounts: readonly number[], at: number, storeAt: number, usableMs: number, told: number): void {
+    const until = at + usableMs
+    amounts.forEach((amount, i) => {
+      if (amount > 0) this.#limits[i]?.push({ at, storeAt, until, amount, told })
+    })
+  }
+
+  /** What is held that a store does not know which remembers nothing after `since`, and whose time was set on by `shiftMs`. */
+  untold(since: number, shiftMs: number, now: number): [limit: number, storeAt: number, amount: number][] {
+    const found: [number, number, number][] = []
+    for (const [i, parts] of this.#limits.entries())
+      for (const part of parts) {
+        part.storeAt += shiftMs
+        if (part.told <= since + LAW.sameMs) continue
+        part.told = now
+        found.push([i, part.storeAt, part.amount])
+      }
+    return found
+  }
+
+  /** When the amounts are there; `Infinity` when not all of them are held. */
+  at(amounts: readonly number[], now: number): number {
+    this.expire(now)
+    let at = now
+    for (const [i, parts] of this.#limits.entries()) {
+      let missing = amounts[i] ?? 0
+      for (let k = 0; missing > 1e-9; k++) {
+        const part = parts[k]
+        if (!part) return Infinity
+        missing -= part.amount
+        at = Math.max(at, part.at)
+      }
+    }
+    return at
+  }
+
+  take(amounts: readonly number[], storeNow: number): void {
+    for (const [i, parts] of this.#limits.entries()) {
+      let missing = amounts[i] ?? 0
+      while (missing > 1e-9 && parts.length > 0) {
+        const part = parts[0]!
+        const taken = Math.min(missing, part.amount)
+        missing -= taken
+        part.amount -= taken
+        if (storeNow > part.storeAt + GRACE_MS) {
+          this.#amend(i, part.storeAt, -taken)
+          this.#amend(i, storeNow, taken)
+        }
+        if (part.amount <= 1e-9) parts.shift()
+      }
+    }
+  }
+
+  /** How much more the amounts would take than what can still be used at `by`, or nothing when all is there. */
+  missing(amounts: readonly number[], by: number): number[] {
+    const left = amounts.map((amount, i) => Math.max(0, amount - this.#sum(i, by)))
+    return left.some((amount) => amount > 1e-9) ? left : []
+  }
+
+  /** How many calls of such amounts are held. */
+  holds(amounts: readonly number[]): number {
+    let least = Infinity
+    for (const [i, amount] of amounts.entries())
+      if (amount > 0) least = Math.min(least, this.#sum(i) / amount)
+    return least === Infinity ? 0 : Math.floor(least + 1e-9)
+  }
+
+  /** When the last of it is due; `-Infinity` when nothing is held. */
+  get lastAt(): number {
+    return Math.max(-Infinity, ...this.#limits.map((parts) => parts.at(-1)?.at ?? -Infinity))
+  }
+
+  expire(now: number): void {
+    for (const [i, parts] of this.#limits.entries()) {
+      while (parts.length > 0 && parts[0]!.until < now) {
+        const { storeAt, amount } = parts.shift()!
+        this.#amend(i, storeAt, -amount)
+      }
+    }
+  }
+
+  clear(): void {
+    this.expire(Infinity)
+  }
+
+  #sum(limit: number, by = -Infinity): number {
+    let sum = 0
+    for (const { until, amount } of this.#limits[limit] ?? []) if (until >= by) sum += amount
+    return sum
+  }
+}

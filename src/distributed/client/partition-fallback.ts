@@ -1,0 +1,115 @@
+// A process without its store: it goes on at its own share of the limits, λ ÷ the last known number of processes, so that
+// all who are cut off, and those who are not, stay within the limit together.
+//
+// Requests go by time division: of the moments T apart on the store's clock, every P-th belongs to this process, by its
+// rank among the P. So all keep one limit to the ticket, without a word between them. Amounts (tokens) are saved up
+// before they are spent, at rate ÷ P, and never more than amount ÷ P in a window. A call that takes more than
+// that waits for the store. What is left of a quota is divided by P.
+
+import { GRACE_MS } from './leased-slots.ts'
+import type { Wanted } from '../protocol.ts'
+
+const MOST_SLOWED = 0.5
+
+interface Share {
+  limit: Wanted
+  /** Requests: the number of the next moment. Amounts: the time up to which the share has been spent. */
+  next: number
+  spent: [at: number, amount: number][]
+  left: number
+}
+
+export interface IslandOptions {
+  limits: readonly Wanted[]
+  /** What counts of each limit, as last heard. */
+  used: readonly number[]
+  processes: number
+  rank: number
+  concurrent: number
+}
+
+/** Where the store's schedule and this one meet, one ticket more may fall into a window, on the way out and on the way back. */
+const slower = (limit: Wanted): Wanted => ({
+  ...limit,
+  rate: limit.rate * Math.max(MOST_SLOWED, 1 - (limit.burst + 1) / limit.amount),
+})
+
+const isCountedByOne = ({ key, paced }: Wanted) => paced && key.startsWith('requests/')
+
+export class Island {
+  readonly processes: number
+  readonly #rank: number
+  readonly #most: number
+  readonly #shares: Share[]
+
+  /** All times are those of the store. */
+  constructor({ limits, used, processes, rank, concurrent }: IslandOptions, now: number) {
+    this.processes = processes
+    this.#rank = rank % processes
+    const extra = this.#rank < concurrent % processes ? 1 : 0
+    this.#most = concurrent === 0 ? Infinity : Math.floor(concurrent / processes) + extra
+    this.#shares = limits.map((limit, i) => ({
+      limit: slower(limit),
+      next: isCountedByOne(limit) ? 0 : now,
+      spent: [],
+      left: Math.max(0, limit.amount - (used[i] ?? 0)) / processes,
+    }))
+  }
+
+  at(amounts: readonly number[], inFlight: number, now: number): number {
+    if (inFlight >= this.#most) return Infinity
+    let at = now
+    for (const [i, share] of this.#shares.entries()) {
+      const amount = amounts[i] ?? 0
+      if (amount > 0) at = Math.max(at, this.#fits(share, amount, now))
+    }
+    return at
+  }
+
+  take(amounts: readonly number[], now: number): void {
+    for (const [i, share] of this.#shares.entries()) {
+      const amount = amounts[i] ?? 0
+      if (amount === 0) continue
+      const { limit } = share
+      if (!limit.paced) share.left -= amount
+      else if (isCountedByOne(limit)) share.next = this.#turn(share, now) + Math.ceil(amount)
+      else {
+        const step = (amount * this.processes) / limit.rate
+        share.next = Math.max(share.next, now - step) + step
+        share.spent.push([now, amount])
+      }
+    }
+  }
+
+  /** What was taken but not used comes back to a quota; a share of a rate is gone with its moment. */
+  amend(differences: readonly number[]): void {
+    for (const [i, share] of this.#shares.entries()) share.left -= differences[i] ?? 0
+  }
+
+  #fits(share: Share, amount: number, now: number): number {
+    const { limit, spent } = share
+    if (!limit.paced) return amount <= share.left ? now : Infinity
+    if (isCountedByOne(limit)) return this.#moment(limit, this.#turn(share, now) + Math.ceil(amount) - 1)
+    const most = limit.amount / this.processes
+    if (amount > most) return Infinity
+    while (spent.length > 0 && spent[0]![0] + limit.windowMs <= now) spent.shift()
+    let total = spent.reduce((sum, [, one]) => sum + one, amount)
+    let free = now
+    for (const [at, one] of spent) {
+      if (total <= most) break
+      total -= one
+      free = at + limit.windowMs
+    }
+    return Math.max(free, share.next + (amount * this.processes) / limit.rate)
+  }
+
+  /** The number of the first moment of ours that is not over: one that has just begun may still be used. */
+  #turn({ limit, next }: Share, now: number): number {
+    const period = this.processes / limit.rate
+    return Math.max(next, Math.ceil((now - GRACE_MS - this.#rank / limit.rate) / period))
+  }
+
+  #moment({ rate }: Wanted, turn: number): number {
+    return (turn * this.processes + this.#rank) / rate
+  }
+}

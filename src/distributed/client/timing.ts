@@ -1,0 +1,26 @@
+// When a process asks, when it gives the store up, and when it leaves: in ms.
+
+import { LAW } from '../protocol.ts'
+
+/** Without an answer for so long the store is down. */
+export const TIMEOUT_MS = 1000
+/** By then the store, if it lives, keeps this process's share for it. */
+export const SILENCE_MS = LAW.missingMs + 500
+export const BEAT_MS = 500
+export const IDLE_BEAT_MS = 1000
+/** What cannot wait for the next beat is asked so long after the question before. */
+export const URGENT_MS = 20
+/** So long after its last call a process still counts. */
+export const STAY_MS = 60_000
+export const RETRY_MS = 500
+/** A question goes so long before the last slot is due. */
+export const LEAD_MS = 45
+
+export interface LeaseOptions {
+  id: string
+  onStoreDown: 'share' | 'wait' | 'reject'
+  processes?: number | undefined
+  random: () => number
+  /** Of these processes, those that are gone for certain. */
+  gone: (ids: readonly string[]) => string[]
+}

@@ -1,0 +1,73 @@
+// What this process took, and when the store was told, for as long as a window lasts: a store that was flushed, restarted
+// from an old copy or replaced by a lagging replica has forgotten some of it, and must hear it again before it
+// leases anything.
+
+import { LAW } from '../protocol.ts'
+
+const CELLS = 256
+/** What went lately is kept apart: a copy that is a little behind must not be told minutes again. */
+const FINE_MS = 1000
+const RECENT = 16
+
+interface Cell {
+  at: number
+  amount: number
+  /** Store time of the question that told it; undefined until then. */
+  told: number | undefined
+}
+
+type Told = Cell['told']
+const alike = (one: Told, other: Told) => (one === undefined) === (other === undefined)
+
+function merge(cell: Cell, amount: number, told: Told): void {
+  cell.amount += amount
+  if (told !== undefined) cell.told = Math.max(cell.told!, told)
+}
+
+export class Past {
+  readonly #windows: readonly number[]
+  readonly #cells: Cell[][]
+
+  /** The windows of the limits, in ms. */
+  constructor(windows: readonly number[]) {
+    this.#windows = windows
+    this.#cells = windows.map(() => [])
+  }
+
+  add(limit: number, at: number, amount: number, told: number | undefined): void {
+    const cells = this.#cells[limit]
+    const windowMs = this.#windows[limit]!
+    if (!cells || amount === 0) return
+    while (cells.length > 0 && cells[0]!.at + windowMs < at - windowMs / CELLS) cells.shift()
+    const last = cells.at(-1)
+    if (!last || !alike(last.told, told) || at - last.at >= Math.min(windowMs / CELLS, FINE_MS))
+      cells.push({ at, amount, told })
+    else merge(last, amount, told)
+    const [older, old] = cells.slice(-RECENT - 1, -RECENT + 1)
+    if (!older || !old || !alike(older.told, old.told) || old.at - older.at >= windowMs / CELLS) return
+    merge(older, old.amount, old.told)
+    cells.splice(-RECENT, 1)
+  }
+
+  /** What a store does not know that remembers no later than `since`; from now on it counts as told. */
+  unknown(since: number, now: number): [limit: number, at: number, amount: number][] {
+    const found: [number, number, number][] = []
+    this.#cells.forEach((cells, limit) => {
+      for (const cell of cells) {
+        if (cell.told !== undefined && cell.told <= since + LAW.sameMs) continue
+        cell.told = now
+        if (cell.amount > 0 && cell.at + this.#windows[limit]! > now)
+          found.push([limit, cell.at, cell.amount])
+      }
+    })
+    return found
+  }
+
+  /** The state's time begins anew. */
+  shift(ms: number): void {
+    for (const cell of this.#cells.flat()) {
+      cell.at += ms
+      if (cell.told !== undefined) cell.told += ms
+    }
+  }
+}

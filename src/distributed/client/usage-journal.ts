@@ -1,0 +1,107 @@
+// What this process owes the store to know: what came back, what was used more, what went while the store was away. And what of
+// all that was accepted came from here, so that the rest is what others did.
+
+import type { SharedLimit } from 'llmiter'
+import { Past } from './usage-history.ts'
+import { LAW, type Question } from '../protocol.ts'
+
+type Moment = [limit: number, storeAt: number, amount: number]
+
+export class Books {
+  readonly #limits: readonly SharedLimit[]
+  readonly #past: Past
+  readonly #amends = new Map<string, [key: string, at: number, difference: number]>()
+  #untold: [key: string, at: number, amount: number][] = []
+  #refused: number[] = []
+  #ours: number[] = []
+  #others: number[] | undefined
+
+  constructor(limits: readonly SharedLimit[]) {
+    this.#limits = limits
+    this.#past = new Past(limits.map(({ windowMs }) => windowMs))
+  }
+
+  /** Calls went, by slots of a question at `told`, or without the store. */
+  went(amounts: readonly number[], at: number, told: number | undefined): void {
+    amounts.forEach((amount, i) => this.#past.add(i, at, amount, told))
+  }
+
+  leased(amounts: readonly number[]): void {
+    amounts.forEach((amount, i) => (this.#ours[i] = (this.#ours[i] ?? 0) + amount))
+  }
+
+  refused(amounts: readonly number[]): void {
+    amounts.forEach((amount, i) => (this.#refused[i] = (this.#refused[i] ?? 0) + amount))
+  }
+
+  amend(limit: number, at: number, difference: number): void {
+    this.#gather(this.#amends, limit, at, difference)
+  }
+
+  /** What the store does not know that remembers no later than `since` is to be told. */
+  remind(since: number, storeNow: number): void {
+    for (const [i, at, amount] of this.#past.unknown(since, storeNow))
+      this.#untold.push([this.#limits[i]!.key, at, amount])
+  }
+
+  /** All of it goes into this question. */
+  write(question: Question): void {
+    question.amend = [...this.#amends.values()]
+    question.past = this.#untold
+    question.refused = this.#limits.map((_, i) => this.#refused[i] ?? 0)
+    this.#amends.clear()
+    this.#untold = []
+    this.#refused = []
+    this.#limits.forEach(({ key }, i) => {
+      let ours = (this.#ours[i] ?? 0) - question.refused[i]!
+      for (const [of, , amount] of [...question.amend, ...question.past]) if (of === key) ours += amount
+      this.#ours[i] = ours
+    })
+  }
+
+  /**
+   * A question went unanswered, and nobody knows whether it was heard. What would free something is not said twice; what
+   * counts against us is.
+   */
+  unanswered({ amend, past }: Question): void {
+    for (const [key, at, difference] of amend) {
+      const i = this.#limits.findIndex((limit) => limit.key === key)
+      if (difference > 0 && i >= 0) this.amend(i, at, difference)
+    }
+    this.#untold.push(...past)
+  }
+
+  /** So much more of each limit was accepted, of others, than when it was last asked. */
+  others(accepted: readonly number[]): number[] {
+    const others = accepted.map((amount, i) => amount - (this.#ours[i] ?? 0))
+    const before = this.#others ?? others
+    this.#others = others
+    return others.map((amount, i) => amount - (before[i] ?? 0))
+  }
+
+  /**
+   * The store remembers nothing after `since`, and its time is by so much later than it was: it is to be told what went,
+   * and what is still held. All of it, and all else is void, when it has begun anew.
+   */
+  retell(since: number, shiftMs: number, storeNow: number, held: readonly Moment[]): void {
+    if (since === -Infinity) {
+      this.#amends.clear()
+      this.#untold = []
+      this.#ours = []
+    }
+    this.#others = undefined
+    this.#past.shift(shiftMs)
+    this.remind(since, storeNow)
+    const cells = new Map<string, [key: string, at: number, amount: number]>()
+    for (const [i, at, amount] of held) this.#gather(cells, i, at, amount)
+    this.#untold.push(...cells.values())
+  }
+
+  #gather(cells: Map<string, [string, number, number]>, limit: number, at: number, amount: number): void {
+    const { key, windowMs } = this.#limits[limit]!
+    const cell = `${key} ${Math.floor((at / windowMs) * LAW.cells)}`
+    const known = cells.get(cell)
+    if (known) known[2] += amount
+    else cells.set(cell, [key, at, amount])
+  }
+}

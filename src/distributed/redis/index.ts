@@ -1,0 +1,57 @@
+// `llmiter/redis`: one limit for many processes, kept in Redis or Valkey.
+
+import type { SharedSlots, Store, StoreHost } from 'llmiter'
+import { connect, type RedisClient } from './detect-client.ts'
+import { redisLine } from './transport.ts'
+import { gone, ownId } from '../client/process-liveness.ts'
+import { Member } from '../client/agent.ts'
+import { fields, text } from '../../lib/validate.ts'
+
+export { redisGuardStore, type RedisGuardStoreOptions } from './guard-store.ts'
+export type { RedisClient, UpstashLike } from './detect-client.ts'
+export type { IoRedisLike } from './ioredis.ts'
+export type { NodeRedisLike } from './node-redis.ts'
+
+export interface RedisStoreOptions {
+  /** What all keys and channels begin with. Default `'llmiter:'`. */
+  prefix?: string
+  /**
+   * While the store is out of reach: `'share'` (default) goes on at the limit ÷ the last known number of processes,
+   * `'wait'` waits until it is back, `'reject'` rejects every call with `StoreDownError`.
+   */
+  onStoreDown?: 'share' | 'wait' | 'reject'
+  /** How many processes share the limit: what a process goes by that has never reached the store. Default: it waits. */
+  processes?: number
+}
+
+/**
+ * Shares the limits of a limiter with the limiters of the same name in all processes that use this Redis or Valkey.
+ *
+ * `client` is one of `ioredis`, `redis` (node-redis) or `@upstash/redis`, or a cluster of the first two. The store opens
+ * connections of its own with that client's settings; they end with the client, or with `limiter.stop()`.
+ *
+ * @example
+ * const store = redisStore(new Redis('redis://localhost'))
+ * const gpt = new BucketRateLimiter({ name: 'gpt-5', requestsPerMinute: 500, store })
+ *
+ * @throws TypeError when an option is unknown or wrong, or the client is none of these.
+ */
+export function redisStore(client: RedisClient, options: RedisStoreOptions = {}): Store {
+  fields(options, 'redisStore', ['prefix', 'onStoreDown', 'processes'])
+  const { prefix = 'llmiter:', onStoreDown = 'share', processes } = options
+  if (typeof prefix !== 'string' || /[{}]/.test(prefix))
+    throw new TypeError(`prefix must be a string without braces, got ${text(prefix)}`)
+  if (!['share', 'wait', 'reject'].includes(onStoreDown))
+    throw new TypeError(`onStoreDown must be 'share', 'wait' or 'reject', got ${text(onStoreDown)}`)
+  if (processes !== undefined && !(Number.isInteger(processes) && processes > 0))
+    throw new TypeError(`processes must be a whole number of at least 1, got ${text(processes)}`)
+  // What is no client is said here, not at the first call.
+  connect(client)
+  return {
+    open(host: StoreHost): SharedSlots {
+      const random = () => host.clock.random?.() ?? Math.random()
+      const line = redisLine(connect(client), prefix, host.name)
+      return new Member(host, line, { id: ownId(), onStoreDown, processes, random, gone })
+    },
+  }
+}

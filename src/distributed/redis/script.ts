@@ -1,0 +1,257 @@
+// The law of `ledger.ts` as a script of Redis: one question, one atomic step, on the store's own clock.
+//
+// Members are sorted sets, so that ten thousand processes cost no more than one; logs of windows are sorted sets of cells
+// (score: the cell, member: `cell:amount`). All keys of a limiter share a hash tag, so that a cluster keeps them together.
+//
+// KEYS: state, members by when they were last heard of, by when they joined, by when they last waited, their permits and
+// when each last asked (`heard:`), and the log of each limit. ARGV: the question, a name for a new state, the channel.
+
+import { LAW } from '../protocol.ts'
+import { SLOTS } from './script-slots.ts'
+
+const constants = Object.entries(LAW)
+  .map(([name, value]) => `local ${name} = ${value}`)
+  .join('\n')
+
+export const SCRIPT = `${constants}
+local ask = cjson.decode(ARGV[1])
+local seenKey, joinKey, wantKey, permitKey = KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local clock = redis.call('TIME')
+local time = clock[1] * 1000 + clock[2] / 1000
+local max, min, floor, ceil = math.max, math.min, math.floor, math.ceil
+local function num(x) return string.format('%.6f', x) end
+
+local saved = redis.call('GET', KEYS[1])
+local state
+if saved then
+  state = cjson.decode(saved)
+else
+  for i = 2, #KEYS do redis.call('DEL', KEYS[i]) end
+  state = {
+    base = time, seen = 0, seq = 0, alive = 0, missing = 0, share = 1, crowdedTill = -1, rampFrom = 1, closedAt = -1,
+    probeTill = 0, rampStart = -1e12, busyAt = ask.known > 0 and 0 or -1e12, expected = 0, untold = 0, joined = 0, from = -1e12,
+    permits = 0, partsTill = -1, accounts = {},
+    news = { gen = ARGV[2], seq = 0, epoch = 1, gate = 'open', kind = 'rate', ['until'] = 0, by = '', blamed = {}, learned = {}, lesson = 0 },
+  }
+end
+local news = state.news
+
+-- A clock that was set back must not make all wait.
+if time - state.base < state.seen - 1000 then state.base = time - state.seen end
+local now = max(time - state.base, state.seen)
+local prev = state.seen
+local passed = min(now - prev, missingMs + 1)
+state.alive = state.alive + passed
+state.seen = now
+state.seq = state.seq + 1
+news.seq = state.seq
+
+local function drop(id)
+  if redis.call('ZREM', seenKey, id) == 0 then return end
+  state.expected = state.expected - 1
+  redis.call('ZREM', joinKey, id)
+  redis.call('ZREM', wantKey, id)
+  local permits = redis.call('HGET', permitKey, id)
+  if permits then
+    state.permits = state.permits - permits
+    redis.call('HDEL', permitKey, id)
+  end
+  redis.call('HDEL', permitKey, 'heard:' .. id)
+end
+
+if now - prev > forgottenMs then
+  redis.call('DEL', seenKey, joinKey, wantKey, permitKey)
+  state.permits = 0
+end
+-- First of all what a store without memory refuses: then nothing is half done.
+if redis.call('ZADD', seenKey, num(ask.alone and state.alive - missingMs - 1 or state.alive), ask.id) == 1 then
+  state.joined = state.joined + 1
+  redis.call('ZADD', joinKey, state.joined, ask.id)
+end
+for _, id in ipairs(ask.dead) do if id ~= ask.id then drop(id) end end
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', seenKey, '-inf', '(' .. num(state.alive - keptMs))) do
+  if id ~= ask.id then drop(id) end
+end
+local stranger = ask.gen ~= '' and ask.gen ~= news.gen
+local heard = redis.call('HGET', permitKey, 'heard:' .. ask.id)
+local since = tonumber(heard or prev)
+local tells = false
+if stranger then
+  state.untold = state.untold + 1
+else
+  redis.call('HSET', permitKey, 'heard:' .. ask.id, num(now))
+  if not heard and ask.gen ~= '' then
+    state.untold = state.untold - 1
+    tells = state.untold == 0
+  end
+end
+if ask.waiting > 0 then redis.call('ZADD', wantKey, num(now), ask.id) end
+local processes = redis.call('ZCARD', seenKey)
+local missing = redis.call('ZCOUNT', seenKey, '-inf', '(' .. num(state.alive - missingMs))
+local suspects = redis.call('ZRANGEBYSCORE', seenKey, '-inf', '(' .. num(state.alive - suspectMs), 'LIMIT', 0, 8)
+local busy = max(1, redis.call('ZCOUNT', wantKey, '(' .. num(now - 1000), '+inf'))
+if stranger then state.expected = max(state.expected, ask.known) end
+if now < keptMs then
+  missing = missing + max(0, state.expected - processes)
+  processes = max(state.expected, processes)
+end
+local rolledBack = not stranger and ask.heard > since + sameMs
+local ahead = max(aheadMs, reserve * processes / questionsPerMs)
+local horizon = max(ahead, ask.aheadMs)
+if ask.known > 1 then
+  if stranger and now < horizon then state.from = horizon end
+  if rolledBack and now >= state.from then state.from = now + horizon end
+end
+if tells and missing == 0 then state.from = min(state.from, now) end
+local share = max(1, processes - missing) / processes
+local quiet = now > state.crowdedTill and missing == 0 and news.gate == 'open'
+
+local function cellOf(at, limit) return floor((at / limit.windowMs) * cells) end
+local function leaves(cell, limit) return ((cell + 1) * limit.windowMs) / cells + limit.windowMs end
+local function amountOf(member) return tonumber(string.match(member, ':(.*)$')) end
+local function cellIn(member) return tonumber(string.match(member, '^(.-):')) end
+
+local function write(key, cell, change)
+  local found = redis.call('ZRANGEBYSCORE', key, cell, cell)[1]
+  local amount = change
+  if found then
+    amount = amount + amountOf(found)
+    redis.call('ZREM', key, found)
+  end
+  redis.call('ZADD', key, cell, string.format('%d:%.14g', cell, amount))
+end
+
+-- The times of another state mean nothing here.
+if ask.gen ~= news.gen or rolledBack then ask.amend, ask.past = {}, {} end
+
+local accounts = {}
+for i, limit in ipairs(ask.limits) do
+  local account = state.accounts[limit.key]
+  if not account then
+    account = { due = ask.known > 0 and now or -1e12, seen = now, used = 0, accepted = 0, held = 0, day = '' }
+    state.accounts[limit.key] = account
+  end
+  accounts[i] = account
+  if limit.day and limit.day > account.day then
+    account.day = limit.day
+    account.used = 0
+  end
+  if limit.windowMs > 0 then
+    -- The latest cell that may have left; the search ends at the exact one.
+    local last = floor(((now - limit.windowMs) / limit.windowMs) * cells)
+    while leaves(last, limit) > now do last = last - 1 end
+    local old = redis.call('ZRANGEBYSCORE', KEYS[5 + i], '-inf', last)
+    if #old > 0 then
+      for _, member in ipairs(old) do account.used = account.used - amountOf(member) end
+      redis.call('ZREMRANGEBYSCORE', KEYS[5 + i], '-inf', last)
+      if redis.call('ZCARD', KEYS[5 + i]) == 0 then account.used = 0 end
+    end
+  end
+end
+
+for _, entry in ipairs(ask.past) do
+  for i, limit in ipairs(ask.limits) do
+    if limit.key == entry[1] then
+      local account, at, amount = accounts[i], min(entry[2], now + horizon), entry[3]
+      account.accepted = account.accepted + amount
+      if limit.windowMs == 0 or leaves(cellOf(at, limit), limit) > now then
+        account.used = account.used + amount
+        if limit.windowMs > 0 then write(KEYS[5 + i], cellOf(at, limit), amount) end
+        if limit.paced then
+          account.due = max(account.due, min(at + amount / limit.rate, now + limit.windowMs))
+          account.held = max(0, account.held - amount)
+        end
+      end
+      break
+    end
+  end
+end
+
+for _, entry in ipairs(ask.amend) do
+  for i, limit in ipairs(ask.limits) do
+    if limit.key == entry[1] then
+      local account, difference = accounts[i], entry[3]
+      local change = difference
+      if limit.windowMs == 0 then
+        change = max(change, -account.used)
+      else
+        local cell = cellOf(entry[2], limit)
+        if leaves(cell, limit) <= now then
+          change = 0
+        else
+          local found = redis.call('ZRANGEBYSCORE', KEYS[5 + i], cell, cell)[1]
+          change = max(change, -(found and amountOf(found) or 0))
+          if change ~= 0 then write(KEYS[5 + i], cell, change) end
+        end
+      end
+      account.used = account.used + change
+      account.accepted = account.accepted + difference
+      if limit.paced then account.due = min(account.due + difference / limit.rate, now + limit.windowMs) end
+      break
+    end
+  end
+end
+
+for i, limit in ipairs(ask.limits) do
+  local account = accounts[i]
+  account.accepted = account.accepted - (ask.refused[i] or 0)
+  local part = limit.rate * missing / processes
+  if limit.paced then
+    account.held = min(account.held + part * passed, part * limit.windowMs)
+  elseif missing < state.missing then
+    account.held = account.held * missing / state.missing
+  else
+    account.held = account.held + max(0, limit.amount - account.used - account.held) * (missing - state.missing) / processes
+  end
+  local from = max(now, state.from)
+  if account.due > from then account.due = from + (account.due - from) * state.share / share end
+  if limit.paced then
+    local credit = max(latenessMs, account.seen - account.due)
+    if quiet then
+      credit = (limit.burst - 1) / (limit.rate * share)
+      account.seen = now
+    end
+    account.due = min(max(account.due, now - credit), now + limit.windowMs)
+  end
+  if state.from <= now + tellMs then account.due = max(account.due, state.from) end
+end
+state.missing = missing
+state.share = share
+
+-- The gate.
+local before = state.seq > 1 and news.epoch .. news.gate .. news.lesson
+if ask.learned then
+  news.learned = ask.learned
+  news.lesson = news.lesson + 1
+end
+if ask.close and (news.gate == 'open' or ask.close.sentAt >= state.closedAt) then
+  news.epoch = news.epoch + 1
+  news.gate = 'closed'
+  news.kind = ask.close.kind
+  news['until'] = now + ask.close.forMs
+  news.blamed = ask.close.blamed
+  news.by = ''
+  state.closedAt = now
+end
+if news.gate == 'probing' and news.by ~= ask.id and now > state.probeTill then news.gate = 'closed' end
+if news.gate == 'probing' and news.by == ask.id then
+  state.probeTill = now + probeMs
+  if ask.open or ask.retreat then
+    news.gate = ask.open and 'open' or 'closed'
+    news.by = ''
+  end
+  if ask.open then
+    state.rampStart = now
+    state.rampFrom = resumeAt
+    state.crowdedTill = now + 1000
+  end
+elseif ask.claim and news.gate == 'closed' and now >= news['until'] - latenessMs then
+  news.gate = 'probing'
+  news.by = ask.id
+  state.probeTill = now + probeMs
+end
+if news.epoch .. news.gate .. news.lesson ~= before and news.gate ~= 'probing' then
+  redis.call('PUBLISH', ARGV[3], cjson.encode({ news, now }))
+end
+
+${SLOTS}`

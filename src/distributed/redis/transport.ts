@@ -1,0 +1,73 @@
+// The line to Redis: questions are calls of the script, and news comes by a channel. One that answers nothing any more is
+// given up for a new connection with the next question.
+
+import type { Connection } from './connection.ts'
+import { scripted } from './cached-script.ts'
+import type { Answer, Line, News, Wanted } from '../protocol.ts'
+import { SCRIPT } from './script.ts'
+
+/** All keys of a limiter share its hash tag: in a cluster they live on one node. */
+export function keysOf(prefix: string, name: string, limits: readonly Wanted[]): string[] {
+  const tag = `${prefix}{${name.replace(/[{}%]/g, encodeURIComponent)}}`
+  const keys = ['', ':seen', ':joined', ':wanting', ':permits', ...limits.map(({ key }) => `:log:${key}`)]
+  return keys.map((key) => tag + key)
+}
+
+export function redisLine(connection: Connection, prefix: string, name: string): Line {
+  const [tag] = keysOf(prefix, name, [])
+  const channel = `${tag}:news`
+  const call = scripted(connection, SCRIPT)
+  let unanswered = 0
+  let hears: ((news: News, now: number) => void) | undefined
+  let subscribed = false
+
+  return {
+    ask(question, done) {
+      if (unanswered > 0) connection.reset?.()
+      unanswered++
+      const gen = Math.random().toString(36).slice(2)
+      call(keysOf(prefix, name, question.limits), [JSON.stringify(question), gen, channel])
+        .then(parsed)
+        .finally(() => unanswered--)
+        .then(
+          (answer) => done(undefined, withLists(answer as Answer)),
+          (error: unknown) => {
+            // A master that was demoted keeps its connections: only a new one finds its successor.
+            if (String((error as { message?: unknown })?.message).includes('READONLY'))
+              connection.reset?.(error)
+            done(error)
+          },
+        )
+    },
+    listen(heard) {
+      hears = heard
+      if (!subscribed) {
+        subscribed = true
+        connection.subscribe?.(channel, (message) => {
+          const [news, now] = parsed(message) as [News, number]
+          hears?.(news, now)
+        })
+      }
+      return () => {
+        hears = undefined
+      }
+    },
+    close: () => connection.close(),
+  }
+}
+
+/** Upstash's client parses JSON by itself. */
+const parsed = (value: unknown): unknown => (typeof value === 'string' ? JSON.parse(value) : value)
+
+/** An empty array comes out of the script as an object. */
+function withLists(answer: Answer): Answer {
+  const list = <T>(value: T[]): T[] => (Array.isArray(value) ? value : [])
+  const { slots, suspects, used, accepted } = answer
+  return {
+    ...answer,
+    slots: list(slots),
+    suspects: list(suspects),
+    used: list(used),
+    accepted: list(accepted),
+  }
+}

@@ -1,0 +1,114 @@
+// Where counts are asked for: the table of this process, or a store that processes share, with the table behind it.
+//
+// A store that does not answer must cost one timeout, not one a request: after a failure one request a quarter of a
+// second asks it again, and the others do without. And whoever is over the limit need not be asked about until the time
+// at which the store has said that there is room: so a flood of refused requests never reaches the store.
+
+import type { GuardAnswer, GuardStore } from 'llmiter'
+import type { Settings } from './options.ts'
+import { Table } from './memory-counter.ts'
+import { turnedAway, UNKNOWN, type Verdict, verdictOf } from './decision.ts'
+
+const ASK_AGAIN_MS = 250
+const MOST_REFUSED = 10_000
+
+/** What the keeper has to tell. */
+export interface KeeperNews {
+  full(keys: number): void
+  store(state: 'up' | 'down', error?: unknown): void
+}
+
+export class Keeper {
+  readonly #settings: Settings
+  readonly #store: GuardStore | undefined
+  readonly #news: KeeperNews
+  readonly #table: Table
+  readonly #refused = new Map<string, { at: number; until: number; answer: GuardAnswer }>()
+  #full = false
+  #down = false
+  #askAgainAt = 0
+
+  constructor(settings: Settings, store: GuardStore | undefined, news: KeeperNews) {
+    this.#settings = settings
+    this.#store = store
+    this.#news = news
+    this.#table = new Table(settings.limits, settings.maxKeys)
+  }
+
+  take(key: string): Verdict | Promise<Verdict> {
+    if (!this.#store) return this.#takeHere(key)
+    const now = this.#settings.clock.now()
+    const known = this.#stillRefused(key, now)
+    if (known) return this.#verdict(known)
+    if (this.#down) {
+      if (now < this.#askAgainAt) return this.#without(key)
+      this.#askAgainAt = now + ASK_AGAIN_MS
+    }
+    return this.#takeThere(this.#store, key)
+  }
+
+  #takeHere(key: string): Verdict {
+    const answer = this.#table.take(key, this.#settings.clock.now())
+    if ('counts' in answer) {
+      if (answer.allowed) this.#full = false
+      return this.#verdict(answer)
+    }
+    if (!this.#full) this.#news.full(this.#table.size)
+    this.#full = true
+    return turnedAway('full', answer.fullMs)
+  }
+
+  async #takeThere(store: GuardStore, key: string): Promise<Verdict> {
+    const { name, limits, clock } = this.#settings
+    try {
+      const answer = await this.#inTime(store.take({ name, key, limits }))
+      if (this.#down) this.#news.store('up')
+      this.#down = false
+      const verdict = this.#verdict(answer)
+      if (!answer.allowed) {
+        const at = clock.now()
+        if (this.#refused.size >= MOST_REFUSED) this.#refused.clear()
+        this.#refused.set(key, { at, until: at + verdict.retryAfterMs, answer })
+      }
+      return verdict
+    } catch (error) {
+      this.#askAgainAt = clock.now() + ASK_AGAIN_MS
+      if (!this.#down) this.#news.store('down', error)
+      this.#down = true
+      return this.#without(key)
+    }
+  }
+
+  #without(key: string): Verdict {
+    const { onStoreDown } = this.#settings
+    if (onStoreDown === 'local') return this.#takeHere(key)
+    return onStoreDown === 'open' ? UNKNOWN : turnedAway('store', ASK_AGAIN_MS)
+  }
+
+  #stillRefused(key: string, now: number): GuardAnswer | undefined {
+    const known = this.#refused.get(key)
+    if (!known) return undefined
+    if (now >= known.until) {
+      this.#refused.delete(key)
+      return undefined
+    }
+    const counts = known.answer.counts.map(({ used, resetMs }) => ({
+      used,
+      resetMs: Math.max(0, resetMs - (now - known.at)),
+    }))
+    return { allowed: false, counts }
+  }
+
+  #verdict({ allowed, counts }: GuardAnswer): Verdict {
+    return verdictOf(this.#settings.limits, allowed, counts)
+  }
+
+  #inTime(answer: Promise<GuardAnswer>): Promise<GuardAnswer> {
+    const { clock, storeTimeoutMs } = this.#settings
+    return new Promise((resolve, reject) => {
+      const late = () => reject(new Error(`the store has not answered within ${storeTimeoutMs} ms`))
+      const cancel = clock.setTimer(late, storeTimeoutMs)
+      Promise.resolve(answer).then(resolve, reject).finally(cancel)
+    })
+  }
+}

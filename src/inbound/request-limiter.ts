@@ -1,0 +1,87 @@
+// Who asks, and may they: the one road of all doors (Node, fetch, Hono, by hand) to a verdict.
+
+import { addressKey, parseAddress } from './address.ts'
+import { GuardEmitter } from './events.ts'
+import { Keeper } from './counter-with-fallback.ts'
+import { type GuardOptions, type Settings, settingsOf } from './options.ts'
+import { clientAddress } from './trust-proxy.ts'
+import { text } from '../lib/validate.ts'
+import { problemOf, type Verdict } from './decision.ts'
+
+/** What a door knows of a request. */
+export interface Visitor<R> {
+  readonly request: R
+  /** Who is connected, if the runtime says. */
+  readonly peer: string | undefined
+  /** `X-Forwarded-For`, all of it. */
+  readonly forwarded: string | undefined
+}
+
+/** Longer keys are kept as their SHA-256: else a client could fill the memory with a few long ones. */
+const LONGEST_KEY = 200
+
+export class Warden<R> {
+  readonly events: GuardEmitter
+  readonly #options: GuardOptions<R>
+  readonly #settings: Settings
+  readonly #keeper: Keeper
+
+  constructor(options: GuardOptions<R>) {
+    this.#options = options
+    this.#settings = settingsOf(options)
+    this.events = new GuardEmitter(this.#settings.name)
+    this.#keeper = new Keeper(this.#settings, options.store, {
+      full: (keys) => this.events.emit('full', { keys }),
+      store: (state, error) => this.events.emit('store', { state, ...(error !== undefined && { error }) }),
+    })
+  }
+
+  /** Undefined: the request is none of our business. Rejects with what `skip`, `key` and `address` throw. */
+  async admit(visitor: Visitor<R>): Promise<Verdict | undefined> {
+    const { skip, key } = this.#options
+    if (skip && (await skip(visitor.request))) return undefined
+    const said = key && (await key(visitor.request))
+    if (said === undefined || said === '') return this.take(this.#addressOf(visitor))
+    return this.check(said)
+  }
+
+  async check(key: string | number): Promise<Verdict> {
+    const fine = typeof key === 'string' ? key !== '' : Number.isFinite(key)
+    if (!fine) throw new TypeError(`key must be a string that is not empty, or a number, got ${text(key)}`)
+    // Apart from addresses: nobody shall use up an address by taking it for a name.
+    const said = String(key)
+    return this.take(`key ${said.length > LONGEST_KEY ? await digestOf(said) : said}`)
+  }
+
+  async take(key: string): Promise<Verdict> {
+    const answer = this.#keeper.take(key)
+    // In one process it is there at once: no need to wait for it.
+    const verdict = answer instanceof Promise ? await answer : answer
+    if (!verdict.allowed) this.events.emit('refuse', { key, verdict })
+    return verdict
+  }
+
+  bodyOf(verdict: Verdict): { type: string; json: string } {
+    const { body } = this.#options
+    return body
+      ? { type: 'application/json', json: JSON.stringify(body(verdict)) }
+      : { type: 'application/problem+json', json: JSON.stringify(problemOf(verdict)) }
+  }
+
+  #addressOf({ request, peer, forwarded }: Visitor<R>): string {
+    const { trust } = this.#settings
+    const said = this.#options.address ? this.#options.address(request) : peer
+    const address = clientAddress(said === undefined ? undefined : parseAddress(said), forwarded, trust)
+    if (address) return addressKey(address)
+    throw new TypeError(
+      said === undefined
+        ? 'guard: nobody says from which address this request came: give `key` or `address`, or behind a proxy on a Unix socket `trustProxy: 1`'
+        : `guard: address must be an IP address, got ${text(said)}`,
+    )
+  }
+}
+
+async function digestOf(key: string): Promise<string> {
+  const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(key))
+  return `sha256 ${[...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, '0')).join('')}`
+}

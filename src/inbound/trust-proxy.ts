@@ -1,0 +1,57 @@
+// Which address a request came from, when proxies stand before the server.
+//
+// Each proxy appends to `X-Forwarded-For` the address that it was called from. So the list is true from its right end
+// as far as the proxies are ours, and what stands left of that is whatever the client wrote. It is read from the
+// right, and no further than trust goes.
+
+import { type Address, type Network, parseAddress, parseNetwork, within } from './address.ts'
+import { text } from '../lib/validate.ts'
+
+/** How many proxies stand before the server, or their addresses and networks: `['10.0.0.0/8', '::1']`. */
+export type TrustProxy = number | readonly string[]
+
+export type Trust = number | readonly Network[]
+
+/** No server stands behind more, and nobody shall make us read on. */
+const MOST_HOPS = 32
+
+export function parseTrust(option: TrustProxy = 0): Trust {
+  const allowed = `the number of proxies (0 to ${MOST_HOPS}) or their addresses, like ['10.0.0.0/8', '::1']`
+  if (typeof option === 'number') {
+    if (Number.isInteger(option) && option >= 0 && option <= MOST_HOPS) return option
+    throw new TypeError(`trustProxy must be ${allowed}, got ${text(option)}`)
+  }
+  if (!Array.isArray(option)) throw new TypeError(`trustProxy must be ${allowed}, got ${text(option)}`)
+  return option.map((each: unknown, i) => {
+    const network = typeof each === 'string' ? parseNetwork(each) : undefined
+    if (!network)
+      throw new TypeError(
+        `trustProxy[${i}] must be an address or a network like '10.0.0.0/8', got ${text(each)}`,
+      )
+    return network
+  })
+}
+
+/** `peer` is who is connected, undefined for a Unix socket. Undefined when that is all there is to know. */
+export function clientAddress(
+  peer: Address | undefined,
+  forwarded: string | undefined,
+  trust: Trust,
+): Address | undefined {
+  let address = peer
+  if (!forwarded) return address
+  const trusts = (hop: number) =>
+    typeof trust === 'number'
+      ? hop < trust
+      : address !== undefined && trust.some((network) => within(address!, network))
+  let end = forwarded.length
+  for (let hop = 0; end > 0 && hop < MOST_HOPS && trusts(hop); hop++) {
+    const start = forwarded.lastIndexOf(',', end - 1) + 1
+    const next = parseAddress(forwarded.slice(start, end))
+    // A proxy that says nothing readable: its clients are known by the proxy.
+    if (!next) break
+    address = next
+    end = start - 1
+  }
+  return address
+}

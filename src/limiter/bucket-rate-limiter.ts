@@ -1,0 +1,272 @@
+// BucketRateLimiter: the public face. Each method is a few lines over the desk; the law is in `core/`.
+
+import { goNow } from '../call/admission.ts'
+import { dispatch } from '../call/execute.ts'
+import { type Clock, systemClock } from '../scheduler/clock.ts'
+import { choice, fields, text } from '../lib/validate.ts'
+import type { Cost } from '../core/limit/limit-set.ts'
+import { type Duration, duration, parseLimits } from '../core/limit/parse-limits.ts'
+import { waitTime } from '../core/inspect.ts'
+import { Desk } from './runtime.ts'
+import { ONE, total } from '../call/token-estimator.ts'
+import { type EventName, EVENTS, type LimiterEvent } from './events.ts'
+import {
+  callable,
+  type CallOptions,
+  checkCall,
+  checkCost,
+  checkLimiter,
+  LIMITER_KEYS,
+  type LimiterOptions,
+} from './options.ts'
+import { restore, type Snapshot, snapshot } from './snapshot.ts'
+import { type LimiterStats, mark, type Mark, stats } from './stats.ts'
+import { Ticket } from './ticket.ts'
+import { type Terms, Waiter } from '../call/pending-call.ts'
+
+/** The terms of so many tenants, and of so many priorities of each, are kept. */
+const MOST_LANES = 1000
+
+/** Where the parts of the package find the desk of a limiter, even one from another copy of the package. */
+export const DESK = Symbol.for('llmiter.desk')
+
+/**
+ * Hands out tickets so that calls leave at the pace the provider accepts.
+ *
+ * Most callers want `withLimiter(fn, limiter)`; `run` is the same for one call, and `acquire` is for code that
+ * cannot be put into one function.
+ *
+ * @example
+ * const gpt = new BucketRateLimiter({ name: 'gpt-5', requestsPerMinute: 500, tokensPerMinute: 200_000 })
+ * const answer = await gpt.run((signal) => openai.responses.create({ model: 'gpt-5', input }, { signal }))
+ *
+ * @throws TypeError when an option is unknown or out of range; it names the option, the value, what is allowed.
+ */
+export class BucketRateLimiter {
+  readonly name: string
+  /** @internal */
+  readonly [DESK]: Desk
+  readonly #terms: Terms
+  /** The terms of calls that say no more than their tenant and priority: most of those that say anything. */
+  readonly #lanes = new Map<string | undefined, Map<number, Terms>>()
+
+  constructor(options: LimiterOptions) {
+    checkLimiter(options)
+    const { parent, clock } = options
+    if (parent && clock) throw new TypeError('clock belongs to the parent: give it there')
+    const above = parent && deskOf(parent, 'parent')
+    this.name = options.name
+    this[DESK] = new Desk(options, parseLimits(options), above, clock ?? systemClock)
+    this.#terms = termsOf(this[DESK])
+  }
+
+  /**
+   * Runs `fn` when its ticket comes and resolves with its result. Refused, it waits at the front of the line and
+   * runs again; any other error reaches you untouched. `fn` is given a signal that aborts when the call is
+   * given up (`signal`, `timeoutMs`), if there is one.
+   */
+  run<T>(fn: (signal: AbortSignal | undefined) => T, call?: CallOptions): Promise<Awaited<T>> {
+    try {
+      callable(fn, 'fn')
+      const terms = this.#termsFor(call)
+      return dispatch(terms, this.#cost(call), fn) as Promise<Awaited<T>>
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  /** Resolves with a ticket. Give it back: `finish`, `refuse`, `release`, or let `using` do it. */
+  acquire(call?: CallOptions): Promise<Ticket> {
+    try {
+      const waiter = this.#enqueue(call)
+      return (waiter.state === 'waiting' ? this[DESK].engine.ticket(waiter) : Promise.resolve(waiter)).then(
+        Ticket.of,
+      )
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  /**
+   * A ticket if one is free now and nobody waits for it, else undefined. Throws `RequestTooLargeError` when there
+   * can never be one.
+   */
+  tryAcquire(call?: Omit<CallOptions, 'maxWaitMs'>): Ticket | undefined {
+    const desk = this[DESK]
+    const now = desk.engine.now()
+    const waiter = new Waiter(this.#termsFor(call), this.#cost(call), undefined, now)
+    return goNow(desk, waiter, now) ? Ticket.of(waiter) : undefined
+  }
+
+  /** How long a call made now would wait, in ms, as far as one can tell: 0 when it would not. */
+  waitTime(cost?: CallOptions['cost']): number {
+    const { office, engine } = this[DESK]
+    if (cost) checkCost(cost)
+    return waitTime(office, this.#cost({ cost: cost ?? {} }), engine.now())
+  }
+
+  /** Other options from now on, for those who wait too. Calls in flight and what was counted stay. */
+  update(options: Partial<Omit<LimiterOptions, 'name' | 'parent' | 'clock' | 'health' | 'store'>>): void {
+    const desk = this[DESK]
+    fields(options, 'update', LIMITER_KEYS)
+    for (const key of ['name', 'parent', 'clock', 'health', 'store']) {
+      if (key in options) throw new TypeError(`${key} cannot be changed by update()`)
+    }
+    const next = { ...desk.options, ...options }
+    checkLimiter(next)
+    desk.update(next, parseLimits(next))
+    Object.assign(this.#terms, termsOf(desk))
+    this.#lanes.clear()
+  }
+
+  /** No tickets for this long, or until `resume()`. */
+  pause(ms?: Duration): void {
+    const { office, engine } = this[DESK]
+    const now = engine.now()
+    office.pause(ms === undefined ? Infinity : now + duration(ms, 'ms'))
+    engine.pump(now)
+  }
+
+  /** Ends `pause()`. When a quota was used up, and is not any more, the next call tries at once. */
+  resume(): void {
+    const { office, engine } = this[DESK]
+    office.pause(-Infinity)
+    office.recovery.resume(engine.now())
+    engine.pump(engine.now())
+  }
+
+  /** Resolves when nothing waits and nothing is in flight any more. */
+  drain(): Promise<void> {
+    return this[DESK].drained()
+  }
+
+  /**
+   * Rejects all who wait, and every later call, with `LimiterStoppedError` (`cause` is the reason). Calls in
+   * flight end by themselves.
+   */
+  stop(reason?: unknown): void {
+    this[DESK].stop(reason)
+  }
+
+  /** What goes on, in numbers. A copy; cheap. With a mark, what is counted is counted from there. */
+  stats(since?: Mark): LimiterStats {
+    return stats(this[DESK], since)
+  }
+
+  /** A moment to count from. */
+  mark(): Mark {
+    return mark(this[DESK])
+  }
+
+  /** Where its time comes from. */
+  get clock(): Clock {
+    return this[DESK].engine.clock
+  }
+
+  /**
+   * Tells those who listen to `error`: for what is built around a limiter, and must not throw into its calls. Returns
+   * whether anybody listens.
+   */
+  report(error: unknown, where: string): boolean {
+    this[DESK].failed(error, where)
+    return this[DESK].events.heard('error')
+  }
+
+  /** What has been counted and learned, as plain JSON, for `restore` in a later process. */
+  snapshot(): Snapshot {
+    return snapshot(this[DESK])
+  }
+
+  /**
+   * Takes over a snapshot of the limiter of this name, however long ago it was made. Of limits that are no longer, or
+   * new, nothing is taken over.
+   */
+  restore(saved: Snapshot): void {
+    restore(this[DESK], saved)
+  }
+
+  /** Listens to an event. Returns a function that ends it. */
+  on<E extends EventName>(event: E, listener: (event: LimiterEvent<E>) => void): () => void {
+    choice(event, 'event', EVENTS)
+    callable(listener, 'listener')
+    return this[DESK].events.on(event, listener)
+  }
+
+  #enqueue(call?: CallOptions): Waiter {
+    const desk = this[DESK]
+    const now = desk.engine.now()
+    const waiter = new Waiter(this.#termsFor(call), this.#cost(call), undefined, now)
+    desk.enqueue(waiter, now)
+    return waiter
+  }
+
+  #termsFor(call: CallOptions | undefined): Terms {
+    if (!call) return this.#terms
+    checkCall(call)
+    const { priority = 0, tenant, signal, maxWaitMs, maxRefusals, timeoutMs, retry } = call
+    const desk = this[DESK]
+    if ((signal ?? maxWaitMs ?? maxRefusals ?? timeoutMs ?? retry) !== undefined) return termsOf(desk, call)
+    if (priority === 0 && tenant === undefined) return this.#terms
+    const known = this.#lanes.get(tenant)?.get(priority)
+    if (known) return known
+    const terms = termsOf(desk, call)
+    if (this.#lanes.size > MOST_LANES) this.#lanes.clear()
+    const lane = this.#lanes.get(tenant)
+    if (lane && lane.size < MOST_LANES) lane.set(priority, terms)
+    else this.#lanes.set(tenant, new Map([[priority, terms]]))
+    return terms
+  }
+
+  #cost(call: CallOptions | undefined): Cost {
+    return costOf(this[DESK], call?.cost, call?.request === undefined ? undefined : [call.request])
+  }
+}
+
+/** What a call takes: as its caller says, and an estimate of the tokens that the caller does not speak of. */
+export function costOf(desk: Desk, said: CallOptions['cost'], args: readonly unknown[] | undefined): Cost {
+  if (!said) return desk.metered ? desk.estimator.cost(args, desk.limits) : ONE
+  const { requests = 1 } = said
+  for (const name in said) {
+    if (!desk.dimensions.has(name)) {
+      throw new TypeError(
+        `cost has no limit ${text(name)} in '${desk.name}'; known: ${[...desk.dimensions].join(', ')}`,
+      )
+    }
+  }
+  if (desk.tokens.every((of) => said[of] !== undefined)) return total({ ...said, requests })
+  return desk.estimator.cost(args, desk.limits, { ...said, requests })
+}
+
+/** The terms of a call: its own over those of the limiter. */
+export function termsOf(
+  desk: Desk,
+  call: CallOptions & Partial<Pick<Terms, 'classify' | 'usage' | 'streamIdleMs'>> = {},
+): Terms {
+  const { options } = desk
+  const maxWaitMs = call.maxWaitMs ?? options.maxWaitMs
+  const timeoutMs = call.timeoutMs ?? options.timeoutMs
+  return {
+    desk,
+    priority: call.priority ?? 0,
+    tenant: call.tenant,
+    signal: call.signal,
+    maxWaitMs: maxWaitMs === 0 ? 0 : bound(maxWaitMs, 'maxWaitMs'),
+    maxRefusals: call.maxRefusals ?? options.maxRefusals ?? Infinity,
+    timeoutMs: bound(timeoutMs, 'timeoutMs'),
+    retry: (call.retry ?? options.retry) || undefined,
+    classify: call.classify ?? options.classify,
+    usage: call.usage,
+    streamIdleMs: call.streamIdleMs ?? 300_000,
+  }
+}
+
+/** A longest time, in ms: none is no bound. */
+function bound(time: Duration | undefined, name: string): number {
+  return time === undefined ? Infinity : duration(time, name)
+}
+
+export function deskOf(limiter: unknown, name: string): Desk {
+  const desk = (limiter as Partial<BucketRateLimiter> | undefined)?.[DESK]
+  if (!desk) throw new TypeError(`${name} must be a BucketRateLimiter, got ${text(limiter)}`)
+  return desk
+}

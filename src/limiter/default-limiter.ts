@@ -1,0 +1,58 @@
+// The limiter that functions share whose user named none. It lives on `globalThis`, so that the ESM and the CJS
+// copy of the package share it too.
+
+import { headersOf } from '../responses/headers.ts'
+import { get } from '../responses/safe-access.ts'
+import { BucketRateLimiter, deskOf } from './bucket-rate-limiter.ts'
+import type { LimiterOptions } from './options.ts'
+
+const KEY = Symbol.for('llmiter.default')
+type Global = typeof globalThis & { [KEY]?: BucketRateLimiter }
+
+/** How an answer tells whose it is: the beginning of its model's name, or a header of the provider's own. */
+const PROVIDERS = [
+  ['OpenAI', /^(gpt|chatgpt|o\d)/, 'openai-version'],
+  ['Anthropic', /^claude/, 'anthropic-organization-id'],
+  ['Google', /^gemini/, 'x-gemini-service-tier'],
+  ['Mistral', /^(open-)?(mi[sx]tral|ministral|magistral|codestral|pixtral)/, 'x-mistral-correlation-id'],
+] as const
+
+export function defaultLimiter(): BucketRateLimiter {
+  return ((globalThis as Global)[KEY] ??= make())
+}
+
+function make(): BucketRateLimiter {
+  const limiter = new BucketRateLimiter({ name: 'default', requestsPerMinute: 300 })
+  const desk = deskOf(limiter, 'the default limiter')
+  let first: string | undefined
+  desk.seen = (answer) => {
+    const provider = providerOf(answer)
+    first ??= provider
+    if (!provider || provider === first) return
+    desk.seen = undefined
+    console.warn(
+      `llmiter: calls to ${first} and to ${provider} share the default limiter, so a refusal by one holds the other. ` +
+        'Give each its own: withLimiter(fn, new BucketRateLimiter({ name, requestsPerMinute })).',
+    )
+  }
+  return limiter
+}
+
+function providerOf(answer: unknown): string | undefined {
+  const model = get(answer, 'model') ?? get(answer, 'modelVersion')
+  const name = typeof model === 'string' ? model : ''
+  const headers = headersOf(answer)
+  return PROVIDERS.find(([, models, header]) => models.test(name) || headers?.get(header))?.[0]
+}
+
+/**
+ * Sets the options of the limiter that is shared by all functions wrapped without one: 300 requests a minute unless
+ * you say otherwise. Calls that wait already follow the new options. Returns that limiter.
+ */
+export function configureDefaultLimiter(
+  options: Partial<Omit<LimiterOptions, 'name' | 'parent' | 'clock' | 'health' | 'store'>> = {},
+): BucketRateLimiter {
+  const limiter = defaultLimiter()
+  limiter.update(options)
+  return limiter
+}

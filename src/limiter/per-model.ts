@@ -1,0 +1,144 @@
+// Which limiter a call belongs to: a provider that limits each model, or the account as a whole.
+
+import { fields, text } from '../lib/validate.ts'
+import { BucketRateLimiter } from './bucket-rate-limiter.ts'
+import type { AnyLimiter, LimiterOptions } from './options.ts'
+
+/** A provider, as far as limits go. */
+export interface RateLimitedService {
+  readonly name: string
+  /** The limiter for calls to this model. Throws when the service does not know the model. */
+  limiterFor(model?: string): AnyLimiter
+  /** Asks the provider whether it still refuses calls; used in place of sending a waiting call as the probe. */
+  isBlocked?(signal: AbortSignal): boolean | Promise<boolean>
+}
+
+/** A service whose limiters we made. */
+export interface LimitedService extends RateLimitedService {
+  limiterFor(model?: string): BucketRateLimiter
+  /** All limiters made so far, to listen to, to drain, to save. */
+  limiters(): BucketRateLimiter[]
+  /** Shows each limiter: those made so far at once, later ones when they are made. Returns a function that ends it. */
+  onLimiter(listener: (limiter: BucketRateLimiter) => void): () => void
+}
+
+export interface ServiceOptions {
+  /** For errors and events. */
+  name?: string
+  isBlocked?: (signal: AbortSignal) => boolean | Promise<boolean>
+  /** The account's limiter, above all models. */
+  parent?: AnyLimiter
+}
+
+/** So many models get a limiter of their own; those beyond share one. */
+const MOST_MODELS = 1000
+
+export type ModelLimits = Omit<LimiterOptions, 'name' | 'parent'>
+
+/** What is wrong with the options of a model names the model. */
+function named<T>(key: string, make: () => T): T {
+  try {
+    return make()
+  } catch (error) {
+    if (error instanceof TypeError) error.message = `limits of the model '${key}': ${error.message}`
+    throw error
+  }
+}
+
+/**
+ * A limiter for each model, as at OpenAI and Google. `'gpt-5*'` is one limiter that a family shares; `default` is
+ * for each model that is not listed.
+ *
+ * @example
+ * const openaiLimits = perModel({ 'gpt-5': { requestsPerMinute: 500 }, 'gpt-5-mini*': { requestsPerMinute: 2000 } })
+ * const ask = withLimiter(createResponse, openaiLimits, { model: (request) => request.model })
+ *
+ * @throws TypeError from `limiterFor` when a model is not listed and there is no `default`.
+ */
+export function perModel(models: Record<string, ModelLimits>, options: ServiceOptions = {}): LimitedService {
+  fields(options, 'perModel', ['name', 'isBlocked', 'parent'])
+  const { name = 'service', isBlocked, parent } = options
+  const limiters = new Map<string, BucketRateLimiter>()
+  const listeners = new Set<(limiter: BucketRateLimiter) => void>()
+  const make = (key: string, limits: ModelLimits) => {
+    if (typeof limits !== 'object' || limits === null || 'name' in limits || 'parent' in limits)
+      throw new TypeError(
+        `limits of the model '${key}' must be options without name and parent, got ${text(limits)}`,
+      )
+    const limiter = named(
+      key,
+      () => new BucketRateLimiter({ ...limits, name: key, ...(parent && { parent }) }),
+    )
+    limiters.set(key, limiter)
+    for (const show of listeners) show(limiter)
+    return limiter
+  }
+  if (typeof models !== 'object' || models === null || Object.keys(models).length === 0)
+    throw new TypeError(
+      `models must be like { 'gpt-5': { requestsPerMinute: 500 }, default: … }, got ${text(models)}`,
+    )
+  const { default: rest, ...listed } = models
+  // Made at once, so that a wrong option shows at once.
+  for (const [key, limits] of Object.entries(listed)) make(key, limits)
+  if (rest !== undefined) make('default', rest)
+  const families = Object.keys(listed)
+    .filter((key) => key.endsWith('*'))
+    .sort((a, b) => b.length - a.length)
+  return {
+    name,
+    limiterFor(model) {
+      const known = limiters.get(model ?? 'default')
+      if (known) return known
+      const family = model !== undefined && families.find((key) => model.startsWith(key.slice(0, -1)))
+      if (family) return limiters.get(family)!
+      if (rest) {
+        // Names that come from outside must not grow the memory, nor be a way round the limit.
+        const key = limiters.size < MOST_MODELS ? (model ?? 'default') : 'default'
+        return limiters.get(key) ?? make(key, rest)
+      }
+      throw new TypeError(
+        `'${name}' has no limits for the model ${text(model)}${model ? '' : ' (option model tells it)'} and no default; known: ${Object.keys(models).join(', ')}`,
+      )
+    },
+    limiters: () => [...limiters.values()],
+    onLimiter(listener) {
+      // The listener may throw only here, to the one who gave it: not later, to somebody who makes a call.
+      for (const limiter of limiters.values()) listener(limiter)
+      const show = (limiter: BucketRateLimiter) => {
+        try {
+          listener(limiter)
+        } catch (error) {
+          limiter.report(error, 'listener of onLimiter')
+        }
+      }
+      listeners.add(show)
+      return () => void listeners.delete(show)
+    },
+    ...(isBlocked && { isBlocked }),
+  }
+}
+
+/**
+ * One limiter for all models, as at Mistral and Fireworks.
+ *
+ * @example
+ * const mistral = shared({ name: 'mistral', requestsPerMinute: 60, tokensPerMinute: 500_000 })
+ */
+export function shared(
+  options: LimiterOptions,
+  service: Pick<ServiceOptions, 'isBlocked'> = {},
+): LimitedService {
+  fields(service, 'shared', ['isBlocked'])
+  const { isBlocked } = service
+  const limiter = new BucketRateLimiter(options)
+  return {
+    name: options.name,
+    limiterFor: () => limiter,
+    limiters: () => [limiter],
+    onLimiter(listener) {
+      listener(limiter)
+      return () => {}
+    },
+    ...(isBlocked && { isBlocked }),
+  }
+}

@@ -1,0 +1,65 @@
+// What a limiter has counted and learned, carried over a restart as plain JSON. Ages are taken on the wall clock,
+// the only one that two processes share.
+
+import { keyOf } from '../core/limit/limit-set.ts'
+import { text } from '../lib/validate.ts'
+import { HABITS } from '../core/rate/rate-curve.ts'
+import type { Learned } from '../core/rate/rate-estimator.ts'
+import type { Desk } from './runtime.ts'
+
+export interface Snapshot {
+  version: 1
+  /** Whose it is. */
+  name: string
+  /** Epoch ms at which it was made. */
+  wall: number
+  limits: Record<string, { taken: [ageMs: number, amount: number][]; learned?: Learned }>
+}
+
+export function snapshot({ name, office, engine }: Desk): Snapshot {
+  const now = engine.now()
+  const limits: Snapshot['limits'] = {}
+  for (const bucket of office.budget.buckets) {
+    const learned = bucket.rate.share(now)
+    limits[keyOf(bucket.limit)] = { taken: bucket.dump(now), ...(learned && { learned }) }
+  }
+  return { version: 1, name, wall: engine.clock.wall(), limits }
+}
+
+export function restore({ name, office, engine }: Desk, saved: Snapshot): void {
+  if (saved?.version !== 1 || !Number.isFinite(saved.wall) || !sound(saved.limits)) {
+    throw new TypeError(`snapshot must be what snapshot() gave, got ${text(saved)}`)
+  }
+  if (saved.name !== name)
+    throw new TypeError(`snapshot must be one of '${name}', got one of ${text(saved.name)}`)
+  const now = engine.now()
+  // A clock set back must not make the past younger than it is.
+  const age = Math.max(0, engine.clock.wall() - saved.wall)
+  for (const bucket of office.budget.buckets) {
+    const found = saved.limits[keyOf(bucket.limit)]
+    if (!found) continue
+    bucket.load(
+      found.taken.map(([ageMs, amount]) => [ageMs + age, amount] as const),
+      now,
+    )
+    if (found.learned) bucket.rate.adopt(found.learned, now)
+  }
+  engine.pump(now)
+}
+
+function sound(limits: unknown): boolean {
+  const counts = (taken: unknown) =>
+    Array.isArray(taken) &&
+    taken.every((pair) => Array.isArray(pair) && pair.every((n) => n >= 0 && n < Infinity))
+  return (
+    typeof limits === 'object' &&
+    limits !== null &&
+    Object.values(limits).every((limit) => counts(limit?.taken) && teaches(limit.learned))
+  )
+}
+
+function teaches(learned: Learned | undefined): boolean {
+  if (learned === undefined) return true
+  const { rate, ageMs = 0, confirmed = 0, of = 'fast' } = learned ?? {}
+  return rate! > 0 && rate! < Infinity && ageMs >= 0 && confirmed >= 0 && Object.hasOwn(HABITS, of)
+}

@@ -1,0 +1,206 @@
+// withLimiter: a function in, the same function out, whose calls wait for their tickets.
+
+import { dispatch } from '../call/execute.ts'
+import { fields, text } from '../lib/validate.ts'
+import { type Duration, duration } from '../core/limit/parse-limits.ts'
+import { defaultLimiter } from './default-limiter.ts'
+import type { Desk } from './runtime.ts'
+import type { Usage } from '../responses/usage.ts'
+import { BucketRateLimiter, costOf, DESK, deskOf, termsOf } from './bucket-rate-limiter.ts'
+import {
+  type AnyLimiter,
+  callable,
+  type CallOptions,
+  checkCall,
+  checkCost,
+  type Classify,
+  type LimiterOptions,
+  type RetryOptions,
+} from './options.ts'
+import type { RateLimitedService } from './per-model.ts'
+import type { Terms } from '../call/pending-call.ts'
+
+/** The arguments as the function itself declares them: without this, a callback that names an optional one makes it required. */
+type ArgsOf<A extends readonly unknown[]> = A extends infer B extends readonly unknown[] ? B : never
+
+/** What tells its usage: the result, or each chunk of a stream. */
+type Told<R> = R extends AsyncIterable<infer C> ? C : R
+
+/** How the calls of one function are limited. Functions of the arguments are called once for each call. */
+export interface WrapOptions<A extends readonly unknown[], R> {
+  /** What a call takes of each limit. Default: one request, and an estimate of its tokens. */
+  cost?: (...args: A) => CallOptions['cost']
+  /** What a result (each chunk, when it is a stream) says was used. Default: read from results of known shapes. */
+  usage?: (result: R) => Usage | undefined
+  /** The model, for a service that has a limiter for each. Default: `args[0].model`. */
+  model?: (...args: A) => string | undefined
+  /** Tenants of one limiter get fair turns. */
+  tenant?: (...args: A) => string | undefined
+  /** The signal that gives a call up. Default: none. */
+  signal?: (...args: A) => AbortSignal | undefined
+  priority?: number
+  maxWaitMs?: Duration
+  maxRefusals?: number
+  timeoutMs?: Duration
+  retry?: RetryOptions | false
+  classify?: Classify
+  /** A stream that is not read for this long gives its ticket back. Default 5 minutes. */
+  streamIdleMs?: Duration
+}
+
+/** Where the tickets come from: a limiter, a service, or the options of a limiter to be made. */
+export type LimiterLike = AnyLimiter | RateLimitedService | (Omit<LimiterOptions, 'name'> & { name?: string })
+
+const KEYS = [
+  'cost',
+  'usage',
+  'model',
+  'tenant',
+  'signal',
+  'priority',
+  'maxWaitMs',
+  'maxRefusals',
+  'timeoutMs',
+  'retry',
+  'classify',
+  'streamIdleMs',
+]
+
+/**
+ * Wraps a function so that its calls leave at the limiter's pace. `fn` may be sync or async, and may resolve to a
+ * stream, whose ticket is then held until it ends. `this` is passed on. Without a limiter, all such functions
+ * share one of 300 requests a minute (`configureDefaultLimiter`).
+ *
+ * Of an overloaded function TypeScript keeps the last overload: wrap a lambda instead.
+ *
+ * @example
+ * const ask = withLimiter((prompt: string) => openai.responses.create({ model: 'gpt-5', input: prompt }), gpt)
+ * const answer = await ask('What is the capital of France?')
+ *
+ * @throws TypeError at once when an option is wrong. Calls reject with what `fn` throws, untouched, or with a
+ * `LimiterError`.
+ */
+export function withLimiter<A extends unknown[], R, T = unknown>(
+  fn: (this: T, ...args: A) => R,
+  limiter?: LimiterLike,
+  options: WrapOptions<ArgsOf<A>, Told<Awaited<R>>> = {},
+): (this: T, ...args: A) => Promise<Awaited<R>> {
+  const prepare = preparer(fn, limiter, options as unknown as WrapOptions<A, never>)
+  const wrapped = function (this: T, ...args: A): Promise<Awaited<R>> {
+    try {
+      const { terms, cost } = prepare(args)
+      return dispatch(terms, cost, () => fn.apply(this, args)) as Promise<Awaited<R>>
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+  return Object.defineProperty(wrapped, 'name', { value: fn.name, configurable: true })
+}
+
+/**
+ * For functions that return an async iterable at once, such as async generators: the wrapped one returns an
+ * `AsyncGenerator` that takes its ticket at the first `next()`.
+ *
+ * @example
+ * const words = withLimiter.stream(async function* (prompt: string) { yield* await stream(prompt) }, gpt)
+ * for await (const word of words('Tell me a story.')) console.log(word)
+ */
+withLimiter.stream = function stream<A extends unknown[], C, T = unknown>(
+  fn: (this: T, ...args: A) => AsyncIterable<C>,
+  limiter?: LimiterLike,
+  options: WrapOptions<ArgsOf<A>, C> = {},
+): (this: T, ...args: A) => AsyncGenerator<C, void, void> {
+  const start = withLimiter<A, Promise<AsyncIterable<C>>, T>(
+    // Asked for its first item with the ticket in hand: then a refusal there can still wait and begin again.
+    async function (this: T, ...args: A) {
+      const iterator = fn.apply(this, args)[Symbol.asyncIterator]()
+      const first = await iterator.next()
+      return resumed(iterator, first)
+    },
+    limiter,
+    options as unknown as WrapOptions<ArgsOf<A>, C>,
+  )
+  return async function* (this: T, ...args: A) {
+    yield* await start.apply(this, args)
+  }
+}
+
+/** An iterator whose first item has been read already. */
+function resumed<C>(iterator: AsyncIterator<C>, first: IteratorResult<C>): AsyncIterableIterator<C> {
+  let next: IteratorResult<C> | undefined = first
+  return {
+    next() {
+      const result = next
+      next = undefined
+      return result ? Promise.resolve(result) : iterator.next()
+    },
+    return: async (value) => (await iterator.return?.(value)) ?? { done: true, value },
+    ...(iterator.throw && { throw: (error) => iterator.throw!(error) }),
+    [Symbol.asyncIterator]() {
+      return this
+    },
+  }
+}
+
+/** Checks everything once, and makes for each call its terms and its cost. */
+function preparer<A extends unknown[]>(
+  fn: unknown,
+  limiter: LimiterLike | undefined,
+  options: WrapOptions<A, never>,
+) {
+  callable(fn, 'fn')
+  fields(options, 'withLimiter', KEYS)
+  const { cost, usage, model, tenant, signal, classify, streamIdleMs, ...call } = options
+  for (const key of ['cost', 'usage', 'model', 'tenant', 'signal', 'classify'] as const) {
+    if (options[key] !== undefined) callable(options[key], key)
+  }
+  checkCall(call)
+  const desk = resolver(fn as { name: string }, limiter)
+  const idle = streamIdleMs === undefined ? undefined : duration(streamIdleMs, 'streamIdleMs')
+  const fixed = {
+    ...call,
+    ...(classify && { classify }),
+    ...(usage && { usage }),
+    ...(idle && { streamIdleMs: idle }),
+  }
+  let plain: Terms | undefined
+  let version = 0
+  return (args: A) => {
+    const at = desk(() => (model ? model(...args) : (args[0] as { model?: string } | undefined)?.model))
+    if (plain?.desk !== at || version !== at.version) plain = termsOf(at, fixed)
+    version = at.version
+    const terms =
+      tenant || signal ? { ...plain, tenant: tenant?.(...args), signal: signal?.(...args) } : plain
+    const said = cost?.(...args)
+    if (said !== undefined) checkCost(said)
+    return { terms, cost: costOf(at, said, args) }
+  }
+}
+
+/** Finds the desk of a call; made once for each wrapped function. */
+function resolver(
+  fn: { name: string },
+  limiter: LimiterLike | undefined,
+): (model: () => string | undefined) => Desk {
+  if (limiter === undefined) return () => deskOf(defaultLimiter(), 'the default limiter')
+  if (typeof limiter !== 'object' || limiter === null) {
+    throw new TypeError(
+      `limiter must be a BucketRateLimiter, a RateLimitedService or options, got ${text(limiter)}`,
+    )
+  }
+  if ('models' in limiter) throw new TypeError('limiter must be perModel(models), got { models }')
+  if ('limiterFor' in limiter) {
+    return (model) => {
+      const desk = deskOf(limiter.limiterFor(model()), `limiterFor() of '${limiter.name}'`)
+      const { isBlocked } = limiter
+      if (isBlocked) desk.probe ??= async (signal) => !(await isBlocked.call(limiter, signal))
+      return desk
+    }
+  }
+  const made =
+    DESK in limiter
+      ? limiter
+      : new BucketRateLimiter({ ...limiter, name: limiter.name ?? (fn.name || 'limiter') })
+  const desk = deskOf(made, 'limiter')
+  return () => desk
+}

@@ -1,0 +1,7 @@
+/** What an answer means: refusals, waits, limits, usage, estimates. Knows providers and nothing of limiters. */
+
+export { classify, needsBody } from './classify.ts'
+export { estimateTokens } from './token-count.ts'
+export { headersOf, type HeaderReader, type LimitHint, readLimits } from './headers.ts'
+export { mergeUsage, readUsage, type Usage } from './usage.ts'
+export type { Outcome, Refusal, RefusalKind, Transient, Verdict } from './verdict.ts'

@@ -1,0 +1,74 @@
+/**
+ * How many tokens a call will take, guessed from its arguments before it is sent.
+ *
+ * A guess only has to be of the right size: the limiter corrects it by what calls really use. So there is
+ * no tokenizer here, but a walk over whatever was passed that stays cheap for long prompts and harmless
+ * for anything else: it is bounded, it does not look into clients, streams or buffers, and it takes an
+ * image for an image and not for a million characters of base64.
+ */
+
+import { get, guard, isObject, isPlain, parseJson } from './safe-access.ts'
+
+/** Between the 258 of Gemini's smallest and the 1600 of Anthropic's largest. */
+const IMAGE_TOKENS = 800
+const MAX_NODES = 10_000
+const MAX_DEPTH = 12
+const SAMPLES = 1000
+
+const IMAGE_TYPE = /^(input_)?image(_url)?$/
+/** A data URL, or a run of base64 longer than any word. */
+const MEDIA_TEXT = /^(data:[\w/+.-]+[;,]|[\w+/-]{256})/
+const MAX_OUTPUT = /^max_?(completion_?|output_?)?tokens$/i
+
+/** About four Latin letters to a token, two of other alphabets, one of Chinese, Japanese or Korean. */
+function tokensIn(text: string): number {
+  if (MEDIA_TEXT.test(text)) return IMAGE_TOKENS
+  const step = Math.ceil(text.length / SAMPLES)
+  let quarters = 0
+  for (let i = 0; i < text.length; i += step) {
+    const code = text.charCodeAt(i)
+    quarters += code < 0x80 ? 1 : code < 0x2e80 ? 2 : 4
+  }
+  return (quarters * step) / 4
+}
+
+/** Of a class only what messages (LangChain's, say) are made of, and only as plain fields. */
+function keysOf(value: object): string[] {
+  return isPlain(value) || Array.isArray(value)
+    ? Object.keys(value)
+    : ['content', 'text'].filter((key) => Object.hasOwn(value, key))
+}
+
+export function estimateTokens(args: readonly unknown[]): { inputTokens: number; maxOutputTokens?: number } {
+  let tokens = 0
+  let nodes = 0
+  let maxOutputTokens: number | undefined
+  const seen = new Set<unknown>()
+
+  function walk(value: unknown, depth: number): void {
+    if (++nodes > MAX_NODES || depth > MAX_DEPTH) return
+    if (typeof value === 'string') {
+      // A body that was made ready for fetch counts as what it holds.
+      const body = depth < 3 && value[0] === '{' && parseJson(value)
+      if (body) walk(body, depth)
+      else tokens += tokensIn(value)
+    }
+    if (!isObject(value) || seen.has(value)) return
+    seen.add(value)
+    // An array of numbers is a text that is tokens already (embeddings).
+    if (Array.isArray(value) && typeof value[0] === 'number') tokens += value.length
+    else if (IMAGE_TYPE.test(get(value, 'type') as string)) tokens += IMAGE_TOKENS
+    else
+      for (const key of keysOf(value)) {
+        const held = get(value, key)
+        // Names cost tokens too: those of a schema are part of the prompt, the others stand for its frame.
+        tokens += key.length / 4
+        if (typeof held === 'number' && held > 0 && depth < 4 && MAX_OUTPUT.test(key))
+          maxOutputTokens ??= held
+        walk(held, depth + 1)
+      }
+  }
+
+  guard(() => walk(args, 0))
+  return { inputTokens: Math.ceil(tokens), ...(maxOutputTokens && { maxOutputTokens }) }
+}

@@ -1,0 +1,91 @@
+/**
+ * What a call has used, from the results and the stream events of the known SDKs.
+ *
+ * They differ in where the usage lies and in what its fields are called, not in what they mean, so there
+ * is one list of places and one of names. What counts is what is held against a limit: Anthropic's
+ * cache writes are input and its cache reads are not, nor is what Groq (whose answers carry `x_groq`) has cached;
+ * Gemini's thoughts are output.
+ */
+
+import { get, guard, isObject, isPlain, known, reach } from './safe-access.ts'
+
+export interface Usage {
+  requests?: number
+  tokens?: number
+  inputTokens?: number
+  outputTokens?: number
+  [dimension: string]: number | undefined
+}
+
+/** Where usage lies: of several steps the total first; Cohere's in tokens before that in what it bills. */
+const PLACES = [
+  'totalUsage',
+  'usage',
+  'usageMetadata',
+  'usage_metadata',
+  'meta',
+  'tokens',
+  'billed_units',
+  'billedUnits',
+]
+/**
+ * The events that carry a message, and the bodies of raw answers. Plain objects all; on an instance such a
+ * name may be a getter that does things (`data` of a Gemini result prints a warning).
+ */
+const HOLDERS = ['response', 'message', 'delta', 'data', 'x_groq']
+
+const INPUT = /^(total_)?(input|prompt)_?token(s|count)$/i
+const OUTPUT = /^(total_)?(output|completion|candidates)_?token(s|count)$/i
+const TOTAL = /^total_?token(s|count)$/i
+
+/** Servers that speak two dialects tell a count twice; at its model level the AI SDK wraps it in `total`. */
+function most(counts: object, name: RegExp): number | undefined {
+  const found = Object.keys(counts)
+    .filter((key) => name.test(key))
+    .map((key) => get(counts, key))
+    .map((count) => (isObject(count) ? get(count, 'total') : count))
+    .filter((count): count is number => Number.isFinite(count) && (count as number) >= 0)
+  return found.length ? Math.max(...found) : undefined
+}
+
+function plus(a: number | undefined, b: number | undefined): number | undefined {
+  return a === undefined ? b : a + (b ?? 0)
+}
+
+function less(count: number | undefined, free: number): number | undefined {
+  return count && Math.max(0, count - free)
+}
+
+/** A total may tell more than its parts (a part was left out), never less. */
+function whole(usage: Usage): Usage {
+  const { inputTokens = 0, outputTokens = 0, tokens = 0 } = usage
+  return { ...usage, tokens: Math.max(tokens, inputTokens + outputTokens) }
+}
+
+/** What a result or a stream event says was used; undefined when it does not say. */
+export function readUsage(value: unknown): Usage | undefined {
+  return guard(() => {
+    // Reading `usage` of a stream of the AI SDK would start to consume it.
+    if (!isObject(value) || 'fullStream' in value) return undefined
+    const groq = 'x_groq' in value
+    for (const counts of reach(value, isPlain(value) ? [...PLACES, ...HOLDERS] : PLACES)) {
+      const free = (groq && most(Object(get(counts, 'prompt_tokens_details')), /^cached_tokens$/)) || 0
+      const usage = known({
+        inputTokens: plus(less(most(counts, INPUT), free), most(counts, /^cache_creation_i/)),
+        outputTokens: plus(most(counts, OUTPUT), most(counts, /^thoughtsT/)),
+        tokens: less(most(counts, TOTAL), free),
+      })
+      if (Object.keys(usage).length) return whole(usage)
+    }
+    return undefined
+  })
+}
+
+/**
+ * Follows a stream: what an event says replaces what earlier ones said, dimension by dimension (Anthropic
+ * tells the input at the start and the output, cumulative, at the end).
+ */
+export function mergeUsage(into: Usage | undefined, chunk: unknown): Usage | undefined {
+  const next = readUsage(chunk)
+  return next && into ? whole({ ...into, ...next }) : (next ?? into)
+}

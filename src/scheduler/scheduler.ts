@@ -1,0 +1,157 @@
+// Gives the pure core time: one clock and at most one timer for a whole tree of limiters.
+//
+// The timer is armed while somebody waits or an appointment is pending, and never otherwise. What may happen
+// later without an event (a wait that ends, a retry, a timeout) is an appointment in a heap, so a million of
+// them still make one timer.
+
+import { type Clock, MAX_TIMER_MS } from './clock.ts'
+import { Heap, type HeapItem } from '../lib/heap.ts'
+import type { Office } from '../core/ticket-issuer.ts'
+import type { Notice } from '../core/messages.ts'
+import type { WallTime } from '../core/limit/sliding-window.ts'
+import type { Waiter } from '../call/pending-call.ts'
+
+/** A clock that throws is asked again after so long. */
+const ASK_AGAIN_MS = 1000
+
+export interface Appointment extends HeapItem {
+  readonly when: number
+  readonly keep: () => void
+  /** Whether somebody waits for it, so that the process must stay alive. */
+  readonly awaited: boolean
+  /** Where it has a timer of its own. */
+  cancel?: () => void
+}
+
+/** Whom the engine tells. */
+export interface EngineHost {
+  /** A ticket for this call. */
+  issue(waiter: Waiter, now: number): void
+  notice(notice: Notice): void
+  failed(error: unknown): void
+}
+
+// Shared by all promises: a closure for each would be a fifth of what a waiting call costs to make.
+let resolve: (waiter: Waiter) => void
+const keepResolve = (fn: typeof resolve): void => {
+  resolve = fn
+}
+
+export class Engine {
+  readonly clock: Clock
+  readonly wall: WallTime
+  root!: Office
+  protected readonly host: EngineHost
+  readonly #agenda = new Heap<Appointment>((a, b) => a.when < b.when)
+  #awaited = 0
+  #now = 0
+  #timerAt = Infinity
+  #timerKeeps = false
+  #cancel: (() => void) | undefined
+
+  constructor(clock: Clock, host: EngineHost) {
+    this.clock = clock
+    this.host = host
+    const now = () => this.#now
+    this.wall = {
+      get offsetMs() {
+        return clock.wall() - now()
+      },
+    }
+  }
+
+  /** Monotonic whatever the clock does: time that goes back, or is NaN, stands still. */
+  now(): number {
+    const now = this.clock.now()
+    if (now > this.#now) this.#now = now
+    return this.#now
+  }
+
+  /** Issues every ticket whose time has come, then sees to the timer. */
+  pump(now: number): void {
+    const { root } = this
+    for (let call = root.next(now); call; call = root.next(now)) {
+      this.tell()
+      this.host.issue(call as Waiter, now)
+    }
+    this.tell()
+    this.#arm(now)
+  }
+
+  /** A call has joined the line: it may have its ticket on return. */
+  join(_waiter: Waiter, now: number): void {
+    this.pump(now)
+  }
+
+  /** Resolves with the waiter itself when it has its ticket, or must not get one (`extra.failure`). */
+  ticket(waiter: Waiter): Promise<Waiter> {
+    const promise = new Promise<Waiter>(keepResolve)
+    waiter.grant = resolve
+    return promise
+  }
+
+  /** The wait is over. */
+  wake(waiter: Waiter): void {
+    waiter.grant?.(waiter)
+  }
+
+  protected tell(): void {
+    const { notices } = this.root
+    while (notices.length > 0) this.host.notice(notices.shift()!)
+  }
+
+  /** Does something at a time to come. Cancel it with `forget`. */
+  at(when: number, keep: () => void, awaited: boolean): Appointment {
+    const appointment = { at: -1, when, keep, awaited }
+    this.#agenda.push(appointment)
+    if (awaited) this.#awaited++
+    if (when < this.#timerAt || awaited > this.#timerKeeps) this.#arm(this.#now)
+    return appointment
+  }
+
+  forget(appointment: Appointment): void {
+    if (appointment.at < 0) return
+    this.#agenda.remove(appointment)
+    if (appointment.awaited) this.#awaited--
+    if (appointment.awaited || this.#agenda.size === 0) this.#arm(this.#now)
+  }
+
+  #arm(now: number): void {
+    const { root } = this
+    const keeps = root.waiting > 0 || this.#awaited > 0
+    const next = Math.min(root.waiting > 0 ? root.wakeAt : Infinity, this.#agenda.first?.when ?? Infinity)
+    if (next === Infinity && !keeps) {
+      this.#disarm()
+      return
+    }
+    // A timer that fires early only looks again: cheaper than to arm another one.
+    if (this.#cancel && this.#timerAt <= next && this.#timerKeeps === keeps) return
+    this.#disarm()
+    this.#timerAt = Math.max(now, Math.min(next, now + MAX_TIMER_MS))
+    this.#timerKeeps = keeps
+    this.#cancel = this.clock.setTimer(this.#ring, this.#timerAt - now, keeps)
+  }
+
+  #disarm(): void {
+    this.#cancel?.()
+    this.#cancel = undefined
+    this.#timerAt = Infinity
+  }
+
+  readonly #ring = (): void => {
+    this.#cancel = undefined
+    this.#timerAt = Infinity
+    try {
+      const now = this.now()
+      for (let due = this.#agenda.first; due && due.when <= now; due = this.#agenda.first) {
+        this.forget(due)
+        due.keep()
+      }
+      this.pump(now)
+    } catch (error) {
+      this.host.failed(error)
+      this.#timerAt = this.#now + ASK_AGAIN_MS
+      this.#cancel = this.clock.setTimer(this.#ring, ASK_AGAIN_MS, true)
+    }
+  }
+}

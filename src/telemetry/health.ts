@@ -1,0 +1,173 @@
+// The latency of a provider as a limit of its own: `llmiter/health`.
+//
+// A provider that is overloaded gets slow before it refuses. Who goes on at full rate makes it slower, and its users
+// wait. So when streams begin late, or their tokens come slowly, calls go at a lower rate, or some are turned away at
+// once, until the provider is as fast as it should be. What is measured and when it is slow stands in `vitals.ts`.
+
+import { type Health, type HealthReading, type LatencyKind, LimiterError } from 'llmiter'
+import { fields, text } from '../lib/validate.ts'
+import { Vitals } from './latency-controller.ts'
+
+export interface LatencyHealthOptions {
+  /** The longest average time to the first token of a stream, in ms: 10 to 600,000. */
+  ttftMs?: number
+  /** The longest average time between tokens, in ms: 1 to 60,000. */
+  itlMs?: number
+  /** The longest average time of a call that is no stream, in ms: 10 to 3,600,000. */
+  durationMs?: number
+  /** How far the averages look back, in ms: 1,000 to 3,600,000. Default 15,000. */
+  timeConstantMs?: number
+  /** `'slow'` (default) lowers the rate; `'refuse'` turns new calls away with `ProviderUnhealthyError`. */
+  onUnhealthy?: 'slow' | 'refuse'
+}
+
+type ThresholdName = `${LatencyKind}Ms`
+type Thresholds = Partial<Record<ThresholdName, number>>
+
+/** The provider is slow, and so a share of the new calls is turned away, this one among them. */
+export class ProviderUnhealthyError extends LimiterError {
+  override name = 'ProviderUnhealthyError'
+  static readonly code = 'PROVIDER_UNHEALTHY'
+  /** The moving averages in ms, of what has a threshold. */
+  readonly averages: Readonly<Thresholds>
+  readonly thresholds: Readonly<Thresholds>
+  /** The share of new calls that are let through. */
+  readonly share: number
+
+  constructor(message: string, averages: Thresholds, thresholds: Thresholds, share: number) {
+    super(message)
+    this.averages = averages
+    this.thresholds = thresholds
+    this.share = share
+  }
+}
+
+/** What each option may be, in ms. */
+const RANGES = {
+  ttftMs: [10, 600_000],
+  itlMs: [1, 60_000],
+  durationMs: [10, 3_600_000],
+  timeConstantMs: [1000, 3_600_000],
+} as const
+
+const WORDS: Record<LatencyKind, string> = {
+  ttft: 'the first token comes after',
+  itl: 'tokens are apart by',
+  duration: 'calls take',
+}
+const KINDS = Object.keys(WORDS) as LatencyKind[]
+
+/**
+ * The `health` of a limiter. Each limiter that is given it has averages of its own: so with `perModel` there is one
+ * health a model, and an account's limiter (`parent`) has one for all models together.
+ *
+ * @example
+ * const gpt = new BucketRateLimiter({
+ *   name: 'gpt-5-mini',
+ *   requestsPerMinute: 500,
+ *   health: latencyHealth({ ttftMs: 1000, itlMs: 30 }),
+ * })
+ * gpt.on('health', ({ state, share, ttftMs }) => console.warn(`${state}: ${ttftMs} ms, ${share} of the rate`))
+ *
+ * @throws TypeError when an option is unknown, or cannot be meant in ms.
+ */
+export function latencyHealth(options: LatencyHealthOptions): Health {
+  const { timeConstantMs = 15_000, onUnhealthy = 'slow', ...thresholds } = checked(options)
+  return {
+    open(name, tell) {
+      const vitals = new Vitals<LatencyKind>(byKind(thresholds), timeConstantMs)
+      const look = (now: number) => {
+        const { state, changed } = vitals.look(now)
+        if (changed) tell(reading(state, now))
+      }
+      const reading = (state: HealthReading['state'], now: number): HealthReading => ({
+        state,
+        share: vitals.share(now),
+        ...averagesOf(vitals, now),
+      })
+      const door = new Door()
+      return {
+        sample(of, ms, now) {
+          vitals.sample(of, ms, now)
+          look(now)
+        },
+        reading: (now) => reading(vitals.state(now), now),
+        ...(onUnhealthy === 'slow'
+          ? { share: (now: number) => vitals.share(now) }
+          : {
+              refusal(now: number) {
+                look(now)
+                const share = vitals.share(now)
+                return door.opens(share)
+                  ? undefined
+                  : unhealthy(name, averagesOf(vitals, now), thresholds, share)
+              },
+            }),
+      }
+    },
+  }
+}
+
+/** Lets a share of the calls through, as evenly as can be. */
+class Door {
+  #credit = 0
+
+  opens(share: number): boolean {
+    // The first that comes after the provider got slow still goes.
+    this.#credit = share === 1 ? 1 : this.#credit + share
+    if (this.#credit < 1) return false
+    if (share < 1) this.#credit--
+    return true
+  }
+}
+
+function unhealthy(name: string, averages: Thresholds, thresholds: Thresholds, share: number) {
+  const told = KINDS.flatMap((kind) => {
+    const threshold = thresholds[`${kind}Ms`]
+    const average = averages[`${kind}Ms`]
+    return threshold === undefined
+      ? []
+      : [`${WORDS[kind]} ${Math.round(average ?? 0)} ms on average, the threshold is ${threshold} ms`]
+  })
+  const goes = `${Math.round(share * 100)} % of new calls go`
+  return new ProviderUnhealthyError(
+    `'${name}': the provider is slow: ${told.join('; ')}; ${goes}`,
+    averages,
+    { ...thresholds },
+    share,
+  )
+}
+
+function averagesOf(vitals: Vitals<LatencyKind>, now: number): Thresholds {
+  return Object.fromEntries([...vitals.averages(now)].map(([kind, ms]) => [`${kind}Ms`, ms]))
+}
+
+function byKind(thresholds: Thresholds): Partial<Record<LatencyKind, number>> {
+  const given = KINDS.filter((kind) => thresholds[`${kind}Ms`] !== undefined)
+  return Object.fromEntries(given.map((kind) => [kind, thresholds[`${kind}Ms`]]))
+}
+
+function checked(options: LatencyHealthOptions): LatencyHealthOptions {
+  fields(options, 'latencyHealth', [...Object.keys(RANGES), 'onUnhealthy'])
+  for (const [key, [least, most]] of Object.entries(RANGES)) {
+    const value: unknown = options[key as keyof typeof RANGES]
+    if (value === undefined || (typeof value === 'number' && value >= least && value <= most)) continue
+    throw new TypeError(
+      `${key} must be a number of ms from ${least} to ${most}, got ${text(value)}${hint(value, least)}`,
+    )
+  }
+  const { ttftMs, itlMs, durationMs, onUnhealthy } = options
+  if ((ttftMs ?? itlMs ?? durationMs) === undefined)
+    throw new TypeError('latencyHealth needs a threshold: ttftMs, itlMs or durationMs')
+  if (ttftMs !== undefined && itlMs !== undefined && itlMs > ttftMs)
+    throw new TypeError(`itlMs must be at most ttftMs (${ttftMs}), got ${itlMs}: are they exchanged?`)
+  if (onUnhealthy !== undefined && onUnhealthy !== 'slow' && onUnhealthy !== 'refuse')
+    throw new TypeError(`onUnhealthy must be 'slow' or 'refuse', got ${text(onUnhealthy)}`)
+  return options
+}
+
+/** The wrong unit is the easiest mistake. */
+function hint(value: unknown, least: number): string {
+  if (typeof value !== 'number' || !(value > 0)) return ''
+  return value < least ? `: is it meant in seconds, ${value * 1000}?` : ': is it meant in µs?'
+}

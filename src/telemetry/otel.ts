@@ -1,0 +1,168 @@
+// OpenTelemetry: `llmiter/otel`. Metrics of a limiter and of the calls that go through it, and two span events.
+//
+// Names are those of the GenAI semantic conventions where they have one (metrics of a client: `gen_ai.client.*`; those
+// of `gen_ai.server.*` are for the model's own server), and begin with `llmiter.` where they have none. Times are in
+// seconds, as everywhere in OpenTelemetry. Counts come from the limiter's events, levels are read when
+// somebody collects them. A limiter that is not instrumented pays nothing.
+
+import {
+  type Attributes,
+  type BatchObservableResult,
+  type Meter,
+  type MeterProvider,
+  metrics,
+  trace,
+} from '@opentelemetry/api'
+import {
+  type BucketRateLimiter,
+  type EventName,
+  type LimitedService,
+  type LimiterEvent,
+  LimiterError,
+} from 'llmiter'
+import { fields } from '../lib/validate.ts'
+import { type Instruments, makeInstruments } from './instruments.ts'
+
+export interface InstrumentOptions {
+  /** Where the metrics go. Default: the global one. */
+  meterProvider?: MeterProvider
+  /** `gen_ai.provider.name`, such as `'openai'` or `'anthropic'`. */
+  provider?: string
+  /** `gen_ai.operation.name`. Default `'chat'`. */
+  operation?: string
+  /** `gen_ai.request.model` of a limiter. Default: its name, when it is one of `perModel` and no family. */
+  model?: (limiter: string) => string | undefined
+  /** Attributes of all metrics besides. */
+  attributes?: Attributes
+}
+
+const KEYS = ['meterProvider', 'provider', 'operation', 'model', 'attributes']
+const GATES = ['open', 'closed', 'probing'] as const
+const MINUTE = 60_000
+
+/**
+ * Tells OpenTelemetry what goes on in a limiter, or in all limiters of a service, those made later too. Returns a
+ * function that ends it; the SDK then goes on to report the last levels it has read.
+ *
+ * On the span that is active when a call is made: `llmiter.wait` when it has waited for its ticket, `llmiter.refusal`
+ * when the provider refused it.
+ *
+ * @example
+ * const gpt = new BucketRateLimiter({ name: 'gpt-5', requestsPerMinute: 500 })
+ * const off = instrument(gpt, { provider: 'openai' })
+ *
+ * @throws TypeError when an option is unknown, or what is given is neither a limiter nor a service of ours.
+ */
+export function instrument(
+  limiter: BucketRateLimiter | LimitedService,
+  options: InstrumentOptions = {},
+): () => void {
+  fields(options, 'instrument', KEYS)
+  if (!isService(limiter) && !isLimiter(limiter))
+    throw new TypeError('instrument takes a BucketRateLimiter, or a service made by perModel or shared')
+  const { meterProvider, provider, operation = 'chat', attributes } = options
+  const meter = (meterProvider ?? metrics).getMeter('llmiter')
+  const instruments = makeInstruments(meter)
+  const offs: (() => void)[] = []
+
+  const watch = (one: BucketRateLimiter) => {
+    const model = options.model ? options.model(one.name) : modelOf(limiter, one.name)
+    const own = {
+      ...attributes,
+      'llmiter.limiter': one.name,
+      ...(model !== undefined && { 'gen_ai.request.model': model }),
+    }
+    const call = {
+      ...own,
+      'gen_ai.operation.name': operation,
+      ...(provider !== undefined && { 'gen_ai.provider.name': provider }),
+    }
+    offs.push(count(one, instruments, own, call), observe(one, meter, instruments, own))
+  }
+  if (isService(limiter)) offs.push(limiter.onLimiter(watch))
+  else watch(limiter)
+  return () => {
+    for (const off of offs.splice(0)) off()
+  }
+}
+
+const has = (value: unknown, method: string) =>
+  typeof (Object(value) as Record<string, unknown>)[method] === 'function'
+const isService = (value: unknown): value is LimitedService => has(value, 'onLimiter')
+const isLimiter = (value: unknown) => has(value, 'stats') && has(value, 'on')
+
+/** The name of a limiter of `perModel` is its model, but for families and `default`. */
+function modelOf(limiter: BucketRateLimiter | LimitedService, name: string): string | undefined {
+  const isModel = isService(limiter) && limiter.name !== name && name !== 'default' && !name.endsWith('*')
+  return isModel ? name : undefined
+}
+
+/** Counts what happens, call by call. */
+function count(
+  limiter: BucketRateLimiter,
+  instruments: Instruments,
+  own: Attributes,
+  call: Attributes,
+): () => void {
+  const { requests, tickets, refusals, rejections, wait, duration, firstChunk, nextChunk } = instruments
+  const offs: (() => void)[] = []
+  const on = <E extends EventName>(event: E, listener: (event: LimiterEvent<E>) => void) =>
+    void offs.push(limiter.on(event, listener))
+
+  on('request', () => requests.add(1, own))
+  on('issue', ({ waitedMs }) => {
+    tickets.add(1, own)
+    wait.record(waitedMs / 1000, own)
+  })
+  on('start', ({ waitedMs }) => {
+    if (waitedMs > 0)
+      trace.getActiveSpan()?.addEvent('llmiter.wait', { ...own, 'llmiter.wait.duration': waitedMs / 1000 })
+  })
+  on('refuse', ({ verdict: { kind, of, reason, waitMs } }) => {
+    const why = { ...own, 'llmiter.refusal.kind': kind, ...(of && { 'llmiter.limit': of }) }
+    refusals.add(1, why)
+    trace.getActiveSpan()?.addEvent('llmiter.refusal', {
+      ...why,
+      'llmiter.refusal.reason': reason,
+      ...(waitMs !== undefined && { 'llmiter.refusal.retry_after': waitMs / 1000 }),
+    })
+  })
+  on('reject', ({ error }) => rejections.add(1, { ...own, 'error.type': typeOf(error) }))
+  on('finish', ({ ok, ms }) => duration.record(ms / 1000, ok ? call : { ...call, 'error.type': '_OTHER' }))
+  on('chunk', ({ first, ms }) => (first ? firstChunk : nextChunk).record(ms / 1000, call))
+  return () => {
+    for (const off of offs) off()
+  }
+}
+
+/** Levels, when they are asked for. */
+function observe(
+  limiter: BucketRateLimiter,
+  meter: Meter,
+  instruments: Instruments,
+  own: Attributes,
+): () => void {
+  const { waiting, parked, inFlight, rate, gate, share } = instruments
+  const read = (result: BatchObservableResult) => {
+    const stats = limiter.stats()
+    result.observe(waiting, stats.waiting, own)
+    result.observe(parked, stats.parked, own)
+    result.observe(inFlight, stats.inFlight, own)
+    for (const state of GATES)
+      result.observe(gate, stats.gate === state ? 1 : 0, { ...own, 'llmiter.gate.state': state })
+    if (stats.health) result.observe(share, stats.health.share, own)
+    for (const { of, amount, learned = amount, perMs } of stats.limits) {
+      const perMinute = (learned * MINUTE) / perMs
+      result.observe(rate, perMinute, { ...own, 'llmiter.limit': of, 'llmiter.limit.window': perMs / 1000 })
+    }
+  }
+  const observables = [waiting, parked, inFlight, rate, gate, share]
+  meter.addBatchObservableCallback(read, observables)
+  return () => meter.removeBatchObservableCallback(read, observables)
+}
+
+/** The code of one of our errors, else its name: `AbortError`. */
+function typeOf(error: unknown): string {
+  if (error instanceof LimiterError) return error.code
+  return error instanceof Error ? error.name : '_OTHER'
+}

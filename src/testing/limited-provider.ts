@@ -1,0 +1,149 @@
+/**
+ * Decides who gets in where a provider is a set of meters: a call that fits all of them, or nobody.
+ *
+ * All or none, because a call refused for its tokens must not have used up a request, unless the provider is
+ * one of those that count failures: that is `failuresCount`, and it is what makes hammering so costly.
+ */
+import { playBacklog } from './optimum.ts'
+import { choice } from './check.ts'
+import type { Meter } from './quota-counter.ts'
+import type {
+  LimitRefusal,
+  ModelProvider,
+  ProviderAnswer,
+  ProviderCall,
+  ProviderLimit,
+  ProviderUsage,
+} from './provider.ts'
+
+/** How the models of this folder refuse. */
+export interface RefusalOptions {
+  /**
+   * What a refusal tells of the wait: the exact ms, whole seconds rounded up, or nothing. Default: `'exact'`,
+   * where the model does not say otherwise.
+   */
+  retryAfter?: 'exact' | 'seconds' | 'none'
+  /** Whether refused requests count as requests, as on OpenAI, Azure and Gemini. */
+  failuresCount?: boolean
+}
+
+/** A meter, what a call is charged on it when let in, and (where that is corrected) what it costs in the end. */
+export interface MeteredLimit {
+  meter: Meter
+  charge(call: ProviderCall): number
+  settle?(usage: ProviderUsage): number
+}
+
+export class MeteredProvider implements ModelProvider {
+  readonly name: string
+  readonly #kind: string
+  readonly #make: () => MeteredLimit[]
+  readonly #limits: MeteredLimit[]
+  readonly #refusal: Required<RefusalOptions>
+
+  /** `make` is called again for each `unused` provider. */
+  protected constructor(kind: string, make: () => MeteredLimit[], refusal: Required<RefusalOptions>) {
+    choice(refusal.retryAfter, 'retryAfter', Object.keys(retryAfterNames))
+    choice(refusal.failuresCount, 'failuresCount', [true, false])
+    this.#kind = kind
+    this.name = `${kind}${refusal.failuresCount ? ', failures count' : ''}, ${retryAfterNames[refusal.retryAfter]}`
+    this.#make = make
+    this.#limits = make()
+    this.#refusal = refusal
+    if (this.#limits.length === 0) throw new TypeError(`${kind}: give it at least one limit, got none`)
+  }
+
+  ask(now: number, call: ProviderCall = {}): ProviderAnswer {
+    const never = this.#oversize(call)
+    if (never) return this.#refuse(now, call, never, 'oversize')
+    if (this.#limits.some(({ meter, charge }) => meter.waitMs(now, charge(call)) > 0)) {
+      if (this.#refusal.failuresCount) this.#penalise(now)
+      return this.#refuse(now, call, longestWait(this.#limits, now, call), 'rate')
+    }
+    for (const { meter, charge } of this.#limits) meter.take(now, charge(call))
+    let finished = false
+    return {
+      kind: 'admitted',
+      finish: (now, usage = call) => {
+        if (!finished) settle(this.#limits, now, call, usage)
+        finished = true
+      },
+    }
+  }
+
+  limits(now: number): ProviderLimit[] {
+    return this.#limits.map(({ meter }) => ({
+      of: meter.of,
+      amount: meter.amount,
+      perMs: meter.perMs,
+      // The small addend: 3 left must not be told as 2 for the last bit of a sum.
+      remaining: Math.max(0, Math.floor(meter.remaining(now) + 1e-9)),
+      resetMs: meter.resetMs(now),
+    }))
+  }
+
+  waitMs(now: number, call: ProviderCall = {}): number {
+    if (this.#oversize(call)) return Infinity
+    const { meter, charge } = longestWait(this.#limits, now, call)
+    return meter.waitMs(now, charge(call))
+  }
+
+  unused(): MeteredProvider {
+    return new MeteredProvider(this.#kind, this.#make, this.#refusal)
+  }
+
+  optimumMs(now: number, calls: number, call: ProviderCall | ((index: number) => ProviderCall) = {}): number {
+    return playBacklog(this.unused(), now, calls, call)
+  }
+
+  /**
+   * From `now` on all limits are `factor` times what they were at first, rounded up where they count whole
+   * calls. What was used stays used; a bucket keeps what it holds, if that still fits.
+   */
+  scale(now: number, factor: number): void {
+    for (const { meter } of this.#limits) meter.scale(now, factor)
+  }
+
+  #oversize(call: ProviderCall): MeteredLimit | undefined {
+    return this.#limits.find(({ meter, charge }) => charge(call) > meter.amount)
+  }
+
+  #penalise(now: number): void {
+    for (const { meter } of this.#limits) if (meter.of === 'requests') meter.penalise(now)
+  }
+
+  #refuse(now: number, call: ProviderCall, limit: MeteredLimit, why: LimitRefusal['why']): LimitRefusal {
+    const { meter } = limit
+    const requested = limit.charge(call)
+    const refusal: LimitRefusal = {
+      kind: 'refused',
+      why,
+      status: 429,
+      of: meter.of,
+      limit: meter.amount,
+      used: Math.ceil(meter.amount - Math.max(0, meter.remaining(now))),
+      requested,
+    }
+    if (why === 'oversize' || this.#refusal.retryAfter === 'none') return refusal
+    const waitMs = meter.waitMs(now, requested)
+    if (waitMs === Infinity) return refusal
+    const inSeconds = this.#refusal.retryAfter === 'seconds'
+    return { ...refusal, retryAfterMs: inSeconds ? 1000 * Math.ceil(waitMs / 1000) : waitMs }
+  }
+}
+
+const retryAfterNames = {
+  exact: 'exact Retry-After',
+  seconds: 'Retry-After in seconds',
+  none: 'no Retry-After',
+}
+
+/** The meter to blame is the slowest one: after its wait the call fits them all. */
+function longestWait(limits: MeteredLimit[], now: number, call: ProviderCall): MeteredLimit {
+  const waitMs = ({ meter, charge }: MeteredLimit) => meter.waitMs(now, charge(call))
+  return limits.reduce((worst, limit) => (waitMs(limit) > waitMs(worst) ? limit : worst))
+}
+
+function settle(limits: MeteredLimit[], now: number, call: ProviderCall, usage: ProviderUsage): void {
+  for (const { meter, charge, settle } of limits) if (settle) meter.take(now, settle(usage) - charge(call))
+}

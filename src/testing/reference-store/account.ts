@@ -1,0 +1,107 @@
+// One limit in the store: what `core/bucket.ts` is to a limiter alone. When the next ticket is due, and a log of the window.
+//
+// The log has cells, so that what comes back finds its place, and a cell counts until its last moment has left the window: the
+// error, a 2048th of the window, is on the safe side.
+
+import { LAW, type Wanted } from '../../distributed/protocol.ts'
+
+/** A limit's state in the store. */
+export interface Account {
+  due: number
+  /** When it was last looked at or taken from: credit does not grow after that while somebody waits. */
+  seen: number
+  used: number
+  accepted: number
+  /** What is kept for those who are missing: of a counted limit their part, of a rate what they send by themselves. */
+  held: number
+  day: string
+  /** What was taken, by cell of the window; oldest first. */
+  log: Map<number, number>
+  last: number
+}
+
+const cellOf = (at: number, { windowMs }: Wanted) => Math.floor((at / windowMs) * LAW.cells)
+/** When what was taken in a cell no longer counts: the cell's last moment, and a window. */
+const leaves = (cell: number, { windowMs }: Wanted) => ((cell + 1) * windowMs) / LAW.cells + windowMs
+
+/** What has left the window counts no more. */
+export function forget(account: Account, limit: Wanted, now: number): void {
+  if (limit.windowMs === 0) return
+  for (const [cell, amount] of account.log) {
+    if (leaves(cell, limit) > now) break
+    account.log.delete(cell)
+    account.used -= amount
+  }
+  if (account.log.size === 0) account.used = 0
+}
+
+export function add(account: Account, limit: Wanted, at: number, amount: number): void {
+  account.used += amount
+  if (limit.windowMs === 0) return
+  const cell = cellOf(at, limit)
+  const before = account.log.get(cell)
+  account.log.set(cell, (before ?? 0) + amount)
+  // Slots come in the order of time; what was amended into the past does not.
+  if (before === undefined && cell < account.last)
+    account.log = new Map([...account.log].sort(([a], [b]) => a - b))
+  account.last = Math.max(account.last, cell)
+}
+
+export function amend(account: Account, limit: Wanted, at: number, difference: number, now: number): void {
+  let change = difference
+  if (limit.windowMs === 0) change = Math.max(change, -account.used)
+  else if (leaves(cellOf(at, limit), limit) <= now) change = 0
+  else change = Math.max(change, -(account.log.get(cellOf(at, limit)) ?? 0))
+  if (change !== 0) add(account, limit, at, change)
+  account.accepted += difference
+  if (limit.paced) account.due = Math.min(account.due + difference / limit.rate, now + limit.windowMs)
+}
+
+/** Taken without the store: it counts, but nobody need wait for it once more. */
+export function remember(account: Account, limit: Wanted, at: number, amount: number, now: number): void {
+  account.accepted += amount
+  if (limit.windowMs > 0 && leaves(cellOf(at, limit), limit) <= now) return
+  add(account, limit, at, amount)
+  if (!limit.paced) return
+  account.due = Math.max(account.due, Math.min(at + amount / limit.rate, now + limit.windowMs))
+  // What is told need not be guessed any more.
+  account.held = Math.max(0, account.held - amount)
+}
+
+/** Reckons with those who are missing: so many of so many, and so many before, in the `ms` since then. */
+export function keep(
+  account: Account,
+  { amount, paced, rate, windowMs }: Wanted,
+  { missing, processes }: { missing: number; processes: number },
+  before: number,
+  ms: number,
+): void {
+  const part = (rate * missing) / processes
+  if (paced) account.held = Math.min(account.held + part * ms, part * windowMs)
+  else if (missing < before) account.held *= missing / before
+  else account.held += (Math.max(0, amount - account.used - account.held) * (missing - before)) / processes
+}
+
+/** Credit for a burst is earned only while nobody waits anywhere. */
+export function clip(account: Account, limit: Wanted, share: number, quiet: boolean, now: number): void {
+  const spare = Math.max(LAW.latenessMs, account.seen - account.due)
+  const credit = quiet ? (limit.burst - 1) / (limit.rate * share) : spare
+  account.due = Math.min(Math.max(account.due, now - credit), now + limit.windowMs)
+  if (quiet) account.seen = now
+}
+
+export function fits(account: Account, limit: Wanted, amount: number, now: number): number {
+  let at = limit.paced ? Math.max(now, account.due) : now
+  const room = Math.max(0, limit.amount * (1 + 1e-9) - amount - account.held)
+  let used = account.used
+  if (used <= room) return at
+  if (limit.windowMs === 0) return Math.max(at, limit.ends ?? now)
+  for (const [cell, taken] of account.log) {
+    used -= taken
+    if (used <= room) {
+      at = Math.max(at, leaves(cell, limit))
+      break
+    }
+  }
+  return at
+}

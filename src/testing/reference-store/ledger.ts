@@ -1,0 +1,287 @@
+// The law of the store, as a pure machine. `script.ts` is the same in Lua, and a test holds the two to each other.
+//
+// # How do many processes keep one limit, each within its own right?
+//
+// The store keeps for each limit what a process alone would keep (`core/bucket.ts`): when the next ticket is due, and a log
+// of the last window. One question advances them by k tickets at once and returns k moments, the *slots*:
+//
+//   slot   s = max(now, due, the time at which the cap of the window leaves room)      for every limit
+//   then   due ← max(due, now − credit) + cost · T,    log[s] += cost,    T = (W + J) / n
+//
+// so that all slots of all processes together obey the law of one limiter, whoever uses them. They are leased a short
+// way ahead (0.3 s), for what waits and what is expected; that is what makes the number of questions independent
+// of the rate. A slot is used at its moment by its owner, or comes back: the log and `due` are set back by it.
+//
+//   process A  ──│──────│─────────────│──────────▶      leased: owned moments
+//   process B  ──────│──────│──│──────────────│──▶      on the store's clock
+//                └─┬─┘ T
+//
+// What dies with a process is what it had leased: 0.3 s of its own slots at most.
+//
+// A process that is not heard of may be dead, or cut off and still calling at its share of the limit. From here both look
+// alike, so its share is kept for it for a minute, unless a peer on the same machine has seen that it is gone.
+// Time in which nobody asks does not count for that: after an outage all are missing, but still expected.
+
+import { type Account, add, amend, clip, fits, forget, keep, remember } from './account.ts'
+import { Members } from './members.ts'
+import { type Answer, LAW, type News, type Question, type Wanted } from '../../distributed/protocol.ts'
+
+/** As JSON can say it. */
+const LONG_AGO = -1e12
+
+interface State {
+  base: number
+  seen: number
+  seq: number
+  /** Time that passed while anyone asked. */
+  alive: number
+  missing: number
+  /** The part of the rates that is not kept for those who are missing. */
+  share: number
+  crowdedTill: number
+  /** Until then slots that a state leased which was lost are still being used: this one leases none. */
+  from: number
+  rampStart: number
+  rampFrom: number
+  busyAt: number
+  closedAt: number
+  probeTill: number
+  news: News
+  accounts: Map<string, Account>
+}
+
+export class Ledger {
+  #state: State | undefined
+  #members = new Members()
+  readonly #publish: (news: News, now: number) => void
+
+  constructor(publish: (news: News, now: number) => void = () => {}) {
+    this.#publish = publish
+  }
+
+  /** As FLUSHALL does. */
+  flush(): void {
+    this.#state = undefined
+    this.#members = new Members()
+  }
+
+  /** One question at `time`, epoch ms of the store. `gen` names the state, if it must be made. */
+  ask(question: Question, time: number, gen: string): Answer {
+    const { limits } = question
+    const state = (this.#state ??= begin(question, time, gen))
+    // A clock that was set back, as by a failover, must not make all wait: the state's time goes on.
+    if (time - state.base < state.seen - 1000) state.base = time - state.seen
+    const now = Math.max(time - state.base, state.seen)
+    const prev = state.seen
+    const passed = Math.min(now - prev, LAW.missingMs + 1)
+    state.alive += passed
+    state.seen = now
+    state.news.seq = ++state.seq
+    if (now - prev > LAW.forgottenMs) this.#members.clear()
+    // Who comes from another state, or from a later time of this one, tells its past before it is given anything.
+    const stranger = question.gen !== '' && question.gen !== state.news.gen
+    const present = this.#members.count(question, stranger, state.alive, now)
+    const since = present.heard < 0 ? prev : present.heard
+    const rolledBack = !stranger && question.heard > since + LAW.sameMs
+    const aheadMs = Math.max(LAW.aheadMs, (LAW.reserve * present.processes) / LAW.questionsPerMs)
+    const horizonMs = Math.max(aheadMs, question.aheadMs)
+    if (stranger && question.known > 1 && now < horizonMs) state.from = horizonMs
+    if (rolledBack && question.known > 1 && now >= state.from) state.from = now + horizonMs
+    // All that is held is known: nobody need wait it out.
+    if (present.complete) state.from = Math.min(state.from, now)
+    const share = Math.max(1, present.processes - present.missing) / present.processes
+    const quiet = now > state.crowdedTill && present.missing === 0 && state.news.gate === 'open'
+    const accounts = limits.map((limit) => this.#account(state, limit, question, now))
+    // The times of another state mean nothing here: its members will tell their past anew.
+    const told = question.gen === state.news.gen && !rolledBack
+    for (const [key, at, amount] of told ? question.past : []) {
+      const i = limits.findIndex((limit) => limit.key === key)
+      if (i >= 0) remember(accounts[i]!, limits[i]!, Math.min(at, now + horizonMs), amount, now)
+    }
+    for (const [key, at, difference] of told ? question.amend : []) {
+      const i = limits.findIndex((limit) => limit.key === key)
+      if (i >= 0) amend(accounts[i]!, limits[i]!, at, difference, now)
+    }
+    limits.forEach((limit, i) => {
+      const account = accounts[i]!
+      account.accepted -= question.refused[i] ?? 0
+      keep(account, limit, present, state.missing, passed)
+      // What was due in a part of the rate is due sooner in a larger one.
+      const from = Math.max(now, state.from)
+      if (account.due > from) account.due = from + ((account.due - from) * state.share) / share
+      if (limit.paced) clip(account, limit, share, quiet, now)
+      if (state.from <= now + LAW.tellMs) account.due = Math.max(account.due, state.from)
+    })
+    state.missing = present.missing
+    state.share = share
+    this.#gate(state, question, now)
+    // Who must tell its past first is given nothing.
+    const asked = stranger || rolledBack ? { ...question, first: [] } : question
+    const { slots, next } = this.#lease(state, asked, accounts, present.busy, horizonMs, now)
+    const permits = this.#members.permit(question, present.busy, now)
+    if (question.gone) this.#members.drop(question.id)
+    return {
+      now,
+      base: state.base,
+      ...(rolledBack && { since }),
+      news: { ...state.news },
+      slots,
+      next,
+      permits,
+      processes: present.processes,
+      rank: present.rank,
+      aheadMs,
+      used: accounts.map(({ used, held }) => used + held),
+      accepted: accounts.map(({ accepted }) => accepted),
+      suspects: present.suspects,
+    }
+  }
+
+  #account(state: State, limit: Wanted, { known }: Question, now: number): Account {
+    let account = state.accounts.get(limit.key)
+    if (!account) {
+      // Who has shared before has just spent.
+      const due = known > 0 ? now : LONG_AGO
+      account = { due, seen: now, used: 0, accepted: 0, held: 0, day: '', log: new Map(), last: -1 }
+      state.accounts.set(limit.key, account)
+    }
+    if (limit.day !== undefined && limit.day > account.day) {
+      account.day = limit.day
+      account.used = 0
+    }
+    forget(account, limit, now)
+    return account
+  }
+
+  #gate(state: State, { id, close, claim, open, retreat, learned }: Question, now: number): void {
+    const { news } = state
+    // A state that has just begun is news too: who shared the one before comes at once.
+    const before = state.seq === 1 ? '' : `${news.epoch}${news.gate}${news.lesson}`
+    if (learned) {
+      news.learned = { ...learned }
+      news.lesson++
+    }
+    if (close && (news.gate === 'open' || close.sentAt >= state.closedAt)) {
+      news.epoch++
+      news.gate = 'closed'
+      news.kind = close.kind
+      news.until = now + close.forMs
+      news.blamed = [...close.blamed]
+      news.by = ''
+      state.closedAt = now
+    }
+    if (news.gate === 'probing' && news.by !== id && now > state.probeTill) news.gate = 'closed'
+    if (news.gate === 'probing' && news.by === id) {
+      state.probeTill = now + LAW.probeMs
+      if (open || retreat) [news.gate, news.by] = [open ? 'open' : 'closed', '']
+      if (open) {
+        state.rampStart = now
+        state.rampFrom = LAW.resumeAt
+        state.crowdedTill = now + 1000
+      }
+    } else if (claim && news.gate === 'closed' && now >= news.until - LAW.latenessMs) {
+      news.gate = 'probing'
+      news.by = id
+      state.probeTill = now + LAW.probeMs
+    }
+    if (`${news.epoch}${news.gate}${news.lesson}` !== before && news.gate !== 'probing')
+      this.#publish({ ...news }, now)
+  }
+
+  #lease(
+    state: State,
+    { id, limits, ramp, first, more, each, everyMs, waiting }: Question,
+    accounts: Account[],
+    busy: number,
+    aheadMs: number,
+    now: number,
+  ): Pick<Answer, 'slots' | 'next'> {
+    const { news, share } = state
+    const slots: number[] = []
+    if (first.length === 0) return { slots, next: -1 }
+    if (news.gate !== 'open' && (news.gate !== 'probing' || news.by !== id)) return { slots, next: -1 }
+    if (state.from > now + LAW.tellMs) return { slots, next: state.from }
+    if (now - state.busyAt > LAW.quietMs) {
+      state.rampStart = now
+      state.rampFrom = ramp.from
+    }
+    state.busyAt = now
+    const paces = limits.map(({ paced, rate }, i) => (paced ? (each[i] ?? 0) / (rate * share) : 0))
+    const spacing = Math.max(...paces)
+    // Nobody takes more than twice its part of what lies ahead, or the first to ask would take it all.
+    const fair = busy > 1 && spacing > 0 ? Math.max(1, Math.ceil((2 * aheadMs) / (busy * spacing))) : Infinity
+    const wanted = news.gate === 'open' ? Math.min(1 + more, fair) : 1
+    let next = -1
+    while (slots.length < wanted) {
+      const amounts = slots.length === 0 ? first : each
+      let at = now + Math.max(0, slots.length + 1 - waiting) * everyMs
+      for (const [i, limit] of limits.entries()) {
+        const amount = amounts[i] ?? 0
+        if (amount > 0) at = Math.max(at, fits(accounts[i]!, limit, amount, now))
+      }
+      // What goes after midnight belongs to the next day.
+      const ends = limits.some(
+        (limit, i) => (amounts[i] ?? 0) > 0 && limit.ends !== undefined && at >= limit.ends,
+      )
+      if (at > now + aheadMs || ends) {
+        next = at
+        break
+      }
+      for (const [i, limit] of limits.entries()) {
+        const amount = amounts[i] ?? 0
+        if (amount === 0) continue
+        const account = accounts[i]!
+        add(account, limit, at, amount)
+        account.accepted += amount
+        account.seen = Math.max(account.seen, at)
+        if (!limit.paced) continue
+        const step = amount / (limit.rate * share)
+        const behind = Math.min(step, Math.max(0, at - account.due))
+        account.due += behind + stretch(step - behind, state, ramp.ms, at)
+      }
+      slots.push(at)
+    }
+    const last = slots.length < waiting && next >= 0 ? next + aheadMs : (slots.at(-1) ?? 0)
+    if (waiting > 0 && last > now) state.crowdedTill = Math.max(state.crowdedTill, last)
+    return { slots, next }
+  }
+}
+
+function begin({ known }: Question, time: number, gen: string): State {
+  return {
+    base: time,
+    seen: 0,
+    seq: 0,
+    alive: 0,
+    missing: 0,
+    share: 1,
+    crowdedTill: -1,
+    from: LONG_AGO,
+    // A fleet that comes back is warm.
+    rampStart: LONG_AGO,
+    rampFrom: 1,
+    busyAt: known > 0 ? 0 : LONG_AGO,
+    closedAt: -1,
+    probeTill: 0,
+    news: {
+      gen,
+      seq: 0,
+      epoch: 1,
+      gate: 'open',
+      kind: 'rate',
+      until: 0,
+      by: '',
+      blamed: [],
+      learned: {},
+      lesson: 0,
+    },
+    accounts: new Map(),
+  }
+}
+
+function stretch(ms: number, { rampStart, rampFrom }: State, rampMs: number, at: number): number {
+  const left = rampStart + rampMs - at
+  if (left <= 0 || ms <= 0) return ms
+  const share = 1 - ((1 - rampFrom) * left) / rampMs
+  return Math.min(ms / share, ms + ((1 - share) * left) / 2)
+}

@@ -1,0 +1,87 @@
+// Who is here, who is missing, who is busy: told without looking at each of ten thousand, and the same as if one did.
+
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { Members } from '../../src/testing/reference-store/members.ts'
+import { ask, LAW, type Question } from '../../src/distributed/protocol.ts'
+
+/** What is known of a process by one who looks at all of them. */
+interface Known {
+  seen: number
+  heard: number
+  rank: number
+  wantedAt: number
+  permits: number
+}
+
+const step = fc.record({
+  id: fc.integer({ min: 0, max: 29 }).map(String),
+  afterMs: fc.oneof(
+    { weight: 6, arbitrary: fc.integer({ min: 0, max: 200 }) },
+    { weight: 1, arbitrary: fc.integer({ min: 0, max: 70_000 }) },
+  ),
+  waiting: fc.integer({ min: 0, max: 2 }),
+  concurrent: fc.constantFrom(0, 40),
+  permits: fc.integer({ min: 0, max: 9 }),
+  inFlight: fc.integer({ min: 0, max: 9 }),
+  dead: fc.array(fc.integer({ min: 0, max: 29 }).map(String), { maxLength: 1 }),
+  alone: fc.integer({ min: 0, max: 9 }).map((n) => n === 0),
+  leaves: fc.integer({ min: 0, max: 9 }).map((n) => n === 0),
+})
+
+test('property: they are counted as if each were looked at', () => {
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 120 }), (steps) => {
+      const members = new Members()
+      const all = new Map<string, Known>()
+      let joined = 0
+      // Nobody speaks of an earlier state: the reunion is another story.
+      let now = LAW.keptMs
+      for (const { afterMs, leaves, ...said } of steps) {
+        now += afterMs
+        const { id, dead, waiting, alone } = said
+        const question = ask({ ...base, ...said })
+
+        for (const other of dead) if (other !== id) all.delete(other)
+        const me = all.get(id) ?? { seen: 0, heard: -1, rank: ++joined, wantedAt: -Infinity, permits: 0 }
+        all.set(id, me)
+        const { heard } = me
+        me.heard = now
+        me.seen = alone ? now - LAW.missingMs - 1 : now
+        if (waiting > 0) me.wantedAt = now
+        for (const [other, { seen }] of all) if (now - seen > LAW.keptMs) all.delete(other)
+        const everyone = [...all.entries()].sort(
+          ([a, one], [b, two]) => one.seen - two.seen || (a < b ? -1 : 1),
+        )
+        const silent = (ms: number) => everyone.filter(([, { seen }]) => now - seen > ms)
+        const busy = Math.max(1, everyone.filter(([, { wantedAt }]) => wantedAt > now - 1000).length)
+
+        expect(members.count(question, false, now, now)).toEqual({
+          processes: all.size,
+          heard,
+          complete: false,
+          missing: silent(LAW.missingMs).length,
+          rank: everyone.filter(([, { rank }]) => rank < me.rank).length,
+          busy,
+          suspects: silent(LAW.suspectMs)
+            .slice(0, 8)
+            .map(([other]) => other),
+        })
+        const others = everyone.reduce((sum, [, { permits }]) => sum + permits, 0) - me.permits
+        const allowed = members.permit(question, busy, now)
+        if (said.concurrent > 0) {
+          expect(allowed).toBeLessThanOrEqual(Math.max(0, said.concurrent - others))
+          me.permits = Math.max(said.inFlight, allowed)
+        } else expect(allowed).toBe(-1)
+        if (!leaves) continue
+        members.drop(id)
+        all.delete(id)
+      }
+    }),
+  )
+})
+
+const base: Omit<Question, 'first' | 'each' | 'more' | 'everyMs' | 'amend' | 'past' | 'refused'> = {
+  ...{ id: '', gen: '', limits: [], ramp: { ms: 0, from: 1 }, waiting: 0, aheadMs: 300, known: 0 },
+  ...{ concurrent: 0, inFlight: 0, permits: 0, dead: [], gone: false, alone: false, heard: -1 },
+}

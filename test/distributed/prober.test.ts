@@ -1,0 +1,139 @@
+// Of all processes one sends the probe. Whatever happens to it, the others do not wait for it longer than the law says.
+
+import type { BucketRateLimiter, LimiterOptions } from 'llmiter'
+import { describe, expect, test } from 'vitest'
+import { outOfQuota, overloaded, rateLimited } from '../helpers.ts'
+import { fleetRig } from './redis-harness.ts'
+
+/** Two processes: `a` is refused, with nothing else to do; `b` comes when `a` probes. */
+function two(limiter: Partial<LimiterOptions> = {}) {
+  const rig = fleetRig(2, { limiter: { requestsPerMinute: 600, ...limiter } })
+  const [a, b] = rig.fleet as [BucketRateLimiter, BucketRateLimiter]
+  const { clock } = rig
+  const went: number[] = []
+  let from = 0
+  return {
+    ...{ ...rig, a, b, went },
+    /** Refused once, by this; then it is answered by that. */
+    refused(error: Error, then: () => unknown, signal?: AbortSignal) {
+      let sent = 0
+      const call = async () => {
+        await clock.sleep(5)
+        if (sent++ === 0) throw error
+        return then()
+      }
+      a.run(call, { signal }).catch(() => {})
+    },
+    async probing(ms = 1800) {
+      await clock.advance(ms)
+      from = clock.now()
+    },
+    others(calls: number, answerMs = 5) {
+      for (let i = 0; i < calls; i++) {
+        const call = () => {
+          went.push(clock.now() - from)
+          return clock.sleep(answerMs)
+        }
+        b.run(call).catch(() => {})
+      }
+    },
+  }
+}
+
+describe('the prober has no other calls, and', () => {
+  test.each([
+    ['rate', rateLimited],
+    ['overload', overloaded],
+  ])('its answer takes two minutes: the others do not wait for it (%s)', async (_, refusal) => {
+    const { clock, refused, probing, others, went } = two()
+    refused(refusal(1000), () => clock.sleep(120_000))
+    await probing()
+    others(20)
+    await clock.advance(10_000)
+    expect(went).toHaveLength(20)
+    expect(went[0]).toBeLessThan(1000)
+  })
+
+  test('gives its call up: that proves nothing, and another one probes', async () => {
+    const { clock, refused, probing, others, went } = two()
+    const caller = new AbortController()
+    refused(overloaded(1000), () => clock.sleep(60_000), caller.signal)
+    await probing()
+    others(20, 5000)
+    await clock.advance(20)
+    caller.abort()
+    await clock.advance(4000)
+    expect(went.length).toBeGreaterThan(0)
+    expect(went.length).toBeLessThan(6)
+    await clock.advance(60_000)
+    expect(went).toHaveLength(20)
+  })
+
+  test('its quota is used up: the others find out for themselves', async () => {
+    const { clock, refused, probing, others, went } = two()
+    refused(rateLimited(1000), () => Promise.reject(outOfQuota()))
+    await probing()
+    others(5)
+    await clock.advance(3000)
+    expect(went).toHaveLength(5)
+  })
+
+  test('it is paused: the others do not wait for it', async () => {
+    const { clock, a, refused, others, went } = two()
+    refused(rateLimited(1000), () => {})
+    while (a.stats().gate !== 'probing') await clock.advance(1)
+    a.pause()
+    others(5)
+    await clock.advance(5000)
+    expect(went).toHaveLength(5)
+    a.resume()
+    await clock.advance(5000)
+    expect(a.stats()).toMatchObject({ waiting: 0, inFlight: 0, gate: 'open' })
+  })
+})
+
+test('cut off, the prober loses its probe to one that dies: it probes again', async () => {
+  const { clock, store, a, kill, refused, others, went } = two()
+  let done = 0
+  refused(rateLimited(1000), () => clock.sleep(200))
+  for (let i = 0; i < 50; i++) void a.run(() => clock.sleep(200)).then(() => done++)
+  while (a.stats().gate !== 'probing' || a.stats().inFlight === 0) await clock.advance(1)
+  store.cut([0])
+  others(1, 100_000)
+  while (went.length === 0) await clock.advance(50)
+  kill(1)
+  store.mend()
+  await clock.advance(120_000)
+  expect(done).toBe(50)
+})
+
+describe('maxConcurrent is another here than there, since one was updated first:', () => {
+  /** Both have calls to make, and an hour. */
+  async function hour(limiter: Partial<LimiterOptions>, refuse: (now: number) => boolean) {
+    const rig = fleetRig(3, { limiter })
+    const { clock, fleet } = rig
+    let done = 0
+    for (const each of fleet)
+      for (let i = 0; i < 20; i++) {
+        const call = async () => {
+          const refused = refuse(clock.now())
+          await clock.sleep(50)
+          if (refused) throw rateLimited(1000)
+        }
+        void each.run(call, { cost: { tokens: 1500 } }).then(() => done++)
+      }
+    await clock.advance(2000)
+    fleet[0]!.update({ maxConcurrent: 8 })
+    await clock.advance(3_600_000)
+    return done
+  }
+
+  test('who may have none in flight does not hold the slots of those who may', async () => {
+    expect(await hour({ tokensPerMinute: 10_000, maxConcurrent: 2 }, () => false)).toBe(60)
+  })
+
+  test('who waits for the probe of another leaves it the room to send it', async () => {
+    const refuse = (now: number) => now > 4000 && now < 30_000
+    expect(await hour({ requestsPerMinute: 60, maxConcurrent: 2 }, refuse)).toBe(60)
+  })
+})

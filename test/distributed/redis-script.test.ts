@@ -1,0 +1,142 @@
+// The script in Redis is the law of `ledger.ts`: asked the same questions at the same times they answer the same.
+
+import fc from 'fast-check'
+import { Redis } from 'ioredis'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { Ledger } from '../../src/testing/reference-store/ledger.ts'
+import { keysOf } from '../../src/distributed/redis/transport.ts'
+import type { Answer, Question } from '../../src/distributed/protocol.ts'
+import { SCRIPT } from '../../src/distributed/redis/script.ts'
+import { haveRedis, type RedisServer, startRedis } from '../support/redis.ts'
+
+/** The same script, with a clock that the test moves. */
+const TIMED = SCRIPT.replace(
+  "redis.call('TIME')",
+  '{ floor_(tonumber(ARGV[4]) / 1000), (tonumber(ARGV[4]) % 1000) * 1000 }',
+).replace(/^/, 'local floor_ = math.floor\n')
+
+const limits = [
+  { key: 'requests/60000', amount: 60, windowMs: 60_050, burst: 5, paced: true, rate: 60 / 60_050 },
+  { key: 'tokens/60000', amount: 10_000, windowMs: 60_050, burst: 2000, paced: true, rate: 10_000 / 60_050 },
+  { key: 'requests/86400000', amount: 100, windowMs: 86_400_050, burst: 100, paced: false, rate: 0 },
+  {
+    key: 'requests/UTC',
+    amount: 90,
+    windowMs: 0,
+    burst: 90,
+    paced: false,
+    rate: 0,
+    day: '2026-01-01',
+    ends: 3_600_000,
+  },
+]
+
+const step = fc.record({
+  id: fc.constantFrom('a', 'b', 'c'),
+  afterMs: fc.oneof(fc.integer({ min: 0, max: 400 }), fc.integer({ min: 0, max: 70_000 })),
+  waiting: fc.integer({ min: 0, max: 5 }),
+  more: fc.integer({ min: 0, max: 12 }),
+  tokens: fc.integer({ min: 0, max: 900 }),
+  back: fc.option(
+    fc.record({ ageMs: fc.integer({ min: -200, max: 61_000 }), amount: fc.integer({ min: -3, max: 2 }) }),
+  ),
+  past: fc.option(
+    fc.record({ ageMs: fc.integer({ min: -400, max: 61_000 }), amount: fc.integer({ min: 1, max: 500 }) }),
+  ),
+  gen: fc.integer({ min: 0, max: 9 }).map((n) => ['of another life', ''][n] ?? 'g'),
+  alone: fc.integer({ min: 0, max: 9 }).map((n) => n === 0),
+  known: fc.integer({ min: 0, max: 4 }),
+  heardMsAgo: fc.option(fc.integer({ min: -500, max: 61_000 })),
+  permits: fc.integer({ min: 0, max: 6 }),
+  inFlight: fc.integer({ min: 0, max: 3 }),
+  close: fc.option(fc.integer({ min: 0, max: 3000 }), { freq: 6 }),
+  claim: fc.boolean(),
+  open: fc.boolean(),
+  retreat: fc.boolean(),
+  gone: fc.integer({ min: 0, max: 19 }).map((n) => n === 0),
+  dead: fc.integer({ min: 0, max: 19 }).map((n) => (n === 0 ? ['b'] : [])),
+})
+
+/** The script writes 14 digits, and an empty table as an object: what differs by no more than that is the same. */
+function alike(answer: unknown, expected: unknown): unknown {
+  if (typeof answer === 'number' && typeof expected === 'number')
+    return Math.abs(answer - expected) < 0.01 ? expected : answer
+  if (typeof answer !== 'object' || typeof expected !== 'object' || !answer || !expected) return answer
+  if (Array.isArray(expected) && Object.keys(answer).length === 0) return []
+  if (Array.isArray(answer)) return answer.map((item, i) => alike(item, (expected as unknown[])[i]))
+  const known = expected as Record<string, unknown>
+  return Object.fromEntries(Object.entries(answer).map(([key, item]) => [key, alike(item, known[key])]))
+}
+
+describe.skipIf(!haveRedis())('the script in Redis', () => {
+  let server: RedisServer
+  let redis: Redis
+  beforeAll(async () => {
+    server = await startRedis()
+    redis = new Redis(server.url)
+  })
+  afterAll(async () => {
+    redis?.disconnect()
+    await server?.close()
+  })
+
+  test('answers as the ledger does, whatever is asked', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 40 }), async (steps) => {
+        await redis.flushall()
+        const ledger = new Ledger()
+        let time = 1_700_000_000_000
+        let now = 0
+        for (const {
+          id,
+          afterMs,
+          tokens,
+          back,
+          past,
+          heardMsAgo,
+          close,
+          more,
+          claim,
+          open,
+          retreat,
+          ...rest
+        } of steps) {
+          time += afterMs
+          now += afterMs
+          const question: Question = {
+            ...{
+              id,
+              limits,
+              ramp: { ms: 5000, from: 1 / 3 },
+              aheadMs: 300,
+              everyMs: 20,
+              refused: [0, 0, 0, 0],
+              heard: heardMsAgo === null ? -1 : now - heardMsAgo,
+            },
+            first: rest.waiting > 0 ? [1, 2 * tokens, 1, 1] : [],
+            each: [1, tokens, 1, 1],
+            amend: back ? [['requests/60000', Math.max(0, now - back.ageMs), back.amount]] : [],
+            past: past ? [['tokens/60000', Math.max(0, now - past.ageMs), past.amount]] : [],
+            concurrent: 8,
+            more,
+            ...(close !== null && {
+              close: { kind: 'rate' as const, forMs: close, sentAt: now - 50, blamed: [] },
+            }),
+            ...(claim && { claim }),
+            ...(open && { open }),
+            ...(retreat && { retreat }),
+            ...rest,
+          }
+          const expected = ledger.ask(question, time, 'g')
+          const keys = keysOf('t:', 'x', limits)
+          const args = [JSON.stringify(question), 'g', 'channel', String(time)]
+          const answer = JSON.parse(
+            (await redis.eval(TIMED, keys.length, ...keys, ...args)) as string,
+          ) as Answer
+          expect(alike(answer, expected)).toEqual(expected)
+        }
+      }),
+      { numRuns: 300 },
+    )
+  }, 60_000)
+})

@@ -1,9 +1,0 @@
-import { readdirSync, readFileSync } from 'node:fs'
-import { expect, test } from 'vitest'
-
-const folder = new URL('../../src/feedback/', import.meta.url)
-
-test.each(readdirSync(folder))('%s imports nothing from outside feedback/', (file) => {
-  const imports = readFileSync(new URL(file, folder), 'utf8').matchAll(/from '([^']+)'/g)
-  for (const [, path] of imports) expect(path).toMatch(/^\.\/[\w-]+\.ts$/)
-})
