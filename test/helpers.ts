@@ -52,7 +52,7 @@ export function departures(limiter: BucketRateLimiter, clock: VirtualClock): num
 }
 
 /** Nothing waits, nothing is out, no timer is armed. */
-export function office(limiter: BucketRateLimiter, clock: VirtualClock) {
+export function leftovers(limiter: BucketRateLimiter, clock: VirtualClock) {
   const { waiting, parked, inFlight } = limiter.stats()
   return { waiting, parked, inFlight, timers: clock.pendingTimers }
 }

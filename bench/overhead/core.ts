@@ -4,7 +4,7 @@
  */
 import { type LimitsOptions, parseLimits } from '../../src/core/limit/parse-limits.ts'
 import { Call } from '../../src/core/call.ts'
-import { Office } from '../../src/core/ticket-issuer.ts'
+import { TicketIssuer } from '../../src/core/ticket-issuer.ts'
 import { HUGE } from '../contestants.ts'
 import { cost, interleave, type Jobs, microseconds, warmed } from '../measure.ts'
 import type { Section } from '../table.ts'
@@ -14,27 +14,27 @@ const COST = Object.freeze({ requests: 1 })
 
 const cases: Record<string, (tickets: number) => void> = {
   'one after the other, nobody waits'(tickets) {
-    const office = open(NEVER_WAITS)
+    const issuer = open(NEVER_WAITS)
     for (let now = 0; now < tickets; now++) {
-      office.enqueue(new Call(office, COST), now)
-      office.finish(office.next(now)!, undefined, now)
+      issuer.enqueue(new Call(issuer, COST), now)
+      issuer.finish(issuer.next(now)!, undefined, now)
     }
   },
   'all in line, each goes when the one before is over'(tickets) {
-    const office = open(NEVER_WAITS)
-    for (let i = 0; i < tickets; i++) office.enqueue(new Call(office, COST), 0)
-    for (let i = 0; i < tickets; i++) office.finish(office.next(0)!, undefined, 0)
+    const issuer = open(NEVER_WAITS)
+    for (let i = 0; i < tickets; i++) issuer.enqueue(new Call(issuer, COST), 0)
+    for (let i = 0; i < tickets; i++) issuer.finish(issuer.next(0)!, undefined, 0)
   },
   'all in line, each at its time, 6,000 a minute'(tickets) {
-    const office = open({ requestsPerMinute: 6000 })
-    for (let i = 0; i < tickets; i++) office.enqueue(new Call(office, COST), 0)
+    const issuer = open({ requestsPerMinute: 6000 })
+    for (let i = 0; i < tickets; i++) issuer.enqueue(new Call(issuer, COST), 0)
     let now = 0
     for (let issued = 0; issued < tickets;) {
-      const call = office.next(now)
+      const call = issuer.next(now)
       if (call) {
-        office.finish(call, undefined, now)
+        issuer.finish(call, undefined, now)
         issued++
-      } else now = office.wakeAt
+      } else now = issuer.wakeAt
     }
   },
 }
@@ -58,8 +58,8 @@ export async function coreSection(tickets: number, rounds: number): Promise<Sect
   }
 }
 
-function open(limits: LimitsOptions): Office {
-  return new Office({
+function open(limits: LimitsOptions): TicketIssuer {
+  return new TicketIssuer({
     limits: parseLimits(limits),
     ramp: false,
     random: () => 0.5,

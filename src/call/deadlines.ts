@@ -2,63 +2,67 @@
 
 import { LimiterStoppedError, QueueFullError, WaitTimeoutError } from './errors.ts'
 import { watch } from '../lib/abort.ts'
-import type { Waiter } from './pending-call.ts'
+import type { PendingCall } from './pending-call.ts'
 
 const STUCK_MS = 300_000
 const STUCK_REFUSALS = 10
 
 /** Begins to watch what may end this wait, which may have ended already. */
-export function attend(waiter: Waiter, now: number): void {
-  const { desk, signal, maxWaitMs } = waiter.terms
-  if (desk.options.queue?.max === 0 && waiter.state === 'waiting') {
-    desk.giveUp(waiter, new QueueFullError(`'${desk.name}': no ticket is free and queue.max is 0`))
-  } else if (signal?.aborted) desk.giveUp(waiter, signal.reason)
-  else if (maxWaitMs <= (waiter.extra?.waitedMs ?? 0)) tooLong(waiter)
+export function attend(call: PendingCall, now: number): void {
+  const { runtime, signal, maxWaitMs } = call.policy
+  if (runtime.options.queue?.max === 0 && call.state === 'waiting') {
+    runtime.giveUp(call, new QueueFullError(`'${runtime.name}': no ticket is free and queue.max is 0`))
+  } else if (signal?.aborted) runtime.giveUp(call, signal.reason)
+  else if (maxWaitMs <= (call.waitState?.waitedMs ?? 0)) tooLong(call)
   else {
-    if (signal) waiter.more().unwatch = watch(signal, () => desk.giveUp(waiter, signal.reason))
+    if (signal) call.more().unwatch = watch(signal, () => runtime.giveUp(call, signal.reason))
     if (maxWaitMs < Infinity) {
-      const extra = waiter.more()
-      extra.deadline = desk.engine.at(now + maxWaitMs - extra.waitedMs, () => tooLong(waiter), false)
+      const waitState = call.more()
+      waitState.deadline = runtime.scheduler.at(
+        now + maxWaitMs - waitState.waitedMs,
+        () => tooLong(call),
+        false,
+      )
     }
   }
 }
 
 /** A call is back in line, unless what it comes back to has ended meanwhile. */
-export function comeBack(waiter: Waiter, now: number): void {
-  const { desk } = waiter.terms
-  const { stopped } = desk
-  const spent = desk.chain.find(({ office }) => office.spent(now))?.spent
-  if (stopped) desk.giveUp(waiter, new LimiterStoppedError(stopped.message, waiter.extra?.lastRefusal))
-  else if (spent) desk.giveUp(waiter, spent)
-  else attend(waiter, now)
+export function comeBack(call: PendingCall, now: number): void {
+  const { runtime } = call.policy
+  const { stopped } = runtime
+  const spent = runtime.chain.find(({ issuer }) => issuer.spent(now))?.spent
+  if (stopped) runtime.giveUp(call, new LimiterStoppedError(stopped.message, call.waitState?.lastRefusal))
+  else if (spent) runtime.giveUp(call, spent)
+  else attend(call, now)
 }
 
-export function unattend({ terms, extra }: Waiter): void {
-  if (!extra) return
-  extra.unwatch?.()
-  extra.unwatch = undefined
+export function unattend({ policy, waitState }: PendingCall): void {
+  if (!waitState) return
+  waitState.unwatch?.()
+  waitState.unwatch = undefined
   for (const key of ['deadline', 'backoff', 'stuck'] as const) {
-    const appointment = extra[key]
-    if (appointment) terms.desk.engine.forget(appointment)
-    extra[key] = undefined
+    const task = waitState[key]
+    if (task) policy.runtime.scheduler.forget(task)
+    waitState[key] = undefined
   }
 }
 
 /** Tells when a call has been refused again and again, or for long. */
-export function watchStuck(waiter: Waiter, reason: string, now: number): void {
-  const { desk } = waiter.terms
-  const extra = waiter.more()
+export function watchStuck(call: PendingCall, reason: string, now: number): void {
+  const { runtime } = call.policy
+  const waitState = call.more()
   const tell = () => {
-    const parkedMs = desk.engine.now() - extra.firstParkedAt!
-    desk.events.emit('stuck', { refusals: extra.refusals, parkedMs, reason })
+    const parkedMs = runtime.scheduler.now() - waitState.firstParkedAt!
+    runtime.events.emit('stuck', { refusals: waitState.refusals, parkedMs, reason })
   }
-  if (extra.refusals % STUCK_REFUSALS === 0) tell()
-  const at = extra.firstParkedAt! + STUCK_MS
-  if (at > now) extra.stuck = desk.engine.at(at, tell, false)
+  if (waitState.refusals % STUCK_REFUSALS === 0) tell()
+  const at = waitState.firstParkedAt! + STUCK_MS
+  if (at > now) waitState.stuck = runtime.scheduler.at(at, tell, false)
 }
 
-function tooLong(waiter: Waiter): void {
-  const { desk, maxWaitMs } = waiter.terms
-  const message = `'${desk.name}': no ticket within maxWaitMs (${maxWaitMs} ms), ${desk.office.waiting} calls wait`
-  desk.giveUp(waiter, new WaitTimeoutError(message, waiter.extra?.lastRefusal))
+function tooLong(call: PendingCall): void {
+  const { runtime, maxWaitMs } = call.policy
+  const message = `'${runtime.name}': no ticket within maxWaitMs (${maxWaitMs} ms), ${runtime.issuer.waiting} calls wait`
+  runtime.giveUp(call, new WaitTimeoutError(message, call.waitState?.lastRefusal))
 }

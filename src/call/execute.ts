@@ -8,11 +8,11 @@ import { CallTimeoutError } from './errors.ts'
 import { statusOf } from '../responses/error-text.ts'
 import { needsBody } from '../responses/classify.ts'
 import type { Outcome } from '../responses/verdict.ts'
-import { guarded } from './safe-call.ts'
+import { safeCall } from './safe-call.ts'
 import { hold } from './stream-ticket.ts'
 import { learnFrom } from './apply-headers.ts'
 import { passOn, watch } from '../lib/abort.ts'
-import { type Terms, Waiter, type Work } from './pending-call.ts'
+import { type CallPolicy, PendingCall, type Work } from './pending-call.ts'
 
 /** How long a refused Response may take to say why. */
 const BODY_MS = 2000
@@ -21,45 +21,45 @@ const BODY_MS = 2000
 const MOST_LISTENERS = 8
 
 /** One call: in line, with its ticket, to its end. */
-export function dispatch(terms: Terms, cost: Cost, work: Work): Promise<unknown> {
-  const { desk } = terms
-  const now = desk.engine.now()
-  const waiter = new Waiter(terms, cost, work, now)
-  desk.enqueue(waiter, now)
-  if (waiter.state === 'waiting') return desk.engine.ticket(waiter).then(start)
-  const result = start(waiter)
+export function dispatch(policy: CallPolicy, cost: Cost, work: Work): Promise<unknown> {
+  const { runtime } = policy
+  const now = runtime.scheduler.now()
+  const call = new PendingCall(policy, cost, work, now)
+  runtime.enqueue(call, now)
+  if (call.state === 'waiting') return runtime.scheduler.ticket(call).then(start)
+  const result = start(call)
   return result instanceof Promise ? result : Promise.resolve(result)
 }
 
 /** Throws why a call must not go, though it was woken: it failed, or its signal aborted with the ticket in hand. */
-export function admit(waiter: Waiter): void {
-  const { extra, terms, since, sentAt } = waiter
-  const { desk, signal } = terms
-  if (extra?.failure) throw extra.failure.error
+export function admit(call: PendingCall): void {
+  const { waitState, policy, since, sentAt } = call
+  const { runtime, signal } = policy
+  if (waitState?.failure) throw waitState.failure.error
   if (signal?.aborted) {
-    desk.finish(waiter, 'unsent', 'failed')
+    runtime.finish(call, 'unsent', 'failed')
     throw signal.reason
   }
-  if (desk.events.heard('start'))
-    desk.events.emit('start', { waitedMs: Math.max(0, sentAt! - (extra?.parkedAt ?? since)) })
+  if (runtime.events.heard('start'))
+    runtime.events.emit('start', { waitedMs: Math.max(0, sentAt! - (waitState?.parkedAt ?? since)) })
 }
 
-/** The waiter has its ticket (or must not get one: then this throws): does its work. */
-export function start(waiter: Waiter): unknown {
-  admit(waiter)
-  const { timeoutMs, signal } = waiter.terms
+/** the call has its ticket (or must not get one: then this throws): does its work. */
+export function start(call: PendingCall): unknown {
+  admit(call)
+  const { timeoutMs, signal } = call.policy
   let result: unknown
   let promise: Promise<unknown> | undefined
   try {
-    result = signal || timeoutMs < Infinity ? bounded(waiter) : waiter.work!(undefined)
+    result = signal || timeoutMs < Infinity ? bounded(call) : call.work!(undefined)
     promise = promised(result)
   } catch (error) {
-    return failed(waiter, error)
+    return failed(call, error)
   }
-  if (!promise) return returned(waiter, result)
+  if (!promise) return returned(call, result)
   return promise.then(
-    (value) => returned(waiter, value),
-    (error) => failed(waiter, error),
+    (value) => returned(call, value),
+    (error) => failed(call, error),
   )
 }
 
@@ -70,10 +70,10 @@ function promised(result: unknown): Promise<unknown> | undefined {
 }
 
 /** The work, given up when its caller gives it up or when it takes too long; its signal aborts then. */
-function bounded({ terms, work, extra }: Waiter): Promise<unknown> {
-  const { desk, signal, timeoutMs } = terms
-  const { engine } = desk
-  const tries = extra ? extra.refusals + extra.failures : 0
+function bounded({ policy, work, waitState }: PendingCall): Promise<unknown> {
+  const { runtime, signal, timeoutMs } = policy
+  const { scheduler } = runtime
+  const tries = waitState ? waitState.refusals + waitState.failures : 0
   const own = timeoutMs < Infinity || tries >= MOST_LISTENERS ? new AbortController() : undefined
   return new Promise((resolve, reject) => {
     const giveUp = (error: unknown) => {
@@ -82,10 +82,10 @@ function bounded({ terms, work, extra }: Waiter): Promise<unknown> {
     }
     const unwatch = signal && watch(signal, () => giveUp(signal.reason))
     const late = () =>
-      giveUp(new CallTimeoutError(`'${desk.name}': the call took longer than timeoutMs (${timeoutMs} ms)`))
-    const appointment = timeoutMs < Infinity ? engine.at(engine.now() + timeoutMs, late, true) : undefined
+      giveUp(new CallTimeoutError(`'${runtime.name}': the call took longer than timeoutMs (${timeoutMs} ms)`))
+    const task = timeoutMs < Infinity ? scheduler.at(scheduler.now() + timeoutMs, late, true) : undefined
     const over = () => {
-      if (appointment) engine.forget(appointment)
+      if (task) scheduler.forget(task)
       unwatch?.()
     }
     const done = (value: unknown) => {
@@ -101,65 +101,64 @@ function bounded({ terms, work, extra }: Waiter): Promise<unknown> {
   })
 }
 
-function returned(waiter: Waiter, value: unknown): unknown {
+function returned(call: PendingCall, value: unknown): unknown {
   if (typeof value !== 'object' || value === null) {
-    land(waiter, value)
+    land(call, value)
     return value
   }
-  if (needsBody(value))
-    return readBody(waiter, value as Response).then((body) => judged(waiter, { value, body }))
-  return judged(waiter, { value })
+  if (needsBody(value)) return readBody(call, value as Response).then((body) => judged(call, { value, body }))
+  return judged(call, { value })
 }
 
-function failed(waiter: Waiter, error: unknown): unknown {
-  return judged(waiter, { error })
+function failed(call: PendingCall, error: unknown): unknown {
+  return judged(call, { error })
 }
 
-function judged(waiter: Waiter, outcome: Outcome): unknown {
-  const { desk, retry, signal } = waiter.terms
+function judged(call: PendingCall, outcome: Outcome): unknown {
+  const { runtime, retry, signal } = call.policy
   const threw = 'error' in outcome
   const answer = threw ? outcome.error : outcome.value
-  desk.seen?.(answer)
-  let verdict = judge(waiter, outcome)
+  runtime.seen?.(answer)
+  let verdict = judge(call, outcome)
   if (!verdict && threw && retry?.on && !signal?.aborted) verdict = { kind: 'transient', reason: 'retry.on' }
   if (!verdict) {
-    learnFrom(answer, waiter)
+    learnFrom(answer, call)
     if (threw) {
-      desk.finish(waiter, undefined, statusOf(answer) === undefined ? 'lost' : 'failed')
+      runtime.finish(call, undefined, statusOf(answer) === undefined ? 'lost' : 'failed')
       throw answer
     }
-    const held = hold(waiter, answer)
-    if (!held) land(waiter, answer)
+    const held = hold(call, answer)
+    if (!held) land(call, answer)
     return held ?? answer
   }
-  if (verdict.kind !== 'transient') desk.refuse(waiter, verdict, answer)
+  if (verdict.kind !== 'transient') runtime.refuse(call, verdict, answer)
   else {
-    const delayMs = retryDelay(waiter, answer, verdict.waitMs)
+    const delayMs = retryDelay(call, answer, verdict.waitMs)
     if (delayMs === undefined) {
-      desk.finish(waiter, undefined, 'lost')
+      runtime.finish(call, undefined, 'lost')
       if (threw) throw answer
       return answer
     }
-    desk.backOff(waiter, delayMs, answer)
+    runtime.backOff(call, delayMs, answer)
   }
   // Only now: what headers tell may let others go, and the refused call must stand before them.
-  learnFrom(answer, waiter)
+  learnFrom(answer, call)
   if (!threw) {
-    if (waiter.extra?.failure?.error === answer) return answer
+    if (call.waitState?.failure?.error === answer) return answer
     // The caller never sees this answer: its connection must not wait for somebody to read it.
     discard(answer)
   }
-  return waiter.state === 'parked' ? desk.engine.ticket(waiter).then(start) : start(waiter)
+  return call.state === 'parked' ? runtime.scheduler.ticket(call).then(start) : start(call)
 }
 
-function retryDelay({ terms, extra }: Waiter, error: unknown, waitMs = 0): number | undefined {
-  const { retry, desk } = terms
+function retryDelay({ policy, waitState }: PendingCall, error: unknown, waitMs = 0): number | undefined {
+  const { retry, runtime } = policy
   if (!retry) return undefined
   const { attempts = 3, minMs = 500, maxMs = 8000, factor = 2, jitter = 0.25, on } = retry
-  const failures = extra?.failures ?? 0
-  if (failures + 1 >= attempts || (on && !guarded(() => on(error), desk, 'retry.on'))) return undefined
+  const failures = waitState?.failures ?? 0
+  if (failures + 1 >= attempts || (on && !safeCall(() => on(error), runtime, 'retry.on'))) return undefined
   const delay = Math.min(duration(minMs, 'minMs') * factor ** failures, duration(maxMs, 'maxMs'))
-  return Math.max(waitMs, delay * (1 - jitter * desk.random()))
+  return Math.max(waitMs, delay * (1 - jitter * runtime.random()))
 }
 
 function discard(answer: unknown): void {
@@ -168,18 +167,18 @@ function discard(answer: unknown): void {
 }
 
 /** What a refused Response says, from a copy, so that the caller can still read it. */
-export async function readBody({ terms }: Waiter, response: Response): Promise<unknown> {
-  const { engine } = terms.desk
+export async function readBody({ policy }: PendingCall, response: Response): Promise<unknown> {
+  const { scheduler } = policy.runtime
   let give: (body: undefined) => void
   const late = new Promise<undefined>((resolve) => {
     give = resolve
   })
-  const appointment = engine.at(engine.now() + BODY_MS, () => give(undefined), true)
+  const task = scheduler.at(scheduler.now() + BODY_MS, () => give(undefined), true)
   try {
     return await Promise.race([response.clone().text(), late])
   } catch {
     return undefined
   } finally {
-    engine.forget(appointment)
+    scheduler.forget(task)
   }
 }

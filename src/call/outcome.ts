@@ -2,28 +2,28 @@
 // stream or a ticket.
 
 import { text } from '../lib/validate.ts'
-import type { Desk } from '../limiter/runtime.ts'
+import type { LimiterRuntime } from '../limiter/runtime.ts'
 import { CallTimeoutError, LimiterError } from './errors.ts'
 import { total } from './token-estimator.ts'
 import { statusOf } from '../responses/error-text.ts'
 import { classify } from '../responses/classify.ts'
 import { readUsage, type Usage } from '../responses/usage.ts'
 import type { Outcome, Verdict } from '../responses/verdict.ts'
-import { guarded } from './safe-call.ts'
-import type { Waiter } from './pending-call.ts'
+import { safeCall } from './safe-call.ts'
+import type { PendingCall } from './pending-call.ts'
 
 const KINDS: readonly string[] = ['rate', 'overload', 'quota', 'oversize', 'transient']
 
 /** The user's own reading, else ours. Undefined: an answer, or an error that is the caller's own business. */
-export function judge({ terms }: Waiter, outcome: Outcome): Verdict | undefined {
-  const own = terms.classify && guarded(() => terms.classify!(outcome), terms.desk, 'classify')
+export function judge({ policy }: PendingCall, outcome: Outcome): Verdict | undefined {
+  const own = policy.classify && safeCall(() => policy.classify!(outcome), policy.runtime, 'classify')
   if (own === 'ok') return undefined
   const kind = typeof own === 'object' ? own.kind : own
   if (kind && KINDS.includes(kind))
     return typeof own === 'object' ? own : { kind, reason: `classified as '${kind}'` }
   if (own !== undefined) {
     const message = `classify must return 'ok', ${KINDS.join(', ')} or a verdict of such a kind, got ${text(own)}`
-    terms.desk.failed(new TypeError(message), 'classify')
+    policy.runtime.failed(new TypeError(message), 'classify')
   }
   if ('error' in outcome) {
     const { error } = outcome
@@ -31,41 +31,41 @@ export function judge({ terms }: Waiter, outcome: Outcome): Verdict | undefined 
     // From a limiter within this call, which has already acted on the refusal in its cause.
     if (error instanceof LimiterError) return undefined
   }
-  return classify(outcome, terms.desk.engine.clock.wall())
+  return classify(outcome, policy.runtime.scheduler.clock.wall())
 }
 
 /** The call has its answer: it has used what its result says. */
-export function land(waiter: Waiter, value: unknown): void {
-  const { desk, usage } = waiter.terms
+export function land(call: PendingCall, value: unknown): void {
+  const { runtime, usage } = call.policy
   let used: Usage | undefined
-  if (usage) used = guarded(() => usage(value as never), desk, 'usage')
-  else if (desk.metered && typeof value === 'object') used = readUsage(value)
-  settle(waiter, used)
+  if (usage) used = safeCall(() => usage(value as never), runtime, 'usage')
+  else if (runtime.metered && typeof value === 'object') used = readUsage(value)
+  settle(call, used)
 }
 
 /** What can be counted of a usage. */
-function sound(usage: Usage, desk: Desk): Usage {
+function sound(usage: Usage, runtime: LimiterRuntime): Usage {
   const good: Usage = {}
   for (const [of, amount] of Object.entries(usage)) {
     if (typeof amount === 'number' && amount >= 0 && amount < Infinity) good[of] = amount
     else if (amount !== undefined) {
-      desk.failed(new TypeError(`usage.${of} must be at least 0 (a number), got ${text(amount)}`), 'usage')
+      runtime.failed(new TypeError(`usage.${of} must be at least 0 (a number), got ${text(amount)}`), 'usage')
     }
   }
   return good
 }
 
 /** The call was answered, and has used this much. */
-export function settle(waiter: Waiter, usage: Usage | undefined): void {
-  const { desk } = waiter.terms
-  const used = usage && total(sound(usage, desk))
-  if (used) desk.estimator.learn(waiter.cost, used)
-  desk.finish(waiter, used, 'ok')
+export function settle(call: PendingCall, usage: Usage | undefined): void {
+  const { runtime } = call.policy
+  const used = usage && total(sound(usage, runtime))
+  if (used) runtime.estimator.learn(call.cost, used)
+  runtime.finish(call, used, 'ok')
 }
 
 /** The call failed for good. A refusal still tells the limiter what it has to tell. */
-export function concede(waiter: Waiter, error: unknown, verdict = judge(waiter, { error })): void {
-  const { desk } = waiter.terms
-  if (verdict && verdict.kind !== 'transient') desk.refuse(waiter, verdict, error, false)
-  else desk.finish(waiter, undefined, statusOf(error) === undefined ? 'lost' : 'failed')
+export function concede(call: PendingCall, error: unknown, verdict = judge(call, { error })): void {
+  const { runtime } = call.policy
+  if (verdict && verdict.kind !== 'transient') runtime.refuse(call, verdict, error, false)
+  else runtime.finish(call, undefined, statusOf(error) === undefined ? 'lost' : 'failed')
 }

@@ -7,14 +7,14 @@
 
 import type { Cost } from '../core/limit/limit-set.ts'
 import { Call } from '../core/call.ts'
-import type { Desk } from '../limiter/runtime.ts'
-import type { Appointment } from '../scheduler/scheduler.ts'
+import type { LimiterRuntime } from '../limiter/runtime.ts'
+import type { ScheduledTask } from '../scheduler/scheduler.ts'
 import type { Usage } from '../responses/usage.ts'
 import type { Classify, RetryOptions } from '../limiter/options.ts'
 
 /** What holds for a call: its own options over its limiter's, checked and exact. Shared by all plain calls. */
-export interface Terms {
-  readonly desk: Desk
+export interface CallPolicy {
+  readonly runtime: LimiterRuntime
   readonly priority: number
   readonly tenant: string | undefined
   readonly signal: AbortSignal | undefined
@@ -28,13 +28,13 @@ export interface Terms {
 }
 
 /** What only calls that wait under conditions, or were refused, need. */
-export interface Extra {
+export interface WaitState {
   /** Why it must not go: thrown to the caller instead of a ticket. */
   failure?: { error: unknown } | undefined
-  deadline?: Appointment | undefined
+  deadline?: ScheduledTask | undefined
   unwatch?: (() => void) | undefined
-  backoff?: Appointment | undefined
-  stuck?: Appointment | undefined
+  backoff?: ScheduledTask | undefined
+  stuck?: ScheduledTask | undefined
   parkedAt?: number
   firstParkedAt?: number
   lastRefusal?: unknown
@@ -48,35 +48,35 @@ export interface Extra {
 
 export type Work = (signal: AbortSignal | undefined) => unknown
 
-export class Waiter extends Call {
-  readonly terms: Terms
+export class PendingCall extends Call {
+  readonly policy: CallPolicy
   readonly work: Work | undefined
-  grant: ((waiter: Waiter) => void) | undefined = undefined
+  grant: ((call: PendingCall) => void) | undefined = undefined
   /** When it came, in whole ms: so it is no boxed number. */
   readonly since: number
-  extra: Extra | undefined = undefined
+  waitState: WaitState | undefined = undefined
 
-  constructor(terms: Terms, cost: Cost, work: Work | undefined, now: number) {
-    super(terms.desk.office, cost)
-    this.terms = terms
+  constructor(policy: CallPolicy, cost: Cost, work: Work | undefined, now: number) {
+    super(policy.runtime.issuer, cost)
+    this.policy = policy
     this.work = work
     this.since = Math.floor(now)
   }
 
   override reckon(): Cost {
-    const { estimator, limits, metered } = this.terms.desk
+    const { estimator, limits, metered } = this.policy.runtime
     return metered ? (this.cost = estimator.again(this.cost, limits)) : this.cost
   }
 
   override get priority(): number {
-    return this.terms.priority
+    return this.policy.priority
   }
 
   override get tenant(): string | undefined {
-    return this.terms.tenant
+    return this.policy.tenant
   }
 
-  more(): Extra {
-    return (this.extra ??= { refusals: 0, failures: 0, waitedMs: 0 })
+  more(): WaitState {
+    return (this.waitState ??= { refusals: 0, failures: 0, waitedMs: 0 })
   }
 }

@@ -1,34 +1,34 @@
 // Calls that have failed for a moment: out of the line until their next try, and then back at their place.
 
-import type { Desk } from '../limiter/runtime.ts'
-import type { Waiter } from './pending-call.ts'
+import type { LimiterRuntime } from '../limiter/runtime.ts'
+import type { PendingCall } from './pending-call.ts'
 
-export class Backoff {
-  readonly #desk: Desk
-  readonly #waiters = new Set<Waiter>()
+export class RetryQueue {
+  readonly #runtime: LimiterRuntime
+  readonly #waiters = new Set<PendingCall>()
 
-  constructor(desk: Desk) {
-    this.#desk = desk
+  constructor(runtime: LimiterRuntime) {
+    this.#runtime = runtime
   }
 
-  get waiters(): Waiter[] {
+  get waiters(): PendingCall[] {
     return [...this.#waiters]
   }
 
-  add(waiter: Waiter, delayMs: number, now: number): void {
-    const { engine, office, chain } = this.#desk
-    this.#waiters.add(waiter)
+  add(call: PendingCall, delayMs: number, now: number): void {
+    const { scheduler, issuer, chain } = this.#runtime
+    this.#waiters.add(call)
     for (const at of chain) at.backingOff++
     const back = () => {
-      this.remove(waiter)
-      const then = engine.now()
-      office.enqueue(waiter, then)
-      engine.pump(then)
+      this.remove(call)
+      const then = scheduler.now()
+      issuer.enqueue(call, then)
+      scheduler.pump(then)
     }
-    waiter.more().backoff = engine.at(now + delayMs, back, true)
+    call.more().backoff = scheduler.at(now + delayMs, back, true)
   }
 
-  remove(waiter: Waiter): void {
-    if (this.#waiters.delete(waiter)) for (const at of this.#desk.chain) at.backingOff--
+  remove(call: PendingCall): void {
+    if (this.#waiters.delete(call)) for (const at of this.#runtime.chain) at.backingOff--
   }
 }

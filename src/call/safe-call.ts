@@ -1,12 +1,12 @@
 // Code of the user's that we call may throw. It is told to the `error` event and changes nothing else.
 
-import type { Desk } from '../limiter/runtime.ts'
+import type { LimiterRuntime } from '../limiter/runtime.ts'
 
-export function guarded<T>(call: () => T, desk: Desk, where: string): T | undefined {
+export function safeCall<T>(call: () => T, runtime: LimiterRuntime, where: string): T | undefined {
   try {
     return call()
   } catch (error) {
-    desk.failed(error, where)
+    runtime.failed(error, where)
     return undefined
   }
 }

@@ -25,7 +25,7 @@ interface Guess {
   seen: number
 }
 
-export class Estimator {
+export class TokenEstimator {
   #ratio = 1
   #input = UNKNOWN
   #output = UNKNOWN

@@ -5,34 +5,34 @@
 // that only open or close something carry no token, and their time counts for the next that does.
 
 import { isFrame } from '../responses/stream-events.ts'
-import type { Waiter } from './pending-call.ts'
+import type { PendingCall } from './pending-call.ts'
 
-export class Latency {
-  readonly #waiter: Waiter
+export class TokenLatency {
+  readonly #call: PendingCall
   #waitedMs: number
   #since: number | undefined
   #first = true
 
   /** For a call whose answer has just begun. */
-  static of(waiter: Waiter): Latency | undefined {
-    const { desk } = waiter.terms
-    const wanted = desk.monitors.length > 0 || desk.events.heard('chunk')
-    return wanted ? new Latency(waiter) : undefined
+  static of(call: PendingCall): TokenLatency | undefined {
+    const { runtime } = call.policy
+    const wanted = runtime.monitors.length > 0 || runtime.events.heard('chunk')
+    return wanted ? new TokenLatency(call) : undefined
   }
 
-  private constructor(waiter: Waiter) {
-    this.#waiter = waiter
-    this.#waitedMs = waiter.terms.desk.engine.now() - waiter.sentAt!
+  private constructor(call: PendingCall) {
+    this.#call = call
+    this.#waitedMs = call.policy.runtime.scheduler.now() - call.sentAt!
   }
 
   /** The reader asks for the next chunk. */
   ask(): void {
-    this.#since ??= this.#waiter.terms.desk.engine.now()
+    this.#since ??= this.#call.policy.runtime.scheduler.now()
   }
 
   /** It came, and so many more are asked for already. */
   chunk(chunk: unknown, reading: number, now: number): void {
-    const { desk } = this.#waiter.terms
+    const { runtime } = this.#call.policy
     if (this.#since !== undefined) this.#waitedMs += now - this.#since
     this.#since = reading > 0 ? now : undefined
     if (isFrame(chunk)) return
@@ -40,7 +40,7 @@ export class Latency {
     const first = this.#first
     this.#waitedMs = 0
     this.#first = false
-    for (const monitor of desk.monitors) monitor.sample(first ? 'ttft' : 'itl', ms, now)
-    if (desk.events.heard('chunk')) desk.events.emit('chunk', { first, ms })
+    for (const monitor of runtime.monitors) monitor.sample(first ? 'ttft' : 'itl', ms, now)
+    if (runtime.events.heard('chunk')) runtime.events.emit('chunk', { first, ms })
   }
 }

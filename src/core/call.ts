@@ -1,22 +1,22 @@
 // What the core knows of a call: what it takes, where it stands in line, and how far it has come.
 
 import type { Cost } from './limit/limit-set.ts'
-import type { Member, Queue } from './queue/fair-queue.ts'
-import type { Office } from './ticket-issuer.ts'
+import type { QueueMember, TenantQueue } from './queue/fair-queue.ts'
+import type { TicketIssuer } from './ticket-issuer.ts'
 
-/** A call on its way through the office. The shell's own record of a call extends it. */
-export class Call implements Member<Call> {
+/** A call on its way through the issuer. The shell's own record of a call extends it. */
+export class Call implements QueueMember<Call> {
   at = -1
   seq = 0
-  queue: Queue<Call> | undefined = undefined
-  readonly office: Office
+  queue: TenantQueue<Call> | undefined = undefined
+  readonly issuer: TicketIssuer
   cost: Cost
   state: 'new' | 'waiting' | 'parked' | 'in flight' | 'done' = 'new'
   /** When its ticket was issued; undefined (and so no boxed number in a million waiting calls) before. */
   sentAt: number | undefined = undefined
 
-  constructor(office: Office, cost: Cost) {
-    this.office = office
+  constructor(issuer: TicketIssuer, cost: Cost) {
+    this.issuer = issuer
     this.cost = cost
   }
 

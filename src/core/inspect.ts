@@ -1,13 +1,13 @@
-// An office as people see it.
+// An issuer as people see it.
 
 import type { Cost } from './limit/limit-set.ts'
 import type { Call } from './call.ts'
-import type { Office } from './ticket-issuer.ts'
+import type { TicketIssuer } from './ticket-issuer.ts'
 
 export type GateState = 'open' | 'closed' | 'probing'
 
 export function gateOf(
-  { recovery: { gate } }: Office,
+  { recovery: { gate } }: TicketIssuer,
   now: number,
 ): { state: GateState; reopensInMs?: number } {
   if (gate.state === 'open') return { state: 'open' }
@@ -15,31 +15,31 @@ export function gateOf(
   return { state: 'closed', reopensInMs: Math.max(0, gate.until - now) }
 }
 
-function firstOf(office: Office): Call | undefined {
-  const child = office.children.find(({ waiting }) => waiting > 0)
-  return office.line.first ?? (child && firstOf(child))
+function firstOf(issuer: TicketIssuer): Call | undefined {
+  const child = issuer.children.find(({ waiting }) => waiting > 0)
+  return issuer.line.first ?? (child && firstOf(child))
 }
 
 /** What the first in line waits for: a dimension, `'concurrency'`, `'gate'` or `'pause'`. */
-export function waitingOn(office: Office, now: number): string | undefined {
-  const first = firstOf(office)
+export function waitingOn(issuer: TicketIssuer, now: number): string | undefined {
+  const first = firstOf(issuer)
   if (!first) return undefined
-  for (const at of office.chain) {
+  for (const at of issuer.chain) {
     if (at.pausedUntil > now) return 'pause'
     if (at.recovery.gate.state !== 'open') return 'gate'
-    const on = at.budget.waitingOn(first.cost, now)
+    const on = at.limitSet.waitingOn(first.cost, now)
     if (on) return on
   }
   return undefined
 }
 
 /** How long a call of this cost would wait if it came now, as far as one can tell. */
-export function waitTime(office: Office, cost: Cost, now: number): number {
+export function waitTime(issuer: TicketIssuer, cost: Cost, now: number): number {
   let wait = 0
-  for (const at of office.chain) {
-    if (at.budget.tooSmallFor(cost)) return Infinity
+  for (const at of issuer.chain) {
+    if (at.limitSet.tooSmallFor(cost)) return Infinity
     const closed = gateOf(at, now).reopensInMs ?? 0
-    wait = Math.max(wait, at.pausedUntil - now, closed, at.budget.waitTime(cost, at.waiting, now))
+    wait = Math.max(wait, at.pausedUntil - now, closed, at.limitSet.waitTime(cost, at.waiting, now))
   }
   return wait
 }

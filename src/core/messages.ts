@@ -1,14 +1,14 @@
-// What is said to an office, and what it says.
+// What is said to an issuer, and what it says.
 
-import type { BudgetOptions } from './limit/limit-set.ts'
-import type { Office } from './ticket-issuer.ts'
+import type { LimitSetOptions } from './limit/limit-set.ts'
+import type { TicketIssuer } from './ticket-issuer.ts'
 import type { RampOptions } from './limit/slow-start.ts'
 import type { RecoveryOptions } from './gate/gate.ts'
 import type { WallTime } from './limit/sliding-window.ts'
 
-export interface OfficeOptions extends BudgetOptions {
-  parent?: Office | undefined
-  /** Whose office it is: the core only hands it on. */
+export interface IssuerOptions extends LimitSetOptions {
+  parent?: TicketIssuer | undefined
+  /** Whose issuer it is: the core only hands it on. */
   owner?: unknown
   ramp?: RampOptions | false | undefined
   recovery?: RecoveryOptions | undefined
@@ -21,12 +21,13 @@ export interface OfficeOptions extends BudgetOptions {
   learn?: boolean | undefined
 }
 
-/** What the office has decided besides the tickets. */
+/** What the issuer has decided besides the tickets. */
 export type Notice =
-  { of: 'gate' | 'probe'; office: Office } | { of: 'learn'; office: Office; limit: string; perMinute: number }
+  | { of: 'gate' | 'probe'; issuer: TicketIssuer }
+  | { of: 'learn'; issuer: TicketIssuer; limit: string; perMinute: number }
 
-/** What a refusal says to the office. */
-export interface Refused {
+/** What a refusal says to the issuer. */
+export interface RefusalReport {
   kind: 'rate' | 'overload'
   of?: string | undefined
   waitMs?: number | undefined
@@ -35,7 +36,7 @@ export interface Refused {
 }
 
 /** What a header says: of a dimension, the limit and what is left of it. */
-export interface Told {
+export interface LimitReading {
   of: string
   perMs?: number | undefined
   limit?: number | undefined

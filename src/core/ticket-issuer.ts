@@ -1,36 +1,36 @@
-// The ticket office: the parts of one limiter as one machine. (state, event, now) → decisions.
+// The ticket issuer: the parts of one limiter as one machine. (state, event, now) → decisions.
 //
 // A call comes in by `enqueue`. `next` hands out one ticket, or none and then `wakeAt` says when to ask again.
 // A ticket ends in one of three ways: `finish` (the provider answered), `refuse` (back to its place in line) or
 // `lose` (no answer: aborted, broken off, never sent). `cancel` takes a call out of the line.
 // What else was decided (the gate moved, a rate was learned, a probe is wanted) is in `notices`.
 //
-// Offices form a tree: an account over its models. A ticket needs room in its own office and in every one
+// Offices form a tree: an account over its models. A ticket needs room in its own issuer and in every one
 // above, all or none. The root asks its children in fair turns, and only the root is asked by the shell.
 
 import type { Bucket } from './limit/gcra.ts'
-import { Budget, type SlotSource, type Used } from './limit/limit-set.ts'
+import { LimitSet, type SlotSource, type Used } from './limit/limit-set.ts'
 import type { Call } from './call.ts'
 import { MINUTE } from './limit/parse-limits.ts'
-import type { Notice, OfficeOptions, Refused, Told } from './messages.ts'
-import { Line } from './queue/fair-queue.ts'
-import { Ramp } from './limit/slow-start.ts'
-import { type Gate, Recovery } from './gate/gate.ts'
+import type { Notice, IssuerOptions, RefusalReport, LimitReading } from './messages.ts'
+import { FairQueue } from './queue/fair-queue.ts'
+import { SlowStart } from './limit/slow-start.ts'
+import { type Gate, GateKeeper } from './gate/gate.ts'
 
 /** After an outage the rate resumes here and ramps up: the ramp from a third would cost seconds. */
 const RESUME_AT = 0.9
 
-// Fields that offices read of each other are not #private: a tree may be built by two copies of the package.
-export class Office {
+// Fields that issuers read of each other are not #private: a tree may be built by two copies of the package.
+export class TicketIssuer {
   readonly owner: unknown
-  readonly parent: Office | undefined
-  readonly root: Office
-  /** This office and all above it, up to the root. */
-  readonly chain: readonly Office[]
-  readonly line = new Line<Call>()
-  readonly ramp: Ramp
-  readonly recovery: Recovery
-  budget: Budget
+  readonly parent: TicketIssuer | undefined
+  readonly root: TicketIssuer
+  /** This issuer and all above it, up to the root. */
+  readonly chain: readonly TicketIssuer[]
+  readonly line = new FairQueue<Call>()
+  readonly ramp: SlowStart
+  readonly recovery: GateKeeper
+  limitSet: LimitSet
   /** Where tickets come from; another source than the budget when processes share the limits. */
   slots: SlotSource
   /** When `next` is worth asking again; only an event can change that before. */
@@ -49,34 +49,34 @@ export class Office {
   lineTurn = 0
   /** The limits that refusals have named since the gate was last open. */
   readonly blamed = new Set<Bucket>()
-  readonly children: Office[] = []
+  readonly children: TicketIssuer[] = []
   learns: boolean
   #pressed = false
   #gate: Gate['state'] = 'open'
 
-  constructor(options: OfficeOptions) {
+  constructor(options: IssuerOptions) {
     this.parent = options.parent
     this.owner = options.owner
     this.root = this.parent?.root ?? this
     this.chain = [this, ...(this.parent?.chain ?? [])]
     this.learns = options.learn ?? true
     this.parent?.children.push(this)
-    this.ramp = new Ramp(options.ramp)
-    this.recovery = new Recovery(options.random, options.asks ?? (() => false))
+    this.ramp = new SlowStart(options.ramp)
+    this.recovery = new GateKeeper(options.random, options.asks ?? (() => false))
     this.recovery.configure(options.recovery)
-    this.budget = new Budget(options, this.ramp, options.wall)
-    this.slots = this.budget
+    this.limitSet = new LimitSet(options, this.ramp, options.wall)
+    this.slots = this.limitSet
   }
 
   /** Other options from now on; what was counted stays counted. */
-  update(options: Omit<OfficeOptions, 'parent'>, now: number): void {
-    const before = this.budget
+  update(options: Omit<IssuerOptions, 'parent'>, now: number): void {
+    const before = this.limitSet
     this.ramp.configure(options.ramp)
     this.recovery.configure(options.recovery)
     this.learns = options.learn ?? true
-    this.budget = new Budget(options, this.ramp, options.wall)
-    this.budget.inherit(before, now)
-    if (this.slots === before) this.slots = this.budget
+    this.limitSet = new LimitSet(options, this.ramp, options.wall)
+    this.limitSet.inherit(before, now)
+    if (this.slots === before) this.slots = this.limitSet
     this.slots.crowd(this.waiting > 0, now)
     this.slots.press(this.#pressed, now)
     this.stir()
@@ -114,21 +114,21 @@ export class Office {
   next(now: number): Call | undefined {
     const call = this.candidate(now)
     if (!call) return undefined
-    const { office } = call
-    const alone = !office.line.contested && office.children.length === 0
-    const share = alone ? 0 : office.budget.share(call.cost)
-    office.line.serve(call, share)
-    office.clock = office.lineTurn
-    office.lineTurn += share
-    office.left(call, now)
+    const { issuer } = call
+    const alone = !issuer.line.contested && issuer.children.length === 0
+    const share = alone ? 0 : issuer.limitSet.share(call.cost)
+    issuer.line.serve(call, share)
+    issuer.clock = issuer.lineTurn
+    issuer.lineTurn += share
+    issuer.left(call, now)
     call.state = 'in flight'
     call.sentAt = now
-    for (const at of office.chain) {
+    for (const at of issuer.chain) {
       at.recovery.sent(now)
       at.slots.take(call.cost, now)
       if (!at.parent) break
       at.parent.clock = at.turn
-      at.turn += at.parent.budget.share(call.cost)
+      at.turn += at.parent.limitSet.share(call.cost)
     }
     return call
   }
@@ -188,25 +188,25 @@ export class Office {
   }
 
   /** The provider refused this call: it goes back to its place in line, or is over (refused in mid-stream). */
-  refuse(call: Call, { kind, of, waitMs, slowDown }: Refused, park: boolean, now: number): void {
-    const office = this.#responsible(of)
-    const buckets = office.budget.named(of)
+  refuse(call: Call, { kind, of, waitMs, slowDown }: RefusalReport, park: boolean, now: number): void {
+    const issuer = this.#responsible(of)
+    const buckets = issuer.limitSet.named(of)
     const crowded = of === 'concurrency'
-    if (crowded) office.budget.tooMany()
+    if (crowded) issuer.limitSet.tooMany()
     else if (kind === 'rate')
       for (const bucket of buckets) {
         bucket.refused(call.cost[bucket.limit.of] ?? 0)
-        office.blamed.add(bucket)
+        issuer.blamed.add(bucket)
       }
-    if (slowDown && office.learns && office.recovery.gate.state === 'open')
-      for (const bucket of office.budget.ease(now)) office.learned(bucket, now)
+    if (slowDown && issuer.learns && issuer.recovery.gate.state === 'open')
+      for (const bucket of issuer.limitSet.ease(now)) issuer.learned(bucket, now)
     this.end(call, 'refused', now)
     const pace = Math.min(...buckets.map((bucket) => bucket.rate.at(now)))
     // While others are in flight, one that ends makes room: nobody has to guess when.
-    if (crowded && office.budget.inFlight > 0) office.recovery.lost(call.sentAt!)
-    else office.recovery.refused(kind, waitMs, call.sentAt!, crowded ? Infinity : pace, now)
-    office.watchGate(now)
-    for (const at of this.chain) if (at !== office) at.recovery.lost(call.sentAt!)
+    if (crowded && issuer.limitSet.inFlight > 0) issuer.recovery.lost(call.sentAt!)
+    else issuer.recovery.refused(kind, waitMs, call.sentAt!, crowded ? Infinity : pace, now)
+    issuer.watchGate(now)
+    for (const at of this.chain) if (at !== issuer) at.recovery.lost(call.sentAt!)
     if (park) this.enqueue(call, now)
   }
 
@@ -235,8 +235,8 @@ export class Office {
   }
 
   /** The headers of the answer to a call sent at `sentAt` name a limit, or what is left of it. */
-  told(told: Told, eager: boolean, sentAt: number, now: number): void {
-    for (const bucket of this.budget.told(told, eager, sentAt, now)) this.learned(bucket, now)
+  told(told: LimitReading, eager: boolean, sentAt: number, now: number): void {
+    for (const bucket of this.limitSet.told(told, eager, sentAt, now)) this.learned(bucket, now)
     this.stir()
   }
 
@@ -270,9 +270,9 @@ export class Office {
     }
   }
 
-  /** The office whose limit a refusal names: the nearest that has it, else this one. */
-  #responsible(of: string | undefined): Office {
-    return this.chain.find((at) => at.budget.buckets.some(({ limit }) => limit.of === of)) ?? this
+  /** The issuer whose limit a refusal names: the nearest that has it, else this one. */
+  #responsible(of: string | undefined): TicketIssuer {
+    return this.chain.find((at) => at.limitSet.buckets.some(({ limit }) => limit.of === of)) ?? this
   }
 
   /** Looks whether the gate has moved, and says so. */
@@ -284,17 +284,17 @@ export class Office {
     this.stir()
     // The rate resumes with the first call that goes, long before so many are answered that the gate is open.
     if (before === 'closed' || before === 'asking') this.ramp.restart(now, RESUME_AT)
-    if (before === 'open') this.budget.closed(now)
+    if (before === 'open') this.limitSet.closed(now)
     else if (gate.state === 'open') {
       const closure = this.learns ? this.recovery.closure(now) : undefined
-      for (const bucket of this.budget.reopened(closure, this.blamed, now)) this.learned(bucket, now)
+      for (const bucket of this.limitSet.reopened(closure, this.blamed, now)) this.learned(bucket, now)
       this.blamed.clear()
     }
-    this.root.notices.push({ of: 'gate', office: this })
-    if (gate.state === 'asking') this.root.notices.push({ of: 'probe', office: this })
+    this.root.notices.push({ of: 'gate', issuer: this })
+    if (gate.state === 'asking') this.root.notices.push({ of: 'probe', issuer: this })
   }
 
   learned({ rate, limit }: Bucket, now: number): void {
-    this.root.notices.push({ of: 'learn', office: this, limit: limit.of, perMinute: rate.at(now) * MINUTE })
+    this.root.notices.push({ of: 'learn', issuer: this, limit: limit.of, perMinute: rate.at(now) * MINUTE })
   }
 }

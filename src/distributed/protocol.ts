@@ -7,7 +7,7 @@
 import type { GateKind, Learned } from 'llmiter'
 
 /** A limit in a question. */
-export interface Wanted {
+export interface WantedLimit {
   key: string
   amount: number
   /** W + J; 0 for a day by the calendar. */
@@ -29,7 +29,7 @@ export interface GateReport {
   blamed: readonly string[]
 }
 
-export interface Question {
+export interface LeaseRequest {
   /** `machine:pid:random`: peers of the same machine can see whether it lives. */
   id: string
   /** The state that the times in this question belong to; empty at first. */
@@ -38,7 +38,7 @@ export interface Question {
   alone: boolean
   /** The store's time of the last answer; -1 without one. A store that does not remember it has gone back in time. */
   heard: number
-  limits: Wanted[]
+  limits: WantedLimit[]
   ramp: { ms: number; from: number }
   /** Calls that wait here now. */
   waiting: number
@@ -76,11 +76,11 @@ export interface Question {
 
 /** A question that asks for nothing and says nothing, but for what is given. */
 export const ask = (
-  given: Omit<Question, 'first' | 'each' | 'more' | 'everyMs' | 'amend' | 'past' | 'refused'>,
-): Question => ({ first: [], each: [], more: 0, everyMs: 0, amend: [], past: [], refused: [], ...given })
+  given: Omit<LeaseRequest, 'first' | 'each' | 'more' | 'everyMs' | 'amend' | 'past' | 'refused'>,
+): LeaseRequest => ({ first: [], each: [], more: 0, everyMs: 0, amend: [], past: [], refused: [], ...given })
 
 /** What all processes hear at once. */
-export interface News {
+export interface StoreNews {
   /** The life of this state: another one when the store has forgotten. */
   gen: string
   /** The number of the question after which it was so. */
@@ -97,13 +97,13 @@ export interface News {
   lesson: number
 }
 
-export interface Answer {
+export interface LeaseAnswer {
   now: number
   /** Epoch ms at which this state's time is 0. */
   base: number
   /** The store has gone back in time, and remembers nothing of this process after this. */
   since?: number
-  news: News
+  news: StoreNews
   /** The times of the slots that now belong to the process. */
   slots: number[]
   /** When the next one would be, if fewer were leased than wanted. */
@@ -121,10 +121,10 @@ export interface Answer {
 }
 
 /** How one process reaches the store. `done` is called once, at some time. */
-export interface Line {
-  ask(question: Question, done: (error: unknown, answer?: Answer) => void): void
+export interface StoreTransport {
+  ask(question: LeaseRequest, done: (error: unknown, answer?: LeaseAnswer) => void): void
   /** Hears what the store tells all, where it can. Returns its end. */
-  listen(heard: (news: News, now: number) => void): () => void
+  listen(heard: (news: StoreNews, now: number) => void): () => void
   close(): void
 }
 

@@ -1,4 +1,4 @@
-// BucketRateLimiter: the public face. Each method is a few lines over the desk; the law is in `core/`.
+// BucketRateLimiter: the public face. Each method is a few lines over the runtime; the law is in `core/`.
 
 import { goNow } from '../call/admission.ts'
 import { dispatch } from '../call/execute.ts'
@@ -7,7 +7,7 @@ import { choice, fields, text } from '../lib/validate.ts'
 import type { Cost } from '../core/limit/limit-set.ts'
 import { type Duration, duration, parseLimits } from '../core/limit/parse-limits.ts'
 import { waitTime } from '../core/inspect.ts'
-import { Desk } from './runtime.ts'
+import { LimiterRuntime } from './runtime.ts'
 import { ONE, total } from '../call/token-estimator.ts'
 import { type EventName, EVENTS, type LimiterEvent } from './events.ts'
 import {
@@ -22,13 +22,13 @@ import {
 import { restore, type Snapshot, snapshot } from './snapshot.ts'
 import { type LimiterStats, mark, type Mark, stats } from './stats.ts'
 import { Ticket } from './ticket.ts'
-import { type Terms, Waiter } from '../call/pending-call.ts'
+import { type CallPolicy, PendingCall } from '../call/pending-call.ts'
 
 /** The terms of so many tenants, and of so many priorities of each, are kept. */
 const MOST_LANES = 1000
 
-/** Where the parts of the package find the desk of a limiter, even one from another copy of the package. */
-export const DESK = Symbol.for('llmiter.desk')
+/** Where the parts of the package find the runtime of a limiter, even one from another copy of the package. */
+export const RUNTIME = Symbol.for('llmiter.desk')
 
 /**
  * Hands out tickets so that calls leave at the pace the provider accepts.
@@ -45,19 +45,19 @@ export const DESK = Symbol.for('llmiter.desk')
 export class BucketRateLimiter {
   readonly name: string
   /** @internal */
-  readonly [DESK]: Desk
-  readonly #terms: Terms
+  readonly [RUNTIME]: LimiterRuntime
+  readonly #policy: CallPolicy
   /** The terms of calls that say no more than their tenant and priority: most of those that say anything. */
-  readonly #lanes = new Map<string | undefined, Map<number, Terms>>()
+  readonly #lanes = new Map<string | undefined, Map<number, CallPolicy>>()
 
   constructor(options: LimiterOptions) {
     checkLimiter(options)
     const { parent, clock } = options
     if (parent && clock) throw new TypeError('clock belongs to the parent: give it there')
-    const above = parent && deskOf(parent, 'parent')
+    const above = parent && runtimeOf(parent, 'parent')
     this.name = options.name
-    this[DESK] = new Desk(options, parseLimits(options), above, clock ?? systemClock)
-    this.#terms = termsOf(this[DESK])
+    this[RUNTIME] = new LimiterRuntime(options, parseLimits(options), above, clock ?? systemClock)
+    this.#policy = policyOf(this[RUNTIME])
   }
 
   /**
@@ -68,8 +68,8 @@ export class BucketRateLimiter {
   run<T>(fn: (signal: AbortSignal | undefined) => T, call?: CallOptions): Promise<Awaited<T>> {
     try {
       callable(fn, 'fn')
-      const terms = this.#termsFor(call)
-      return dispatch(terms, this.#cost(call), fn) as Promise<Awaited<T>>
+      const policy = this.#termsFor(call)
+      return dispatch(policy, this.#cost(call), fn) as Promise<Awaited<T>>
     } catch (error) {
       return Promise.reject(error)
     }
@@ -78,10 +78,10 @@ export class BucketRateLimiter {
   /** Resolves with a ticket. Give it back: `finish`, `refuse`, `release`, or let `using` do it. */
   acquire(call?: CallOptions): Promise<Ticket> {
     try {
-      const waiter = this.#enqueue(call)
-      return (waiter.state === 'waiting' ? this[DESK].engine.ticket(waiter) : Promise.resolve(waiter)).then(
-        Ticket.of,
-      )
+      const pending = this.#enqueue(call)
+      return (
+        pending.state === 'waiting' ? this[RUNTIME].scheduler.ticket(pending) : Promise.resolve(pending)
+      ).then(Ticket.of)
     } catch (error) {
       return Promise.reject(error)
     }
@@ -92,52 +92,52 @@ export class BucketRateLimiter {
    * can never be one.
    */
   tryAcquire(call?: Omit<CallOptions, 'maxWaitMs'>): Ticket | undefined {
-    const desk = this[DESK]
-    const now = desk.engine.now()
-    const waiter = new Waiter(this.#termsFor(call), this.#cost(call), undefined, now)
-    return goNow(desk, waiter, now) ? Ticket.of(waiter) : undefined
+    const runtime = this[RUNTIME]
+    const now = runtime.scheduler.now()
+    const pending = new PendingCall(this.#termsFor(call), this.#cost(call), undefined, now)
+    return goNow(runtime, pending, now) ? Ticket.of(pending) : undefined
   }
 
   /** How long a call made now would wait, in ms, as far as one can tell: 0 when it would not. */
   waitTime(cost?: CallOptions['cost']): number {
-    const { office, engine } = this[DESK]
+    const { issuer, scheduler } = this[RUNTIME]
     if (cost) checkCost(cost)
-    return waitTime(office, this.#cost({ cost: cost ?? {} }), engine.now())
+    return waitTime(issuer, this.#cost({ cost: cost ?? {} }), scheduler.now())
   }
 
   /** Other options from now on, for those who wait too. Calls in flight and what was counted stay. */
   update(options: Partial<Omit<LimiterOptions, 'name' | 'parent' | 'clock' | 'health' | 'store'>>): void {
-    const desk = this[DESK]
+    const runtime = this[RUNTIME]
     fields(options, 'update', LIMITER_KEYS)
     for (const key of ['name', 'parent', 'clock', 'health', 'store']) {
       if (key in options) throw new TypeError(`${key} cannot be changed by update()`)
     }
-    const next = { ...desk.options, ...options }
+    const next = { ...runtime.options, ...options }
     checkLimiter(next)
-    desk.update(next, parseLimits(next))
-    Object.assign(this.#terms, termsOf(desk))
+    runtime.update(next, parseLimits(next))
+    Object.assign(this.#policy, policyOf(runtime))
     this.#lanes.clear()
   }
 
   /** No tickets for this long, or until `resume()`. */
   pause(ms?: Duration): void {
-    const { office, engine } = this[DESK]
-    const now = engine.now()
-    office.pause(ms === undefined ? Infinity : now + duration(ms, 'ms'))
-    engine.pump(now)
+    const { issuer, scheduler } = this[RUNTIME]
+    const now = scheduler.now()
+    issuer.pause(ms === undefined ? Infinity : now + duration(ms, 'ms'))
+    scheduler.pump(now)
   }
 
   /** Ends `pause()`. When a quota was used up, and is not any more, the next call tries at once. */
   resume(): void {
-    const { office, engine } = this[DESK]
-    office.pause(-Infinity)
-    office.recovery.resume(engine.now())
-    engine.pump(engine.now())
+    const { issuer, scheduler } = this[RUNTIME]
+    issuer.pause(-Infinity)
+    issuer.recovery.resume(scheduler.now())
+    scheduler.pump(scheduler.now())
   }
 
   /** Resolves when nothing waits and nothing is in flight any more. */
   drain(): Promise<void> {
-    return this[DESK].drained()
+    return this[RUNTIME].drained()
   }
 
   /**
@@ -145,22 +145,22 @@ export class BucketRateLimiter {
    * flight end by themselves.
    */
   stop(reason?: unknown): void {
-    this[DESK].stop(reason)
+    this[RUNTIME].stop(reason)
   }
 
   /** What goes on, in numbers. A copy; cheap. With a mark, what is counted is counted from there. */
   stats(since?: Mark): LimiterStats {
-    return stats(this[DESK], since)
+    return stats(this[RUNTIME], since)
   }
 
   /** A moment to count from. */
   mark(): Mark {
-    return mark(this[DESK])
+    return mark(this[RUNTIME])
   }
 
   /** Where its time comes from. */
   get clock(): Clock {
-    return this[DESK].engine.clock
+    return this[RUNTIME].scheduler.clock
   }
 
   /**
@@ -168,13 +168,13 @@ export class BucketRateLimiter {
    * whether anybody listens.
    */
   report(error: unknown, where: string): boolean {
-    this[DESK].failed(error, where)
-    return this[DESK].events.heard('error')
+    this[RUNTIME].failed(error, where)
+    return this[RUNTIME].events.heard('error')
   }
 
   /** What has been counted and learned, as plain JSON, for `restore` in a later process. */
   snapshot(): Snapshot {
-    return snapshot(this[DESK])
+    return snapshot(this[RUNTIME])
   }
 
   /**
@@ -182,71 +182,76 @@ export class BucketRateLimiter {
    * new, nothing is taken over.
    */
   restore(saved: Snapshot): void {
-    restore(this[DESK], saved)
+    restore(this[RUNTIME], saved)
   }
 
   /** Listens to an event. Returns a function that ends it. */
   on<E extends EventName>(event: E, listener: (event: LimiterEvent<E>) => void): () => void {
     choice(event, 'event', EVENTS)
     callable(listener, 'listener')
-    return this[DESK].events.on(event, listener)
+    return this[RUNTIME].events.on(event, listener)
   }
 
-  #enqueue(call?: CallOptions): Waiter {
-    const desk = this[DESK]
-    const now = desk.engine.now()
-    const waiter = new Waiter(this.#termsFor(call), this.#cost(call), undefined, now)
-    desk.enqueue(waiter, now)
-    return waiter
+  #enqueue(call?: CallOptions): PendingCall {
+    const runtime = this[RUNTIME]
+    const now = runtime.scheduler.now()
+    const pending = new PendingCall(this.#termsFor(call), this.#cost(call), undefined, now)
+    runtime.enqueue(pending, now)
+    return pending
   }
 
-  #termsFor(call: CallOptions | undefined): Terms {
-    if (!call) return this.#terms
+  #termsFor(call: CallOptions | undefined): CallPolicy {
+    if (!call) return this.#policy
     checkCall(call)
     const { priority = 0, tenant, signal, maxWaitMs, maxRefusals, timeoutMs, retry } = call
-    const desk = this[DESK]
-    if ((signal ?? maxWaitMs ?? maxRefusals ?? timeoutMs ?? retry) !== undefined) return termsOf(desk, call)
-    if (priority === 0 && tenant === undefined) return this.#terms
+    const runtime = this[RUNTIME]
+    if ((signal ?? maxWaitMs ?? maxRefusals ?? timeoutMs ?? retry) !== undefined)
+      return policyOf(runtime, call)
+    if (priority === 0 && tenant === undefined) return this.#policy
     const known = this.#lanes.get(tenant)?.get(priority)
     if (known) return known
-    const terms = termsOf(desk, call)
+    const policy = policyOf(runtime, call)
     if (this.#lanes.size > MOST_LANES) this.#lanes.clear()
     const lane = this.#lanes.get(tenant)
-    if (lane && lane.size < MOST_LANES) lane.set(priority, terms)
-    else this.#lanes.set(tenant, new Map([[priority, terms]]))
-    return terms
+    if (lane && lane.size < MOST_LANES) lane.set(priority, policy)
+    else this.#lanes.set(tenant, new Map([[priority, policy]]))
+    return policy
   }
 
   #cost(call: CallOptions | undefined): Cost {
-    return costOf(this[DESK], call?.cost, call?.request === undefined ? undefined : [call.request])
+    return costOf(this[RUNTIME], call?.cost, call?.request === undefined ? undefined : [call.request])
   }
 }
 
 /** What a call takes: as its caller says, and an estimate of the tokens that the caller does not speak of. */
-export function costOf(desk: Desk, said: CallOptions['cost'], args: readonly unknown[] | undefined): Cost {
-  if (!said) return desk.metered ? desk.estimator.cost(args, desk.limits) : ONE
+export function costOf(
+  runtime: LimiterRuntime,
+  said: CallOptions['cost'],
+  args: readonly unknown[] | undefined,
+): Cost {
+  if (!said) return runtime.metered ? runtime.estimator.cost(args, runtime.limits) : ONE
   const { requests = 1 } = said
   for (const name in said) {
-    if (!desk.dimensions.has(name)) {
+    if (!runtime.dimensions.has(name)) {
       throw new TypeError(
-        `cost has no limit ${text(name)} in '${desk.name}'; known: ${[...desk.dimensions].join(', ')}`,
+        `cost has no limit ${text(name)} in '${runtime.name}'; known: ${[...runtime.dimensions].join(', ')}`,
       )
     }
   }
-  if (desk.tokens.every((of) => said[of] !== undefined)) return total({ ...said, requests })
-  return desk.estimator.cost(args, desk.limits, { ...said, requests })
+  if (runtime.tokens.every((of) => said[of] !== undefined)) return total({ ...said, requests })
+  return runtime.estimator.cost(args, runtime.limits, { ...said, requests })
 }
 
 /** The terms of a call: its own over those of the limiter. */
-export function termsOf(
-  desk: Desk,
-  call: CallOptions & Partial<Pick<Terms, 'classify' | 'usage' | 'streamIdleMs'>> = {},
-): Terms {
-  const { options } = desk
+export function policyOf(
+  runtime: LimiterRuntime,
+  call: CallOptions & Partial<Pick<CallPolicy, 'classify' | 'usage' | 'streamIdleMs'>> = {},
+): CallPolicy {
+  const { options } = runtime
   const maxWaitMs = call.maxWaitMs ?? options.maxWaitMs
   const timeoutMs = call.timeoutMs ?? options.timeoutMs
   return {
-    desk,
+    runtime,
     priority: call.priority ?? 0,
     tenant: call.tenant,
     signal: call.signal,
@@ -265,8 +270,8 @@ function bound(time: Duration | undefined, name: string): number {
   return time === undefined ? Infinity : duration(time, name)
 }
 
-export function deskOf(limiter: unknown, name: string): Desk {
-  const desk = (limiter as Partial<BucketRateLimiter> | undefined)?.[DESK]
-  if (!desk) throw new TypeError(`${name} must be a BucketRateLimiter, got ${text(limiter)}`)
-  return desk
+export function runtimeOf(limiter: unknown, name: string): LimiterRuntime {
+  const runtime = (limiter as Partial<BucketRateLimiter> | undefined)?.[RUNTIME]
+  if (!runtime) throw new TypeError(`${name} must be a BucketRateLimiter, got ${text(limiter)}`)
+  return runtime
 }

@@ -4,7 +4,7 @@
 const STEPS = 8
 const SLOTS = 32 * STEPS
 
-export class Tally {
+export class Counters {
   requests = 0
   issued = 0
   finished = 0
@@ -27,8 +27,8 @@ export class Tally {
     this.#waits[doubling * STEPS + ((whole >> (doubling - 3)) & (STEPS - 1))]!++
   }
 
-  copy(): Tally {
-    const copy = new Tally()
+  copy(): Counters {
+    const copy = new Counters()
     const { requests, issued, finished, failed, refused, rejected } = this
     Object.assign(copy, { requests, issued, finished, failed, refused, rejected })
     copy.#waits = this.#waits?.slice()
@@ -37,7 +37,7 @@ export class Tally {
   }
 
   /** The wait that this share of the tickets since an earlier copy did not exceed, in ms. */
-  percentile(share: number, since: Tally = NOTHING): number {
+  percentile(share: number, since: Counters = NOTHING): number {
     let left = share * (this.issued - since.issued) - (this.#zero - since.#zero)
     if (left <= 0 || !this.#waits) return 0
     const before = since.#waits
@@ -50,4 +50,4 @@ export class Tally {
 }
 
 /** What had been done when a limiter was made. */
-export const NOTHING = new Tally()
+export const NOTHING = new Counters()

@@ -3,7 +3,7 @@
 
 import { headersOf } from '../responses/headers.ts'
 import { get } from '../responses/safe-access.ts'
-import { BucketRateLimiter, deskOf } from './bucket-rate-limiter.ts'
+import { BucketRateLimiter, runtimeOf } from './bucket-rate-limiter.ts'
 import type { LimiterOptions } from './options.ts'
 
 const KEY = Symbol.for('llmiter.default')
@@ -23,13 +23,13 @@ export function defaultLimiter(): BucketRateLimiter {
 
 function make(): BucketRateLimiter {
   const limiter = new BucketRateLimiter({ name: 'default', requestsPerMinute: 300 })
-  const desk = deskOf(limiter, 'the default limiter')
+  const runtime = runtimeOf(limiter, 'the default limiter')
   let first: string | undefined
-  desk.seen = (answer) => {
+  runtime.seen = (answer) => {
     const provider = providerOf(answer)
     first ??= provider
     if (!provider || provider === first) return
-    desk.seen = undefined
+    runtime.seen = undefined
     console.warn(
       `llmiter: calls to ${first} and to ${provider} share the default limiter, so a refusal by one holds the other. ` +
         'Give each its own: withLimiter(fn, new BucketRateLimiter({ name, requestsPerMinute })).',

@@ -71,11 +71,11 @@ export const EVENTS = Object.keys({
   stop: 1,
 } satisfies Record<EventName, 1>) as EventName[]
 
-type Listener = (event: never) => void
+type EventListener = (event: never) => void
 
-export class Emitter {
+export class EventEmitter {
   readonly #name: string
-  readonly #listeners = new Map<EventName, Set<Listener>>()
+  readonly #listeners = new Map<EventName, Set<EventListener>>()
 
   constructor(name: string) {
     this.#name = name

@@ -2,7 +2,7 @@
 // says; what it says is decided in `llmiter/health`, so that a limiter without it pays nothing for it.
 
 import { text } from '../lib/validate.ts'
-import type { Desk } from './runtime.ts'
+import type { LimiterRuntime } from './runtime.ts'
 
 /** What is measured of a call: to its first token and between tokens, of a stream; else to its answer. */
 export type LatencyKind = 'ttft' | 'itl' | 'duration'
@@ -35,14 +35,14 @@ export interface HealthMonitor {
   reading(now: number): HealthReading
 }
 
-export function openHealth(desk: Desk, health: Health): HealthMonitor {
-  const monitor = health.open(desk.name, (reading) => desk.events.emit('health', reading))
+export function openHealth(runtime: LimiterRuntime, health: Health): HealthMonitor {
+  const monitor = health.open(runtime.name, (reading) => runtime.events.emit('health', reading))
   if (monitor.share) {
-    if (!desk.office.budget.buckets.some(({ limit }) => limit.paced)) {
-      const message = `health of '${desk.name}' has no rate to lower, since no limit is paced`
+    if (!runtime.issuer.limitSet.buckets.some(({ limit }) => limit.paced)) {
+      const message = `health of '${runtime.name}' has no rate to lower, since no limit is paced`
       throw new TypeError(`${message}: give it a rate, or onUnhealthy: 'refuse'`)
     }
-    desk.office.ramp.slowed = (now) => monitor.share!(now)
+    runtime.issuer.ramp.slowed = (now) => monitor.share!(now)
   }
   return monitor
 }

@@ -1,71 +1,76 @@
-// What the office has decided becomes events, and so does what calls go through; a probe that is wanted is asked.
+// What the issuer has decided becomes events, and so does what calls go through; a probe that is wanted is asked.
 
 import { keyOf } from '../core/limit/limit-set.ts'
 import type { Notice } from '../core/messages.ts'
 import { gateOf } from '../core/inspect.ts'
-import type { Desk } from './runtime.ts'
-import type { Appointment } from '../scheduler/scheduler.ts'
+import type { LimiterRuntime } from './runtime.ts'
+import type { ScheduledTask } from '../scheduler/scheduler.ts'
 import type { Refusal } from '../responses/verdict.ts'
-import type { Waiter } from '../call/pending-call.ts'
+import type { PendingCall } from '../call/pending-call.ts'
 
 const PROBE_TIMEOUT_MS = 10_000
 
 export function announce(notice: Notice): void {
-  const desk = notice.office.owner as Desk
-  const { shared } = desk
+  const runtime = notice.issuer.owner as LimiterRuntime
+  const { shared } = runtime
   if (notice.of === 'learn') {
-    shared?.slots.learned(desk.engine.now())
-    desk.events.emit('learn', { of: notice.limit, perMinute: notice.perMinute })
+    shared?.slots.learned(runtime.scheduler.now())
+    runtime.events.emit('learn', { of: notice.limit, perMinute: notice.perMinute })
   } else if (notice.of === 'probe') {
     if (shared) shared.slots.claim()
-    else void ask(desk)
+    else void ask(runtime)
   } else {
-    const { office, engine } = desk
-    const blamed = () => [...office.blamed].map(({ limit }) => keyOf(limit))
-    shared?.slots.gate(office.recovery.gate, blamed(), engine.now())
-    const { state, reopensInMs } = gateOf(notice.office, desk.engine.now())
-    desk.events.emit('gate', { state, ...(reopensInMs !== undefined && { reopensInMs }) })
+    const { issuer, scheduler } = runtime
+    const blamed = () => [...issuer.blamed].map(({ limit }) => keyOf(limit))
+    shared?.slots.gate(issuer.recovery.gate, blamed(), scheduler.now())
+    const { state, reopensInMs } = gateOf(notice.issuer, runtime.scheduler.now())
+    runtime.events.emit('gate', { state, ...(reopensInMs !== undefined && { reopensInMs }) })
   }
 }
 
 /** A call has its ticket. */
-export function tellIssue({ tally, events }: Desk, waitedMs: number): void {
-  tally.waited(waitedMs)
+export function tellIssue({ counters, events }: LimiterRuntime, waitedMs: number): void {
+  counters.waited(waitedMs)
   if (events.heard('issue')) events.emit('issue', { waitedMs: Math.max(0, waitedMs) })
 }
 
 /** The provider has refused a call. */
-export function tellRefusal({ tally, events }: Desk, verdict: Refusal, error: unknown): void {
-  tally.refused++
+export function tellRefusal({ counters, events }: LimiterRuntime, verdict: Refusal, error: unknown): void {
+  counters.refused++
   if (events.heard('refuse')) events.emit('refuse', { verdict, error })
 }
 
 /** A call is over. */
-export function tellFinish(desk: Desk, { sentAt, extra }: Waiter, ok: boolean, now: number): void {
-  desk.tally.finished++
-  if (!ok) desk.tally.failed++
+export function tellFinish(
+  runtime: LimiterRuntime,
+  { sentAt, waitState }: PendingCall,
+  ok: boolean,
+  now: number,
+): void {
+  runtime.counters.finished++
+  if (!ok) runtime.counters.failed++
   const ms = now - sentAt!
-  if (ok && !extra?.answered) for (const monitor of desk.monitors) monitor.sample('duration', ms, now)
-  if (desk.events.heard('finish')) desk.events.emit('finish', { ok, ms })
+  if (ok && !waitState?.answered) for (const monitor of runtime.monitors) monitor.sample('duration', ms, now)
+  if (runtime.events.heard('finish')) runtime.events.emit('finish', { ok, ms })
 }
 
 /** Asks the user's own probe. One that throws or hangs means "still blocked", never "for ever". */
-export async function ask(desk: Desk): Promise<void> {
-  const { engine, office, probe } = desk
+export async function ask(runtime: LimiterRuntime): Promise<void> {
+  const { scheduler, issuer, probe } = runtime
   const hung = new AbortController()
-  let late: Appointment | undefined
+  let late: ScheduledTask | undefined
   let open = false
   try {
     const gaveUp = new Promise<false>((resolve) => {
-      late = engine.at(engine.now() + PROBE_TIMEOUT_MS, () => resolve(false), true)
+      late = scheduler.at(scheduler.now() + PROBE_TIMEOUT_MS, () => resolve(false), true)
     })
     open = (await Promise.race([probe!(hung.signal), gaveUp])) === true
   } catch (error) {
-    desk.failed(error, 'probe')
+    runtime.failed(error, 'probe')
   }
   hung.abort()
-  if (late) engine.forget(late)
-  const now = engine.now()
-  office.asked(!open, now)
-  engine.pump(now)
+  if (late) scheduler.forget(late)
+  const now = scheduler.now()
+  issuer.asked(!open, now)
+  scheduler.pump(now)
 }

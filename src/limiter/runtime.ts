@@ -1,39 +1,39 @@
 // What a limiter does with calls, behind its public methods: the one road in (`enqueue`), the roads out, and
 // everything that may happen to a call while it waits.
 
-import { Backoff } from '../call/retry-queue.ts'
-import { Emitter } from './events.ts'
+import { RetryQueue } from '../call/retry-queue.ts'
+import { EventEmitter } from './events.ts'
 import { type HealthMonitor, openHealth } from './health.ts'
-import { Engine } from '../scheduler/scheduler.ts'
+import { Scheduler } from '../scheduler/scheduler.ts'
 import type { Clock } from '../scheduler/clock.ts'
 import type { Used } from '../core/limit/limit-set.ts'
-import type { OfficeOptions } from '../core/messages.ts'
-import { Office } from '../core/ticket-issuer.ts'
+import type { IssuerOptions } from '../core/messages.ts'
+import { TicketIssuer } from '../core/ticket-issuer.ts'
 import { DIMENSIONS, isTokens, type Limit } from '../core/limit/parse-limits.ts'
 import { LimiterStoppedError, type QuotaExhaustedError } from '../call/errors.ts'
-import { Estimator } from '../call/token-estimator.ts'
+import { TokenEstimator } from '../call/token-estimator.ts'
 import type { LimitHint } from '../responses/headers.ts'
 import type { Refusal } from '../responses/verdict.ts'
 import type { LimiterOptions } from './options.ts'
-import { PullEngine, timersBelongToRequests } from '../scheduler/workerd-scheduler.ts'
+import { WorkerdScheduler, timersBelongToRequests } from '../scheduler/workerd-scheduler.ts'
 import { quotaSpent, turnAway } from '../call/admission.ts'
 import { announce, ask, tellFinish, tellIssue, tellRefusal } from './notifications.ts'
-import { SharedSource } from './store-adapter.ts'
-import { Tally } from './counters.ts'
+import { StoreAdapter } from './store-adapter.ts'
+import { Counters } from './counters.ts'
 import { attend, comeBack, unattend, watchStuck } from '../call/deadlines.ts'
-import type { Waiter } from '../call/pending-call.ts'
+import type { PendingCall } from '../call/pending-call.ts'
 
-// What desks do to each other is not #private: a tree may be built by two copies of the package.
-export class Desk {
+// What runtimes do to each other is not #private: a tree may be built by two copies of the package.
+export class LimiterRuntime {
   readonly name: string
-  readonly office: Office
-  readonly engine: Engine
-  /** This desk and all above it, up to the root. */
-  readonly chain: readonly Desk[]
-  readonly children: Desk[] = []
-  readonly events: Emitter
-  readonly tally = new Tally()
-  readonly estimator = new Estimator()
+  readonly issuer: TicketIssuer
+  readonly scheduler: Scheduler
+  /** This runtime and all above it, up to the root. */
+  readonly chain: readonly LimiterRuntime[]
+  readonly children: LimiterRuntime[] = []
+  readonly events: EventEmitter
+  readonly counters = new Counters()
+  readonly estimator = new TokenEstimator()
   options: LimiterOptions
   /** What the provider's headers said last of each limit, and when. */
   readonly told = new Map<string, LimitHint & { at: number }>()
@@ -50,12 +50,12 @@ export class Desk {
   backingOff = 0
   readonly random: () => number
   /** Where tickets come from when processes share the limits. */
-  shared: SharedSource | undefined
+  shared: StoreAdapter | undefined
   /** Asks whether the provider accepts again. */
   probe: LimiterOptions['probe']
   /** Watches the latency of the calls here and below. */
   readonly health: HealthMonitor | undefined
-  /** All that watch the latency of a call here: of this desk and those above it. */
+  /** All that watch the latency of a call here: of this runtime and those above it. */
   readonly monitors: readonly HealthMonitor[]
   /** The exact limits of this limiter and of those above it. */
   limits: Limit[] = []
@@ -65,46 +65,54 @@ export class Desk {
   dimensions = new Set<string>()
   /** The dimensions of tokens that are limited. */
   tokens: string[] = []
-  readonly #backoff = new Backoff(this)
+  readonly #backoff = new RetryQueue(this)
   whenIdle: (() => void)[] = []
 
-  constructor(options: LimiterOptions, limits: Limit[], parent: Desk | undefined, clock: Clock) {
+  constructor(options: LimiterOptions, limits: Limit[], parent: LimiterRuntime | undefined, clock: Clock) {
     this.name = options.name
     this.options = options
     this.chain = [this, ...(parent?.chain ?? [])]
     this.probe = options.probe
-    this.events = new Emitter(this.name)
-    this.engine = parent?.engine ?? new (timersBelongToRequests() ? PullEngine : Engine)(clock, this)
-    const { random } = this.engine.clock
-    this.random = random ? () => random.call(this.engine.clock) : Math.random
-    this.office = new Office({ ...this.#settings(options, limits), parent: parent?.office, owner: this })
+    this.events = new EventEmitter(this.name)
+    this.scheduler =
+      parent?.scheduler ?? new (timersBelongToRequests() ? WorkerdScheduler : Scheduler)(clock, this)
+    const { random } = this.scheduler.clock
+    this.random = random ? () => random.call(this.scheduler.clock) : Math.random
+    this.issuer = new TicketIssuer({
+      ...this.#settings(options, limits),
+      parent: parent?.issuer,
+      owner: this,
+    })
     this.health = options.health && openHealth(this, options.health)
     this.monitors = [...(this.health ? [this.health] : []), ...(parent?.monitors ?? [])]
     if (parent) parent.children.push(this)
-    else this.engine.root = this.office
-    if (options.store) this.office.slots = this.shared = new SharedSource(this, options.store)
+    else this.scheduler.root = this.issuer
+    if (options.store) this.issuer.slots = this.shared = new StoreAdapter(this, options.store)
     this.count()
   }
 
-  #settings(options: LimiterOptions, limits: Limit[]): Omit<OfficeOptions, 'parent'> {
+  #settings(options: LimiterOptions, limits: Limit[]): Omit<IssuerOptions, 'parent'> {
     const asks = () => (this.probe ?? this.shared) !== undefined
-    return { ...options, limits, random: this.random, asks, wall: this.engine.wall }
+    return { ...options, limits, random: this.random, asks, wall: this.scheduler.wall }
   }
 
   /** New options hold from now on, for calls that wait too; what was counted stays counted. */
   update(options: LimiterOptions, limits: Limit[]): void {
-    const now = this.engine.now()
+    const now = this.scheduler.now()
     this.options = options
     this.version++
     this.probe = options.probe
-    this.office.update(this.#settings(options, limits), now)
+    this.issuer.update(this.#settings(options, limits), now)
     this.shared?.slots.update(now)
     this.count()
-    this.engine.pump(now)
+    this.scheduler.pump(now)
   }
 
   count(): void {
-    this.limits = [...this.office.budget.buckets.map(({ limit }) => limit), ...(this.chain[1]?.limits ?? [])]
+    this.limits = [
+      ...this.issuer.limitSet.buckets.map(({ limit }) => limit),
+      ...(this.chain[1]?.limits ?? []),
+    ]
     this.metered = this.limits.some(({ of }) => of !== 'requests')
     this.dimensions = new Set([...DIMENSIONS, ...this.limits.map(({ of }) => of)])
     this.tokens = this.limits.map(({ of }) => of).filter(isTokens)
@@ -112,62 +120,62 @@ export class Desk {
   }
 
   /** A call joins the line, or fails at once, or has its ticket on return. */
-  enqueue(waiter: Waiter, now: number): void {
-    if (waiter.seq === 0) {
-      this.tally.requests++
-      if (this.events.heard('request')) this.events.emit('request', { waiting: this.office.waiting })
+  enqueue(pending: PendingCall, now: number): void {
+    if (pending.seq === 0) {
+      this.counters.requests++
+      if (this.events.heard('request')) this.events.emit('request', { waiting: this.issuer.waiting })
     }
-    const failure = turnAway(this, waiter, now)
+    const failure = turnAway(this, pending, now)
     if (failure) {
-      this.#fail(waiter, failure.error)
+      this.#fail(pending, failure.error)
       return
     }
-    this.office.enqueue(waiter, now)
-    this.engine.join(waiter, now)
-    if (waiter.queue) attend(waiter, now)
+    this.issuer.enqueue(pending, now)
+    this.scheduler.join(pending, now)
+    if (pending.queue) attend(pending, now)
   }
 
   /** A call leaves the line, or its backoff, without a ticket. */
-  giveUp(waiter: Waiter, error: unknown): void {
+  giveUp(pending: PendingCall, error: unknown): void {
     // Others that ended at the same moment may have made room for this one.
-    if (waiter.state !== 'waiting' && waiter.state !== 'parked') return
-    const now = this.engine.now()
-    if (waiter.queue) this.office.cancel(waiter, now)
-    this.#backoff.remove(waiter)
-    unattend(waiter)
-    this.#fail(waiter, error)
+    if (pending.state !== 'waiting' && pending.state !== 'parked') return
+    const now = this.scheduler.now()
+    if (pending.queue) this.issuer.cancel(pending, now)
+    this.#backoff.remove(pending)
+    unattend(pending)
+    this.#fail(pending, error)
     this.#moved(now)
   }
 
-  #fail(waiter: Waiter, error: unknown): void {
-    waiter.state = 'done'
-    waiter.more().failure = { error }
-    this.tally.rejected++
+  #fail(pending: PendingCall, error: unknown): void {
+    pending.state = 'done'
+    pending.more().failure = { error }
+    this.counters.rejected++
     if (this.events.heard('reject')) this.events.emit('reject', { error })
-    this.engine.wake(waiter)
+    this.scheduler.wake(pending)
   }
 
   /** The engine has a ticket for a call of this tree. */
-  issue(waiter: Waiter, now: number): void {
-    const { desk } = waiter.terms
-    const waitedMs = now - (waiter.extra?.parkedAt ?? waiter.since)
-    for (const at of desk.chain) at.inFlight++
-    if (waiter.extra) waiter.extra.waitedMs += waitedMs
-    unattend(waiter)
-    tellIssue(desk, waitedMs)
-    this.engine.wake(waiter)
+  issue(pending: PendingCall, now: number): void {
+    const { runtime } = pending.policy
+    const waitedMs = now - (pending.waitState?.parkedAt ?? pending.since)
+    for (const at of runtime.chain) at.inFlight++
+    if (pending.waitState) pending.waitState.waitedMs += waitedMs
+    unattend(pending)
+    tellIssue(runtime, waitedMs)
+    this.scheduler.wake(pending)
   }
 
   /** The provider answered, or nobody knows (`lost`), or it was never sent. Twice does nothing. */
-  finish(waiter: Waiter, used: Used, end: 'ok' | 'failed' | 'lost'): void {
-    if (waiter.state !== 'in flight') return
-    const now = this.engine.now()
-    if (waiter.extra?.answered) this.office.end(waiter, used, now)
-    else if (used === 'unsent') this.office.lose(waiter, used, now)
-    else if (end === 'lost') this.office.lose(waiter, undefined, now)
-    else this.office.finish(waiter, used, now)
+  finish(pending: PendingCall, used: Used, end: 'ok' | 'failed' | 'lost'): void {
+    if (pending.state !== 'in flight') return
+    const now = this.scheduler.now()
+    if (pending.waitState?.answered) this.issuer.end(pending, used, now)
+    else if (used === 'unsent') this.issuer.lose(pending, used, now)
+    else if (end === 'lost') this.issuer.lose(pending, undefined, now)
+    else this.issuer.finish(pending, used, now)
     this.landed()
-    tellFinish(this, waiter, end === 'ok', now)
+    tellFinish(this, pending, end === 'ok', now)
     this.#moved(now)
   }
 
@@ -175,70 +183,71 @@ export class Desk {
    * The provider refused: the call is back in line, unless it failed for good: then `extra.failure` says why.
    * One refused in mid-stream is over (`mayWait` false): its caller has seen half an answer.
    */
-  refuse(waiter: Waiter, verdict: Refusal, error: unknown, mayWait = true): void {
-    if (waiter.state !== 'in flight') return
-    const now = this.engine.now()
-    const extra = waiter.more()
-    extra.refusals++
-    extra.lastRefusal = error
+  refuse(pending: PendingCall, verdict: Refusal, error: unknown, mayWait = true): void {
+    if (pending.state !== 'in flight') return
+    const now = this.scheduler.now()
+    const waitState = pending.more()
+    waitState.refusals++
+    waitState.lastRefusal = error
     this.landed()
     tellRefusal(this, verdict, error)
     const { kind } = verdict
     const passes = kind === 'rate' || kind === 'overload'
-    const parks = passes && mayWait && extra.refusals <= waiter.terms.maxRefusals
-    if (passes) this.office.refuse(waiter, { ...verdict, kind }, parks, now)
-    else if (kind === 'quota') this.#spend(waiter, verdict, error, now)
-    else this.office.finish(waiter, 'refused', now)
-    if (parks) this.#park(waiter, verdict, now)
+    const parks = passes && mayWait && waitState.refusals <= pending.policy.maxRefusals
+    if (passes) this.issuer.refuse(pending, { ...verdict, kind }, parks, now)
+    else if (kind === 'quota') this.#spend(pending, verdict, error, now)
+    else this.issuer.finish(pending, 'refused', now)
+    if (parks) this.#park(pending, verdict, now)
     else {
-      extra.failure = { error }
-      tellFinish(this, waiter, false, now)
+      waitState.failure = { error }
+      tellFinish(this, pending, false, now)
     }
     this.#moved(now)
   }
 
-  #park(waiter: Waiter, { reason }: Refusal, now: number): void {
-    const extra = waiter.more()
-    extra.parkedAt = now
-    extra.firstParkedAt ??= now
-    const { events, office } = this
-    if (events.heard('park')) events.emit('park', { parked: office.parked, refusals: extra.refusals })
-    watchStuck(waiter, reason, now)
-    comeBack(waiter, now)
+  #park(pending: PendingCall, { reason }: Refusal, now: number): void {
+    const waitState = pending.more()
+    waitState.parkedAt = now
+    waitState.firstParkedAt ??= now
+    const { events, issuer } = this
+    if (events.heard('park')) events.emit('park', { parked: issuer.parked, refusals: waitState.refusals })
+    watchStuck(pending, reason, now)
+    comeBack(pending, now)
   }
 
   /** Money or quota is used up: nobody in line will get through either. */
-  #spend(waiter: Waiter, verdict: Refusal, error: unknown, now: number): void {
-    this.office.spend(waiter, verdict.waitMs, now)
+  #spend(pending: PendingCall, verdict: Refusal, error: unknown, now: number): void {
+    this.issuer.spend(pending, verdict.waitMs, now)
     this.failAll((this.spent = quotaSpent(this.name, verdict.waitMs, error)))
   }
 
   failAll(error: unknown): void {
-    for (const waiter of this.#backoff.waiters) this.giveUp(waiter, error)
-    for (let first = this.office.line.first; first; first = this.office.line.first)
-      this.giveUp(first as Waiter, error)
+    for (const pending of this.#backoff.waiters) this.giveUp(pending, error)
+    for (let first = this.issuer.line.first; first; first = this.issuer.line.first)
+      this.giveUp(first as PendingCall, error)
     for (const child of this.children) child.failAll(error)
   }
 
   /** A transient failure: the call comes back to its place in line after a wait. */
-  backOff(waiter: Waiter, delayMs: number, error: unknown): void {
-    const now = this.engine.now()
-    const extra = waiter.more()
-    this.office.lose(waiter, undefined, now)
+  backOff(pending: PendingCall, delayMs: number, error: unknown): void {
+    const now = this.scheduler.now()
+    const waitState = pending.more()
+    this.issuer.lose(pending, undefined, now)
     this.landed()
-    waiter.state = 'parked'
-    extra.failures++
-    extra.parkedAt = now
-    extra.lastRefusal = error
-    this.#backoff.add(waiter, delayMs, now)
-    if (this.events.heard('retry')) this.events.emit('retry', { attempt: extra.failures + 1, delayMs, error })
-    comeBack(waiter, now)
+    pending.state = 'parked'
+    waitState.failures++
+    waitState.parkedAt = now
+    waitState.lastRefusal = error
+    this.#backoff.add(pending, delayMs, now)
+    if (this.events.heard('retry'))
+      this.events.emit('retry', { attempt: waitState.failures + 1, delayMs, error })
+    comeBack(pending, now)
     this.#moved(now)
   }
 
   stop(reason?: unknown): void {
     // Those given up first must not make room for the others.
-    this.office.pause(Infinity)
+    this.issuer.pause(Infinity)
     this.failAll((this.stopped ??= new LimiterStoppedError(`'${this.name}' was stopped`, reason)))
     for (const child of this.children) child.stop(reason)
     this.shared?.slots.stop()
@@ -246,7 +255,7 @@ export class Desk {
   }
 
   get idle(): boolean {
-    return this.office.waiting === 0 && this.inFlight === 0 && this.backingOff === 0
+    return this.issuer.waiting === 0 && this.inFlight === 0 && this.backingOff === 0
   }
 
   /** Resolves when nothing waits and nothing is in flight. */
@@ -262,13 +271,13 @@ export class Desk {
   }
 
   /** The provider has begun to answer: the call was accepted, long before it is over. */
-  answered(waiter: Waiter): void {
-    const extra = waiter.more()
-    if (extra.answered) return
-    extra.answered = true
-    const now = this.engine.now()
-    this.office.answered(waiter, now)
-    this.engine.pump(now)
+  answered(pending: PendingCall): void {
+    const waitState = pending.more()
+    if (waitState.answered) return
+    waitState.answered = true
+    const now = this.scheduler.now()
+    this.issuer.answered(pending, now)
+    this.scheduler.pump(now)
   }
 
   landed(): void {
@@ -276,7 +285,7 @@ export class Desk {
   }
 
   #moved(now: number): void {
-    this.engine.pump(now)
+    this.scheduler.pump(now)
     for (const at of this.chain) {
       if (!at.idle) return
       for (const resolve of at.whenIdle.splice(0)) resolve()

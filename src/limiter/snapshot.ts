@@ -5,7 +5,7 @@ import { keyOf } from '../core/limit/limit-set.ts'
 import { text } from '../lib/validate.ts'
 import { HABITS } from '../core/rate/rate-curve.ts'
 import type { Learned } from '../core/rate/rate-estimator.ts'
-import type { Desk } from './runtime.ts'
+import type { LimiterRuntime } from './runtime.ts'
 
 export interface Snapshot {
   version: 1
@@ -16,26 +16,26 @@ export interface Snapshot {
   limits: Record<string, { taken: [ageMs: number, amount: number][]; learned?: Learned }>
 }
 
-export function snapshot({ name, office, engine }: Desk): Snapshot {
-  const now = engine.now()
+export function snapshot({ name, issuer, scheduler }: LimiterRuntime): Snapshot {
+  const now = scheduler.now()
   const limits: Snapshot['limits'] = {}
-  for (const bucket of office.budget.buckets) {
+  for (const bucket of issuer.limitSet.buckets) {
     const learned = bucket.rate.share(now)
     limits[keyOf(bucket.limit)] = { taken: bucket.dump(now), ...(learned && { learned }) }
   }
-  return { version: 1, name, wall: engine.clock.wall(), limits }
+  return { version: 1, name, wall: scheduler.clock.wall(), limits }
 }
 
-export function restore({ name, office, engine }: Desk, saved: Snapshot): void {
+export function restore({ name, issuer, scheduler }: LimiterRuntime, saved: Snapshot): void {
   if (saved?.version !== 1 || !Number.isFinite(saved.wall) || !sound(saved.limits)) {
     throw new TypeError(`snapshot must be what snapshot() gave, got ${text(saved)}`)
   }
   if (saved.name !== name)
     throw new TypeError(`snapshot must be one of '${name}', got one of ${text(saved.name)}`)
-  const now = engine.now()
+  const now = scheduler.now()
   // A clock set back must not make the past younger than it is.
-  const age = Math.max(0, engine.clock.wall() - saved.wall)
-  for (const bucket of office.budget.buckets) {
+  const age = Math.max(0, scheduler.clock.wall() - saved.wall)
+  for (const bucket of issuer.limitSet.buckets) {
     const found = saved.limits[keyOf(bucket.limit)]
     if (!found) continue
     bucket.load(
@@ -44,7 +44,7 @@ export function restore({ name, office, engine }: Desk, saved: Snapshot): void {
     )
     if (found.learned) bucket.rate.adopt(found.learned, now)
   }
-  engine.pump(now)
+  scheduler.pump(now)
 }
 
 function sound(limits: unknown): boolean {

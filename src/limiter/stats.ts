@@ -2,9 +2,9 @@
 
 import { keyOf } from '../core/limit/limit-set.ts'
 import { gateOf, type GateState, waitingOn } from '../core/inspect.ts'
-import type { Desk } from './runtime.ts'
+import type { LimiterRuntime } from './runtime.ts'
 import type { HealthReading } from './health.ts'
-import { NOTHING, type Tally } from './counters.ts'
+import { NOTHING, type Counters } from './counters.ts'
 
 export interface LimiterStats {
   name: string
@@ -54,47 +54,47 @@ export interface Mark {
   readonly at: number
 }
 
-class Counted implements Mark {
+class CounterMark implements Mark {
   readonly at: number
-  readonly tally: Tally
+  readonly counters: Counters
   readonly limits: ReadonlyMap<string, { asked: number; used: number }>
 
-  constructor({ engine, tally, office }: Desk) {
-    this.at = engine.now()
-    this.tally = tally.copy()
+  constructor({ scheduler, counters, issuer }: LimiterRuntime) {
+    this.at = scheduler.now()
+    this.counters = counters.copy()
     this.limits = new Map(
-      office.budget.buckets.map(({ limit, asked, used }) => [keyOf(limit), { asked, used }]),
+      issuer.limitSet.buckets.map(({ limit, asked, used }) => [keyOf(limit), { asked, used }]),
     )
   }
 }
 
-export const mark = (desk: Desk): Mark => new Counted(desk)
+export const mark = (runtime: LimiterRuntime): Mark => new CounterMark(runtime)
 
 export function stats(
-  { office, engine, tally, inFlight, backingOff, name, told, health }: Desk,
+  { issuer, scheduler, counters, inFlight, backingOff, name, told, health }: LimiterRuntime,
   since?: Mark,
 ): LimiterStats {
-  const now = engine.now()
-  const before = since as Counted | undefined
-  const { requests, issued, finished, failed, refused, rejected } = before?.tally ?? NOTHING
-  const wait = (share: number) => tally.percentile(share, before?.tally)
-  const { state, reopensInMs } = gateOf(office, now)
-  const on = waitingOn(office, now)
+  const now = scheduler.now()
+  const before = since as CounterMark | undefined
+  const { requests, issued, finished, failed, refused, rejected } = before?.counters ?? NOTHING
+  const wait = (share: number) => counters.percentile(share, before?.counters)
+  const { state, reopensInMs } = gateOf(issuer, now)
+  const on = waitingOn(issuer, now)
   return {
     name,
-    waiting: office.waiting + backingOff,
-    parked: office.parked + backingOff,
+    waiting: issuer.waiting + backingOff,
+    parked: issuer.parked + backingOff,
     inFlight,
-    requests: tally.requests - requests,
-    issued: tally.issued - issued,
-    finished: tally.finished - finished,
-    failed: tally.failed - failed,
-    refused: tally.refused - refused,
-    rejected: tally.rejected - rejected,
+    requests: counters.requests - requests,
+    issued: counters.issued - issued,
+    finished: counters.finished - finished,
+    failed: counters.failed - failed,
+    refused: counters.refused - refused,
+    rejected: counters.rejected - rejected,
     gate: state,
     ...(reopensInMs !== undefined && { reopensInMs }),
     ...(on && { waitingOn: on }),
-    limits: office.budget.buckets.map((bucket) => {
+    limits: issuer.limitSet.buckets.map((bucket) => {
       const { of, said } = bucket.limit
       const { learned, configured } = bucket.rate
       const available = bucket.available(now)

@@ -12,7 +12,7 @@ import { rampOf } from '../core/limit/slow-start.ts'
 import type { Learned } from '../core/rate/rate-estimator.ts'
 import type { Gate, GateKind } from '../core/gate/gate.ts'
 import { StoreDownError } from '../call/errors.ts'
-import type { Desk } from './runtime.ts'
+import type { LimiterRuntime } from './runtime.ts'
 import { JITTER_MS } from '../core/limit/gcra.ts'
 
 /** Where limiters of many processes meet. `redisStore` of `llmiter/redis` makes one; `memoryStore` of `llmiter/testing` is for tests. */
@@ -104,13 +104,13 @@ export interface SharedSlots {
 }
 
 /** Tickets from a store, with the limiter's own budget as its book-keeping. */
-export class SharedSource implements SlotSource {
-  readonly #desk: Desk
+export class StoreAdapter implements SlotSource {
+  readonly #runtime: LimiterRuntime
   readonly #slots: SharedSlots
 
-  constructor(desk: Desk, store: Store) {
-    this.#desk = desk
-    this.#slots = store.open(hostOf(desk))
+  constructor(runtime: LimiterRuntime, store: Store) {
+    this.#runtime = runtime
+    this.#slots = store.open(hostOf(runtime))
   }
 
   get slots(): SharedSlots {
@@ -118,21 +118,21 @@ export class SharedSource implements SlotSource {
   }
 
   at(cost: Cost, now: number): number {
-    const { budget } = this.#desk.office
-    const at = budget.full ? Infinity : this.#slots.at(this.#amounts(cost), now)
+    const { limitSet } = this.#runtime.issuer
+    const at = limitSet.full ? Infinity : this.#slots.at(this.#amounts(cost), now)
     // Who waits for the store to lease a slot waits for the rate, as who waits for its time does.
-    if (at > now) budget.press(!budget.full && !this.#slots.full, now)
+    if (at > now) limitSet.press(!limitSet.full && !this.#slots.full, now)
     return at
   }
 
   take(cost: Cost, now: number): void {
-    this.#desk.office.budget.take(cost, now)
+    this.#runtime.issuer.limitSet.take(cost, now)
     this.#slots.take(this.#amounts(cost), now)
   }
 
   settle(cost: Cost, used: Used, takenAt: number, now: number): void {
-    const { budget } = this.#desk.office
-    budget.settle(cost, used, takenAt, now)
+    const { limitSet } = this.#runtime.issuer
+    limitSet.settle(cost, used, takenAt, now)
     const refused = used === 'refused' ? this.#amounts(cost) : []
     const difference = ({ of, settle }: { of: string; settle: string }): number => {
       const taken = cost[of] ?? 0
@@ -140,40 +140,40 @@ export class SharedSource implements SlotSource {
       return settle === 'usage' && used?.[of] !== undefined ? used[of] - taken : 0
     }
     this.#slots.settle(
-      budget.buckets.map(({ limit }) => difference(limit)),
+      limitSet.buckets.map(({ limit }) => difference(limit)),
       takenAt,
       refused,
     )
   }
 
   crowd(crowded: boolean, now: number): void {
-    const { budget } = this.#desk.office
-    budget.crowd(crowded, now)
-    if (!crowded) budget.press(false, now)
+    const { limitSet } = this.#runtime.issuer
+    limitSet.crowd(crowded, now)
+    if (!crowded) limitSet.press(false, now)
     this.#slots.crowd()
   }
 
   press(): void {}
 
   #amounts(cost: Cost): number[] {
-    return this.#desk.office.budget.buckets.map(({ limit }) => cost[limit.of] ?? 0)
+    return this.#runtime.issuer.limitSet.buckets.map(({ limit }) => cost[limit.of] ?? 0)
   }
 }
 
-function hostOf(desk: Desk): StoreHost {
-  const { office, engine } = desk
-  const { recovery } = office
+function hostOf(runtime: LimiterRuntime): StoreHost {
+  const { issuer, scheduler } = runtime
+  const { recovery } = issuer
   const moved = (now: number) => {
-    office.stir()
-    office.watchGate(now)
-    engine.pump(now)
+    issuer.stir()
+    issuer.watchGate(now)
+    scheduler.pump(now)
   }
   return {
-    name: desk.name,
-    clock: engine.clock,
-    now: () => engine.now(),
+    name: runtime.name,
+    clock: scheduler.clock,
+    now: () => scheduler.now(),
     limits: (now) =>
-      office.budget.buckets.map((bucket) => {
+      issuer.limitSet.buckets.map((bucket) => {
         const { limit, rate } = bucket
         return {
           key: keyOf(limit),
@@ -185,63 +185,63 @@ function hostOf(desk: Desk): StoreHost {
           ...(limit.timeZone && { timeZone: limit.timeZone }),
         }
       }),
-    maxConcurrent: () => office.budget.maxConcurrent,
-    ramp: () => rampOf(desk.options.ramp),
-    waiting: () => (office.pausedUntil > engine.now() ? 0 : office.waiting),
-    inLine: () => office.waiting,
-    inTree: () => office.chain.length > 1 || office.children.length > 0,
+    maxConcurrent: () => issuer.limitSet.maxConcurrent,
+    ramp: () => rampOf(runtime.options.ramp),
+    waiting: () => (issuer.pausedUntil > scheduler.now() ? 0 : issuer.waiting),
+    inLine: () => issuer.waiting,
+    inTree: () => issuer.chain.length > 1 || issuer.children.length > 0,
     later(when, then) {
-      const appointment = engine.at(when, then, false)
-      return () => engine.forget(appointment)
+      const task = scheduler.at(when, then, false)
+      return () => scheduler.forget(task)
     },
-    look: () => moved(engine.now()),
+    look: () => moved(scheduler.now()),
     hold(kind, waitMs, blamed) {
-      const now = engine.now()
+      const now = scheduler.now()
       recovery.hold(kind, waitMs, now)
-      for (const bucket of office.budget.buckets)
-        if (blamed.includes(keyOf(bucket.limit))) office.blamed.add(bucket)
+      for (const bucket of issuer.limitSet.buckets)
+        if (blamed.includes(keyOf(bucket.limit))) issuer.blamed.add(bucket)
       moved(now)
     },
     permit() {
-      const now = engine.now()
-      if (desk.probe) desk.ask()
+      const now = scheduler.now()
+      if (runtime.probe) runtime.ask()
       else recovery.permit(now)
       moved(now)
     },
     retreat(lost) {
-      const now = engine.now()
+      const now = scheduler.now()
       recovery.retreat(lost, now)
       moved(now)
       return recovery.gate.state
     },
     open() {
       // Who probed has learned from it, for all.
-      office.blamed.clear()
+      issuer.blamed.clear()
       if (recovery.gate.state !== 'spent') recovery.open()
-      moved(engine.now())
+      moved(scheduler.now())
     },
     adopt(learned) {
-      const now = engine.now()
-      for (const { limit, rate } of office.budget.buckets) rate.adopt(learned[keyOf(limit)], now)
+      const now = scheduler.now()
+      for (const { limit, rate } of issuer.limitSet.buckets) rate.adopt(learned[keyOf(limit)], now)
     },
     learned(now) {
       const all: Record<string, Learned> = {}
-      for (const { limit, rate } of office.budget.buckets) {
+      for (const { limit, rate } of issuer.limitSet.buckets) {
         const learned = rate.share(now)
         if (learned) all[keyOf(limit)] = learned
       }
       return all
     },
     accepted(amounts) {
-      const now = engine.now()
-      const { buckets } = office.budget
+      const now = scheduler.now()
+      const { buckets } = issuer.limitSet
       const requests = amounts[buckets.findIndex(({ limit }) => limit.of === 'requests')]
       buckets.forEach(({ rate }, i) =>
         rate.sent(amounts[i] ?? 0, now, requests ?? Math.sign(amounts[i] ?? 0)),
       )
     },
-    tell: (event) => desk.events.emit('store', event),
-    reject: (cause) => desk.failAll(storeDown(desk.name, cause)),
+    tell: (event) => runtime.events.emit('store', event),
+    reject: (cause) => runtime.failAll(storeDown(runtime.name, cause)),
   }
 }
 

@@ -6,7 +6,7 @@ import { needsBody } from '../responses/classify.ts'
 import type { Usage } from '../responses/usage.ts'
 import { hold } from '../call/stream-ticket.ts'
 import { learnFrom } from '../call/apply-headers.ts'
-import { Waiter } from '../call/pending-call.ts'
+import { PendingCall } from '../call/pending-call.ts'
 
 /**
  * The right to make one call now. Give it back exactly once; a second time does nothing.
@@ -17,26 +17,26 @@ import { Waiter } from '../call/pending-call.ts'
  * ticket.finish({ headers: response.headers })
  */
 export class Ticket {
-  readonly #waiter: Waiter
+  readonly #call: PendingCall
   #over = false
 
-  private constructor(waiter: Waiter) {
-    this.#waiter = waiter
+  private constructor(call: PendingCall) {
+    this.#call = call
   }
 
   /** @internal */
-  static of(this: void, waiter: Waiter): Ticket {
-    admit(waiter)
-    const ticket = new Ticket(waiter)
-    dropped?.register(ticket, waiter, ticket)
+  static of(this: void, call: PendingCall): Ticket {
+    admit(call)
+    const ticket = new Ticket(call)
+    dropped?.register(ticket, call, ticket)
     return ticket
   }
 
   /** The provider answered. `usage` settles what was reserved; `headers` tell the limits. */
   finish({ usage, headers }: { usage?: Usage | undefined; headers?: unknown } = {}): void {
     if (!this.#giveBack()) return
-    if (headers !== undefined) learnFrom({ headers }, this.#waiter)
-    settle(this.#waiter, usage)
+    if (headers !== undefined) learnFrom({ headers }, this.#call)
+    settle(this.#call, usage)
   }
 
   /**
@@ -45,9 +45,9 @@ export class Ticket {
    */
   accepted({ headers }: { headers?: unknown } = {}): void {
     if (this.#over) return
-    const { desk } = this.#waiter.terms
-    if (headers !== undefined) learnFrom({ headers }, this.#waiter)
-    desk.answered(this.#waiter)
+    const { runtime } = this.#call.policy
+    if (headers !== undefined) learnFrom({ headers }, this.#call)
+    runtime.answered(this.#call)
   }
 
   /**
@@ -60,7 +60,7 @@ export class Ticket {
   hold<S extends object>(stream: S, usage?: (chunk: unknown) => Usage | undefined): S {
     if (this.#over) return stream
     dropped?.unregister(this)
-    const held = hold(this.#waiter, stream, usage)
+    const held = hold(this.#call, stream, usage)
     if (!held) this.finish()
     return (held ?? stream) as S
   }
@@ -72,21 +72,21 @@ export class Ticket {
    */
   async refuse(answer: unknown): Promise<Ticket> {
     if (!this.#giveBack()) throw new Error('this ticket was given back already')
-    const waiter = this.#waiter
-    const { desk } = waiter.terms
+    const call = this.#call
+    const { runtime } = call.policy
     const outcome = needsBody(answer)
-      ? { value: answer, body: await readBody(waiter, answer as Response) }
+      ? { value: answer, body: await readBody(call, answer as Response) }
       : { error: answer }
-    const verdict = judge(waiter, outcome)
+    const verdict = judge(call, outcome)
     if (!verdict || verdict.kind === 'transient') {
-      concede(waiter, answer, verdict)
-      learnFrom(answer, waiter)
+      concede(call, answer, verdict)
+      learnFrom(answer, call)
       throw answer
     }
-    desk.refuse(waiter, verdict, answer)
+    runtime.refuse(call, verdict, answer)
     // Only now: what headers tell may let others go, and the refused call must stand before them.
-    learnFrom(answer, waiter)
-    return Ticket.of(waiter.state === 'parked' ? await desk.engine.ticket(waiter) : waiter)
+    learnFrom(answer, call)
+    return Ticket.of(call.state === 'parked' ? await runtime.scheduler.ticket(call) : call)
   }
 
   /**
@@ -95,8 +95,8 @@ export class Ticket {
    */
   fail(error: unknown): void {
     if (!this.#giveBack()) return
-    concede(this.#waiter, error)
-    learnFrom(error, this.#waiter)
+    concede(this.#call, error)
+    learnFrom(error, this.#call)
   }
 
   /**
@@ -105,19 +105,20 @@ export class Ticket {
    */
   again(): Promise<Ticket> {
     this.fail(undefined)
-    const { terms, cost, seq, extra } = this.#waiter
-    const { desk } = terms
-    const now = desk.engine.now()
-    const waiter = new Waiter(terms, cost, undefined, now)
-    waiter.seq = seq
-    if (extra) waiter.extra = { failures: 0, refusals: extra.refusals, waitedMs: extra.waitedMs }
-    desk.enqueue(waiter, now)
-    return (waiter.queue ? desk.engine.ticket(waiter) : Promise.resolve(waiter)).then(Ticket.of)
+    const { policy, cost, seq, waitState } = this.#call
+    const { runtime } = policy
+    const now = runtime.scheduler.now()
+    const call = new PendingCall(policy, cost, undefined, now)
+    call.seq = seq
+    if (waitState)
+      call.waitState = { failures: 0, refusals: waitState.refusals, waitedMs: waitState.waitedMs }
+    runtime.enqueue(call, now)
+    return (call.queue ? runtime.scheduler.ticket(call) : Promise.resolve(call)).then(Ticket.of)
   }
 
   /** The call was never made: all that was reserved comes back. */
   release(): void {
-    if (this.#giveBack()) this.#waiter.terms.desk.finish(this.#waiter, 'unsent', 'failed')
+    if (this.#giveBack()) this.#call.policy.runtime.finish(this.#call, 'unsent', 'failed')
   }
 
   [Symbol.dispose](): void {
@@ -135,14 +136,14 @@ export class Ticket {
 /** A ticket that nobody holds any more cannot be given back: then the call is over. */
 const dropped =
   typeof FinalizationRegistry === 'function'
-    ? new FinalizationRegistry((waiter: Waiter) => {
-        if (waiter.state !== 'in flight') return
-        const { desk } = waiter.terms
-        desk.events.emit('stuck', {
+    ? new FinalizationRegistry((call: PendingCall) => {
+        if (call.state !== 'in flight') return
+        const { runtime } = call.policy
+        runtime.events.emit('stuck', {
           refusals: 0,
           parkedMs: 0,
           reason: 'a ticket was dropped without finish()',
         })
-        desk.finish(waiter, undefined, 'lost')
+        runtime.finish(call, undefined, 'lost')
       })
     : undefined

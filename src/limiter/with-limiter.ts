@@ -4,9 +4,9 @@ import { dispatch } from '../call/execute.ts'
 import { fields, text } from '../lib/validate.ts'
 import { type Duration, duration } from '../core/limit/parse-limits.ts'
 import { defaultLimiter } from './default-limiter.ts'
-import type { Desk } from './runtime.ts'
+import type { LimiterRuntime } from './runtime.ts'
 import type { Usage } from '../responses/usage.ts'
-import { BucketRateLimiter, costOf, DESK, deskOf, termsOf } from './bucket-rate-limiter.ts'
+import { BucketRateLimiter, costOf, RUNTIME, runtimeOf, policyOf } from './bucket-rate-limiter.ts'
 import {
   type AnyLimiter,
   callable,
@@ -18,13 +18,13 @@ import {
   type RetryOptions,
 } from './options.ts'
 import type { RateLimitedService } from './per-model.ts'
-import type { Terms } from '../call/pending-call.ts'
+import type { CallPolicy } from '../call/pending-call.ts'
 
 /** The arguments as the function itself declares them: without this, a callback that names an optional one makes it required. */
 type ArgsOf<A extends readonly unknown[]> = A extends infer B extends readonly unknown[] ? B : never
 
 /** What tells its usage: the result, or each chunk of a stream. */
-type Told<R> = R extends AsyncIterable<infer C> ? C : R
+type StreamedOr<R> = R extends AsyncIterable<infer C> ? C : R
 
 /** How the calls of one function are limited. Functions of the arguments are called once for each call. */
 export interface WrapOptions<A extends readonly unknown[], R> {
@@ -83,13 +83,13 @@ const KEYS = [
 export function withLimiter<A extends unknown[], R, T = unknown>(
   fn: (this: T, ...args: A) => R,
   limiter?: LimiterLike,
-  options: WrapOptions<ArgsOf<A>, Told<Awaited<R>>> = {},
+  options: WrapOptions<ArgsOf<A>, StreamedOr<Awaited<R>>> = {},
 ): (this: T, ...args: A) => Promise<Awaited<R>> {
   const prepare = preparer(fn, limiter, options as unknown as WrapOptions<A, never>)
   const wrapped = function (this: T, ...args: A): Promise<Awaited<R>> {
     try {
-      const { terms, cost } = prepare(args)
-      return dispatch(terms, cost, () => fn.apply(this, args)) as Promise<Awaited<R>>
+      const { policy, cost } = prepare(args)
+      return dispatch(policy, cost, () => fn.apply(this, args)) as Promise<Awaited<R>>
     } catch (error) {
       return Promise.reject(error)
     }
@@ -155,7 +155,7 @@ function preparer<A extends unknown[]>(
     if (options[key] !== undefined) callable(options[key], key)
   }
   checkCall(call)
-  const desk = resolver(fn as { name: string }, limiter)
+  const runtime = resolver(fn as { name: string }, limiter)
   const idle = streamIdleMs === undefined ? undefined : duration(streamIdleMs, 'streamIdleMs')
   const fixed = {
     ...call,
@@ -163,26 +163,26 @@ function preparer<A extends unknown[]>(
     ...(usage && { usage }),
     ...(idle && { streamIdleMs: idle }),
   }
-  let plain: Terms | undefined
+  let plain: CallPolicy | undefined
   let version = 0
   return (args: A) => {
-    const at = desk(() => (model ? model(...args) : (args[0] as { model?: string } | undefined)?.model))
-    if (plain?.desk !== at || version !== at.version) plain = termsOf(at, fixed)
+    const at = runtime(() => (model ? model(...args) : (args[0] as { model?: string } | undefined)?.model))
+    if (plain?.runtime !== at || version !== at.version) plain = policyOf(at, fixed)
     version = at.version
-    const terms =
+    const policy =
       tenant || signal ? { ...plain, tenant: tenant?.(...args), signal: signal?.(...args) } : plain
     const said = cost?.(...args)
     if (said !== undefined) checkCost(said)
-    return { terms, cost: costOf(at, said, args) }
+    return { policy, cost: costOf(at, said, args) }
   }
 }
 
-/** Finds the desk of a call; made once for each wrapped function. */
+/** Finds the runtime of a call; made once for each wrapped function. */
 function resolver(
   fn: { name: string },
   limiter: LimiterLike | undefined,
-): (model: () => string | undefined) => Desk {
-  if (limiter === undefined) return () => deskOf(defaultLimiter(), 'the default limiter')
+): (model: () => string | undefined) => LimiterRuntime {
+  if (limiter === undefined) return () => runtimeOf(defaultLimiter(), 'the default limiter')
   if (typeof limiter !== 'object' || limiter === null) {
     throw new TypeError(
       `limiter must be a BucketRateLimiter, a RateLimitedService or options, got ${text(limiter)}`,
@@ -191,16 +191,16 @@ function resolver(
   if ('models' in limiter) throw new TypeError('limiter must be perModel(models), got { models }')
   if ('limiterFor' in limiter) {
     return (model) => {
-      const desk = deskOf(limiter.limiterFor(model()), `limiterFor() of '${limiter.name}'`)
+      const runtime = runtimeOf(limiter.limiterFor(model()), `limiterFor() of '${limiter.name}'`)
       const { isBlocked } = limiter
-      if (isBlocked) desk.probe ??= async (signal) => !(await isBlocked.call(limiter, signal))
-      return desk
+      if (isBlocked) runtime.probe ??= async (signal) => !(await isBlocked.call(limiter, signal))
+      return runtime
     }
   }
   const made =
-    DESK in limiter
+    RUNTIME in limiter
       ? limiter
       : new BucketRateLimiter({ ...limiter, name: limiter.name ?? (fn.name || 'limiter') })
-  const desk = deskOf(made, 'limiter')
-  return () => desk
+  const runtime = runtimeOf(made, 'limiter')
+  return () => runtime
 }

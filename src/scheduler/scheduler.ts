@@ -6,15 +6,15 @@
 
 import { type Clock, MAX_TIMER_MS } from './clock.ts'
 import { Heap, type HeapItem } from '../lib/heap.ts'
-import type { Office } from '../core/ticket-issuer.ts'
+import type { TicketIssuer } from '../core/ticket-issuer.ts'
 import type { Notice } from '../core/messages.ts'
 import type { WallTime } from '../core/limit/sliding-window.ts'
-import type { Waiter } from '../call/pending-call.ts'
+import type { PendingCall } from '../call/pending-call.ts'
 
 /** A clock that throws is asked again after so long. */
 const ASK_AGAIN_MS = 1000
 
-export interface Appointment extends HeapItem {
+export interface ScheduledTask extends HeapItem {
   readonly when: number
   readonly keep: () => void
   /** Whether somebody waits for it, so that the process must stay alive. */
@@ -24,32 +24,32 @@ export interface Appointment extends HeapItem {
 }
 
 /** Whom the engine tells. */
-export interface EngineHost {
+export interface SchedulerHost {
   /** A ticket for this call. */
-  issue(waiter: Waiter, now: number): void
+  issue(pending: PendingCall, now: number): void
   notice(notice: Notice): void
   failed(error: unknown): void
 }
 
 // Shared by all promises: a closure for each would be a fifth of what a waiting call costs to make.
-let resolve: (waiter: Waiter) => void
+let resolve: (pending: PendingCall) => void
 const keepResolve = (fn: typeof resolve): void => {
   resolve = fn
 }
 
-export class Engine {
+export class Scheduler {
   readonly clock: Clock
   readonly wall: WallTime
-  root!: Office
-  protected readonly host: EngineHost
-  readonly #agenda = new Heap<Appointment>((a, b) => a.when < b.when)
+  root!: TicketIssuer
+  protected readonly host: SchedulerHost
+  readonly #agenda = new Heap<ScheduledTask>((a, b) => a.when < b.when)
   #awaited = 0
   #now = 0
   #timerAt = Infinity
   #timerKeeps = false
   #cancel: (() => void) | undefined
 
-  constructor(clock: Clock, host: EngineHost) {
+  constructor(clock: Clock, host: SchedulerHost) {
     this.clock = clock
     this.host = host
     const now = () => this.#now
@@ -72,27 +72,27 @@ export class Engine {
     const { root } = this
     for (let call = root.next(now); call; call = root.next(now)) {
       this.tell()
-      this.host.issue(call as Waiter, now)
+      this.host.issue(call as PendingCall, now)
     }
     this.tell()
     this.#arm(now)
   }
 
   /** A call has joined the line: it may have its ticket on return. */
-  join(_waiter: Waiter, now: number): void {
+  join(_waiter: PendingCall, now: number): void {
     this.pump(now)
   }
 
-  /** Resolves with the waiter itself when it has its ticket, or must not get one (`extra.failure`). */
-  ticket(waiter: Waiter): Promise<Waiter> {
-    const promise = new Promise<Waiter>(keepResolve)
-    waiter.grant = resolve
+  /** Resolves with the call itself when it has its ticket, or must not get one (`extra.failure`). */
+  ticket(pending: PendingCall): Promise<PendingCall> {
+    const promise = new Promise<PendingCall>(keepResolve)
+    pending.grant = resolve
     return promise
   }
 
   /** The wait is over. */
-  wake(waiter: Waiter): void {
-    waiter.grant?.(waiter)
+  wake(pending: PendingCall): void {
+    pending.grant?.(pending)
   }
 
   protected tell(): void {
@@ -101,19 +101,19 @@ export class Engine {
   }
 
   /** Does something at a time to come. Cancel it with `forget`. */
-  at(when: number, keep: () => void, awaited: boolean): Appointment {
-    const appointment = { at: -1, when, keep, awaited }
-    this.#agenda.push(appointment)
+  at(when: number, keep: () => void, awaited: boolean): ScheduledTask {
+    const task = { at: -1, when, keep, awaited }
+    this.#agenda.push(task)
     if (awaited) this.#awaited++
     if (when < this.#timerAt || awaited > this.#timerKeeps) this.#arm(this.#now)
-    return appointment
+    return task
   }
 
-  forget(appointment: Appointment): void {
-    if (appointment.at < 0) return
-    this.#agenda.remove(appointment)
-    if (appointment.awaited) this.#awaited--
-    if (appointment.awaited || this.#agenda.size === 0) this.#arm(this.#now)
+  forget(task: ScheduledTask): void {
+    if (task.at < 0) return
+    this.#agenda.remove(task)
+    if (task.awaited) this.#awaited--
+    if (task.awaited || this.#agenda.size === 0) this.#arm(this.#now)
   }
 
   #arm(now: number): void {

@@ -8,8 +8,8 @@
 // is silent for a second has ended. Who wakes late itself judges nobody: then all were held up alike.
 
 import type { Call } from '../core/call.ts'
-import { type Appointment, Engine } from './scheduler.ts'
-import type { Waiter } from '../call/pending-call.ts'
+import { type ScheduledTask, Scheduler } from './scheduler.ts'
+import type { PendingCall } from '../call/pending-call.ts'
 
 const LATE_MS = 50
 const DEAD_MS = 1000
@@ -33,7 +33,7 @@ export function timersBelongToRequests(): boolean {
   return navigator?.userAgent === 'Cloudflare-Workers'
 }
 
-export class PullEngine extends Engine {
+export class WorkerdScheduler extends Scheduler {
   readonly #pulses = new Map<Call, Pulse>()
   #swept = 0
 
@@ -43,26 +43,26 @@ export class PullEngine extends Engine {
     this.tell()
   }
 
-  override join(waiter: Waiter, now: number): void {
+  override join(pending: PendingCall, now: number): void {
     this.#sweep(now)
-    this.#take(waiter, now)
+    this.#take(pending, now)
     this.tell()
   }
 
-  override ticket(waiter: Waiter): Promise<Waiter> {
+  override ticket(pending: PendingCall): Promise<PendingCall> {
     return new Promise((grant) => {
-      waiter.grant = grant
-      this.#sleep(waiter)
+      pending.grant = grant
+      this.#sleep(pending)
     })
   }
 
   /** Woken by its own timer only: another request's promise must not be resolved from here. */
-  override wake(_waiter: Waiter): void {}
+  override wake(_waiter: PendingCall): void {}
 
-  override at(when: number, keep: () => void, awaited: boolean): Appointment {
+  override at(when: number, keep: () => void, awaited: boolean): ScheduledTask {
     const ring = () => {
-      if (appointment.at < 0) return
-      appointment.at = -1
+      if (task.at < 0) return
+      task.at = -1
       try {
         keep()
       } catch (error) {
@@ -70,40 +70,40 @@ export class PullEngine extends Engine {
       }
     }
     const cancel = this.clock.setTimer(ring, Math.max(0, when - this.now()), awaited)
-    const appointment = { at: 0, when, keep, awaited, cancel }
-    return appointment
+    const task = { at: 0, when, keep, awaited, cancel }
+    return task
   }
 
-  override forget(appointment: Appointment): void {
+  override forget(task: ScheduledTask): void {
     // Without effect from another request: so `at` marks that it is over.
-    appointment.at = -1
-    appointment.cancel?.()
+    task.at = -1
+    task.cancel?.()
   }
 
-  #sleep(waiter: Waiter): void {
+  #sleep(pending: PendingCall): void {
     const now = this.now()
-    const inFlight = waiter.state === 'in flight'
-    const ms = inFlight ? BEAT_MS : this.#untilNext(waiter, now)
-    const pulse = this.#pulses.get(waiter) ?? { due: 0, away: false, nap: 0 }
-    this.#pulses.set(waiter, pulse)
+    const inFlight = pending.state === 'in flight'
+    const ms = inFlight ? BEAT_MS : this.#untilNext(pending, now)
+    const pulse = this.#pulses.get(pending) ?? { due: 0, away: false, nap: 0 }
+    this.#pulses.set(pending, pulse)
     pulse.due = now + ms
     const nap = ++pulse.nap
     const ring = () => {
-      if (pulse.nap === nap) this.#rouse(waiter)
+      if (pulse.nap === nap) this.#rouse(pending)
     }
     this.clock.setTimer(ring, ms, !inFlight)
   }
 
   /** How long one in line may sleep: the first until its ticket may be due, the others longer in a long line. */
-  #untilNext(waiter: Waiter, now: number): number {
+  #untilNext(pending: PendingCall, now: number): number {
     const { wakeAt, waiting } = this.root
-    if (waiter.office.line.first === waiter) return Math.min(Math.max(1, wakeAt - now), NEAR_MS)
+    if (pending.issuer.line.first === pending) return Math.min(Math.max(1, wakeAt - now), NEAR_MS)
     return Math.min(Math.max(NEAR_MS, 5 * waiting), BEAT_MS)
   }
 
   /** A call's own timer. */
-  #rouse(waiter: Waiter): void {
-    const pulse = this.#pulses.get(waiter)
+  #rouse(pending: PendingCall): void {
+    const pulse = this.#pulses.get(pending)
     if (!pulse) return
     try {
       const now = this.now()
@@ -111,39 +111,39 @@ export class PullEngine extends Engine {
       pulse.due = now
       if (pulse.away) {
         pulse.away = false
-        waiter.office.enqueue(waiter, now)
+        pending.issuer.enqueue(pending, now)
       }
       if (punctual) this.#sweep(now)
-      if (waiter.queue) this.#take(waiter, now, punctual)
+      if (pending.queue) this.#take(pending, now, punctual)
       this.tell()
     } catch (error) {
       this.host.failed(error)
     }
-    if (waiter.queue) this.#sleep(waiter)
-    else if (waiter.state === 'done') {
-      this.#pulses.delete(waiter)
-      if (waiter.extra?.failure) waiter.grant?.(waiter)
-    } else if (waiter.state === 'in flight') {
-      waiter.grant?.(waiter)
-      waiter.grant = undefined
-      this.#sleep(waiter)
+    if (pending.queue) this.#sleep(pending)
+    else if (pending.state === 'done') {
+      this.#pulses.delete(pending)
+      if (pending.waitState?.failure) pending.grant?.(pending)
+    } else if (pending.state === 'in flight') {
+      pending.grant?.(pending)
+      pending.grant = undefined
+      this.#sleep(pending)
     }
   }
 
-  /** The waiter takes its ticket, if all before it are late. */
-  #take(waiter: Waiter, now: number, punctual = true): void {
+  /** the call takes its ticket, if all before it are late. */
+  #take(pending: PendingCall, now: number, punctual = true): void {
     for (let next = this.root.candidate(now); next; next = this.root.candidate(now)) {
-      if (next === waiter) {
+      if (next === pending) {
         this.root.next(now)
-        this.host.issue(waiter, now)
+        this.host.issue(pending, now)
         // A call that never waited has no beat yet.
-        if (!this.#pulses.has(waiter)) this.#sleep(waiter)
+        if (!this.#pulses.has(pending)) this.#sleep(pending)
         return
       }
       const pulse = this.#pulses.get(next)
       if (!punctual || !pulse || now <= pulse.due + LATE_MS) return
       pulse.away = true
-      next.office.setAside(next, now)
+      next.issuer.setAside(next, now)
     }
   }
 
@@ -153,9 +153,10 @@ export class PullEngine extends Engine {
     this.#swept = now
     for (const [call, { due, away }] of this.#pulses) {
       if (now <= due + DEAD_MS) continue
-      if (call.state === 'in flight') (call as Waiter).terms.desk.finish(call as Waiter, undefined, 'lost')
+      if (call.state === 'in flight')
+        (call as PendingCall).policy.runtime.finish(call as PendingCall, undefined, 'lost')
       else if (call.queue) {
-        call.office.setAside(call, now)
+        call.issuer.setAside(call, now)
         this.#pulses.get(call)!.away = true
       }
       if (call.state === 'done' || (away && now > due + 60 * DEAD_MS)) this.#pulses.delete(call)

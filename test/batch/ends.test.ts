@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'vitest'
 import { LimiterStoppedError, perModel, QuotaExhaustedError } from 'llmiter'
 import { type BatchResult, runAll } from 'llmiter/batch'
-import { EMPTY, fate, office, outOfQuota, rig, steadyClock } from '../helpers.ts'
+import { EMPTY, fate, leftovers, outOfQuota, rig, steadyClock } from '../helpers.ts'
 import { all, job, upTo } from './job.ts'
 
 /** Items that tell whether they were left. */
@@ -56,7 +56,7 @@ describe('the end', () => {
     await results.return()
     expect(await next).toEqual({ done: true, value: undefined })
     await clock.runAll()
-    expect(office(limiter, clock)).toEqual(EMPTY)
+    expect(leftovers(limiter, clock)).toEqual(EMPTY)
   })
 
   test('by leaving while the next item does not come', async () => {
@@ -70,7 +70,7 @@ describe('the end', () => {
     await clock.runAll()
     await first
     await results.return()
-    expect(office(limiter, clock)).toEqual(EMPTY)
+    expect(leftovers(limiter, clock)).toEqual(EMPTY)
   })
 
   test('by the signal: its reason is thrown, now or before anything began', async () => {
@@ -85,7 +85,7 @@ describe('the end', () => {
     expect(list.error).toBe(reason)
     expect(state.left).toBe(1)
     await clock.runAll()
-    expect(office(limiter, clock)).toEqual(EMPTY)
+    expect(leftovers(limiter, clock)).toEqual(EMPTY)
 
     const late = job(items, { signal: controller.signal })
     await expect(all(late.results)).rejects.toBe(reason)
@@ -105,7 +105,7 @@ describe('the end', () => {
     expect(list.error).toBe(error)
     expect(state.left).toBe(1)
     await clock.runAll()
-    expect(office(limiter, clock)).toEqual(EMPTY)
+    expect(leftovers(limiter, clock)).toEqual(EMPTY)
   })
 
   test.each([0, 1, 3])(
@@ -202,7 +202,7 @@ describe('a quota that is used up in the middle', () => {
         "'test': the provider's quota is used up: one call a minute will try; " +
           '21 items are over, 1 of them failed, and the others were not tried',
       )
-      expect(office(limiter, clock)).toEqual(EMPTY)
+      expect(leftovers(limiter, clock)).toEqual(EMPTY)
     },
   )
 

@@ -3,7 +3,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { runAll } from 'llmiter/batch'
-import { EMPTY, fate, office, outOfQuota, rig, steadyClock } from '../helpers.ts'
+import { EMPTY, fate, leftovers, outOfQuota, rig, steadyClock } from '../helpers.ts'
 
 const fates = fc.constantFrom('ok', 'ok', 'ok', 'ok', 'ok', 'fails', 'at once')
 
@@ -55,7 +55,7 @@ test('a job in all weathers', async () => {
         expect([...answered].filter((index) => !seen.includes(index))).toEqual([])
         if (options.ordered) expect(seen).toEqual(seen.toSorted((a, b) => a - b))
         if (end.now === 'ok: undefined') expect(seen.length).toBe(items.length)
-        expect(office(limiter, clock)).toEqual(EMPTY)
+        expect(leftovers(limiter, clock)).toEqual(EMPTY)
       },
     ),
     { numRuns: 300 },

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'vitest'
 import { type Progress, runAll } from 'llmiter/batch'
-import { departures, EMPTY, office, rateLimited, rig, seconds, steadyClock } from '../helpers.ts'
+import { departures, EMPTY, leftovers, rateLimited, rig, seconds, steadyClock } from '../helpers.ts'
 import { all, job, upTo } from './job.ts'
 
 describe('results', () => {
@@ -14,7 +14,7 @@ describe('results', () => {
     expect((await list).map(({ index }) => index)).toEqual([0, 1, 3, 4, 5, 6, 7, 2])
     expect((await list)[7]).toEqual({ index: 2, key: 2, item: 2, ok: true, value: 4 })
     expect(times.map(seconds).join(' ')).toBe('0.00 0.00 0.00 0.00 0.00 0.10 0.20 0.30')
-    expect(office(limiter, clock)).toEqual(EMPTY)
+    expect(leftovers(limiter, clock)).toEqual(EMPTY)
   })
 
   test('or in order', async () => {

@@ -4,8 +4,8 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { Bucket } from '../../src/core/limit/gcra.ts'
 import { parseLimits } from '../../src/core/limit/parse-limits.ts'
-import { Ramp } from '../../src/core/limit/slow-start.ts'
-import { Recovery } from '../../src/core/gate/gate.ts'
+import { SlowStart } from '../../src/core/limit/slow-start.ts'
+import { GateKeeper } from '../../src/core/gate/gate.ts'
 
 describe('ramp', () => {
   test('stretches time by the share that is allowed, and never for longer than the ramp loses', () => {
@@ -15,7 +15,7 @@ describe('ramp', () => {
         fc.double({ min: 0, max: 10_000, noNaN: true }),
         fc.double({ min: 0, max: 9000, noNaN: true }),
         (from, ms, now) => {
-          const ramp = new Ramp({ ms: 5000, from })
+          const ramp = new SlowStart({ ms: 5000, from })
           ramp.restart(0, from)
           const stretched = ramp.stretch(ms, now)
           expect(stretched).toBeGreaterThanOrEqual(ms)
@@ -27,13 +27,13 @@ describe('ramp', () => {
   })
 
   test('without a ramp nothing is stretched', () => {
-    expect(new Ramp(false).stretch(1000, 0)).toBe(1000)
+    expect(new SlowStart(false).stretch(1000, 0)).toBe(1000)
   })
 })
 
 describe('recovery', () => {
   const gate = (luck = 0.5) =>
-    new Recovery(
+    new GateKeeper(
       () => luck,
       () => false,
     )
@@ -91,7 +91,7 @@ describe('recovery', () => {
 
 describe('bucket', () => {
   const bucket = (options: Parameters<typeof parseLimits>[0], wall = { offsetMs: 0 }) =>
-    new Bucket(parseLimits(options)[0]!, new Ramp(false), wall)
+    new Bucket(parseLimits(options)[0]!, new SlowStart(false), wall)
 
   test('`at` is when it fits: taken there, it never breaks the cap', () => {
     fc.assert(

@@ -3,7 +3,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { Members } from '../../src/testing/reference-store/members.ts'
-import { ask, LAW, type Question } from '../../src/distributed/protocol.ts'
+import { ask, LAW, type LeaseRequest } from '../../src/distributed/protocol.ts'
 
 /** What is known of a process by one who looks at all of them. */
 interface Known {
@@ -81,7 +81,7 @@ test('property: they are counted as if each were looked at', () => {
   )
 })
 
-const base: Omit<Question, 'first' | 'each' | 'more' | 'everyMs' | 'amend' | 'past' | 'refused'> = {
+const base: Omit<LeaseRequest, 'first' | 'each' | 'more' | 'everyMs' | 'amend' | 'past' | 'refused'> = {
   ...{ id: '', gen: '', limits: [], ramp: { ms: 0, from: 1 }, waiting: 0, aheadMs: 300, known: 0 },
   ...{ concurrent: 0, inFlight: 0, permits: 0, dead: [], gone: false, alone: false, heard: -1 },
 }

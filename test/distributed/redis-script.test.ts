@@ -5,7 +5,7 @@ import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Ledger } from '../../src/testing/reference-store/ledger.ts'
 import { keysOf } from '../../src/distributed/redis/transport.ts'
-import type { Answer, Question } from '../../src/distributed/protocol.ts'
+import type { LeaseAnswer, LeaseRequest } from '../../src/distributed/protocol.ts'
 import { SCRIPT } from '../../src/distributed/redis/script.ts'
 import { haveRedis, type RedisServer, startRedis } from '../support/redis.ts'
 
@@ -103,7 +103,7 @@ describe.skipIf(!haveRedis())('the script in Redis', () => {
         } of steps) {
           time += afterMs
           now += afterMs
-          const question: Question = {
+          const question: LeaseRequest = {
             ...{
               id,
               limits,
@@ -132,7 +132,7 @@ describe.skipIf(!haveRedis())('the script in Redis', () => {
           const args = [JSON.stringify(question), 'g', 'channel', String(time)]
           const answer = JSON.parse(
             (await redis.eval(TIMED, keys.length, ...keys, ...args)) as string,
-          ) as Answer
+          ) as LeaseAnswer
           expect(alike(answer, expected)).toEqual(expected)
         }
       }),

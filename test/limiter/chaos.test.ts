@@ -6,7 +6,7 @@ import {
   each,
   EMPTY,
   fate,
-  office,
+  leftovers,
   outOfQuota,
   overloaded,
   rateLimited,
@@ -124,7 +124,11 @@ test('all that the user gives throws, at every place, under every ending', async
     await clock.runAll({ untilMs: 7_200_000 })
     const open = calls.filter(({ now }) => now === 'pending').length
     // A stream that was returned by run() and never read is given up after five minutes.
-    expect([open, office(limiter, clock), office(parent, clock)], String(broken)).toEqual([0, EMPTY, EMPTY])
+    expect([open, leftovers(limiter, clock), leftovers(parent, clock)], String(broken)).toEqual([
+      0,
+      EMPTY,
+      EMPTY,
+    ])
   }
   expect(unhandled).toEqual([])
 })
@@ -136,7 +140,7 @@ test('a stopped and forgotten limiter leaves nothing behind', async () => {
   limiter.stop()
   await clock.advance(0)
   expect(calls.filter(({ now }) => now === 'pending')).toEqual([])
-  expect(office(limiter, clock)).toEqual(EMPTY)
+  expect(leftovers(limiter, clock)).toEqual(EMPTY)
   expect(unhandled).toEqual([])
 })
 
@@ -155,5 +159,5 @@ test('a clock that goes back, or says NaN, stands still', async () => {
   skew = 0
   await clock.runAll()
   expect(calls.map(({ now: fate }) => fate)).toEqual(['ok: in', 'ok: in', 'ok: in'])
-  expect(office(limiter, clock)).toEqual(EMPTY)
+  expect(leftovers(limiter, clock)).toEqual(EMPTY)
 })

@@ -6,7 +6,7 @@ import {
   deferred,
   EMPTY,
   fate,
-  office,
+  leftovers,
   outOfQuota,
   rateLimited,
   refusal,
@@ -107,7 +107,7 @@ test('stuck: after ten refusals, and after five minutes in the parking', async (
   fate(limiter.run(() => (again++ < 1 ? Promise.reject(rateLimited(400_000)) : 'in')))
   await clock.runAll()
   expect(stuck[1]).toEqual([1, expect.stringContaining('429'), 300])
-  expect(office(limiter, clock)).toEqual(EMPTY)
+  expect(leftovers(limiter, clock)).toEqual(EMPTY)
 })
 
 test('a listener that throws disturbs nobody and is told to `error`; one of `error` that throws is ignored', async () => {
@@ -126,7 +126,7 @@ test('a listener that throws disturbs nobody and is told to `error`; one of `err
   await clock.runAll()
   expect(calls.map(({ now }) => now)).toEqual(['ok: in', 'ok: in', 'ok: in'])
   expect(new Set(where)).toContain("listener of 'issue'")
-  expect(office(limiter, clock)).toEqual(EMPTY)
+  expect(leftovers(limiter, clock)).toEqual(EMPTY)
 })
 
 test('a listener ends when it is told to, also during its own event', async () => {
@@ -179,7 +179,7 @@ test.each(NAMES)('a listener of `%s` may call back into the limiter', async (nam
       calls.filter(({ now }) => now === 'pending'),
       act,
     ).toEqual([])
-    expect(office(limiter, clock), act).toEqual(EMPTY)
+    expect(leftovers(limiter, clock), act).toEqual(EMPTY)
     const { rejected, issued, finished, refused } = limiter.stats()
     expect([rejected <= 7, issued >= finished, refused <= issued], act).toEqual([true, true, true])
   }

@@ -7,7 +7,7 @@ import {
   departures,
   EMPTY,
   fate,
-  office,
+  leftovers,
   rateLimited,
   refusal,
   rig,
@@ -24,7 +24,7 @@ test('aborted before: rejects with the reason, nothing is sent', async () => {
   let sent = 0
   await expect(limiter.run(() => sent++, { signal })).rejects.toBe(reason)
   await expect(limiter.acquire({ signal })).rejects.toBe(reason)
-  expect([sent, limiter.stats().issued, office(limiter, clock)]).toEqual([0, 0, EMPTY])
+  expect([sent, limiter.stats().issued, leftovers(limiter, clock)]).toEqual([0, 0, EMPTY])
 })
 
 const stages: [string, () => unknown, number][] = [
@@ -59,7 +59,7 @@ test.each(stages)(
     expect(call.error).toBe(reason)
     expect(limiter.stats()).toMatchObject({ waiting: 0, parked: 0, inFlight: 0 })
     await clock.runAll()
-    expect(office(limiter, clock)).toEqual(EMPTY)
+    expect(leftovers(limiter, clock)).toEqual(EMPTY)
   },
 )
 
@@ -80,7 +80,7 @@ test('aborted in flight: the caller hears it at once, the function by its signal
   late.resolve('resolved after the abort')
   await clock.runAll()
   expect([hears.error, deaf.error, refused.error]).toEqual([reason, reason, reason])
-  expect(office(limiter, clock)).toEqual(EMPTY)
+  expect(leftovers(limiter, clock)).toEqual(EMPTY)
 })
 
 test('one signal for many: all end, none is sent in between, no slot leaks', async () => {
@@ -96,7 +96,7 @@ test('one signal for many: all end, none is sent in between, no slot leaks', asy
   controller.abort(reason)
   await clock.runAll()
   expect(calls.map(({ error }) => error)).toEqual([reason, reason, reason, reason])
-  expect([sent, office(limiter, clock)]).toEqual([0, EMPTY])
+  expect([sent, leftovers(limiter, clock)]).toEqual([0, EMPTY])
 })
 
 test('100,000 calls with one signal: queued and aborted quickly', async () => {
@@ -109,7 +109,7 @@ test('100,000 calls with one signal: queued and aborted quickly', async () => {
   await clock.advance(0)
   expect(ended).toBe(100_000)
   expect(performance.now() - startedAt).toBeLessThan(5000)
-  expect(office(limiter, clock)).toEqual(EMPTY)
+  expect(leftovers(limiter, clock)).toEqual(EMPTY)
 })
 
 test('timeoutMs: an error of its own, the signal of the function aborts, what comes later is nobody’s', async () => {
@@ -134,7 +134,7 @@ test('timeoutMs: an error of its own, the signal of the function aborts, what co
   expect(call.error).toBeInstanceOf(CallTimeoutError)
   expect([heard, next.now]).toEqual([call.error, 'ok: next'])
   await clock.runAll()
-  expect(office(limiter, clock)).toEqual(EMPTY)
+  expect(leftovers(limiter, clock)).toEqual(EMPTY)
 })
 
 test('timeoutMs counts from the ticket, not from the line, and anew for each try', async () => {
@@ -169,7 +169,7 @@ test('retry: waits that grow, a ticket for each try, ahead of the new, the last 
     ],
   ])
   expect(call.error).toBe(last)
-  expect(office(limiter, clock)).toEqual(EMPTY)
+  expect(leftovers(limiter, clock)).toEqual(EMPTY)
 })
 
 test('retry: jitter shortens, Retry-After lengthens', async () => {
@@ -247,7 +247,7 @@ test.each([
   expect(times).toEqual([0, 8000, 24_000, 56_000, 120_000])
   expect(call.error).toBe(said[4])
   expect(limiter.stats()).toMatchObject({ finished: 1, failed: 1, waiting: 0, parked: 0 })
-  expect(office(limiter, clock)).toEqual(EMPTY)
+  expect(leftovers(limiter, clock)).toEqual(EMPTY)
 })
 
 test('maxRefusals 0: the first refusal is its caller’s, closes the gate, and the others wait', async () => {
@@ -284,5 +284,5 @@ test('maxRefusals counts for tickets, for returned Responses, and for tries by t
   await clock.runAll()
   expect(await (await answer).text()).toBe('slow down')
   expect(limiter.stats().refused - refused).toBe(3)
-  expect(office(limiter, clock)).toEqual(EMPTY)
+  expect(leftovers(limiter, clock)).toEqual(EMPTY)
 })

@@ -2,7 +2,7 @@
 
 import { expect, test } from 'vitest'
 import { BucketRateLimiter, type Ticket } from 'llmiter'
-import { departures, EMPTY, fate, office, outOfQuota, rateLimited, refusal, rig } from '../helpers.ts'
+import { departures, EMPTY, fate, leftovers, outOfQuota, rateLimited, refusal, rig } from '../helpers.ts'
 
 test('a ticket is given back once; what comes later does nothing', async () => {
   const { clock, limiter } = rig({ maxConcurrent: 2 })
@@ -18,7 +18,7 @@ test('a ticket is given back once; what comes later does nothing', async () => {
     expect(limiter.stats()).toMatchObject({ inFlight: 0, finished: 1 })
   }
   await expect(ticket.refuse(rateLimited(1))).rejects.toThrow()
-  expect(office(limiter, clock)).toEqual(EMPTY)
+  expect(leftovers(limiter, clock)).toEqual(EMPTY)
 })
 
 test('using gives it back, also when the block throws', async () => {
@@ -29,7 +29,7 @@ test('using gives it back, also when the block throws', async () => {
     throw new Error('mine')
   }
   await expect(block()).rejects.toThrow('mine')
-  expect(office(limiter, clock)).toEqual(EMPTY)
+  expect(leftovers(limiter, clock)).toEqual(EMPTY)
 })
 
 test('refuse: waits in front for a new ticket; the old one is dead', async () => {
@@ -47,7 +47,7 @@ test('refuse: waits in front for a new ticket; the old one is dead', async () =>
   expect([order, limiter.stats().inFlight]).toEqual([['again'], 1])
   second.finish()
   ;(await other).finish()
-  expect(office(limiter, clock)).toEqual(EMPTY)
+  expect(leftovers(limiter, clock)).toEqual(EMPTY)
 })
 
 test('refuse with what waiting does not cure rejects with it', async () => {
@@ -57,7 +57,7 @@ test('refuse with what waiting does not cure rejects with it', async () => {
     const ticket = await limiter.acquire()
     await expect(ticket.refuse(error)).rejects.toBe(error)
   }
-  expect(office(limiter, clock)).toEqual(EMPTY)
+  expect(leftovers(limiter, clock)).toEqual(EMPTY)
 })
 
 test('tryAcquire: a ticket or nothing; it never overtakes and disturbs nobody', async () => {
@@ -176,7 +176,7 @@ test('pause for a time, pause until resume; the timer stays, so the process does
   limiter.resume()
   await clock.advance(0)
   expect(next.now).toBe('ok: 105000')
-  expect(office(limiter, clock)).toEqual(EMPTY)
+  expect(leftovers(limiter, clock)).toEqual(EMPTY)
 })
 
 test('drain: at once when idle, else with the last call', async () => {

@@ -3,7 +3,7 @@
 
 import { expect, test } from 'vitest'
 import { withLimiter } from 'llmiter'
-import { each, deferred, EMPTY, fate, office, overloaded, rig, seconds, steadyClock } from '../helpers.ts'
+import { each, deferred, EMPTY, fate, leftovers, overloaded, rig, seconds, steadyClock } from '../helpers.ts'
 
 test('one, two, four while nothing comes back, and the rest with the first answer', async () => {
   const { clock, limiter } = rig({}, steadyClock(0.5))
@@ -24,7 +24,7 @@ test('one, two, four while nothing comes back, and the rest with the first answe
     ['5.15', 2],
     ['6.05', 56],
   ])
-  expect(office(limiter, clock)).toEqual(EMPTY)
+  expect(leftovers(limiter, clock)).toEqual(EMPTY)
 })
 
 test('a black hole: four calls enter it, then one in 30 s', async () => {
@@ -100,7 +100,7 @@ test('a stream that has begun is an answer: the slow start does not wait for its
   expect(sent).toBe(12)
   over.resolve(undefined)
   for (const stream of await streams) await each(stream)
-  expect(office(limiter, clock)).toEqual(EMPTY)
+  expect(leftovers(limiter, clock)).toEqual(EMPTY)
 })
 
 test('529 and slow_down are overload too', async () => {

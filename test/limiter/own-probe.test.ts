@@ -2,7 +2,7 @@
 
 import { expect, test } from 'vitest'
 import { perModel, withLimiter } from 'llmiter'
-import { EMPTY, fate, office, rateLimited, rig, seconds, steadyClock } from '../helpers.ts'
+import { EMPTY, fate, leftovers, rateLimited, rig, seconds, steadyClock } from '../helpers.ts'
 
 test('the probe is asked when the wait is over; the gate opens when it says so', async () => {
   const asked: string[] = []
@@ -18,7 +18,7 @@ test('the probe is asked when the wait is over; the gate opens when it says so',
   await clock.runAll()
   expect(asked).toEqual(['1.01', '1.76', '2.88'])
   expect([sent, call.now]).toEqual([2, 'ok: 2.88'])
-  expect(office(limiter, clock)).toEqual(EMPTY)
+  expect(leftovers(limiter, clock)).toEqual(EMPTY)
 })
 
 const faults: [string, () => boolean | Promise<boolean>][] = [
@@ -42,7 +42,7 @@ test.each(faults)('a probe that %s means "still blocked", and is asked again', a
   await clock.runAll({ untilMs: 200_000 })
   expect([asked, call.now]).toEqual([4, 'ok: in'])
   expect(new Set(errors)).toEqual(new Set(_ === 'throws' || _ === 'rejects' ? ['probe'] : []))
-  expect(office(limiter, clock)).toEqual(EMPTY)
+  expect(leftovers(limiter, clock)).toEqual(EMPTY)
 })
 
 test('a probe that hangs has its signal aborted', async () => {

@@ -2,7 +2,7 @@
 
 import { expect, test } from 'vitest'
 import { BucketRateLimiter, type LimiterOptions, LimiterStoppedError, RequestTooLargeError } from 'llmiter'
-import { EMPTY, fate, office, overloaded, rateLimited, refusal, rig, seconds } from '../helpers.ts'
+import { EMPTY, fate, leftovers, overloaded, rateLimited, refusal, rig, seconds } from '../helpers.ts'
 
 function family(
   account: Partial<LimiterOptions>,
@@ -27,7 +27,7 @@ test('the limits of the account hold for its models together', async () => {
   await clock.runAll()
   await Promise.all(calls)
   expect(log.map((line) => line.split('@')[1])).toEqual(['0.00', '1.00', '2.00', '3.00', '4.00'])
-  expect(office(account, clock)).toEqual(EMPTY)
+  expect(leftovers(account, clock)).toEqual(EMPTY)
 })
 
 test('reserved all or none: a model that waits for itself takes nothing from the account', async () => {
@@ -147,7 +147,7 @@ test('maxConcurrent of the account is shared', async () => {
   await clock.runAll()
   await Promise.all(calls)
   expect(most).toBe(2)
-  expect(office(account, clock)).toEqual(EMPTY)
+  expect(leftovers(account, clock)).toEqual(EMPTY)
 })
 
 test('pausing the account pauses its models; pausing a model leaves the others', async () => {
@@ -206,7 +206,11 @@ test('three floors', async () => {
   ].map(fate)
   await clock.runAll()
   expect(calls.map(({ now }) => now)).toEqual(['ok: deep', 'ok: a', 'ok: account'])
-  expect([office(account, clock), office(a, clock), office(deep, clock)]).toEqual([EMPTY, EMPTY, EMPTY])
+  expect([leftovers(account, clock), leftovers(a, clock), leftovers(deep, clock)]).toEqual([
+    EMPTY,
+    EMPTY,
+    EMPTY,
+  ])
 })
 
 test('what the first waits for is named at the account too', async () => {

@@ -2,7 +2,7 @@
 
 import { expect, test } from 'vitest'
 import { BucketRateLimiter, perModel, type RateLimitedService, shared, withLimiter } from 'llmiter'
-import { EMPTY, fate, office, outOfQuota, rateLimited, steadyClock } from '../helpers.ts'
+import { EMPTY, fate, leftovers, outOfQuota, rateLimited, steadyClock } from '../helpers.ts'
 
 /** No limit: only refusals are waited out. */
 const free = { limits: [] }
@@ -76,7 +76,7 @@ test('an account above its models', async () => {
   const calls = Promise.all(['a', 'b', 'a'].map((model) => ask({ model })))
   await clock.runAll()
   expect((await calls).map((at) => Math.round(at / 1000))).toEqual([0, 1, 2])
-  expect(office(parent, clock)).toEqual(EMPTY)
+  expect(leftovers(parent, clock)).toEqual(EMPTY)
 })
 
 test('shared: one limiter for all models', async () => {

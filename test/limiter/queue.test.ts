@@ -2,7 +2,7 @@
 
 import { expect, test } from 'vitest'
 import { LimiterStoppedError, QueueFullError, WaitTimeoutError } from 'llmiter'
-import { departures, EMPTY, fate, office, rateLimited, rig } from '../helpers.ts'
+import { departures, EMPTY, fate, leftovers, rateLimited, rig } from '../helpers.ts'
 
 const slow = () => rig({ requestsPerMinute: 60, burst: 1 })
 
@@ -108,7 +108,7 @@ test('maxWaitMs: an error that says so, in time, and the place in line is free',
   })
   await clock.runAll()
   expect(times).toHaveLength(3)
-  expect(office(limiter, clock)).toEqual(EMPTY)
+  expect(leftovers(limiter, clock)).toEqual(EMPTY)
 })
 
 test('maxWaitMs 0: now or never', async () => {
@@ -126,7 +126,7 @@ test('maxWaitMs of a parked call names the refusal as the cause', async () => {
   expect(call.error).toBeInstanceOf(WaitTimeoutError)
   expect((call.error as Error).cause).toBe(last)
   await clock.runAll()
-  expect(office(limiter, clock)).toEqual(EMPTY)
+  expect(leftovers(limiter, clock)).toEqual(EMPTY)
 })
 
 test('queue.max with reject: the newest is turned away', async () => {
@@ -157,7 +157,7 @@ test('queue.max with evict-lowest: the newest of the lowest priority makes room'
     'ok: higher',
   ])
   for (const { error } of calls) if (error) expect(error).toBeInstanceOf(QueueFullError)
-  expect(office(limiter, clock)).toEqual(EMPTY)
+  expect(leftovers(limiter, clock)).toEqual(EMPTY)
 })
 
 test('the refused are not evicted and find room even in a full queue', async () => {
@@ -207,7 +207,7 @@ test('stop: all who wait are rejected with the reason, nobody else goes, those i
   }
   await expect(limiter.run(() => 'ran')).rejects.toThrow(LimiterStoppedError)
   expect(limiter.tryAcquire()).toBeUndefined()
-  expect(office(limiter, clock)).toEqual(EMPTY)
+  expect(leftovers(limiter, clock)).toEqual(EMPTY)
 })
 
 test('stop while parked, backing off or in flight with a refusal to come', async () => {
@@ -219,5 +219,5 @@ test('stop while parked, backing off or in flight with a refusal to come', async
   limiter.stop()
   await clock.runAll()
   for (const { error } of [late, backing, parked]) expect(error).toBeInstanceOf(LimiterStoppedError)
-  expect(office(limiter, clock)).toEqual(EMPTY)
+  expect(leftovers(limiter, clock)).toEqual(EMPTY)
 })

@@ -6,7 +6,7 @@ import {
   deferred,
   EMPTY,
   fate,
-  office,
+  leftovers,
   outOfQuota,
   overloaded,
   rateLimited,
@@ -28,7 +28,7 @@ test('the call that finds out gets the original error, those in line and those t
   const later = await limiter.run(() => 'never').catch((error: unknown) => error)
   expect(later).toBeInstanceOf(QuotaExhaustedError)
   expect((later as LimiterError).code).toBe('QUOTA_EXHAUSTED')
-  expect(office(limiter, clock)).toEqual(EMPTY)
+  expect(leftovers(limiter, clock)).toEqual(EMPTY)
 })
 
 test('one call each 60 s tries; its success resumes for all', async () => {
@@ -121,7 +121,7 @@ test('a request that is too large goes back to its caller and disturbs nobody', 
   await clock.advance(0)
   expect(first.error).toBe(error)
   expect([second.now, limiter.stats().gate]).toEqual(['ok: second', 'open'])
-  expect(office(limiter, clock)).toEqual(EMPTY)
+  expect(leftovers(limiter, clock)).toEqual(EMPTY)
 })
 
 test('a quota of one model leaves its account and the other models alone', async () => {
@@ -196,5 +196,5 @@ test.each([
   await clock.advance(200)
   expect(first.now).toMatch(/insufficient_quota|429/)
   expect(late.error).toBeInstanceOf(QuotaExhaustedError)
-  expect(office(limiter, clock)).toEqual(EMPTY)
+  expect(leftovers(limiter, clock)).toEqual(EMPTY)
 })

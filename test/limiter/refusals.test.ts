@@ -3,7 +3,17 @@
 import { expect, test } from 'vitest'
 import type { BucketRateLimiter } from 'llmiter'
 import type { VirtualClock } from 'llmiter/testing'
-import { deferred, EMPTY, fate, office, rateLimited, refusal, rig, seconds, steadyClock } from '../helpers.ts'
+import {
+  deferred,
+  EMPTY,
+  fate,
+  leftovers,
+  rateLimited,
+  refusal,
+  rig,
+  seconds,
+  steadyClock,
+} from '../helpers.ts'
 
 /** Calls whose provider is shut in the given spans; writes down who was sent when, and who was refused. */
 function shutting(
@@ -37,7 +47,7 @@ test('with Retry-After: one probe when it is over, then the rest, the refused fi
   expect(log[probe]).toBe('a@5.00')
   expect(log.slice(probe).map((line) => line[0])).toEqual(['a', 'b', 'c', 'd', 'e'])
   expect(log.filter((line) => line.endsWith('@5.00'))).toHaveLength(1)
-  expect(office(limiter, clock)).toEqual(EMPTY)
+  expect(leftovers(limiter, clock)).toEqual(EMPTY)
 })
 
 test('the wait is lengthened by 0 to 2 %, so that clients do not come back together', async () => {
@@ -177,7 +187,7 @@ test('a probe that is aborted, fails otherwise or times out proves nothing: the 
     await clock.runAll()
     expect(first.now, how).toContain('error')
     expect(second.now, how).toBe('ok: second')
-    expect(office(limiter, clock), how).toEqual(EMPTY)
+    expect(leftovers(limiter, clock), how).toEqual(EMPTY)
   }
 })
 

@@ -2,7 +2,7 @@
 
 import { expect, test } from 'vitest'
 import { type LimiterOptions, type Ticket } from 'llmiter'
-import { EMPTY, fate, office, outOfQuota, overloaded, rateLimited, rig } from '../helpers.ts'
+import { EMPTY, fate, leftovers, outOfQuota, overloaded, rateLimited, rig } from '../helpers.ts'
 
 const day = ['requests', 'inputTokens', 'outputTokens', 'tokens'].map((of) => ({
   of,
@@ -34,7 +34,7 @@ test('hold: the ticket is out until the stream is over, and settled by what its 
   expect(await new Response(stream.pipeThrough(new TextEncoderStream())).text()).toBe('ab')
   expect(seen).toEqual(['a', 'b', undefined])
   expect([used('inputTokens'), used('outputTokens'), used('tokens')]).toEqual([3, 5, 8])
-  expect(office(limiter, clock)).toEqual(EMPTY)
+  expect(leftovers(limiter, clock)).toEqual(EMPTY)
 })
 
 test('hold: left, or broken, the estimate stays; no last word is asked for', async () => {
@@ -63,7 +63,7 @@ test('hold: left, or broken, the estimate stays; no last word is asked for', asy
     else await expect(reader.read()).rejects.toThrow('cut')
     expect(seen).toEqual(['a'])
     expect(used('tokens')).toBe(200)
-    expect(office(limiter, clock)).toEqual(EMPTY)
+    expect(leftovers(limiter, clock)).toEqual(EMPTY)
   }
 })
 
@@ -77,7 +77,7 @@ test('hold: a ticket that comes back before the end of its stream comes back onc
   await new Response(stream.pipeThrough(new TextEncoderStream())).text()
   expect(used('inputTokens')).toBe(7)
   expect(limiter.stats().finished).toBe(1)
-  expect(office(limiter, clock)).toEqual(EMPTY)
+  expect(leftovers(limiter, clock)).toEqual(EMPTY)
 })
 
 test('hold: what nobody reads comes back after five minutes; what is no stream at once', async () => {
@@ -152,7 +152,7 @@ test('again: the place in line that the call first had', async () => {
   for (let i = 0; i < 8; i++) await new Promise((resolve) => setTimeout(resolve))
   // The second had its ticket when the first failed.
   expect(order).toEqual(['second', 'first again', 'third', 'fourth'])
-  expect(office(limiter, clock)).toEqual(EMPTY)
+  expect(leftovers(limiter, clock)).toEqual(EMPTY)
 })
 
 test('again: gives back what is still out, and stops where any call would', async () => {
@@ -168,7 +168,7 @@ test('again: gives back what is still out, and stops where any call would', asyn
   second.fail(outOfQuota())
   await expect(second.again()).rejects.toThrow('given up')
   limiter.stop()
-  expect(office(limiter, clock)).toEqual(EMPTY)
+  expect(leftovers(limiter, clock)).toEqual(EMPTY)
 })
 
 test('again: who was let in before has a place in a full line, and asks once', async () => {
@@ -183,7 +183,7 @@ test('again: who was let in before has a place in a full line, and asks once', a
   expect(limiter.stats()).toMatchObject({ waiting: 2, parked: 1 })
   for (const ticket of [second, again, third]) (await ticket).finish()
   expect(asked).toBe(3)
-  expect(office(limiter, clock)).toEqual(EMPTY)
+  expect(leftovers(limiter, clock)).toEqual(EMPTY)
 })
 
 test('again: the waits add up to maxWaitMs', async () => {
@@ -220,7 +220,7 @@ test('refuse: a Response is read from a copy, and comes back when waiting does n
   expect(other.limiter.stats().parked).toBe(1)
   await other.clock.advance(200)
   ;(await parked).finish()
-  expect(office(limiter, clock)).toEqual(EMPTY)
+  expect(leftovers(limiter, clock)).toEqual(EMPTY)
 })
 
 test('acquire: what the call sends tells what it will take, corrected by what calls have used', async () => {

@@ -2,7 +2,7 @@
 
 import { expect, test } from 'vitest'
 import { RequestTooLargeError, withLimiter } from 'llmiter'
-import { departures, EMPTY, fate, office, rateLimited, refusal, rig, seconds } from '../helpers.ts'
+import { departures, EMPTY, fate, leftovers, rateLimited, refusal, rig, seconds } from '../helpers.ts'
 
 const answer = (tokens: number) => ({ usage: { total_tokens: tokens } })
 
@@ -104,7 +104,7 @@ test('a cost above any limit is refused at once, with the numbers', async () => 
     code: 'REQUEST_TOO_LARGE',
     message: expect.stringMatching(/1001.*1000/) as string,
   })
-  expect(office(limiter, clock)).toEqual(EMPTY)
+  expect(leftovers(limiter, clock)).toEqual(EMPTY)
 })
 
 test('without cost: an estimate from the arguments, corrected by what is used', async () => {
@@ -152,7 +152,7 @@ test('ten times the limit: an estimate waits for all of it, and the provider say
   await expect(limiter.run(() => sent++, { cost: { tokens: 10_000 } })).rejects.toThrow(
     "'test': a call of 10000 tokens can never fit a limit of 1000 tokens",
   )
-  expect([sent, office(limiter, clock)]).toEqual([1, EMPTY])
+  expect([sent, leftovers(limiter, clock)]).toEqual([1, EMPTY])
 })
 
 test('quotas are counted, not paced: 250 a day may all go in the first minute', async () => {

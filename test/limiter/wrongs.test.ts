@@ -6,7 +6,7 @@ import {
   departures,
   EMPTY,
   fate,
-  office,
+  leftovers,
   rateLimited,
   refusal,
   rig,
@@ -99,7 +99,7 @@ test('an error of the function itself reaches the caller as it is', async () => 
       .catch((reason: unknown) => reason)
     expect(sync).toBe(error)
   }
-  expect(office(limiter, clock)).toEqual(EMPTY)
+  expect(leftovers(limiter, clock)).toEqual(EMPTY)
 })
 
 test('unused seconds carry over', async () => {
@@ -150,7 +150,7 @@ test('nothing is armed at construction, nothing while idle, one timer while some
     expect(clock.pendingTimers).toBeLessThanOrEqual(1)
   }
   await calls
-  expect(office(limiter, clock)).toEqual(EMPTY)
+  expect(leftovers(limiter, clock)).toEqual(EMPTY)
 })
 
 test('an idle limiter does not hold the process open, whatever ended before', async () => {

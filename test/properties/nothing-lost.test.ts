@@ -3,7 +3,16 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { BucketRateLimiter, LimiterError, type LimiterOptions } from 'llmiter'
-import { EMPTY, office, outOfQuota, overloaded, rateLimited, refusal, rig, steadyClock } from '../helpers.ts'
+import {
+  EMPTY,
+  leftovers,
+  outOfQuota,
+  overloaded,
+  rateLimited,
+  refusal,
+  rig,
+  steadyClock,
+} from '../helpers.ts'
 
 const where = fc.integer({ min: 0, max: 2 })
 const signal = fc.integer({ min: 0, max: 2 })
@@ -149,7 +158,7 @@ test('any sequence of events ends with an empty office and one end for each call
         await clock.runAll({ untilMs: 40_000_000 })
         expect(ends).toEqual(ends.map(() => 1))
         expect(inside).toBe(0)
-        for (const limiter of all) expect(office(limiter, clock)).toEqual(EMPTY)
+        for (const limiter of all) expect(leftovers(limiter, clock)).toEqual(EMPTY)
         await account.drain()
       },
     ),
@@ -221,7 +230,7 @@ test('at most one timer, and none when nothing waits', async () => {
           expect(clock.pendingTimers).toBeLessThanOrEqual(1)
         }
         await clock.runAll()
-        expect(office(limiter, clock)).toEqual(EMPTY)
+        expect(leftovers(limiter, clock)).toEqual(EMPTY)
       },
     ),
     { numRuns: 100 },

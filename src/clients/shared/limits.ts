@@ -68,7 +68,7 @@ export class Limits {
   readonly #service: RateLimitedService
   readonly #charge: Charge
   readonly #options: ClientOptions
-  readonly #terms: CallOptions
+  readonly #policy: CallOptions
   readonly #probing = new WeakSet<AnyLimiter>()
 
   constructor(
@@ -90,7 +90,7 @@ export class Limits {
     this.#service = serviceOf(limits, name)
     this.#charge = charge
     this.#options = options
-    this.#terms = {
+    this.#policy = {
       ...(priority !== undefined && { priority }),
       ...(maxWaitMs !== undefined && { maxWaitMs }),
     }
@@ -107,7 +107,7 @@ export class Limits {
     const limiter = this.#limiterFor(model)
     const cost = generates ? this.#cost(request, limiter, charge) : NO_TOKENS
     const ticket = await limiter.acquire({
-      ...this.#terms,
+      ...this.#policy,
       cost,
       request,
       signal,

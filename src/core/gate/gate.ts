@@ -12,7 +12,7 @@
 //
 // Where a provider counts by the minute and says nothing, the wait ends with its window, once that is known: edge.ts.
 
-import { Edge } from './window-phase.ts'
+import { WindowPhase } from './window-phase.ts'
 import { type Duration, duration } from '../limit/parse-limits.ts'
 import type { Closure } from '../rate/rate-estimator.ts'
 
@@ -65,7 +65,7 @@ function probing(kind: GateKind, now: number): Gate {
   return { state: 'probing', kind, since: now, out: 0, allowed: 1, lastAt: now }
 }
 
-export class Recovery {
+export class GateKeeper {
   gate: Gate = OPEN
   readonly #random: () => number
   readonly #asks: () => boolean
@@ -75,7 +75,7 @@ export class Recovery {
   /** When the gate last closed: refusals of calls sent before say nothing new. */
   #closedAt = -Infinity
   #firstClosedAt = -Infinity
-  readonly #edge = new Edge()
+  readonly #edge = new WindowPhase()
   /** The present wait ends where the provider's window does. */
   #atEdge = false
   /** The provider said how long to wait. */

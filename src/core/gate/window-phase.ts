@@ -12,7 +12,7 @@ const MARGIN_MS = 50
 /** Nothing shorter than a minute's window refuses for so long. */
 const LONG_MS = 12_000
 
-export class Edge {
+export class WindowPhase {
   /** The provider accepted again between these two moments. */
   #from = NaN
   #to = NaN

@@ -11,9 +11,9 @@
 // is credited: without that a pace of 500 a second loses a tenth to late timers.
 
 import type { Limit } from './parse-limits.ts'
-import { Rate } from '../rate/rate-estimator.ts'
-import type { Ramp } from './slow-start.ts'
-import { CalendarWindow, type Counter, SlidingWindow, type WallTime } from './sliding-window.ts'
+import { RateEstimator } from '../rate/rate-estimator.ts'
+import type { SlowStart } from './slow-start.ts'
+import { CalendarWindow, type WindowCounter, SlidingWindow, type WallTime } from './sliding-window.ts'
 
 /** J: how far apart in time two calls may drift on their way to the provider. */
 export const JITTER_MS = 50
@@ -23,9 +23,9 @@ const ROUNDING_MS = 1e-6
 
 export class Bucket {
   readonly limit: Limit
-  readonly rate: Rate
-  readonly #ramp: Ramp
-  readonly #counter: Counter
+  readonly rate: RateEstimator
+  readonly #ramp: SlowStart
+  readonly #counter: WindowCounter
   #due = -Infinity
   #seen = 0
   #crowded = false
@@ -40,10 +40,13 @@ export class Bucket {
   #distrusted = false
   #heldUntil = -Infinity
 
-  constructor(limit: Limit, ramp: Ramp, wall: WallTime, discover = false) {
+  constructor(limit: Limit, ramp: SlowStart, wall: WallTime, discover = false) {
     this.limit = limit
     this.#ramp = ramp
-    this.rate = new Rate(limit.paced ? limit.amount / (limit.windowMs + JITTER_MS) : Infinity, discover)
+    this.rate = new RateEstimator(
+      limit.paced ? limit.amount / (limit.windowMs + JITTER_MS) : Infinity,
+      discover,
+    )
     this.#counter = limit.timeZone
       ? new CalendarWindow(limit.timeZone, wall)
       : new SlidingWindow(limit.windowMs + JITTER_MS)

@@ -1,14 +1,14 @@
 // Several limits at once: a ticket goes at the latest of their times and reserves all of them, or none.
 //
-// The office asks a `SlotSource` when a cost may go and tells it what went. `Budget` computes slots from the
+// The issuer asks a `SlotSource` when a cost may go and tells it what went. `LimitSet` computes slots from the
 // limits of this process. Where processes share a limit, another source leases slots from a store and knows
-// the time of those it holds; it answers `Infinity` while a lease is under way and has the office look again
+// the time of those it holds; it answers `Infinity` while a lease is under way and has the issuer look again
 // when the lease is there.
 
 import { Bucket } from './gcra.ts'
-import type { Told } from '../messages.ts'
+import type { LimitReading } from '../messages.ts'
 import { type Limit, MINUTE } from './parse-limits.ts'
-import type { Ramp } from './slow-start.ts'
+import type { SlowStart } from './slow-start.ts'
 import type { Closure } from '../rate/rate-estimator.ts'
 import type { WallTime } from './sliding-window.ts'
 
@@ -33,7 +33,7 @@ export interface SlotSource {
   press(pressed: boolean, now: number): void
 }
 
-export interface BudgetOptions {
+export interface LimitSetOptions {
   limits: readonly Limit[]
   maxConcurrent?: number | undefined
   discover?: boolean | undefined
@@ -46,7 +46,7 @@ const MOST_PATIENCE = 160
 /** What makes two limits the same limit, with perhaps another amount. */
 export const keyOf = ({ of, said, timeZone }: Limit): string => `${of}/${timeZone ?? said.perMs}`
 
-export class Budget implements SlotSource {
+export class LimitSet implements SlotSource {
   readonly buckets: readonly Bucket[]
   readonly maxConcurrent: number
   inFlight = 0
@@ -56,13 +56,17 @@ export class Budget implements SlotSource {
   #patience = PATIENCE
   #grown = false
 
-  constructor({ limits, maxConcurrent = Infinity, discover }: BudgetOptions, ramp: Ramp, wall: WallTime) {
+  constructor(
+    { limits, maxConcurrent = Infinity, discover }: LimitSetOptions,
+    ramp: SlowStart,
+    wall: WallTime,
+  ) {
     this.buckets = limits.map((limit) => new Bucket(limit, ramp, wall, discover))
     this.maxConcurrent = this.#concurrency = maxConcurrent
   }
 
   /** Takes over what another budget has counted, limit by limit of the same name and length. */
-  inherit(other: Budget, now: number): void {
+  inherit(other: LimitSet, now: number): void {
     this.inFlight = other.inFlight
     if (other.#concurrency < other.maxConcurrent) {
       this.#concurrency = Math.min(this.maxConcurrent, other.#concurrency)
@@ -150,13 +154,13 @@ export class Budget implements SlotSource {
   }
 
   /** Whether one of these limits is meant. */
-  knows({ of, perMs = MINUTE }: Told): boolean {
+  knows({ of, perMs = MINUTE }: LimitReading): boolean {
     return this.buckets.some(({ limit }) => limit.of === of && limit.said.perMs === perMs)
   }
 
   /** Headers name a limit, or what is left of it. Returns the buckets whose rate that changes. */
   told(
-    { of, perMs = MINUTE, limit, remaining, resetMs = Infinity }: Told,
+    { of, perMs = MINUTE, limit, remaining, resetMs = Infinity }: LimitReading,
     eager: boolean,
     sentAt: number,
     now: number,

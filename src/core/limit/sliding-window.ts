@@ -6,7 +6,7 @@
 
 import { DAY } from './parse-limits.ts'
 
-export interface Counter {
+export interface WindowCounter {
   /** What counts at `now`. */
   used(now: number): number
   /** What was taken from `at` on. */
@@ -26,7 +26,7 @@ interface Entry {
   amount: number
 }
 
-export class SlidingWindow implements Counter {
+export class SlidingWindow implements WindowCounter {
   readonly #windowMs: number
   #log: Entry[] = []
   #head = 0
@@ -111,7 +111,7 @@ export interface WallTime {
 }
 
 /** Counts from one midnight of a time zone to the next, by the wall clock. */
-export class CalendarWindow implements Counter {
+export class CalendarWindow implements WindowCounter {
   readonly #timeZone: string
   readonly #wall: WallTime
   /** What went on each of the last few days: a clock set back must not give a day's quota twice. */

@@ -22,7 +22,7 @@ export function rampOf(options: RampOptions | false = {}): { ms: number; from: n
   return { ms: ms === 0 ? 0 : duration(ms, 'ramp.ms'), from }
 }
 
-export class Ramp {
+export class SlowStart {
   /** A share of the rate that is followed besides, while the provider is slow. */
   slowed: ((now: number) => number) | undefined
   #ms = 0

@@ -12,12 +12,12 @@
 import { Heap, type HeapItem } from '../../lib/heap.ts'
 
 /** What the line needs to know of those who stand in it, and writes on them. */
-export interface Member<M extends Member<M>> extends HeapItem {
+export interface QueueMember<M extends QueueMember<M>> extends HeapItem {
   /** The order of first arrival. */
   seq: number
   readonly priority: number
   readonly tenant: string | undefined
-  queue: Queue<M> | undefined
+  queue: TenantQueue<M> | undefined
 }
 
 const AGE = 16
@@ -27,14 +27,14 @@ const CATCH_UP = 4
 const KEPT = 16
 
 /** One tenant's calls at one priority. */
-export class Queue<M extends Member<M>> implements HeapItem {
+export class TenantQueue<M extends QueueMember<M>> implements HeapItem {
   at = -1
   /** Virtual time: what this queue has used, in shares of the limits. */
   used = 0
   /** Among queues that have used the same, who came first goes first. */
   since = 0
   size = 0
-  readonly level: Level<M>
+  readonly level: PriorityLevel<M>
   readonly tenant: string | undefined
   // An array, since the links of a list would be most of what the garbage collector has to follow. Who leaves
   // from the middle stays in it, marked by having no queue, until half of it is empty.
@@ -44,7 +44,7 @@ export class Queue<M extends Member<M>> implements HeapItem {
   #gone = 0
   #returned: Heap<M> | undefined
 
-  constructor(level: Level<M>, tenant: string | undefined) {
+  constructor(level: PriorityLevel<M>, tenant: string | undefined) {
     this.level = level
     this.tenant = tenant
   }
@@ -94,12 +94,14 @@ export class Queue<M extends Member<M>> implements HeapItem {
   }
 }
 
-class Level<M extends Member<M>> implements HeapItem {
+class PriorityLevel<M extends QueueMember<M>> implements HeapItem {
   at = -1
   served = 0
   readonly priority: number
-  readonly turns = new Heap<Queue<M>>((a, b) => a.used < b.used || (a.used === b.used && a.since < b.since))
-  readonly queues = new Map<string | undefined, Queue<M>>()
+  readonly turns = new Heap<TenantQueue<M>>(
+    (a, b) => a.used < b.used || (a.used === b.used && a.since < b.since),
+  )
+  readonly queues = new Map<string | undefined, TenantQueue<M>>()
   /** The virtual time of the queue served last. */
   clock = 0
   /** The share that the last ticket took. */
@@ -132,14 +134,14 @@ class Level<M extends Member<M>> implements HeapItem {
   }
 }
 
-export class Line<M extends Member<M>> {
-  readonly #levels = new Map<number, Level<M>>()
-  readonly #order = new Heap<Level<M>>((a, b) => {
+export class FairQueue<M extends QueueMember<M>> {
+  readonly #levels = new Map<number, PriorityLevel<M>>()
+  readonly #order = new Heap<PriorityLevel<M>>((a, b) => {
     const [x, y] = [a.served - AGE * a.priority, b.served - AGE * b.priority]
     return x < y || (x === y && a.priority < b.priority)
   })
   #tickets = 0
-  #last: Queue<M> | undefined
+  #last: TenantQueue<M> | undefined
   size = 0
 
   /** Whether turns matter: several queues, or some that may come back. */
@@ -167,14 +169,14 @@ export class Line<M extends Member<M>> {
     }
   }
 
-  #queueOf({ priority, tenant }: M): Queue<M> {
+  #queueOf({ priority, tenant }: M): TenantQueue<M> {
     // Mostly that of the one before.
     const last = this.#last
     if (last && last.level.priority === priority && last.tenant === tenant && last.at >= 0) return last
     let level = this.#levels.get(priority)
-    if (!level) this.#levels.set(priority, (level = new Level(priority)))
+    if (!level) this.#levels.set(priority, (level = new PriorityLevel(priority)))
     let queue = level.queues.get(tenant)
-    if (!queue) level.queues.set(tenant, (queue = new Queue(level, tenant)))
+    if (!queue) level.queues.set(tenant, (queue = new TenantQueue(level, tenant)))
     this.#last = queue
     return queue
   }

@@ -15,9 +15,9 @@
  * windows are known. `'eased'`: asked to slow down; OpenAI wants the earlier rate kept for 15 minutes. `'growing'`: lets
  * a client that comes from nothing double from one minute to the next (Anthropic's acceleration limits).
  */
-export type Kind = 'fast' | 'slow' | 'window' | 'eased' | 'growing'
+export type CurveKind = 'fast' | 'slow' | 'window' | 'eased' | 'growing'
 
-interface Habit {
+interface CurveShape {
   /** The first hold, and the longest after it has doubled with every confirmation. */
   hold: number
   longest: number
@@ -30,7 +30,7 @@ interface Habit {
   keeps: number
 }
 
-export const HABITS: Record<Kind, Habit> = {
+export const HABITS: Record<CurveKind, CurveShape> = {
   fast: { hold: 15, longest: 90, climb: 0.03, doubles: 10, tickets: 5, keeps: 0.97 },
   slow: { hold: 50, longest: 300, climb: 0.02, doubles: 30, tickets: 1, keeps: 0.85 },
   window: { hold: 60, longest: 150, climb: 0.03, doubles: 10, tickets: 1, keeps: 0.85 },
@@ -41,20 +41,20 @@ export const HABITS: Record<Kind, Habit> = {
 const DEPTH = 0.1
 export const DIP = 10
 
-export interface Found {
+export interface CurvePoint {
   kind: 'found'
   rate: number
   since: number
   /** How often it was found again. */
   confirmed: number
   unit: number
-  of: Kind
+  of: CurveKind
   /** What had stood before a climb, while this rate has not stood yet. */
-  before?: Found
+  before?: CurvePoint
 }
 
 /** The rate that is followed from a found one: a dip, a hold, a climb. */
-export function followed(found: Found, heldMs: number): number {
+export function followed(found: CurvePoint, heldMs: number): number {
   const { rate, unit, confirmed, of } = found
   const dip = DIP * unit
   if (confirmed === 0 && heldMs < dip) return rate * (1 + DEPTH * (heldMs / dip - 1) ** 3)
@@ -64,7 +64,7 @@ export function followed(found: Found, heldMs: number): number {
 }
 
 /** How long it is held before the climb. */
-export function climbsAfter({ confirmed, unit, of }: Found): number {
+export function climbsAfter({ confirmed, unit, of }: CurvePoint): number {
   const { hold, longest } = HABITS[of]
   return unit * (Math.min(hold * 2 ** confirmed, longest) + (confirmed ? 0 : DIP))
 }

@@ -6,9 +6,9 @@
 // Refused on the climb, R has stood and is held again; refused while it held, it is lowered a little. Only the
 // time proves anything in which somebody waits and the gate is open. Headers that name the limit need no search.
 
-import { climbsAfter, DIP, followed, type Found, HABITS, type Kind } from './rate-curve.ts'
+import { climbsAfter, DIP, followed, type CurvePoint, HABITS, type CurveKind } from './rate-curve.ts'
 import { MINUTE } from '../limit/parse-limits.ts'
-import { Measure } from './throughput.ts'
+import { Throughput } from './throughput.ts'
 
 /** What is known of the gate's last closure. */
 export interface Closure {
@@ -22,7 +22,7 @@ export interface Closure {
 const BACK = 0.97
 /** Who refuses at random would drive the rate to nothing: never below so much of what was said. */
 const LEAST = 0.05
-/** Found again, within this. */
+/** CurvePoint again, within this. */
 const SAME = 1.05
 /** What a climb had reached when it was refused is so much too high. */
 const NEAR = 0.95
@@ -50,31 +50,32 @@ export interface Learned {
   rate: number
   ageMs?: number
   confirmed?: number
-  of?: Kind
+  of?: CurveKind
   trimmed?: boolean
 }
 
-interface Measured {
+interface MeasuredRate {
   rate: number
   /** From one reopening to another. */
   exact: boolean
 }
 
 /** As configured or as headers say; trimmed since then, when it was refused although it was kept. */
-type Told = { kind: 'configured'; trimmedAt?: number } | { kind: 'told'; rate: number; trimmedAt?: number }
+type StatedRate =
+  { kind: 'configured'; trimmedAt?: number } | { kind: 'told'; rate: number; trimmedAt?: number }
 
-type State =
-  | Told
+type RateState =
+  | StatedRate
   /** Nothing is known yet, and anything allowed (`discover`): doubles until the first refusal, as TCP slow start. */
   | { kind: 'exploring'; rate: number; since: number }
-  | Found
+  | CurvePoint
 
-export class Rate {
+export class RateEstimator {
   /** Units per ms, as configured. */
   readonly configured: number
   readonly #discover: boolean
-  readonly #measure = new Measure()
-  #state: State = { kind: 'configured' }
+  readonly #measure = new Throughput()
+  #state: RateState = { kind: 'configured' }
   /** What the user or a header said last. */
   #said: number
   /** The time in which a rate proves itself: somebody waits, and the gate is open. `since` in states is of it. */
@@ -111,7 +112,7 @@ export class Rate {
       this.#state = { ...this.#asSaid(), ...(learned.trimmed && { trimmedAt: this.#proof(now) }) }
     } else {
       this.#found(learned.rate, learned.confirmed ?? 0, learned.of ?? 'fast', now)
-      ;(this.#state as Found).since -= learned.ageMs
+      ;(this.#state as CurvePoint).since -= learned.ageMs
     }
   }
 
@@ -121,7 +122,7 @@ export class Rate {
     return state.kind === 'found' || (state.kind !== 'exploring' && state.trimmedAt !== undefined)
   }
 
-  inherit(other: Rate): void {
+  inherit(other: RateEstimator): void {
     this.#state = other.#state
     this.#said = Math.min(this.configured, other.#said)
     this.#proofMs = other.#proofMs
@@ -155,7 +156,7 @@ export class Rate {
   }
 
   /** What the user or a header says, or how far an unknown rate has grown. */
-  #base(state: Exclude<State, Found>, now: number): number {
+  #base(state: Exclude<RateState, CurvePoint>, now: number): number {
     if (state.kind === 'exploring') return state.rate * 2 ** ((this.#proof(now) - state.since) / EXPLORE_MS)
     return state.kind === 'told' ? state.rate : this.configured
   }
@@ -191,7 +192,7 @@ export class Rate {
     this.#prove(now)
     if (!closure) return false
     const state = this.#state
-    const of: Kind = this.#slowness === 0 ? 'fast' : closure.edge ? 'window' : 'slow'
+    const of: CurveKind = this.#slowness === 0 ? 'fast' : closure.edge ? 'window' : 'slow'
     if (state.kind === 'exploring' || state.kind === 'found') {
       if (!measured) return false
       if (state.kind === 'found') this.#refind(state, rate, measured, of, now)
@@ -224,7 +225,7 @@ export class Rate {
     return this.#provesSince >= 0 ? this.#proofMs + now - this.#provesSince : this.#proofMs
   }
 
-  #measured(rate: number, closedAt: number, now: number): Measured | undefined {
+  #measured(rate: number, closedAt: number, now: number): MeasuredRate | undefined {
     const unit = this.#unit('fast', rate)
     const ms = now - closedAt
     this.#slowness = ms > LONG * unit ? SLOW_MEMORY : Math.max(0, this.#slowness - 1)
@@ -238,7 +239,7 @@ export class Rate {
   }
 
   /** Refused again: on the climb, then what had stood is right; or while it held, then it is a little too high. */
-  #refind(before: Found, reached: number, measured: Measured, of: Kind, now: number): void {
+  #refind(before: CurvePoint, reached: number, measured: MeasuredRate, of: CurveKind, now: number): void {
     const { rate, confirmed } = before
     if (before.of === 'growing') {
       const grows = measured.rate > GROWN * rate || this.#slowness < SLOW_MEMORY
@@ -280,18 +281,18 @@ export class Rate {
     return true
   }
 
-  #asSaid(): Told {
+  #asSaid(): StatedRate {
     return this.#said === this.configured ? { kind: 'configured' } : { kind: 'told', rate: this.#said }
   }
 
-  #found(found: number, confirmed: number, of: Kind, now: number, before?: Found): void {
+  #found(found: number, confirmed: number, of: CurveKind, now: number, before?: CurvePoint): void {
     const rate = Math.max(found, this.#said * LEAST)
     const since = this.#proof(now)
     const unit = this.#unit(of, rate)
     this.#state = { kind: 'found', rate, since, confirmed, of, unit, ...(before && { before }) }
   }
 
-  #unit(of: Kind, rate: number): number {
+  #unit(of: CurveKind, rate: number): number {
     return Math.max(1000, (HABITS[of].tickets * this.#measure.size) / rate)
   }
 }

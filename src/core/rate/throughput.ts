@@ -12,14 +12,14 @@ const MOST_MARKS = 160
 const QUIET_MS = 60_000
 
 /** How things stood at a moment to measure from. */
-interface Mark {
+interface ThroughputMark {
   pressedMs: number
   accepted: number
   tickets: number
   reopened: boolean
 }
 
-export class Measure {
+export class Throughput {
   #accepted = 0
   #tickets = 0
   #pressedMs = 0
@@ -27,7 +27,7 @@ export class Measure {
   #sentAt = -Infinity
   /** When the last quiet minute was over, in pressed time. */
   #wokeMs = 0
-  #marks: Mark[] = [{ pressedMs: 0, accepted: 0, tickets: 0, reopened: false }]
+  #marks: ThroughputMark[] = [{ pressedMs: 0, accepted: 0, tickets: 0, reopened: false }]
 
   get pressed(): boolean {
     return this.#since >= 0
@@ -92,7 +92,7 @@ export class Measure {
     return this.#from(from ?? first, time)
   }
 
-  #from({ pressedMs, accepted, tickets }: Mark, time: number): number | undefined {
+  #from({ pressedMs, accepted, tickets }: ThroughputMark, time: number): number | undefined {
     if (time - pressedMs < LEAST_MS || this.#tickets - tickets < LEAST_TICKETS) return undefined
     return (this.#accepted - accepted) / (time - pressedMs)
   }

@@ -2,25 +2,25 @@
 
 import type { Gate, SharedSlots, StoreHost } from 'llmiter'
 import { Lease } from './lease-manager.ts'
-import type { Line, Question } from '../protocol.ts'
+import type { StoreTransport, LeaseRequest } from '../protocol.ts'
 import { type LeaseOptions, TIMEOUT_MS } from './timing.ts'
 
 /** After so long another question may go although one is still out. */
 const LOST_MS = 5000
 const FAREWELL_MS = 1000
 
-export class Member implements SharedSlots {
+export class FleetAgent implements SharedSlots {
   readonly #host: StoreHost
-  readonly #line: Line
+  readonly #line: StoreTransport
   readonly #lease: Lease
-  #out: { question: Question; sentAt: number } | undefined
+  #out: { question: LeaseRequest; sentAt: number } | undefined
   #forget: (() => void) | undefined
   #dueAt = Infinity
   #stirred = false
   #unlisten: (() => void) | undefined
   #stopped = false
 
-  constructor(host: StoreHost, line: Line, options: LeaseOptions) {
+  constructor(host: StoreHost, line: StoreTransport, options: LeaseOptions) {
     this.#host = host
     this.#line = line
     this.#lease = new Lease(host, options)

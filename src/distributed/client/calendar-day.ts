@@ -2,7 +2,7 @@
 // a worker whose own clock is wrong must not begin a day of its own.
 
 import type { SharedLimit } from 'llmiter'
-import type { Wanted } from '../protocol.ts'
+import type { WantedLimit } from '../protocol.ts'
 
 const DAY_MS = 86_400_000
 const formats = new Map<string, Intl.DateTimeFormat>()
@@ -12,7 +12,7 @@ export function dayOf(
   { timeZone, ...limit }: SharedLimit,
   storeNow: number,
   base: number | undefined,
-): Wanted {
+): WantedLimit {
   if (!timeZone) return limit
   const counted = { ...limit, windowMs: 0 }
   if (base === undefined) return counted

@@ -9,7 +9,7 @@ const GAPS_MS = [0, 40, 120, 255]
 /** Asking in step, some would always come right after others and find nothing left. */
 const SPREAD_MS = 40
 
-export class Demand {
+export class DemandForecast {
   /** Calls per ms, lately. */
   #flow = 0
   #flowAt = 0

@@ -2,12 +2,12 @@
 // others have met, and what it meets is told to the others. Of all who want to probe, the store permits one.
 
 import type { Gate, Learned, StoreHost } from 'llmiter'
-import type { GateReport, News, Question } from '../protocol.ts'
+import type { GateReport, StoreNews, LeaseRequest } from '../protocol.ts'
 
 export class SharedGate {
   readonly #host: StoreHost
   readonly #id: string
-  #news: News | undefined
+  #news: StoreNews | undefined
   #close: GateReport | undefined
   #claims = false
   #opens = false
@@ -80,7 +80,7 @@ export class SharedGate {
   }
 
   /** What is to be said is said with this question. */
-  say(question: Question): void {
+  say(question: LeaseRequest): void {
     if (this.#close) question.close = this.#close
     if (this.#claims) question.claim = true
     if (this.#opens) question.open = true
@@ -91,7 +91,7 @@ export class SharedGate {
   }
 
   /** A question went unanswered: what it said is said again. */
-  unsay({ close, open, retreat, learned }: Question): void {
+  unsay({ close, open, retreat, learned }: LeaseRequest): void {
     this.#close ??= close
     this.#lesson ??= learned
     if (open) this.#opens = true
@@ -106,7 +106,7 @@ export class SharedGate {
   }
 
   /** What all processes hear. True when a new epoch voids what is held; a new state whose gate is open does not. */
-  heard(news: News, storeNow: number): boolean {
+  heard(news: StoreNews, storeNow: number): boolean {
     const before = this.#news
     // Answers and what is published overtake each other.
     if (before && before.gen === news.gen && news.seq < before.seq) return false

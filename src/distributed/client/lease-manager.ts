@@ -6,12 +6,19 @@
 // held slots stay good. It leases nothing new until all that was leased before it forgot is over, or known again.
 
 import type { SharedLimit, StoreHost } from 'llmiter'
-import { Books } from './usage-journal.ts'
+import { UsageJournal } from './usage-journal.ts'
 import { Contact } from './connectivity.ts'
-import { Demand } from './demand-forecast.ts'
-import { Island } from './partition-fallback.ts'
+import { DemandForecast } from './demand-forecast.ts'
+import { PartitionFallback } from './partition-fallback.ts'
 import { Pool, usableMs } from './leased-slots.ts'
-import { type Answer, ask, LAW, type News, type Question, type Wanted } from '../protocol.ts'
+import {
+  type LeaseAnswer,
+  ask,
+  LAW,
+  type StoreNews,
+  type LeaseRequest,
+  type WantedLimit,
+} from '../protocol.ts'
 import { SharedGate } from './gate-sync.ts'
 import { StoreTime } from './clock-sync.ts'
 import {
@@ -29,14 +36,14 @@ export class Lease {
   readonly gate: SharedGate
   readonly #host: StoreHost
   readonly #options: LeaseOptions
-  readonly #demand: Demand
+  readonly #demand: DemandForecast
   #time = new StoreTime()
   readonly #contact = new Contact()
   #limits: SharedLimit[]
   #pool!: Pool
-  #books!: Books
-  #island: Island | undefined
-  #answer: Answer | undefined
+  #books!: UsageJournal
+  #island: PartitionFallback | undefined
+  #answer: LeaseAnswer | undefined
   #joined = false
   #inFlight = 0
   #permits = -1
@@ -50,7 +57,7 @@ export class Lease {
     this.#host = host
     this.#options = options
     this.gate = new SharedGate(host, options.id)
-    this.#demand = new Demand(options.random)
+    this.#demand = new DemandForecast(options.random)
     this.#limits = []
     this.update(0)
   }
@@ -69,7 +76,7 @@ export class Lease {
     this.#limits = this.#host.limits(now)
     this.#pool?.clear()
     if (!this.#books || keys !== this.#limits.map(({ key }) => key).join())
-      this.#books = new Books(this.#limits)
+      this.#books = new UsageJournal(this.#limits)
     this.#pool = new Pool(this.#limits.length, (...change) => this.#books.amend(...change))
     if (this.#island) this.#settleAlone(now)
   }
@@ -106,7 +113,7 @@ export class Lease {
     const { used = [], rank = Math.floor(random() * processes) } = this.#answer ?? {}
     const island = { limits: this.#wanted(now), used, rank, concurrent: this.#concurrent() }
     const known = Math.max(1, this.#answer?.processes ?? processes)
-    this.#island = new Island({ ...island, processes: known }, this.#time.toStore(now))
+    this.#island = new PartitionFallback({ ...island, processes: known }, this.#time.toStore(now))
     this.gate.alone()
   }
 
@@ -166,7 +173,7 @@ export class Lease {
     return this.#host.inLine() === 0 && this.#inFlight === 0 && now - this.#demand.lastWentAt > STAY_MS
   }
 
-  question(now: number, gone = false): Question {
+  question(now: number, gone = false): LeaseRequest {
     const waiting = this.#host.waiting()
     this.#demand.asking(now, (this.#answer?.processes ?? 1) === 1, !this.#resync)
     // Who has left has given all back: to a new store it is a newborn.
@@ -201,7 +208,7 @@ export class Lease {
     return question
   }
 
-  answered(question: Question, answer: Answer, sentAt: number, now: number): void {
+  answered(question: LeaseRequest, answer: LeaseAnswer, sentAt: number, now: number): void {
     const before = this.#answer
     const forgot = before?.news.gen !== answer.news.gen
     const time = this.#time
@@ -249,7 +256,7 @@ export class Lease {
   }
 
   /** A question came to nothing, whether the store heard it or not; without one: it is out for long. */
-  failed(question: Question | undefined, error: unknown, now: number): void {
+  failed(question: LeaseRequest | undefined, error: unknown, now: number): void {
     if (question) {
       this.gate.unsay(question)
       this.#books.unanswered(question)
@@ -261,7 +268,7 @@ export class Lease {
     if (this.refusal) this.#host.reject(error)
   }
 
-  heard(news: News, storeNow: number): void {
+  heard(news: StoreNews, storeNow: number): void {
     if (this.gate.heard(news, storeNow)) this.#void()
     if (this.#answer && news.gen !== this.#answer.news.gen) this.#resync = true
   }
@@ -299,7 +306,7 @@ export class Lease {
     return most === Infinity ? 0 : most
   }
 
-  #wanted(now: number): Wanted[] {
+  #wanted(now: number): WantedLimit[] {
     const storeNow = this.#time.toStore(now)
     return this.#host.limits(now).map((limit) => dayOf(limit, storeNow, this.#answer?.base))
   }

@@ -4,7 +4,7 @@
 // Under a parent a ticket needs a slot of each limiter, and the moments of two schedules rarely meet. There a slot waits
 // for the other, and the store is told when it really went: the window of W + J counts from then.
 
-import { LAW, type Wanted } from '../protocol.ts'
+import { LAW, type WantedLimit } from '../protocol.ts'
 
 /** A slot may be used so late, in ms: within J, so that windows of the provider stay what they are. */
 export const GRACE_MS = 40
@@ -24,7 +24,7 @@ interface Part {
 export type Amend = (limit: number, storeAt: number, difference: number) => void
 
 /** How late a slot of these limits at `storeAt` may be used, in ms. */
-export function usableMs(limits: readonly Wanted[], storeAt: number, inTree: boolean): number {
+export function usableMs(limits: readonly WantedLimit[], storeAt: number, inTree: boolean): number {
   if (!inTree) return GRACE_MS
   // The store must hear of it long before the slot would have left its window, and a day is not to be passed.
   const most = limits.map(({ windowMs, ends }) => (ends === undefined ? windowMs / 8 : ends - storeAt))

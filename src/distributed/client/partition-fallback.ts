@@ -7,20 +7,20 @@
 // that waits for the store. What is left of a quota is divided by P.
 
 import { GRACE_MS } from './leased-slots.ts'
-import type { Wanted } from '../protocol.ts'
+import type { WantedLimit } from '../protocol.ts'
 
 const MOST_SLOWED = 0.5
 
 interface Share {
-  limit: Wanted
+  limit: WantedLimit
   /** Requests: the number of the next moment. Amounts: the time up to which the share has been spent. */
   next: number
   spent: [at: number, amount: number][]
   left: number
 }
 
-export interface IslandOptions {
-  limits: readonly Wanted[]
+export interface PartitionFallbackOptions {
+  limits: readonly WantedLimit[]
   /** What counts of each limit, as last heard. */
   used: readonly number[]
   processes: number
@@ -29,21 +29,21 @@ export interface IslandOptions {
 }
 
 /** Where the store's schedule and this one meet, one ticket more may fall into a window, on the way out and on the way back. */
-const slower = (limit: Wanted): Wanted => ({
+const slower = (limit: WantedLimit): WantedLimit => ({
   ...limit,
   rate: limit.rate * Math.max(MOST_SLOWED, 1 - (limit.burst + 1) / limit.amount),
 })
 
-const isCountedByOne = ({ key, paced }: Wanted) => paced && key.startsWith('requests/')
+const isCountedByOne = ({ key, paced }: WantedLimit) => paced && key.startsWith('requests/')
 
-export class Island {
+export class PartitionFallback {
   readonly processes: number
   readonly #rank: number
   readonly #most: number
   readonly #shares: Share[]
 
   /** All times are those of the store. */
-  constructor({ limits, used, processes, rank, concurrent }: IslandOptions, now: number) {
+  constructor({ limits, used, processes, rank, concurrent }: PartitionFallbackOptions, now: number) {
     this.processes = processes
     this.#rank = rank % processes
     const extra = this.#rank < concurrent % processes ? 1 : 0
@@ -109,7 +109,7 @@ export class Island {
     return Math.max(next, Math.ceil((now - GRACE_MS - this.#rank / limit.rate) / period))
   }
 
-  #moment({ rate }: Wanted, turn: number): number {
+  #moment({ rate }: WantedLimit, turn: number): number {
     return (turn * this.processes + this.#rank) / rate
   }
 }

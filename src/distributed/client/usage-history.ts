@@ -9,24 +9,24 @@ const CELLS = 256
 const FINE_MS = 1000
 const RECENT = 16
 
-interface Cell {
+interface UsageCell {
   at: number
   amount: number
   /** Store time of the question that told it; undefined until then. */
   told: number | undefined
 }
 
-type Told = Cell['told']
-const alike = (one: Told, other: Told) => (one === undefined) === (other === undefined)
+type ToldUsage = UsageCell['told']
+const alike = (one: ToldUsage, other: ToldUsage) => (one === undefined) === (other === undefined)
 
-function merge(cell: Cell, amount: number, told: Told): void {
+function merge(cell: UsageCell, amount: number, told: ToldUsage): void {
   cell.amount += amount
   if (told !== undefined) cell.told = Math.max(cell.told!, told)
 }
 
-export class Past {
+export class UsageHistory {
   readonly #windows: readonly number[]
-  readonly #cells: Cell[][]
+  readonly #cells: UsageCell[][]
 
   /** The windows of the limits, in ms. */
   constructor(windows: readonly number[]) {

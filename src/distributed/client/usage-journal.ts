@@ -2,14 +2,14 @@
 // all that was accepted came from here, so that the rest is what others did.
 
 import type { SharedLimit } from 'llmiter'
-import { Past } from './usage-history.ts'
-import { LAW, type Question } from '../protocol.ts'
+import { UsageHistory } from './usage-history.ts'
+import { LAW, type LeaseRequest } from '../protocol.ts'
 
-type Moment = [limit: number, storeAt: number, amount: number]
+type JournalEntry = [limit: number, storeAt: number, amount: number]
 
-export class Books {
+export class UsageJournal {
   readonly #limits: readonly SharedLimit[]
-  readonly #past: Past
+  readonly #past: UsageHistory
   readonly #amends = new Map<string, [key: string, at: number, difference: number]>()
   #untold: [key: string, at: number, amount: number][] = []
   #refused: number[] = []
@@ -18,7 +18,7 @@ export class Books {
 
   constructor(limits: readonly SharedLimit[]) {
     this.#limits = limits
-    this.#past = new Past(limits.map(({ windowMs }) => windowMs))
+    this.#past = new UsageHistory(limits.map(({ windowMs }) => windowMs))
   }
 
   /** Calls went, by slots of a question at `told`, or without the store. */
@@ -45,7 +45,7 @@ export class Books {
   }
 
   /** All of it goes into this question. */
-  write(question: Question): void {
+  write(question: LeaseRequest): void {
     question.amend = [...this.#amends.values()]
     question.past = this.#untold
     question.refused = this.#limits.map((_, i) => this.#refused[i] ?? 0)
@@ -63,7 +63,7 @@ export class Books {
    * A question went unanswered, and nobody knows whether it was heard. What would free something is not said twice; what
    * counts against us is.
    */
-  unanswered({ amend, past }: Question): void {
+  unanswered({ amend, past }: LeaseRequest): void {
     for (const [key, at, difference] of amend) {
       const i = this.#limits.findIndex((limit) => limit.key === key)
       if (difference > 0 && i >= 0) this.amend(i, at, difference)
@@ -83,7 +83,7 @@ export class Books {
    * The store remembers nothing after `since`, and its time is by so much later than it was: it is to be told what went,
    * and what is still held. All of it, and all else is void, when it has begun anew.
    */
-  retell(since: number, shiftMs: number, storeNow: number, held: readonly Moment[]): void {
+  retell(since: number, shiftMs: number, storeNow: number, held: readonly JournalEntry[]): void {
     if (since === -Infinity) {
       this.#amends.clear()
       this.#untold = []

@@ -17,11 +17,11 @@ export interface Connection {
 export const RETRY_MS = 250
 export const CONNECT_MS = 2000
 
-type Listener = (...args: never[]) => void
+type ConnectionListener = (...args: never[]) => void
 
-export interface Emitter {
-  on(event: string, listener: Listener): unknown
-  once(event: string, listener: Listener): unknown
+export interface ConnectionEvents {
+  on(event: string, listener: ConnectionListener): unknown
+  once(event: string, listener: ConnectionListener): unknown
 }
 
 /** Why there is no connection: what the client said last. */

@@ -4,7 +4,7 @@ import type { SharedSlots, Store, StoreHost } from 'llmiter'
 import { connect, type RedisClient } from './detect-client.ts'
 import { redisLine } from './transport.ts'
 import { gone, ownId } from '../client/process-liveness.ts'
-import { Member } from '../client/agent.ts'
+import { FleetAgent } from '../client/agent.ts'
 import { fields, text } from '../../lib/validate.ts'
 
 export { redisGuardStore, type RedisGuardStoreOptions } from './guard-store.ts'
@@ -51,7 +51,7 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
     open(host: StoreHost): SharedSlots {
       const random = () => host.clock.random?.() ?? Math.random()
       const line = redisLine(connect(client), prefix, host.name)
-      return new Member(host, line, { id: ownId(), onStoreDown, processes, random, gone })
+      return new FleetAgent(host, line, { id: ownId(), onStoreDown, processes, random, gone })
     },
   }
 }

@@ -1,6 +1,14 @@
 // Connections of `ioredis`, and of its cluster.
 
-import { CONNECT_MS, type Connection, type Emitter, later, offline, RETRY_MS, soon } from './connection.ts'
+import {
+  CONNECT_MS,
+  type Connection,
+  type ConnectionEvents,
+  later,
+  offline,
+  RETRY_MS,
+  soon,
+} from './connection.ts'
 
 /** What is used of a client of `ioredis`, or of its `Cluster`. */
 export interface IoRedisLike {
@@ -15,7 +23,7 @@ export interface IoRedisLike {
   disconnect(reconnect?: boolean): void
 }
 
-interface IoRedis extends Emitter {
+interface IoRedis extends ConnectionEvents {
   readonly status: string
   readonly stream?: { unref?(): void }
   evalsha(sha: string, keys: number, ...args: string[]): Promise<unknown>

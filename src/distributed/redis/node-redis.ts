@@ -1,6 +1,14 @@
 // Connections of `redis` (node-redis), and of its cluster.
 
-import { CONNECT_MS, type Connection, type Emitter, later, offline, RETRY_MS, soon } from './connection.ts'
+import {
+  CONNECT_MS,
+  type Connection,
+  type ConnectionEvents,
+  later,
+  offline,
+  RETRY_MS,
+  soon,
+} from './connection.ts'
 
 /** What is used of a client of `redis`, or of its cluster. */
 export interface NodeRedisLike {
@@ -12,7 +20,7 @@ export interface NodeRedisLike {
   destroy(): void
 }
 
-interface NodeRedis extends Emitter {
+interface NodeRedis extends ConnectionEvents {
   readonly isOpen: boolean
   readonly isReady: boolean
   evalSha(sha: string, options: { keys: string[]; arguments: string[] }): Promise<unknown>

@@ -3,22 +3,22 @@
 
 import type { Connection } from './connection.ts'
 import { scripted } from './cached-script.ts'
-import type { Answer, Line, News, Wanted } from '../protocol.ts'
+import type { LeaseAnswer, StoreTransport, StoreNews, WantedLimit } from '../protocol.ts'
 import { SCRIPT } from './script.ts'
 
 /** All keys of a limiter share its hash tag: in a cluster they live on one node. */
-export function keysOf(prefix: string, name: string, limits: readonly Wanted[]): string[] {
+export function keysOf(prefix: string, name: string, limits: readonly WantedLimit[]): string[] {
   const tag = `${prefix}{${name.replace(/[{}%]/g, encodeURIComponent)}}`
   const keys = ['', ':seen', ':joined', ':wanting', ':permits', ...limits.map(({ key }) => `:log:${key}`)]
   return keys.map((key) => tag + key)
 }
 
-export function redisLine(connection: Connection, prefix: string, name: string): Line {
+export function redisLine(connection: Connection, prefix: string, name: string): StoreTransport {
   const [tag] = keysOf(prefix, name, [])
   const channel = `${tag}:news`
   const call = scripted(connection, SCRIPT)
   let unanswered = 0
-  let hears: ((news: News, now: number) => void) | undefined
+  let hears: ((news: StoreNews, now: number) => void) | undefined
   let subscribed = false
 
   return {
@@ -30,7 +30,7 @@ export function redisLine(connection: Connection, prefix: string, name: string):
         .then(parsed)
         .finally(() => unanswered--)
         .then(
-          (answer) => done(undefined, withLists(answer as Answer)),
+          (answer) => done(undefined, withLists(answer as LeaseAnswer)),
           (error: unknown) => {
             // A master that was demoted keeps its connections: only a new one finds its successor.
             if (String((error as { message?: unknown })?.message).includes('READONLY'))
@@ -44,7 +44,7 @@ export function redisLine(connection: Connection, prefix: string, name: string):
       if (!subscribed) {
         subscribed = true
         connection.subscribe?.(channel, (message) => {
-          const [news, now] = parsed(message) as [News, number]
+          const [news, now] = parsed(message) as [StoreNews, number]
           hears?.(news, now)
         })
       }
@@ -60,7 +60,7 @@ export function redisLine(connection: Connection, prefix: string, name: string):
 const parsed = (value: unknown): unknown => (typeof value === 'string' ? JSON.parse(value) : value)
 
 /** An empty array comes out of the script as an object. */
-function withLists(answer: Answer): Answer {
+function withLists(answer: LeaseAnswer): LeaseAnswer {
   const list = <T>(value: T[]): T[] => (Array.isArray(value) ? value : [])
   const { slots, suspects, used, accepted } = answer
   return {

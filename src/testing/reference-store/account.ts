@@ -3,7 +3,7 @@
 // The log has cells, so that what comes back finds its place, and a cell counts until its last moment has left the window: the
 // error, a 2048th of the window, is on the safe side.
 
-import { LAW, type Wanted } from '../../distributed/protocol.ts'
+import { LAW, type WantedLimit } from '../../distributed/protocol.ts'
 
 /** A limit's state in the store. */
 export interface Account {
@@ -20,12 +20,12 @@ export interface Account {
   last: number
 }
 
-const cellOf = (at: number, { windowMs }: Wanted) => Math.floor((at / windowMs) * LAW.cells)
+const cellOf = (at: number, { windowMs }: WantedLimit) => Math.floor((at / windowMs) * LAW.cells)
 /** When what was taken in a cell no longer counts: the cell's last moment, and a window. */
-const leaves = (cell: number, { windowMs }: Wanted) => ((cell + 1) * windowMs) / LAW.cells + windowMs
+const leaves = (cell: number, { windowMs }: WantedLimit) => ((cell + 1) * windowMs) / LAW.cells + windowMs
 
 /** What has left the window counts no more. */
-export function forget(account: Account, limit: Wanted, now: number): void {
+export function forget(account: Account, limit: WantedLimit, now: number): void {
   if (limit.windowMs === 0) return
   for (const [cell, amount] of account.log) {
     if (leaves(cell, limit) > now) break
@@ -35,7 +35,7 @@ export function forget(account: Account, limit: Wanted, now: number): void {
   if (account.log.size === 0) account.used = 0
 }
 
-export function add(account: Account, limit: Wanted, at: number, amount: number): void {
+export function add(account: Account, limit: WantedLimit, at: number, amount: number): void {
   account.used += amount
   if (limit.windowMs === 0) return
   const cell = cellOf(at, limit)
@@ -47,7 +47,13 @@ export function add(account: Account, limit: Wanted, at: number, amount: number)
   account.last = Math.max(account.last, cell)
 }
 
-export function amend(account: Account, limit: Wanted, at: number, difference: number, now: number): void {
+export function amend(
+  account: Account,
+  limit: WantedLimit,
+  at: number,
+  difference: number,
+  now: number,
+): void {
   let change = difference
   if (limit.windowMs === 0) change = Math.max(change, -account.used)
   else if (leaves(cellOf(at, limit), limit) <= now) change = 0
@@ -58,7 +64,13 @@ export function amend(account: Account, limit: Wanted, at: number, difference: n
 }
 
 /** Taken without the store: it counts, but nobody need wait for it once more. */
-export function remember(account: Account, limit: Wanted, at: number, amount: number, now: number): void {
+export function remember(
+  account: Account,
+  limit: WantedLimit,
+  at: number,
+  amount: number,
+  now: number,
+): void {
   account.accepted += amount
   if (limit.windowMs > 0 && leaves(cellOf(at, limit), limit) <= now) return
   add(account, limit, at, amount)
@@ -71,7 +83,7 @@ export function remember(account: Account, limit: Wanted, at: number, amount: nu
 /** Reckons with those who are missing: so many of so many, and so many before, in the `ms` since then. */
 export function keep(
   account: Account,
-  { amount, paced, rate, windowMs }: Wanted,
+  { amount, paced, rate, windowMs }: WantedLimit,
   { missing, processes }: { missing: number; processes: number },
   before: number,
   ms: number,
@@ -83,14 +95,14 @@ export function keep(
 }
 
 /** Credit for a burst is earned only while nobody waits anywhere. */
-export function clip(account: Account, limit: Wanted, share: number, quiet: boolean, now: number): void {
+export function clip(account: Account, limit: WantedLimit, share: number, quiet: boolean, now: number): void {
   const spare = Math.max(LAW.latenessMs, account.seen - account.due)
   const credit = quiet ? (limit.burst - 1) / (limit.rate * share) : spare
   account.due = Math.min(Math.max(account.due, now - credit), now + limit.windowMs)
   if (quiet) account.seen = now
 }
 
-export function fits(account: Account, limit: Wanted, amount: number, now: number): number {
+export function fits(account: Account, limit: WantedLimit, amount: number, now: number): number {
   let at = limit.paced ? Math.max(now, account.due) : now
   const room = Math.max(0, limit.amount * (1 + 1e-9) - amount - account.held)
   let used = account.used

@@ -24,7 +24,13 @@
 
 import { type Account, add, amend, clip, fits, forget, keep, remember } from './account.ts'
 import { Members } from './members.ts'
-import { type Answer, LAW, type News, type Question, type Wanted } from '../../distributed/protocol.ts'
+import {
+  type LeaseAnswer,
+  LAW,
+  type StoreNews,
+  type LeaseRequest,
+  type WantedLimit,
+} from '../../distributed/protocol.ts'
 
 /** As JSON can say it. */
 const LONG_AGO = -1e12
@@ -46,16 +52,16 @@ interface State {
   busyAt: number
   closedAt: number
   probeTill: number
-  news: News
+  news: StoreNews
   accounts: Map<string, Account>
 }
 
 export class Ledger {
   #state: State | undefined
   #members = new Members()
-  readonly #publish: (news: News, now: number) => void
+  readonly #publish: (news: StoreNews, now: number) => void
 
-  constructor(publish: (news: News, now: number) => void = () => {}) {
+  constructor(publish: (news: StoreNews, now: number) => void = () => {}) {
     this.#publish = publish
   }
 
@@ -66,7 +72,7 @@ export class Ledger {
   }
 
   /** One question at `time`, epoch ms of the store. `gen` names the state, if it must be made. */
-  ask(question: Question, time: number, gen: string): Answer {
+  ask(question: LeaseRequest, time: number, gen: string): LeaseAnswer {
     const { limits } = question
     const state = (this.#state ??= begin(question, time, gen))
     // A clock that was set back, as by a failover, must not make all wait: the state's time goes on.
@@ -137,7 +143,7 @@ export class Ledger {
     }
   }
 
-  #account(state: State, limit: Wanted, { known }: Question, now: number): Account {
+  #account(state: State, limit: WantedLimit, { known }: LeaseRequest, now: number): Account {
     let account = state.accounts.get(limit.key)
     if (!account) {
       // Who has shared before has just spent.
@@ -153,7 +159,7 @@ export class Ledger {
     return account
   }
 
-  #gate(state: State, { id, close, claim, open, retreat, learned }: Question, now: number): void {
+  #gate(state: State, { id, close, claim, open, retreat, learned }: LeaseRequest, now: number): void {
     const { news } = state
     // A state that has just begun is news too: who shared the one before comes at once.
     const before = state.seq === 1 ? '' : `${news.epoch}${news.gate}${news.lesson}`
@@ -190,12 +196,12 @@ export class Ledger {
 
   #lease(
     state: State,
-    { id, limits, ramp, first, more, each, everyMs, waiting }: Question,
+    { id, limits, ramp, first, more, each, everyMs, waiting }: LeaseRequest,
     accounts: Account[],
     busy: number,
     aheadMs: number,
     now: number,
-  ): Pick<Answer, 'slots' | 'next'> {
+  ): Pick<LeaseAnswer, 'slots' | 'next'> {
     const { news, share } = state
     const slots: number[] = []
     if (first.length === 0) return { slots, next: -1 }
@@ -247,7 +253,7 @@ export class Ledger {
   }
 }
 
-function begin({ known }: Question, time: number, gen: string): State {
+function begin({ known }: LeaseRequest, time: number, gen: string): State {
   return {
     base: time,
     seen: 0,

@@ -3,7 +3,7 @@
 // Ten thousand may ask several times a second, so nobody is counted one by one: whoever is heard of goes to the end of the
 // map, and those who are silent, or want nothing any more, stand at its beginning.
 
-import { LAW, type Question } from '../../distributed/protocol.ts'
+import { LAW, type LeaseRequest } from '../../distributed/protocol.ts'
 
 interface Member {
   /** When it was last heard of, in time in which anybody asked. */
@@ -69,7 +69,7 @@ export class Members {
 
   /** One asks: it is here. `alive` is the time in which anybody asked; a stranger has shared a state that was lost. */
   count(
-    { id, gen, alone, dead, known, waiting }: Question,
+    { id, gen, alone, dead, known, waiting }: LeaseRequest,
     stranger: boolean,
     alive: number,
     now: number,
@@ -115,7 +115,7 @@ export class Members {
    * How many calls this process may have in flight: as many as are free, until somebody has less than its part and finds
    * none; then all keep to their parts for a while. What a division leaves over goes round.
    */
-  permit({ id, concurrent, inFlight, permits }: Question, busy: number, now: number): number {
+  permit({ id, concurrent, inFlight, permits }: LeaseRequest, busy: number, now: number): number {
     if (concurrent === 0) return -1
     const me = this.#members.get(id)!
     const others = this.#permits - me.permits

@@ -4,8 +4,8 @@
 import { choice, fields, number } from '../../lib/validate.ts'
 import type { SharedSlots, Store, StoreHost } from '../../index.ts'
 import { Ledger } from './ledger.ts'
-import { Member } from '../../distributed/client/agent.ts'
-import type { Line, News } from '../../distributed/protocol.ts'
+import { FleetAgent } from '../../distributed/client/agent.ts'
+import type { StoreTransport, StoreNews } from '../../distributed/protocol.ts'
 import { callableOrNone, drawn } from '../check.ts'
 
 export interface MemoryStoreOptions {
@@ -46,7 +46,7 @@ const sent = <T>(message: T): T => JSON.parse(JSON.stringify(message)) as T
 export function memoryStore(options: MemoryStoreOptions = {}): MemoryStore {
   const { pubsub, onStoreDown, processes, lagMs } = checked(options)
   const ledgers = new Map<string, Ledger>()
-  const listeners = new Map<string, Set<(news: News, now: number) => void>>()
+  const listeners = new Map<string, Set<(news: StoreNews, now: number) => void>>()
   const dead = new Set<number>()
   let cut: (limiter: number) => boolean = () => false
   let members = 0
@@ -64,7 +64,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): MemoryStore {
     return ledger
   }
 
-  const lineOf = (host: StoreHost, limiter: number): Line => {
+  const lineOf = (host: StoreHost, limiter: number): StoreTransport => {
     const { clock, name } = host
     const start = clock.wall() - clock.now()
     const time = options.time ?? (() => start + clock.now())
@@ -87,7 +87,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): MemoryStore {
       },
       listen(heard) {
         if (!pubsub) return () => {}
-        const hear = (news: News, now: number) => {
+        const hear = (news: StoreNews, now: number) => {
           if (cut(limiter) || dead.has(limiter)) return
           const copy = sent(news)
           later(() => heard(copy, now))
@@ -105,7 +105,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): MemoryStore {
       const limiter = members++
       const random = () => host.clock.random?.() ?? Math.random()
       const gone = (ids: readonly string[]) => ids.filter((id) => dead.has(Number(id)))
-      return new Member(host, lineOf(host, limiter), {
+      return new FleetAgent(host, lineOf(host, limiter), {
         id: String(limiter),
         onStoreDown,
         processes,

@@ -2,11 +2,11 @@
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { Line, type Member, type Queue } from '../../../src/core/queue/fair-queue.ts'
+import { FairQueue, type QueueMember, type TenantQueue } from '../../../src/core/queue/fair-queue.ts'
 
-class Person implements Member<Person> {
+class Person implements QueueMember<Person> {
   at = -1
-  queue: Queue<Person> | undefined = undefined
+  queue: TenantQueue<Person> | undefined = undefined
   before: Person | undefined = undefined
   after: Person | undefined = undefined
   seq: number
@@ -19,7 +19,7 @@ class Person implements Member<Person> {
   }
 }
 
-function drained(line: Line<Person>, share = 0.1): Person[] {
+function drained(line: FairQueue<Person>, share = 0.1): Person[] {
   const out: Person[] = []
   for (let next = line.first; next; next = line.first) {
     line.serve(next, share)
@@ -29,7 +29,7 @@ function drained(line: Line<Person>, share = 0.1): Person[] {
 }
 
 test('first come, first served; the returned by the place they first had', () => {
-  const line = new Line<Person>()
+  const line = new FairQueue<Person>()
   const people = [1, 2, 3, 4, 5].map((seq) => new Person(seq))
   for (const person of people) line.add(person)
   for (const person of people.slice(0, 3)) line.serve(person, 0.1)
@@ -38,7 +38,7 @@ test('first come, first served; the returned by the place they first had', () =>
 })
 
 test('a flood of urgent calls lets one of each 17 others through', () => {
-  const line = new Line<Person>()
+  const line = new FairQueue<Person>()
   for (let i = 0; i < 10; i++) line.add(new Person(i, 0))
   for (let i = 0; i < 500; i++) line.add(new Person(100 + i, 1))
   const order = drained(line).map(({ priority }) => priority)
@@ -47,7 +47,7 @@ test('a flood of urgent calls lets one of each 17 others through', () => {
 })
 
 test('two steps of priority wait twice as long', () => {
-  const line = new Line<Person>()
+  const line = new FairQueue<Person>()
   line.add(new Person(1, 0))
   for (let i = 0; i < 500; i++) line.add(new Person(100 + i, 2))
   const at = drained(line).findIndex(({ priority }) => priority === 0)
@@ -56,7 +56,7 @@ test('two steps of priority wait twice as long', () => {
 })
 
 test('who is missed least: the newest of the largest tenant of the lowest priority, never a returned one', () => {
-  const line = new Line<Person>()
+  const line = new FairQueue<Person>()
   const returned = new Person(0, -1)
   line.add(returned)
   line.serve(returned, 0.1)
@@ -70,7 +70,7 @@ test('who is missed least: the newest of the largest tenant of the lowest priori
 })
 
 test('with a returned call at the lowest priority, the next priority is looked at', () => {
-  const line = new Line<Person>()
+  const line = new FairQueue<Person>()
   const returned = new Person(0, -1)
   line.add(returned)
   line.serve(returned, 0.1)
@@ -89,7 +89,7 @@ test('nobody is lost or served twice, whoever joins, leaves or comes back', () =
   })
   fc.assert(
     fc.property(fc.array(step, { maxLength: 150 }), (steps) => {
-      const line = new Line<Person>()
+      const line = new FairQueue<Person>()
       const [inside, served] = [new Set<Person>(), [] as Person[]]
       let seq = 0
       for (const { do: what, pick, priority, tenant } of steps) {
@@ -122,7 +122,7 @@ test('nobody is lost or served twice, whoever joins, leaves or comes back', () =
 test('between two tenants with calls waiting, neither gets more than its share and one call', () => {
   fc.assert(
     fc.property(fc.array(fc.integer({ min: 1, max: 50 }), { minLength: 2, maxLength: 6 }), (shares) => {
-      const line = new Line<Person>()
+      const line = new FairQueue<Person>()
       let seq = 0
       shares.forEach((_, tenant) => {
         for (let i = 0; i < 300; i++) line.add(new Person(++seq, 0, `t${tenant}`))
@@ -141,7 +141,7 @@ test('between two tenants with calls waiting, neither gets more than its share a
 
 test('100,000 tenants with a call each: neither joining nor leaving becomes slow', () => {
   const startedAt = performance.now()
-  const line = new Line<Person>()
+  const line = new FairQueue<Person>()
   for (let i = 0; i < 100_000; i++) line.add(new Person(i, i % 3, `t${i}`))
   expect(drained(line)).toHaveLength(100_000)
   for (let i = 0; i < 100_000; i++) {
@@ -153,7 +153,7 @@ test('100,000 tenants with a call each: neither joining nor leaving becomes slow
 
 test('100,000 tenants in a line that is never empty', () => {
   const startedAt = performance.now()
-  const line = new Line<Person>()
+  const line = new FairQueue<Person>()
   for (let i = 0; i < 20; i++) line.add(new Person(i, 0, `first${i}`))
   for (let i = 0; i < 100_000; i++) {
     line.add(new Person(100 + i, 0, `t${i}`))
@@ -164,7 +164,7 @@ test('100,000 tenants in a line that is never empty', () => {
 })
 
 test('10,000 priorities', () => {
-  const line = new Line<Person>()
+  const line = new FairQueue<Person>()
   for (let i = 0; i < 10_000; i++) line.add(new Person(i, i / 7))
   const order = drained(line)
   expect(order[0]!.seq).toBe(9999)

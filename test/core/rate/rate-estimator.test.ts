@@ -2,9 +2,9 @@
 
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { Edge } from '../../../src/core/gate/window-phase.ts'
-import { Measure } from '../../../src/core/rate/throughput.ts'
-import { Rate } from '../../../src/core/rate/rate-estimator.ts'
+import { WindowPhase } from '../../../src/core/gate/window-phase.ts'
+import { Throughput } from '../../../src/core/rate/throughput.ts'
+import { RateEstimator } from '../../../src/core/rate/rate-estimator.ts'
 
 const CONFIGURED = 0.01
 
@@ -22,7 +22,7 @@ describe('a rate', () => {
   test('property: stays between a twentieth and all of what was configured, in any order of events', () => {
     fc.assert(
       fc.property(anyStory, fc.boolean(), fc.boolean(), (story, edge, discover) => {
-        const rate = new Rate(CONFIGURED, discover)
+        const rate = new RateEstimator(CONFIGURED, discover)
         let now = 0
         let least = CONFIGURED
         for (const [gap, event] of story) {
@@ -48,7 +48,7 @@ describe('a rate', () => {
   })
 
   test('a closed gate and an empty line stop the time in which a climb proves itself', () => {
-    const rate = new Rate(CONFIGURED)
+    const rate = new RateEstimator(CONFIGURED)
     rate.adopt({ rate: CONFIGURED / 2, ageMs: 0, confirmed: 1 }, 0)
     rate.press(true, 0)
     const later = (ms: number) => rate.at(ms) / CONFIGURED
@@ -67,7 +67,7 @@ describe('a rate', () => {
 
 describe('a measure', () => {
   test('from one reopening to another it is exact, although a bucket had saved up a stock', () => {
-    const measure = new Measure()
+    const measure = new Throughput()
     measure.press(true, 0)
     // 100 at once, then ten a second in clumps of ten.
     for (let i = 0; i < 100; i++) measure.sent(1, i, 1)
@@ -81,7 +81,7 @@ describe('a measure', () => {
   })
 
   test('quiet time does not count', () => {
-    const measure = new Measure()
+    const measure = new Throughput()
     measure.press(true, 0)
     for (let i = 0; i < 20; i++) measure.sent(1, i * 100, 1)
     measure.press(false, 2000)
@@ -91,7 +91,7 @@ describe('a measure', () => {
   })
 
   test('too little is no measure', () => {
-    const measure = new Measure()
+    const measure = new Throughput()
     measure.press(true, 0)
     measure.sent(1, 0, 1)
     measure.sent(1, 10, 1)
@@ -101,7 +101,7 @@ describe('a measure', () => {
 
 describe('the end of a window', () => {
   const found = (...times: [closedAt: number, from: number, to: number][]) => {
-    const edge = new Edge()
+    const edge = new WindowPhase()
     for (const time of times) edge.found(...time)
     return edge
   }

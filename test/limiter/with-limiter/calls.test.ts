@@ -2,7 +2,7 @@
 
 import { expect, expectTypeOf, test } from 'vitest'
 import { type BucketRateLimiter, QuotaExhaustedError, withLimiter } from 'llmiter'
-import { departures, EMPTY, fate, office, outOfQuota, rateLimited, refusal, rig } from '../../helpers.ts'
+import { departures, EMPTY, fate, leftovers, outOfQuota, rateLimited, refusal, rig } from '../../helpers.ts'
 
 test('sync and async functions: always a promise of what they give', async () => {
   const { limiter } = rig()
@@ -41,7 +41,7 @@ test('whatever is returned comes through: nothing, falsy values, thenables, func
   }
   const thenable = { then: (resolve: (value: string) => void) => resolve('then') }
   expect(await withLimiter(() => thenable, limiter)()).toBe('then')
-  expect(office(limiter, clock)).toEqual(EMPTY)
+  expect(leftovers(limiter, clock)).toEqual(EMPTY)
 })
 
 test('this is passed on, also when the call has waited', async () => {
@@ -65,7 +65,7 @@ test('a function that throws at once rejects, and the ticket is back', async () 
     throw error
   }, limiter)
   for (let i = 0; i < 3; i++) await expect(broken()).rejects.toBe(error)
-  expect(office(limiter, clock)).toEqual(EMPTY)
+  expect(leftovers(limiter, clock)).toEqual(EMPTY)
 })
 
 test('a result whose getters throw, or that cannot be looked at, is given as it is', async () => {
@@ -93,7 +93,7 @@ test('a result whose getters throw, or that cannot be looked at, is given as it 
       },
     })),
   ).rejects.toThrow('no then')
-  expect(office(limiter, clock)).toEqual(EMPTY)
+  expect(leftovers(limiter, clock)).toEqual(EMPTY)
 })
 
 test('a returned Response with status 429 is a refusal: the call waits and runs again', async () => {
@@ -108,7 +108,7 @@ test('a returned Response with status 429 is a refusal: the call waits and runs 
   )
   for (let i = 0; i < 20; i++) await clock.advance(1000)
   expect(response.now).toBe('ok: 200 {"answer":42} at 7000')
-  expect(office(limiter, clock)).toEqual(EMPTY)
+  expect(leftovers(limiter, clock)).toEqual(EMPTY)
 })
 
 test('a returned Response that says insufficient_quota is given back, readable, and later calls fail fast', async () => {
@@ -125,7 +125,7 @@ test('a returned Response that says insufficient_quota is given back, readable, 
   const response = await request()
   expect([response.status, await response.text(), sent]).toEqual([429, body, 1])
   await expect(request()).rejects.toThrow(QuotaExhaustedError)
-  expect(office(limiter, clock)).toEqual(EMPTY)
+  expect(leftovers(limiter, clock)).toEqual(EMPTY)
 })
 
 test('a body that never ends does not hold a refusal up', async () => {
@@ -138,7 +138,7 @@ test('a body that never ends does not hold a refusal up', async () => {
   const response = fate(request())
   for (let i = 0; i < 40; i++) await clock.advance(250)
   expect(response.now).toContain('ok')
-  expect(office(limiter, clock)).toEqual(EMPTY)
+  expect(leftovers(limiter, clock)).toEqual(EMPTY)
 })
 
 test('options: cost, tenant, priority and signal are taken from the arguments', async () => {
@@ -243,7 +243,7 @@ test('cost, usage and tenant that throw never leave a ticket behind', async () =
     await clock.runAll()
     if (option === 'usage') expect([call.now.slice(0, 2), errors]).toEqual(['ok', ['usage']])
     else expect(call.now).toMatch(/boom|ok/)
-    expect(office(limiter, clock), option).toEqual(EMPTY)
+    expect(leftovers(limiter, clock), option).toEqual(EMPTY)
   }
 })
 

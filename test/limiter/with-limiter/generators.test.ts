@@ -2,7 +2,7 @@
 
 import { expect, expectTypeOf, test } from 'vitest'
 import { withLimiter } from 'llmiter'
-import { each, leave, EMPTY, fate, office, rateLimited, rig } from '../../helpers.ts'
+import { each, leave, EMPTY, fate, leftovers, rateLimited, rig } from '../../helpers.ts'
 
 async function* words(text: string) {
   yield* text.split(' ')
@@ -19,7 +19,7 @@ test('for await works at once; nothing is taken before the first next()', async 
     read.push(word)
     expect(limiter.stats().inFlight).toBe(1)
   }
-  expect([read, office(limiter, clock)]).toEqual([['to', 'be', 'or', 'not'], EMPTY])
+  expect([read, leftovers(limiter, clock)]).toEqual([['to', 'be', 'or', 'not'], EMPTY])
 })
 
 test('a refusal at the start waits and begins again', async () => {
@@ -53,13 +53,13 @@ test('left early, thrown into, or never begun: the inner generator knows, the ti
     }
   }, limiter)
   await leave(speak())
-  expect([seen, office(limiter, clock)]).toEqual([['over'], EMPTY])
+  expect([seen, leftovers(limiter, clock)]).toEqual([['over'], EMPTY])
   const thrown = speak()
   await thrown.next()
   const error = new Error('mine')
   expect(await thrown.throw(error)).toEqual({ done: false, value: 'caught' })
   expect(await thrown.next()).toEqual({ done: true, value: undefined })
-  expect([seen, office(limiter, clock)]).toEqual([['over', error, 'over'], EMPTY])
+  expect([seen, leftovers(limiter, clock)]).toEqual([['over', error, 'over'], EMPTY])
   expect(await speak().return()).toEqual({ done: true, value: undefined })
   expect(limiter.stats().issued).toBe(2)
 })
@@ -78,7 +78,7 @@ test('an error of its own reaches the reader as it is', async () => {
   }, limiter)()
   await later.next()
   await expect(later.next()).rejects.toBe(error)
-  expect(office(limiter, clock)).toEqual(EMPTY)
+  expect(leftovers(limiter, clock)).toEqual(EMPTY)
 })
 
 test('an empty one, `this`, and iterables that are no generators', async () => {
@@ -101,7 +101,7 @@ test('an empty one, `this`, and iterables that are no generators', async () => {
   )
   const read: number[] = []
   for await (const value of plain()) read.push(value)
-  expect([read, office(limiter, clock)]).toEqual([[1, 2], EMPTY])
+  expect([read, leftovers(limiter, clock)]).toEqual([[1, 2], EMPTY])
 })
 
 test('several at once wait for one another', async () => {

@@ -2,7 +2,7 @@
 
 import { expect, test } from 'vitest'
 import { withLimiter } from 'llmiter'
-import { each, EMPTY, leave, office, rig } from '../../helpers.ts'
+import { each, EMPTY, leave, leftovers, rig } from '../../helpers.ts'
 import { kinds, opened, settled } from './streams.ts'
 
 test.each(kinds)('%s: held while it is read, over at its end', async (_, make) => {
@@ -54,12 +54,12 @@ test.each(kinds)(
     await clock.advance(59_999)
     expect([limiter.stats().inFlight, stuck.length]).toEqual([1, 0])
     await clock.advance(1)
-    expect([office(limiter, clock), stuck.length]).toEqual([EMPTY, 1])
+    expect([leftovers(limiter, clock), stuck.length]).toEqual([EMPTY, 1])
     // It is still good to read.
     let read = 0
     await each(stream, () => read++)
     await settled()
-    expect([read, office(limiter, clock)]).toEqual([3, EMPTY])
+    expect([read, leftovers(limiter, clock)]).toEqual([3, EMPTY])
   },
 )
 

@@ -4,7 +4,7 @@ import { EventEmitter } from 'node:events'
 import { Readable } from 'node:stream'
 import { expect, test } from 'vitest'
 import { withLimiter } from 'llmiter'
-import { each, EMPTY, fate, leave, office, rateLimited, rig } from '../../helpers.ts'
+import { each, EMPTY, fate, leave, leftovers, rateLimited, rig } from '../../helpers.ts'
 import { type Made, numbers, opened, OwnStream, SdkStream, settled, source } from './streams.ts'
 
 test('tee and toReadableStream of an SDK stream are seen', async () => {
@@ -77,7 +77,7 @@ test('streams that are over, locked or frozen already hold nothing and disturb n
   for (const stream of [over, locked, frozen]) {
     const { clock, limiter } = rig()
     expect(await withLimiter(async () => stream as never, limiter)()).toBe(stream)
-    expect(office(limiter, clock)).toEqual(EMPTY)
+    expect(leftovers(limiter, clock)).toEqual(EMPTY)
   }
 })
 
@@ -87,7 +87,7 @@ test('an emitter like the helpers of the SDKs: over at its end, its error events
   await withLimiter(async () => helper, limiter)()
   expect([limiter.stats().inFlight, helper.listenerCount('error')]).toEqual([1, 0])
   helper.emit('end')
-  expect(office(limiter, clock)).toEqual(EMPTY)
+  expect(leftovers(limiter, clock)).toEqual(EMPTY)
 })
 
 test('a refusal in the middle of a stream reaches the reader, and closes the gate', async () => {

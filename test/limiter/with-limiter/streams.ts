@@ -2,7 +2,7 @@
 
 import { Readable } from 'node:stream'
 import { withLimiter } from 'llmiter'
-import { office, rig } from '../../helpers.ts'
+import { leftovers, rig } from '../../helpers.ts'
 
 /** Like the streams of the openai and anthropic SDKs: `tee` and `toReadableStream` go through `iterator`. */
 export class SdkStream<T> {
@@ -75,6 +75,6 @@ export async function opened(make: (fails?: boolean) => Made, fails = false) {
   const { clock, limiter } = rig({ maxConcurrent: 1 })
   const original = make(fails)
   const stream = await withLimiter(async () => original, limiter)()
-  return { clock, limiter, original, stream, left: () => office(limiter, clock) }
+  return { clock, limiter, original, stream, left: () => leftovers(limiter, clock) }
 }
 export const settled = () => new Promise((resolve) => setImmediate(() => setImmediate(resolve)))
