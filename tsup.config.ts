@@ -33,6 +33,8 @@ const page: NonNullable<Options['esbuildPlugins']>[number] = {
 
 const common: Options = {
   target: 'es2022',
+  // A script for Redis is a file of its own, and its text is bundled.
+  loader: { '.lua': 'text' },
   sourcemap: true,
   // tsup's default makes `http` of `node:http`, which bundlers for browsers replace by a shim of that name.
   removeNodeProtocol: false,

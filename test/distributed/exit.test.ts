@@ -7,6 +7,13 @@ import { freePort } from '../support/redis.ts'
 
 const source = (path: string) => fileURLToPath(new URL(`../../src/${path}`, import.meta.url))
 
+const FLAGS = [
+  '--input-type=module',
+  '--disable-warning=ExperimentalWarning',
+  '--import',
+  new URL('../support/sources.ts', import.meta.url).href,
+]
+
 describe('the store', () => {
   describe('is dead, and does not keep a process that has done its work', () => {
     const program = (kind: string, url: string, options: string) => `
@@ -36,7 +43,7 @@ describe('the store', () => {
       const began = performance.now()
       const child = spawn(
         process.execPath,
-        ['--input-type=module', '--disable-warning=ExperimentalWarning', '-e', program(kind, url, options)],
+        [...FLAGS, '-e', program(kind, url, options)],
         {
           cwd: source('..'),
           stdio: ['ignore', 'pipe', 'inherit'],

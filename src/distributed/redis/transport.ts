@@ -4,7 +4,7 @@
 import type { Connection } from './connection.ts'
 import { scripted } from './cached-script.ts'
 import type { LeaseAnswer, StoreTransport, StoreNews, WantedLimit } from '../protocol.ts'
-import { SCRIPT } from './script.ts'
+import { LEASE_SCRIPT } from './lease-script.ts'
 
 /** All keys of a limiter share its hash tag: in a cluster they live on one node. */
 export function keysOf(prefix: string, name: string, limits: readonly WantedLimit[]): string[] {
@@ -16,7 +16,7 @@ export function keysOf(prefix: string, name: string, limits: readonly WantedLimi
 export function redisLine(connection: Connection, prefix: string, name: string): StoreTransport {
   const [tag] = keysOf(prefix, name, [])
   const channel = `${tag}:news`
-  const call = scripted(connection, SCRIPT)
+  const call = scripted(connection, LEASE_SCRIPT)
   let unanswered = 0
   let hears: ((news: StoreNews, now: number) => void) | undefined
   let subscribed = false
