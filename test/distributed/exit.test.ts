@@ -41,14 +41,10 @@ describe('the store', () => {
     ])('%s %s', async (kind, options) => {
       const url = `redis://127.0.0.1:${await freePort()}`
       const began = performance.now()
-      const child = spawn(
-        process.execPath,
-        [...FLAGS, '-e', program(kind, url, options)],
-        {
-          cwd: source('..'),
-          stdio: ['ignore', 'pipe', 'inherit'],
-        },
-      )
+      const child = spawn(process.execPath, [...FLAGS, '-e', program(kind, url, options)], {
+        cwd: source('..'),
+        stdio: ['ignore', 'pipe', 'inherit'],
+      })
       let said = ''
       child.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()))
       const late = setTimeout(() => child.kill('SIGKILL'), 12_000)
