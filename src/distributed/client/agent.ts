@@ -1,4 +1,4 @@
-// A limiter at its store: carries the questions of its lease, at the times that the lease names, one at a time.
+// A limiter at its store: it carries the requests of its lease manager, at the times that the manager names, one at a time.
 
 import type { Gate, SharedSlots, StoreHost } from 'llmiter'
 import { LeaseManager } from './lease-manager.ts'
