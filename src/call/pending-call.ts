@@ -5,16 +5,18 @@
 // caller's function runs in the caller's own async context (AsyncLocalStorage), not in that of whoever made
 // room.
 
-import type { Cost } from '../core/limit/limit-set.ts'
+import type { Cost } from '../core/cost.ts'
 import { Call } from '../core/call.ts'
-import type { LimiterRuntime } from '../limiter/runtime.ts'
-import type { ScheduledTask } from '../scheduler/scheduler.ts'
+import type { TicketIssuer } from '../core/ticket-issuer.ts'
+import type { CallContext } from './context.ts'
+import type { ScheduledCall, ScheduledTask } from '../scheduler/scheduler.ts'
 import type { Usage } from '../responses/usage.ts'
-import type { Classify, RetryOptions } from '../limiter/options.ts'
+import type { Classify, RetryOptions } from './call-options.ts'
 
 /** What holds for a call: its own options over its limiter's, checked and exact. Shared by all plain calls. */
 export interface CallPolicy {
-  readonly runtime: LimiterRuntime
+  /** The limiter, as its calls know it. */
+  readonly runtime: CallContext
   readonly priority: number
   readonly tenant: string | undefined
   readonly signal: AbortSignal | undefined
@@ -48,7 +50,7 @@ export interface WaitState {
 
 export type Work = (signal: AbortSignal | undefined) => unknown
 
-export class PendingCall extends Call {
+export class PendingCall extends Call<TicketIssuer> implements ScheduledCall<PendingCall> {
   readonly policy: CallPolicy
   readonly work: Work | undefined
   grant: ((call: PendingCall) => void) | undefined = undefined
@@ -74,6 +76,11 @@ export class PendingCall extends Call {
 
   override get tenant(): string | undefined {
     return this.policy.tenant
+  }
+
+  /** Why it must not go, though it was woken. */
+  get failure(): { error: unknown } | undefined {
+    return this.waitState?.failure
   }
 
   more(): WaitState {

@@ -1,8 +1,9 @@
 // What the issuer has decided becomes events, and so does what calls go through; a probe that is wanted is asked.
 
 import { keyOf } from '../core/limit/limit-set.ts'
-import type { Notice } from '../core/messages.ts'
+import type { Decision } from '../core/ticket-issuer.ts'
 import { gateOf } from '../core/inspect.ts'
+import type { CallContext } from '../call/context.ts'
 import type { LimiterRuntime } from './runtime.ts'
 import type { ScheduledTask } from '../scheduler/scheduler.ts'
 import type { Refusal } from '../responses/verdict.ts'
@@ -10,26 +11,25 @@ import type { PendingCall } from '../call/pending-call.ts'
 
 const PROBE_TIMEOUT_MS = 10_000
 
-export function announce(notice: Notice): void {
-  const runtime = notice.issuer.owner as LimiterRuntime
+export function announce(runtime: LimiterRuntime, decision: Decision): void {
   const { shared } = runtime
-  if (notice.of === 'learn') {
+  if (decision.of === 'learn') {
     shared?.slots.learned(runtime.scheduler.now())
-    runtime.events.emit('learn', { of: notice.limit, perMinute: notice.perMinute })
-  } else if (notice.of === 'probe') {
+    runtime.events.emit('learn', { of: decision.limit, perMinute: decision.perMinute })
+  } else if (decision.of === 'probe') {
     if (shared) shared.slots.claim()
     else void ask(runtime)
   } else {
     const { issuer, scheduler } = runtime
     const blamed = () => [...issuer.blamed].map(({ limit }) => keyOf(limit))
     shared?.slots.gate(issuer.recovery.gate, blamed(), scheduler.now())
-    const { state, reopensInMs } = gateOf(notice.issuer, runtime.scheduler.now())
+    const { state, reopensInMs } = gateOf(issuer, runtime.scheduler.now())
     runtime.events.emit('gate', { state, ...(reopensInMs !== undefined && { reopensInMs }) })
   }
 }
 
 /** A call has its ticket. */
-export function tellIssue({ counters, events }: LimiterRuntime, waitedMs: number): void {
+export function tellIssue({ counters, events }: CallContext, waitedMs: number): void {
   counters.waited(waitedMs)
   if (events.heard('issue')) events.emit('issue', { waitedMs: Math.max(0, waitedMs) })
 }

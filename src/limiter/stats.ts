@@ -3,7 +3,7 @@
 import { keyOf } from '../core/limit/limit-set.ts'
 import { gateOf, type GateState, waitingOn } from '../core/inspect.ts'
 import type { LimiterRuntime } from './runtime.ts'
-import type { HealthReading } from './health.ts'
+import type { HealthReading } from '../call/health.ts'
 import { NOTHING, type Counters } from './counters.ts'
 
 export interface LimiterStats {
