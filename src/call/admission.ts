@@ -1,6 +1,6 @@
 // Who may not even stand in line: a call that can never fit, one that has no hope, one too many.
 
-import type { CallContext } from './context.ts'
+import type { CallContext } from './pending-call.ts'
 import { QueueFullError, QuotaExhaustedError, RequestTooLargeError, StoreDownError } from './errors.ts'
 import type { PendingCall } from './pending-call.ts'
 

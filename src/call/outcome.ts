@@ -2,7 +2,7 @@
 // stream or a ticket.
 
 import { text } from '../lib/validate.ts'
-import type { CallContext } from './context.ts'
+import type { CallContext } from './pending-call.ts'
 import { CallTimeoutError, LimiterError } from './errors.ts'
 import { total } from './token-estimator.ts'
 import { statusOf } from '../responses/error-text.ts'

@@ -1,6 +1,6 @@
 // Code of the user's that we call may throw. It is told to the `error` event and changes nothing else.
 
-import type { CallContext } from './context.ts'
+import type { CallContext } from './pending-call.ts'
 
 export function safeCall<T>(call: () => T, runtime: CallContext, where: string): T | undefined {
   try {

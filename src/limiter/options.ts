@@ -6,10 +6,9 @@ import { checkCallValues, type Classify, type RetryOptions } from '../call/call-
 import { type Duration, duration, LIMITS_KEYS, type LimitsOptions } from '../core/limit/parse-limits.ts'
 import type { RampOptions } from '../core/limit/slow-start.ts'
 import type { RecoveryOptions } from '../core/gate/gate.ts'
-import { checkHealth } from './health.ts'
 import type { Health } from '../call/health.ts'
 import type { Store } from './store.ts'
-import type { LimiterStats } from './stats.ts'
+import type { LimiterStats } from './limiter-stats.ts'
 
 /** A `BucketRateLimiter`, of whichever copy of the package. */
 export interface AnyLimiter {
@@ -140,4 +139,9 @@ function checkRecovery(recovery: RecoveryOptions): void {
   }
   given(factor, (value) => number(value, 'recovery.factor', 'at least 1'))
   given(jitter, (value) => number(value, 'recovery.jitter', 'from 0 to 1'))
+}
+
+function checkHealth(health: Health): void {
+  if (typeof health?.open !== 'function')
+    throw new TypeError(`health must be made by latencyHealth() of llmiter/health, got ${text(health)}`)
 }

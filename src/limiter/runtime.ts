@@ -21,7 +21,7 @@ import { announce, ask, tellFinish, tellIssue, tellRefusal } from './notificatio
 import { StoreAdapter } from './store-adapter.ts'
 import { Counters } from './counters.ts'
 import { attend, comeBack, unattend, watchStuck } from '../call/deadlines.ts'
-import type { CallContext } from '../call/context.ts'
+import type { CallContext } from '../call/pending-call.ts'
 import type { PendingCall } from '../call/pending-call.ts'
 
 // What runtimes do to each other is not #private: a tree may be built by two copies of the package.

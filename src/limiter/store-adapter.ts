@@ -11,16 +11,33 @@ import { keyOf } from '../core/limit/limit-set.ts'
 import { rampOf } from '../core/limit/slow-start.ts'
 import type { Learned } from '../core/rate/rate-estimator.ts'
 import { storeDown } from '../call/admission.ts'
-import type { LimiterRuntime } from './runtime.ts'
+import type { TicketIssuer } from '../core/ticket-issuer.ts'
+import type { Scheduler } from '../scheduler/scheduler.ts'
+import type { EventEmitter } from './events.ts'
+import type { LimiterOptions } from './options.ts'
 import type { SharedSlots, Store, StoreHost } from './store.ts'
 import { JITTER_MS } from '../core/limit/gcra.ts'
 
+/** What a store needs to know of a limiter. */
+export interface StoreContext {
+  readonly name: string
+  readonly issuer: TicketIssuer
+  readonly scheduler: Pick<Scheduler<never>, 'clock' | 'now' | 'pump' | 'at' | 'forget'>
+  readonly events: EventEmitter
+  readonly options: Pick<LimiterOptions, 'ramp'>
+  readonly probe: LimiterOptions['probe']
+  /** Asks the user's own probe. */
+  ask(): void
+  /** Rejects all who wait. */
+  failAll(error: unknown): void
+}
+
 /** Tickets from a store, with the limiter's own budget as its book-keeping. */
 export class StoreAdapter implements SlotSource {
-  readonly #runtime: LimiterRuntime
+  readonly #runtime: StoreContext
   readonly #slots: SharedSlots
 
-  constructor(runtime: LimiterRuntime, store: Store) {
+  constructor(runtime: StoreContext, store: Store) {
     this.#runtime = runtime
     this.#slots = store.open(hostOf(runtime))
   }
@@ -72,7 +89,7 @@ export class StoreAdapter implements SlotSource {
   }
 }
 
-function hostOf(runtime: LimiterRuntime): StoreHost {
+function hostOf(runtime: StoreContext): StoreHost {
   const { issuer, scheduler } = runtime
   const { recovery } = issuer
   const moved = (now: number) => {
