@@ -51,6 +51,8 @@ const TARGET = 'es2022'
 
 const common: Options = {
   target: TARGET,
+  // A script for Redis is a file of its own, and its text is bundled.
+  loader: { '.lua': 'text' },
   // tsup's default makes `http` of `node:http`, which bundlers for browsers replace by a shim of that name.
   removeNodeProtocol: false,
   // The entries that build on the public surface import it by its name, so that a program holds it once.

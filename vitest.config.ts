@@ -7,6 +7,13 @@ const alias = entries.map(({ specifier, name }) => ({
   replacement: fileURLToPath(new URL(`./src/${name}.ts`, import.meta.url)),
 }))
 
+/** A script for Redis is imported as its text. */
+const lua = {
+  name: 'lua',
+  transform: (code: string, id: string) =>
+    id.endsWith('.lua') ? `export default ${JSON.stringify(code)}` : undefined,
+}
+
 const FLEET = [
   'distributed/processes',
   'distributed/clients',
@@ -22,6 +29,7 @@ export default defineConfig({
     projects: [
       {
         resolve: { alias },
+        plugins: [lua],
         test: {
           name: 'unit',
           // Most wait for servers and processes of their own.
@@ -34,6 +42,7 @@ export default defineConfig({
       // Many processes and a real Redis, in real time: minutes, which `npm test` must not take.
       {
         resolve: { alias },
+        plugins: [lua],
         test: {
           name: 'fleet',
           include: FLEET,

@@ -22,8 +22,8 @@ const ALLOWED: Record<string, readonly string[]> = {
   lib: [],
   core: ['lib/'],
   responses: ['lib/'],
-  scheduler: ['core/', 'lib/', 'call/'],
-  call: ['scheduler/', 'core/', 'responses/', 'lib/', 'limiter/'],
+  scheduler: ['core/', 'lib/'],
+  call: ['scheduler/', 'core/', 'responses/', 'lib/'],
   limiter: ['call/', 'scheduler/', 'core/', 'responses/', 'lib/'],
   '.': ['limiter/', 'call/', 'scheduler/', 'core/', 'responses/'],
   clients: ['index.ts', 'lib/'],
@@ -123,8 +123,8 @@ describe('src/', () => {
     expect(missing).toEqual([])
   })
 
-  test('has no circle of imports, except of types alone', () => {
-    expect(cycles(imports, runs).map(written)).toEqual([])
+  test('has no circle of imports, of types either', () => {
+    expect(cycles(imports, () => true).map(written)).toEqual([])
   })
 
   test('has no file that no entry reaches', () => {

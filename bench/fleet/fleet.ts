@@ -73,11 +73,12 @@ export async function startFleet(
   })
   const said: Fleet['said'] = []
   const program = fileURLToPath(new URL('worker.ts', import.meta.url))
+  const loader = new URL('../../test/support/sources.ts', import.meta.url).href
   const workers = Array.from({ length: processes }, (_, worker) => {
     const given = JSON.stringify({ ...options(worker), provider: provider.url })
     // Not what the parent was started with: a test runner's loaders are not for workers.
     const child = fork(program, [given], {
-      execArgv: ['--disable-warning=ExperimentalWarning'],
+      execArgv: ['--disable-warning=ExperimentalWarning', '--import', loader],
       env: { PATH: process.env['PATH'] },
     })
     child.on('message', (message) => said.push({ worker, message: message as WorkerSays }))

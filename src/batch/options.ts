@@ -1,6 +1,39 @@
 // What may be said to a job. A wrong option shows at once, not when the job has begun.
 
+import type { BucketRateLimiter, CallOptions, LimitedService } from 'llmiter'
 import { fields, text } from '../lib/validate.ts'
+import type { Progress } from './progress.ts'
+
+export interface BatchOptions<T, K = number> {
+  /** Whose pace holds. Of a service, the limiter of each item's `model`. */
+  limiter: BucketRateLimiter | LimitedService
+  model?: (item: T, index: number) => string | undefined
+  /** Cost, priority, tenant and so on of an item's call. Its signal gives up that call alone. */
+  call?: CallOptions | ((item: T, index: number) => CallOptions)
+  /**
+   * How many calls may be begun and not over, those in line too. Default: 100 in line, any number in flight; a
+   * limiter whose `queue.max` is less needs a number here. `Infinity` begins as many as there are.
+   */
+  concurrency?: number
+  /** Results in the order of the items. Default false: as they come. */
+  ordered?: boolean
+  /** Throws the first error, after the results that are over, and gives up the rest. Default false: an error is a result. */
+  stopOnError?: boolean
+  /** What an item is called in its result, and in `skip`. Default: its index. */
+  key?: (item: T, index: number) => K
+  /** Keys of items that are not to be run, as of an earlier run that broke off: a Set, a Map, or your own. */
+  skip?: { has(key: K): boolean }
+  /** Gives the job up: it hands out the results that are over, and throws the signal's reason. */
+  signal?: AbortSignal
+  /** Told after each item. */
+  onProgress?: (progress: Progress) => void
+  /** How many items there are, for `etaMs`. Default: their `length` or `size`. */
+  total?: number
+}
+
+export type BatchResult<T, R, K = number> = { index: number; key: K; item: T } & (
+  { ok: true; value: R } | { ok: false; error: unknown }
+)
 
 const FUNCTIONS = ['model', 'key', 'onProgress'] as const
 const FLAGS = ['ordered', 'stopOnError'] as const

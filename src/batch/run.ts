@@ -2,7 +2,7 @@
 // waits for something to happen: the side that reads items, and the side that hands out results.
 
 import { type BucketRateLimiter, type CallOptions, LimiterStoppedError, QuotaExhaustedError } from 'llmiter'
-import type { BatchOptions, BatchResult } from './index.ts'
+import type { BatchOptions, BatchResult } from './options.ts'
 import { countOf, Pace, type Progress } from './progress.ts'
 
 /** So many calls stand in line. */

@@ -1,13 +1,12 @@
 // Who may not even stand in line: a call that can never fit, one that has no hope, one too many.
 
-import type { LimiterRuntime } from '../limiter/runtime.ts'
-import { QueueFullError, QuotaExhaustedError, RequestTooLargeError } from './errors.ts'
-import { storeDown } from '../limiter/store-adapter.ts'
+import type { CallContext } from './pending-call.ts'
+import { QueueFullError, QuotaExhaustedError, RequestTooLargeError, StoreDownError } from './errors.ts'
 import type { PendingCall } from './pending-call.ts'
 
 /** Why a call is turned away, or undefined. May evict another to make room. */
 export function turnAway(
-  runtime: LimiterRuntime,
+  runtime: CallContext,
   call: PendingCall,
   now: number,
 ): { error: unknown } | undefined {
@@ -21,7 +20,7 @@ export function turnAway(
       const message = `'${at.name}': a call of ${call.cost[of]} ${of} can never fit a limit of ${amount} ${of}`
       return { error: new RequestTooLargeError(message) }
     }
-    const down = at.shared?.slots.refusal()
+    const down = at.storeFailure()
     if (down) return { error: storeDown(at.name, down.cause) }
     if (at.issuer.spent(now)) return { error: at.spent }
   }
@@ -36,7 +35,7 @@ export function turnAway(
   return undefined
 }
 
-function crowdedOut(runtime: LimiterRuntime, call: PendingCall): { error: unknown } | undefined {
+function crowdedOut(runtime: CallContext, call: PendingCall): { error: unknown } | undefined {
   const { max = Infinity, onFull } = runtime.options.queue ?? {}
   const { line } = runtime.issuer
   const { size } = line
@@ -51,7 +50,7 @@ function crowdedOut(runtime: LimiterRuntime, call: PendingCall): { error: unknow
 }
 
 /** A call that need not wait has its ticket; any other leaves no trace. */
-export function goNow(runtime: LimiterRuntime, call: PendingCall, now: number): boolean {
+export function goNow(runtime: CallContext, call: PendingCall, now: number): boolean {
   const { issuer, scheduler } = runtime
   if (issuer.line.size > 0) return false
   const failure = turnAway(runtime, call, now)
@@ -70,4 +69,9 @@ export function goNow(runtime: LimiterRuntime, call: PendingCall, now: number): 
 export function quotaSpent(name: string, waitMs: number | undefined, cause: unknown): QuotaExhaustedError {
   const until = waitMs === undefined ? 'one call a minute will try' : `it returns in ${Math.round(waitMs)} ms`
   return new QuotaExhaustedError(`'${name}': the provider's quota is used up: ${until}`, cause)
+}
+
+/** What calls are rejected with while the store does not answer. */
+export function storeDown(name: string, cause: unknown): StoreDownError {
+  return new StoreDownError(`'${name}': the store of the shared limit does not answer`, cause)
 }

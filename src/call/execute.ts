@@ -2,7 +2,7 @@
 // or returned, goes through one classifier.
 
 import { judge, land } from './outcome.ts'
-import type { Cost } from '../core/limit/limit-set.ts'
+import type { Cost } from '../core/cost.ts'
 import { duration } from '../core/limit/parse-limits.ts'
 import { CallTimeoutError } from './errors.ts'
 import { statusOf } from '../responses/error-text.ts'

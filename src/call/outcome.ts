@@ -2,7 +2,7 @@
 // stream or a ticket.
 
 import { text } from '../lib/validate.ts'
-import type { LimiterRuntime } from '../limiter/runtime.ts'
+import type { CallContext } from './pending-call.ts'
 import { CallTimeoutError, LimiterError } from './errors.ts'
 import { total } from './token-estimator.ts'
 import { statusOf } from '../responses/error-text.ts'
@@ -44,7 +44,7 @@ export function land(call: PendingCall, value: unknown): void {
 }
 
 /** What can be counted of a usage. */
-function sound(usage: Usage, runtime: LimiterRuntime): Usage {
+function sound(usage: Usage, runtime: CallContext): Usage {
   const good: Usage = {}
   for (const [of, amount] of Object.entries(usage)) {
     if (typeof amount === 'number' && amount >= 0 && amount < Infinity) good[of] = amount

@@ -1,13 +1,13 @@
 // Calls that have failed for a moment: out of the line until their next try, and then back at their place.
 
-import type { LimiterRuntime } from '../limiter/runtime.ts'
+import type { CallContext } from './pending-call.ts'
 import type { PendingCall } from './pending-call.ts'
 
 export class RetryQueue {
-  readonly #runtime: LimiterRuntime
+  readonly #runtime: CallContext
   readonly #waiters = new Set<PendingCall>()
 
-  constructor(runtime: LimiterRuntime) {
+  constructor(runtime: CallContext) {
     this.#runtime = runtime
   }
 

@@ -1,8 +1,8 @@
 // Code of the user's that we call may throw. It is told to the `error` event and changes nothing else.
 
-import type { LimiterRuntime } from '../limiter/runtime.ts'
+import type { CallContext } from './pending-call.ts'
 
-export function safeCall<T>(call: () => T, runtime: LimiterRuntime, where: string): T | undefined {
+export function safeCall<T>(call: () => T, runtime: CallContext, where: string): T | undefined {
   try {
     return call()
   } catch (error) {

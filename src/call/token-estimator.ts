@@ -3,7 +3,7 @@
 // used to estimated; of the output nothing is known but the running mean (and the most the caller allows).
 
 import { isTokens, type Limit } from '../core/limit/parse-limits.ts'
-import type { Cost } from '../core/limit/limit-set.ts'
+import type { Cost } from '../core/cost.ts'
 import { estimateTokens } from '../responses/token-count.ts'
 import type { Usage } from '../responses/usage.ts'
 

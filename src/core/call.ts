@@ -1,21 +1,20 @@
 // What the core knows of a call: what it takes, where it stands in line, and how far it has come.
 
-import type { Cost } from './limit/limit-set.ts'
+import type { Cost } from './cost.ts'
 import type { QueueMember, TenantQueue } from './queue/fair-queue.ts'
-import type { TicketIssuer } from './ticket-issuer.ts'
 
 /** A call on its way through the issuer. The shell's own record of a call extends it. */
-export class Call implements QueueMember<Call> {
+export class Call<Issuer = unknown> implements QueueMember<Call<Issuer>> {
   at = -1
   seq = 0
-  queue: TenantQueue<Call> | undefined = undefined
-  readonly issuer: TicketIssuer
+  queue: TenantQueue<Call<Issuer>> | undefined = undefined
+  readonly issuer: Issuer
   cost: Cost
   state: 'new' | 'waiting' | 'parked' | 'in flight' | 'done' = 'new'
   /** When its ticket was issued; undefined (and so no boxed number in a million waiting calls) before. */
   sentAt: number | undefined = undefined
 
-  constructor(issuer: TicketIssuer, cost: Cost) {
+  constructor(issuer: Issuer, cost: Cost) {
     this.issuer = issuer
     this.cost = cost
   }

@@ -1,6 +1,6 @@
 // An issuer as people see it.
 
-import type { Cost } from './limit/limit-set.ts'
+import type { Cost } from './cost.ts'
 import type { Call } from './call.ts'
 import type { TicketIssuer } from './ticket-issuer.ts'
 
@@ -15,7 +15,7 @@ export function gateOf(
   return { state: 'closed', reopensInMs: Math.max(0, gate.until - now) }
 }
 
-function firstOf(issuer: TicketIssuer): Call | undefined {
+function firstOf(issuer: TicketIssuer): Call<TicketIssuer> | undefined {
   const child = issuer.children.find(({ waiting }) => waiting > 0)
   return issuer.line.first ?? (child && firstOf(child))
 }

@@ -3,31 +3,53 @@
 // A call comes in by `enqueue`. `next` hands out one ticket, or none and then `wakeAt` says when to ask again.
 // A ticket ends in one of three ways: `finish` (the provider answered), `refuse` (back to its place in line) or
 // `lose` (no answer: aborted, broken off, never sent). `cancel` takes a call out of the line.
-// What else was decided (the gate moved, a rate was learned, a probe is wanted) is in `notices`.
+// What else was decided (the gate moved, a rate was learned, a probe is wanted) is told by `notify`.
 //
 // Offices form a tree: an account over its models. A ticket needs room in its own issuer and in every one
 // above, all or none. The root asks its children in fair turns, and only the root is asked by the shell.
 
 import type { Bucket } from './limit/gcra.ts'
-import { LimitSet, type SlotSource, type Used } from './limit/limit-set.ts'
+import type { Used } from './cost.ts'
+import { LimitSet, type LimitSetOptions, type SlotSource } from './limit/limit-set.ts'
 import type { Call } from './call.ts'
+import type { WallTime } from './limit/sliding-window.ts'
 import { MINUTE } from './limit/parse-limits.ts'
-import type { Notice, IssuerOptions, RefusalReport, LimitReading } from './messages.ts'
+import type { RefusalReport, LimitReading } from './messages.ts'
 import { FairQueue } from './queue/fair-queue.ts'
-import { SlowStart } from './limit/slow-start.ts'
-import { type Gate, GateKeeper } from './gate/gate.ts'
+import { type RampOptions, SlowStart } from './limit/slow-start.ts'
+import { type Gate, GateKeeper, type RecoveryOptions } from './gate/gate.ts'
 
 /** After an outage the rate resumes here and ramps up: the ramp from a third would cost seconds. */
 const RESUME_AT = 0.9
 
+export interface IssuerOptions extends LimitSetOptions {
+  parent?: TicketIssuer | undefined
+  ramp?: RampOptions | false | undefined
+  recovery?: RecoveryOptions | undefined
+  /** Numbers in [0, 1), to spread waits. */
+  random: () => number
+  wall: WallTime
+  /** Whether a probe of the user's own is to be asked, instead of sending the oldest call. */
+  asks?: (() => boolean) | undefined
+  /** Whether refusals teach the rate. Default true. */
+  learn?: boolean | undefined
+  /** Is told what was decided besides the tickets, once the tree is consistent again. */
+  notify?: ((decision: Decision) => void) | undefined
+}
+
+/** What an issuer has decided besides the tickets: the gate moved, a probe is wanted, a rate was learned. */
+export type Decision = { of: 'gate' } | { of: 'probe' } | { of: 'learn'; limit: string; perMinute: number }
+
+/** A call as an issuer holds it. */
+export type IssuerCall = Call<TicketIssuer>
+
 // Fields that issuers read of each other are not #private: a tree may be built by two copies of the package.
 export class TicketIssuer {
-  readonly owner: unknown
   readonly parent: TicketIssuer | undefined
   readonly root: TicketIssuer
   /** This issuer and all above it, up to the root. */
   readonly chain: readonly TicketIssuer[]
-  readonly line = new FairQueue<Call>()
+  readonly line = new FairQueue<IssuerCall>()
   readonly ramp: SlowStart
   readonly recovery: GateKeeper
   limitSet: LimitSet
@@ -39,8 +61,8 @@ export class TicketIssuer {
   /** Calls in line here and below. */
   waiting = 0
   parked = 0
-  /** Decisions that the shell has not taken yet; kept at the root. */
-  readonly notices: Notice[] = []
+  /** Decisions that have not been told yet; kept at the root. */
+  readonly #decisions: (() => void)[] = []
   /** The order of arrivals; kept at the root. */
   arrivals = 0
   /** Fair turns among the children and the own line: what each has used, and the clock they share. */
@@ -51,12 +73,13 @@ export class TicketIssuer {
   readonly blamed = new Set<Bucket>()
   readonly children: TicketIssuer[] = []
   learns: boolean
+  readonly #notify: (decision: Decision) => void
   #pressed = false
   #gate: Gate['state'] = 'open'
 
   constructor(options: IssuerOptions) {
     this.parent = options.parent
-    this.owner = options.owner
+    this.#notify = options.notify ?? (() => {})
     this.root = this.parent?.root ?? this
     this.chain = [this, ...(this.parent?.chain ?? [])]
     this.learns = options.learn ?? true
@@ -83,7 +106,7 @@ export class TicketIssuer {
   }
 
   /** A call joins the line; one that comes back keeps the place it first had. */
-  enqueue(call: Call, now: number): void {
+  enqueue(call: IssuerCall, now: number): void {
     const returned = call.seq > 0
     if (!returned) call.seq = ++this.root.arrivals
     call.state = returned ? 'parked' : 'waiting'
@@ -99,19 +122,19 @@ export class TicketIssuer {
     if (this.line.size === 1) this.lineTurn = Math.max(this.lineTurn, this.clock)
   }
 
-  cancel(call: Call, now: number): void {
+  cancel(call: IssuerCall, now: number): void {
     this.setAside(call, now)
     call.state = 'done'
   }
 
   /** Out of the line for now; `enqueue` brings the call back to its place. */
-  setAside(call: Call, now: number): void {
+  setAside(call: IssuerCall, now: number): void {
     this.line.remove(call)
     this.left(call, now)
   }
 
   /** Hands out the next ticket, if one may go at `now`. Asked at the root. */
-  next(now: number): Call | undefined {
+  next(now: number): IssuerCall | undefined {
     const call = this.candidate(now)
     if (!call) return undefined
     const { issuer } = call
@@ -134,7 +157,7 @@ export class TicketIssuer {
   }
 
   /** Who would go next, if its time has come. */
-  candidate(now: number): Call | undefined {
+  candidate(now: number): IssuerCall | undefined {
     if (this.waiting === 0) return this.#sleep(Infinity, false, now)
     if (this.wakeAt > now) return undefined
     if (this.pausedUntil > now) return this.#sleep(this.pausedUntil, false, now)
@@ -167,13 +190,13 @@ export class TicketIssuer {
   }
 
   /** The provider answered this call, and it is over. */
-  finish(call: Call, used: Used, now: number): void {
+  finish(call: IssuerCall, used: Used, now: number): void {
     this.answered(call, now)
     this.end(call, used, now)
   }
 
   /** The provider has begun to answer this call: it was accepted. */
-  answered(call: Call, now: number): void {
+  answered(call: IssuerCall, now: number): void {
     for (const at of this.chain) {
       at.recovery.answered(call.sentAt!)
       at.watchGate(now)
@@ -182,13 +205,13 @@ export class TicketIssuer {
   }
 
   /** Nobody knows whether the provider accepted this call; `'unsent'`: it never got there, and all comes back. */
-  lose(call: Call, used: 'unsent' | undefined, now: number): void {
+  lose(call: IssuerCall, used: 'unsent' | undefined, now: number): void {
     this.end(call, used, now)
     for (const at of this.chain) at.recovery.lost(call.sentAt!)
   }
 
   /** The provider refused this call: it goes back to its place in line, or is over (refused in mid-stream). */
-  refuse(call: Call, { kind, of, waitMs, slowDown }: RefusalReport, park: boolean, now: number): void {
+  refuse(call: IssuerCall, { kind, of, waitMs, slowDown }: RefusalReport, park: boolean, now: number): void {
     const issuer = this.#responsible(of)
     const buckets = issuer.limitSet.named(of)
     const crowded = of === 'concurrency'
@@ -211,7 +234,7 @@ export class TicketIssuer {
   }
 
   /** The provider says that money or quota is used up. The call itself is over. */
-  spend(call: Call, waitMs: number | undefined, now: number): void {
+  spend(call: IssuerCall, waitMs: number | undefined, now: number): void {
     this.end(call, 'refused', now)
     this.recovery.spend(waitMs, now)
     // For those above it was an answer.
@@ -251,7 +274,7 @@ export class TicketIssuer {
   }
 
   /** A call in flight is over. */
-  end(call: Call, used: Used, now: number): void {
+  end(call: IssuerCall, used: Used, now: number): void {
     call.state = 'done'
     for (const at of this.chain) {
       at.slots.settle(call.cost, used, call.sentAt!, now)
@@ -260,7 +283,7 @@ export class TicketIssuer {
   }
 
   /** A call has left the line. */
-  left(call: Call, now: number): void {
+  left(call: IssuerCall, now: number): void {
     for (const at of this.chain) {
       if (call.state === 'parked') at.parked--
       at.wakeAt = -Infinity
@@ -290,11 +313,20 @@ export class TicketIssuer {
       for (const bucket of this.limitSet.reopened(closure, this.blamed, now)) this.learned(bucket, now)
       this.blamed.clear()
     }
-    this.root.notices.push({ of: 'gate', issuer: this })
-    if (gate.state === 'asking') this.root.notices.push({ of: 'probe', issuer: this })
+    this.#decide({ of: 'gate' })
+    if (gate.state === 'asking') this.#decide({ of: 'probe' })
   }
 
   learned({ rate, limit }: Bucket, now: number): void {
-    this.root.notices.push({ of: 'learn', issuer: this, limit: limit.of, perMinute: rate.at(now) * MINUTE })
+    this.#decide({ of: 'learn', limit: limit.of, perMinute: rate.at(now) * MINUTE })
+  }
+
+  #decide(decision: Decision): void {
+    this.root.#decisions.push(() => this.#notify(decision))
+  }
+
+  /** Tells what was decided in this tree since the last time. Asked at the root. */
+  tell(): void {
+    for (let next = this.#decisions.shift(); next; next = this.#decisions.shift()) next()
   }
 }

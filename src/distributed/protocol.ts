@@ -1,12 +1,12 @@
-// What a process and the store say to each other: one question, one answer, one atomic step between them.
+// What a process and the store say to each other: one request, one answer, one atomic step between them.
 //
-// Times are ms of the store's own clock since its state began, so that they stay short. The question carries all
+// Times are ms of the store's own clock since its state began, so that they stay short. The request carries all
 // that a step needs (the limits as this process follows them, what comes back, what is wanted), so that the
 // store keeps only counts and schedules, and the script that serves one limiter serves them all.
 
 import type { GateKind, Learned } from 'llmiter'
 
-/** A limit in a question. */
+/** A limit in a request. */
 export interface WantedLimit {
   key: string
   amount: number
@@ -32,7 +32,7 @@ export interface GateReport {
 export interface LeaseRequest {
   /** `machine:pid:random`: peers of the same machine can see whether it lives. */
   id: string
-  /** The state that the times in this question belong to; empty at first. */
+  /** The state that the times in this request belong to; empty at first. */
   gen: string
   /** It goes on at its own share until it hears an answer in time: its share is to be kept, as if it were missing. */
   alone: boolean
@@ -55,7 +55,7 @@ export interface LeaseRequest {
   amend: [key: string, at: number, difference: number][]
   /** What was taken while the store was away, or what it has forgotten, slots that are still held included. */
   past: [key: string, at: number, amount: number][]
-  /** Amounts that the provider refused since the last question. */
+  /** Amounts that the provider refused since the last request. */
   refused: number[]
   /** At most so many in flight in all; 0: no limit. */
   concurrent: number
@@ -74,8 +74,8 @@ export interface LeaseRequest {
   known: number
 }
 
-/** A question that asks for nothing and says nothing, but for what is given. */
-export const ask = (
+/** A request that asks for nothing and says nothing, but for what is given. */
+export const leaseRequest = (
   given: Omit<LeaseRequest, 'first' | 'each' | 'more' | 'everyMs' | 'amend' | 'past' | 'refused'>,
 ): LeaseRequest => ({ first: [], each: [], more: 0, everyMs: 0, amend: [], past: [], refused: [], ...given })
 
@@ -83,7 +83,7 @@ export const ask = (
 export interface StoreNews {
   /** The life of this state: another one when the store has forgotten. */
   gen: string
-  /** The number of the question after which it was so. */
+  /** The number of the request after which it was so. */
   seq: number
   /** Counts the cuts: slots leased before one are void after it. */
   epoch: number
@@ -122,7 +122,7 @@ export interface LeaseAnswer {
 
 /** How one process reaches the store. `done` is called once, at some time. */
 export interface StoreTransport {
-  ask(question: LeaseRequest, done: (error: unknown, answer?: LeaseAnswer) => void): void
+  ask(request: LeaseRequest, done: (error: unknown, answer?: LeaseAnswer) => void): void
   /** Hears what the store tells all, where it can. Returns its end. */
   listen(heard: (news: StoreNews, now: number) => void): () => void
   close(): void

@@ -45,3 +45,12 @@ export function fields(value: unknown, name: string, known: readonly string[]): 
       throw new TypeError(`${name} has no option ${text(key)}; known: ${known.join(', ')}`)
   }
 }
+
+/** Runs the check, if there is a value. */
+export function given<T>(value: T | undefined, check: (value: T) => unknown): void {
+  if (value !== undefined) check(value)
+}
+
+export function callable(value: unknown, name: string): void {
+  if (typeof value !== 'function') throw new TypeError(`${name} must be a function, got ${text(value)}`)
+}

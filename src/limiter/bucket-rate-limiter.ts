@@ -4,23 +4,18 @@ import { goNow } from '../call/admission.ts'
 import { dispatch } from '../call/execute.ts'
 import { type Clock, systemClock } from '../scheduler/clock.ts'
 import { choice, fields, text } from '../lib/validate.ts'
-import type { Cost } from '../core/limit/limit-set.ts'
+import type { Cost } from '../core/cost.ts'
 import { type Duration, duration, parseLimits } from '../core/limit/parse-limits.ts'
 import { waitTime } from '../core/inspect.ts'
 import { LimiterRuntime } from './runtime.ts'
 import { ONE, total } from '../call/token-estimator.ts'
 import { type EventName, EVENTS, type LimiterEvent } from './events.ts'
-import {
-  callable,
-  type CallOptions,
-  checkCall,
-  checkCost,
-  checkLimiter,
-  LIMITER_KEYS,
-  type LimiterOptions,
-} from './options.ts'
+import { callable } from '../lib/validate.ts'
+import { type CallOptions, checkCall, checkCost } from '../call/call-options.ts'
+import { checkLimiter, LIMITER_KEYS, type LimiterOptions } from './options.ts'
 import { restore, type Snapshot, snapshot } from './snapshot.ts'
-import { type LimiterStats, mark, type Mark, stats } from './stats.ts'
+import type { LimiterStats, Mark } from './limiter-stats.ts'
+import { mark, stats } from './stats.ts'
 import { Ticket } from './ticket.ts'
 import { type CallPolicy, PendingCall } from '../call/pending-call.ts'
 

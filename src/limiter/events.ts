@@ -1,39 +1,17 @@
 // What a limiter tells to those who listen. A listener that throws disturbs nobody: it is reported to `error`.
 
 import type { GateState } from '../core/inspect.ts'
-import type { StoreEvent } from './store-adapter.ts'
-import type { Refusal } from '../responses/verdict.ts'
-import type { HealthReading } from './health.ts'
+import type { StoreEvent } from './store.ts'
+import type { CallEvents } from '../call/events.ts'
+import type { HealthReading } from '../call/health.ts'
 
-export interface LimiterEvents {
-  /** A call asks for a ticket. */
-  request: { waiting: number }
-  /** A ticket was issued, after so long in line since the call came, or was refused. */
-  issue: { waitedMs: number }
-  /** A call begins with its ticket, in its caller's own async context: what is active there (a span) is the caller's. */
-  start: { waitedMs: number }
-  /** A call ended: answered (`ok`) or failed with an error of its own. */
-  finish: { ok: boolean; ms: number }
-  /** A stream gave its `first` token, or the next; its reader waited so long for it. */
-  chunk: { first: boolean; ms: number }
-  /** The provider refused a call. */
-  refuse: { verdict: Refusal; error: unknown }
-  /** The refused call waits at the front of the line. */
-  park: { parked: number; refusals: number }
-  /** The limiter turned a call away: the line is full, the wait too long, the limiter stopped, the call aborted. */
-  reject: { error: unknown }
+export interface LimiterEvents extends CallEvents {
   /** The gate closed, is being probed, or is open again. */
   gate: { state: GateState; reopensInMs?: number }
   /** The provider's real limit, as far as it is known, changed. */
   learn: { of: string; perMinute: number }
   /** By its latency the provider is unhealthy, nearly so (`warning`), or well again. */
   health: HealthReading
-  /** A transient failure will be tried again. */
-  retry: { attempt: number; delayMs: number; error: unknown }
-  /** A call was refused ten times, has been parked for five minutes, or its stream is not being read. */
-  stuck: { refusals: number; parkedMs: number; reason: string }
-  /** Something of yours threw (a listener, a probe, `usage`, `classify`, the clock); the calls go on. */
-  error: { error: unknown; where: string }
   /** The store of a shared limit is out of reach, or back; `processes` is how many share it. */
   store: StoreEvent
   /** Nothing waits and nothing is in flight. */

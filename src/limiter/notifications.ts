@@ -1,48 +1,59 @@
 // What the issuer has decided becomes events, and so does what calls go through; a probe that is wanted is asked.
 
 import { keyOf } from '../core/limit/limit-set.ts'
-import type { Notice } from '../core/messages.ts'
+import type { Decision } from '../core/ticket-issuer.ts'
 import { gateOf } from '../core/inspect.ts'
-import type { LimiterRuntime } from './runtime.ts'
+import type { CallContext } from '../call/pending-call.ts'
+import type { Counters } from './counters.ts'
+import type { EventEmitter } from './events.ts'
+import type { SharedSlots } from './store.ts'
 import type { ScheduledTask } from '../scheduler/scheduler.ts'
 import type { Refusal } from '../responses/verdict.ts'
 import type { PendingCall } from '../call/pending-call.ts'
 
 const PROBE_TIMEOUT_MS = 10_000
 
-export function announce(notice: Notice): void {
-  const runtime = notice.issuer.owner as LimiterRuntime
+/** What is needed to tell of a limiter. */
+export interface Notifier extends CallContext {
+  readonly events: EventEmitter
+  readonly counters: Counters
+  readonly shared: { readonly slots: SharedSlots } | undefined
+  /** Asks whether the provider accepts again. */
+  readonly probe: ((signal: AbortSignal) => boolean | Promise<boolean>) | undefined
+}
+
+export function announce(runtime: Notifier, decision: Decision): void {
   const { shared } = runtime
-  if (notice.of === 'learn') {
+  if (decision.of === 'learn') {
     shared?.slots.learned(runtime.scheduler.now())
-    runtime.events.emit('learn', { of: notice.limit, perMinute: notice.perMinute })
-  } else if (notice.of === 'probe') {
+    runtime.events.emit('learn', { of: decision.limit, perMinute: decision.perMinute })
+  } else if (decision.of === 'probe') {
     if (shared) shared.slots.claim()
     else void ask(runtime)
   } else {
     const { issuer, scheduler } = runtime
     const blamed = () => [...issuer.blamed].map(({ limit }) => keyOf(limit))
     shared?.slots.gate(issuer.recovery.gate, blamed(), scheduler.now())
-    const { state, reopensInMs } = gateOf(notice.issuer, runtime.scheduler.now())
+    const { state, reopensInMs } = gateOf(issuer, runtime.scheduler.now())
     runtime.events.emit('gate', { state, ...(reopensInMs !== undefined && { reopensInMs }) })
   }
 }
 
 /** A call has its ticket. */
-export function tellIssue({ counters, events }: LimiterRuntime, waitedMs: number): void {
+export function tellIssue({ counters, events }: CallContext, waitedMs: number): void {
   counters.waited(waitedMs)
   if (events.heard('issue')) events.emit('issue', { waitedMs: Math.max(0, waitedMs) })
 }
 
 /** The provider has refused a call. */
-export function tellRefusal({ counters, events }: LimiterRuntime, verdict: Refusal, error: unknown): void {
+export function tellRefusal({ counters, events }: Notifier, verdict: Refusal, error: unknown): void {
   counters.refused++
   if (events.heard('refuse')) events.emit('refuse', { verdict, error })
 }
 
 /** A call is over. */
 export function tellFinish(
-  runtime: LimiterRuntime,
+  runtime: Notifier,
   { sentAt, waitState }: PendingCall,
   ok: boolean,
   now: number,
@@ -55,7 +66,7 @@ export function tellFinish(
 }
 
 /** Asks the user's own probe. One that throws or hangs means "still blocked", never "for ever". */
-export async function ask(runtime: LimiterRuntime): Promise<void> {
+export async function ask(runtime: Notifier): Promise<void> {
   const { scheduler, issuer, probe } = runtime
   const hung = new AbortController()
   let late: ScheduledTask | undefined

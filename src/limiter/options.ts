@@ -1,59 +1,14 @@
-// What people may say to a limiter and for a call: the types, their defaults, and one check for each.
+// What people may say to a limiter: the types, their defaults, and one check for each.
 
 import type { Clock } from '../scheduler/clock.ts'
-import { choice, fields, number, text } from '../lib/validate.ts'
-import type { Cost } from '../core/limit/limit-set.ts'
+import { callable, choice, fields, given, number, text } from '../lib/validate.ts'
+import { checkCallValues, type Classify, type RetryOptions } from '../call/call-options.ts'
 import { type Duration, duration, LIMITS_KEYS, type LimitsOptions } from '../core/limit/parse-limits.ts'
 import type { RampOptions } from '../core/limit/slow-start.ts'
 import type { RecoveryOptions } from '../core/gate/gate.ts'
-import { checkHealth, type Health } from './health.ts'
-import type { Outcome, RefusalKind, Verdict } from '../responses/verdict.ts'
-import type { Store } from './store-adapter.ts'
-import type { LimiterStats } from './stats.ts'
-
-/**
- * Your own reading of an answer: a kind of refusal, `'transient'`, `'ok'`, or a whole verdict with a wait.
- * `undefined` leaves it to the limiter.
- */
-export type Classify = (outcome: Outcome) => RefusalKind | 'transient' | 'ok' | Verdict | undefined
-
-/** When other transient failures (5xx, connection lost, timeouts) are tried again. */
-export interface RetryOptions {
-  /** Tries in all, the first included. Default 3. */
-  attempts?: number
-  /** The first wait. Default 500 ms. */
-  minMs?: Duration
-  /** The longest wait. Default 8 s. */
-  maxMs?: Duration
-  /** Each wait is so many times the one before. Default 2. */
-  factor?: number
-  /** Each wait is shortened by a random share up to this. Default 0.25. */
-  jitter?: number
-  /** Which failures: default those that the limiter takes for transient. */
-  on?: (error: unknown) => boolean
-}
-
-/** What can be said for each call. */
-export interface CallOptions {
-  /** What it takes of each limit. Default one request; tokens, where they are limited, are estimated. */
-  cost?: Partial<Cost>
-  /** What the call sends, such as the body of its request: tokens that `cost` does not name are estimated from it. */
-  request?: unknown
-  /** Gives the call up: it rejects with the signal's own reason, at once while it waits. */
-  signal?: AbortSignal | undefined
-  /** Higher goes first. Default 0. A lower one gets at least every 17th ticket for each step below. */
-  priority?: number
-  /** Tenants of one limiter get fair turns. */
-  tenant?: string | undefined
-  /** Rejects with `WaitTimeoutError` after this long without a ticket. Default: waits as long as it takes. */
-  maxWaitMs?: Duration
-  /** So many refusals the call waits out; the next goes to its caller, untouched. 0: the first. Default: all. */
-  maxRefusals?: number
-  /** Rejects with `CallTimeoutError` when a try of the call itself takes longer. Default: none. Not for tickets. */
-  timeoutMs?: Duration
-  /** Which failures that are no refusals are tried again, and how often. Default: none. Not for tickets. */
-  retry?: RetryOptions | false
-}
+import type { Health } from '../call/health.ts'
+import type { Store } from './store.ts'
+import type { LimiterStats } from './limiter-stats.ts'
 
 /** A `BucketRateLimiter`, of whichever copy of the package. */
 export interface AnyLimiter {
@@ -101,17 +56,6 @@ export interface LimiterOptions extends LimitsOptions {
 }
 
 // Lists that the compiler keeps complete.
-export const CALL_KEYS = Object.keys({
-  cost: 1,
-  request: 1,
-  signal: 1,
-  priority: 1,
-  tenant: 1,
-  maxWaitMs: 1,
-  maxRefusals: 1,
-  timeoutMs: 1,
-  retry: 1,
-} satisfies Record<keyof CallOptions, 1>)
 const OWN_KEYS = Object.keys({
   name: 1,
   maxConcurrent: 1,
@@ -197,47 +141,7 @@ function checkRecovery(recovery: RecoveryOptions): void {
   given(jitter, (value) => number(value, 'recovery.jitter', 'from 0 to 1'))
 }
 
-// Runs for every call with options of its own, so without closures.
-export function checkCall(call: CallOptions): void {
-  fields(call, 'call', CALL_KEYS)
-  const { priority, signal, cost } = call
-  if (priority !== undefined && !Number.isFinite(priority)) {
-    throw new TypeError(`priority must be a finite number, got ${text(priority)}`)
-  }
-  if (signal !== undefined && typeof signal?.addEventListener !== 'function') {
-    throw new TypeError(`signal must be an AbortSignal, got ${text(signal)}`)
-  }
-  if (cost !== undefined) checkCost(cost)
-  checkCallValues(call)
-}
-
-export function checkCost(cost: Partial<Cost>): void {
-  if (typeof cost !== 'object' || cost === null)
-    throw new TypeError(`cost must be like { requests: 1, tokens: 500 }, got ${text(cost)}`)
-  for (const name in cost) {
-    const amount = cost[name]!
-    if (amount !== undefined && !(typeof amount === 'number' && amount >= 0 && amount < Infinity))
-      number(amount, `cost.${name}`, 'at least 0')
-  }
-}
-
-function checkCallValues({ maxWaitMs, maxRefusals, timeoutMs, retry }: CallOptions): void {
-  if (maxWaitMs !== undefined && maxWaitMs !== 0) duration(maxWaitMs, 'maxWaitMs')
-  given(maxRefusals, (value) => number(value, 'maxRefusals', 'a whole number of at least 0'))
-  if (timeoutMs !== undefined) duration(timeoutMs, 'timeoutMs')
-  if (!retry) return
-  fields(retry, 'retry', ['attempts', 'minMs', 'maxMs', 'factor', 'jitter', 'on'])
-  given(retry.attempts, (value) => number(value, 'retry.attempts', 'a whole number of at least 1'))
-  for (const key of ['minMs', 'maxMs'] as const) given(retry[key], (value) => duration(value, `retry.${key}`))
-  given(retry.factor, (value) => number(value, 'retry.factor', 'at least 1'))
-  given(retry.jitter, (value) => number(value, 'retry.jitter', 'from 0 to 1'))
-  given(retry.on, (value) => callable(value, 'retry.on'))
-}
-
-function given<T>(value: T | undefined, check: (value: T) => unknown): void {
-  if (value !== undefined) check(value)
-}
-
-export function callable(value: unknown, name: string): void {
-  if (typeof value !== 'function') throw new TypeError(`${name} must be a function, got ${text(value)}`)
+function checkHealth(health: Health): void {
+  if (typeof health?.open !== 'function')
+    throw new TypeError(`health must be made by latencyHealth() of llmiter/health, got ${text(health)}`)
 }

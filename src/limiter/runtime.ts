@@ -3,12 +3,12 @@
 
 import { RetryQueue } from '../call/retry-queue.ts'
 import { EventEmitter } from './events.ts'
-import { type HealthMonitor, openHealth } from './health.ts'
-import { Scheduler } from '../scheduler/scheduler.ts'
+import type { HealthMonitor } from '../call/health.ts'
+import { openHealth } from './health.ts'
+import { Scheduler, type SchedulerHost } from '../scheduler/scheduler.ts'
 import type { Clock } from '../scheduler/clock.ts'
-import type { Used } from '../core/limit/limit-set.ts'
-import type { IssuerOptions } from '../core/messages.ts'
-import { TicketIssuer } from '../core/ticket-issuer.ts'
+import type { Used } from '../core/cost.ts'
+import { type IssuerOptions, TicketIssuer } from '../core/ticket-issuer.ts'
 import { DIMENSIONS, isTokens, type Limit } from '../core/limit/parse-limits.ts'
 import { LimiterStoppedError, type QuotaExhaustedError } from '../call/errors.ts'
 import { TokenEstimator } from '../call/token-estimator.ts'
@@ -21,13 +21,14 @@ import { announce, ask, tellFinish, tellIssue, tellRefusal } from './notificatio
 import { StoreAdapter } from './store-adapter.ts'
 import { Counters } from './counters.ts'
 import { attend, comeBack, unattend, watchStuck } from '../call/deadlines.ts'
+import type { CallContext } from '../call/pending-call.ts'
 import type { PendingCall } from '../call/pending-call.ts'
 
 // What runtimes do to each other is not #private: a tree may be built by two copies of the package.
-export class LimiterRuntime {
+export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
   readonly name: string
   readonly issuer: TicketIssuer
-  readonly scheduler: Scheduler
+  readonly scheduler: Scheduler<PendingCall>
   /** This runtime and all above it, up to the root. */
   readonly chain: readonly LimiterRuntime[]
   readonly children: LimiterRuntime[] = []
@@ -81,7 +82,7 @@ export class LimiterRuntime {
     this.issuer = new TicketIssuer({
       ...this.#settings(options, limits),
       parent: parent?.issuer,
-      owner: this,
+      notify: (decision) => announce(this, decision),
     })
     this.health = options.health && openHealth(this, options.health)
     this.monitors = [...(this.health ? [this.health] : []), ...(parent?.monitors ?? [])]
@@ -280,6 +281,15 @@ export class LimiterRuntime {
     this.scheduler.pump(now)
   }
 
+  storeFailure(): { cause: unknown } | undefined {
+    return this.shared?.slots.refusal()
+  }
+
+  /** The request of a call in flight has ended, and with it the call. */
+  abandon(call: PendingCall): void {
+    call.policy.runtime.finish(call, undefined, 'lost')
+  }
+
   landed(): void {
     for (const at of this.chain) at.inFlight--
   }
@@ -296,8 +306,6 @@ export class LimiterRuntime {
   failed(error: unknown, where = 'clock'): void {
     this.events.emit('error', { error, where })
   }
-
-  readonly notice = announce
 
   /** Asks the user's own probe. */
   readonly ask = () => void ask(this)

@@ -7,16 +7,15 @@ import { defaultLimiter } from './default-limiter.ts'
 import type { LimiterRuntime } from './runtime.ts'
 import type { Usage } from '../responses/usage.ts'
 import { BucketRateLimiter, costOf, RUNTIME, runtimeOf, policyOf } from './bucket-rate-limiter.ts'
+import type { AnyLimiter, LimiterOptions } from './options.ts'
+import { callable } from '../lib/validate.ts'
 import {
-  type AnyLimiter,
-  callable,
   type CallOptions,
   checkCall,
   checkCost,
   type Classify,
-  type LimiterOptions,
   type RetryOptions,
-} from './options.ts'
+} from '../call/call-options.ts'
 import type { RateLimitedService } from './per-model.ts'
 import type { CallPolicy } from '../call/pending-call.ts'
 

@@ -6,16 +6,12 @@
  * without hints, and badly with wrong ones.
  */
 
+import type { HeaderReader } from './header-reader.ts'
 import { ENCLOSING } from './error-text.ts'
 import { DAY, SECOND } from './provider.ts'
 import { providers } from './providers.ts'
 import { get, guard, isObject, known, reach } from './safe-access.ts'
 import { readDuration, serverNow } from './retry-after.ts'
-
-export interface HeaderReader {
-  /** The value of a header, in any case. */
-  get(name: string): string | undefined
-}
 
 export interface LimitHint {
   of: string

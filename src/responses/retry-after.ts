@@ -6,7 +6,7 @@
  * the one who named it. What no provider means (more than 30 days) is ignored rather than obeyed.
  */
 
-import type { HeaderReader } from './headers.ts'
+import type { HeaderReader } from './header-reader.ts'
 import { DAY, SECOND } from './provider.ts'
 import { UNITS } from './limit-words.ts'
 

@@ -7,9 +7,8 @@
 import { type Clock, MAX_TIMER_MS } from './clock.ts'
 import { Heap, type HeapItem } from '../lib/heap.ts'
 import type { TicketIssuer } from '../core/ticket-issuer.ts'
-import type { Notice } from '../core/messages.ts'
+import type { Call } from '../core/call.ts'
 import type { WallTime } from '../core/limit/sliding-window.ts'
-import type { PendingCall } from '../call/pending-call.ts'
 
 /** A clock that throws is asked again after so long. */
 const ASK_AGAIN_MS = 1000
@@ -23,25 +22,33 @@ export interface ScheduledTask extends HeapItem {
   cancel?: () => void
 }
 
-/** Whom the engine tells. */
-export interface SchedulerHost {
+/** A call that can be woken. */
+export interface ScheduledCall<C> extends Call<TicketIssuer> {
+  grant: ((call: C) => void) | undefined
+  /** Set when it must not go though it is woken: why. */
+  readonly failure: { error: unknown } | undefined
+}
+
+/** Whom the scheduler tells. */
+export interface SchedulerHost<C> {
   /** A ticket for this call. */
-  issue(pending: PendingCall, now: number): void
-  notice(notice: Notice): void
+  issue(call: C, now: number): void
+  /** A call in flight that will never be heard of again. */
+  abandon(call: C): void
   failed(error: unknown): void
 }
 
 // Shared by all promises: a closure for each would be a fifth of what a waiting call costs to make.
-let resolve: (pending: PendingCall) => void
+let resolve: (call: never) => void
 const keepResolve = (fn: typeof resolve): void => {
   resolve = fn
 }
 
-export class Scheduler {
+export class Scheduler<C extends ScheduledCall<C>> {
   readonly clock: Clock
   readonly wall: WallTime
   root!: TicketIssuer
-  protected readonly host: SchedulerHost
+  protected readonly host: SchedulerHost<C>
   readonly #agenda = new Heap<ScheduledTask>((a, b) => a.when < b.when)
   #awaited = 0
   #now = 0
@@ -49,7 +56,7 @@ export class Scheduler {
   #timerKeeps = false
   #cancel: (() => void) | undefined
 
-  constructor(clock: Clock, host: SchedulerHost) {
+  constructor(clock: Clock, host: SchedulerHost<C>) {
     this.clock = clock
     this.host = host
     const now = () => this.#now
@@ -71,33 +78,28 @@ export class Scheduler {
   pump(now: number): void {
     const { root } = this
     for (let call = root.next(now); call; call = root.next(now)) {
-      this.tell()
-      this.host.issue(call as PendingCall, now)
+      root.tell()
+      this.host.issue(call as C, now)
     }
-    this.tell()
+    root.tell()
     this.#arm(now)
   }
 
   /** A call has joined the line: it may have its ticket on return. */
-  join(_waiter: PendingCall, now: number): void {
+  join(_waiter: C, now: number): void {
     this.pump(now)
   }
 
   /** Resolves with the call itself when it has its ticket, or must not get one (`extra.failure`). */
-  ticket(pending: PendingCall): Promise<PendingCall> {
-    const promise = new Promise<PendingCall>(keepResolve)
-    pending.grant = resolve
+  ticket(pending: C): Promise<C> {
+    const promise = new Promise<C>(keepResolve)
+    pending.grant = resolve as (call: C) => void
     return promise
   }
 
   /** The wait is over. */
-  wake(pending: PendingCall): void {
+  wake(pending: C): void {
     pending.grant?.(pending)
-  }
-
-  protected tell(): void {
-    const { notices } = this.root
-    while (notices.length > 0) this.host.notice(notices.shift()!)
   }
 
   /** Does something at a time to come. Cancel it with `forget`. */

@@ -7,9 +7,7 @@
 // late for that (50 ms) may be passed by those behind and keeps the place if it comes back; a call in flight that
 // is silent for a second has ended. Who wakes late itself judges nobody: then all were held up alike.
 
-import type { Call } from '../core/call.ts'
-import { type ScheduledTask, Scheduler } from './scheduler.ts'
-import type { PendingCall } from '../call/pending-call.ts'
+import { type ScheduledCall, type ScheduledTask, Scheduler } from './scheduler.ts'
 
 const LATE_MS = 50
 const DEAD_MS = 1000
@@ -33,23 +31,23 @@ export function timersBelongToRequests(): boolean {
   return navigator?.userAgent === 'Cloudflare-Workers'
 }
 
-export class WorkerdScheduler extends Scheduler {
-  readonly #pulses = new Map<Call, Pulse>()
+export class WorkerdScheduler<C extends ScheduledCall<C>> extends Scheduler<C> {
+  readonly #pulses = new Map<C, Pulse>()
   #swept = 0
 
   override pump(now: number): void {
     // Moves the gate on; tickets are taken by their owners.
     this.root.candidate(now)
-    this.tell()
+    this.root.tell()
   }
 
-  override join(pending: PendingCall, now: number): void {
+  override join(pending: C, now: number): void {
     this.#sweep(now)
     this.#take(pending, now)
-    this.tell()
+    this.root.tell()
   }
 
-  override ticket(pending: PendingCall): Promise<PendingCall> {
+  override ticket(pending: C): Promise<C> {
     return new Promise((grant) => {
       pending.grant = grant
       this.#sleep(pending)
@@ -57,7 +55,7 @@ export class WorkerdScheduler extends Scheduler {
   }
 
   /** Woken by its own timer only: another request's promise must not be resolved from here. */
-  override wake(_waiter: PendingCall): void {}
+  override wake(_call: C): void {}
 
   override at(when: number, keep: () => void, awaited: boolean): ScheduledTask {
     const ring = () => {
@@ -80,7 +78,7 @@ export class WorkerdScheduler extends Scheduler {
     task.cancel?.()
   }
 
-  #sleep(pending: PendingCall): void {
+  #sleep(pending: C): void {
     const now = this.now()
     const inFlight = pending.state === 'in flight'
     const ms = inFlight ? BEAT_MS : this.#untilNext(pending, now)
@@ -95,14 +93,14 @@ export class WorkerdScheduler extends Scheduler {
   }
 
   /** How long one in line may sleep: the first until its ticket may be due, the others longer in a long line. */
-  #untilNext(pending: PendingCall, now: number): number {
+  #untilNext(pending: C, now: number): number {
     const { wakeAt, waiting } = this.root
     if (pending.issuer.line.first === pending) return Math.min(Math.max(1, wakeAt - now), NEAR_MS)
     return Math.min(Math.max(NEAR_MS, 5 * waiting), BEAT_MS)
   }
 
   /** A call's own timer. */
-  #rouse(pending: PendingCall): void {
+  #rouse(pending: C): void {
     const pulse = this.#pulses.get(pending)
     if (!pulse) return
     try {
@@ -115,14 +113,14 @@ export class WorkerdScheduler extends Scheduler {
       }
       if (punctual) this.#sweep(now)
       if (pending.queue) this.#take(pending, now, punctual)
-      this.tell()
+      this.root.tell()
     } catch (error) {
       this.host.failed(error)
     }
     if (pending.queue) this.#sleep(pending)
     else if (pending.state === 'done') {
       this.#pulses.delete(pending)
-      if (pending.waitState?.failure) pending.grant?.(pending)
+      if (pending.failure) pending.grant?.(pending)
     } else if (pending.state === 'in flight') {
       pending.grant?.(pending)
       pending.grant = undefined
@@ -130,8 +128,8 @@ export class WorkerdScheduler extends Scheduler {
     }
   }
 
-  /** the call takes its ticket, if all before it are late. */
-  #take(pending: PendingCall, now: number, punctual = true): void {
+  /** The call takes its ticket, if all before it are late. */
+  #take(pending: C, now: number, punctual = true): void {
     for (let next = this.root.candidate(now); next; next = this.root.candidate(now)) {
       if (next === pending) {
         this.root.next(now)
@@ -140,7 +138,7 @@ export class WorkerdScheduler extends Scheduler {
         if (!this.#pulses.has(pending)) this.#sleep(pending)
         return
       }
-      const pulse = this.#pulses.get(next)
+      const pulse = this.#pulses.get(next as C)
       if (!punctual || !pulse || now <= pulse.due + LATE_MS) return
       pulse.away = true
       next.issuer.setAside(next, now)
@@ -153,8 +151,7 @@ export class WorkerdScheduler extends Scheduler {
     this.#swept = now
     for (const [call, { due, away }] of this.#pulses) {
       if (now <= due + DEAD_MS) continue
-      if (call.state === 'in flight')
-        (call as PendingCall).policy.runtime.finish(call as PendingCall, undefined, 'lost')
+      if (call.state === 'in flight') this.host.abandon(call)
       else if (call.queue) {
         call.issuer.setAside(call, now)
         this.#pulses.get(call)!.away = true

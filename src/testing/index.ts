@@ -8,14 +8,13 @@ export { VirtualClock, type VirtualClockOptions } from './clock.ts'
 export { ConcurrencyProvider, type ConcurrencyOptions } from './concurrency.ts'
 export { FixedWindowProvider, type FixedWindowOptions } from './fixed-window.ts'
 export { lognormal, pareto, type LognormalOptions, type ParetoOptions } from './heavy-tail.ts'
-export {
-  startHttpProvider,
-  type HttpFault,
-  type HttpProvider,
-  type HttpProviderOptions,
-  type HttpRequestCounters,
-  type HttpRequestRecord,
-} from './http.ts'
+export { startHttpProvider, type HttpProvider } from './http.ts'
+export type {
+  HttpFault,
+  HttpProviderOptions,
+  HttpRequestCounters,
+  HttpRequestRecord,
+} from './http-options.ts'
 export { LeakyBucketProvider, type LeakyBucketOptions } from './leaky-bucket.ts'
 export { OutageProvider, type OutageOptions } from './outage.ts'
 export type {

@@ -3,7 +3,7 @@
 import { expect, test } from 'vitest'
 import { Call } from '../../src/core/call.ts'
 import { parseLimits, type LimitsOptions } from '../../src/core/limit/parse-limits.ts'
-import { TicketIssuer } from '../../src/core/ticket-issuer.ts'
+import { type Decision, type IssuerCall, TicketIssuer } from '../../src/core/ticket-issuer.ts'
 
 function open(
   limits: LimitsOptions,
@@ -19,7 +19,7 @@ function open(
 }
 
 /** Serves all who wait, jumping from moment to moment; gives the time of the last ticket. */
-function drain(issuer: TicketIssuer, each: (call: Call, now: number) => void, from = 0): number {
+function drain(issuer: TicketIssuer, each: (call: IssuerCall, now: number) => void, from = 0): number {
   let now = from
   while (issuer.waiting > 0) {
     for (let call = issuer.next(now); call; call = issuer.next(now)) each(call, now)
@@ -84,8 +84,9 @@ test('`next` says when to ask again, and asking before gives nothing', () => {
   expect(issuer.next(issuer.wakeAt)?.seq).toBe(2)
 })
 
-test('the decisions besides tickets are notices, in order, and kept until taken', () => {
-  const issuer = open({ requestsPerMinute: 60 })
+test('the decisions besides tickets are kept, in order, until they are asked for', () => {
+  const told: Decision[] = []
+  const issuer = open({ requestsPerMinute: 60 }, { notify: (decision) => told.push(decision) })
   const call = new Call(issuer, { requests: 1 })
   issuer.enqueue(call, 0)
   issuer.next(0)
@@ -93,7 +94,10 @@ test('the decisions besides tickets are notices, in order, and kept until taken'
   expect(issuer.next(500)).toBeUndefined()
   expect(issuer.next(2000)).toBe(call)
   issuer.finish(call, undefined, 2010)
-  expect(issuer.notices.map(({ of }) => of)).toEqual(['gate', 'gate', 'gate'])
+  expect(told).toEqual([])
+  issuer.tell()
+  issuer.tell()
+  expect(told.map(({ of }) => of)).toEqual(['gate', 'gate', 'gate'])
 })
 
 test('the same events give the same decisions: no hidden clock, no hidden luck', () => {

@@ -7,6 +7,13 @@ import { freePort } from '../support/redis.ts'
 
 const source = (path: string) => fileURLToPath(new URL(`../../src/${path}`, import.meta.url))
 
+const FLAGS = [
+  '--input-type=module',
+  '--disable-warning=ExperimentalWarning',
+  '--import',
+  new URL('../support/sources.ts', import.meta.url).href,
+]
+
 describe('the store', () => {
   describe('is dead, and does not keep a process that has done its work', () => {
     const program = (kind: string, url: string, options: string) => `
@@ -34,14 +41,10 @@ describe('the store', () => {
     ])('%s %s', async (kind, options) => {
       const url = `redis://127.0.0.1:${await freePort()}`
       const began = performance.now()
-      const child = spawn(
-        process.execPath,
-        ['--input-type=module', '--disable-warning=ExperimentalWarning', '-e', program(kind, url, options)],
-        {
-          cwd: source('..'),
-          stdio: ['ignore', 'pipe', 'inherit'],
-        },
-      )
+      const child = spawn(process.execPath, [...FLAGS, '-e', program(kind, url, options)], {
+        cwd: source('..'),
+        stdio: ['ignore', 'pipe', 'inherit'],
+      })
       let said = ''
       child.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()))
       const late = setTimeout(() => child.kill('SIGKILL'), 12_000)

@@ -3,7 +3,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { Members } from '../../src/testing/reference-store/members.ts'
-import { ask, LAW, type LeaseRequest } from '../../src/distributed/protocol.ts'
+import { leaseRequest, LAW, type LeaseRequest } from '../../src/distributed/protocol.ts'
 
 /** What is known of a process by one who looks at all of them. */
 interface Known {
@@ -40,7 +40,7 @@ test('property: they are counted as if each were looked at', () => {
       for (const { afterMs, leaves, ...said } of steps) {
         now += afterMs
         const { id, dead, waiting, alone } = said
-        const question = ask({ ...base, ...said })
+        const question = leaseRequest({ ...base, ...said })
 
         for (const other of dead) if (other !== id) all.delete(other)
         const me = all.get(id) ?? { seen: 0, heard: -1, rank: ++joined, wantedAt: -Infinity, permits: 0 }

@@ -6,11 +6,11 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Ledger } from '../../src/testing/reference-store/ledger.ts'
 import { keysOf } from '../../src/distributed/redis/transport.ts'
 import type { LeaseAnswer, LeaseRequest } from '../../src/distributed/protocol.ts'
-import { SCRIPT } from '../../src/distributed/redis/script.ts'
+import { LEASE_SCRIPT } from '../../src/distributed/redis/lease-script.ts'
 import { haveRedis, type RedisServer, startRedis } from '../support/redis.ts'
 
 /** The same script, with a clock that the test moves. */
-const TIMED = SCRIPT.replace(
+const TIMED = LEASE_SCRIPT.replace(
   "redis.call('TIME')",
   '{ floor_(tonumber(ARGV[4]) / 1000), (tonumber(ARGV[4]) % 1000) * 1000 }',
 ).replace(/^/, 'local floor_ = math.floor\n')

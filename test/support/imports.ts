@@ -19,7 +19,7 @@ export const SRC = join(import.meta.dirname, '../../src')
 
 export const sourceFiles = (): string[] =>
   readdirSync(SRC, { recursive: true, encoding: 'utf8' })
-    .filter((file) => file.endsWith('.ts'))
+    .filter((file) => file.endsWith('.ts') && !file.endsWith('.d.ts'))
     .map((file) => file.replaceAll('\\', '/'))
     .sort()
 

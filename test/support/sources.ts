@@ -1,5 +1,7 @@
-// For `node --import`: `llmiter` and its entries are the sources, so that a program of a test needs no build.
+// For `node --import`: `llmiter` and its entries are the sources, so that a program of a test needs no build. A script for
+// Redis is imported as its text, as in the built package.
 
+import { readFileSync } from 'node:fs'
 import { registerHooks } from 'node:module'
 import { entries } from '../../tsup.config.ts'
 
@@ -11,5 +13,10 @@ registerHooks({
   resolve(specifier, context, next) {
     const url = sources.get(specifier)
     return url === undefined ? next(specifier, context) : { url, shortCircuit: true }
+  },
+  load(url, context, next) {
+    if (!url.endsWith('.lua')) return next(url, context)
+    const source = `export default ${JSON.stringify(readFileSync(new URL(url), 'utf8'))}`
+    return { format: 'module', source, shortCircuit: true }
   },
 })

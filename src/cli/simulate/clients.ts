@@ -1,34 +1,14 @@
-// The clients by name. Each is given calls, and gets them through the world or loses them.
+// The clients by name.
 
 import type { LogRecord } from '../../telemetry/log-record.ts'
+import type { Client, ClientName } from './client.ts'
 import { Limiters } from './limiters.ts'
 import type { Plan } from './plan.ts'
 import type { Tier } from './providers.ts'
 import { type OnTime, Recorder } from './recorder.ts'
 import { Sdk } from './sdk.ts'
 import { UsageError } from '../usage.ts'
-import type { Call, World } from './world.ts'
-
-/** `sdk` is the SDK with its own two retries. */
-export type ClientName = 'llmiter' | 'sdk' | `sdk-${number}`
-
-/** How the processes fared that share a limit. */
-export interface Fleet {
-  /** Of the first half of all calls, how many the process got through that was served least, and most. */
-  least: number
-  most: number
-  /** What they asked the store, if they have one. */
-  questions?: number
-}
-
-export interface Client {
-  /** Resolves when the call was answered; rejects when the client gives it up. */
-  call(call: Call): Promise<unknown>
-  /** The run is over: what still waits is dropped. */
-  stop(): void
-  fleet?(): Fleet
-  records(): LogRecord[]
-}
+import type { World } from './world.ts'
 
 const MOST_RETRIES = 1000
 

@@ -6,7 +6,7 @@
 
 import { BucketRateLimiter, withLimiter, type LimitOptions, type LimiterOptions } from 'llmiter'
 import { memoryStore, type MemoryStore } from 'llmiter/testing'
-import type { Fleet } from './clients.ts'
+import type { FleetShares } from './client.ts'
 import { KINDS, type Tier } from './providers.ts'
 import { tokensOf, type Plan } from './plan.ts'
 import { Recorder, type Levels, type OnTime } from './recorder.ts'
@@ -52,7 +52,7 @@ export class Limiters {
     if (this.#left-- > 0) this.#served[process]!++
   }
 
-  fleet(): Fleet {
+  fleet(): FleetShares {
     return {
       least: least(this.#served),
       most: -least(this.#served.map((calls) => -calls)),

@@ -1,7 +1,7 @@
 // What is to be simulated: everything that the flags say, checked, with the calls drawn.
 
 import { type ProviderCall, type ProviderDimension, seededRandom } from 'llmiter/testing'
-import type { ClientName } from './clients.ts'
+import type { ClientName } from './client.ts'
 import { FLAG_OF, KINDS, makeProvider, type Knobs, type Tier, type Tokens } from './providers.ts'
 import { UsageError } from '../usage.ts'
 import { count } from './values.ts'

@@ -2,7 +2,8 @@
 
 import { seededRandom, VirtualClock } from 'llmiter/testing'
 import type { LogRecord } from '../../telemetry/log-record.ts'
-import { type ClientName, type Fleet, makeClient } from './clients.ts'
+import type { ClientName, FleetShares } from './client.ts'
+import { makeClient } from './clients.ts'
 import { costOf, type Plan, providerOf } from './plan.ts'
 import type { Tier } from './providers.ts'
 import type { OnTime } from './recorder.ts'
@@ -25,7 +26,7 @@ export interface Ran {
   waitsMs: number[]
   /** What the first lost call said. */
   firstLoss?: string
-  fleet?: Fleet
+  fleet?: FleetShares
   records: LogRecord[]
 }
 

@@ -6,20 +6,12 @@
 // when the lease is there.
 
 import { Bucket } from './gcra.ts'
+import type { Cost, Used } from '../cost.ts'
 import type { LimitReading } from '../messages.ts'
 import { type Limit, MINUTE } from './parse-limits.ts'
 import type { SlowStart } from './slow-start.ts'
 import type { Closure } from '../rate/rate-estimator.ts'
 import type { WallTime } from './sliding-window.ts'
-
-/** What a call takes of each dimension, by name. Dimensions that are not named take nothing. */
-export type Cost = Readonly<Record<string, number>>
-
-/**
- * What became of a reserved cost. What was used, by name, or `undefined` where nobody knows: then it stays.
- * `'unsent'`: all comes back. `'refused'`: all but the requests, since many providers count the refused ones.
- */
-export type Used = Cost | 'unsent' | 'refused' | undefined
 
 export interface SlotSource {
   /** The earliest time from `now` on at which the cost fits; `Infinity` when only another event can tell. */

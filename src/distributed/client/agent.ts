@@ -1,29 +1,29 @@
-// A limiter at its store: carries the questions of its lease, at the times that the lease names, one at a time.
+// A limiter at its store: it carries the requests of its lease manager, at the times that the manager names, one at a time.
 
 import type { Gate, SharedSlots, StoreHost } from 'llmiter'
-import { Lease } from './lease-manager.ts'
+import { LeaseManager } from './lease-manager.ts'
 import type { StoreTransport, LeaseRequest } from '../protocol.ts'
 import { type LeaseOptions, TIMEOUT_MS } from './timing.ts'
 
-/** After so long another question may go although one is still out. */
+/** After so long another request may go although one is still out. */
 const LOST_MS = 5000
 const FAREWELL_MS = 1000
 
 export class FleetAgent implements SharedSlots {
   readonly #host: StoreHost
-  readonly #line: StoreTransport
-  readonly #lease: Lease
-  #out: { question: LeaseRequest; sentAt: number } | undefined
+  readonly #transport: StoreTransport
+  readonly #lease: LeaseManager
+  #out: { request: LeaseRequest; sentAt: number } | undefined
   #forget: (() => void) | undefined
   #dueAt = Infinity
   #stirred = false
   #unlisten: (() => void) | undefined
   #stopped = false
 
-  constructor(host: StoreHost, line: StoreTransport, options: LeaseOptions) {
+  constructor(host: StoreHost, transport: StoreTransport, options: LeaseOptions) {
     this.#host = host
-    this.#line = line
-    this.#lease = new Lease(host, options)
+    this.#transport = transport
+    this.#lease = new LeaseManager(host, options)
   }
 
   get full(): boolean {
@@ -77,7 +77,7 @@ export class FleetAgent implements SharedSlots {
     if (this.#stopped) return
     this.#stopped = true
     this.#forget?.()
-    const close = () => this.#line.close()
+    const close = () => this.#transport.close()
     if (!this.#unlisten) close()
     else {
       // A word of farewell first, as far as it gets.
@@ -86,7 +86,7 @@ export class FleetAgent implements SharedSlots {
     }
   }
 
-  /** All that happens at one moment is one question. */
+  /** All that happens at one moment is one request. */
   #stir(): void {
     if (this.#stirred || this.#stopped) return
     this.#stirred = true
@@ -125,21 +125,21 @@ export class FleetAgent implements SharedSlots {
   }
 
   #ask(now: number): void {
-    this.#unlisten ??= this.#line.listen((news, storeNow) => {
+    this.#unlisten ??= this.#transport.listen((news, storeNow) => {
       if (this.#stopped) return
       this.#lease.heard(news, storeNow)
       this.#host.look()
       this.#stir()
     })
-    const question = this.#lease.question(now)
-    const out = { question, sentAt: now }
+    const request = this.#lease.request(now)
+    const out = { request, sentAt: now }
     this.#out = out
-    this.#line.ask(question, (error, answer) => {
+    this.#transport.ask(request, (error, answer) => {
       if (this.#stopped) return
       if (this.#out === out) this.#out = undefined
       const then = this.#host.now()
-      if (answer) this.#lease.answered(question, answer, now, then)
-      else this.#lease.failed(question, error, then)
+      if (answer) this.#lease.answered(request, answer, now, then)
+      else this.#lease.failed(request, error, then)
       this.#host.look()
       this.#stir()
     })
@@ -159,6 +159,6 @@ export class FleetAgent implements SharedSlots {
     this.#unlisten = undefined
     this.#forget?.()
     this.#forget = undefined
-    this.#line.ask(this.#lease.question(this.#host.now(), true), then)
+    this.#transport.ask(this.#lease.request(this.#host.now(), true), then)
   }
 }

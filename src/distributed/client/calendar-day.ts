@@ -1,4 +1,4 @@
-// A limit as it is put into a question. A day by the calendar is that of the store's clock, which all processes share:
+// A limit as it is put into a request. A day by the calendar is that of the store's clock, which all processes share:
 // a worker whose own clock is wrong must not begin a day of its own.
 
 import type { SharedLimit } from 'llmiter'

@@ -1,14 +1,14 @@
 // The store's clock, as seen from this process's monotonic one. What anyone does to the machine's wall clock does not
 // matter here.
 //
-// An answer says what time it was in the store somewhere between question and answer: the middle is off by half
+// An answer says what time it was in the store somewhere between request and answer: the middle is off by half
 // the round trip at most. So the sample of the shortest recent round trip is kept. Clocks drift apart
 // (200 ppm is a bad one), so a sample gets worse with age, and one that contradicts it beyond both errors replaces
 // it: then the store's clock has been set.
 
 const DRIFT = 200e-6
 
-export class StoreTime {
+export class ClockSync {
   /** Store time − local time. */
   #offset = NaN
   #error = Infinity

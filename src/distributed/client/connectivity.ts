@@ -4,8 +4,8 @@
 //      └────────────no answer───────────────────▲
 //
 // A slow store answers, but late, and the next answer would be late again. So one that is down is back only when it answers in
-// half the time that it is given, or several times in a row in all of it: it is not said to come and go with each question.
-// Until then each question says that this process goes on alone, and the store keeps its share for it instead of leasing
+// half the time that it is given, or several times in a row in all of it: it is not said to come and go with each request.
+// Until then each request says that this process goes on alone, and the store keeps its share for it instead of leasing
 // it anything.
 
 import { RETRY_MS, TIMEOUT_MS } from './timing.ts'
@@ -13,7 +13,7 @@ import { RETRY_MS, TIMEOUT_MS } from './timing.ts'
 /** So many answers in a row that are in time, though slow: the store is as good as it gets. */
 const STEADY = 4
 
-export class Contact {
+export class Connectivity {
   mode: 'joining' | 'up' | 'down' = 'joining'
   error: unknown
   /** The last moment at which a store that has answered may have heard that this process lives by it. */
@@ -38,7 +38,7 @@ export class Contact {
     if (this.mode !== 'up' || now - this.at >= TIMEOUT_MS) this.mode = 'down'
   }
 
-  /** While it is down: when the next question may go. */
+  /** While it is down: when the next request may go. */
   get retryAt(): number {
     return this.#failedAt + RETRY_MS
   }

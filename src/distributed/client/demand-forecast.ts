@@ -53,7 +53,7 @@ export class DemandForecast {
     return this.#flowAt
   }
 
-  /** The next time from `now` on at which a question may go. */
+  /** The next time from `now` on at which a request may go. */
   mayAskAt(now: number, everyMs: number): number {
     while (this.#asked.length > 0 && this.#asked[0]! + 1000 <= now) this.#asked.shift()
     const count = this.#asked.length

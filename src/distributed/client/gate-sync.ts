@@ -1,24 +1,38 @@
-// One gate for all processes. Each limiter has its own gate and looks after it as if it were alone; here it is told what
-// others have met, and what it meets is told to the others. Of all who want to probe, the store permits one.
+// One gate for all processes. Each limiter has its own gate and looks after it as if it were alone. Here it is told what
+// others have met, and the others are told what it meets. The store lets one process probe at a time.
 
 import type { Gate, Learned, StoreHost } from 'llmiter'
-import type { GateReport, StoreNews, LeaseRequest } from '../protocol.ts'
+import type { GateReport, LeaseRequest, StoreNews } from '../protocol.ts'
 
-export class SharedGate {
+/** What this process wants of the shared gate. */
+type GateIntent =
+  | { want: 'nothing' }
+  /** To send the probe. */
+  | { want: 'probe' }
+  /** As the prober: to open the gate for all, since the provider accepts again. */
+  | { want: 'open' }
+  /** As the prober: to let another process probe. */
+  | { want: 'hand-over' }
+
+/** A refusal that was met here, until the store has answered. */
+interface PendingReport {
+  readonly report: GateReport
+  sent: boolean
+}
+
+/** Who moves the limiter's gate: the limiter itself, the store, or a prober that has no more calls. */
+type GateMover = 'limiter' | 'store' | 'idle-prober'
+
+const NOTHING: GateIntent = { want: 'nothing' }
+
+export class GateSync {
   readonly #host: StoreHost
   readonly #id: string
   #news: StoreNews | undefined
-  #close: GateReport | undefined
-  #claims = false
-  #opens = false
-  #retreats = false
-  /** The gate closes only for others to probe: no refusal did it. */
-  #rests = false
-  /** The cut that is to come is our own: the limiter has seen it already. */
-  #own = false
+  #intent: GateIntent = NOTHING
+  #pending: PendingReport | undefined
   #lesson: Record<string, Learned> | undefined
-  /** What the limiter says now is only what it was told. */
-  #echo = false
+  #mover: GateMover = 'limiter'
   /** When the call that was refused last had left, by the store's clock. */
   refusedSentAt = 0
 
@@ -27,13 +41,16 @@ export class SharedGate {
     this.#id = id
   }
 
-  /** Whether there is something to say at once. */
+  /** Whether the store should be told something at once. */
   get urgent(): boolean {
-    return (this.#close ?? this.#lesson) !== undefined || this.#opens || this.#retreats || this.claimable
+    const { want } = this.#intent
+    const unsent = this.#pending?.sent === false || this.#lesson !== undefined
+    return unsent || want === 'open' || want === 'hand-over' || this.claimable
   }
 
+  /** Whether this process waits for its turn to probe, and nobody else probes. */
   get claimable(): boolean {
-    return this.#claims && this.#news?.gate !== 'probing'
+    return this.#intent.want === 'probe' && this.#news?.gate !== 'probing'
   }
 
   /** When the gate may be probed, by the store's clock. */
@@ -53,98 +70,124 @@ export class SharedGate {
 
   /** The limiter's own gate moved. */
   moved(gate: Gate, blamed: readonly string[], now: number): void {
-    if (this.#echo || (this.#rests && gate.state === 'closed')) return
-    if (gate.state === 'closed') {
-      this.#claims = this.#opens = false
-      this.#own = true
-      this.#close = { kind: gate.kind, forMs: gate.until - now, sentAt: this.refusedSentAt, blamed }
-    } else if (gate.state === 'open' && this.mine) this.#opens = true
+    if (this.#mover === 'store') return
+    if (gate.state === 'closed' && this.#mover === 'limiter') {
+      this.#intent = NOTHING
+      const { kind, until } = gate
+      const report = { kind, forMs: until - now, sentAt: this.refusedSentAt, blamed }
+      this.#pending = { report, sent: false }
+    } else if (gate.state === 'open' && this.mine) this.#intent = { want: 'open' }
   }
 
   claim(): void {
-    this.#claims = true
+    this.#intent = { want: 'probe' }
   }
 
   learned(now: number): void {
-    if (!this.#echo) this.#lesson = this.#host.learned(now)
+    if (this.#mover !== 'store') this.#lesson = this.#host.learned(now)
   }
 
-  /** Nobody waits here to be the probe, or to follow it: what is known by now decides, else another finds out. */
+  /** No call waits here to be the probe or to follow it: what is known now decides, or another process finds out. */
   rest(): void {
     if (!this.mine) return
-    this.#rests = true
-    const state = this.#host.retreat(false)
-    this.#rests = false
-    if (state === 'open' || state === 'spent') this.#opens = true
-    else if (state === 'closed' && !this.#close) this.#retreats = true
+    const state = this.#moving('idle-prober', () => this.#host.retreat(false))
+    if (state === 'open' || state === 'spent') this.#intent = { want: 'open' }
+    else if (state === 'closed' && !this.#pending) this.#intent = { want: 'hand-over' }
   }
 
-  /** What is to be said is said with this question. */
-  say(question: LeaseRequest): void {
-    if (this.#close) question.close = this.#close
-    if (this.#claims) question.claim = true
-    if (this.#opens) question.open = true
-    if (this.#retreats) question.retreat = true
-    if (this.#lesson) question.learned = this.#lesson
-    this.#close = this.#lesson = undefined
-    this.#opens = this.#retreats = false
+  /** Puts into this request what the store must hear. A claim is repeated until it is granted. */
+  write(request: LeaseRequest): void {
+    const { want } = this.#intent
+    if (want === 'probe') request.claim = true
+    else if (want === 'open') request.open = true
+    else if (want === 'hand-over') request.retreat = true
+    if (want !== 'probe') this.#intent = NOTHING
+    if (this.#pending?.sent === false) {
+      request.close = this.#pending.report
+      this.#pending.sent = true
+    }
+    if (this.#lesson) request.learned = this.#lesson
+    this.#lesson = undefined
   }
 
-  /** A question went unanswered: what it said is said again. */
-  unsay({ close, open, retreat, learned }: LeaseRequest): void {
-    this.#close ??= close
+  /** The store has heard this request: if it carried a refusal that said nothing new, no cut will follow. */
+  answered({ close }: LeaseRequest): void {
+    if (close && this.#pending?.report === close) this.#pending = undefined
+  }
+
+  /** A request was lost: what it said is said again. */
+  unanswered({ close, open, retreat, learned }: LeaseRequest): void {
+    if (close && this.#pending?.report === close) this.#pending.sent = false
     this.#lesson ??= learned
-    if (open) this.#opens = true
-    if (retreat) this.#retreats = true
+    if (this.#intent.want !== 'nothing') return
+    if (open) this.#intent = { want: 'open' }
+    else if (retreat) this.#intent = { want: 'hand-over' }
   }
 
-  /** Alone, this process may probe by itself. */
+  /** Without the store this process may probe by itself. */
   alone(): void {
-    if (!this.#claims) return
-    this.#claims = false
+    if (this.#intent.want !== 'probe') return
+    this.#intent = NOTHING
     this.#told(() => this.#host.permit())
   }
 
-  /** What all processes hear. True when a new epoch voids what is held; a new state whose gate is open does not. */
+  /** News for all processes. True when a new epoch voids what is held; a new state with an open gate does not. */
   heard(news: StoreNews, storeNow: number): boolean {
     const before = this.#news
-    // Answers and what is published overtake each other.
+    // An answer and published news can overtake each other.
     if (before && before.gen === news.gen && news.seq < before.seq) return false
     this.#news = news
     if (news.lesson > 0 && (news.gen !== before?.gen || news.lesson !== before.lesson))
       this.#told(() => this.#host.adopt(news.learned))
     const cut = before ? news.gen !== before.gen || news.epoch !== before.epoch : news.gate !== 'open'
-    const own = this.#own
-    if (cut) this.#own = false
+    // The limiter knows a cut of its own already.
+    const own = this.#pending !== undefined
+    if (cut && this.#pending?.sent) this.#pending = undefined
     if (cut && news.gate !== 'open' && !this.mine && !own) {
       const blamed = Array.isArray(news.blamed) ? news.blamed : []
       const waitMs = Math.max(0, news.until - storeNow)
       this.#told(() => this.#host.hold(news.kind, waitMs, blamed))
     }
-    if (!this.mine) this.#opens = this.#retreats = false
-    // Out of reach for a while, this process went its own way: now it is held as all are, and claims as they do.
-    if (!this.mine && news.gate !== 'open') this.#told(() => this.#host.retreat(true))
-    if (this.mine && this.#claims) {
-      this.#claims = this.#retreats = false
-      this.#told(() => this.#host.permit())
-    } else if (news.gate === 'open' && (this.#claims || (before !== undefined && before.gate !== 'open'))) {
-      this.#claims = false
-      this.#told(() => this.#host.open())
-    }
+    if (this.mine) this.#startProbe()
+    else this.#follow(news, before)
     return cut && (news.gen === before?.gen || news.gate !== 'open')
   }
 
-  /** The store has gone back in time: what it says next is the truth. */
+  /** The store has gone back in time: its next news counts, whatever its number. */
   rolledBack(): void {
     if (this.#news) this.#news = { ...this.#news, seq: 0 }
   }
 
-  #told(tell: () => void): void {
-    this.#echo = true
+  #startProbe(): void {
+    if (this.#intent.want !== 'probe') return
+    this.#intent = NOTHING
+    this.#told(() => this.#host.permit())
+  }
+
+  #follow(news: StoreNews, before: StoreNews | undefined): void {
+    const claims = this.#intent.want === 'probe'
+    if (!claims) this.#intent = NOTHING
+    if (news.gate !== 'open') {
+      // A process that was cut off may have opened its gate: it is held again, as all are, and claims as they do.
+      this.#told(() => this.#host.retreat(true))
+    } else if (claims || (before !== undefined && before.gate !== 'open')) {
+      this.#intent = NOTHING
+      this.#told(() => this.#host.open())
+    }
+  }
+
+  /** The limiter does what the store says: its gate moves, and that is no news. */
+  #told(tell: () => unknown): void {
+    this.#moving('store', tell)
+  }
+
+  #moving<Result>(mover: GateMover, move: () => Result): Result {
+    const before = this.#mover
+    this.#mover = mover
     try {
-      tell()
+      return move()
     } finally {
-      this.#echo = false
+      this.#mover = before
     }
   }
 }

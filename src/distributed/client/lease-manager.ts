@@ -7,20 +7,20 @@
 
 import type { SharedLimit, StoreHost } from 'llmiter'
 import { UsageJournal } from './usage-journal.ts'
-import { Contact } from './connectivity.ts'
+import { Connectivity } from './connectivity.ts'
 import { DemandForecast } from './demand-forecast.ts'
 import { PartitionFallback } from './partition-fallback.ts'
-import { Pool, usableMs } from './leased-slots.ts'
+import { LeasedSlots, usableMs } from './leased-slots.ts'
 import {
   type LeaseAnswer,
-  ask,
+  leaseRequest,
   LAW,
   type StoreNews,
   type LeaseRequest,
   type WantedLimit,
 } from '../protocol.ts'
-import { SharedGate } from './gate-sync.ts'
-import { StoreTime } from './clock-sync.ts'
+import { GateSync } from './gate-sync.ts'
+import { ClockSync } from './clock-sync.ts'
 import {
   BEAT_MS,
   IDLE_BEAT_MS,
@@ -32,17 +32,17 @@ import {
 } from './timing.ts'
 import { dayOf } from './calendar-day.ts'
 
-export class Lease {
-  readonly gate: SharedGate
+export class LeaseManager {
+  readonly gate: GateSync
   readonly #host: StoreHost
   readonly #options: LeaseOptions
   readonly #demand: DemandForecast
-  #time = new StoreTime()
-  readonly #contact = new Contact()
+  #time = new ClockSync()
+  readonly #connectivity = new Connectivity()
   #limits: SharedLimit[]
-  #pool!: Pool
-  #books!: UsageJournal
-  #island: PartitionFallback | undefined
+  #slots!: LeasedSlots
+  #journal!: UsageJournal
+  #fallback: PartitionFallback | undefined
   #answer: LeaseAnswer | undefined
   #joined = false
   #inFlight = 0
@@ -56,34 +56,36 @@ export class Lease {
   constructor(host: StoreHost, options: LeaseOptions) {
     this.#host = host
     this.#options = options
-    this.gate = new SharedGate(host, options.id)
+    this.gate = new GateSync(host, options.id)
     this.#demand = new DemandForecast(options.random)
     this.#limits = []
     this.update(0)
   }
 
   get down(): boolean {
-    return this.#contact.mode === 'down'
+    return this.#connectivity.mode === 'down'
   }
 
   /** Why calls are to be rejected now, if they are. */
   get refusal(): { cause: unknown } | undefined {
-    return this.down && this.#options.onStoreDown === 'reject' ? { cause: this.#contact.error } : undefined
+    return this.down && this.#options.onStoreDown === 'reject'
+      ? { cause: this.#connectivity.error }
+      : undefined
   }
 
   update(now: number): void {
     const keys = this.#limits.map(({ key }) => key).join()
     this.#limits = this.#host.limits(now)
-    this.#pool?.clear()
-    if (!this.#books || keys !== this.#limits.map(({ key }) => key).join())
-      this.#books = new UsageJournal(this.#limits)
-    this.#pool = new Pool(this.#limits.length, (...change) => this.#books.amend(...change))
-    if (this.#island) this.#settleAlone(now)
+    this.#slots?.clear()
+    if (!this.#journal || keys !== this.#limits.map(({ key }) => key).join())
+      this.#journal = new UsageJournal(this.#limits)
+    this.#slots = new LeasedSlots(this.#limits.length, (...change) => this.#journal.amend(...change))
+    if (this.#fallback) this.#settleAlone(now)
   }
 
   at(amounts: readonly number[], now: number): number {
     if (this.down) return this.#alone(amounts, now)
-    const at = this.full ? Infinity : this.#pool.at(amounts, now)
+    const at = this.full ? Infinity : this.#slots.at(amounts, now)
     this.#short = at === Infinity ? amounts : undefined
     return at
   }
@@ -94,16 +96,16 @@ export class Lease {
   }
 
   #alone(amounts: readonly number[], now: number): number {
-    const at = this.#pool.at(amounts, now)
+    const at = this.#slots.at(amounts, now)
     if (at < Infinity) return at
     if (this.#options.onStoreDown !== 'share') return Infinity
-    if (!this.#island) {
+    if (!this.#fallback) {
       if (!this.#answer && this.#options.processes === undefined) return Infinity
-      const from = this.#answer ? this.#contact.at + SILENCE_MS : now
+      const from = this.#answer ? this.#connectivity.at + SILENCE_MS : now
       if (now < from) return from
       this.#settleAlone(now)
     }
-    return this.#time.toLocal(this.#island!.at(amounts, this.#inFlight, this.#time.toStore(now)))
+    return this.#time.toLocal(this.#fallback!.at(amounts, this.#inFlight, this.#time.toStore(now)))
   }
 
   /** Goes on with the own share. */
@@ -111,32 +113,32 @@ export class Lease {
     if (!this.#answer) this.#time.learn(now, now, this.#host.clock.wall())
     const { processes = 1, random } = this.#options
     const { used = [], rank = Math.floor(random() * processes) } = this.#answer ?? {}
-    const island = { limits: this.#wanted(now), used, rank, concurrent: this.#concurrent() }
+    const options = { limits: this.#wanted(now), used, rank, concurrent: this.#concurrent() }
     const known = Math.max(1, this.#answer?.processes ?? processes)
-    this.#island = new PartitionFallback({ ...island, processes: known }, this.#time.toStore(now))
+    this.#fallback = new PartitionFallback({ ...options, processes: known }, this.#time.toStore(now))
     this.gate.alone()
   }
 
   take(amounts: readonly number[], now: number): void {
     const at = this.#time.toStore(now)
-    const held = this.#pool.at(amounts, now) <= now
-    if (held) this.#pool.take(amounts, at)
-    else this.#island?.take(amounts, at)
+    const held = this.#slots.at(amounts, now) <= now
+    if (held) this.#slots.take(amounts, at)
+    else this.#fallback?.take(amounts, at)
     this.#inFlight++
     this.#demand.went(amounts, now)
     const told = held ? this.#answer?.now : undefined
-    this.#books.went(amounts, at, told)
+    this.#journal.went(amounts, at, told)
   }
 
   settle(differences: readonly number[], takenAt: number, refused: readonly number[]): void {
     this.#inFlight--
     const at = this.#time.toStore(takenAt)
     if (refused.length > 0) this.gate.refusedSentAt = at
-    this.#books.refused(refused)
+    this.#journal.refused(refused)
     differences.forEach((difference, i) => {
-      if (difference !== 0) this.#books.amend(i, at, difference)
+      if (difference !== 0) this.#journal.amend(i, at, difference)
     })
-    this.#island?.amend(differences)
+    this.#fallback?.amend(differences)
   }
 
   claim(): void {
@@ -144,12 +146,12 @@ export class Lease {
     if (this.down && this.#options.onStoreDown === 'share') this.gate.alone()
   }
 
-  /** When the next question is due; `Infinity` when none is. */
+  /** When the next request is due; `Infinity` when none is. */
   dueAt(now: number): number {
     const waiting = this.#host.waiting()
     const leastMs = Math.min((this.#answer?.aheadMs ?? 0) / LAW.reserve, LAW.missingMs - 250)
     const active = waiting > 0 || this.#inFlight > 0 || now - this.#demand.lastWentAt < 1000
-    if (this.down) return active || this.#joined ? this.#contact.retryAt : Infinity
+    if (this.down) return active || this.#joined ? this.#connectivity.retryAt : Infinity
     if (!this.#joined) return this.#host.inLine() > 0 ? this.#demand.mayAskAt(now, 0) : Infinity
     let due = this.#demand.askedAt + Math.max(leastMs, active ? BEAT_MS : IDLE_BEAT_MS)
     if (this.#resync || !this.#answer) return Math.max(now, this.#demand.askedAt + URGENT_MS)
@@ -159,10 +161,10 @@ export class Lease {
     }
     if (!this.gate.passable) return due
     const may = this.#demand.mayAskAt(now, leastMs)
-    if (waiting > 0 && this.#short && (this.full || this.#pool.at(this.#short, now) === Infinity))
+    if (waiting > 0 && this.#short && (this.full || this.#slots.at(this.#short, now) === Infinity))
       due = Math.min(due, Math.max(may, this.#askAt))
     else if (this.#wants(now) > 0) {
-      const refill = this.#pool.lastAt - LEAD_MS - this.#time.lagMs
+      const refill = this.#slots.lastAt - LEAD_MS - this.#time.lagMs
       due = Math.min(due, Math.max(may, this.#askAt, refill))
     }
     return due
@@ -173,17 +175,17 @@ export class Lease {
     return this.#host.inLine() === 0 && this.#inFlight === 0 && now - this.#demand.lastWentAt > STAY_MS
   }
 
-  question(now: number, gone = false): LeaseRequest {
+  request(now: number, gone = false): LeaseRequest {
     const waiting = this.#host.waiting()
     this.#demand.asking(now, (this.#answer?.processes ?? 1) === 1, !this.#resync)
     // Who has left has given all back: to a new store it is a newborn.
     const known = this.#joined ? (this.#answer?.processes ?? 0) : 0
     this.#joined = !gone
-    this.#pool.expire(now)
-    if (gone) this.#pool.clear()
+    this.#slots.expire(now)
+    if (gone) this.#slots.clear()
     const limits = this.#wanted(now)
-    if (this.#answer) this.#books.remind(Infinity, this.#time.toStore(now))
-    const question = ask({
+    if (this.#answer) this.#journal.remind(Infinity, this.#time.toStore(now))
+    const request = leaseRequest({
       ...{ id: this.#options.id, gen: this.#answer?.news.gen ?? '', heard: this.#answer?.now ?? -1, known },
       alone: this.down && this.#options.onStoreDown === 'share',
       ...{ limits, ramp: this.#host.ramp(), waiting, gone, dead: this.#dead },
@@ -191,33 +193,33 @@ export class Lease {
       ...{ concurrent: this.#concurrent(), inFlight: this.#inFlight },
       permits: this.#inFlight + (this.gate.passable ? this.#demand.slots(waiting, LAW.aheadMs, now) : 0),
     })
-    this.#books.write(question)
+    this.#journal.write(request)
     this.#dead = []
     this.#resync = false
-    const wants = gone || question.alone ? 0 : this.#wants(now)
+    const wants = gone || request.alone ? 0 : this.#wants(now)
     if (wants > 0) {
-      const missing = this.#short ? this.#pool.missing(this.#short, now + this.#time.lagMs) : []
-      question.each = this.#demand.each(
+      const missing = this.#short ? this.#slots.missing(this.#short, now + this.#time.lagMs) : []
+      request.each = this.#demand.each(
         this.#short ?? limits.map(({ key }) => (key.startsWith('requests/') ? 1 : 0)),
       )
-      question.first = missing.length > 0 ? missing : question.each
-      question.more = wants - 1
-      question.everyMs = this.#demand.everyMs(now)
+      request.first = missing.length > 0 ? missing : request.each
+      request.more = wants - 1
+      request.everyMs = this.#demand.everyMs(now)
     }
-    this.gate.say(question)
-    return question
+    this.gate.write(request)
+    return request
   }
 
-  answered(question: LeaseRequest, answer: LeaseAnswer, sentAt: number, now: number): void {
+  answered(request: LeaseRequest, answer: LeaseAnswer, sentAt: number, now: number): void {
     const before = this.#answer
     const forgot = before?.news.gen !== answer.news.gen
     const time = this.#time
-    if (forgot || (before && Math.abs(before.base - answer.base) > 1)) this.#time = new StoreTime()
+    if (forgot || (before && Math.abs(before.base - answer.base) > 1)) this.#time = new ClockSync()
     this.#time.learn(sentAt, now, answer.now)
     this.#answer = answer
     const wasDown = this.down
-    this.#contact.answered(sentAt, question.alone, now)
-    if (!this.down) this.#island = undefined
+    this.#connectivity.answered(sentAt, request.alone, now)
+    if (!this.down) this.#fallback = undefined
     // Who has begun alone has gone by a time of its own; any other newborn has nothing to tell.
     const shiftMs = this.#time.toStore(now) - time.toStore(now)
     if (forgot && !Number.isNaN(shiftMs)) this.#retell(-Infinity, shiftMs)
@@ -226,14 +228,15 @@ export class Lease {
       this.#retell(answer.since, 0)
     }
     this.heard(answer.news, answer.now)
+    this.gate.answered(request)
     answer.slots.forEach((at, k) => {
-      const amounts = k === 0 ? question.first : question.each
-      const usable = usableMs(question.limits, at, this.#host.inTree())
-      this.#pool.put(amounts, Math.max(now, this.#time.toLocal(at)), at, usable, answer.now)
-      this.#books.leased(amounts)
+      const amounts = k === 0 ? request.first : request.each
+      const usable = usableMs(request.limits, at, this.#host.inTree())
+      this.#slots.put(amounts, Math.max(now, this.#time.toLocal(at)), at, usable, answer.now)
+      this.#journal.leased(amounts)
     })
     this.#permits = answer.permits
-    this.#host.accepted(this.#books.others(answer.accepted))
+    this.#host.accepted(this.#journal.others(answer.accepted))
     this.#dead = this.#options.gone(answer.suspects.filter((id) => id !== this.#options.id))
     this.#askAt = -Infinity
     if (answer.next >= 0) {
@@ -241,7 +244,7 @@ export class Lease {
       this.#askAt = this.#time.toLocal(answer.next) - early
     }
     // What a late answer brings is of no use to whom goes by another schedule already.
-    if (this.#island) this.#void()
+    if (this.#fallback) this.#void()
     if (!wasDown || this.down) return
     this.#resync = true
     this.#tell('up')
@@ -250,19 +253,19 @@ export class Lease {
   /** The store remembers nothing after `since`; its time is by so much later than it was. */
   #retell(since: number, shiftMs: number): void {
     const { now } = this.#answer!
-    const held = this.#pool.untold(since, shiftMs, now)
-    this.#books.retell(since, shiftMs, now, held)
+    const held = this.#slots.untold(since, shiftMs, now)
+    this.#journal.retell(since, shiftMs, now, held)
     this.#resync = true
   }
 
-  /** A question came to nothing, whether the store heard it or not; without one: it is out for long. */
-  failed(question: LeaseRequest | undefined, error: unknown, now: number): void {
-    if (question) {
-      this.gate.unsay(question)
-      this.#books.unanswered(question)
+  /** A request came to nothing, whether the store heard it or not; without one: it is out for long. */
+  failed(request: LeaseRequest | undefined, error: unknown, now: number): void {
+    if (request) {
+      this.gate.unanswered(request)
+      this.#journal.unanswered(request)
     }
     const wasDown = this.down
-    this.#contact.failed(error, now)
+    this.#connectivity.failed(error, now)
     if (wasDown || !this.down) return
     this.#tell('down')
     if (this.refusal) this.#host.reject(error)
@@ -275,21 +278,21 @@ export class Lease {
 
   #tell(state: 'up' | 'down'): void {
     const processes = this.#answer?.processes ?? this.#options.processes
-    const error = state === 'down' && { error: this.#contact.error }
+    const error = state === 'down' && { error: this.#connectivity.error }
     this.#host.tell({ state, ...(processes !== undefined && { processes }), ...error })
   }
 
   #void(): void {
-    this.#pool.clear()
+    this.#slots.clear()
     this.#short = undefined
     this.#askAt = -Infinity
   }
 
   #wants(now: number): number {
-    const held = this.#pool.holds(this.#demand.each(this.#short ?? []))
+    const held = this.#slots.holds(this.#demand.each(this.#short ?? []))
     // Who may have no more in flight must not hold what others could use: only those count who follow one that ends.
     const stuck = this.#permits >= 0 && this.full
-    const short = !stuck && this.#short && this.#pool.missing(this.#short, now).length > 0 ? 1 : 0
+    const short = !stuck && this.#short && this.#slots.missing(this.#short, now).length > 0 ? 1 : 0
     // The day of a quota is not known before the store has said what time it is.
     if (!this.#answer && this.#limits.some(({ timeZone }) => timeZone)) return 0
     const aheadMs = Math.max((this.#answer ?? LAW).aheadMs, this.#reachMs)

@@ -31,7 +31,7 @@ export function usableMs(limits: readonly WantedLimit[], storeAt: number, inTree
   return Math.max(GRACE_MS, Math.min(LAW.aheadMs, ...most))
 }
 
-export class Pool {
+export class LeasedSlots {
   readonly #limits: Part[][]
   readonly #amend: Amend
 

@@ -8,12 +8,12 @@ export const TIMEOUT_MS = 1000
 export const SILENCE_MS = LAW.missingMs + 500
 export const BEAT_MS = 500
 export const IDLE_BEAT_MS = 1000
-/** What cannot wait for the next beat is asked so long after the question before. */
+/** What cannot wait for the next beat is asked so long after the request before. */
 export const URGENT_MS = 20
 /** So long after its last call a process still counts. */
 export const STAY_MS = 60_000
 export const RETRY_MS = 500
-/** A question goes so long before the last slot is due. */
+/** A request goes so long before the last slot is due. */
 export const LEAD_MS = 45
 
 export interface LeaseOptions {

@@ -12,7 +12,7 @@ const RECENT = 16
 interface UsageCell {
   at: number
   amount: number
-  /** Store time of the question that told it; undefined until then. */
+  /** Store time of the request that told it; undefined until then. */
   told: number | undefined
 }
 

@@ -21,7 +21,7 @@ export class UsageJournal {
     this.#past = new UsageHistory(limits.map(({ windowMs }) => windowMs))
   }
 
-  /** Calls went, by slots of a question at `told`, or without the store. */
+  /** Calls went, by slots of a request at `told`, or without the store. */
   went(amounts: readonly number[], at: number, told: number | undefined): void {
     amounts.forEach((amount, i) => this.#past.add(i, at, amount, told))
   }
@@ -44,23 +44,23 @@ export class UsageJournal {
       this.#untold.push([this.#limits[i]!.key, at, amount])
   }
 
-  /** All of it goes into this question. */
-  write(question: LeaseRequest): void {
-    question.amend = [...this.#amends.values()]
-    question.past = this.#untold
-    question.refused = this.#limits.map((_, i) => this.#refused[i] ?? 0)
+  /** All of it goes into this request. */
+  write(request: LeaseRequest): void {
+    request.amend = [...this.#amends.values()]
+    request.past = this.#untold
+    request.refused = this.#limits.map((_, i) => this.#refused[i] ?? 0)
     this.#amends.clear()
     this.#untold = []
     this.#refused = []
     this.#limits.forEach(({ key }, i) => {
-      let ours = (this.#ours[i] ?? 0) - question.refused[i]!
-      for (const [of, , amount] of [...question.amend, ...question.past]) if (of === key) ours += amount
+      let ours = (this.#ours[i] ?? 0) - request.refused[i]!
+      for (const [of, , amount] of [...request.amend, ...request.past]) if (of === key) ours += amount
       this.#ours[i] = ours
     })
   }
 
   /**
-   * A question went unanswered, and nobody knows whether it was heard. What would free something is not said twice; what
+   * A request went unanswered, and nobody knows whether it was heard. What would free something is not said twice; what
    * counts against us is.
    */
   unanswered({ amend, past }: LeaseRequest): void {

@@ -8,7 +8,7 @@ async function shaOf(script: string): Promise<string> {
   return [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, '0')).join('')
 }
 
-export function scripted(connection: Connection, script: string) {
+export function cachedScript(connection: Connection, script: string) {
   let sha: Promise<string> | undefined
   return async (keys: string[], args: string[]): Promise<unknown> => {
     try {

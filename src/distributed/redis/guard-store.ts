@@ -6,7 +6,7 @@
 
 import type { GuardAnswer, GuardStore } from 'llmiter'
 import { connect, type RedisClient } from './detect-client.ts'
-import { scripted } from './cached-script.ts'
+import { cachedScript } from './cached-script.ts'
 import { fields, text } from '../../lib/validate.ts'
 
 export interface RedisGuardStoreOptions {
@@ -77,7 +77,7 @@ export function redisGuardStore(client: RedisClient, options: RedisGuardStoreOpt
   if (typeof prefix !== 'string' || /[{}]/.test(prefix))
     throw new TypeError(`prefix must be a string without braces, got ${text(prefix)}`)
   const connection = connect(client)
-  const ask = scripted(connection, SCRIPT)
+  const ask = cachedScript(connection, SCRIPT)
   return {
     async take({ name, key, limits }) {
       // All limits of a client share its hash tag: in a cluster they live on one node.

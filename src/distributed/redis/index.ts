@@ -2,7 +2,7 @@
 
 import type { SharedSlots, Store, StoreHost } from 'llmiter'
 import { connect, type RedisClient } from './detect-client.ts'
-import { redisLine } from './transport.ts'
+import { redisTransport } from './transport.ts'
 import { gone, ownId } from '../client/process-liveness.ts'
 import { FleetAgent } from '../client/agent.ts'
 import { fields, text } from '../../lib/validate.ts'
@@ -50,8 +50,8 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
   return {
     open(host: StoreHost): SharedSlots {
       const random = () => host.clock.random?.() ?? Math.random()
-      const line = redisLine(connect(client), prefix, host.name)
-      return new FleetAgent(host, line, { id: ownId(), onStoreDown, processes, random, gone })
+      const transport = redisTransport(connect(client), prefix, host.name)
+      return new FleetAgent(host, transport, { id: ownId(), onStoreDown, processes, random, gone })
     },
   }
 }

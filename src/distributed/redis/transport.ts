@@ -1,10 +1,10 @@
 // The line to Redis: questions are calls of the script, and news comes by a channel. One that answers nothing any more is
-// given up for a new connection with the next question.
+// given up for a new connection with the next request.
 
 import type { Connection } from './connection.ts'
-import { scripted } from './cached-script.ts'
+import { cachedScript } from './cached-script.ts'
 import type { LeaseAnswer, StoreTransport, StoreNews, WantedLimit } from '../protocol.ts'
-import { SCRIPT } from './script.ts'
+import { LEASE_SCRIPT } from './lease-script.ts'
 
 /** All keys of a limiter share its hash tag: in a cluster they live on one node. */
 export function keysOf(prefix: string, name: string, limits: readonly WantedLimit[]): string[] {
@@ -13,20 +13,20 @@ export function keysOf(prefix: string, name: string, limits: readonly WantedLimi
   return keys.map((key) => tag + key)
 }
 
-export function redisLine(connection: Connection, prefix: string, name: string): StoreTransport {
+export function redisTransport(connection: Connection, prefix: string, name: string): StoreTransport {
   const [tag] = keysOf(prefix, name, [])
   const channel = `${tag}:news`
-  const call = scripted(connection, SCRIPT)
+  const call = cachedScript(connection, LEASE_SCRIPT)
   let unanswered = 0
   let hears: ((news: StoreNews, now: number) => void) | undefined
   let subscribed = false
 
   return {
-    ask(question, done) {
+    ask(request, done) {
       if (unanswered > 0) connection.reset?.()
       unanswered++
       const gen = Math.random().toString(36).slice(2)
-      call(keysOf(prefix, name, question.limits), [JSON.stringify(question), gen, channel])
+      call(keysOf(prefix, name, request.limits), [JSON.stringify(request), gen, channel])
         .then(parsed)
         .finally(() => unanswered--)
         .then(

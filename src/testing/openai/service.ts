@@ -7,7 +7,12 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Clock } from '../../scheduler/clock.ts'
-import type { HttpFault, HttpProviderOptions, HttpRequestCounters, HttpRequestRecord } from '../http.ts'
+import type {
+  HttpFault,
+  HttpProviderOptions,
+  HttpRequestCounters,
+  HttpRequestRecord,
+} from '../http-options.ts'
 import type { Admitted, ModelProvider, Refused } from '../provider.ts'
 import { answerBody, answerFrames, embeddingsBody, modelBody, type Answer } from './answer.ts'
 import { errorBody, limitHeaders, midwayError, refusalBody, retryHeaders } from './refusal.ts'

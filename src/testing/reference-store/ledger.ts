@@ -3,7 +3,7 @@
 // # How do many processes keep one limit, each within its own right?
 //
 // The store keeps for each limit what a process alone would keep (`core/bucket.ts`): when the next ticket is due, and a log
-// of the last window. One question advances them by k tickets at once and returns k moments, the *slots*:
+// of the last window. One request advances them by k tickets at once and returns k moments, the *slots*:
 //
 //   slot   s = max(now, due, the time at which the cap of the window leaves room)      for every limit
 //   then   due ← max(due, now − credit) + cost · T,    log[s] += cost,    T = (W + J) / n
@@ -71,10 +71,10 @@ export class Ledger {
     this.#members = new Members()
   }
 
-  /** One question at `time`, epoch ms of the store. `gen` names the state, if it must be made. */
-  ask(question: LeaseRequest, time: number, gen: string): LeaseAnswer {
-    const { limits } = question
-    const state = (this.#state ??= begin(question, time, gen))
+  /** One request at `time`, epoch ms of the store. `gen` names the state, if it must be made. */
+  ask(request: LeaseRequest, time: number, gen: string): LeaseAnswer {
+    const { limits } = request
+    const state = (this.#state ??= begin(request, time, gen))
     // A clock that was set back, as by a failover, must not make all wait: the state's time goes on.
     if (time - state.base < state.seen - 1000) state.base = time - state.seen
     const now = Math.max(time - state.base, state.seen)
@@ -85,32 +85,32 @@ export class Ledger {
     state.news.seq = ++state.seq
     if (now - prev > LAW.forgottenMs) this.#members.clear()
     // Who comes from another state, or from a later time of this one, tells its past before it is given anything.
-    const stranger = question.gen !== '' && question.gen !== state.news.gen
-    const present = this.#members.count(question, stranger, state.alive, now)
+    const stranger = request.gen !== '' && request.gen !== state.news.gen
+    const present = this.#members.count(request, stranger, state.alive, now)
     const since = present.heard < 0 ? prev : present.heard
-    const rolledBack = !stranger && question.heard > since + LAW.sameMs
+    const rolledBack = !stranger && request.heard > since + LAW.sameMs
     const aheadMs = Math.max(LAW.aheadMs, (LAW.reserve * present.processes) / LAW.questionsPerMs)
-    const horizonMs = Math.max(aheadMs, question.aheadMs)
-    if (stranger && question.known > 1 && now < horizonMs) state.from = horizonMs
-    if (rolledBack && question.known > 1 && now >= state.from) state.from = now + horizonMs
+    const horizonMs = Math.max(aheadMs, request.aheadMs)
+    if (stranger && request.known > 1 && now < horizonMs) state.from = horizonMs
+    if (rolledBack && request.known > 1 && now >= state.from) state.from = now + horizonMs
     // All that is held is known: nobody need wait it out.
     if (present.complete) state.from = Math.min(state.from, now)
     const share = Math.max(1, present.processes - present.missing) / present.processes
     const quiet = now > state.crowdedTill && present.missing === 0 && state.news.gate === 'open'
-    const accounts = limits.map((limit) => this.#account(state, limit, question, now))
+    const accounts = limits.map((limit) => this.#account(state, limit, request, now))
     // The times of another state mean nothing here: its members will tell their past anew.
-    const told = question.gen === state.news.gen && !rolledBack
-    for (const [key, at, amount] of told ? question.past : []) {
+    const told = request.gen === state.news.gen && !rolledBack
+    for (const [key, at, amount] of told ? request.past : []) {
       const i = limits.findIndex((limit) => limit.key === key)
       if (i >= 0) remember(accounts[i]!, limits[i]!, Math.min(at, now + horizonMs), amount, now)
     }
-    for (const [key, at, difference] of told ? question.amend : []) {
+    for (const [key, at, difference] of told ? request.amend : []) {
       const i = limits.findIndex((limit) => limit.key === key)
       if (i >= 0) amend(accounts[i]!, limits[i]!, at, difference, now)
     }
     limits.forEach((limit, i) => {
       const account = accounts[i]!
-      account.accepted -= question.refused[i] ?? 0
+      account.accepted -= request.refused[i] ?? 0
       keep(account, limit, present, state.missing, passed)
       // What was due in a part of the rate is due sooner in a larger one.
       const from = Math.max(now, state.from)
@@ -120,12 +120,12 @@ export class Ledger {
     })
     state.missing = present.missing
     state.share = share
-    this.#gate(state, question, now)
+    this.#gate(state, request, now)
     // Who must tell its past first is given nothing.
-    const asked = stranger || rolledBack ? { ...question, first: [] } : question
+    const asked = stranger || rolledBack ? { ...request, first: [] } : request
     const { slots, next } = this.#lease(state, asked, accounts, present.busy, horizonMs, now)
-    const permits = this.#members.permit(question, present.busy, now)
-    if (question.gone) this.#members.drop(question.id)
+    const permits = this.#members.permit(request, present.busy, now)
+    if (request.gone) this.#members.drop(request.id)
     return {
       now,
       base: state.base,

@@ -9,7 +9,7 @@ import type { StoreTransport, StoreNews } from '../../distributed/protocol.ts'
 import { callableOrNone, drawn } from '../check.ts'
 
 export interface MemoryStoreOptions {
-  /** How long a question and its answer take together, in ms. Default: 1. */
+  /** How long a request and its answer take together, in ms. Default: 1. */
   lagMs?: number | (() => number)
   /** Whether news is told to all at once, or heard with the next answer only. Default: true. */
   pubsub?: boolean
@@ -64,7 +64,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): MemoryStore {
     return ledger
   }
 
-  const lineOf = (host: StoreHost, limiter: number): StoreTransport => {
+  const transportOf = (host: StoreHost, limiter: number): StoreTransport => {
     const { clock, name } = host
     const start = clock.wall() - clock.now()
     const time = options.time ?? (() => start + clock.now())
@@ -72,7 +72,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): MemoryStore {
       clock.setTimer(then, lagMs() / 2, false)
     }
     return {
-      ask(question, done) {
+      ask(request, done) {
         if (dead.has(limiter)) return
         questions++
         if (cut(limiter)) {
@@ -80,7 +80,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): MemoryStore {
           return
         }
         later(() => {
-          const answer = ledgerOf(name).ask(question, time(), String(++generation))
+          const answer = ledgerOf(name).ask(request, time(), String(++generation))
           const copy = sent(answer)
           later(() => done(undefined, copy))
         })
@@ -105,7 +105,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): MemoryStore {
       const limiter = members++
       const random = () => host.clock.random?.() ?? Math.random()
       const gone = (ids: readonly string[]) => ids.filter((id) => dead.has(Number(id)))
-      return new FleetAgent(host, lineOf(host, limiter), {
+      return new FleetAgent(host, transportOf(host, limiter), {
         id: String(limiter),
         onStoreDown,
         processes,

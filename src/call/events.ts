@@ -1,0 +1,35 @@
+// What calls tell to those who listen to their limiter.
+
+import type { Refusal } from '../responses/verdict.ts'
+
+export interface CallEvents {
+  /** A call asks for a ticket. */
+  request: { waiting: number }
+  /** A ticket was issued, after so long in line since the call came, or was refused. */
+  issue: { waitedMs: number }
+  /** A call begins with its ticket, in its caller's own async context: what is active there (a span) is the caller's. */
+  start: { waitedMs: number }
+  /** A call ended: answered (`ok`) or failed with an error of its own. */
+  finish: { ok: boolean; ms: number }
+  /** A stream gave its `first` token, or the next; its reader waited so long for it. */
+  chunk: { first: boolean; ms: number }
+  /** The provider refused a call. */
+  refuse: { verdict: Refusal; error: unknown }
+  /** The refused call waits at the front of the line. */
+  park: { parked: number; refusals: number }
+  /** The limiter turned a call away: the line is full, the wait too long, the limiter stopped, the call aborted. */
+  reject: { error: unknown }
+  /** A transient failure will be tried again. */
+  retry: { attempt: number; delayMs: number; error: unknown }
+  /** A call was refused ten times, has been parked for five minutes, or its stream is not being read. */
+  stuck: { refusals: number; parkedMs: number; reason: string }
+  /** Something of yours threw (a listener, a probe, `usage`, `classify`, the clock); the calls go on. */
+  error: { error: unknown; where: string }
+}
+
+/** Where calls tell their events. */
+export interface EventSink {
+  /** Whether anybody listens: else the event need not be made. */
+  heard(name: keyof CallEvents): boolean
+  emit<E extends keyof CallEvents>(name: E, event: CallEvents[E]): void
+}

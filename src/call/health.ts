@@ -1,0 +1,32 @@
+// What watches the provider's latency, as calls and limiters see it: `latencyHealth` of `llmiter/health` makes one.
+
+/** What is measured of a call: to its first token and between tokens, of a stream; else to its answer. */
+export type LatencyKind = 'ttft' | 'itl' | 'duration'
+
+export type HealthState = 'healthy' | 'warning' | 'unhealthy'
+
+/** The moving averages in ms, of what has a threshold, and what follows from them. */
+export interface HealthReading {
+  state: HealthState
+  /** The share of the rate, or of the calls, that goes. */
+  share: number
+  ttftMs?: number
+  itlMs?: number
+  durationMs?: number
+}
+
+/** Watches the latency of a limiter's calls: `latencyHealth` of `llmiter/health` makes one. */
+export interface Health {
+  /** A limiter joins. What is decided is told by `tell`. */
+  open(name: string, tell: (reading: HealthReading) => void): HealthMonitor
+}
+
+export interface HealthMonitor {
+  /** So long took a call. */
+  sample(of: LatencyKind, ms: number, now: number): void
+  /** The share of the rate to follow; missing where calls are turned away instead. */
+  share?(now: number): number
+  /** Why a new call is turned away. */
+  refusal?(now: number): Error | undefined
+  reading(now: number): HealthReading
+}

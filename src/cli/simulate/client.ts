@@ -1,0 +1,25 @@
+// What every client of a simulation is: it is given calls, and gets them through the world or loses them.
+
+import type { LogRecord } from '../../telemetry/log-record.ts'
+import type { Call } from './world.ts'
+
+/** `sdk` is the SDK with its own two retries. */
+export type ClientName = 'llmiter' | 'sdk' | `sdk-${number}`
+
+/** How the processes fared that share a limit. */
+export interface FleetShares {
+  /** Of the first half of all calls, how many the process got through that was served least, and most. */
+  least: number
+  most: number
+  /** What they asked the store, if they have one. */
+  questions?: number
+}
+
+export interface Client {
+  /** Resolves when the call was answered; rejects when the client gives it up. */
+  call(call: Call): Promise<unknown>
+  /** The run is over: what still waits is dropped. */
+  stop(): void
+  fleet?(): FleetShares
+  records(): LogRecord[]
+}

@@ -1,0 +1,93 @@
+// What a limiter and the store of a shared limit say to each other. `llmiter/redis` makes stores.
+
+import type { Gate, GateKind } from '../core/gate/gate.ts'
+import type { Learned } from '../core/rate/rate-estimator.ts'
+import type { Clock } from '../scheduler/clock.ts'
+
+/** Where limiters of many processes meet. `redisStore` of `llmiter/redis` makes one; `memoryStore` of `llmiter/testing` is for tests. */
+export interface Store {
+  /** A limiter joins. The store is told what happens, and asked for tickets. */
+  open(host: StoreHost): SharedSlots
+}
+
+/** A limit as a store sees it: at most `amount` in any `windowMs`, or in a day by the calendar of `timeZone`. */
+export interface SharedLimit {
+  /** Names it among the limits of a limiter: the same in all processes. */
+  readonly key: string
+  readonly amount: number
+  /** The window with the spread of arrivals: W + J. */
+  readonly windowMs: number
+  readonly burst: number
+  readonly paced: boolean
+  readonly timeZone?: string
+  /** Units per ms that this process would follow now; 0 for what is counted. */
+  readonly rate: number
+}
+
+/** The limiter, as its store sees it. All times are those of `now()`. */
+export interface StoreHost {
+  readonly name: string
+  readonly clock: Clock
+  now(): number
+  limits(now: number): SharedLimit[]
+  maxConcurrent(): number
+  ramp(): { ms: number; from: number }
+  /** How many would go if they could: none while paused. */
+  waiting(): number
+  inLine(): number
+  /** Whether a ticket needs room in other limiters too: those above and below. */
+  inTree(): boolean
+  /** Does something later; the process need not stay alive for it. Returns its cancel. */
+  later(when: number, then: () => void): () => void
+  /** Something changed: tickets may go. */
+  look(): void
+  /** Others were refused: the gate closes for so long. */
+  hold(kind: GateKind, waitMs: number, blamed: readonly string[]): void
+  /** This process may send the probe that it asked for. */
+  permit(): void
+  /** Nobody here sends the next probe; `lost`: it is another's now. Returns what the gate is then. */
+  retreat(lost: boolean): Gate['state']
+  /** The provider accepts again, as another process found out. */
+  open(): void
+  /** What all have learned, by the key of the limit. */
+  adopt(learned: Readonly<Record<string, Learned>>): void
+  learned(now: number): Record<string, Learned>
+  /** So much more than by this process was accepted of each limit. */
+  accepted(amounts: readonly number[]): void
+  /** Tells that the store is out of reach, or back. */
+  tell(event: StoreEvent): void
+  /** Rejects all who wait, since the store does not answer. */
+  reject(cause: unknown): void
+}
+
+export interface StoreEvent {
+  state: 'up' | 'down'
+  /** The number of processes that share the limit, as far as known. */
+  processes?: number
+  error?: unknown
+}
+
+/** What a store gives to a limiter. Amounts stand in the order of `limits()`. */
+export interface SharedSlots {
+  /** The earliest time from `now` on at which the amounts fit, of what this process holds; else `Infinity`. */
+  at(amounts: readonly number[], now: number): number
+  /** Whether no more may be in flight here. */
+  readonly full: boolean
+  take(amounts: readonly number[], now: number): void
+  /** A call taken at `takenAt` is over; it has used so much more (less, when negative) than it took. */
+  settle(differences: readonly number[], takenAt: number, refused: readonly number[]): void
+  /** Somebody waits, or nobody any more. */
+  crowd(): void
+  /** The gate of this limiter moved; `blamed` are the keys of the limits that refusals have named. */
+  gate(gate: Gate, blamed: readonly string[], now: number): void
+  /** The gate wants to know who may probe. */
+  claim(): void
+  /** This limiter has learned a rate. */
+  learned(now: number): void
+  /** The limits are others now. */
+  update(now: number): void
+  /** Whether calls are to be turned away now, since the store does not answer. */
+  refusal(): { cause: unknown } | undefined
+  /** Gives everything back and leaves. */
+  stop(): void
+}
