@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { transformSync } from 'esbuild'
 import type { Options } from 'tsup'
 import { buildPage } from './src/cli/page/build.ts'
 
@@ -31,32 +32,56 @@ const page: NonNullable<Options['esbuildPlugins']>[number] = {
   },
 }
 
+/**
+ * Each finished module again, for `require`. esbuild shares code between entries in ESM only; made this way, both
+ * kinds share it. Source maps come with the ESM files alone: with both, they would be half of the package.
+ */
+const writeCommonJs = async (): Promise<void> => {
+  const shared = readdirSync(DIST).filter((name) => /^chunk-.*\.js$/.test(name))
+  for (const file of [...entries.map(({ name }) => `${name}.js`), ...shared]) {
+    const text = readFileSync(new URL(file, DIST), 'utf8').replace(/\n\/\/# sourceMappingURL=.*/, '')
+    const { code } = transformSync(text, { format: 'cjs', target: TARGET, platform: 'neutral' })
+    const cjs = code.replace(/require\("(\.[^"]*)\.js"\)/g, 'require("$1.cjs")')
+    writeFileSync(new URL(file.replace(/\.js$/, '.cjs'), DIST), cjs)
+  }
+}
+
+const DIST = new URL('dist/', import.meta.url)
+const TARGET = 'es2022'
+
 const common: Options = {
-  target: 'es2022',
+  target: TARGET,
   // A script for Redis is a file of its own, and its text is bundled.
   loader: { '.lua': 'text' },
-  sourcemap: true,
   // tsup's default makes `http` of `node:http`, which bundlers for browsers replace by a shim of that name.
   removeNodeProtocol: false,
   // The entries that build on the public surface import it by its name, so that a program holds it once.
   external: [/^node:/, /^llmiter(\/|$)/],
-  splitting: false,
+}
+const library: Options = {
+  ...common,
+  entry: sourcesOf(entries.map(({ name }) => name)),
+  platform: 'neutral',
 }
 
 export default [
+  { ...library, format: 'esm', sourcemap: true, splitting: true, onSuccess: writeCommonJs },
   {
-    ...common,
-    entry: sourcesOf(entries.map(({ name }) => name)),
+    ...library,
     format: ['esm', 'cjs'],
-    platform: 'neutral',
     // `Symbol.dispose` stands in the types, and programs without @types/node may not have that lib.
-    dts: { banner: '/// <reference lib="esnext.disposable" />', compilerOptions: { stripInternal: true } },
+    dts: {
+      only: true,
+      banner: '/// <reference lib="esnext.disposable" />',
+      compilerOptions: { stripInternal: true },
+    },
   },
   ...Object.values(bin).map((built): Options => ({
     ...common,
     entry: sourcesOf([nameOf(built)]),
     format: 'esm',
     platform: 'node',
+    splitting: false,
     esbuildPlugins: [page],
   })),
 ] satisfies Options[]

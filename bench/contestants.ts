@@ -16,7 +16,7 @@ import { logTo } from '../src/telemetry/log.ts'
 
 export type Work = () => Promise<number>
 
-export interface Line {
+interface Line {
   run(work: Work): Promise<unknown>
   /** What must pass before the next turn has the machine for itself. */
   close?(): Promise<unknown>

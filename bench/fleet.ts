@@ -9,7 +9,7 @@ import { Redis } from 'ioredis'
 import { startRedis } from '../test/support/redis.ts'
 import { between, mostIn } from './fleet/count.ts'
 import { startFleet } from './fleet/fleet.ts'
-import { type Goal, printSection } from './table.ts'
+import { exitCodeOf, type Goal, printSection } from './table.ts'
 
 const quick = process.argv.includes('--quick')
 const WINDOW = 10_000
@@ -131,3 +131,4 @@ printSection({
   ],
   goals,
 })
+process.exitCode = exitCodeOf(goals)

@@ -14,7 +14,7 @@ import { coreSection } from './overhead/core.ts'
 import { memorySection } from './overhead/memory.ts'
 import { scalingSection } from './overhead/scaling.ts'
 import { timersSection } from './overhead/timers.ts'
-import { isMet, printSection, type Section, writeJson } from './table.ts'
+import { exitCodeOf, isMet, printSection, type Section, writeJson } from './table.ts'
 
 const FULL = { calls: 100_000, rounds: 9, waiting: 1_000_000, sizes: [1e3, 1e4, 1e5, 1e6] }
 const QUICK = { calls: 20_000, rounds: 5, waiting: 100_000, sizes: [1e3, 1e4, 1e5] }
@@ -42,7 +42,7 @@ const goals = sections.flatMap((section) => section.goals)
 console.log(`\n${goals.filter(isMet).length} of ${goals.length} goals met (Node ${process.version})`)
 if (json !== undefined) writeJson(json, { quick, calls, rounds, waiting, sizes }, sections)
 // Lines that still wait keep the process alive, as they should.
-process.exit()
+process.exit(exitCodeOf(goals))
 
 function readFlags() {
   try {

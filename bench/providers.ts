@@ -29,6 +29,7 @@ import { printAblations, printReport } from './providers/print.ts'
 import { readReport, writeReport, type Report } from './providers/report.ts'
 import { targets } from './providers/targets.ts'
 import { judge, tableOf } from './providers/verdicts.ts'
+import { exitCodeOf } from './table.ts'
 
 const HERE = new URL('.//', import.meta.url)
 
@@ -58,6 +59,7 @@ async function measured(): Promise<void> {
   printReport(report)
   console.log(`${jobs.length} runs, ${Math.round((performance.now() - startedAt) / 1000)} s`)
   if (times) printTimes(cells)
+  process.exitCode = exitCodeOf(report.goals)
   if (out !== undefined || (!quick && only === undefined && clients === undefined)) write(report)
 }
 

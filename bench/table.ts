@@ -31,6 +31,9 @@ export interface Section {
 export const isMet = ({ measured, atMost = Infinity, atLeast = -Infinity }: Goal) =>
   measured <= atMost && measured >= atLeast
 
+/** What a bench exits with: 1 when a goal is missed. */
+export const exitCodeOf = (goals: readonly Goal[]) => (goals.every(isMet) ? 0 : 1)
+
 /** How far it is from its bound: `met, 0.42 to spare`, `NOT MET by 1.3`. */
 export function verdict(goal: Goal): string {
   const margin = figure(Math.abs(goal.measured - (goal.atMost ?? goal.atLeast ?? goal.measured)))

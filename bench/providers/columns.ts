@@ -21,13 +21,13 @@ export const goodput = ratio('admitted', 'optimum', 100)
 export const steady = ratio('after2', 'allowedAfter2', 100)
 export const late = ratio('after3', 'allowedAfter3', 100)
 export const refusals = ratio('refused', 'admitted', 1000)
-export const waitSeconds = (share: number) => part('waitMs', share, 1000)
+const waitSeconds = (share: number) => part('waitMs', share, 1000)
 
 /** Nothing of this may ever happen: lost, starved, or served twice. */
 export const harmed = ({ counts }: Figures) =>
   counts['lost'] === undefined ? undefined : counts['lost'] + counts['starved']! + counts['twice']!
 
-export const column = {
+const column = {
   goodput: { name: 'goodput %', digits: 2, of: goodput },
   steady: { name: 'steady %', digits: 2, of: steady },
   late: { name: 'after 3 min %', digits: 2, of: late },

@@ -45,7 +45,7 @@ export function admit(call: PendingCall): void {
 }
 
 /** the call has its ticket (or must not get one: then this throws): does its work. */
-export function start(call: PendingCall): unknown {
+function start(call: PendingCall): unknown {
   admit(call)
   const { timeoutMs, signal } = call.policy
   let result: unknown

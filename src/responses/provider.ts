@@ -18,7 +18,7 @@ export const HOUR = 60 * MINUTE
 export const DAY = 24 * HOUR
 
 /** A header name, with `*` where it says limit, remaining or reset; what it counts; in which window. */
-export type LimitRow = readonly [name: string, of: string, perMs?: number]
+type LimitRow = readonly [name: string, of: string, perMs?: number]
 
 export interface Provider extends Readonly<
   Partial<Record<Verdict['kind'] | 'slowDown' | 'aborted', RegExp>>

@@ -17,10 +17,10 @@ export const AMOUNT = 80
 /** Tickets a second: what T = (W + J) / n allows. */
 export const PACE = (AMOUNT / (WINDOW + 50)) * 1000
 
-export type Kind = 'ioredis' | 'redis' | 'upstash'
+type Kind = 'ioredis' | 'redis' | 'upstash'
 
 /** A client as people make it, and its end. */
-export function clientOf(kind: Kind, url: string): { client: RedisClient; end(): void } {
+function clientOf(kind: Kind, url: string): { client: RedisClient; end(): void } {
   if (kind === 'upstash') return { client: Upstash(url), end() {} }
   if (kind === 'redis') {
     const client = createClient({ url })

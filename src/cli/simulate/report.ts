@@ -31,7 +31,7 @@ export interface Row {
 }
 
 /** How the processes fared. */
-export interface FleetRow {
+interface FleetRow {
   processes: number
   /** All of them together. */
   questionsPerSecond?: number
@@ -183,7 +183,7 @@ const scaled = (n: number) =>
   n >= 1e6 && n % 1e5 === 0 ? `${n / 1e6}M` : n >= 1e5 && n % 1000 === 0 ? `${n / 1000}k` : count(n)
 
 /** Two units at most: `6 min 3 s`, `2 h 5 min`, `0.35 s`. */
-export function span(ms: number): string {
+function span(ms: number): string {
   if (ms < 9950) return `${inSeconds(ms)} s`
   const seconds = Math.round(ms / 1000)
   if (seconds < 60) return `${(ms / 1000).toFixed(1)} s`

@@ -7,7 +7,7 @@
 import type { Cost, Usage } from 'llmiter'
 
 /** A request, as far as its charge goes. */
-export interface Asked {
+interface Asked {
   readonly request: unknown
   /** Counted, or estimated and then no more than any limit holds: an estimate must not make a call too large. */
   readonly inputTokens: number

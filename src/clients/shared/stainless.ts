@@ -21,7 +21,7 @@ import type { Grant, LimitedCall, Limits } from './limits.ts'
 import { describeStray, isRepeatable } from './request.ts'
 
 /** The options of a request, as the core hands them on. */
-export interface RequestOptions {
+interface RequestOptions {
   method: string
   path: string
   body?: unknown
