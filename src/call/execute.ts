@@ -45,7 +45,7 @@ export function admit(call: PendingCall): void {
 }
 
 /** the call has its ticket (or must not get one: then this throws): does its work. */
-function start(call: PendingCall): unknown {
+export function start(call: PendingCall): unknown {
   admit(call)
   const { timeoutMs, signal } = call.policy
   let result: unknown
@@ -121,6 +121,7 @@ function judged(call: PendingCall, outcome: Outcome): unknown {
   runtime.seen?.(answer)
   let verdict = judge(call, outcome)
   if (!verdict && threw && retry?.on && !signal?.aborted) verdict = { kind: 'transient', reason: 'retry.on' }
+  call.judged?.(verdict)
   if (!verdict) {
     learnFrom(answer, call)
     if (threw) {

@@ -9,7 +9,7 @@ import type { Cost, Used } from '../core/cost.ts'
 import { Call } from '../core/call.ts'
 import type { TicketIssuer } from '../core/ticket-issuer.ts'
 import type { LimitHint } from '../responses/headers.ts'
-import type { Refusal } from '../responses/verdict.ts'
+import type { Refusal, Verdict } from '../responses/verdict.ts'
 import type { Limit } from '../core/limit/parse-limits.ts'
 import type { LimiterStoppedError, QuotaExhaustedError } from './errors.ts'
 import type { EventSink } from './events.ts'
@@ -103,12 +103,14 @@ export interface WaitState {
 export type Work = (signal: AbortSignal | undefined) => unknown
 
 export class PendingCall extends Call<TicketIssuer> implements ScheduledCall<PendingCall> {
-  readonly policy: CallPolicy
-  readonly work: Work | undefined
+  policy: CallPolicy
+  work: Work | undefined
   grant: ((call: PendingCall) => void) | undefined = undefined
   /** When it came, in whole ms: so it is no boxed number. */
   readonly since: number
   waitState: WaitState | undefined = undefined
+  /** Is told what its answer is taken for. */
+  judged: ((verdict: Verdict | undefined) => void) | undefined = undefined
 
   constructor(policy: CallPolicy, cost: Cost, work: Work | undefined, now: number) {
     super(policy.runtime.issuer, cost)

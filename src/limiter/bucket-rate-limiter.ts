@@ -18,6 +18,7 @@ import type { LimiterStats, Mark } from './limiter-stats.ts'
 import { mark, stats } from './stats.ts'
 import { Ticket } from './ticket.ts'
 import { type CallPolicy, PendingCall } from '../call/pending-call.ts'
+import { standBy, type StandbyWaiter } from '../call/standby.ts'
 
 /** The terms of so many tenants, and of so many priorities of each, are kept. */
 const MOST_LANES = 1000
@@ -91,6 +92,23 @@ export class BucketRateLimiter {
     const now = runtime.scheduler.now()
     const pending = new PendingCall(this.#termsFor(call), this.#cost(call), undefined, now)
     return goNow(runtime, pending, now) ? Ticket.of(pending) : undefined
+  }
+
+  /**
+   * `tryAcquire` that stays in line: for a queue of your own in front of several limiters, such as a pool. `granted` is
+   * called the moment there is a ticket, perhaps before this returns; `failed` when there can be none. Returns a
+   * function that leaves the line and the statistics as if nobody had asked.
+   */
+  standBy(call: Pick<CallOptions, 'cost' | 'request'>, waiter: StandbyWaiter): () => void {
+    checkCall(call)
+    return standBy(this.#policy, this.#cost(call), waiter, ({ signal, timeoutMs }) =>
+      policyOf(this[RUNTIME], {
+        signal,
+        maxRefusals: 0,
+        retry: false,
+        ...(timeoutMs !== undefined && { timeoutMs }),
+      }),
+    )
   }
 
   /** How long a call made now would wait, in ms, as far as one can tell: 0 when it would not. */
