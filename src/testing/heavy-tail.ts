@@ -32,11 +32,14 @@ export function lognormal(options: LognormalOptions): () => number {
   positive(median, 'median')
   positive(sigma, 'sigma')
   const random = seededRandom(seed)
-  return () => {
-    // 1 − random(), because random() may be 0 and has no logarithm then.
-    const radius = Math.sqrt(-2 * Math.log(1 - random()))
-    return median * Math.exp(sigma * radius * Math.cos(2 * Math.PI * random()))
-  }
+  return () => median * Math.exp(sigma * normal(random))
+}
+
+/** A number of the standard normal distribution. */
+export function normal(random: () => number): number {
+  // 1 − random(), because random() may be 0 and has no logarithm then.
+  const radius = Math.sqrt(-2 * Math.log(1 - random()))
+  return radius * Math.cos(2 * Math.PI * random())
 }
 
 export interface ParetoOptions {
