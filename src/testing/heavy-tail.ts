@@ -11,9 +11,15 @@ import { seededRandom } from './random.ts'
 export interface LognormalOptions {
   /** Half of the numbers are below it. */
   median: number
-  /** How far they spread: e^sigma is the factor of one standard deviation. Default: 1. */
+  /**
+   * How far they spread: e^sigma is the factor of one standard deviation.
+   * @default 1
+   */
   sigma?: number
-  /** The same seed, the same numbers. Default: 1. */
+  /**
+   * The same seed, the same numbers.
+   * @default 1
+   */
   seed?: number
 }
 
@@ -45,9 +51,15 @@ export function normal(random: () => number): number {
 export interface ParetoOptions {
   /** No number is below it. */
   min: number
-  /** How fast the tail thins out: below 2 it has no variance, below 1 no mean. Default: 1.5. */
+  /**
+   * How fast the tail thins out: below 2 it has no variance, below 1 no mean.
+   * @default 1.5
+   */
   shape?: number
-  /** The same seed, the same numbers. Default: 1. */
+  /**
+   * The same seed, the same numbers.
+   * @default 1
+   */
   seed?: number
 }
 

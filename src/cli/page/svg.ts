@@ -25,9 +25,15 @@ export interface Run {
 }
 
 export interface GraphOptions {
-  /** What stands above a page. Default 'llmiter graph'. */
+  /**
+   * What stands above a page.
+   * @default 'llmiter graph'
+   */
   title?: string
-  /** The letters of the lines to show: see `LINES`. Default: all. */
+  /**
+   * The letters of the lines to show: see `LINES`.
+   * @default all
+   */
   lines?: string
   /** The limiter that is shown; default all of them together. */
   name?: string

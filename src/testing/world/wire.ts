@@ -20,7 +20,10 @@ export interface WireOptions {
   /** Numbers in [0, 1). */
   random: () => number
   jitterMs: number
-  /** Whether replies tell the limits. Default: false. */
+  /**
+   * Whether replies tell the limits.
+   * @default false
+   */
   headers?: boolean
 }
 
