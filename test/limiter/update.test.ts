@@ -4,7 +4,7 @@ import { expect, test } from 'vitest'
 import { BucketRateLimiter, type LimiterOptions } from 'llmiter'
 import { departures, fate, rig } from '../helpers.ts'
 
-type Amounts = Partial<LimiterOptions>
+type Amounts = { [K in keyof LimiterOptions]?: LimiterOptions[K] | undefined }
 
 test.each<
   [
@@ -57,7 +57,7 @@ test.each<
     'a limit that is no longer there holds nobody',
     { requestsPerMinute: 1 },
     {},
-    { requestsPerMinute: undefined, limits: [] } as Amounts,
+    { requestsPerMinute: undefined, limits: [] },
     {},
     1000,
     1010,
@@ -66,7 +66,7 @@ test.each<
     'a limit in another window counts from now',
     { requestsPerMinute: 1 },
     {},
-    { requestsPerMinute: undefined, limits: [{ of: 'requests', amount: 10, per: '1s' }] } as Amounts,
+    { requestsPerMinute: undefined, limits: [{ of: 'requests', amount: 10, per: '1s' }] },
     {},
     1000,
     1010,
@@ -77,7 +77,7 @@ test.each<
   let at = NaN
   const call = fate(limiter.run(() => (at = clock.now()), { cost: next }))
   await clock.advance(1000)
-  limiter.update(after)
+  limiter.update(after as LimiterOptions)
   await clock.runAll()
   expect(call.now).toMatch(/^ok/)
   expect(at).toBeGreaterThanOrEqual(least)
