@@ -110,7 +110,7 @@ test('a tree: each floor keeps its own count', () => {
   expect([root.next(0), root.next(0), root.next(0)]).toEqual([calls[0], calls[1], undefined])
   expect([root.limitSet.inFlight, child.limitSet.inFlight, root.waiting]).toEqual([2, 2, 1])
   child.finish(calls[0]!, undefined, 1)
-  child.lose(calls[1]!, 'unsent', 1)
+  child.release(calls[1]!, 1)
   expect([root.limitSet.inFlight, child.limitSet.inFlight]).toEqual([0, 0])
   expect(root.next(1)).toBe(calls[2])
 })
