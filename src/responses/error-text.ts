@@ -1,46 +1,133 @@
 /**
- * Writes an error of any shape down as lines that patterns can be tried on (provider.ts says how).
+ * Writes an error of any shape down as lines that patterns can be tried on (provider-rules.ts says how).
  *
- * Every SDK keeps the same body somewhere else: as an object or as text, in `error`, `body`, `data` or in
- * the message itself, and gateways put one within another. So this does not know SDKs: it follows the few
- * keys by which one thing encloses another, and takes each kind of word where it finds it. What it must
- * not do is take a user's own data for a provider's: a status counts on errors, responses and bodies, a
- * numeric `code` in bodies only, and within `data` or `details` there are only words.
+ * Every SDK keeps the same body somewhere else: as an object or as text, in `error`, `body`, `data` or in the message
+ * itself, and gateways put one within another. So this does not know SDKs. It follows the few names by which one thing
+ * encloses another, and, under any other name, whatever looks like an error or a response. It must not take a user's
+ * own data for a provider's: a status counts on errors, responses and bodies, a numeric `code` in bodies only, and
+ * within `data` or `details` there are only words. What was sent is never read.
  */
 
-import { get, reach } from './safe-access.ts'
+import { get, guard, isObject, reach } from './safe-access.ts'
 
-export interface Answer {
+export interface AnswerText {
   status: number | undefined
   text: string
 }
 
-export const ENCLOSING = ['response', 'rawResponse', '$response', '$metadata', 'lastError', 'cause']
-const BODIES = ['message', 'error', 'body', 'responseBody']
-const DETAILS = ['detail', 'raw', 'data', 'details', 'errorDetails', 'violations', 'metadata']
+export const ENCLOSING = [
+  'response',
+  'rawResponse',
+  '$response',
+  '$metadata',
+  'lastError',
+  'cause',
+  'errors',
+  'originalError',
+]
+const BODIES = ['message', 'error', 'errors', 'body', 'responseBody']
+const DETAILS = [
+  'detail',
+  'raw',
+  'data',
+  'details',
+  'errorDetails',
+  'violations',
+  'metadata',
+  'reason',
+  'reasons',
+]
 const LINKS = [...BODIES, ...DETAILS]
-const CODES = ['code', 'type', 'status', 'error_code', 'name', 'quotaId', 'quotaValue', 'retryDelay']
+const CODES = [
+  'code',
+  'type',
+  'status',
+  'error_code',
+  'errorCode',
+  'name',
+  'param',
+  'quotaId',
+  'quotaValue',
+  'quota_limit',
+  'quota_limit_value',
+  'retryDelay',
+  'title',
+]
+/** Names under which providers give a wait as a number, or a moment. */
+const WAITS = /^(retry|resets?|wait|estimated|available|try_?again)[\w-]*$/i
+/** What the caller sent, and what a client is made of. */
+const SENT = /^(request|req|config|options|input|params?|prompt|messages?|client|agent|socket|init|parent)$/i
+
+/** An answer says what it has to say early: longer ones are cut, so that no pattern takes long. */
+const LINE_CHARS = 2000
+const TEXT_CHARS = 8000
 
 export function statusOf(value: unknown, more?: string): number | undefined {
-  return ['status', 'statusCode', 'httpStatusCode', more]
-    .map((key) => key && get(value, key))
-    .find(
-      (status): status is number =>
-        Number.isInteger(status) && (status as number) > 399 && (status as number) < 600,
-    )
+  for (const key of ['status', 'statusCode', 'status_code', 'httpStatusCode', more]) {
+    const found = key && get(value, key)
+    const status = typeof found === 'string' && /^\d{3}$/.test(found) ? Number(found) : found
+    if (Number.isInteger(status) && (status as number) > 399 && (status as number) < 600)
+      return status as number
+  }
+  return undefined
 }
 
-export function readAnswer(root: unknown, body: unknown): Answer {
-  const errors = reach(root, ENCLOSING)
+/** Under a name we do not know: an error, or what has the status and the headers of a response. */
+function looksLikeAnswer(value: unknown): boolean {
+  return (
+    isObject(value) &&
+    (value instanceof Error || (statusOf(value) !== undefined && isObject(get(value, 'headers'))))
+  )
+}
+
+/** The errors and responses that an error encloses, outermost first, itself included. */
+export function enclosed(root: unknown): object[] {
+  const found = new Set<object>()
+  for (const node of reach(root, ENCLOSING)) {
+    found.add(node)
+    for (const key of (guard(() => Object.keys(node)) ?? []).slice(0, 50)) {
+      if (SENT.test(key) || LINKS.includes(key)) continue
+      // A getter of a name that we do not know may do things.
+      const value: unknown = guard(() => Object.getOwnPropertyDescriptor(node, key))?.value
+      if (guard(() => looksLikeAnswer(value))) reach(value, ENCLOSING, found)
+    }
+  }
+  return [...found]
+}
+
+export function readAnswer(root: unknown, body: unknown): AnswerText {
+  const errors = enclosed(root)
   const bodies = reach([body, errors.map((error) => BODIES.map((key) => get(error, key)))], BODIES)
   let status: number | undefined
-  errors.forEach((error) => (status ??= statusOf(error)))
-  bodies.forEach((body) => (status ??= statusOf(body, 'code')))
+  for (const error of errors) status ??= statusOf(error)
+  for (const body of bodies) status ??= statusOf(body, 'code')
   const lines = [`http ${status}`]
-  for (const node of reach([errors, bodies], LINKS))
-    for (const key of [...CODES, ...LINKS]) {
+  let room = TEXT_CHARS
+  const say = (key: string, value: unknown) => {
+    if (room <= 0) return
+    const line = `${key}:${String(value).slice(0, LINE_CHARS).replace(/\s+/g, ' ')}`
+    lines.push(line)
+    room -= line.length
+  }
+  const all = reach([errors, bodies], LINKS)
+  const inBody = new Set(bodies)
+  for (const node of all) {
+    for (const key of CODES) {
       const word = get(node, key)
-      if (typeof word === 'string') lines.push(`${key}:${word.slice(0, 2000).replace(/\s+/g, ' ')}`)
+      if (typeof word === 'string' || (typeof word === 'number' && key !== 'status' && inBody.has(node)))
+        say(key, word)
     }
+    for (const key of (guard(() => Object.keys(node)) ?? []).slice(0, 50)) {
+      const value = WAITS.test(key) ? get(node, key) : undefined
+      if (key !== 'retryDelay' && (typeof value === 'number' || typeof value === 'string')) say(key, value)
+    }
+  }
+  // Prose comes last, so that it never crowds out a code.
+  for (const node of all)
+    for (const key of LINKS) {
+      const word = get(node, key)
+      if (typeof word === 'string') say(key, word)
+    }
+  if (typeof body === 'string') say('body', body)
   return { status, text: lines.join('\n') }
 }

@@ -8,8 +8,8 @@
 
 import type { HeaderReader } from './header-reader.ts'
 import { ENCLOSING } from './error-text.ts'
-import { DAY, SECOND } from './provider.ts'
-import { providers } from './providers.ts'
+import { DAY, SECOND } from '../lib/units.ts'
+import { limitHeaders } from './provider-rules.ts'
 import { get, guard, isObject, known, reach } from './safe-access.ts'
 import { readDuration, serverNow } from './retry-after.ts'
 
@@ -69,13 +69,12 @@ export function readLimits(headers: unknown, wall: number): LimitHint[] {
       hints.push({ of, ...(perMs && { perMs: Math.abs(wholeMs / DAY - 1) < 0.05 ? DAY : perMs }), ...told })
   }
 
-  for (const { limits = [] } of providers)
-    for (const [name, ...row] of limits) {
-      const [limit, left, reset] = ['limit', 'remaining', 'reset'].map((field) =>
-        read(name.replace('*', field)),
-      )
-      hint(limit!, left!, reset!, ...row)
-    }
+  for (const [name, ...row] of limitHeaders) {
+    const [limit, left, reset] = ['limit', 'remaining', 'reset'].map((field) =>
+      read(name.replace('*', field)),
+    )
+    hint(limit!, left!, reset!, ...row)
+  }
   // The IETF's newer draft: `RateLimit: "default";r=50;t=30`, `RateLimit-Policy: "default";q=100;w=60`.
   const drafted = (name: string, key: string) => new RegExp(`;${key}=(\\d+)`).exec(read(name))?.[1] ?? ''
   const policy = 'ratelimit-policy'
