@@ -33,7 +33,7 @@ function reasonOf(status: number | undefined, text: string): string {
   // Messages enclose one another, too: the innermost is the provider's own.
   const said =
     /((in|out)put )?\w+ per \w+/.exec(text)?.[0] ??
-    [...text.matchAll(/(?<=^message:)[^{\n]+/gm)]
+    [...text.matchAll(/(?<=^(?:message|error|detail):)(?!failed$)[^{\n]+/gm)]
       .pop()?.[0]
       .replace(ECHOED, '…')
       .slice(0, REASON_CHARS)

@@ -84,7 +84,7 @@ export const rules: readonly Rule[] = [
   {
     kind: 'quota',
     when: turnedAway(
-      `(${GONE})\\W+([^\\s:]+\\W+){0,5}?(${MONEY})|(${MONEY})\\W+([^\\s:]+\\W+){0,4}?(${GONE})|(reached|exceeded|hit|over)\\W+([^\\s:]+\\W+){0,4}?(spend(ing)?|billing|budget|credit)\\W+([^\\s:]+\\W+){0,2}?(limit|cap)|(spend(ing)?|billing|budget) (limit|cap) [^.]{0,30}(reached|exceeded)|payment (is )?required|overdue|arrears|specified \\w+ usage limits`,
+      `(${GONE})[\\s,]+([^\\s:.]+[\\s,]+){0,5}?(${MONEY})\\b|\\b(${MONEY})[\\s,]+([^\\s:.]+[\\s,]+){0,4}?(${GONE})|(reached|exceeded|hit|over)[\\s,]+([^\\s:.]+[\\s,]+){0,4}?(spend(ing)?|billing|budget|credit)[\\s,]+([^\\s:.]+[\\s,]+){0,2}?(limit|cap)|(spend(ing)?|billing|budget|credit) (limit|cap) [^.]{0,30}(reached|exceeded)|payment (is )?required|overdue|arrears|specified \\w+ usage limits`,
     ),
     source: 'Anthropic (a 400), xAI, Together, DeepInfra, Perplexity: the type says nothing, the prose does',
   },

@@ -12,7 +12,7 @@ import type { HeaderReader } from './header-reader.ts'
 const PART = /[ ,]*(?:and |und |et |y |e |и )?(\d+(?:\.\d+)?) ?(\p{L}+)/iuy
 /** Prose, and Google's RetryInfo. */
 const ASKING =
-  /(?:\b(?:again|retry|wait|resets?|available|back|renew\w*|refill\w*|refresh\w*) (?:in|after|for|at least|within)? ?(?:about |approximately |another |at least |~ ?)?|retryDelay:|\b(?:nach|warten(?: sie)?|dans|attende[rz]|patientez|en|dentro de|esper[ea]|em|aguarde|fra|через|подождите) )(?=\d+(?:\.\d+)? ?(?!%|\d))/giu
+  /(?:\b(?:again|retry|wait|resets?|available|back|renew\w*|refill\w*|refresh\w*) (?:in|after|for|at least|within)? ?(?:about |approximately |another |at least |~ ?)?|retryDelay:|(?<!\p{L})(?:nach|warten(?: sie)?|dans|attende[rz]|patientez|en|dentro de|esper[ea]|em|aguarde|fra|через|подождите) )(?=\d+(?:\.\d+)? ?(?!%|\d))/giu
 /** "6 秒后重试", "20秒後に", "30초 후에". */
 const ASKING_CJK =
   /(\d+(?:\.\d+)?) ?(毫秒|秒钟?|分钟?|分鐘|小时|小時|時間|天|日|초|분|시간|일) ?(?:之?[后後]|以内|후|뒤|待)/
