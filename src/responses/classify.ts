@@ -13,7 +13,7 @@ import { dimensionOf, windowOf } from './limit-words.ts'
 import { rules, slowDown, untilPacificMidnightMs } from './provider-rules.ts'
 import { readWait, serverNow } from './retry-after.ts'
 import { get, guard, known } from './safe-access.ts'
-import type { Outcome, Verdict } from './verdict.ts'
+import type { Outcome, RefusalKind, Verdict } from './verdict.ts'
 
 const LIMIT = /(?:\blimit(?: of)?:? ?|quotaValue:|quota_limit_value:|\bof (?=[\d,]+ [\w ]*per ))(\d[\d,.]*)/i
 const REQUESTED = /\brequested:? ?[~≈]? ?(\d[\d,.]*)/i
@@ -41,6 +41,19 @@ function reasonOf(status: number | undefined, text: string): string {
   return [[status, code].filter(Boolean).join(' '), said].filter(Boolean).join(': ')
 }
 
+/** What is worded as a rate may be a call that can never fit, or a window so long that waiting in line is no answer. */
+function kindOfRate(
+  text: string,
+  limit: number,
+  waitMs: number | undefined,
+  perMs: number | undefined,
+): RefusalKind {
+  if (numberAfter(REQUESTED, text) > limit) return 'oversize'
+  // A long window is a quota, unless the answer names a wait that is worth waiting for.
+  const long = waitMs === undefined ? perMs! >= DAY : waitMs >= DAY || (waitMs >= HOUR && LONG.test(text))
+  return long ? 'quota' : 'rate'
+}
+
 function judge(outcome: Outcome, wall: number): Verdict | undefined {
   const thrown = 'error' in outcome
   const source = thrown ? outcome.error : outcome.value
@@ -57,16 +70,12 @@ function judge(outcome: Outcome, wall: number): Verdict | undefined {
   const daily = /^quota(?:Id|_limit):.*PerDay[^]*/m.exec(text)?.[0]
   const named = daily ?? text
   let waitMs = daily && kind === 'quota' ? untilPacificMidnightMs(now) : readWait(headers, text, now)
+  // Only where nothing else tells, and only of windows: a bucket accepts again long before it is full.
+  if (kind === 'rate')
+    waitMs ??= readLimits(headers, wall).find((hint) => !hint.remaining && hint.perMs !== MINUTE)?.resetMs
   const limit = numberAfter(LIMIT, named)
   const perMs = windowOf(named)
-  if (kind === 'rate') {
-    // Only where nothing else tells, and only of windows: a bucket accepts again long before it is full.
-    waitMs ??= readLimits(headers, wall).find((hint) => !hint.remaining && hint.perMs !== MINUTE)?.resetMs
-    if (numberAfter(REQUESTED, text) > limit) kind = 'oversize'
-    // A long window is a quota, unless the answer names a wait that is worth waiting for.
-    else if (waitMs === undefined ? perMs! >= DAY : waitMs >= DAY || (waitMs >= HOUR && LONG.test(text)))
-      kind = 'quota'
-  }
+  if (kind === 'rate') kind = kindOfRate(text, limit, waitMs, perMs)
   return known({
     kind,
     ...(kind !== 'transient' &&

@@ -61,6 +61,8 @@ const SENT = /^(request|req|config|options|input|params?|prompt|messages?|client
 /** An answer says what it has to say early: longer ones are cut, so that no pattern takes long. */
 const LINE_CHARS = 2000
 const TEXT_CHARS = 8000
+/** An object with more keys than this is no error. */
+const MOST_KEYS = 50
 
 export function statusOf(value: unknown, more?: string): number | undefined {
   for (const key of ['status', 'statusCode', 'status_code', 'httpStatusCode', more]) {
@@ -85,7 +87,7 @@ export function enclosed(root: unknown): object[] {
   const found = new Set<object>()
   for (const node of reach(root, ENCLOSING)) {
     found.add(node)
-    for (const key of (guard(() => Object.keys(node)) ?? []).slice(0, 50)) {
+    for (const key of keysOf(node)) {
       if (SENT.test(key) || LINKS.includes(key)) continue
       // A getter of a name that we do not know may do things.
       const value: unknown = guard(() => Object.getOwnPropertyDescriptor(node, key))?.value
@@ -95,39 +97,48 @@ export function enclosed(root: unknown): object[] {
   return [...found]
 }
 
+const keysOf = (node: object): string[] => (guard(() => Object.keys(node)) ?? []).slice(0, MOST_KEYS)
+const isWord = (value: unknown) => typeof value === 'string' || typeof value === 'number'
+
+/** What an object says in words of a fixed meaning: codes, and waits under whatever name. */
+function codesOf(node: object, inBody: boolean): [key: string, value: unknown][] {
+  const codes = CODES.map((key) => [key, get(node, key)] as [string, unknown])
+  const waits = keysOf(node)
+    .filter((key) => WAITS.test(key) && !CODES.includes(key))
+    .map((key) => [key, get(node, key)] as [string, unknown])
+  return [
+    ...codes.filter(([key, value]) =>
+      inBody && key !== 'status' ? isWord(value) : typeof value === 'string',
+    ),
+    ...waits.filter(([, value]) => isWord(value)),
+  ]
+}
+
+const proseOf = (node: object): [key: string, value: unknown][] =>
+  LINKS.map((key) => [key, get(node, key)] as [string, unknown]).filter(
+    ([, value]) => typeof value === 'string',
+  )
+
 export function readAnswer(root: unknown, body: unknown): AnswerText {
   const errors = enclosed(root)
   const bodies = reach([body, errors.map((error) => BODIES.map((key) => get(error, key)))], BODIES)
-  let status: number | undefined
-  for (const error of errors) status ??= statusOf(error)
-  for (const body of bodies) status ??= statusOf(body, 'code')
-  const lines = [`http ${status}`]
-  let room = TEXT_CHARS
-  const say = (key: string, value: unknown) => {
-    if (room <= 0) return
-    const line = `${key}:${String(value).slice(0, LINE_CHARS).replace(/\s+/g, ' ')}`
-    lines.push(line)
-    room -= line.length
-  }
   const all = reach([errors, bodies], LINKS)
   const inBody = new Set(bodies)
-  for (const node of all) {
-    for (const key of CODES) {
-      const word = get(node, key)
-      if (typeof word === 'string' || (typeof word === 'number' && key !== 'status' && inBody.has(node)))
-        say(key, word)
-    }
-    for (const key of (guard(() => Object.keys(node)) ?? []).slice(0, 50)) {
-      const value = WAITS.test(key) ? get(node, key) : undefined
-      if (key !== 'retryDelay' && (typeof value === 'number' || typeof value === 'string')) say(key, value)
-    }
-  }
+  const statuses = [
+    ...errors.map((error) => statusOf(error)),
+    ...bodies.map((body) => statusOf(body, 'code')),
+  ]
+  const status = statuses.find((status) => status !== undefined)
   // Prose comes last, so that it never crowds out a code.
-  for (const node of all)
-    for (const key of LINKS) {
-      const word = get(node, key)
-      if (typeof word === 'string') say(key, word)
-    }
-  if (typeof body === 'string') say('body', body)
-  return { status, text: lines.join('\n') }
+  const said = [
+    ...all.flatMap((node) => codesOf(node, inBody.has(node))),
+    ...all.flatMap(proseOf),
+    ...(typeof body === 'string' ? [['body', body] as [string, unknown]] : []),
+  ]
+  let text = `http ${status}`
+  for (const [key, value] of said) {
+    if (text.length > TEXT_CHARS) break
+    text += `\n${key}:${String(value).slice(0, LINE_CHARS).replace(/\s+/g, ' ')}`
+  }
+  return { status, text }
 }

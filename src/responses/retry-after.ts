@@ -61,22 +61,22 @@ export function serverNow(headers: HeaderReader | undefined, wall: number): numb
   return Date.parse(headers?.get('date') ?? '') || wall
 }
 
+const FIELD_UNITS: readonly (readonly [name: RegExp, ms: number])[] = [
+  [/ms$|milli/i, 1],
+  [/min(ute)?s?$/i, MINUTE],
+  [/hours?$/i, HOUR],
+  [/$/, SECOND],
+]
+
 /** `retry_after: 9`, `resets_in_seconds: 13872`, `retryAfterMs: 250`, `resets_at: 1795291200`, `estimated_time: 20.0`. */
 function readField(text: string, now: number): number | undefined {
-  for (const [, name, value] of text.matchAll(FIELD)) {
-    if (NO_WAIT.test(name!)) continue
+  const waits = [...text.matchAll(FIELD)].map(([, name, value]) => {
+    if (NO_WAIT.test(name!)) return undefined
     const number = value!.trim() ? Number(value) : NaN
-    const unit = /ms$|milli/i.test(name!)
-      ? 1
-      : /min(ute)?s?$/i.test(name!)
-        ? MINUTE
-        : /hours?$/i.test(name!)
-          ? HOUR
-          : SECOND
-    const ms = number < 1e9 ? sane(number * unit) : readDuration(value!, now)
-    if (ms !== undefined) return ms
-  }
-  return undefined
+    const [, unit] = FIELD_UNITS.find(([pattern]) => pattern.test(name!))!
+    return number < 1e9 ? sane(number * unit) : readDuration(value!, now)
+  })
+  return waits.find((ms) => ms !== undefined)
 }
 
 function readProse(text: string, now: number): number | undefined {
