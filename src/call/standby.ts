@@ -55,7 +55,7 @@ export function standBy(
     counters.requests++
     waiter.granted({
       run: (fn, terms = {}) => run(call, policyOf(terms), terms.judged, fn as Work) as never,
-      release: () => runtime.finish(call, 'unsent', 'failed'),
+      release: () => runtime.release(call),
     })
   }
   issuer.enqueue(call, now)
