@@ -47,6 +47,8 @@ export interface WorldOptions {
   random: () => number
   jitterMs: number
   headers?: boolean
+  /** The fewest ms until a refusal is back, and as many again at most. Default: 10 to 40. */
+  refusalMs?: number
 }
 
 export class World {
@@ -86,7 +88,8 @@ export class World {
     if (answer.kind === 'refused') {
       this.refusedAt.push(arrived)
       call.refusals++
-      await clock.sleep(10 + this.#random() * 30)
+      const { refusalMs } = this.#options
+      await clock.sleep(refusalMs === undefined ? 10 + this.#random() * 30 : refusalMs * (1 + this.#random()))
       call.parked = this.#parked.add(call.index, () => {})
       return {
         status: answer.status,

@@ -5,10 +5,10 @@ import { playBacklog } from './optimum.ts'
 import { choice, drawn, fields, finite, provider, seconds, text } from './check.ts'
 import type {
   ModelProvider,
-  OverloadRefusal,
   ProviderAnswer,
   ProviderCall,
   ProviderLimit,
+  Refused,
 } from './provider.ts'
 import { seededRandom } from './random.ts'
 
@@ -23,11 +23,12 @@ export interface OutageOptions {
    * - `overloaded`: 529, as Anthropic says it
    * - `unavailable`: 503
    * - `slow down`: 503 with OpenAI's `slow_down`
+   * - `limited`: 429 without a wait, as gateways that lost their backend say it
    * - `nothing`: a black hole; the call hangs until the client gives up
    *
    * Default: `overloaded`.
    */
-  says?: 'overloaded' | 'unavailable' | 'slow down' | 'nothing'
+  says?: 'overloaded' | 'unavailable' | 'slow down' | 'limited' | 'nothing'
   /** The share of calls that are struck, above 0 and at most 1; which ones is drawn at random. Default: 1. */
   share?: number
   /** Of the random draws: the same seed, the same calls. Default: 1. */
@@ -112,20 +113,27 @@ export class OutageProvider implements ModelProvider {
   #strike(): ProviderAnswer {
     const { says = 'overloaded', retryAfterMs } = this.#options
     if (says === 'nothing') return { kind: 'silent' }
-    const refusal: OverloadRefusal = {
-      kind: 'refused',
-      why: 'overload',
-      status: says === 'overloaded' ? 529 : 503,
-    }
-    if (says === 'slow down') refusal.slowDown = true
-    if (retryAfterMs !== undefined) refusal.retryAfterMs = retryAfterMs
-    return refusal
+    const told = retryAfterMs === undefined ? {} : { retryAfterMs }
+    if (says === 'limited') return { ...LIMITED, ...told }
+    const refused = { kind: 'refused', why: 'overload', status: says === 'overloaded' ? 529 : 503 } as const
+    return { ...refused, ...(says === 'slow down' && { slowDown: true }), ...told }
   }
+}
+
+const LIMITED: Refused = {
+  kind: 'refused',
+  why: 'rate',
+  status: 429,
+  of: 'requests',
+  limit: 0,
+  used: 0,
+  requested: 1,
 }
 
 const outageNames = {
   overloaded: 'overloaded',
   unavailable: 'unavailable',
   'slow down': 'slow down',
+  limited: 'limited',
   nothing: 'silent',
 }
