@@ -20,6 +20,8 @@ const FLEET = [
   'distributed/guard',
   'distributed/trouble',
   'distributed/failover',
+  'distributed/foreign',
+  'distributed/handshake',
   'distributed/exit',
   'examples/api-server',
 ].map((name) => `test/${name}.test.ts`)

@@ -2,7 +2,7 @@
 
 import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import type { LimiterOptions } from '../../src/index.ts'
+import type { LimiterOptions, StoreEvent } from '../../src/index.ts'
 import type { RedisStoreOptions } from '../../src/distributed/redis/index.ts'
 import {
   startHttpProvider,
@@ -26,7 +26,7 @@ export interface WorkerOptions {
 
 export type WorkerSays =
   | { of: 'ready' }
-  | { of: 'store'; state: 'up' | 'down'; processes: number; at: number }
+  | { of: 'store'; state: StoreEvent['state']; processes: number; at: number }
   | { of: 'gate'; state: string; at: number }
   | { of: 'error'; message: string }
   | { of: 'end'; issued: number }

@@ -10,6 +10,8 @@ export interface Cable {
   /** Nothing comes through, and nobody is told. */
   swallow(): void
   mend(): void
+  /** New connections work; what those before have lost stays lost, and nobody breaks them. */
+  pass(): void
   /** What comes through takes so long, each way. */
   slow(ms: number): void
   /** New connections go to this port; those that are there stay where they are. */
@@ -19,6 +21,8 @@ export interface Cable {
 
 export async function startCable(port: number): Promise<Cable> {
   const ends = new Set<Socket>()
+  /** Connections that have lost bytes. */
+  const deaf = new Set<Socket>()
   let state: 'whole' | 'cut' | 'swallows' = 'whole'
   let lateMs = 0
   const server = createServer((near) => {
@@ -33,13 +37,15 @@ export async function startCable(port: number): Promise<Cable> {
     ] as const) {
       ends.add(from)
       from.on('data', (data) => {
-        if (state !== 'whole') return
+        if (state !== 'whole') deaf.add(near)
+        if (deaf.has(near)) return
         if (lateMs === 0) to.write(data)
         else setTimeout(() => to.write(data), lateMs)
       })
       from.on('error', () => {})
       from.on('close', () => {
         ends.delete(from)
+        deaf.delete(from)
         to.destroy()
       })
     }
@@ -58,6 +64,9 @@ export async function startCable(port: number): Promise<Cable> {
     mend() {
       // What was swallowed is lost for good: those connections are of no use.
       if (state === 'swallows') breakAll()
+      state = 'whole'
+    },
+    pass() {
       state = 'whole'
     },
     slow(ms) {

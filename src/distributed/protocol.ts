@@ -6,6 +6,9 @@
 
 import type { GateKind, Learned } from 'llmiter'
 
+/** Versions of the package that share a state must agree on this number. Others keep apart, by other keys. */
+export const VERSION = 1
+
 /** A limit in a request. */
 export interface WantedLimit {
   key: string
@@ -118,13 +121,43 @@ export interface LeaseAnswer {
   accepted: number[]
   /** Processes that were not heard of for a while. */
   suspects: string[]
+  /** Processes of this version of the protocol use the same name on this store. They share nothing with this one. */
+  otherVersion?: number
+  /** The keys held something that is not ours, and the state begins anew: why it could not be read. */
+  discarded?: string
 }
+
+type FieldTypes = Readonly<Record<string, 'string' | 'number' | 'object'>>
+
+const NEWS: FieldTypes = {
+  ...{ gen: 'string', seq: 'number', epoch: 'number', gate: 'string', kind: 'string', until: 'number' },
+  ...{ by: 'string', blamed: 'object', learned: 'object', lesson: 'number' },
+}
+const ANSWER: FieldTypes = {
+  ...{ now: 'number', base: 'number', news: 'object', slots: 'object', next: 'number', permits: 'number' },
+  ...{ processes: 'number', rank: 'number', aheadMs: 'number', used: 'object', accepted: 'object' },
+  suspects: 'object',
+}
+const GATES: readonly unknown[] = ['open', 'closed', 'probing'] satisfies StoreNews['gate'][]
+
+function hasFields(value: unknown, types: FieldTypes): value is Record<string, unknown> {
+  if (typeof value !== 'object' || value === null) return false
+  const found = value as Record<string, unknown>
+  return Object.entries(types).every(([key, type]) => typeof found[key] === type && found[key] !== null)
+}
+
+/** What comes over a channel may be anything. */
+export const isNews = (value: unknown): value is StoreNews =>
+  hasFields(value, NEWS) && GATES.includes(value['gate'])
+
+export const isAnswer = (value: unknown): value is LeaseAnswer =>
+  hasFields(value, ANSWER) && isNews(value['news'])
 
 /** How one process reaches the store. `done` is called once, at some time. */
 export interface StoreTransport {
   ask(request: LeaseRequest, done: (error: unknown, answer?: LeaseAnswer) => void): void
-  /** Hears what the store tells all, where it can. Returns its end. */
-  listen(heard: (news: StoreNews, now: number) => void): () => void
+  /** Hears what the store tells all, where it can; `ignored` hears of a message that is not ours. Returns its end. */
+  listen(heard: (news: StoreNews, now: number) => void, ignored: (why: Error) => void): () => void
   close(): void
 }
 

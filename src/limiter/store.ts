@@ -61,7 +61,12 @@ export interface StoreHost {
 }
 
 export interface StoreEvent {
-  state: 'up' | 'down'
+  /**
+   * `'up'` and `'down'`: the store answers, or does not. `'foreign-data'`: a key or the channel held something that
+   * llmiter did not write; it is ignored. `'version-differs'`: processes with a version of llmiter that cannot share
+   * with this one use the same name; the two keep apart. `error` says more.
+   */
+  state: 'up' | 'down' | 'foreign-data' | 'version-differs'
   /** The number of processes that share the limit, as far as known. */
   processes?: number
   error?: unknown

@@ -13,7 +13,7 @@ export class FleetAgent implements SharedSlots {
   readonly #host: StoreHost
   readonly #transport: StoreTransport
   readonly #lease: LeaseManager
-  #out: { request: LeaseRequest; sentAt: number } | undefined
+  #out: { readonly request: LeaseRequest; readonly sentAt: number; late: boolean } | undefined
   #forget: (() => void) | undefined
   #dueAt = Infinity
   #stirred = false
@@ -106,7 +106,7 @@ export class FleetAgent implements SharedSlots {
     }
     const sentAt = this.#out?.sentAt ?? -Infinity
     const [lateAt, lostAt] = [sentAt + TIMEOUT_MS, sentAt + LOST_MS]
-    if (this.#out && now >= lateAt) this.#late(now)
+    if (this.#out && !this.#out.late && now >= lateAt) this.#late(this.#out, now)
     const due = [lateAt, lostAt].find((at) => now < at) ?? this.#lease.dueAt(now)
     if (due <= now) this.#ask(now)
     else this.#arm(due)
@@ -125,14 +125,17 @@ export class FleetAgent implements SharedSlots {
   }
 
   #ask(now: number): void {
-    this.#unlisten ??= this.#transport.listen((news, storeNow) => {
-      if (this.#stopped) return
-      this.#lease.heard(news, storeNow)
-      this.#host.look()
-      this.#stir()
-    })
+    this.#unlisten ??= this.#transport.listen(
+      (news, storeNow) => {
+        if (this.#stopped) return
+        this.#lease.heard(news, storeNow)
+        this.#host.look()
+        this.#stir()
+      },
+      (why) => this.#lease.notice('foreign-data', why),
+    )
     const request = this.#lease.request(now)
-    const out = { request, sentAt: now }
+    const out = { request, sentAt: now, late: false }
     this.#out = out
     this.#transport.ask(request, (error, answer) => {
       if (this.#stopped) return
@@ -146,7 +149,9 @@ export class FleetAgent implements SharedSlots {
     this.#stir()
   }
 
-  #late(now: number): void {
+  /** Once for each request: else every call that comes would put the next attempt off. */
+  #late(out: { late: boolean }, now: number): void {
+    out.late = true
     const wasDown = this.#lease.down
     this.#lease.failed(undefined, new Error(`no answer from the store for ${TIMEOUT_MS} ms`), now)
     if (!wasDown) this.#host.look()

@@ -5,7 +5,7 @@
 // A store that has lost what it knew (flushed, restarted, an old copy) is told what went in the last window and what is held:
 // held slots stay good. It leases nothing new until all that was leased before it forgot is over, or known again.
 
-import type { SharedLimit, StoreHost } from 'llmiter'
+import type { SharedLimit, StoreEvent, StoreHost } from 'llmiter'
 import { UsageJournal } from './usage-journal.ts'
 import { Connectivity } from './connectivity.ts'
 import { DemandForecast } from './demand-forecast.ts'
@@ -17,6 +17,7 @@ import {
   LAW,
   type StoreNews,
   type LeaseRequest,
+  VERSION,
   type WantedLimit,
 } from '../protocol.ts'
 import { GateSync } from './gate-sync.ts'
@@ -52,6 +53,8 @@ export class LeaseManager {
   #short: readonly number[] | undefined
   #askAt = -Infinity
   #resync = false
+  /** What the limiter has been told once. */
+  readonly #noticed = new Set<StoreEvent['state']>()
 
   constructor(host: StoreHost, options: LeaseOptions) {
     this.#host = host
@@ -217,6 +220,7 @@ export class LeaseManager {
     if (forgot || (before && Math.abs(before.base - answer.base) > 1)) this.#time = new ClockSync()
     this.#time.learn(sentAt, now, answer.now)
     this.#answer = answer
+    this.#look(answer)
     const wasDown = this.down
     this.#connectivity.answered(sentAt, request.alone, now)
     if (!this.down) this.#fallback = undefined
@@ -274,6 +278,26 @@ export class LeaseManager {
   heard(news: StoreNews, storeNow: number): void {
     if (this.gate.heard(news, storeNow)) this.#void()
     if (this.#answer && news.gen !== this.#answer.news.gen) this.#resync = true
+  }
+
+  /** Tells the limiter something about the store, once. */
+  notice(state: StoreEvent['state'], error: Error): void {
+    if (this.#noticed.has(state)) return
+    this.#noticed.add(state)
+    this.#host.tell({ state, error })
+  }
+
+  #look(answer: LeaseAnswer): void {
+    const { name } = this.#host
+    const { otherVersion, discarded } = answer
+    if (otherVersion !== undefined) {
+      const why = `processes with another version of llmiter use the limit '${name}' too (protocol ${otherVersion}, here ${VERSION}); the two versions do not share it`
+      this.notice('version-differs', new Error(why))
+    } else this.#noticed.delete('version-differs')
+    if (discarded !== undefined) {
+      const why = `the keys of the limit '${name}' held data that is not from llmiter, which was discarded: ${discarded}`
+      this.notice('foreign-data', new Error(why))
+    }
   }
 
   #tell(state: 'up' | 'down'): void {

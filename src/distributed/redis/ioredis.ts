@@ -1,18 +1,10 @@
 // Connections of `ioredis`, and of its cluster.
 
-import {
-  CONNECT_MS,
-  type Connection,
-  type ConnectionEvents,
-  later,
-  offline,
-  RETRY_MS,
-  soon,
-} from './connection.ts'
+import { CONNECT_MS, type Connection, type ConnectionEvents, keptConnection } from './connection.ts'
 
 /** What is used of a client of `ioredis`, or of its `Cluster`. */
 export interface IoRedisLike {
-  once(event: 'end', listener: () => void): unknown
+  once(event: 'end' | 'ready', listener: () => void): unknown
   readonly status: string
   readonly isCluster: boolean
   readonly options: object
@@ -29,65 +21,46 @@ interface IoRedis extends ConnectionEvents {
   evalsha(sha: string, keys: number, ...args: string[]): Promise<unknown>
   eval(script: string, keys: number, ...args: string[]): Promise<unknown>
   subscribe(channel: string): Promise<unknown>
-  connect(): Promise<void>
   disconnect(): void
 }
 
 export function ioRedis(client: IoRedisLike): Connection {
-  let error: unknown
-  let closed = false
-  const made: IoRedis[] = []
-  const failed = (failure: unknown) => void (error = failure)
-  const open = () => {
-    const own = {
-      retryStrategy: null,
-      maxRetriesPerRequest: 0,
-      autoResendUnfulfilledCommands: false,
-      enableOfflineQueue: false,
-    }
-    const { redisOptions } = client.options as { redisOptions?: object }
-    const nodes = { ...redisOptions, autoResendUnfulfilledCommands: false, connectTimeout: CONNECT_MS }
-    const args: unknown[] = client.isCluster
-      ? [[], { clusterRetryStrategy: () => null, redisOptions: nodes, slotsRefreshTimeout: CONNECT_MS }]
-      : [{ ...own, connectTimeout: CONNECT_MS, lazyConnect: false }]
-    const connection = client.duplicate(...(args as never[])) as IoRedis
-    connection.on('error', failed)
-    connection.on('connect', () => connection.stream?.unref?.())
-    // Why it fails is said by its events.
-    connection.on('end', () => later(() => closed || connection.connect().catch(() => {}), RETRY_MS))
-    made.push(connection)
-    return connection
+  const { redisOptions } = client.options as { redisOptions?: object }
+  const own = { autoResendUnfulfilledCommands: false, connectTimeout: CONNECT_MS }
+  const cluster = {
+    clusterRetryStrategy: () => null,
+    slotsRefreshTimeout: CONNECT_MS,
+    redisOptions: { ...redisOptions, ...own },
+    lazyConnect: false,
   }
-  const opened = (connection: IoRedis) => ({
-    connection,
-    connected: new Promise<void>((resolve) => connection.once('ready', resolve)),
-  })
-  let main: ReturnType<typeof opened> | undefined
-  const disconnect = () => made.forEach((connection) => connection.disconnect())
-  const close = () => {
-    closed = true
-    disconnect()
+  const single = {
+    ...{ retryStrategy: null, maxRetriesPerRequest: 0, enableOfflineQueue: false, lazyConnect: false },
+    ...own,
   }
-  client.once('end', close)
-  return {
-    async call(command, script, keys, args) {
-      main ??= opened(open())
-      if (main.connection.status !== 'ready') await Promise.race([main.connected, soon()])
-      const { connection } = main
-      if (connection.status !== 'ready') throw offline(error)
-      return command === 'EVALSHA'
-        ? connection.evalsha(script, keys.length, ...keys, ...args)
-        : connection.eval(script, keys.length, ...keys, ...args)
+  const args: unknown[] = client.isCluster ? [[], cluster] : [single]
+
+  return keptConnection<IoRedis>(
+    client,
+    {
+      open({ lost, failed }) {
+        const connection = client.duplicate(...(args as never[])) as IoRedis
+        connection.on('error', failed)
+        connection.on('end', () => lost())
+        connection.on('connect', () => connection.stream?.unref?.())
+        const ready = new Promise<void>((resolve) => connection.once('ready', resolve))
+        // A second end would start a timer that keeps the process alive.
+        const end = () => connection.status !== 'end' && connection.disconnect()
+        return { client: connection, ready, end: () => void end() }
+      },
+      call: (connection, command, script, keys, args) =>
+        command === 'EVALSHA'
+          ? connection.evalsha(script, keys.length, ...keys, ...args)
+          : connection.eval(script, keys.length, ...keys, ...args),
+      subscribe(connection, channel, heard) {
+        connection.on('message', (_: string, message: string) => heard(message))
+        return connection.subscribe(channel)
+      },
     },
-    subscribe(channel, heard) {
-      const listener = open()
-      listener.on('message', (_: string, message: string) => heard(message))
-      listener.on('ready', () => void listener.subscribe(channel).catch(failed))
-    },
-    reset(why = error) {
-      error = why
-      disconnect()
-    },
-    close,
-  }
+    client.status === 'end',
+  )
 }

@@ -1,402 +1,436 @@
 -- One request of a process to the store: one atomic step, on the clock of Redis. It is the law of
 -- `src/testing/reference-store/ledger.ts`; a test asks both the same questions and compares the answers.
 --
--- The numbers of `LAW` in `protocol.ts` come before this file as local variables of the same names.
+-- `VERSION` and the numbers of `LAW` in `protocol.ts` come before this file as local variables of the same names.
 --
 -- Members are sorted sets, so that ten thousand processes cost no more than one. The log of a window is a sorted set of
 -- cells (score: the cell, member: `cell:amount`). All keys of a limiter share a hash tag, so that they live on one node
 -- of a cluster.
 --
 -- KEYS: 1 the state, 2 members by the time of their last request, 3 by the order of joining, 4 by the time at which calls
--- last waited there, 5 their permits and (`heard:` …) the time of their last request, 6 … the log of each limit.
+-- last waited there, 5 their permits and (`heard:` …) the time of their last request, 6 … the log of each limit. Then the
+-- same again, for use beside processes that speak another version.
 -- ARGV: 1 the request, 2 a name for a new state, 3 the channel for news.
 
-local ask = cjson.decode(ARGV[1])
-local seenKey, joinKey, wantKey, permitKey = KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local clock = redis.call('TIME')
 local time = clock[1] * 1000 + clock[2] / 1000
 local max, min, floor, ceil = math.max, math.min, math.floor, math.ceil
 local function num(x) return string.format('%.6f', x) end
 
-local saved = redis.call('GET', KEYS[1])
-local state
-if saved then
-  state = cjson.decode(saved)
-else
-  for i = 2, #KEYS do redis.call('DEL', KEYS[i]) end
-  state = {
-    base = time, seen = 0, seq = 0, alive = 0, missing = 0, share = 1, crowdedTill = -1, rampFrom = 1, closedAt = -1,
-    probeTill = 0, rampStart = -1e12, busyAt = ask.known > 0 and 0 or -1e12, expected = 0, untold = 0, joined = 0, from = -1e12,
-    permits = 0, partsTill = -1, accounts = {},
-    news = { gen = ARGV[2], seq = 0, epoch = 1, gate = 'open', kind = 'rate', ['until'] = 0, by = '', blamed = {}, learned = {}, lesson = 0 },
-  }
+-- Every version keeps `v`, `base` and `seen` in its state. The first version wrote no `v`. A state that nobody has used
+-- for a minute is replaced.
+local function otherVersion(saved)
+  if type(saved) ~= 'string' then return nil end
+  local ok, state = pcall(cjson.decode, saved)
+  if not ok or type(state) ~= 'table' then return nil end
+  local v = state.v or 1
+  if v == VERSION or type(state.base) ~= 'number' or type(state.seen) ~= 'number' then return nil end
+  return time - state.base - state.seen < keptMs and v or nil
 end
-local news = state.news
 
--- A clock that was set back must not make all wait.
-if time - state.base < state.seen - 1000 then state.base = time - state.seen end
-local now = max(time - state.base, state.seen)
-local prev = state.seen
-local passed = min(now - prev, missingMs + 1)
-state.alive = state.alive + passed
-state.seen = now
-state.seq = state.seq + 1
-news.seq = state.seq
+local other = otherVersion(redis.pcall('GET', KEYS[1]))
+local keys, channel = {}, ARGV[3]
+for i = 1, #KEYS / 2 do keys[i] = KEYS[i + (other and #KEYS / 2 or 0)] end
+if other then channel = channel .. ':v' .. VERSION end
+local seenKey, joinKey, wantKey, permitKey = keys[2], keys[3], keys[4], keys[5]
 
-local function drop(id)
-  if redis.call('ZREM', seenKey, id) == 0 then return end
-  state.expected = state.expected - 1
-  redis.call('ZREM', joinKey, id)
-  redis.call('ZREM', wantKey, id)
-  local permits = redis.call('HGET', permitKey, id)
-  if permits then
-    state.permits = state.permits - permits
-    redis.call('HDEL', permitKey, id)
+local function step()
+  local ask = cjson.decode(ARGV[1])
+  local saved = redis.call('GET', keys[1])
+  local state = saved and cjson.decode(saved)
+  if not state or (state.v or 1) ~= VERSION then
+    for i = 1, #keys do redis.call('DEL', keys[i]) end
+    state = {
+      v = VERSION,
+      base = time, seen = 0, seq = 0, alive = 0, missing = 0, share = 1, crowdedTill = -1, rampFrom = 1, closedAt = -1,
+      probeTill = 0, rampStart = -1e12, busyAt = ask.known > 0 and 0 or -1e12, expected = 0, untold = 0, joined = 0, from = -1e12,
+      permits = 0, partsTill = -1, accounts = {},
+      news = { gen = ARGV[2], seq = 0, epoch = 1, gate = 'open', kind = 'rate', ['until'] = 0, by = '', blamed = {}, learned = {}, lesson = 0 },
+    }
   end
-  redis.call('HDEL', permitKey, 'heard:' .. id)
-end
+  local news = state.news
 
-if now - prev > forgottenMs then
-  redis.call('DEL', seenKey, joinKey, wantKey, permitKey)
-  state.permits = 0
-end
--- First of all what a store without memory refuses: then nothing is half done.
-if redis.call('ZADD', seenKey, num(ask.alone and state.alive - missingMs - 1 or state.alive), ask.id) == 1 then
-  state.joined = state.joined + 1
-  redis.call('ZADD', joinKey, state.joined, ask.id)
-end
-for _, id in ipairs(ask.dead) do if id ~= ask.id then drop(id) end end
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', seenKey, '-inf', '(' .. num(state.alive - keptMs))) do
-  if id ~= ask.id then drop(id) end
-end
-local stranger = ask.gen ~= '' and ask.gen ~= news.gen
-local heard = redis.call('HGET', permitKey, 'heard:' .. ask.id)
-local since = tonumber(heard or prev)
-local tells = false
-if stranger then
-  state.untold = state.untold + 1
-else
-  redis.call('HSET', permitKey, 'heard:' .. ask.id, num(now))
-  if not heard and ask.gen ~= '' then
-    state.untold = state.untold - 1
-    tells = state.untold == 0
-  end
-end
-if ask.waiting > 0 then redis.call('ZADD', wantKey, num(now), ask.id) end
-local processes = redis.call('ZCARD', seenKey)
-local missing = redis.call('ZCOUNT', seenKey, '-inf', '(' .. num(state.alive - missingMs))
-local suspects = redis.call('ZRANGEBYSCORE', seenKey, '-inf', '(' .. num(state.alive - suspectMs), 'LIMIT', 0, 8)
-local busy = max(1, redis.call('ZCOUNT', wantKey, '(' .. num(now - 1000), '+inf'))
-if stranger then state.expected = max(state.expected, ask.known) end
-if now < keptMs then
-  missing = missing + max(0, state.expected - processes)
-  processes = max(state.expected, processes)
-end
-local rolledBack = not stranger and ask.heard > since + sameMs
-local ahead = max(aheadMs, reserve * processes / questionsPerMs)
-local horizon = max(ahead, ask.aheadMs)
-if ask.known > 1 then
-  if stranger and now < horizon then state.from = horizon end
-  if rolledBack and now >= state.from then state.from = now + horizon end
-end
-if tells and missing == 0 then state.from = min(state.from, now) end
-local share = max(1, processes - missing) / processes
-local quiet = now > state.crowdedTill and missing == 0 and news.gate == 'open'
+  -- A clock that was set back must not make all wait.
+  if time - state.base < state.seen - 1000 then state.base = time - state.seen end
+  local now = max(time - state.base, state.seen)
+  local prev = state.seen
+  local passed = min(now - prev, missingMs + 1)
+  state.alive = state.alive + passed
+  state.seen = now
+  state.seq = state.seq + 1
+  news.seq = state.seq
 
-local function cellOf(at, limit) return floor((at / limit.windowMs) * cells) end
-local function leaves(cell, limit) return ((cell + 1) * limit.windowMs) / cells + limit.windowMs end
-local function amountOf(member) return tonumber(string.match(member, ':(.*)$')) end
-local function cellIn(member) return tonumber(string.match(member, '^(.-):')) end
-
-local function write(key, cell, change)
-  local found = redis.call('ZRANGEBYSCORE', key, cell, cell)[1]
-  local amount = change
-  if found then
-    amount = amount + amountOf(found)
-    redis.call('ZREM', key, found)
-  end
-  redis.call('ZADD', key, cell, string.format('%d:%.14g', cell, amount))
-end
-
--- The times of another state mean nothing here.
-if ask.gen ~= news.gen or rolledBack then ask.amend, ask.past = {}, {} end
-
-local accounts = {}
-for i, limit in ipairs(ask.limits) do
-  local account = state.accounts[limit.key]
-  if not account then
-    account = { due = ask.known > 0 and now or -1e12, seen = now, used = 0, accepted = 0, held = 0, day = '' }
-    state.accounts[limit.key] = account
-  end
-  accounts[i] = account
-  if limit.day and limit.day > account.day then
-    account.day = limit.day
-    account.used = 0
-  end
-  if limit.windowMs > 0 then
-    -- The latest cell that may have left; the search ends at the exact one.
-    local last = floor(((now - limit.windowMs) / limit.windowMs) * cells)
-    while leaves(last, limit) > now do last = last - 1 end
-    local old = redis.call('ZRANGEBYSCORE', KEYS[5 + i], '-inf', last)
-    if #old > 0 then
-      for _, member in ipairs(old) do account.used = account.used - amountOf(member) end
-      redis.call('ZREMRANGEBYSCORE', KEYS[5 + i], '-inf', last)
-      if redis.call('ZCARD', KEYS[5 + i]) == 0 then account.used = 0 end
+  local function drop(id)
+    if redis.call('ZREM', seenKey, id) == 0 then return end
+    state.expected = state.expected - 1
+    redis.call('ZREM', joinKey, id)
+    redis.call('ZREM', wantKey, id)
+    local permits = redis.call('HGET', permitKey, id)
+    if permits then
+      state.permits = state.permits - permits
+      redis.call('HDEL', permitKey, id)
     end
+    redis.call('HDEL', permitKey, 'heard:' .. id)
   end
-end
 
-for _, entry in ipairs(ask.past) do
-  for i, limit in ipairs(ask.limits) do
-    if limit.key == entry[1] then
-      local account, at, amount = accounts[i], min(entry[2], now + horizon), entry[3]
-      account.accepted = account.accepted + amount
-      if limit.windowMs == 0 or leaves(cellOf(at, limit), limit) > now then
-        account.used = account.used + amount
-        if limit.windowMs > 0 then write(KEYS[5 + i], cellOf(at, limit), amount) end
-        if limit.paced then
-          account.due = max(account.due, min(at + amount / limit.rate, now + limit.windowMs))
-          account.held = max(0, account.held - amount)
-        end
-      end
-      break
-    end
+  if now - prev > forgottenMs then
+    redis.call('DEL', seenKey, joinKey, wantKey, permitKey)
+    state.permits = 0
   end
-end
-
-for _, entry in ipairs(ask.amend) do
-  for i, limit in ipairs(ask.limits) do
-    if limit.key == entry[1] then
-      local account, difference = accounts[i], entry[3]
-      local change = difference
-      if limit.windowMs == 0 then
-        change = max(change, -account.used)
-      else
-        local cell = cellOf(entry[2], limit)
-        if leaves(cell, limit) <= now then
-          change = 0
-        else
-          local found = redis.call('ZRANGEBYSCORE', KEYS[5 + i], cell, cell)[1]
-          change = max(change, -(found and amountOf(found) or 0))
-          if change ~= 0 then write(KEYS[5 + i], cell, change) end
-        end
-      end
-      account.used = account.used + change
-      account.accepted = account.accepted + difference
-      if limit.paced then account.due = min(account.due + difference / limit.rate, now + limit.windowMs) end
-      break
-    end
+  -- First of all what a store without memory refuses: then nothing is half done.
+  if redis.call('ZADD', seenKey, num(ask.alone and state.alive - missingMs - 1 or state.alive), ask.id) == 1 then
+    state.joined = state.joined + 1
+    redis.call('ZADD', joinKey, state.joined, ask.id)
   end
-end
-
-for i, limit in ipairs(ask.limits) do
-  local account = accounts[i]
-  account.accepted = account.accepted - (ask.refused[i] or 0)
-  local part = limit.rate * missing / processes
-  if limit.paced then
-    account.held = min(account.held + part * passed, part * limit.windowMs)
-  elseif missing < state.missing then
-    account.held = account.held * missing / state.missing
+  for _, id in ipairs(ask.dead) do if id ~= ask.id then drop(id) end end
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', seenKey, '-inf', '(' .. num(state.alive - keptMs))) do
+    if id ~= ask.id then drop(id) end
+  end
+  local stranger = ask.gen ~= '' and ask.gen ~= news.gen
+  local heard = redis.call('HGET', permitKey, 'heard:' .. ask.id)
+  local since = tonumber(heard or prev)
+  local tells = false
+  if stranger then
+    state.untold = state.untold + 1
   else
-    account.held = account.held + max(0, limit.amount - account.used - account.held) * (missing - state.missing) / processes
-  end
-  local from = max(now, state.from)
-  if account.due > from then account.due = from + (account.due - from) * state.share / share end
-  if limit.paced then
-    local credit = max(latenessMs, account.seen - account.due)
-    if quiet then
-      credit = (limit.burst - 1) / (limit.rate * share)
-      account.seen = now
+    redis.call('HSET', permitKey, 'heard:' .. ask.id, num(now))
+    if not heard and ask.gen ~= '' then
+      state.untold = state.untold - 1
+      tells = state.untold == 0
     end
-    account.due = min(max(account.due, now - credit), now + limit.windowMs)
   end
-  if state.from <= now + tellMs then account.due = max(account.due, state.from) end
-end
-state.missing = missing
-state.share = share
+  if ask.waiting > 0 then redis.call('ZADD', wantKey, num(now), ask.id) end
+  local processes = redis.call('ZCARD', seenKey)
+  local missing = redis.call('ZCOUNT', seenKey, '-inf', '(' .. num(state.alive - missingMs))
+  local suspects = redis.call('ZRANGEBYSCORE', seenKey, '-inf', '(' .. num(state.alive - suspectMs), 'LIMIT', 0, 8)
+  local busy = max(1, redis.call('ZCOUNT', wantKey, '(' .. num(now - 1000), '+inf'))
+  if stranger then state.expected = max(state.expected, ask.known) end
+  if now < keptMs then
+    missing = missing + max(0, state.expected - processes)
+    processes = max(state.expected, processes)
+  end
+  local rolledBack = not stranger and ask.heard > since + sameMs
+  local ahead = max(aheadMs, reserve * processes / questionsPerMs)
+  local horizon = max(ahead, ask.aheadMs)
+  if ask.known > 1 then
+    if stranger and now < horizon then state.from = horizon end
+    if rolledBack and now >= state.from then state.from = now + horizon end
+  end
+  if tells and missing == 0 then state.from = min(state.from, now) end
+  local share = max(1, processes - missing) / processes
+  local quiet = now > state.crowdedTill and missing == 0 and news.gate == 'open'
 
--- The gate.
-local before = state.seq > 1 and news.epoch .. news.gate .. news.lesson
-if ask.learned then
-  news.learned = ask.learned
-  news.lesson = news.lesson + 1
-end
-if ask.close and (news.gate == 'open' or ask.close.sentAt >= state.closedAt) then
-  news.epoch = news.epoch + 1
-  news.gate = 'closed'
-  news.kind = ask.close.kind
-  news['until'] = now + ask.close.forMs
-  news.blamed = ask.close.blamed
-  news.by = ''
-  state.closedAt = now
-end
-if news.gate == 'probing' and news.by ~= ask.id and now > state.probeTill then news.gate = 'closed' end
-if news.gate == 'probing' and news.by == ask.id then
-  state.probeTill = now + probeMs
-  if ask.open or ask.retreat then
-    news.gate = ask.open and 'open' or 'closed'
-    news.by = ''
-  end
-  if ask.open then
-    state.rampStart = now
-    state.rampFrom = resumeAt
-    state.crowdedTill = now + 1000
-  end
-elseif ask.claim and news.gate == 'closed' and now >= news['until'] - latenessMs then
-  news.gate = 'probing'
-  news.by = ask.id
-  state.probeTill = now + probeMs
-end
-if news.epoch .. news.gate .. news.lesson ~= before and news.gate ~= 'probing' then
-  redis.call('PUBLISH', ARGV[3], cjson.encode({ news, now }))
-end
+  local function cellOf(at, limit) return floor((at / limit.windowMs) * cells) end
+  local function leaves(cell, limit) return ((cell + 1) * limit.windowMs) / cells + limit.windowMs end
+  local function amountOf(member) return tonumber(string.match(member, ':(.*)$')) end
+  local function cellIn(member) return tonumber(string.match(member, '^(.-):')) end
 
--- Slots.
-local pending = {}
-local stored = {}
-
-local function oldest(i, n)
-  local list = stored[i]
-  if not list then
-    list = { n = 0 }
-    stored[i] = list
-  end
-  if n > list.n and not list.all then
-    local more = redis.call('ZRANGE', KEYS[5 + i], list.n, list.n + 63)
-    for j, member in ipairs(more) do list[list.n + j] = { cellIn(member), amountOf(member) } end
-    list.n = list.n + #more
-    list.all = #more < 64
-  end
-  return list[n]
-end
-
-local function fits(i, amount)
-  local limit, account = ask.limits[i], accounts[i]
-  local at = limit.paced and max(now, account.due) or now
-  local room = max(0, limit.amount * (1 + 1e-9) - amount - account.held)
-  local used = account.used
-  if used <= room then return at end
-  if limit.windowMs == 0 then return max(at, limit.ends or now) end
-  local new = pending[i] or {}
-  local a, b = 1, 1
-  while true do
-    local one, two = oldest(i, a), new[b]
-    local cell
-    if one and (not two or one[1] <= two[1]) then
-      cell, used, a = one[1], used - one[2], a + 1
-    elseif two then
-      cell, used, b = two[1], used - two[2], b + 1
-    else
-      return at
+  local function write(key, cell, change)
+    local found = redis.call('ZRANGEBYSCORE', key, cell, cell)[1]
+    local amount = change
+    if found then
+      amount = amount + amountOf(found)
+      redis.call('ZREM', key, found)
     end
-    if used <= room then return max(at, leaves(cell, limit)) end
+    redis.call('ZADD', key, cell, string.format('%d:%.14g', cell, amount))
   end
-end
 
-local function stretch(ms, at)
-  local left = state.rampStart + ask.ramp.ms - at
-  if left <= 0 or ms <= 0 then return ms end
-  local part = 1 - (1 - state.rampFrom) * left / ask.ramp.ms
-  return min(ms / part, ms + (1 - part) * left / 2)
-end
+  -- The times of another state mean nothing here.
+  if ask.gen ~= news.gen or rolledBack then ask.amend, ask.past = {}, {} end
 
-local slots, next = {}, -1
-local may = #ask.first > 0 and not stranger and not rolledBack
-may = may and (news.gate == 'open' or (news.gate == 'probing' and news.by == ask.id))
-if may and state.from > now + tellMs then
-  next = state.from
-elseif may then
-  if now - state.busyAt > quietMs then
-    state.rampStart = now
-    state.rampFrom = ask.ramp.from
-  end
-  state.busyAt = now
-  local spacing = 0
+  local accounts = {}
   for i, limit in ipairs(ask.limits) do
-    if limit.paced then spacing = max(spacing, (ask.each[i] or 0) / (limit.rate * share)) end
+    local account = state.accounts[limit.key]
+    if not account then
+      account = { due = ask.known > 0 and now or -1e12, seen = now, used = 0, accepted = 0, held = 0, day = '' }
+      state.accounts[limit.key] = account
+    end
+    accounts[i] = account
+    if limit.day and limit.day > account.day then
+      account.day = limit.day
+      account.used = 0
+    end
+    if limit.windowMs > 0 then
+      -- The latest cell that may have left; the search ends at the exact one.
+      local last = floor(((now - limit.windowMs) / limit.windowMs) * cells)
+      while leaves(last, limit) > now do last = last - 1 end
+      local old = redis.call('ZRANGEBYSCORE', keys[5 + i], '-inf', last)
+      if #old > 0 then
+        for _, member in ipairs(old) do account.used = account.used - amountOf(member) end
+        redis.call('ZREMRANGEBYSCORE', keys[5 + i], '-inf', last)
+        if redis.call('ZCARD', keys[5 + i]) == 0 then account.used = 0 end
+      end
+    end
   end
-  local wanted = news.gate == 'open' and 1 + ask.more or 1
-  if busy > 1 and spacing > 0 then wanted = min(wanted, max(1, ceil(2 * horizon / (busy * spacing)))) end
-  while #slots < wanted do
-    local amounts = #slots == 0 and ask.first or ask.each
-    local at = now + max(0, #slots + 1 - ask.waiting) * ask.everyMs
-    for i in ipairs(ask.limits) do
-      if (amounts[i] or 0) > 0 then at = max(at, fits(i, amounts[i])) end
-    end
-    local over = at > now + horizon
+
+  for _, entry in ipairs(ask.past) do
     for i, limit in ipairs(ask.limits) do
-      if (amounts[i] or 0) > 0 and limit.ends and at >= limit.ends then over = true end
-    end
-    if over then
-      next = at
-      break
-    end
-    for i, limit in ipairs(ask.limits) do
-      local amount = amounts[i] or 0
-      if amount > 0 then
-        local account = accounts[i]
-        account.used = account.used + amount
+      if limit.key == entry[1] then
+        local account, at, amount = accounts[i], min(entry[2], now + horizon), entry[3]
         account.accepted = account.accepted + amount
-        account.seen = max(account.seen, at)
-        if limit.windowMs > 0 then
-          local new = pending[i] or {}
-          pending[i] = new
-          local cell = cellOf(at, limit)
-          if #new > 0 and new[#new][1] == cell then
-            new[#new][2] = new[#new][2] + amount
-          else
-            new[#new + 1] = { cell, amount }
+        if limit.windowMs == 0 or leaves(cellOf(at, limit), limit) > now then
+          account.used = account.used + amount
+          if limit.windowMs > 0 then write(keys[5 + i], cellOf(at, limit), amount) end
+          if limit.paced then
+            account.due = max(account.due, min(at + amount / limit.rate, now + limit.windowMs))
+            account.held = max(0, account.held - amount)
           end
         end
-        if limit.paced then
-          local step = amount / (limit.rate * share)
-          local behind = min(step, max(0, at - account.due))
-          account.due = account.due + behind + stretch(step - behind, at)
-        end
+        break
       end
     end
-    slots[#slots + 1] = at
   end
-  local last = 0
-  if #slots < ask.waiting and next >= 0 then last = next + horizon elseif #slots > 0 then last = slots[#slots] end
-  if ask.waiting > 0 and last > now then state.crowdedTill = max(state.crowdedTill, last) end
-end
-for i, new in pairs(pending) do
-  for _, entry in ipairs(new) do write(KEYS[5 + i], entry[1], entry[2]) end
+
+  for _, entry in ipairs(ask.amend) do
+    for i, limit in ipairs(ask.limits) do
+      if limit.key == entry[1] then
+        local account, difference = accounts[i], entry[3]
+        local change = difference
+        if limit.windowMs == 0 then
+          change = max(change, -account.used)
+        else
+          local cell = cellOf(entry[2], limit)
+          if leaves(cell, limit) <= now then
+            change = 0
+          else
+            local found = redis.call('ZRANGEBYSCORE', keys[5 + i], cell, cell)[1]
+            change = max(change, -(found and amountOf(found) or 0))
+            if change ~= 0 then write(keys[5 + i], cell, change) end
+          end
+        end
+        account.used = account.used + change
+        account.accepted = account.accepted + difference
+        if limit.paced then account.due = min(account.due + difference / limit.rate, now + limit.windowMs) end
+        break
+      end
+    end
+  end
+
+  for i, limit in ipairs(ask.limits) do
+    local account = accounts[i]
+    account.accepted = account.accepted - (ask.refused[i] or 0)
+    local part = limit.rate * missing / processes
+    if limit.paced then
+      account.held = min(account.held + part * passed, part * limit.windowMs)
+    elseif missing < state.missing then
+      account.held = account.held * missing / state.missing
+    else
+      account.held = account.held + max(0, limit.amount - account.used - account.held) * (missing - state.missing) / processes
+    end
+    local from = max(now, state.from)
+    if account.due > from then account.due = from + (account.due - from) * state.share / share end
+    if limit.paced then
+      local credit = max(latenessMs, account.seen - account.due)
+      if quiet then
+        credit = (limit.burst - 1) / (limit.rate * share)
+        account.seen = now
+      end
+      account.due = min(max(account.due, now - credit), now + limit.windowMs)
+    end
+    if state.from <= now + tellMs then account.due = max(account.due, state.from) end
+  end
+  state.missing = missing
+  state.share = share
+
+  -- The gate.
+  local before = state.seq > 1 and news.epoch .. news.gate .. news.lesson
+  if ask.learned then
+    news.learned = ask.learned
+    news.lesson = news.lesson + 1
+  end
+  if ask.close and (news.gate == 'open' or ask.close.sentAt >= state.closedAt) then
+    news.epoch = news.epoch + 1
+    news.gate = 'closed'
+    news.kind = ask.close.kind
+    news['until'] = now + ask.close.forMs
+    news.blamed = ask.close.blamed
+    news.by = ''
+    state.closedAt = now
+  end
+  if news.gate == 'probing' and news.by ~= ask.id and now > state.probeTill then news.gate = 'closed' end
+  if news.gate == 'probing' and news.by == ask.id then
+    state.probeTill = now + probeMs
+    if ask.open or ask.retreat then
+      news.gate = ask.open and 'open' or 'closed'
+      news.by = ''
+    end
+    if ask.open then
+      state.rampStart = now
+      state.rampFrom = resumeAt
+      state.crowdedTill = now + 1000
+    end
+  elseif ask.claim and news.gate == 'closed' and now >= news['until'] - latenessMs then
+    news.gate = 'probing'
+    news.by = ask.id
+    state.probeTill = now + probeMs
+  end
+  if news.epoch .. news.gate .. news.lesson ~= before and news.gate ~= 'probing' then
+    redis.call('PUBLISH', channel, cjson.encode({ news, now, VERSION }))
+  end
+
+  -- Slots.
+  local pending = {}
+  local stored = {}
+
+  local function oldest(i, n)
+    local list = stored[i]
+    if not list then
+      list = { n = 0 }
+      stored[i] = list
+    end
+    if n > list.n and not list.all then
+      local more = redis.call('ZRANGE', keys[5 + i], list.n, list.n + 63)
+      for j, member in ipairs(more) do list[list.n + j] = { cellIn(member), amountOf(member) } end
+      list.n = list.n + #more
+      list.all = #more < 64
+    end
+    return list[n]
+  end
+
+  local function fits(i, amount)
+    local limit, account = ask.limits[i], accounts[i]
+    local at = limit.paced and max(now, account.due) or now
+    local room = max(0, limit.amount * (1 + 1e-9) - amount - account.held)
+    local used = account.used
+    if used <= room then return at end
+    if limit.windowMs == 0 then return max(at, limit.ends or now) end
+    local new = pending[i] or {}
+    local a, b = 1, 1
+    while true do
+      local one, two = oldest(i, a), new[b]
+      local cell
+      if one and (not two or one[1] <= two[1]) then
+        cell, used, a = one[1], used - one[2], a + 1
+      elseif two then
+        cell, used, b = two[1], used - two[2], b + 1
+      else
+        return at
+      end
+      if used <= room then return max(at, leaves(cell, limit)) end
+    end
+  end
+
+  local function stretch(ms, at)
+    local left = state.rampStart + ask.ramp.ms - at
+    if left <= 0 or ms <= 0 then return ms end
+    local part = 1 - (1 - state.rampFrom) * left / ask.ramp.ms
+    return min(ms / part, ms + (1 - part) * left / 2)
+  end
+
+  local slots, next = {}, -1
+  local may = #ask.first > 0 and not stranger and not rolledBack
+  may = may and (news.gate == 'open' or (news.gate == 'probing' and news.by == ask.id))
+  if may and state.from > now + tellMs then
+    next = state.from
+  elseif may then
+    if now - state.busyAt > quietMs then
+      state.rampStart = now
+      state.rampFrom = ask.ramp.from
+    end
+    state.busyAt = now
+    local spacing = 0
+    for i, limit in ipairs(ask.limits) do
+      if limit.paced then spacing = max(spacing, (ask.each[i] or 0) / (limit.rate * share)) end
+    end
+    local wanted = news.gate == 'open' and 1 + ask.more or 1
+    if busy > 1 and spacing > 0 then wanted = min(wanted, max(1, ceil(2 * horizon / (busy * spacing)))) end
+    while #slots < wanted do
+      local amounts = #slots == 0 and ask.first or ask.each
+      local at = now + max(0, #slots + 1 - ask.waiting) * ask.everyMs
+      for i in ipairs(ask.limits) do
+        if (amounts[i] or 0) > 0 then at = max(at, fits(i, amounts[i])) end
+      end
+      local over = at > now + horizon
+      for i, limit in ipairs(ask.limits) do
+        if (amounts[i] or 0) > 0 and limit.ends and at >= limit.ends then over = true end
+      end
+      if over then
+        next = at
+        break
+      end
+      for i, limit in ipairs(ask.limits) do
+        local amount = amounts[i] or 0
+        if amount > 0 then
+          local account = accounts[i]
+          account.used = account.used + amount
+          account.accepted = account.accepted + amount
+          account.seen = max(account.seen, at)
+          if limit.windowMs > 0 then
+            local new = pending[i] or {}
+            pending[i] = new
+            local cell = cellOf(at, limit)
+            if #new > 0 and new[#new][1] == cell then
+              new[#new][2] = new[#new][2] + amount
+            else
+              new[#new + 1] = { cell, amount }
+            end
+          end
+          if limit.paced then
+            local step = amount / (limit.rate * share)
+            local behind = min(step, max(0, at - account.due))
+            account.due = account.due + behind + stretch(step - behind, at)
+          end
+        end
+      end
+      slots[#slots + 1] = at
+    end
+    local last = 0
+    if #slots < ask.waiting and next >= 0 then last = next + horizon elseif #slots > 0 then last = slots[#slots] end
+    if ask.waiting > 0 and last > now then state.crowdedTill = max(state.crowdedTill, last) end
+  end
+  for i, new in pairs(pending) do
+    for _, entry in ipairs(new) do write(keys[5 + i], entry[1], entry[2]) end
+  end
+
+  local permits = -1
+  local rank = redis.call('ZRANK', joinKey, ask.id)
+  if ask.concurrent > 0 then
+    local mine = tonumber(redis.call('HGET', permitKey, ask.id) or 0)
+    local others = state.permits - mine
+    local free = max(0, ask.concurrent - others)
+    local part = floor(ask.concurrent / busy)
+    local over = ask.concurrent % busy
+    if (rank + over * floor(now / turnMs)) % busy < over then part = part + 1 end
+    if free < min(ask.permits, part) then state.partsTill = now + partsMs end
+    permits = min(ask.permits, free)
+    if now < state.partsTill then permits = min(permits, part) end
+    local kept = max(ask.inFlight, permits)
+    state.permits = others + kept
+    redis.call('HSET', permitKey, ask.id, kept)
+  end
+
+  local used, accepted = {}, {}
+  for i, account in ipairs(accounts) do
+    used[i] = account.used + account.held
+    accepted[i] = account.accepted
+  end
+  if ask.gone then drop(ask.id) end
+
+  local keep = 86400000
+  for _, limit in ipairs(ask.limits) do keep = max(keep, 2 * limit.windowMs) end
+  redis.call('SET', keys[1], cjson.encode(state), 'PX', floor(keep))
+  if state.seq % 64 == 1 then
+    for i = 2, #keys do redis.call('PEXPIRE', keys[i], floor(keep)) end
+  end
+  return {
+    now = now, base = state.base, since = rolledBack and since or nil, news = news, slots = slots, next = next,
+    permits = permits, processes = processes, rank = rank, aheadMs = ahead, used = used, accepted = accepted,
+    suspects = suspects, otherVersion = other,
+  }
 end
 
-local permits = -1
-local rank = redis.call('ZRANK', joinKey, ask.id)
-if ask.concurrent > 0 then
-  local mine = tonumber(redis.call('HGET', permitKey, ask.id) or 0)
-  local others = state.permits - mine
-  local free = max(0, ask.concurrent - others)
-  local part = floor(ask.concurrent / busy)
-  local over = ask.concurrent % busy
-  if (rank + over * floor(now / turnMs)) % busy < over then part = part + 1 end
-  if free < min(ask.permits, part) then state.partsTill = now + partsMs end
-  permits = min(ask.permits, free)
-  if now < state.partsTill then permits = min(permits, part) end
-  local kept = max(ask.inFlight, permits)
-  state.permits = others + kept
-  redis.call('HSET', permitKey, ask.id, kept)
+-- What another program has put into our keys is thrown away. An error of Redis itself (out of memory, read-only, …) comes
+-- with the first write, before anything is half done, and goes to the process.
+local function isForeign(message)
+  return message:find('WRONGTYPE') or message:find('attempt to') or message:find('Expected') or message:find('bad argument')
 end
 
-local used, accepted = {}, {}
-for i, account in ipairs(accounts) do
-  used[i] = account.used + account.held
-  accepted[i] = account.accepted
+local ok, answer = pcall(step)
+if not ok then
+  local message = type(answer) == 'table' and answer.err or tostring(answer)
+  if not isForeign(message) then return redis.error_reply(message) end
+  for i = 1, #keys do redis.call('DEL', keys[i]) end
+  answer = step()
+  answer.discarded = message
 end
-if ask.gone then drop(ask.id) end
-
-local keep = 86400000
-for _, limit in ipairs(ask.limits) do keep = max(keep, 2 * limit.windowMs) end
-redis.call('SET', KEYS[1], cjson.encode(state), 'PX', floor(keep))
-if state.seq % 64 == 1 then
-  for i = 2, #KEYS do redis.call('PEXPIRE', KEYS[i], floor(keep)) end
-end
-return cjson.encode({
-  now = now, base = state.base, since = rolledBack and since or nil, news = news, slots = slots, next = next,
-  permits = permits, processes = processes, rank = rank, aheadMs = ahead, used = used, accepted = accepted,
-  suspects = suspects,
-})
+return cjson.encode(answer)

@@ -1,25 +1,50 @@
-// The line to Redis: questions are calls of the script, and news comes by a channel. One that answers nothing any more is
-// given up for a new connection with the next request.
+// How a process reaches the store in Redis: a request is a call of the script, and news comes by a channel. A connection
+// that answers nothing is given up for a new one with the next request.
 
+import { text } from '../../lib/validate.ts'
 import type { Connection } from './connection.ts'
 import { cachedScript } from './cached-script.ts'
-import type { LeaseAnswer, StoreTransport, StoreNews, WantedLimit } from '../protocol.ts'
+import {
+  isAnswer,
+  isNews,
+  type StoreNews,
+  type StoreTransport,
+  VERSION,
+  type WantedLimit,
+} from '../protocol.ts'
 import { LEASE_SCRIPT } from './lease-script.ts'
 
-/** All keys of a limiter share its hash tag: in a cluster they live on one node. */
+/**
+ * All keys of a limiter share its hash tag: in a cluster they live on one node. The second half is for use beside
+ * processes that speak another version.
+ */
 export function keysOf(prefix: string, name: string, limits: readonly WantedLimit[]): string[] {
   const tag = `${prefix}{${name.replace(/[{}%]/g, encodeURIComponent)}}`
   const keys = ['', ':seen', ':joined', ':wanting', ':permits', ...limits.map(({ key }) => `:log:${key}`)]
-  return keys.map((key) => tag + key)
+  return [tag, `${tag}:v${VERSION}`].flatMap((of) => keys.map((key) => of + key))
 }
+
+type Listener = Parameters<StoreTransport['listen']>
 
 export function redisTransport(connection: Connection, prefix: string, name: string): StoreTransport {
   const [tag] = keysOf(prefix, name, [])
   const channel = `${tag}:news`
   const call = cachedScript(connection, LEASE_SCRIPT)
   let unanswered = 0
-  let hears: ((news: StoreNews, now: number) => void) | undefined
-  let subscribed = false
+  let listener: Listener | undefined
+  const channels = new Set<string>()
+
+  const subscribe = (to: string) => {
+    if (channels.has(to)) return
+    channels.add(to)
+    connection.subscribe?.(to, (message) => {
+      if (!listener) return
+      const [heard, ignored] = listener
+      const published = readPublished(message)
+      if (published) heard(...published)
+      else ignored(new Error(`a message on the channel '${to}' is not from llmiter: ${text(message)}`))
+    })
+  }
 
   return {
     ask(request, done) {
@@ -27,10 +52,14 @@ export function redisTransport(connection: Connection, prefix: string, name: str
       unanswered++
       const gen = Math.random().toString(36).slice(2)
       call(keysOf(prefix, name, request.limits), [JSON.stringify(request), gen, channel])
-        .then(parsed)
+        .then(readAnswer)
         .finally(() => unanswered--)
         .then(
-          (answer) => done(undefined, withLists(answer as LeaseAnswer)),
+          (answer) => {
+            // Processes of this version keep apart, and so does their news.
+            if (answer.otherVersion !== undefined) subscribe(`${channel}:v${VERSION}`)
+            done(undefined, answer)
+          },
           (error: unknown) => {
             // A master that was demoted keeps its connections: only a new one finds its successor.
             if (String((error as { message?: unknown })?.message).includes('READONLY'))
@@ -39,29 +68,35 @@ export function redisTransport(connection: Connection, prefix: string, name: str
           },
         )
     },
-    listen(heard) {
-      hears = heard
-      if (!subscribed) {
-        subscribed = true
-        connection.subscribe?.(channel, (message) => {
-          const [news, now] = parsed(message) as [StoreNews, number]
-          hears?.(news, now)
-        })
-      }
+    listen(...given) {
+      listener = given
+      subscribe(channel)
       return () => {
-        hears = undefined
+        listener = undefined
       }
     },
     close: () => connection.close(),
   }
 }
 
-/** Upstash's client parses JSON by itself. */
-const parsed = (value: unknown): unknown => (typeof value === 'string' ? JSON.parse(value) : value)
+/** `[news, time, version]`, or nothing when the message is not ours. The first version published no number. */
+function readPublished(message: string): [news: StoreNews, now: number] | undefined {
+  let value: unknown
+  try {
+    value = JSON.parse(message)
+  } catch {
+    return undefined
+  }
+  if (!Array.isArray(value)) return undefined
+  const [news, now, version = 1] = value as unknown[]
+  return version === VERSION && typeof now === 'number' && isNews(news) ? [news, now] : undefined
+}
 
-/** An empty array comes out of the script as an object. */
-function withLists(answer: LeaseAnswer): LeaseAnswer {
-  const list = <T>(value: T[]): T[] => (Array.isArray(value) ? value : [])
+/** An empty array comes out of the script as an object; Upstash's client parses JSON by itself. */
+function readAnswer(value: unknown) {
+  const answer: unknown = typeof value === 'string' ? JSON.parse(value) : value
+  if (!isAnswer(answer)) throw new Error(`Redis gave no answer of the lease script: ${text(value)}`)
+  const list = <T>(items: T[]): T[] => (Array.isArray(items) ? items : [])
   const { slots, suspects, used, accepted } = answer
   return {
     ...answer,
