@@ -108,7 +108,7 @@ function hostOf(runtime: StoreContext): StoreHost {
           key: keyOf(limit),
           amount: bucket.amount(now),
           windowMs: limit.windowMs + JITTER_MS,
-          burst: rate.tight ? 1 : limit.burst,
+          burst: rate.tight(now) ? 1 : limit.burst,
           paced: limit.paced,
           rate: limit.paced ? bucket.pace(now) : 0,
           ...(limit.timeZone && { timeZone: limit.timeZone }),

@@ -75,6 +75,6 @@ export class NoiseProvider implements ModelProvider {
     const { status = 429, retryAfterMs } = this.#options
     const told = retryAfterMs === undefined ? {} : { retryAfterMs }
     if (status === 503) return { kind: 'refused', why: 'overload', status, ...told }
-    return { kind: 'refused', why: 'rate', status, of: 'requests', limit: 0, used: 0, requested: 1, ...told }
+    return { kind: 'refused', why: 'rate', status, of: 'requests', limit: 1, used: 1, requested: 1, ...told }
   }
 }

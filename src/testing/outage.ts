@@ -3,13 +3,7 @@
  */
 import { playBacklog } from './optimum.ts'
 import { choice, drawn, fields, finite, provider, seconds, text } from './check.ts'
-import type {
-  ModelProvider,
-  ProviderAnswer,
-  ProviderCall,
-  ProviderLimit,
-  Refused,
-} from './provider.ts'
+import type { ModelProvider, ProviderAnswer, ProviderCall, ProviderLimit, Refused } from './provider.ts'
 import { seededRandom } from './random.ts'
 
 export interface OutageOptions {
@@ -125,8 +119,8 @@ const LIMITED: Refused = {
   why: 'rate',
   status: 429,
   of: 'requests',
-  limit: 0,
-  used: 0,
+  limit: 1,
+  used: 1,
   requested: 1,
 }
 

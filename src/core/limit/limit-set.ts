@@ -7,7 +7,7 @@
 
 import { Bucket } from './gcra.ts'
 import type { Cost, Used } from '../cost.ts'
-import type { LimitReading } from '../messages.ts'
+import type { LimitReading, RefusalReport } from '../messages.ts'
 import { type Limit, MINUTE } from './parse-limits.ts'
 import type { SlowStart } from './slow-start.ts'
 import type { Closure } from '../rate/rate-estimator.ts'
@@ -124,9 +124,10 @@ export class LimitSet implements SlotSource {
   }
 
   /** The provider asks for a slower growth. Returns the buckets whose rate that changes. */
-  ease(now: number): Bucket[] {
+  ease(kind: RefusalReport['kind'], now: number): Bucket[] {
+    const of = kind === 'rate' ? 'growing' : 'eased'
     const paced = this.buckets.filter(({ limit }) => limit.paced)
-    for (const { rate } of paced) rate.ease(now)
+    for (const { rate } of paced) rate.ease(of, now)
     return paced
   }
 
@@ -160,7 +161,7 @@ export class LimitSet implements SlotSource {
     const changed: Bucket[] = []
     for (const bucket of this.buckets) {
       const { rate, limit: ours } = bucket
-      if (ours.of !== of || ours.said.perMs !== perMs) continue
+      if (ours.of !== of || ours.said.perMs !== perMs || !bucket.hears(sentAt)) continue
       if (limit && limit > 0 && ours.paced && rate.told((rate.configured * limit) / ours.said.amount))
         changed.push(bucket)
       if (remaining !== undefined) bucket.told(remaining, resetMs, eager ? sentAt : undefined, now)
