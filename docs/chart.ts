@@ -2,73 +2,59 @@
  * A small chart of traffic over time: what was accepted a second, against what the provider allows, and a tick for
  * each refusal below. One form for all pictures of the law, so that who has read one can read them all.
  */
-import { FONT, path, round, text } from './svg.ts'
-
-export interface Frame {
-  x: number
-  y: number
-  width: number
-  height: number
-  /** Seconds at the left and the right edge. */
-  fromS: number
-  toS: number
-  /** Calls a second at the top. */
-  top: number
-}
+import { FONT, type Frame, path, Plot, round, type Step, text } from '../src/cli/page/plot.ts'
 
 /** Room under the frame for the ticks of refusals. */
 const REFUSED_GAP = 4
 const REFUSED_HEIGHT = 7
 
+/** Seconds to the right, calls a second upwards. */
 export class Chart {
   readonly body: string[] = []
   readonly #frame: Frame
+  readonly #plot: Plot
 
   constructor(frame: Frame) {
     this.#frame = frame
+    this.#plot = new Plot(frame)
   }
 
   x(s: number): number {
-    const { x, width, fromS, toS } = this.#frame
-    return round(x + ((s - fromS) / (toS - fromS)) * width)
+    return this.#plot.x(s)
   }
 
   y(perSecond: number): number {
-    const { y, height, top } = this.#frame
-    return round(y + height - (Math.min(perSecond, top) / top) * height)
+    return this.#plot.y(perSecond)
   }
 
   /** How many a second, counted in bins, as a filled step line. */
   rate(timesMs: readonly number[], binS: number): void {
-    const { fromS, toS } = this.#frame
-    const bins = Math.round((toS - fromS) / binS)
-    const counts = Array<number>(bins).fill(0)
+    const { from, to } = this.#frame
+    const bins: Step[] = Array.from({ length: Math.round((to - from) / binS) }, (_, i) => ({
+      from: from + i * binS,
+      to: from + (i + 1) * binS,
+      value: 0,
+    }))
     for (const at of timesMs) {
-      const bin = Math.floor((at / 1000 - fromS) / binS)
-      if (bin >= 0 && bin < bins) counts[bin]!++
+      const bin = bins[Math.floor((at / 1000 - from) / binS)]
+      if (bin) bin.value += 1 / binS
     }
-    const steps = counts
-      .map((count, i) => `V${this.y(count / binS)}H${this.x(fromS + (i + 1) * binS)}`)
-      .join('')
-    const line = `M${this.x(fromS)} ${this.y(counts[0]! / binS)}${steps}`
-    this.body.push(path('area', `M${this.x(fromS)} ${this.y(0)}${steps}V${this.y(0)}z`), path('rate', line))
+    this.body.push(path('area', this.#plot.under(bins)), path('rate', this.#plot.steps(bins)))
   }
 
   /** What the provider allows: a rate from each of some moments on. */
   allowed(steps: readonly { fromS: number; perSecond: number }[]): void {
-    const { fromS, toS } = this.#frame
-    const d = steps.map(({ fromS: at, perSecond }, i) => {
-      const x = this.x(Math.max(at, fromS))
-      return i === 0 ? `M${x} ${this.y(perSecond)}` : `H${x}V${this.y(perSecond)}`
+    const stretches = steps.map(({ fromS, perSecond }, i) => {
+      return { from: fromS, to: steps[i + 1]?.fromS ?? this.#frame.to, value: perSecond }
     })
-    this.body.push(path('allowed', `${d.join('')}H${this.x(toS)}`))
+    this.body.push(path('allowed', this.#plot.steps(stretches)))
   }
 
   refusals(timesMs: readonly number[]): void {
-    const top = this.#frame.y + this.#frame.height + REFUSED_GAP
-    const { fromS, toS } = this.#frame
+    const top = this.#plot.base + REFUSED_GAP
+    const { from, to } = this.#frame
     const seen = new Set(
-      timesMs.filter((at) => at >= fromS * 1000 && at < toS * 1000).map((at) => this.x(at / 1000)),
+      timesMs.filter((at) => at >= from * 1000 && at < to * 1000).map((at) => this.x(at / 1000)),
     )
     if (seen.size > 0) {
       this.body.push(path('refused', [...seen].map((x) => `M${x} ${top}v${REFUSED_HEIGHT}`).join('')))
@@ -77,8 +63,7 @@ export class Chart {
 
   /** A time in which something is otherwise. */
   shade(fromS: number, toS: number): void {
-    const { y, height } = this.#frame
-    this.body.push(path('shade', `M${this.x(fromS)} ${y}H${this.x(toS)}V${y + height}H${this.x(fromS)}z`))
+    this.body.push(path('shade', this.#plot.band(fromS, toS)))
   }
 
   title(words: string, beside = ''): void {
@@ -89,8 +74,8 @@ export class Chart {
 
   /** Ticks with words on both axes; of small multiples only those at the edge have words. */
   axes(seconds: Record<number, string>, rates: Record<number, string>): void {
-    const { x, y, width, height } = this.#frame
-    const base = round(y + height)
+    const { x, width } = this.#frame
+    const { base } = this.#plot
     const ticks = Object.keys(seconds).map((s) => `M${this.x(Number(s))} ${base}v3`)
     this.body.push(path('axis', `M${x} ${base}h${width}${ticks.join('')}`))
     const under = base + REFUSED_GAP + REFUSED_HEIGHT + 13

@@ -20,7 +20,8 @@ import { models, RPM } from '../bench/providers/models.ts'
 import { run, type RunOptions } from '../bench/providers/run.ts'
 import type { Call, World } from '../bench/providers/world.ts'
 import { Chart, style } from './chart.ts'
-import { path, round, save, text } from './svg.ts'
+import { path, round, text } from '../src/cli/page/plot.ts'
+import { save } from './svg.ts'
 
 const WIDTH = 800
 const SEED = 5
@@ -141,7 +142,7 @@ async function providers(): Promise<void> {
     })
     const [column, row] = [i % columns, Math.floor(i / columns)]
     const [x, y] = [34 + column * pitchX, 52 + row * pitchY]
-    const chart = new Chart({ x, y, width, height, fromS: 0, toS: MINUTES * 60, top: 15 })
+    const chart = new Chart({ x, y, width, height, from: 0, to: MINUTES * 60, top: 15 })
     const refused = world.refusedAt
     chart.title(title, refused.length === 1 ? '1 refused' : `${refused.length} refused`)
     chart.rate(world.admittedAt, 5)
@@ -167,7 +168,7 @@ async function ramp(): Promise<void> {
     { requestsPerMinute: RPM },
     { minutes: 0.25, provider: models['bucket-60s']!.make },
   )
-  const chart = new Chart({ x: 44, y: 34, width: 724, height: 150, fromS: -0.5, toS: 12, top: 12 })
+  const chart = new Chart({ x: 44, y: 34, width: 724, height: 150, from: -0.5, to: 12, top: 12 })
   const sent = world.sentAt.map((at) => at / 1000).filter((s) => s < 12)
   const together = sent.filter((s) => s < 0.05).length
   const spaced = sent.slice(together)
@@ -202,7 +203,7 @@ async function outage(): Promise<void> {
         ),
     },
   )
-  const chart = new Chart({ x: 44, y: 34, width: 724, height: 150, fromS: 0, toS: 70, top: 12 })
+  const chart = new Chart({ x: 44, y: 34, width: 724, height: 150, from: 0, to: 70, top: 12 })
   for (const { fromS, toS } of shut) chart.shade(fromS, Math.min(toS, 70))
   chart.rate(world.admittedAt, 1)
   chart.allowed(allowed)
@@ -224,7 +225,7 @@ async function halved(): Promise<void> {
     { requestsPerMinute: RPM },
     { minutes, provider: models['step-bucket']!.make },
   )
-  const chart = new Chart({ x: 44, y: 34, width: 724, height: 150, fromS: 0, toS: minutes * 60, top: 12 })
+  const chart = new Chart({ x: 44, y: 34, width: 724, height: 150, from: 0, to: minutes * 60, top: 12 })
   chart.rate(world.admittedAt, 10)
   chart.allowed(allowed)
   chart.refusals(world.refusedAt)

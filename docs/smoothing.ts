@@ -9,7 +9,8 @@
  */
 import { BucketRateLimiter } from '../src/index.ts'
 import { TokenBucketProvider, VirtualClock } from '../src/testing/index.ts'
-import { FONT, path, round, save, text } from './svg.ts'
+import { FONT, path, round, text } from '../src/cli/page/plot.ts'
+import { save } from './svg.ts'
 
 const END_S = 70
 const BURSTS = [

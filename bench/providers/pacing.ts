@@ -8,7 +8,7 @@
 import { pool, type Case, type ClientName, type Figures } from './case.ts'
 import { loadClient } from './clients/index.ts'
 import type { Setup } from './clients/client.ts'
-import { seededRandom } from '../../src/testing/index.ts'
+import { streamOf } from '../../src/testing/world/seeded-run.ts'
 import { allowed, models, optimum, RPM, TOLD, type Model, type Told } from './models.ts'
 import { MINUTE, run, SERVICE_STREAM, summary, type RunOptions } from './run.ts'
 import { serviceMs, type Workload } from './workloads.ts'
@@ -117,7 +117,7 @@ const optima = new Map<string, number>()
 function bests(model: Model, phase: number, seed: number, endMs: number): Record<string, number> {
   const key = `${model.title} ${endMs} ${seed}`
   if (!optima.has(key)) {
-    const service = seededRandom(seed * 1000 + SERVICE_STREAM)
+    const service = streamOf(seed, SERVICE_STREAM)
     const time = model.kind === 'concurrency' ? () => serviceMs(service) : () => 0
     optima.set(key, optimum(model.make(phase), endMs, time))
   }

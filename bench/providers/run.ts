@@ -4,19 +4,21 @@
  * A backlog ends at the horizon; a call that is not in by then counts as starved when so many that came after it
  * are in as the backlog holds twice. Calls of other workloads are waited for half an hour more.
  */
-import { VirtualClock, seededRandom } from '../../src/testing/index.ts'
+import { VirtualClock } from '../../src/testing/index.ts'
 import type { ModelProvider } from '../../src/testing/index.ts'
+import { lateClock, streamOf } from '../../src/testing/world/seeded-run.ts'
+import type { WireOptions } from '../../src/testing/world/wire.ts'
 import { thin, type Figures } from './case.ts'
 import type { Client } from './clients/client.ts'
 import { arrivals, DEPTH, serviceMs, type Workload } from './workloads.ts'
-import { World, type Call, type WorldOptions } from './world.ts'
+import { World, type Call } from './world.ts'
 
 const PATIENCE_MS = 1_800_000
 export const MINUTE = 60_000
 /** Which of a seed's random numbers tell how long answers take. */
 export const SERVICE_STREAM = 4
 
-export interface RunOptions extends Pick<WorldOptions, 'headers' | 'refusalMs'> {
+export interface RunOptions extends Pick<WireOptions, 'headers' | 'refusedMs'> {
   seed: number
   minutes: number
   jitterMs: number
@@ -40,12 +42,13 @@ export const present: { clock: VirtualClock } = { clock: new VirtualClock() }
 
 export async function run(options: RunOptions): Promise<Ran> {
   const { seed, minutes, workload, describe, patient = true } = options
-  const late = seededRandom(seed * 1000)
-  // As on a machine that does nothing else: what comes every second must not stay in step with the provider.
-  const clock = (present.clock = new VirtualClock({ seed: seed * 7919, lateMs: () => 2 * late() }))
-  const [phase, ways, plan, service] = [1, 2, 3, SERVICE_STREAM].map((stream) =>
-    seededRandom(seed * 1000 + stream),
-  ) as [() => number, () => number, () => number, () => number]
+  const clock = (present.clock = lateClock(seed))
+  const [phase, ways, plan, service] = [1, 2, 3, SERVICE_STREAM].map((stream) => streamOf(seed, stream)) as [
+    () => number,
+    () => number,
+    () => number,
+    () => number,
+  ]
   const world = new World({ ...options, clock, random: ways, provider: options.provider(phase() * MINUTE) })
   const client = await options.client(world)
   const endMs = minutes * MINUTE

@@ -2,6 +2,8 @@
  * When calls come: a backlog (somebody always waits), a Poisson stream at 80 % of the limit, or trains of bursts
  * at 60 % of it; all drawn beforehand from the seed, the same for each client.
  */
+import { normal } from '../../src/testing/heavy-tail.ts'
+import { poisson } from '../../src/testing/world/poisson.ts'
 import { RPM } from './models.ts'
 
 export type Workload = 'backlog' | 'poisson' | 'trains'
@@ -14,23 +16,14 @@ const perMs = RPM / 60_000
 /** Moments of arrival up to `ms`; of a backlog only the first, since one comes for each that goes. */
 export function arrivals(workload: Workload, ms: number, random: () => number): number[] {
   if (workload === 'backlog') return Array<number>(DEPTH).fill(0)
-  const times: number[] = []
-  const gap = (rate: number) => -Math.log(1 - random()) / rate
-  if (workload === 'poisson') {
-    for (let t = gap(0.8 * perMs); t < ms; t += gap(0.8 * perMs)) times.push(t)
-    return times
-  }
+  if (workload === 'poisson') return [...poisson(0.8 * perMs, ms, random)]
   // Trains of 5 to 45 calls, 25 in the mean.
-  for (let t = gap((0.6 * perMs) / 25); t < ms; t += gap((0.6 * perMs) / 25)) {
+  const times: number[] = []
+  for (const at of poisson((0.6 * perMs) / 25, ms, random)) {
     const size = 5 + Math.floor(random() * 41)
-    for (let i = 0; i < size; i++) times.push(t)
+    for (let i = 0; i < size; i++) times.push(at)
   }
   return times
-}
-
-/** A standard normal number (Box and Muller). */
-export function normal(random: () => number): number {
-  return Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random())
 }
 
 export function serviceMs(random: () => number): number {

@@ -1,33 +1,46 @@
-// What may be said to a job. A wrong option shows at once, not when the job has begun.
+// The options of a job. A wrong option throws at once, not when the job has begun.
 
 import type { BucketRateLimiter, CallOptions, LimitedService } from 'llmiter'
 import { fields, text } from '../lib/validate.ts'
 import type { Progress } from './progress.ts'
 
 export interface BatchOptions<T, K = number> {
-  /** Whose pace holds. Of a service, the limiter of each item's `model`. */
+  /** The limiter that sets the pace. With a service, the limiter of each item's `model`. */
   limiter: BucketRateLimiter | LimitedService
   model?: (item: T, index: number) => string | undefined
-  /** Cost, priority, tenant and so on of an item's call. Its signal gives up that call alone. */
+  /** Cost, priority, tenant and so on of an item's call. Its signal aborts that call only. */
   call?: CallOptions | ((item: T, index: number) => CallOptions)
   /**
-   * How many calls may be begun and not over, those in line too. Default: 100 in line, any number in flight; a
-   * limiter whose `queue.max` is less needs a number here. `Infinity` begins as many as there are.
+   * The most calls that wait or run at the same time. `Infinity` starts all of them. If the limiter's `queue.max` is
+   * below 100, set a number here.
+   * @default 100 that wait, any number that run
    */
   concurrency?: number
-  /** Results in the order of the items. Default false: as they come. */
+  /**
+   * Whether results come in the order of the items. Otherwise they come in the order in which they finish.
+   * @default false
+   */
   ordered?: boolean
-  /** Throws the first error, after the results that are over, and gives up the rest. Default false: an error is a result. */
+  /**
+   * Throws the first error, after the results that are done, and aborts the rest. Otherwise an error is a result.
+   * @default false
+   */
   stopOnError?: boolean
-  /** What an item is called in its result, and in `skip`. Default: its index. */
+  /**
+   * Identifies an item in its result and in `skip`.
+   * @default its index
+   */
   key?: (item: T, index: number) => K
-  /** Keys of items that are not to be run, as of an earlier run that broke off: a Set, a Map, or your own. */
+  /** Keys of items not to run, for example those that an earlier run has done: a Set, a Map, or your own. */
   skip?: { has(key: K): boolean }
-  /** Gives the job up: it hands out the results that are over, and throws the signal's reason. */
+  /** Aborts the job: it returns the results that are done, and then throws the signal's reason. */
   signal?: AbortSignal
-  /** Told after each item. */
+  /** Called after each item. */
   onProgress?: (progress: Progress) => void
-  /** How many items there are, for `etaMs`. Default: their `length` or `size`. */
+  /**
+   * The number of items, for `etaMs`.
+   * @default their `length` or `size`
+   */
   total?: number
 }
 

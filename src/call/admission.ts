@@ -57,10 +57,11 @@ export function goNow(runtime: CallContext, call: PendingCall, now: number): boo
   // Only what can never go is an error: the rest may go another time.
   if (failure?.error instanceof RequestTooLargeError) throw failure.error
   if (failure) return false
-  issuer.enqueue(call, now)
   scheduler.join(call, now)
-  if (call.queue) issuer.cancel(call, now)
-  if (call.state !== 'in flight') return false
+  if (call.standing.is === 'waiting') {
+    issuer.cancel(call, now)
+    return false
+  }
   runtime.counters.requests++
   return true
 }

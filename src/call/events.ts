@@ -29,7 +29,7 @@ export interface CallEvents {
 
 /** Where calls tell their events. */
 export interface EventSink {
-  /** Whether anybody listens: else the event need not be made. */
-  heard(name: keyof CallEvents): boolean
+  /** The events that somebody listens to: the others need not be made. */
+  readonly heard: { has(name: keyof CallEvents): boolean }
   emit<E extends keyof CallEvents>(name: E, event: CallEvents[E]): void
 }

@@ -1,11 +1,10 @@
 // A call from its ticket to its end: run the work, see what the answer means, and act on it. Every answer, thrown
 // or returned, goes through one classifier.
 
-import { judge, land } from './outcome.ts'
+import { fail, judge, land } from './outcome.ts'
 import type { Cost } from '../core/cost.ts'
 import { duration } from '../core/limit/parse-limits.ts'
 import { CallTimeoutError } from './errors.ts'
-import { statusOf } from '../responses/error-text.ts'
 import { needsBody } from '../responses/classify.ts'
 import type { Outcome } from '../responses/verdict.ts'
 import { safeCall } from './safe-call.ts'
@@ -25,8 +24,8 @@ export function dispatch(policy: CallPolicy, cost: Cost, work: Work): Promise<un
   const { runtime } = policy
   const now = runtime.scheduler.now()
   const call = new PendingCall(policy, cost, work, now)
-  runtime.enqueue(call, now)
-  if (call.state === 'waiting') return runtime.scheduler.ticket(call).then(start)
+  const { is } = runtime.enqueue(call, now)
+  if (is === 'waiting') return runtime.scheduler.ticket(call).then(start)
   const result = start(call)
   return result instanceof Promise ? result : Promise.resolve(result)
 }
@@ -37,10 +36,10 @@ export function admit(call: PendingCall): void {
   const { runtime, signal } = policy
   if (waitState?.failure) throw waitState.failure.error
   if (signal?.aborted) {
-    runtime.finish(call, 'unsent', 'failed')
+    runtime.release(call)
     throw signal.reason
   }
-  if (runtime.events.heard('start'))
+  if (runtime.events.heard.has('start'))
     runtime.events.emit('start', { waitedMs: Math.max(0, sentAt! - (waitState?.parkedAt ?? since)) })
 }
 
@@ -124,7 +123,7 @@ function judged(call: PendingCall, outcome: Outcome): unknown {
   if (!verdict) {
     learnFrom(answer, call)
     if (threw) {
-      runtime.finish(call, undefined, statusOf(answer) === undefined ? 'lost' : 'failed')
+      fail(call, answer)
       throw answer
     }
     const held = hold(call, answer)
@@ -135,7 +134,7 @@ function judged(call: PendingCall, outcome: Outcome): unknown {
   else {
     const delayMs = retryDelay(call, answer, verdict.waitMs)
     if (delayMs === undefined) {
-      runtime.finish(call, undefined, 'lost')
+      runtime.lose(call)
       if (threw) throw answer
       return answer
     }
@@ -148,7 +147,7 @@ function judged(call: PendingCall, outcome: Outcome): unknown {
     // The caller never sees this answer: its connection must not wait for somebody to read it.
     discard(answer)
   }
-  return call.state === 'parked' ? runtime.scheduler.ticket(call).then(start) : start(call)
+  return call.standing.is === 'waiting' ? runtime.scheduler.ticket(call).then(start) : start(call)
 }
 
 function retryDelay({ policy, waitState }: PendingCall, error: unknown, waitMs = 0): number | undefined {

@@ -60,12 +60,19 @@ export function settle(call: PendingCall, usage: Usage | undefined): void {
   const { runtime } = call.policy
   const used = usage && total(sound(usage, runtime))
   if (used) runtime.estimator.learn(call.cost, used)
-  runtime.finish(call, used, 'ok')
+  runtime.finish(call, used)
+}
+
+/** The call ended with an error that is its caller's business; without a status nobody knows whether it arrived. */
+export function fail(call: PendingCall, error: unknown): void {
+  const { runtime } = call.policy
+  if (statusOf(error) === undefined) runtime.lose(call)
+  else runtime.finish(call, undefined, false)
 }
 
 /** The call failed for good. A refusal still tells the limiter what it has to tell. */
 export function concede(call: PendingCall, error: unknown, verdict = judge(call, { error })): void {
   const { runtime } = call.policy
   if (verdict && verdict.kind !== 'transient') runtime.refuse(call, verdict, error, false)
-  else runtime.finish(call, undefined, statusOf(error) === undefined ? 'lost' : 'failed')
+  else fail(call, error)
 }

@@ -5,7 +5,7 @@
 // caller's function runs in the caller's own async context (AsyncLocalStorage), not in that of whoever made
 // room.
 
-import type { Cost, Used } from '../core/cost.ts'
+import type { Cost } from '../core/cost.ts'
 import { Call } from '../core/call.ts'
 import type { TicketIssuer } from '../core/ticket-issuer.ts'
 import type { LimitHint } from '../responses/headers.ts'
@@ -55,9 +55,11 @@ export interface CallContext {
   inFlight: number
   /** Whether calls are turned away since the store of the shared limit does not answer. */
   storeFailure(): { cause: unknown } | undefined
-  enqueue(call: PendingCall, now: number): void
+  enqueue(call: PendingCall, now: number): Standing
   giveUp(call: PendingCall, error: unknown): void
-  finish(call: PendingCall, used: Used, end: 'ok' | 'failed' | 'lost'): void
+  finish(call: PendingCall, used: Cost | undefined, ok?: boolean): void
+  lose(call: PendingCall): void
+  release(call: PendingCall): void
   refuse(call: PendingCall, verdict: Refusal, error: unknown, mayWait?: boolean): void
   backOff(call: PendingCall, delayMs: number, error: unknown): void
   answered(call: PendingCall): void
@@ -100,6 +102,15 @@ export interface WaitState {
   answered?: boolean
 }
 
+/** How it stands with a call that has asked for a ticket. */
+export type Standing =
+  | { readonly is: 'waiting' }
+  | { readonly is: 'issued' }
+  | { readonly is: 'rejected'; readonly error: unknown }
+
+const WAITING: Standing = { is: 'waiting' }
+const ISSUED: Standing = { is: 'issued' }
+
 export type Work = (signal: AbortSignal | undefined) => unknown
 
 export class PendingCall extends Call<TicketIssuer> implements ScheduledCall<PendingCall> {
@@ -133,6 +144,12 @@ export class PendingCall extends Call<TicketIssuer> implements ScheduledCall<Pen
   /** Why it must not go, though it was woken. */
   get failure(): { error: unknown } | undefined {
     return this.waitState?.failure
+  }
+
+  get standing(): Standing {
+    const { state, failure } = this
+    if (failure) return { is: 'rejected', error: failure.error }
+    return state === 'in flight' ? ISSUED : WAITING
   }
 
   more(): WaitState {

@@ -16,7 +16,7 @@ export class TokenLatency {
   /** For a call whose answer has just begun. */
   static of(call: PendingCall): TokenLatency | undefined {
     const { runtime } = call.policy
-    const wanted = runtime.monitors.length > 0 || runtime.events.heard('chunk')
+    const wanted = runtime.monitors.length > 0 || runtime.events.heard.has('chunk')
     return wanted ? new TokenLatency(call) : undefined
   }
 
@@ -41,6 +41,6 @@ export class TokenLatency {
     this.#waitedMs = 0
     this.#first = false
     for (const monitor of runtime.monitors) monitor.sample(first ? 'ttft' : 'itl', ms, now)
-    if (runtime.events.heard('chunk')) runtime.events.emit('chunk', { first, ms })
+    if (runtime.events.heard.has('chunk')) runtime.events.emit('chunk', { first, ms })
   }
 }

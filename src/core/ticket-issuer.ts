@@ -1,8 +1,9 @@
 // The ticket issuer: the parts of one limiter as one machine. (state, event, now) → decisions.
 //
-// A call comes in by `enqueue`. `next` hands out one ticket, or none and then `wakeAt` says when to ask again.
-// A ticket ends in one of three ways: `finish` (the provider answered), `refuse` (back to its place in line) or
-// `lose` (no answer: aborted, broken off, never sent). `cancel` takes a call out of the line.
+// A new call comes in by `pass` if nobody waits and there is room, else by `enqueue`. `next` hands out one ticket, or
+// none and then `wakeAt` says when to ask again. A ticket ends in one of four ways: `finish` (the provider answered),
+// `refuse` (back to its place in line), `lose` (nobody knows what became of it) or `release` (never sent). `cancel`
+// takes a call out of the line. Nobody else writes how far a call has come.
 // What else was decided (the gate moved, a rate was learned, a probe is wanted) is told by `notify`.
 //
 // Offices form a tree: an account over its models. A ticket needs room in its own issuer and in every one
@@ -122,8 +123,32 @@ export class TicketIssuer {
     if (this.line.size === 1) this.lineTurn = Math.max(this.lineTurn, this.clock)
   }
 
+  /**
+   * A new call takes its ticket at once, as it would in line, if nobody waits in the whole tree, every gate above it is
+   * open and its cost fits everywhere. Else nothing has happened.
+   */
+  pass(call: IssuerCall, now: number): boolean {
+    if (call.seq > 0 || this.root.waiting > 0) return false
+    // Another tenant's first call has to be seen by the line, so that turns are shared when somebody waits.
+    const { last } = this.line
+    if (!last || last.tenant !== call.tenant || last.level.priority !== call.priority) return false
+    for (const { recovery, pausedUntil, slots } of this.chain) {
+      if (recovery.gate.state !== 'open' || pausedUntil > now) return false
+      if (slots.at(call.cost, now) > now) return false
+    }
+    call.seq = ++this.root.arrivals
+    for (const at of this.chain) {
+      at.ramp.wake(now)
+      if (at.parent) at.turn = Math.max(at.turn, at.parent.clock)
+    }
+    this.lineTurn = Math.max(this.lineTurn, this.clock)
+    this.issue(call, this.children.length > 0 ? this.limitSet.share(call.cost) : 0, now)
+    return true
+  }
+
+  /** A call that has no ticket, and will not get one. */
   cancel(call: IssuerCall, now: number): void {
-    this.setAside(call, now)
+    if (call.queue) this.setAside(call, now)
     call.state = 'done'
   }
 
@@ -141,19 +166,24 @@ export class TicketIssuer {
     const alone = !issuer.line.contested && issuer.children.length === 0
     const share = alone ? 0 : issuer.limitSet.share(call.cost)
     issuer.line.serve(call, share)
-    issuer.clock = issuer.lineTurn
-    issuer.lineTurn += share
     issuer.left(call, now)
+    issuer.issue(call, share, now)
+    return call
+  }
+
+  /** A call of this issuer gets its ticket, which is a turn of this share of its limits. */
+  issue(call: IssuerCall, share: number, now: number): void {
+    this.clock = this.lineTurn
+    this.lineTurn += share
     call.state = 'in flight'
     call.sentAt = now
-    for (const at of issuer.chain) {
-      at.recovery.sent(now)
+    for (const at of this.chain) {
+      if (at.recovery.gate.state !== 'open') at.recovery.sent(now)
       at.slots.take(call.cost, now)
       if (!at.parent) break
       at.parent.clock = at.turn
       at.turn += at.parent.limitSet.share(call.cost)
     }
-    return call
   }
 
   /** Who would go next, if its time has come. */
@@ -161,9 +191,11 @@ export class TicketIssuer {
     if (this.waiting === 0) return this.#sleep(Infinity, false, now)
     if (this.wakeAt > now) return undefined
     if (this.pausedUntil > now) return this.#sleep(this.pausedUntil, false, now)
-    const allowed = this.recovery.allows(now)
-    this.watchGate(now)
-    if (!allowed) return this.#sleep(this.recovery.wakeAt(), this.recovery.gate.state !== 'spent', now)
+    if (this.recovery.gate.state !== 'open') {
+      const allowed = this.recovery.allows(now)
+      this.watchGate(now)
+      if (!allowed) return this.#sleep(this.recovery.wakeAt(), this.recovery.gate.state !== 'spent', now)
+    }
     let best = this.line.first
     let turn = this.lineTurn
     const probing = this.recovery.gate.state === 'probing'
@@ -198,16 +230,29 @@ export class TicketIssuer {
   /** The provider has begun to answer this call: it was accepted. */
   answered(call: IssuerCall, now: number): void {
     for (const at of this.chain) {
+      if (at.recovery.gate.state === 'open') continue
       at.recovery.answered(call.sentAt!)
       at.watchGate(now)
     }
     this.stir()
   }
 
-  /** Nobody knows whether the provider accepted this call; `'unsent'`: it never got there, and all comes back. */
-  lose(call: IssuerCall, used: 'unsent' | undefined, now: number): void {
-    this.end(call, used, now)
+  /** Nobody knows whether the provider accepted this call. */
+  lose(call: IssuerCall, now: number): void {
+    this.end(call, undefined, now)
     for (const at of this.chain) at.recovery.lost(call.sentAt!)
+  }
+
+  /** This call never got to the provider: all that it has taken comes back. */
+  release(call: IssuerCall, now: number): void {
+    this.end(call, 'unsent', now)
+    for (const at of this.chain) at.recovery.lost(call.sentAt!)
+  }
+
+  /** A lost call that will be enqueued again, after a wait of its own. */
+  putOff(call: IssuerCall, now: number): void {
+    this.lose(call, now)
+    call.state = 'parked'
   }
 
   /** The provider refused this call: it goes back to its place in line, or is over (refused in mid-stream). */

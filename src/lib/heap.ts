@@ -7,18 +7,13 @@ export interface HeapItem {
 
 export class Heap<T extends HeapItem> {
   readonly #items: T[] = []
+  /** Fields and no getters: they are read several times for each call. */
+  size = 0
+  first: T | undefined = undefined
   readonly #before: (a: T, b: T) => boolean
 
   constructor(before: (a: T, b: T) => boolean) {
     this.#before = before
-  }
-
-  get size(): number {
-    return this.#items.length
-  }
-
-  get first(): T | undefined {
-    return this.#items[0]
   }
 
   values(): readonly T[] {
@@ -26,14 +21,14 @@ export class Heap<T extends HeapItem> {
   }
 
   push(item: T): void {
-    item.at = this.#items.length
+    item.at = this.size++
     this.#items.push(item)
     this.#rise(item)
   }
 
   /** Puts an item whose key has changed in its place. */
   moved(item: T): void {
-    if (this.#items.length > 1) {
+    if (this.size > 1) {
       this.#rise(item)
       this.#sink(item)
     }
@@ -44,10 +39,11 @@ export class Heap<T extends HeapItem> {
     if (at < 0) return
     item.at = -1
     const last = this.#items.pop()!
-    if (last === item) return
-    last.at = at
-    this.#items[at] = last
-    this.moved(last)
+    this.size--
+    if (last !== item) {
+      this.#put(last, at)
+      this.moved(last)
+    } else if (at === 0) this.first = undefined
   }
 
   #rise(item: T): void {
@@ -80,5 +76,6 @@ export class Heap<T extends HeapItem> {
   #put(item: T, at: number): void {
     this.#items[at] = item
     item.at = at
+    if (at === 0) this.first = item
   }
 }

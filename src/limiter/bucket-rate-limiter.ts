@@ -62,7 +62,7 @@ export class BucketRateLimiter {
    */
   run<T>(fn: (signal: AbortSignal | undefined) => T, call?: CallOptions): Promise<Awaited<T>> {
     try {
-      callable(fn, 'fn')
+      if (typeof fn !== 'function') callable(fn, 'fn')
       const policy = this.#termsFor(call)
       return dispatch(policy, this.#cost(call), fn) as Promise<Awaited<T>>
     } catch (error) {
@@ -75,7 +75,7 @@ export class BucketRateLimiter {
     try {
       const pending = this.#enqueue(call)
       return (
-        pending.state === 'waiting' ? this[RUNTIME].scheduler.ticket(pending) : Promise.resolve(pending)
+        pending.standing.is === 'waiting' ? this[RUNTIME].scheduler.ticket(pending) : Promise.resolve(pending)
       ).then(Ticket.of)
     } catch (error) {
       return Promise.reject(error)
@@ -164,7 +164,7 @@ export class BucketRateLimiter {
    */
   report(error: unknown, where: string): boolean {
     this[RUNTIME].failed(error, where)
-    return this[RUNTIME].events.heard('error')
+    return this[RUNTIME].events.heard.has('error')
   }
 
   /** What has been counted and learned, as plain JSON, for `restore` in a later process. */

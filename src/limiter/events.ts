@@ -54,6 +54,8 @@ type EventListener = (event: never) => void
 export class EventEmitter {
   readonly #name: string
   readonly #listeners = new Map<EventName, Set<EventListener>>()
+  /** The events that somebody listens to: the others are not worth making. */
+  readonly heard: Pick<ReadonlySet<EventName>, 'has'> = this.#listeners
 
   constructor(name: string) {
     this.#name = name
@@ -67,11 +69,6 @@ export class EventEmitter {
       set.delete(listener)
       if (set.size === 0 && this.#listeners.get(name) === set) this.#listeners.delete(name)
     }
-  }
-
-  /** Whether it is worth making an event. */
-  heard(name: EventName): boolean {
-    return this.#listeners.size > 0 && this.#listeners.has(name)
   }
 
   emit<E extends EventName>(name: E, event: LimiterEvents[E]): void {

@@ -1,22 +1,18 @@
-// What the issuer has decided becomes events, and so does what calls go through; a probe that is wanted is asked.
+// What the issuer has decided becomes events and is told to the store; a probe that is wanted is asked.
 
 import { keyOf } from '../core/limit/limit-set.ts'
 import type { Decision } from '../core/ticket-issuer.ts'
 import { gateOf } from '../core/inspect.ts'
 import type { CallContext } from '../call/pending-call.ts'
-import type { Counters } from './counters.ts'
 import type { EventEmitter } from './events.ts'
 import type { SharedSlots } from './store.ts'
 import type { ScheduledTask } from '../scheduler/scheduler.ts'
-import type { Refusal } from '../responses/verdict.ts'
-import type { PendingCall } from '../call/pending-call.ts'
 
 const PROBE_TIMEOUT_MS = 10_000
 
 /** What is needed to tell of a limiter. */
 export interface Notifier extends CallContext {
   readonly events: EventEmitter
-  readonly counters: Counters
   readonly shared: { readonly slots: SharedSlots } | undefined
   /** Asks whether the provider accepts again. */
   readonly probe: ((signal: AbortSignal) => boolean | Promise<boolean>) | undefined
@@ -31,38 +27,13 @@ export function announce(runtime: Notifier, decision: Decision): void {
     if (shared) shared.slots.claim()
     else void ask(runtime)
   } else {
-    const { issuer, scheduler } = runtime
+    const { issuer, scheduler, events } = runtime
     const blamed = () => [...issuer.blamed].map(({ limit }) => keyOf(limit))
     shared?.slots.gate(issuer.recovery.gate, blamed(), scheduler.now())
-    const { state, reopensInMs } = gateOf(issuer, runtime.scheduler.now())
-    runtime.events.emit('gate', { state, ...(reopensInMs !== undefined && { reopensInMs }) })
+    if (!events.heard.has('gate')) return
+    const { state, reopensInMs } = gateOf(issuer, scheduler.now())
+    events.emit('gate', { state, ...(reopensInMs !== undefined && { reopensInMs }) })
   }
-}
-
-/** A call has its ticket. */
-export function tellIssue({ counters, events }: CallContext, waitedMs: number): void {
-  counters.waited(waitedMs)
-  if (events.heard('issue')) events.emit('issue', { waitedMs: Math.max(0, waitedMs) })
-}
-
-/** The provider has refused a call. */
-export function tellRefusal({ counters, events }: Notifier, verdict: Refusal, error: unknown): void {
-  counters.refused++
-  if (events.heard('refuse')) events.emit('refuse', { verdict, error })
-}
-
-/** A call is over. */
-export function tellFinish(
-  runtime: Notifier,
-  { sentAt, waitState }: PendingCall,
-  ok: boolean,
-  now: number,
-): void {
-  runtime.counters.finished++
-  if (!ok) runtime.counters.failed++
-  const ms = now - sentAt!
-  if (ok && !waitState?.answered) for (const monitor of runtime.monitors) monitor.sample('duration', ms, now)
-  if (runtime.events.heard('finish')) runtime.events.emit('finish', { ok, ms })
 }
 
 /** Asks the user's own probe. One that throws or hangs means "still blocked", never "for ever". */

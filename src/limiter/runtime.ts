@@ -7,7 +7,7 @@ import type { HealthMonitor } from '../call/health.ts'
 import { openHealth } from './health.ts'
 import { Scheduler, type SchedulerHost } from '../scheduler/scheduler.ts'
 import type { Clock } from '../scheduler/clock.ts'
-import type { Used } from '../core/cost.ts'
+import type { Cost } from '../core/cost.ts'
 import { type IssuerOptions, TicketIssuer } from '../core/ticket-issuer.ts'
 import { DIMENSIONS, isTokens, type Limit } from '../core/limit/parse-limits.ts'
 import { LimiterStoppedError, type QuotaExhaustedError } from '../call/errors.ts'
@@ -17,12 +17,11 @@ import type { Refusal } from '../responses/verdict.ts'
 import type { LimiterOptions } from './options.ts'
 import { WorkerdScheduler, timersBelongToRequests } from '../scheduler/workerd-scheduler.ts'
 import { quotaSpent, turnAway } from '../call/admission.ts'
-import { announce, ask, tellFinish, tellIssue, tellRefusal } from './notifications.ts'
+import { announce, ask } from './notifications.ts'
 import { StoreAdapter } from './store-adapter.ts'
 import { Counters } from './counters.ts'
 import { attend, comeBack, unattend, watchStuck } from '../call/deadlines.ts'
-import type { CallContext } from '../call/pending-call.ts'
-import type { PendingCall } from '../call/pending-call.ts'
+import type { CallContext, PendingCall, Standing } from '../call/pending-call.ts'
 
 // What runtimes do to each other is not #private: a tree may be built by two copies of the package.
 export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
@@ -120,20 +119,19 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     for (const child of this.children) child.count()
   }
 
-  /** A call joins the line, or fails at once, or has its ticket on return. */
-  enqueue(pending: PendingCall, now: number): void {
+  /** A call asks for a ticket. Says what became of it: it waits, has its ticket, or is turned away. */
+  enqueue(pending: PendingCall, now: number): Standing {
     if (pending.seq === 0) {
       this.counters.requests++
-      if (this.events.heard('request')) this.events.emit('request', { waiting: this.issuer.waiting })
+      if (this.events.heard.has('request')) this.events.emit('request', { waiting: this.issuer.waiting })
     }
     const failure = turnAway(this, pending, now)
-    if (failure) {
-      this.#fail(pending, failure.error)
-      return
+    if (failure) this.#reject(pending, failure.error, now)
+    else {
+      this.scheduler.join(pending, now)
+      if (pending.queue) attend(pending, now)
     }
-    this.issuer.enqueue(pending, now)
-    this.scheduler.join(pending, now)
-    if (pending.queue) attend(pending, now)
+    return pending.standing
   }
 
   /** A call leaves the line, or its backoff, without a ticket. */
@@ -141,47 +139,80 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     // Others that ended at the same moment may have made room for this one.
     if (pending.state !== 'waiting' && pending.state !== 'parked') return
     const now = this.scheduler.now()
-    if (pending.queue) this.issuer.cancel(pending, now)
     this.#backoff.remove(pending)
     unattend(pending)
-    this.#fail(pending, error)
+    this.#reject(pending, error, now)
     this.#moved(now)
   }
 
-  #fail(pending: PendingCall, error: unknown): void {
-    pending.state = 'done'
+  #reject(pending: PendingCall, error: unknown, now: number): void {
+    this.issuer.cancel(pending, now)
     pending.more().failure = { error }
     this.counters.rejected++
-    if (this.events.heard('reject')) this.events.emit('reject', { error })
+    if (this.events.heard.has('reject')) this.events.emit('reject', { error })
     this.scheduler.wake(pending)
   }
 
-  /** The engine has a ticket for a call of this tree. */
+  /** The scheduler has a ticket for a call of this tree. */
   issue(pending: PendingCall, now: number): void {
-    const { runtime } = pending.policy
-    const waitedMs = now - (pending.waitState?.parkedAt ?? pending.since)
-    for (const at of runtime.chain) at.inFlight++
-    if (pending.waitState) pending.waitState.waitedMs += waitedMs
-    unattend(pending)
-    tellIssue(runtime, waitedMs)
+    const { waitState, policy } = pending
+    const { chain, counters, events } = policy.runtime
+    const waitedMs = now - (waitState?.parkedAt ?? pending.since)
+    for (const at of chain) at.inFlight++
+    if (waitState) {
+      waitState.waitedMs += waitedMs
+      unattend(pending)
+    }
+    counters.waited(waitedMs)
+    if (events.heard.has('issue')) events.emit('issue', { waitedMs: Math.max(0, waitedMs) })
     this.scheduler.wake(pending)
   }
 
-  /** The provider answered, or nobody knows (`lost`), or it was never sent. Twice does nothing. */
-  finish(pending: PendingCall, used: Used, end: 'ok' | 'failed' | 'lost'): void {
+  /** The provider answered: with what was asked for, or with an error that is the caller's business. Twice does nothing. */
+  finish(pending: PendingCall, used: Cost | undefined, ok = true): void {
     if (pending.state !== 'in flight') return
     const now = this.scheduler.now()
     if (pending.waitState?.answered) this.issuer.end(pending, used, now)
-    else if (used === 'unsent') this.issuer.lose(pending, used, now)
-    else if (end === 'lost') this.issuer.lose(pending, undefined, now)
     else this.issuer.finish(pending, used, now)
-    this.landed()
-    tellFinish(this, pending, end === 'ok', now)
+    this.#landed(pending, ok, now)
+  }
+
+  /** Nobody knows whether the provider accepted the call. Twice does nothing. */
+  lose(pending: PendingCall): void {
+    if (pending.state !== 'in flight') return
+    const now = this.scheduler.now()
+    if (pending.waitState?.answered) this.issuer.end(pending, undefined, now)
+    else this.issuer.lose(pending, now)
+    this.#landed(pending, false, now)
+  }
+
+  /** The call was never sent. Twice does nothing. */
+  release(pending: PendingCall): void {
+    if (pending.state !== 'in flight') return
+    const now = this.scheduler.now()
+    if (pending.waitState?.answered) this.issuer.end(pending, 'unsent', now)
+    else this.issuer.release(pending, now)
+    this.#landed(pending, false, now)
+  }
+
+  /** A call is over that had a ticket. */
+  #landed(pending: PendingCall, ok: boolean, now: number): void {
+    this.#left()
+    this.#tellFinish(pending, ok, now)
     this.#moved(now)
   }
 
+  #tellFinish({ sentAt, waitState }: PendingCall, ok: boolean, now: number): void {
+    const { counters, events, monitors } = this
+    counters.finished++
+    if (!ok) counters.failed++
+    const ms = now - sentAt!
+    if (ok && !waitState?.answered) for (const monitor of monitors) monitor.sample('duration', ms, now)
+    if (events.heard.has('finish')) events.emit('finish', { ok, ms })
+  }
+
   /**
-   * The provider refused: the call is back in line, unless it failed for good: then `extra.failure` says why.
+   * The provider refused: the call is back in line, unless it failed for good: its standing says why.
    * One refused in mid-stream is over (`mayWait` false): its caller has seen half an answer.
    */
   refuse(pending: PendingCall, verdict: Refusal, error: unknown, mayWait = true): void {
@@ -190,8 +221,9 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     const waitState = pending.more()
     waitState.refusals++
     waitState.lastRefusal = error
-    this.landed()
-    tellRefusal(this, verdict, error)
+    this.#left()
+    this.counters.refused++
+    if (this.events.heard.has('refuse')) this.events.emit('refuse', { verdict, error })
     const { kind } = verdict
     const passes = kind === 'rate' || kind === 'overload'
     const parks = passes && mayWait && waitState.refusals <= pending.policy.maxRefusals
@@ -201,7 +233,7 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     if (parks) this.#park(pending, verdict, now)
     else {
       waitState.failure = { error }
-      tellFinish(this, pending, false, now)
+      this.#tellFinish(pending, false, now)
     }
     this.#moved(now)
   }
@@ -211,7 +243,7 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     waitState.parkedAt = now
     waitState.firstParkedAt ??= now
     const { events, issuer } = this
-    if (events.heard('park')) events.emit('park', { parked: issuer.parked, refusals: waitState.refusals })
+    if (events.heard.has('park')) events.emit('park', { parked: issuer.parked, refusals: waitState.refusals })
     watchStuck(pending, reason, now)
     comeBack(pending, now)
   }
@@ -233,14 +265,13 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
   backOff(pending: PendingCall, delayMs: number, error: unknown): void {
     const now = this.scheduler.now()
     const waitState = pending.more()
-    this.issuer.lose(pending, undefined, now)
-    this.landed()
-    pending.state = 'parked'
+    this.issuer.putOff(pending, now)
+    this.#left()
     waitState.failures++
     waitState.parkedAt = now
     waitState.lastRefusal = error
     this.#backoff.add(pending, delayMs, now)
-    if (this.events.heard('retry'))
+    if (this.events.heard.has('retry'))
       this.events.emit('retry', { attempt: waitState.failures + 1, delayMs, error })
     comeBack(pending, now)
     this.#moved(now)
@@ -287,10 +318,11 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
 
   /** The request of a call in flight has ended, and with it the call. */
   abandon(call: PendingCall): void {
-    call.policy.runtime.finish(call, undefined, 'lost')
+    call.policy.runtime.lose(call)
   }
 
-  landed(): void {
+  /** A call is not in flight any more. */
+  #left(): void {
     for (const at of this.chain) at.inFlight--
   }
 
@@ -299,7 +331,7 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     for (const at of this.chain) {
       if (!at.idle) return
       for (const resolve of at.whenIdle.splice(0)) resolve()
-      if (at.events.heard('idle')) at.events.emit('idle', {})
+      if (at.events.heard.has('idle')) at.events.emit('idle', {})
     }
   }
 

@@ -86,7 +86,7 @@ export class Ticket {
     runtime.refuse(call, verdict, answer)
     // Only now: what headers tell may let others go, and the refused call must stand before them.
     learnFrom(answer, call)
-    return Ticket.of(call.state === 'parked' ? await runtime.scheduler.ticket(call) : call)
+    return Ticket.of(call.standing.is === 'waiting' ? await runtime.scheduler.ticket(call) : call)
   }
 
   /**
@@ -112,13 +112,13 @@ export class Ticket {
     call.seq = seq
     if (waitState)
       call.waitState = { failures: 0, refusals: waitState.refusals, waitedMs: waitState.waitedMs }
-    runtime.enqueue(call, now)
-    return (call.queue ? runtime.scheduler.ticket(call) : Promise.resolve(call)).then(Ticket.of)
+    const { is } = runtime.enqueue(call, now)
+    return (is === 'waiting' ? runtime.scheduler.ticket(call) : Promise.resolve(call)).then(Ticket.of)
   }
 
   /** The call was never made: all that was reserved comes back. */
   release(): void {
-    if (this.#giveBack()) this.#call.policy.runtime.finish(this.#call, 'unsent', 'failed')
+    if (this.#giveBack()) this.#call.policy.runtime.release(this.#call)
   }
 
   [Symbol.dispose](): void {
@@ -144,6 +144,6 @@ const dropped =
           parkedMs: 0,
           reason: 'a ticket was dropped without finish()',
         })
-        runtime.finish(call, undefined, 'lost')
+        runtime.lose(call)
       })
     : undefined

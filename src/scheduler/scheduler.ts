@@ -85,12 +85,18 @@ export class Scheduler<C extends ScheduledCall<C>> {
     this.#arm(now)
   }
 
-  /** A call has joined the line: it may have its ticket on return. */
-  join(_waiter: C, now: number): void {
+  /** A call asks for a ticket: it may have it on return. */
+  join(call: C, now: number): void {
+    if (call.issuer.pass(call, now)) {
+      this.root.tell()
+      this.host.issue(call, now)
+      return
+    }
+    call.issuer.enqueue(call, now)
     this.pump(now)
   }
 
-  /** Resolves with the call itself when it has its ticket, or must not get one (`extra.failure`). */
+  /** Resolves with the call itself when it has its ticket, or must not get one (`failure`). */
   ticket(pending: C): Promise<C> {
     const promise = new Promise<C>(keepResolve)
     pending.grant = resolve as (call: C) => void

@@ -1,4 +1,4 @@
-// The engine for runtimes in which timers and promises belong to a request (Cloudflare's workerd).
+// The scheduler for runtimes in which timers and promises belong to a request (Cloudflare's workerd).
 //
 // There a request that has ended, or whose client has left, never runs again: its timers do not fire, what it
 // awaits does not continue, and its `finally` never runs. A shared timer would die with the request that armed
@@ -43,6 +43,7 @@ export class WorkerdScheduler<C extends ScheduledCall<C>> extends Scheduler<C> {
 
   override join(pending: C, now: number): void {
     this.#sweep(now)
+    pending.issuer.enqueue(pending, now)
     this.#take(pending, now)
     this.root.tell()
   }

@@ -1,8 +1,8 @@
 // The latency of a provider as a limit of its own: `llmiter/health`.
 //
-// A provider that is overloaded gets slow before it refuses. Who goes on at full rate makes it slower, and its users
-// wait. So when streams begin late, or their tokens come slowly, calls go at a lower rate, or some are turned away at
-// once, until the provider is as fast as it should be. What is measured and when it is slow stands in `vitals.ts`.
+// An overloaded provider becomes slow before it refuses calls, and a client that keeps its full rate makes it slower.
+// So when streams begin late, or their tokens come slowly, the limiter lowers its rate, or rejects some calls at once,
+// until the provider has recovered. `latency-controller.ts` decides what is measured, and what counts as slow.
 
 import { type Health, type HealthReading, type LatencyKind, LimiterError } from 'llmiter'
 import { fields, text } from '../lib/validate.ts'
@@ -13,25 +13,31 @@ export interface LatencyHealthOptions {
   ttftMs?: number
   /** The longest average time between tokens, in ms: 1 to 60,000. */
   itlMs?: number
-  /** The longest average time of a call that is no stream, in ms: 10 to 3,600,000. */
+  /** The longest average time of a call that is not a stream, in ms: 10 to 3,600,000. */
   durationMs?: number
-  /** How far the averages look back, in ms: 1,000 to 3,600,000. Default 15,000. */
+  /**
+   * Time constant of the averages in ms: 1,000 to 3,600,000.
+   * @default 15_000
+   */
   timeConstantMs?: number
-  /** `'slow'` (default) lowers the rate; `'refuse'` turns new calls away with `ProviderUnhealthyError`. */
+  /**
+   * `'slow'` lowers the rate; `'refuse'` rejects a share of new calls with `ProviderUnhealthyError`.
+   * @default 'slow'
+   */
   onUnhealthy?: 'slow' | 'refuse'
 }
 
 type ThresholdName = `${LatencyKind}Ms`
 type Thresholds = Partial<Record<ThresholdName, number>>
 
-/** The provider is slow, and so a share of the new calls is turned away, this one among them. */
+/** The provider is slow, so a share of new calls is rejected, including this one. */
 export class ProviderUnhealthyError extends LimiterError {
   override name = 'ProviderUnhealthyError'
   static readonly code = 'PROVIDER_UNHEALTHY'
-  /** The moving averages in ms, of what has a threshold. */
+  /** The moving averages in ms, for each threshold that is set. */
   readonly averages: Readonly<Thresholds>
   readonly thresholds: Readonly<Thresholds>
-  /** The share of new calls that are let through. */
+  /** The share of new calls that are sent, from 0 to 1. */
   readonly share: number
 
   constructor(message: string, averages: Thresholds, thresholds: Thresholds, share: number) {

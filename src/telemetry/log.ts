@@ -1,8 +1,7 @@
 // The log of a limiter: what happened in it second by second, as JSON lines, for `llmiter graph` and `llmiter watch`.
 //
-// It never stands in the way of a call. What goes wrong with it (a full disk, a folder that cannot be written) is
-// told once, to the limiter's `error` event, or as a warning of the process where nobody listens; the seconds that
-// could not be written are lost.
+// A log never delays a call. Its first error (a full disk, a folder that cannot be written) is reported to the
+// limiter's `error` event, or as a process warning if there is no listener. Seconds that cannot be written are lost.
 
 import type { BucketRateLimiter, Clock, LimitedService } from 'llmiter'
 import { fields, text } from '../lib/validate.ts'
@@ -12,24 +11,39 @@ import { Pulse } from './log-ticker.ts'
 export { parseRecord, type LogRecord, type TokenRecord } from './log-record.ts'
 
 export interface LogOptions {
-  /** The folder, made when it is missing. Default `'llmiter-logs'`. */
+  /**
+   * The folder for the files. It is created if it does not exist.
+   * @default 'llmiter-logs'
+   */
   dir?: string
-  /** What the files are called. Default: the name of the limiter or of the service. */
+  /**
+   * The first part of the file names.
+   * @default the name of the limiter or of the service
+   */
   name?: string
-  /** The size at which a file is followed by the next, in bytes. Default 16 MB. */
+  /**
+   * The size in bytes at which a new file is begun.
+   * @default 16_777_216
+   */
   maxBytes?: number
-  /** The age at which a file is followed by the next, in ms. Default a day. */
+  /**
+   * The age in ms at which a new file is begun.
+   * @default 86_400_000
+   */
   maxAgeMs?: number
-  /** How many files of a run stay. Earlier runs stay so many times `maxAgeMs`. Default 14. */
+  /**
+   * How many files of a run are kept. Files of earlier runs are kept for `keep × maxAgeMs`.
+   * @default 14
+   */
   keep?: number
 }
 
 export interface LimiterLog {
-  /** The file that is written now, or will be with the first line. */
+  /** The current file. It is created with the first line. */
   readonly file: string
-  /** Writes the running second so far. It happens by itself at the end of `drain()`, `stop()` and the process. */
+  /** Writes what happened in the current second so far. `drain()`, `stop()` and the end of the process do this too. */
   flush(): void
-  /** Flushes, and writes no more. */
+  /** Flushes and ends the log. */
   stop(): void
   [Symbol.dispose](): void
 }
@@ -37,8 +51,8 @@ export interface LimiterLog {
 const DEFAULTS = { dir: 'llmiter-logs', maxBytes: 16 * 2 ** 20, maxAgeMs: 86_400_000, keep: 14 }
 
 /**
- * Logs a limiter, or all limiters of a service, those made later too: one line for each second in which something
- * happened, by the limiter's own clock. `npx llmiter graph` draws the newest log.
+ * Logs a limiter, or all limiters of a service, including those created later: one line for each second in which
+ * something happened, by the limiter's own clock. `npx llmiter graph` draws the newest log.
  *
  * @example
  * const gpt = new BucketRateLimiter({ name: 'gpt-5', requestsPerMinute: 500 })

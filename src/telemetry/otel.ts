@@ -24,15 +24,24 @@ import { fields } from '../lib/validate.ts'
 import { type Instruments, makeInstruments } from './instruments.ts'
 
 export interface InstrumentOptions {
-  /** Where the metrics go. Default: the global one. */
+  /**
+   * The provider of the meter that records the metrics.
+   * @default the global one
+   */
   meterProvider?: MeterProvider
   /** `gen_ai.provider.name`, such as `'openai'` or `'anthropic'`. */
   provider?: string
-  /** `gen_ai.operation.name`. Default `'chat'`. */
+  /**
+   * `gen_ai.operation.name`.
+   * @default 'chat'
+   */
   operation?: string
-  /** `gen_ai.request.model` of a limiter. Default: its name, when it is one of `perModel` and no family. */
+  /**
+   * `gen_ai.request.model` of a limiter.
+   * @default the limiter's name, if it is one of `perModel` and has no wildcard
+   */
   model?: (limiter: string) => string | undefined
-  /** Attributes of all metrics besides. */
+  /** Attributes that are added to all metrics. */
   attributes?: Attributes
 }
 
@@ -41,11 +50,11 @@ const GATES = ['open', 'closed', 'probing'] as const
 const MINUTE = 60_000
 
 /**
- * Tells OpenTelemetry what goes on in a limiter, or in all limiters of a service, those made later too. Returns a
- * function that ends it; the SDK then goes on to report the last levels it has read.
+ * Reports a limiter, or all limiters of a service, to OpenTelemetry, including limiters created later. Returns a
+ * function that stops it. After that, the SDK keeps reporting the last levels that it has read.
  *
- * On the span that is active when a call is made: `llmiter.wait` when it has waited for its ticket, `llmiter.refusal`
- * when the provider refused it.
+ * The span that is active when a call is made gets the event `llmiter.wait` if the call waited for its ticket, and
+ * `llmiter.refusal` for each refusal by the provider.
  *
  * @example
  * const gpt = new BucketRateLimiter({ name: 'gpt-5', requestsPerMinute: 500 })

@@ -13,7 +13,10 @@ export interface AccelerationOptions extends Pick<RefusalOptions, 'retryAfter'> 
   requestsPerMinute: number
   /** What is allowed after a quiet minute. */
   floorPerMinute: number
-  /** How many times as much as in the minute before. Default: 2. */
+  /**
+   * How many times as much as in the minute before.
+   * @default 2
+   */
   growth?: number
 }
 

@@ -11,7 +11,10 @@ import type { ProviderDimension, ProviderUsage } from './provider.ts'
 export interface BurndownOptions extends RefusalOptions {
   tokensPerMinute: number
   requestsPerMinute?: number
-  /** How many tokens of the quota an output token burns: 5 for Claude from 3.7 on, else 1. Default: 5. */
+  /**
+   * How many tokens of the quota an output token burns: 5 for Claude from 3.7 on, else 1.
+   * @default 5
+   */
   burndown?: number
 }
 

@@ -11,11 +11,20 @@ import { seededRandom } from './random.ts'
 import { TimerHeap } from './timer-heap.ts'
 
 export interface VirtualClockOptions {
-  /** What `wall()` says at the start, in epoch ms. Default: 2026-01-01T00:00:00Z. */
+  /**
+   * What `wall()` says at the start, in epoch ms.
+   * @default 2026-01-01T00:00:00Z
+   */
   wall?: number
-  /** How late each timer fires, in ms: a number, or a function asked once for each timer. Default: 0. */
+  /**
+   * How late each timer fires, in ms: a number, or a function asked once for each timer.
+   * @default 0
+   */
   lateMs?: number | (() => number)
-  /** Seed of the numbers that spread waits: the same seed, the same run. Default: 1. */
+  /**
+   * Seed of the numbers that spread waits: the same seed, the same run.
+   * @default 1
+   */
   seed?: number
 }
 

@@ -11,9 +11,15 @@ import { seededRandom } from './random.ts'
 export interface LognormalOptions {
   /** Half of the numbers are below it. */
   median: number
-  /** How far they spread: e^sigma is the factor of one standard deviation. Default: 1. */
+  /**
+   * How far they spread: e^sigma is the factor of one standard deviation.
+   * @default 1
+   */
   sigma?: number
-  /** The same seed, the same numbers. Default: 1. */
+  /**
+   * The same seed, the same numbers.
+   * @default 1
+   */
   seed?: number
 }
 
@@ -32,19 +38,28 @@ export function lognormal(options: LognormalOptions): () => number {
   positive(median, 'median')
   positive(sigma, 'sigma')
   const random = seededRandom(seed)
-  return () => {
-    // 1 − random(), because random() may be 0 and has no logarithm then.
-    const radius = Math.sqrt(-2 * Math.log(1 - random()))
-    return median * Math.exp(sigma * radius * Math.cos(2 * Math.PI * random()))
-  }
+  return () => median * Math.exp(sigma * normal(random))
+}
+
+/** A number of the standard normal distribution. */
+export function normal(random: () => number): number {
+  // 1 − random(), because random() may be 0 and has no logarithm then.
+  const radius = Math.sqrt(-2 * Math.log(1 - random()))
+  return radius * Math.cos(2 * Math.PI * random())
 }
 
 export interface ParetoOptions {
   /** No number is below it. */
   min: number
-  /** How fast the tail thins out: below 2 it has no variance, below 1 no mean. Default: 1.5. */
+  /**
+   * How fast the tail thins out: below 2 it has no variance, below 1 no mean.
+   * @default 1.5
+   */
   shape?: number
-  /** The same seed, the same numbers. Default: 1. */
+  /**
+   * The same seed, the same numbers.
+   * @default 1
+   */
   seed?: number
 }
 

@@ -9,15 +9,29 @@ export interface HttpProviderOptions {
    * name is answered with 404.
    */
   model: ModelProvider | Readonly<Record<string, ModelProvider>>
-  /** Ms from an admitted request to the first byte of its answer. A refusal goes out at once. Default: 0. */
+  /**
+   * Ms from an admitted request to the first byte of its answer. A refusal goes out at once.
+   * @default 0
+   */
   latencyMs?: number | (() => number)
-  /** The pace at which an answer is produced. Default: no pace, all at once. */
+  /**
+   * The pace at which an answer is produced.
+   * @default the whole answer at once
+   */
   tokensPerSecond?: number
-  /** The natural length of an answer; a request may ask for fewer tokens. Default: 16. */
+  /**
+   * The natural length of an answer; a request may ask for fewer tokens.
+   * @default 16
+   */
   answerTokens?: number | (() => number)
-  /** What goes wrong beside the limits, asked once for each request to a model. Default: nothing. */
+  /**
+   * What goes wrong beside the limits, asked once for each request to a model.
+   * @default nothing
+   */
   chaos?: (request: { index: number; path: string; model: string; stream: boolean }) => HttpFault | undefined
-  /** Default: the machine's own. */
+  /**
+   * @default the system clock
+   */
   clock?: Clock
 }
 

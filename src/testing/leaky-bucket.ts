@@ -10,7 +10,10 @@ import type { ProviderCall } from './provider.ts'
 
 export interface LeakyBucketOptions extends RefusalOptions {
   tokensPerMinute: number
-  /** How much the bucket holds, in ms of its leak. Default: 60,000. */
+  /**
+   * How much the bucket holds, in ms of its leak.
+   * @default 60_000
+   */
   capacityMs?: number
   /**
    * What the provider takes a call for when it arrives, in tokens. It may be wrong either way. Default: the

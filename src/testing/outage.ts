@@ -23,11 +23,20 @@ export interface OutageOptions {
    * Default: `overloaded`.
    */
   says?: 'overloaded' | 'unavailable' | 'slow down' | 'limited' | 'nothing'
-  /** The share of calls that are struck, above 0 and at most 1; which ones is drawn at random. Default: 1. */
+  /**
+   * The share of calls that are struck, above 0 and at most 1; which ones is drawn at random.
+   * @default 1
+   */
   share?: number
-  /** Of the random draws: the same seed, the same calls. Default: 1. */
+  /**
+   * Of the random draws: the same seed, the same calls.
+   * @default 1
+   */
   seed?: number
-  /** The wait that a refusal tells, in ms. Default: none is told. */
+  /**
+   * The wait that a refusal tells, in ms.
+   * @default no wait is named
+   */
   retryAfterMs?: number
 }
 

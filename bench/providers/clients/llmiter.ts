@@ -4,7 +4,8 @@
  */
 import { BucketRateLimiter, withLimiter, type LimiterOptions } from '../../../src/index.ts'
 import { memoryStore } from '../../../src/testing/index.ts'
-import type { Call, Reply, World } from '../world.ts'
+import type { WireReply } from '../../../src/testing/world/wire.ts'
+import type { Call, World } from '../world.ts'
 import type { Client, ClientMaker, Setup } from './client.ts'
 
 export function llmiter(world: World, { toldRpm, window, limiter, used = () => undefined }: Setup): Client {
@@ -49,7 +50,7 @@ function fleet(processes: number, world: World, each: Setup): Client {
   }
 }
 
-export async function send(world: World, call: Call): Promise<Partial<Reply>> {
+export async function send(world: World, call: Call): Promise<Partial<WireReply>> {
   const reply = await world.send(call)
   const { status, headers, body } = reply
   // Most SDKs give an answer without its headers; to look for limits in none takes a quarter of this bench's time.

@@ -20,7 +20,7 @@ import { BucketRateLimiter, type LimiterOptions, type Usage } from '../../../src
 import { percentile, pool, type Case, type ClientName, type Figures } from '../case.ts'
 import { loadClient } from '../clients/index.ts'
 import { MINUTE, run, summary, type Ran } from '../run.ts'
-import { normal } from '../workloads.ts'
+import { normal } from '../../../src/testing/heavy-tail.ts'
 
 const MAX_OUTPUT = 1000
 

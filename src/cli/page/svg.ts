@@ -1,7 +1,6 @@
 // The graph as a picture, for a README or a report: light and dark by the reader's own setting, nothing to load.
 
 import type { LogRecord } from '../../telemetry/log-record.ts'
-import { escape } from './html.ts'
 import { type Buckets, bucketsOf, closures, type Columns, columnsOf, spanOf } from './series.ts'
 import { pick } from './select-series.ts'
 import {
@@ -17,6 +16,7 @@ import {
   TOKEN_LINES,
   totalsOf,
 } from './labels.ts'
+import { FONT, path, picture, Plot, text } from './plot.ts'
 import { paceTop, ticks, topOf, valuesOf } from './scale.ts'
 
 export interface Run {
@@ -25,9 +25,15 @@ export interface Run {
 }
 
 export interface GraphOptions {
-  /** What stands above a page. Default 'llmiter graph'. */
+  /**
+   * What stands above a page.
+   * @default 'llmiter graph'
+   */
   title?: string
-  /** The letters of the lines to show: see `LINES`. Default: all. */
+  /**
+   * The letters of the lines to show: see `LINES`.
+   * @default all
+   */
   lines?: string
   /** The limiter that is shown; default all of them together. */
   name?: string
@@ -50,13 +56,8 @@ export function graphSvg(runs: readonly Run[], options: GraphOptions = {}): stri
     y = panels.bottom
   }
   const description = shown.map(({ title, columns }) => `${title}: ${summary(totalsOf(columns))}`).join(' ')
-  return [
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${y}" width="${WIDTH}" height="${y}" role="img">`,
-    `<title>${escape(shown.map(({ title }) => title).join(', '))}</title><desc>${escape(description)}</desc>`,
-    `<style>${style}</style>`,
-    ...parts,
-    '</svg>\n',
-  ].join('\n')
+  const title = shown.map(({ title }) => title).join(', ')
+  return picture({ width: WIDTH, height: y, title, description, style, body: parts })
 }
 
 function lengthOf(columns: Columns): number {
@@ -88,61 +89,52 @@ interface Panel {
 
 function panel({ buckets, from, seconds, lines, top, height }: Panel) {
   const { x, size } = buckets
-  const base = top + 22 + height
   const names = (right: boolean) => lines.filter((line) => isRight(line) === right).map(({ name }) => name)
   const tops = { left: paceTop(buckets, names(false)), right: topOf(buckets, names(true)) }
-  const px = (s: number) => round(LEFT + ((s - from) / seconds) * (WIDTH - LEFT - RIGHT))
-  const py = (value: number, of: number) => round(base - (Math.min(value, of) / of) * height)
+  const frame = { x: LEFT, y: top + 22, width: WIDTH - LEFT - RIGHT, height, from, to: from + seconds }
+  const left = new Plot({ ...frame, top: tops.left })
+  const right = new Plot({ ...frame, top: tops.right })
+  const { base } = left
 
   // Drawn in this order: what leaves goes over what comes back.
   const paths = lines.toReversed().map((line) => {
     const { name } = line
-    const of = isRight(line) ? tops.right : tops.left
-    const values = valuesOf(buckets, name)
-    // Steps: what is drawn is a count of a stretch of time, not a curve through moments.
-    let d = ''
-    values.forEach((value, i) => {
-      if (value === null || x[i]! + size <= from || x[i]! >= from + seconds) return
-      const [start, end] = [px(Math.max(x[i]!, from)), px(Math.min(x[i]! + size, from + seconds))]
-      d += `${d ? 'L' : 'M'}${start} ${py(value, of)}H${end}`
+    const steps = valuesOf(buckets, name).flatMap((value, i) => {
+      return value === null ? [] : [{ from: x[i]!, to: x[i]! + size, value }]
     })
-    if (isRight(line) && d) d += `V${base}H${px(from)}z`
-    return `<path class="line ${name}" d="${d}"/>`
+    return path(`line ${name}`, isRight(line) ? right.under(steps) : left.steps(steps))
   })
   // The areas first: lines go over them.
   paths.sort((a, b) => Number(b.includes('z"')) - Number(a.includes('z"')))
 
   const gates = closures(buckets).map(({ from: start, to, closed }) => {
-    const [a, b] = [px(Math.max(start, from)), px(Math.min(to, from + seconds))]
-    return `<path class="${closed ? 'closed' : 'probing'}" d="M${a} ${top + 22}H${b}V${base}H${a}z"/>`
+    return path(closed ? 'closed' : 'probing', left.band(start, to))
   })
   const parts = [
     ...gates,
-    ...ticks(tops.left).map(
-      (value) => `<path class="grid" d="M${LEFT} ${py(value, tops.left)}H${WIDTH - RIGHT}"/>`,
-    ),
+    ...ticks(tops.left).map((value) => path('grid', `M${LEFT} ${left.y(value)}H${WIDTH - RIGHT}`)),
     ...paths,
-    ...clipped(buckets, names(false), tops.left, px, top + 22),
-    ...ticks(tops.left).map((value) => text(LEFT - 6, py(value, tops.left) + 4, short(value), 'end')),
+    ...clipped(buckets, names(false), tops.left, left, top + 22),
+    ...ticks(tops.left).map((value) => text(LEFT - 6, left.y(value) + 4, short(value), 'end')),
     ...(names(true).length > 0
-      ? ticks(tops.right).map((value) => text(WIDTH - RIGHT + 6, py(value, tops.right) + 4, short(value)))
+      ? ticks(tops.right).map((value) => text(WIDTH - RIGHT + 6, right.y(value) + 4, short(value)))
       : []),
-    ...timeTicks(seconds).map((s) => text(px(from + s), base + 18, elapsed(s), 'middle')),
-    `<path class="axis" d="M${LEFT} ${base}H${WIDTH - RIGHT}"/>`,
+    ...timeTicks(seconds).map((s) => text(left.x(from + s), base + 18, elapsed(s), 'middle')),
+    path('axis', `M${LEFT} ${base}H${WIDTH - RIGHT}`),
     ...legend(lines, top + 10, size),
   ]
   return { parts, bottom: base + 28 }
 }
 
 /** A value beyond the top of the panel is said in words: the highest of each group. */
-function clipped(buckets: Buckets, names: LineName[], top: number, px: (s: number) => number, y: number) {
+function clipped(buckets: Buckets, names: LineName[], top: number, plot: Plot, y: number) {
   const { x, requests } = buckets
   if (!names.includes('requests')) return []
   const found: { at: number; value: number }[] = []
   requests.forEach((value, i) => {
     if (value <= top) return
     const last = found.at(-1)
-    const at = px(x[i]! + buckets.size)
+    const at = plot.x(x[i]! + buckets.size)
     if (!last || at - last.at > 60) found.push({ at, value })
     else if (value > last.value) last.value = value
   })
@@ -155,7 +147,7 @@ function legend(lines: Panel['lines'], y: number, size: number): string[] {
   for (const line of lines) {
     const { name } = line
     const label = LABELS[name] + (isRight(line) ? ' (right)' : '')
-    parts.push(`<path class="line ${name} key" d="M${x} ${y - 4}h14"/>`, text(x + 19, y, label))
+    parts.push(path(`line ${name} key`, `M${x} ${y - 4}h14`), text(x + 19, y, label))
     x += 19 + label.length * 6.6 + 14
   }
   const unit = lines.some(({ scale }) => scale === 'tokenPace') ? 'tokens a second' : 'a second'
@@ -172,12 +164,8 @@ function timeTicks(seconds: number): number[] {
   return Array.from({ length: Math.floor(seconds / size) + 1 }, (_, i) => i * size)
 }
 
-const text = (x: number, y: number, words: string, kind = '') =>
-  `<text${kind && ` class="${kind}"`} x="${x}" y="${y}">${escape(words)}</text>`
-const round = (value: number) => Math.round(value * 10) / 10
-
 const style = `
-text{font:12px system-ui,-apple-system,"Segoe UI",Helvetica,Arial,sans-serif;fill:#59636e}
+text{font:12px ${FONT};fill:#59636e}
 .title{font-weight:600;font-size:14px}.middle{text-anchor:middle}.end{text-anchor:end}.requestsText{fill:#8250df}
 path{fill:none}.grid,.axis{stroke:#8c959f;stroke-opacity:.25}.axis{stroke-opacity:.7}
 .line{stroke-width:1.6}.requests{stroke:#8250df}.issued,.asked{stroke:#0969da}.refused{stroke:#cf222e}.finished,.used{stroke:#1a7f37}

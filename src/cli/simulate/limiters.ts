@@ -117,9 +117,10 @@ function wayThrough(limiter: BucketRateLimiter, world: World, plan: Plan, record
 
 /** An answer reaches the limiter as OpenAI's SDK would throw it. */
 async function send(world: World, call: Call) {
-  const { status, headers, body } = await world.send(call)
+  const reply = await world.send(call)
+  if (!reply) throw Object.assign(new Error('no answer'), { code: 'ETIMEDOUT' })
+  const { status, headers, body } = reply
   if (status === 200) return { status, headers, call }
-  if (status === 0) throw Object.assign(new Error('no answer'), { code: 'ETIMEDOUT' })
   throw Object.assign(new Error(`refused (${status})`), { status, headers, ...body })
 }
 

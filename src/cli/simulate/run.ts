@@ -1,7 +1,7 @@
 // One run: a client gets the plan's calls through a world, in virtual time, and what became of them is counted.
 
-import { seededRandom, VirtualClock } from 'llmiter/testing'
 import type { LogRecord } from '../../telemetry/log-record.ts'
+import { lateClock, streamOf } from '../../testing/world/seeded-run.ts'
 import type { ClientName, FleetShares } from './client.ts'
 import { makeClient } from './clients.ts'
 import { costOf, type Plan, providerOf } from './plan.ts'
@@ -12,6 +12,9 @@ import { type Call, World } from './world.ts'
 
 /** When nobody got in for so long, beyond an outage, nobody will: some providers count failures for ever. */
 const PATIENCE_MS = 3_600_000
+
+/** Which of a seed's numbers say how late a timer is. */
+const LATE_STREAM = 2
 
 export interface Ran {
   client: ClientName | 'optimum'
@@ -32,14 +35,9 @@ export interface Ran {
 
 export async function run(plan: Plan, tier: Tier, name: ClientName, recorded: boolean): Promise<Ran> {
   const { jobs, sizes, seed, jitterMs, headers } = plan
-  const [ways, late, waits] = [1, 2, 3].map((stream) => seededRandom(seed * 1000 + stream)) as [
-    () => number,
-    () => number,
-    () => number,
-  ]
-  // Timers of a machine are late: what comes every second must not stay in step with the provider.
+  const [ways, waits] = [streamOf(seed, 1), streamOf(seed, 3)]
   let punctual = false
-  const clock = new VirtualClock({ seed: seed * 7919, lateMs: () => (punctual ? 0 : 2 * late()) })
+  const clock = lateClock(seed, LATE_STREAM, () => punctual)
   // Who looks on must not change what happens: his timers draw no lateness.
   const onTime: OnTime = (fn, ms) => {
     punctual = true

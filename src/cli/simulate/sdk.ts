@@ -73,13 +73,13 @@ export class Sdk {
     const { retries, random } = this.#options
     for (let tries = 0; ; tries++) {
       this.recorder?.issued(clock.now() - call.job.at)
-      const { status, headers } = await this.#world.send(call)
-      if (status === 200) return
-      if (status !== 0) this.recorder?.count('refused')
+      const reply = await this.#world.send(call)
+      if (reply?.status === 200) return
+      if (reply) this.recorder?.count('refused')
       if (tries === retries)
-        throw new Error(`${status === 0 ? 'no answer' : `refused (${status})`} after ${retries} retries`)
+        throw new Error(`${reply ? `refused (${reply.status})` : 'no answer'} after ${retries} retries`)
       this.#parked++
-      await clock.sleep(retryDelayMs(headers, tries, random))
+      await clock.sleep(retryDelayMs(reply?.headers ?? {}, tries, random))
       this.#parked--
     }
   }

@@ -4,6 +4,7 @@
 // Tokens and times are lognormal: most calls are below the mean and a few far above it, as real ones are.
 
 import { lognormal, seededRandom } from 'llmiter/testing'
+import { poisson } from '../../testing/world/poisson.ts'
 import { UsageError } from '../usage.ts'
 import { count, duration, percent, positive, whole, wrong } from './values.ts'
 
@@ -62,8 +63,8 @@ export function readWorkload(text: string): Workload {
 /** The moments at which calls come; `perMinute` is the limit, for what is a share of it. */
 export function arrivals(workload: Workload, perMinute: number, seed: number): number[] {
   if (workload.kind === 'backlog') return Array<number>(workload.calls).fill(0)
-  const times: number[] = []
   if (workload.kind === 'trains') {
+    const times: number[] = []
     enough((workload.size * workload.ms) / workload.everyMs)
     for (let at = 0; at < workload.ms; at += workload.everyMs)
       for (let i = 0; i < workload.size; i++) times.push(at)
@@ -71,10 +72,7 @@ export function arrivals(workload: Workload, perMinute: number, seed: number): n
   }
   const rate = (workload.perMinute ?? workload.share! * perMinute) / 60_000
   enough(rate * workload.ms)
-  const random = seededRandom(seed)
-  const gap = () => -Math.log(1 - random()) / rate
-  for (let at = gap(); at < workload.ms; at += gap()) times.push(at)
-  return times
+  return [...poisson(rate, workload.ms, seededRandom(seed))]
 }
 
 function enough(calls: number): void {

@@ -146,12 +146,13 @@ export class Bucket {
 
   /** Takes over from a bucket for the same limit with other numbers. */
   inherit(other: Bucket, now: number): void {
-    for (const [ageMs, amount] of other.dump(now)) this.#counter.add(amount, now - ageMs)
+    const entries = other.dump(now)
+    for (const [ageMs, amount] of entries) this.#counter.add(amount, now - ageMs)
     this.rate.inherit(other.rate)
     this.reserved = other.reserved
     this.asked = other.asked
     this.used = other.used
-    this.#due = other.#due
+    this.#due = this.#sameAs(other, now) ? other.#due : this.#replay(entries, now)
     this.#seen = other.#seen
     this.#crowded = other.#crowded
     this.#proven = other.#proven
@@ -168,10 +169,30 @@ export class Bucket {
   load(entries: readonly (readonly [ageMs: number, amount: number])[], now: number): void {
     for (const [ageMs, amount] of entries) this.#counter.add(amount, now - ageMs)
     if (!this.limit.paced) return
-    for (const [ageMs, amount] of entries) {
-      this.#due = Math.max(this.#due, now - ageMs) + amount / this.rate.at(now)
-    }
+    this.#due = Math.max(this.#due, this.#replay(entries, now))
     this.#advance(now)
+  }
+
+  /** Whether a time computed by the other bucket is right for this one too. */
+  #sameAs(other: Bucket, now: number): boolean {
+    const { limit } = other
+    return (
+      this.limit.paced === limit.paced &&
+      this.limit.burst === limit.burst &&
+      this.limit.windowMs === limit.windowMs &&
+      this.rate.at(now) === other.rate.at(now)
+    )
+  }
+
+  /** When the next ticket would be due if this limit had held from the start, by what the window holds. */
+  #replay(entries: readonly (readonly [ageMs: number, amount: number])[], now: number): number {
+    if (!this.limit.paced) return -Infinity
+    const rate = this.rate.at(now)
+    const credit = (this.limit.burst - 1) / rate
+    let due = -Infinity
+    for (const [ageMs, amount] of entries) due = Math.max(due, now - ageMs - credit) + amount / rate
+    // The provider forgets too: nobody owes more than one window.
+    return Math.min(due, now + this.limit.windowMs)
   }
 
   /** The cap of one window: what was configured, or more where more was found. */

@@ -141,7 +141,8 @@ export class FairQueue<M extends QueueMember<M>> {
     return x < y || (x === y && a.priority < b.priority)
   })
   #tickets = 0
-  #last: TenantQueue<M> | undefined
+  /** Where the last call stood, while it is remembered: mostly that of the next one, too. */
+  last: TenantQueue<M> | undefined = undefined
   size = 0
 
   /** Whether turns matter: several queues, or some that may come back. */
@@ -170,14 +171,13 @@ export class FairQueue<M extends QueueMember<M>> {
   }
 
   #queueOf({ priority, tenant }: M): TenantQueue<M> {
-    // Mostly that of the one before.
-    const last = this.#last
+    const { last } = this
     if (last && last.level.priority === priority && last.tenant === tenant && last.at >= 0) return last
     let level = this.#levels.get(priority)
     if (!level) this.#levels.set(priority, (level = new PriorityLevel(priority)))
     let queue = level.queues.get(tenant)
     if (!queue) level.queues.set(tenant, (queue = new TenantQueue(level, tenant)))
-    this.#last = queue
+    this.last = queue
     return queue
   }
 
@@ -204,11 +204,15 @@ export class FairQueue<M extends QueueMember<M>> {
     this.size--
     if (queue.size > 0) return
     level.turns.remove(queue)
-    if (level.turns.size === 0) level.rest()
-    else if (level.queues.size > level.sweepAt) level.sweep()
-    if (level.turns.size > 0) return
+    if (level.turns.size > 0) {
+      if (level.queues.size > level.sweepAt) level.sweep()
+      return
+    }
+    level.rest()
     this.#order.remove(level)
     if (this.#levels.size > 2 * this.#order.size + KEPT) this.#levels.delete(level.priority)
+    // Who is forgotten is new when it comes again.
+    if (this.#levels.get(level.priority)?.queues.get(queue.tenant) !== queue) this.last = undefined
   }
 
   /** Who would be missed least: of the lowest priority, the newest of the tenant with most waiting. */

@@ -132,8 +132,16 @@ export class RateEstimator {
   }
 
   inherit(other: RateEstimator): void {
-    this.#state = other.#state
-    this.#said = Math.min(this.configured, other.#said)
+    const said = other.#said === other.configured ? this.configured : other.#said
+    this.#said = this.#discover ? said : Math.min(this.configured, said)
+    const before = other.#state
+    // What was told is bounded by the new limit; what was found out stands until refusals say otherwise.
+    if (before.kind === 'found' || before.kind === 'exploring') this.#state = before
+    else
+      this.#state = {
+        ...this.#asSaid(),
+        ...(before.trim && { trim: before.trim }),
+      }
     this.#proofMs = other.#proofMs
     this.#provesSince = other.#provesSince
     this.#closedAt = other.#closedAt

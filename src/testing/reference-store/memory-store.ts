@@ -9,13 +9,22 @@ import type { StoreTransport, StoreNews } from '../../distributed/protocol.ts'
 import { callableOrNone, drawn } from '../check.ts'
 
 export interface MemoryStoreOptions {
-  /** How long a request and its answer take together, in ms. Default: 1. */
+  /**
+   * How long a request and its answer take together, in ms.
+   * @default 1
+   */
   lagMs?: number | (() => number)
-  /** Whether news is told to all at once, or heard with the next answer only. Default: true. */
+  /**
+   * Whether news is told to all at once, or heard with the next answer only.
+   * @default true
+   */
   pubsub?: boolean
   onStoreDown?: 'share' | 'wait' | 'reject'
   processes?: number
-  /** The store's clock, epoch ms. Default: that of the first limiter, in step with its `now()`. */
+  /**
+   * The store's clock, epoch ms.
+   * @default the clock of the first limiter
+   */
   time?: () => number
 }
 

@@ -1,4 +1,4 @@
-// The line as a machine of its own: order, ageing, turns, and that none of it becomes slow or keeps the dead.
+// The queue as a machine of its own: order, ageing, turns, and that it keeps nothing of those who have left.
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
@@ -139,8 +139,9 @@ test('between two tenants with calls waiting, neither gets more than its share a
   )
 })
 
-test('100,000 tenants with a call each: neither joining nor leaving becomes slow', () => {
-  const startedAt = performance.now()
+// How long these take is measured by `npm run bench:overhead -- --only e`; a step that looks at all tenants would
+// take minutes here.
+test('100,000 tenants with a call each join and leave', () => {
   const line = new FairQueue<Person>()
   for (let i = 0; i < 100_000; i++) line.add(new Person(i, i % 3, `t${i}`))
   expect(drained(line)).toHaveLength(100_000)
@@ -148,11 +149,9 @@ test('100,000 tenants with a call each: neither joining nor leaving becomes slow
     line.add(new Person(i, 0, `u${i}`))
     line.serve(line.first!, 0.01)
   }
-  expect(performance.now() - startedAt).toBeLessThan(5000)
 })
 
 test('100,000 tenants in a line that is never empty', () => {
-  const startedAt = performance.now()
   const line = new FairQueue<Person>()
   for (let i = 0; i < 20; i++) line.add(new Person(i, 0, `first${i}`))
   for (let i = 0; i < 100_000; i++) {
@@ -160,7 +159,6 @@ test('100,000 tenants in a line that is never empty', () => {
     line.serve(line.first!, 0.01)
   }
   expect(line.size).toBe(20)
-  expect(performance.now() - startedAt).toBeLessThan(5000)
 })
 
 test('10,000 priorities', () => {

@@ -32,10 +32,9 @@ describe.each(['2024-01-01', '2026-04-26'])('a limiter at module scope, compatib
   })
 
   test('gives back the slots of those who left in flight', async () => {
-    await Promise.all([0, 1].map((i) => worker.get(`/?id=gone${i}&ms=10000`, 300)))
-    const began = performance.now()
+    // Held to their end, the slots would not be free before the test is over.
+    await Promise.all([0, 1].map((i) => worker.get(`/?id=gone${i}&ms=600000`, 300)))
     expect(await worker.get('/?id=next')).toBe('next')
-    expect(performance.now() - began).toBeLessThan(4000)
   })
 
   test('parks refused calls and recovers', async () => {

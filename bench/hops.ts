@@ -1,0 +1,93 @@
+/**
+ * How far a call travels through the house: the files and the named functions of `src/` that one call enters, by V8's
+ * own coverage. Exits with 1 above the bound.
+ *
+ * Clocks and dice are the environment's, not the call's, and what runs at import runs once: none of them counts.
+ */
+import { Session } from 'node:inspector/promises'
+import { BucketRateLimiter } from '../src/index.ts'
+import { VirtualClock } from '../src/testing/clock.ts'
+
+interface Journey {
+  readonly name: string
+  /** The most files it may enter. */
+  readonly atMost: number
+  readonly run: (stage: Stage) => Promise<void>
+}
+
+interface Stage {
+  readonly clock: VirtualClock
+  readonly limiter: BucketRateLimiter
+}
+
+const FOREIGN = /^(testing\/|scheduler\/clock\.ts$)/
+const SRC = new URL('../src/', import.meta.url).href
+
+const refusal = { status: 429, message: 'Rate limit reached for requests', headers: { 'retry-after': '1' } }
+
+/** A limiter that has been used: what happens once in its life is not part of the call that is measured. */
+async function used(): Promise<Stage> {
+  const clock = new VirtualClock()
+  const limiter = new BucketRateLimiter({ name: 'hops', requestsPerMinute: 600, clock })
+  await goesAtOnce({ clock, limiter })
+  await clock.advance(1000)
+  return { clock, limiter }
+}
+
+async function goesAtOnce({ limiter }: Stage): Promise<void> {
+  await limiter.run(() => Promise.resolve('answer'))
+}
+
+async function isRefused({ clock, limiter }: Stage): Promise<void> {
+  let tries = 0
+  const answer = limiter.run(() => {
+    if (tries++ === 0) throw Object.assign(new Error(refusal.message), refusal)
+    return Promise.resolve('answer')
+  })
+  await clock.advance(10_000)
+  await answer
+  if (tries !== 2) throw new Error(`the call was tried ${tries} times`)
+}
+
+const journeys: Journey[] = [
+  { name: 'a call that goes at once', atMost: 16, run: goesAtOnce },
+  { name: 'a call that is refused, parked and sent as the probe', atMost: 24, run: isRefused },
+]
+
+/** The named functions that ran since the last time, by file of `src/`. */
+async function entered(session: Session): Promise<Map<string, string[]>> {
+  const { result } = await session.post('Profiler.takePreciseCoverage')
+  const files = new Map<string, string[]>()
+  for (const { url, functions } of result) {
+    const file = url.startsWith(SRC) ? url.slice(SRC.length) : undefined
+    if (file === undefined || FOREIGN.test(file)) continue
+    const names = functions.filter(({ functionName, ranges }) => functionName && ranges[0]!.count > 0)
+    if (names.length > 0)
+      files.set(
+        file,
+        names.map(({ functionName }) => functionName),
+      )
+  }
+  return files
+}
+
+const session = new Session()
+session.connect()
+await session.post('Profiler.enable')
+await session.post('Profiler.startPreciseCoverage', { callCount: true, detailed: false })
+const verbose = process.argv.includes('--verbose')
+for (const { name, atMost, run } of journeys) {
+  await run(await used())
+  const stage = await used()
+  await entered(session)
+  await run(stage)
+  const files = await entered(session)
+  const functions = [...files.values()].flat().length
+  const fine = files.size <= atMost
+  console.log(
+    `${fine ? 'ok  ' : 'MORE'} ${name}: ${files.size} files of at most ${atMost}, ${functions} functions`,
+  )
+  if (verbose) for (const [file, names] of files) console.log(`       ${file}: ${names.join(', ')}`)
+  if (!fine) process.exitCode = 1
+}
+session.disconnect()
