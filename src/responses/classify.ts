@@ -2,24 +2,26 @@
  * The one classifier: whatever a call threw or returned goes through here, and comes out as a refusal of
  * one of four kinds, as a transient failure, or as none of a limiter's business.
  *
- * Kinds are asked in the order of how much they exclude: what waiting cannot help (quota, oversize) before
- * what it can, since providers send both under one status and often under one code. In doubt the answer
- * is "not ours": a caller who sees a strange error is better off than one whose calls all stop.
+ * The table of rules (provider-rules.ts) says which. In doubt the answer is "not ours": a caller who sees a strange
+ * error is better off than one whose calls all stop.
  */
 
-import { readAnswer, statusOf } from './error-text.ts'
-import { untilPacificMidnightMs } from './google.ts'
+import { DAY, HOUR, MINUTE } from '../lib/units.ts'
+import { enclosed, readAnswer, statusOf } from './error-text.ts'
 import { headersOf, readLimits } from './headers.ts'
-import { DAY, HOUR, MINUTE } from './provider.ts'
-import { providers } from './providers.ts'
-import { get, guard, known } from './safe-access.ts'
-import type { Outcome, Verdict } from './verdict.ts'
-import { readWait, serverNow } from './retry-after.ts'
 import { dimensionOf, windowOf } from './limit-words.ts'
+import { rules, slowDown, untilPacificMidnightMs } from './provider-rules.ts'
+import { readWait, serverNow } from './retry-after.ts'
+import { get, guard, known } from './safe-access.ts'
+import type { Outcome, RefusalKind, Verdict } from './verdict.ts'
 
-const KINDS = ['aborted', 'quota', 'oversize', 'overload', 'rate', 'transient'] as const
-const LIMIT = /(?:\blimit(?: of)?:? ?|quotaValue:|\bof (?=[\d,]+ [\w ]*per ))(\d[\d,.]*)/i
-const REQUESTED = /\brequested:? ?(\d[\d,.]*)/i
+const LIMIT = /(?:\blimit(?: of)?:? ?|quotaValue:|quota_limit_value:|\bof (?=[\d,]+ [\w ]*per ))(\d[\d,.]*)/i
+const REQUESTED = /\brequested:? ?[~≈]? ?(\d[\d,.]*)/i
+/** What a message echoes of the request must not reach logs and spans. */
+const ECHOED =
+  /"[^"]*("|$)|“[^”]*(”|$)|`[^`]*(`|$)|(?<!\w)'[^']*('(?!\w)|$)|\b(content|prompt|input|messages?|text|query)s?\b ?[:=].*/gi
+const LONG = /day|daily|week|month|quota/i
+const REASON_CHARS = 99
 
 function numberAfter(words: RegExp, text: string): number {
   return parseFloat((words.exec(text)?.[1] ?? '').replaceAll(',', ''))
@@ -30,8 +32,26 @@ function reasonOf(status: number | undefined, text: string): string {
   const code = /:(?!ERR_|AI_)(\w+_\w+|\w+Exception|E[A-Z]+)$/m.exec(text)?.[1]
   // Messages enclose one another, too: the innermost is the provider's own.
   const said =
-    /((in|out)put )?\w+ per \w+/.exec(text) ?? [...text.matchAll(/(?<=^message:)[^{\n]{1,99}/gm)].pop()
-  return [[status, code].filter(Boolean).join(' '), said?.[0]].filter(Boolean).join(': ')
+    /((in|out)put )?\w+ per \w+/.exec(text)?.[0] ??
+    [...text.matchAll(/(?<=^(?:message|error|detail):)(?!failed$)[^{\n]+/gm)]
+      .pop()?.[0]
+      .replace(ECHOED, '…')
+      .slice(0, REASON_CHARS)
+      .trim()
+  return [[status, code].filter(Boolean).join(' '), said].filter(Boolean).join(': ')
+}
+
+/** What is worded as a rate may be a call that can never fit, or a window so long that waiting in line is no answer. */
+function kindOfRate(
+  text: string,
+  limit: number,
+  waitMs: number | undefined,
+  perMs: number | undefined,
+): RefusalKind {
+  if (numberAfter(REQUESTED, text) > limit) return 'oversize'
+  // A long window is a quota, unless the answer names a wait that is worth waiting for.
+  const long = waitMs === undefined ? perMs! >= DAY : waitMs >= DAY || (waitMs >= HOUR && LONG.test(text))
+  return long ? 'quota' : 'rate'
 }
 
 function judge(outcome: Outcome, wall: number): Verdict | undefined {
@@ -40,33 +60,31 @@ function judge(outcome: Outcome, wall: number): Verdict | undefined {
   if (!thrown && !(statusOf(source) && get(source, 'headers'))) return undefined
   const body = !thrown && outcome.body
   const { status, text } = readAnswer(source, body)
-  const says = (kind: (typeof KINDS)[number] | 'slowDown') =>
-    providers.some((provider) => provider[kind]?.test(text))
-  let kind = KINDS.find(says)
-  if (!kind || kind === 'aborted') return undefined
+  const rule = rules.find(({ when }) => when.test(text))
+  if (!rule || rule.kind === 'aborted') return undefined
+  let { kind } = rule
 
-  const headers = headersOf([source, body])
+  const headers = headersOf([source, enclosed(source), body])
   const now = serverNow(headers, wall)
   // Of several quotas that are used up, the day's is the one to wait for.
-  const daily = /quotaId:.*PerDay[^]*/.exec(text)?.[0]
+  const daily = /^quota(?:Id|_limit):.*PerDay[^]*/m.exec(text)?.[0]
   const named = daily ?? text
-  let waitMs = daily ? untilPacificMidnightMs(now) : readWait(headers, text, now)
-  const limit = numberAfter(LIMIT, named)
-  if (kind === 'rate') {
-    // Only where nothing else tells, and only of windows: a bucket accepts again long before it is full.
+  let waitMs = daily && kind === 'quota' ? untilPacificMidnightMs(now) : readWait(headers, text, now)
+  // Only where nothing else tells, and only of windows: a bucket accepts again long before it is full.
+  if (kind === 'rate')
     waitMs ??= readLimits(headers, wall).find((hint) => !hint.remaining && hint.perMs !== MINUTE)?.resetMs
-    if (numberAfter(REQUESTED, text) > limit) kind = 'oversize'
-    else if (waitMs! >= DAY || (waitMs! >= HOUR && /day|daily|month|quota/i.test(text))) kind = 'quota'
-  }
+  const limit = numberAfter(LIMIT, named)
+  const perMs = windowOf(named)
+  if (kind === 'rate') kind = kindOfRate(text, limit, waitMs, perMs)
   return known({
     kind,
     ...(kind !== 'transient' &&
       kind !== 'overload' && {
         of: dimensionOf(named),
         limit: limit > 0 ? limit : undefined,
-        perMs: windowOf(named),
+        perMs,
       }),
-    slowDown: says('slowDown') || undefined,
+    slowDown: slowDown.test(text) || undefined,
     waitMs,
     status,
     reason: reasonOf(status, text),

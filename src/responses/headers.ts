@@ -8,8 +8,8 @@
 
 import type { HeaderReader } from './header-reader.ts'
 import { ENCLOSING } from './error-text.ts'
-import { DAY, SECOND } from './provider.ts'
-import { providers } from './providers.ts'
+import { DAY, SECOND } from '../lib/units.ts'
+import { limitHeaders } from './provider-rules.ts'
 import { get, guard, isObject, known, reach } from './safe-access.ts'
 import { readDuration, serverNow } from './retry-after.ts'
 
@@ -56,35 +56,90 @@ export function readLimits(headers: unknown, wall: number): LimitHint[] {
     const limit = parseFloat(limitText)
     const left = parseFloat(leftText)
     const resetMs = readDuration(reset, now)
-    // Requests of Groq, and some of OpenAI's, are counted by the day under the name of those by the minute.
-    // Both refill steadily and spell the time until full: that over the share that is gone is the window.
-    const wholeMs = /[a-z]/.test(reset) ? (resetMs! * limit) / (limit - left) : NaN
     // -1 means "unknown", and so does 0 for a limit (Azure), and for what remains when no limit is told.
     const told = known({
       limit: limit > 0 ? limit : undefined,
       remaining: left > 0 || (left === 0 && limit > 0) ? left : undefined,
       resetMs,
     })
-    if (Object.keys(told).length)
-      hints.push({ of, ...(perMs && { perMs: Math.abs(wholeMs / DAY - 1) < 0.05 ? DAY : perMs }), ...told })
+    if (Object.keys(told).length === 0) return
+    // Requests of Groq, and some of OpenAI's, are counted by the day under the name of those by the minute.
+    // Both refill steadily and spell the time until full: that over the share that is gone is the window.
+    const wholeMs = /[a-z]/.test(reset) ? (resetMs! * limit) / (limit - left) : NaN
+    if (Math.abs(wholeMs / DAY - 1) < 0.05) hints.push({ of, ...(perMs && { perMs: DAY }), ...told })
+    // A window cannot end later than it is long: then it is not the one that the name lets expect.
+    else
+      hints.push({
+        of,
+        ...(perMs && !(resetMs! > 1.1 * perMs && !/[a-z]/.test(reset)) && { perMs }),
+        ...told,
+      })
   }
 
-  for (const { limits = [] } of providers)
-    for (const [name, ...row] of limits) {
-      const [limit, left, reset] = ['limit', 'remaining', 'reset'].map((field) =>
-        read(name.replace('*', field)),
-      )
-      hint(limit!, left!, reset!, ...row)
-    }
-  // The IETF's newer draft: `RateLimit: "default";r=50;t=30`, `RateLimit-Policy: "default";q=100;w=60`.
-  const drafted = (name: string, key: string) => new RegExp(`;${key}=(\\d+)`).exec(read(name))?.[1] ?? ''
-  const policy = 'ratelimit-policy'
-  hint(
-    drafted(policy, 'q'),
-    drafted('ratelimit', 'r'),
-    drafted('ratelimit', 't'),
-    'requests',
-    Number(drafted(policy, 'w')) * SECOND,
+  const policies = ['ratelimit-policy', 'ratelimit-limit', 'x-ratelimit-policy', 'x-ratelimit-limit'].flatMap(
+    (name) => readPolicies(read(name)),
   )
+  for (const [name, of, perMs] of limitHeaders) {
+    const [limit, left, reset] = ['limit', 'remaining', 'reset'].map((field) =>
+      read(name.replace('*', field)),
+    )
+    const policy = policies.find(({ quota }) => quota === parseFloat(limit!))
+    hint(limit!, left!, reset!, of, perMs ?? policy?.windowMs)
+  }
+  for (const item of listOf(read('ratelimit'))) {
+    // draft 7: `limit=100, remaining=50, reset=30`
+    if (item.params.limit !== undefined || item.params.remaining !== undefined) {
+      const { limit = '', remaining = '', reset = '' } = item.params
+      hint(
+        limit,
+        remaining,
+        reset,
+        'requests',
+        policies.find(({ quota }) => quota === Number(limit))?.windowMs,
+      )
+      continue
+    }
+    // drafts 8 and later: `"default";r=50;t=30`, with its policy of the same name
+    const { r = '', t = '' } = item.params
+    const policy =
+      policies.find(({ name }) => name === item.name) ?? (policies.length === 1 ? policies[0] : undefined)
+    hint(String(policy?.quota ?? ''), r, t, policy?.of ?? 'requests', policy?.windowMs)
+  }
   return hints
+}
+
+interface LimitPolicy {
+  name: string
+  of: string
+  quota: number
+  windowMs: number
+}
+
+/** `10;w=1`, `100;w=60, 1000;w=3600`, `"default";q=100;w=60`; policies without a window say nothing. */
+function readPolicies(header: string): LimitPolicy[] {
+  return listOf(header).flatMap(({ name, params: { q = name, w, qu = '' } }) => {
+    const [quota, windowMs] = [Number(q), Number(w) * SECOND]
+    const of = /token/i.test(qu || name) ? 'tokens' : 'requests'
+    return quota > 0 && windowMs > 0 ? [{ name, of, quota, windowMs }] : []
+  })
+}
+
+/**
+ * The members of a list of the IETF's RateLimit headers, by their names: `"a";r=5;t=1, "b";r=9`. In draft 7 the header
+ * was one dictionary, `limit=100, remaining=50, reset=30`: that gives one member.
+ */
+function listOf(header: string): { name: string; params: Record<string, string> }[] {
+  const members = header.split(',').slice(0, 20)
+  const read = (parts: string[]) =>
+    Object.fromEntries(
+      parts.flatMap((part) => {
+        const [, key, value] = /^\s*(\w+)\s*=\s*"?([^"]*)"?\s*$/.exec(part) ?? []
+        return key ? [[key.toLowerCase(), value!]] : []
+      }),
+    )
+  if (/^\s*(limit|remaining|reset)\s*=/i.test(header)) return [{ name: '', params: read(members) }]
+  return members.filter(Boolean).map((member) => {
+    const [name = '', ...parts] = member.split(';')
+    return { name: name.trim().replace(/^"|"$/g, ''), params: read(parts) }
+  })
 }

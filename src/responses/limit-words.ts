@@ -1,26 +1,71 @@
 /**
- * The words that providers use for what they count and in which window: "on tokens per min (TPM): Limit
- * 200000", "30,000 input tokens per minute", 'GenerateRequestsPerDayPerProjectPerModel'. Only words that
- * stand beside a "per" or a "rate" count: every error speaks of "your request".
+ * The words that providers use for what they count and in which window: "on tokens per min (TPM): Limit 200000",
+ * "30,000 input tokens per minute", 'GenerateRequestsPerDayPerProjectPerModel', "daily free allocation". What is
+ * counted stands beside a "per" or a "rate": every error speaks of "your request". A window that is not spelled
+ * "per" counts only near a word for what is limited.
  */
 
-import { DAY, HOUR, MINUTE, SECOND } from './provider.ts'
-
-export const UNITS: Readonly<Record<string, number>> = { s: SECOND, m: MINUTE, h: HOUR, d: DAY }
+import { DAY, HOUR, MINUTE, SECOND } from '../lib/units.ts'
 
 const DIMENSION =
   /((?:in|out)put)?.?(token|request|call)s?(?:.?per| rate)|:(token|request)s$|\b([tr])p[smhd]\b/im
-const WINDOW = /per.?(day|hour|min|sec)|\b[tr]p([dhms])\b/i
+
+const LIMITED =
+  '(?:limit|quota|allowance|allocation|usage|requests?|tokens?|calls?|messages?|cap|credits?|free|限|额|額|配额|用量|kontingent|limite?s?|l[ií]mites?|cuota|cota|лимит|квот\\S*|한도|할당량|上限)'
+/** The window at the end, and the letter or word that tells it. */
+const EXPLICIT =
+  /per.?(?:1.?)?(second|sec|minute|min|hour|day|week|month)|\/ ?(second|sec|minute|min|hour|hr|day|week|month|mo)s?\b|\b[trc]p([smhdw])\b|\b(?:per|in|every|within|last|rolling) (?:the )?(24|1|7|30)[ -]?(hours?|days?|weeks?|months?|minutes?|seconds?)/gi
+const WORDS: readonly (readonly [words: string, perMs: number])[] = [
+  ['hourly|an hour|stündlich\\w*|pro stunde|par heure|por hora|в час|每小时|每小時|1時間', HOUR],
+  [
+    "daily|per-?day|a day|today(?:'s)?|24[ -]?hours?|每天|每日|当日|當日|今日|单日|1日|一日|日次|täglich\\w*|pro tag|tages\\S*|par jour|quotidien\\w*|journali\\w*|diari[oa]s?|por d[ií]a|al d[ií]a|diári[oa]s?|ежедневн\\S*|в день|в сутки|суточн\\S*|дневн\\S*|일일|하루|매일",
+    DAY,
+  ],
+  [
+    'weekly|a week|每周|每週|週間|wöchentlich\\w*|pro woche|hebdomadaire\\w*|par semaine|semana(?:l|is|les)|недел\\S*|주간',
+    7 * DAY,
+  ],
+  [
+    'monthly|a month|每月|月度|月間|1か月|monatlich\\w*|pro monat|mensuel\\w*|par mois|mensua(?:l|les)|por mes|mensa(?:l|is)|por m[eê]s|месячн\\S*|в месяц|월간|매월',
+    30 * DAY,
+  ],
+]
+const NEAR = WORDS.map(
+  ([words, perMs]) =>
+    [
+      new RegExp(
+        `(?:${LIMITED}[^.;\\n]{0,40}?|^[^.;\\n]{0,10}?)(?:${words})|(?:${words})[^.;\\n]{0,40}?${LIMITED}`,
+        'im',
+      ),
+      perMs,
+    ] as const,
+)
+const UNITS: Readonly<Record<string, number>> = { s: SECOND, h: HOUR, d: DAY, w: 7 * DAY }
 
 export function dimensionOf(text: string): string | undefined {
-  if (/concurren/i.test(text)) return 'concurrency'
+  if (/concurren|simultaneous|并发|並列/i.test(text)) return 'concurrency'
   const [found, side, ...nouns] = DIMENSION.exec(text) ?? []
   if (!found) return undefined
   if (!/^t/i.test(nouns.join(''))) return 'requests'
   return side ? `${side.toLowerCase()}Tokens` : 'tokens'
 }
 
+function unitOf(word: string): number | undefined {
+  return /^mo/i.test(word) ? 30 * DAY : /^m/i.test(word) ? MINUTE : UNITS[word.charAt(0).toLowerCase()]
+}
+
+/** The window that is named first. */
 export function windowOf(text: string): number | undefined {
-  const [, word, letter] = WINDOW.exec(text) ?? []
-  return UNITS[(word ?? letter ?? '').charAt(0).toLowerCase()]
+  let [first, perMs] = [Infinity, undefined as number | undefined]
+  for (const found of text.matchAll(EXPLICIT)) {
+    const [, per, slash, letter, count, unit] = found
+    first = found.index
+    perMs = unit ? Number(count) * unitOf(unit)! : unitOf((per ?? slash ?? letter)!)
+    break
+  }
+  for (const [words, ms] of NEAR) {
+    const at = words.exec(text)?.index ?? Infinity
+    if (at < first) [first, perMs] = [at, ms]
+  }
+  return perMs
 }

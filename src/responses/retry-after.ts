@@ -1,30 +1,49 @@
 /**
  * How long a provider asks to wait, from whichever of its many places says so.
  *
- * Headers in ms come first because they are exact, then `retry-after`, which is rounded up to a second;
- * the body's own words come last, since they are prose. A moment is made a duration through the clock of
- * the one who named it. What no provider means (more than 30 days) is ignored rather than obeyed.
+ * Headers in ms come first because they are exact, then `retry-after`, which is rounded up to a second; then the
+ * body's own fields, and its words last, since they are prose. A moment becomes a duration through the clock of the
+ * server that named it. What no provider means (more than 30 days) is ignored rather than obeyed.
  */
 
+import { DAY, HOUR, MINUTE, SECOND } from '../lib/units.ts'
 import type { HeaderReader } from './header-reader.ts'
-import { DAY, SECOND } from './provider.ts'
-import { UNITS } from './limit-words.ts'
 
-const PART = / *(\d+(?:\.\d+)?) ?([a-z]+)/iy
+const PART = /[ ,]*(?:and |und |et |y |e |и )?(\d+(?:\.\d+)?) ?(\p{L}+)/iuy
 /** Prose, and Google's RetryInfo. */
-const ASKING = /(?:\b(?:again|retry|wait) (?:in|after|for) |retryDelay:)(?=\d)/i
+const ASKING =
+  /(?:\b(?:again|retry|wait|resets?|available|back|renew\w*|refill\w*|refresh\w*) (?:in|after|for|at least|within)? ?(?:about |approximately |another |at least |~ ?)?|retryDelay:|(?<!\p{L})(?:nach|warten(?: sie)?|dans|attende[rz]|patientez|en|dentro de|esper[ea]|em|aguarde|fra|через|подождите) )(?=\d+(?:\.\d+)? ?(?!%|\d))/giu
+/** "6 秒后重试", "20秒後に", "30초 후에". */
+const ASKING_CJK =
+  /(\d+(?:\.\d+)?) ?(毫秒|秒钟?|分钟?|分鐘|小时|小時|時間|天|日|초|분|시간|일) ?(?:之?[后後]|以内|후|뒤|待)/
+const MOMENT =
+  /(?:reset|again|until|available|retry|after|renew|at|bis|jusqu|hasta|até)[^.;\n]{0,24}?(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(?::\d\d(?:\.\d+)?)?) ?(Z|UTC|GMT|[+-]\d\d:?\d\d)?/i
+/** A field of a body whose name says that it holds a wait, or the moment when it ends. */
+const FIELD = /^((?:retry|resets?|wait|estimated|available|try_?again)[\w-]*):(.+)$/gim
+const NO_WAIT = /count|attempt|max|num|limit|tries|url|policy|after_?(date|id)$/i
 
 function sane(ms: number): number | undefined {
   return ms <= 30 * DAY ? Math.max(0, Math.round(ms)) : undefined
 }
 
-/** '6m0s', '1.574s', '20ms', '2 minutes'; NaN when it is none of those. */
+const UNITS: readonly (readonly [unit: RegExp, ms: number])[] = [
+  [/^(ms|msecs?|milli|毫秒|мс|миллис)/i, 1],
+  [/^(s$|sec|sek|seg|сек|秒|초)/i, SECOND],
+  [/^(m$|min|мин|分|분)/i, MINUTE],
+  [/^(h$|hr|hour|std|stunde|heure|hora|ora|час|小时|小時|時間|시간)/i, HOUR],
+  [/^(d$|day|tag|jour|d[ií]a|giorn|дн|день|天|日|일)/i, DAY],
+]
+const unitMs = (unit: string): number => UNITS.find(([pattern]) => pattern.test(unit))?.[1] ?? NaN
+
+/** '6m0s', '1.574s', '20ms', '2 minutes', '1 hour and 5 minutes'; NaN when it is none of those. */
 function spelled(text: string, from: number): number {
   let ms = NaN
   PART.lastIndex = from
   for (let part; (part = PART.exec(text));) {
-    const unit = part[2]!.toLowerCase()
-    ms = (ms || 0) + Number(part[1]) * (/^m(s|illi)/.test(unit) ? 1 : (UNITS[unit.charAt(0)] ?? NaN))
+    const next = Number(part[1]) * unitMs(part[2]!)
+    // Words that follow a duration are no part of it.
+    if (Number.isNaN(next)) return ms
+    ms = (ms || 0) + next
   }
   return ms
 }
@@ -42,12 +61,41 @@ export function serverNow(headers: HeaderReader | undefined, wall: number): numb
   return Date.parse(headers?.get('date') ?? '') || wall
 }
 
+const FIELD_UNITS: readonly (readonly [name: RegExp, ms: number])[] = [
+  [/ms$|milli/i, 1],
+  [/min(ute)?s?$/i, MINUTE],
+  [/hours?$/i, HOUR],
+  [/$/, SECOND],
+]
+
+/** `retry_after: 9`, `resets_in_seconds: 13872`, `retryAfterMs: 250`, `resets_at: 1795291200`, `estimated_time: 20.0`. */
+function readField(text: string, now: number): number | undefined {
+  const waits = [...text.matchAll(FIELD)].map(([, name, value]) => {
+    if (NO_WAIT.test(name!)) return undefined
+    const number = value!.trim() ? Number(value) : NaN
+    const [, unit] = FIELD_UNITS.find(([pattern]) => pattern.test(name!))!
+    return number < 1e9 ? sane(number * unit) : readDuration(value!, now)
+  })
+  return waits.find((ms) => ms !== undefined)
+}
+
+function readProse(text: string, now: number): number | undefined {
+  for (const asking of text.matchAll(ASKING)) {
+    const ms = sane(spelled(text, asking.index + asking[0].length))
+    if (ms !== undefined) return ms
+  }
+  const [, amount, unit] = ASKING_CJK.exec(text) ?? []
+  if (unit) return sane(Number(amount) * unitMs(unit))
+  const [, date, time, zone = 'Z'] = MOMENT.exec(text) ?? []
+  return date ? sane(Date.parse(`${date}T${time}${/^[+-]/.test(zone) ? zone : 'Z'}`) - now) : undefined
+}
+
 export function readWait(headers: HeaderReader | undefined, text: string, now: number): number | undefined {
   const read = (name: string) => headers?.get(name) ?? ''
-  const asking = ASKING.exec(text)
   return (
     sane(parseFloat(read('retry-after-ms') || read('x-ms-retry-after-ms'))) ??
     readDuration(read('retry-after'), now) ??
-    (asking ? sane(spelled(text, asking.index + asking[0].length)) : undefined)
+    readField(text, now) ??
+    readProse(text, now)
   )
 }

@@ -32,12 +32,15 @@ export function parseJson(text: string): unknown {
   return guard((): unknown => JSON.parse(text.slice(text.search(/\[?\{/))))
 }
 
+/** A text longer than this is no error's body, and parsing it would take long. */
+const MAX_TEXT = 100_000
+
 /**
  * The value and all that it encloses by the given keys, also as JSON text, outermost first. The bounds are
  * far above what any answer needs.
  */
 export function reach(value: unknown, keys: readonly string[], found = new Set<object>()): object[] {
-  const node = typeof value === 'string' ? parseJson(value) : value
+  const node = typeof value === 'string' ? value.length < MAX_TEXT && parseJson(value) : value
   if (isObject(node) && !found.has(node) && found.size < 100) {
     found.add(node)
     const items = guard(() => Array.isArray(node) && Object.keys(node).slice(0, 20))

@@ -5,5 +5,5 @@ const folder = new URL('../../src/responses/', import.meta.url)
 
 test.each(readdirSync(folder))('%s imports nothing from outside responses/', (file) => {
   const imports = readFileSync(new URL(file, folder), 'utf8').matchAll(/from '([^']+)'/g)
-  for (const [, path] of imports) expect(path).toMatch(/^\.\/[\w-]+\.ts$/)
+  for (const [, path] of imports) expect(path).toMatch(/^(\.|\.\.\/lib)\/[\w-]+\.ts$/)
 })

@@ -8,7 +8,7 @@
 import { Bucket } from './gcra.ts'
 import type { Cost, Used } from '../cost.ts'
 import type { LimitReading, RefusalReport } from '../messages.ts'
-import { type Limit, MINUTE } from './parse-limits.ts'
+import type { Limit } from './parse-limits.ts'
 import type { SlowStart } from './slow-start.ts'
 import type { Closure } from '../rate/rate-estimator.ts'
 import type { WallTime } from './sliding-window.ts'
@@ -146,25 +146,34 @@ export class LimitSet implements SlotSource {
     this.#finished = 0
   }
 
-  /** Whether one of these limits is meant. */
-  knows({ of, perMs = MINUTE }: LimitReading): boolean {
-    return this.buckets.some(({ limit }) => limit.of === of && limit.said.perMs === perMs)
+  /** Whether one of these limits is meant: the one of this window, or else a longer one that it bounds. */
+  knows(reading: LimitReading): boolean {
+    return this.buckets.some((bucket) => this.#means(bucket, reading))
+  }
+
+  #means({ limit: { of, said, paced } }: Bucket, reading: LimitReading): boolean {
+    if (of !== reading.of || reading.perMs === undefined) return false
+    if (said.perMs === reading.perMs) return true
+    return (
+      paced &&
+      said.perMs > reading.perMs &&
+      !this.buckets.some(({ limit }) => limit.of === of && limit.said.perMs === reading.perMs)
+    )
   }
 
   /** Headers name a limit, or what is left of it. Returns the buckets whose rate that changes. */
-  told(
-    { of, perMs = MINUTE, limit, remaining, resetMs = Infinity }: LimitReading,
-    eager: boolean,
-    sentAt: number,
-    now: number,
-  ): Bucket[] {
+  told(reading: LimitReading, eager: boolean, sentAt: number, now: number): Bucket[] {
+    const { perMs, limit, remaining, resetMs = Infinity } = reading
     const changed: Bucket[] = []
     for (const bucket of this.buckets) {
+      if (!this.#means(bucket, reading) || !bucket.hears(sentAt)) continue
       const { rate, limit: ours } = bucket
-      if (ours.of !== of || ours.said.perMs !== perMs || !bucket.hears(sentAt)) continue
-      if (limit && limit > 0 && ours.paced && rate.told((rate.configured * limit) / ours.said.amount))
+      // A limit of a shorter window bounds ours by as much as fits into it; what is left of it says nothing of ours.
+      const amount = (limit ?? 0) * (ours.said.perMs / perMs!)
+      if (amount > 0 && ours.paced && rate.told((rate.configured * amount) / ours.said.amount))
         changed.push(bucket)
-      if (remaining !== undefined) bucket.told(remaining, resetMs, eager ? sentAt : undefined, now)
+      if (remaining !== undefined && ours.said.perMs === perMs)
+        bucket.told(remaining, resetMs, eager ? sentAt : undefined, now)
     }
     return changed
   }

@@ -1,0 +1,127 @@
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import OpenAI from 'openai'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { classify } from '../../src/responses/index.ts'
+import { type Answer, answers } from './answers.ts'
+import { thrown, wall } from './bodies.ts'
+
+const named = answers.map((answer) => [answer.name, answer] as const)
+
+function expectVerdict(outcome: Parameters<typeof classify>[0], { kind, waitMs, perMs, of }: Answer): void {
+  const verdict = classify(outcome, wall)
+  expect(verdict?.kind).toBe(kind)
+  if (waitMs !== undefined) expect(verdict?.waitMs).toBe(waitMs ?? undefined)
+  expect(verdict).toMatchObject({ ...(perMs && { perMs }), ...(of && { of }) })
+}
+
+describe('as a returned Response', () => {
+  test.each(named)('%s', (_name, answer) => {
+    const { status, headers = {}, body } = answer
+    expectVerdict({ value: new Response('', { status, headers }), body: JSON.stringify(body) }, answer)
+  })
+})
+
+describe('as a thrown error', () => {
+  test.each(named)('%s', (_name, answer) => {
+    const { status, headers = {}, body } = answer
+    // The body as the error's own fields, as its `error`, and as JSON text in its message.
+    expectVerdict(thrown({ headers, ...(body as object), status }), answer)
+    expectVerdict(thrown({ status, headers, error: body }), answer)
+    expectVerdict(thrown({ status, headers }, `${status} ${JSON.stringify(body)}`), answer)
+  })
+})
+
+describe('through the SDK of OpenAI', () => {
+  let server: Server
+  let next: Answer
+  beforeAll(async () => {
+    server = createServer((_request, response) => {
+      response.writeHead(next.status, {
+        date: new Date(wall).toUTCString(),
+        'content-type': 'application/json',
+        ...next.headers,
+      })
+      response.end(JSON.stringify(next.body))
+    })
+    await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening))
+  })
+  afterAll(() => server.close())
+
+  // The SDK keeps `error` of a body and drops what stands beside it.
+  const kept = named.filter(([, { body }]) => !('estimated_time' in (body as object)))
+  test.each(kept)('%s', async (_name, answer) => {
+    next = answer
+    const baseURL = `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`
+    const client = new OpenAI({ apiKey: 'none', baseURL, maxRetries: 0 })
+    const error = await client.chat.completions
+      .create({ model: 'm', messages: [] })
+      .catch((error: unknown) => error)
+    expectVerdict({ error }, answer)
+  })
+})
+
+describe('errors are found by their shape', () => {
+  test.each([
+    ['status_code', { name: 'ResponseError', error: 'server busy', status_code: 503 }, 'overload'],
+    [
+      'a code without a status',
+      { code: 'server_is_overloaded', type: 'service_unavailable_error' },
+      'overload',
+    ],
+    ['Bedrock', { name: 'ServiceUnavailableException', $fault: 'server', $metadata: {} }, 'overload'],
+    ['Bedrock, in a stream', { name: 'ModelNotReadyException' }, 'overload'],
+    ['a status in text', { status: '429' }, 'rate'],
+    ['the response under another name', { httpAnswer: new Response('', { status: 429 }) }, 'rate'],
+    ['an error under another name', { inner: thrown({ status: 429 }).error }, 'rate'],
+    ['causes of causes', { cause: { cause: { lastError: thrown({ status: 529 }).error } } }, 'overload'],
+    ['what the caller sent', { request: { status: 429, headers: {} } }, undefined],
+    ['options of the caller', { config: new Response('', { status: 429 }) }, undefined],
+    ['a balance of the user’s own', { balance: 0, message: 'insufficient balance' }, undefined],
+  ])('%s', (_name, fields, kind) => {
+    expect(classify(thrown(fields), wall)?.kind).toBe(kind)
+  })
+
+  test('an AggregateError', () => {
+    const error = new AggregateError([new Error('no'), thrown({ status: 429 }).error], 'all failed')
+    expect(classify({ error }, wall)?.kind).toBe('rate')
+  })
+})
+
+describe('what a message echoes of the request is not told further', () => {
+  test.each([
+    ['Invalid content: "my secret plan" is too long', 'secret'],
+    ['Request too large. prompt: my secret plan', 'secret'],
+    ["Blocked since 'my secret plan' was sent", 'secret'],
+    ['Blocked: “my secret plan', 'secret'],
+  ])('%s', (message, word) => {
+    const verdict = classify(thrown({ status: 429, error: { message } }), wall)
+    expect(verdict?.reason).toMatch(/^429: ./)
+    expect(verdict?.reason).not.toContain(word)
+  })
+})
+
+test('a megabyte of anything is classified with bounded work', () => {
+  const big = [
+    'x'.repeat(1e6),
+    'a '.repeat(5e5),
+    '{"'.repeat(5e5),
+    '['.repeat(1e6),
+    'limit '.repeat(2e5),
+    'credits '.repeat(1e5),
+    'wait 5 '.repeat(1e5),
+    `"${'a'.repeat(1e6)}`,
+    'tokens per '.repeat(1e5),
+    '日'.repeat(1e6),
+  ]
+  const cost = (text: string) => {
+    const times = [0, 1, 2, 3, 4].map(() => {
+      const start = performance.now()
+      for (const status of [400, 429, undefined]) classify(thrown({ status }, text), wall)
+      return performance.now() - start
+    })
+    return Math.min(...times)
+  }
+  // As much as a text of 20,000 characters costs, within the noise of a busy machine: the rest is never read.
+  for (const text of big) expect(cost(text)).toBeLessThan(10 * (cost(text.slice(0, 20_000)) + 1))
+})
