@@ -43,9 +43,9 @@ export interface CallOptions {
   maxWaitMs?: Duration
   /** So many refusals the call waits out; the next goes to its caller, untouched. 0: the first. Default: all. */
   maxRefusals?: number
-  /** Rejects with `CallTimeoutError` when a try of the call itself takes longer. Default: none. Not for tickets. */
+  /** Rejects with `CallTimeoutError` when a try of the call itself takes longer. Default: none. A ticket in your hands has no such bound. */
   timeoutMs?: Duration
-  /** Which failures that are no refusals are tried again, and how often. Default: none. Not for tickets. */
+  /** Which failures that are no refusals are tried again, and how often. A ticket asks by `refuse`. Default: none. */
   retry?: RetryOptions | false
 }
 

@@ -6,7 +6,7 @@ import type { Cost } from '../core/cost.ts'
 import { duration } from '../core/limit/parse-limits.ts'
 import { CallTimeoutError } from './errors.ts'
 import { needsBody } from '../responses/classify.ts'
-import type { Outcome } from '../responses/verdict.ts'
+import type { Outcome, Verdict } from '../responses/verdict.ts'
 import { safeCall } from './safe-call.ts'
 import { hold } from './stream-ticket.ts'
 import { learnFrom } from './apply-headers.ts'
@@ -50,7 +50,7 @@ function start(call: PendingCall): unknown {
   let result: unknown
   let promise: Promise<unknown> | undefined
   try {
-    result = signal || timeoutMs < Infinity ? bounded(call) : call.work!(undefined)
+    result = signal || timeoutMs < Infinity ? bounded(call, call.work!) : call.work!(undefined)
     promise = promised(result)
   } catch (error) {
     return failed(call, error)
@@ -69,7 +69,7 @@ function promised(result: unknown): Promise<unknown> | undefined {
 }
 
 /** The work, given up when its caller gives it up or when it takes too long; its signal aborts then. */
-function bounded({ policy, work, waitState }: PendingCall): Promise<unknown> {
+export function bounded({ policy, waitState }: PendingCall, work: Work): Promise<unknown> {
   const { runtime, signal, timeoutMs } = policy
   const { scheduler } = runtime
   const tries = waitState ? waitState.refusals + waitState.failures : 0
@@ -96,7 +96,7 @@ function bounded({ policy, work, waitState }: PendingCall): Promise<unknown> {
       over()
       reject(error)
     }
-    new Promise((begun) => begun(work!(own?.signal ?? signal))).then(done, fail)
+    new Promise((begun) => begun(work(own?.signal ?? signal))).then(done, fail)
   })
 }
 
@@ -114,12 +114,11 @@ function failed(call: PendingCall, error: unknown): unknown {
 }
 
 function judged(call: PendingCall, outcome: Outcome): unknown {
-  const { runtime, retry, signal } = call.policy
+  const { runtime } = call.policy
   const threw = 'error' in outcome
   const answer = threw ? outcome.error : outcome.value
   runtime.seen?.(answer)
-  let verdict = judge(call, outcome)
-  if (!verdict && threw && retry?.on && !signal?.aborted) verdict = { kind: 'transient', reason: 'retry.on' }
+  const verdict = verdictOf(call, outcome)
   if (!verdict) {
     learnFrom(answer, call)
     if (threw) {
@@ -131,14 +130,10 @@ function judged(call: PendingCall, outcome: Outcome): unknown {
     return held ?? answer
   }
   if (verdict.kind !== 'transient') runtime.refuse(call, verdict, answer)
-  else {
-    const delayMs = retryDelay(call, answer, verdict.waitMs)
-    if (delayMs === undefined) {
-      runtime.lose(call)
-      if (threw) throw answer
-      return answer
-    }
-    runtime.backOff(call, delayMs, answer)
+  else if (!backOff(call, answer, verdict)) {
+    runtime.lose(call)
+    if (threw) throw answer
+    return answer
   }
   // Only now: what headers tell may let others go, and the refused call must stand before them.
   learnFrom(answer, call)
@@ -148,6 +143,22 @@ function judged(call: PendingCall, outcome: Outcome): unknown {
     discard(answer)
   }
   return call.standing.is === 'waiting' ? runtime.scheduler.ticket(call).then(start) : start(call)
+}
+
+/** What an answer means, with what the user's `retry.on` may take for transient. */
+export function verdictOf(call: PendingCall, outcome: Outcome): Verdict | undefined {
+  const { retry, signal } = call.policy
+  const verdict = judge(call, outcome)
+  if (verdict || !('error' in outcome) || !retry?.on || signal?.aborted) return verdict
+  return { kind: 'transient', reason: 'retry.on' }
+}
+
+/** The call waits for its next try, if `retry` allows one more. Returns whether it does. */
+export function backOff(call: PendingCall, answer: unknown, { waitMs }: Verdict): boolean {
+  const delayMs = retryDelay(call, answer, waitMs)
+  if (delayMs === undefined) return false
+  call.policy.runtime.backOff(call, delayMs, answer)
+  return true
 }
 
 function retryDelay({ policy, waitState }: PendingCall, error: unknown, waitMs = 0): number | undefined {

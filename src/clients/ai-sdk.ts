@@ -64,10 +64,10 @@ export function limiterMiddleware(limits: ClientLimits, options: ClientOptions =
   const line = new Limits(limits, byUsage, options, 'limiterMiddleware')
   return {
     specificationVersion: 'v4' as never,
-    wrapGenerate: ({ doGenerate, ...call }) => whole(line, call, doGenerate),
-    wrapEmbed: ({ doEmbed, ...call }) => whole(line, call, doEmbed),
+    wrapGenerate: ({ doGenerate, ...call }) => whole(line, call, boundable(call, 'doGenerate', doGenerate)),
+    wrapEmbed: ({ doEmbed, ...call }) => whole(line, call, boundable(call, 'doEmbed', doEmbed)),
     async wrapStream({ doStream, ...call }) {
-      const [result, { ticket, used }] = await inLine(line, call, doStream)
+      const [result, { ticket, used }] = await inLine(line, call, boundable(call, 'doStream', doStream))
       ticket.accepted({ headers: result.response?.headers })
       let usage: Usage | undefined
       const stream = ticket.hold(result.stream, (part) => {
@@ -82,7 +82,17 @@ export function limiterMiddleware(limits: ClientLimits, options: ClientOptions =
   }
 }
 
-async function whole<R extends Result>(limits: Limits, call: Call, send: () => PromiseLike<R>): Promise<R> {
+/** One try of a call. With another signal than its caller's, the model is asked with that. */
+type Send<R> = (signal: AbortSignal | undefined) => PromiseLike<R>
+
+/** What the SDK hands to a middleware knows its caller's signal alone. */
+function boundable<R>({ params, model }: Call, method: string, send: () => PromiseLike<R>): Send<R> {
+  const methods = model as unknown as Record<string, (params: object) => PromiseLike<R>>
+  return (signal) =>
+    signal === params.abortSignal ? send() : methods[method]!({ ...params, abortSignal: signal })
+}
+
+async function whole<R extends Result>(limits: Limits, call: Call, send: Send<R>): Promise<R> {
   const [result, { ticket, used }] = await inLine(limits, call, send)
   const usage = usageOf(result)
   ticket.finish({ usage: usage && used(usage), headers: result.response?.headers })
@@ -95,17 +105,13 @@ function usageOf(result: Result): Usage | undefined {
   return typeof tokens === 'number' ? { tokens, inputTokens: tokens } : readUsage(result)
 }
 
-async function inLine<R>(
-  limits: Limits,
-  { params, model }: Call,
-  send: () => PromiseLike<R>,
-): Promise<[R, Grant]> {
+async function inLine<R>(limits: Limits, { params, model }: Call, send: Send<R>): Promise<[R, Grant]> {
   const { abortSignal: signal, ...request } = params
   const [, charge = byUsage] = CHARGES.find(([provider]) => provider.test(model.provider)) ?? []
   let grant = await limits.grant({ model: model.modelId, request, generates: true, signal, charge })
   for (;;) {
     try {
-      return [await send(), grant]
+      return [await grant.ticket.attempt(send), grant]
     } catch (error) {
       if (UNSENT.test((Object(error) as Error).name)) {
         grant.ticket.release()

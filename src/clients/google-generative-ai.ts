@@ -139,7 +139,9 @@ async function inLine(limits: Limits, call: LimitedCall, send: Send, options: Ca
     let grant = await limits.grant(call)
     for (;;) {
       try {
-        const answer = await send(options)
+        const answer = await grant.ticket.attempt((given) =>
+          send(given === signal ? options : { ...options, signal: given! }),
+        )
         settle(answer as Partial<Streamed>, grant)
         return answer
       } catch (error) {

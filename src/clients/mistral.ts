@@ -65,8 +65,8 @@ export function limitMistral<C extends Mistral>(
   if (LIMITED in client) throw new TypeError('limitMistral: this client is limited already')
   const line = new Limits(limits, byUsage, options, 'limitMistral')
   const http = given!.httpClient
-  const send: Fetch = (input) => {
-    const request = timed(input as Request)
+  const send: Fetch = (input, init) => {
+    const request = timed(input as Request, init?.signal)
     return http ? http.request(request) : fetch(request)
   }
   const { timeoutMs = DEFAULT_TIMEOUT_MS } = given!
@@ -93,16 +93,16 @@ function noting(hooks: Hooks, timeoutMs: number): Hooks {
   return Object.create(hooks, { beforeCreateRequest: { value: beforeCreateRequest } }) as Hooks
 }
 
-/** The request, with its time running. */
-function timed(request: Request): Request {
+/** The request, with its time running: that of the SDK, and that of the limiter, whose `signal` ends it. */
+function timed(request: Request, signal: AbortSignal | null | undefined): Request {
   const timeoutMs = request.headers.get(TIMEOUT)
-  if (timeoutMs === null) return request
+  if (timeoutMs === null && !signal) return request
   const headers = new Headers(request.headers)
   headers.delete(TIMEOUT)
-  return new Request(request, {
-    headers,
-    signal: AbortSignal.any([request.signal, AbortSignal.timeout(Number(timeoutMs))]),
-  })
+  const signals = [request.signal]
+  if (signal) signals.push(signal)
+  if (timeoutMs !== null) signals.push(AbortSignal.timeout(Number(timeoutMs)))
+  return new Request(request, { headers, signal: AbortSignal.any(signals) })
 }
 
 /**

@@ -6,7 +6,7 @@
 // takes a call out of the line. Nobody else writes how far a call has come.
 // What else was decided (the gate moved, a rate was learned, a probe is wanted) is told by `notify`.
 //
-// Offices form a tree: an account over its models. A ticket needs room in its own issuer and in every one
+// Issuers form a tree: an account over its models. A ticket needs room in its own issuer and in every one
 // above, all or none. The root asks its children in fair turns, and only the root is asked by the shell.
 
 import type { Bucket } from './limit/gcra.ts'

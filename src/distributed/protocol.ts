@@ -13,6 +13,8 @@ export const VERSION = 1
 export interface WantedLimit {
   key: string
   amount: number
+  /** The amount of the options, without what was found by trying. */
+  configured: number
   /** W + J; 0 for a day by the calendar. */
   windowMs: number
   burst: number
@@ -42,6 +44,8 @@ export interface LeaseRequest {
   /** The store's time of the last answer; -1 without one. A store that does not remember it has gone back in time. */
   heard: number
   limits: WantedLimit[]
+  /** When these limits were first brought to the store, epoch ms of the store; -1 until it has said so. The newest win. */
+  order: number
   ramp: { ms: number; from: number }
   /** Calls that wait here now. */
   waiting: number
@@ -52,8 +56,14 @@ export interface LeaseRequest {
   each: number[]
   /** Those that nobody waits for yet are wanted so far apart. */
   everyMs: number
+  /** How long an answer takes on its way back: slots that are due before are of no use. */
+  fromMs: number
   /** So long ahead slots are useful to this process. */
   aheadMs: number
+  /** How long a request and its answer take together, lately at most: this process is not missing for it. */
+  lagMs: number
+  /** How many processes there are, as the user has said; 0 when it is not known. So many shares are kept without end. */
+  declared: number
   /** What changes of what was taken at a time: given back, or used more. */
   amend: [key: string, at: number, difference: number][]
   /** What was taken while the store was away, or what it has forgotten, slots that are still held included. */
@@ -119,6 +129,10 @@ export interface LeaseAnswer {
   /** Of each limit: what counts now, and what was ever accepted. */
   used: number[]
   accepted: number[]
+  /** When the limits of this process were first brought here. */
+  order: number
+  /** Of each limit: the configured amount that all follow. */
+  followed: number[]
   /** Processes that were not heard of for a while. */
   suspects: string[]
   /** Processes of this version of the protocol use the same name on this store. They share nothing with this one. */
@@ -136,7 +150,7 @@ const NEWS: FieldTypes = {
 const ANSWER: FieldTypes = {
   ...{ now: 'number', base: 'number', news: 'object', slots: 'object', next: 'number', permits: 'number' },
   ...{ processes: 'number', rank: 'number', aheadMs: 'number', used: 'object', accepted: 'object' },
-  suspects: 'object',
+  ...{ suspects: 'object', order: 'number', followed: 'object' },
 }
 const GATES: readonly unknown[] = ['open', 'closed', 'probing'] satisfies StoreNews['gate'][]
 
@@ -174,7 +188,7 @@ export const LAW = {
   /** A process that was not heard of for so long is missing: its share is kept for it… */
   missingMs: 1500,
   /** …for so long. So it is for those who shared a state that was lost. */
-  keptMs: 60_000,
+  keptMs: 63_000,
   /** Peers are asked to look after a process that was silent for so long. */
   suspectMs: 700,
   /** Who was gone for so long is forgotten, even if nobody was there to miss it. */

@@ -22,7 +22,8 @@ export function announce(runtime: Notifier, decision: Decision): void {
   const { shared } = runtime
   if (decision.of === 'learn') {
     shared?.slots.learned(runtime.scheduler.now())
-    runtime.events.emit('learn', { of: decision.limit, perMinute: decision.perMinute })
+    if (runtime.events.heard.has('learn'))
+      runtime.events.emit('learn', { of: decision.limit, perMinute: decision.perMinute })
   } else if (decision.of === 'probe') {
     if (shared) shared.slots.claim()
     else void ask(runtime)

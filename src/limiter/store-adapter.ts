@@ -107,6 +107,7 @@ function hostOf(runtime: StoreContext): StoreHost {
         return {
           key: keyOf(limit),
           amount: bucket.amount(now),
+          configured: limit.amount,
           windowMs: limit.windowMs + JITTER_MS,
           burst: rate.tight ? 1 : limit.burst,
           paced: limit.paced,

@@ -15,6 +15,8 @@ export interface SharedLimit {
   /** Names it among the limits of a limiter: the same in all processes. */
   readonly key: string
   readonly amount: number
+  /** The amount of the options; `amount` is more where the limiter has found more. */
+  readonly configured: number
   /** The window with the spread of arrivals: W + J. */
   readonly windowMs: number
   readonly burst: number
@@ -64,12 +66,16 @@ export interface StoreEvent {
   /**
    * `'up'` and `'down'`: the store answers, or does not. `'foreign-data'`: a key or the channel held something that
    * llmiter did not write; it is ignored. `'version-differs'`: processes with a version of llmiter that cannot share
-   * with this one use the same name; the two keep apart. `error` says more.
+   * with this one use the same name; the two keep apart. `'expired'`: the store has been down for so long that others
+   * may have the share of this process; its calls wait. `'limits-differ'`: another process was started, or updated,
+   * later and has other limits. All follow those. `limits` has both values. `error` says more.
    */
-  state: 'up' | 'down' | 'foreign-data' | 'version-differs'
+  state: 'up' | 'down' | 'foreign-data' | 'version-differs' | 'expired' | 'limits-differ'
   /** The number of processes that share the limit, as far as known. */
   processes?: number
   error?: unknown
+  /** Where limits differ: the amount of this process, and the amount that all follow. */
+  limits?: readonly { readonly key: string; readonly here: number; readonly followed: number }[]
 }
 
 /** What a store gives to a limiter. Amounts stand in the order of `limits()`. */

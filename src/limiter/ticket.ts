@@ -1,7 +1,7 @@
 // A ticket in the hands of code that runs its call itself.
 
-import { concede, judge, settle } from '../call/outcome.ts'
-import { admit, readBody } from '../call/execute.ts'
+import { concede, settle } from '../call/outcome.ts'
+import { admit, backOff, bounded, readBody, verdictOf } from '../call/execute.ts'
 import { needsBody } from '../responses/classify.ts'
 import type { Usage } from '../responses/usage.ts'
 import { hold } from '../call/stream-ticket.ts'
@@ -30,6 +30,18 @@ export class Ticket {
     const ticket = new Ticket(call)
     dropped?.register(ticket, call, ticket)
     return ticket
+  }
+
+  /**
+   * Makes one try of the call, given up after `timeoutMs` with a `CallTimeoutError`: the signal that `work` is given
+   * aborts then. The ticket stays out.
+   *
+   * @internal
+   */
+  attempt<T>(work: (signal: AbortSignal | undefined) => PromiseLike<T>): Promise<T> {
+    const { signal, timeoutMs } = this.#call.policy
+    if (timeoutMs === Infinity) return Promise.resolve(work(signal))
+    return bounded(this.#call, work) as Promise<T>
   }
 
   /** The provider answered. `usage` settles what was reserved; `headers` tell the limits. */
@@ -66,9 +78,10 @@ export class Ticket {
   }
 
   /**
-   * The provider refused, with this error or `Response`: waits at the front of the line for a new ticket. Rejects
-   * with the error or `Response` itself when waiting does not help (quota, too large, not a refusal at all). A
-   * `Response` can still be read.
+   * The call failed with this error or `Response`. After a refusal it waits at the front of the line for a new
+   * ticket; after a transient failure (5xx, lost connection, `CallTimeoutError`) it does so as `retry` says. Rejects
+   * with the error or `Response` itself when no new try follows (quota, too large, no `retry`). A `Response` can
+   * still be read.
    */
   async refuse(answer: unknown): Promise<Ticket> {
     if (!this.#giveBack()) throw new Error('this ticket was given back already')
@@ -77,13 +90,13 @@ export class Ticket {
     const outcome = needsBody(answer)
       ? { value: answer, body: await readBody(call, answer as Response) }
       : { error: answer }
-    const verdict = judge(call, outcome)
-    if (!verdict || verdict.kind === 'transient') {
+    const verdict = verdictOf(call, outcome)
+    if (!verdict || (verdict.kind === 'transient' && !backOff(call, answer, verdict))) {
       concede(call, answer, verdict)
       learnFrom(answer, call)
       throw answer
     }
-    runtime.refuse(call, verdict, answer)
+    if (verdict.kind !== 'transient') runtime.refuse(call, verdict, answer)
     // Only now: what headers tell may let others go, and the refused call must stand before them.
     learnFrom(answer, call)
     return Ticket.of(call.standing.is === 'waiting' ? await runtime.scheduler.ticket(call) : call)

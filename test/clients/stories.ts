@@ -122,6 +122,42 @@ export function stories<C extends object>(cast: Cast<C>): void {
       expect(limiter.stats()).toMatchObject({ refused: 2, failed: 1, inFlight: 0, waiting: 0 })
     })
 
+    const retry = { attempts: 3, minMs: 5, maxMs: 10 }
+
+    test('retry of the limiter: a failure is tried again, where the SDK leaves that to it', async () => {
+      const { client, server, limiter } = await enter({ retry }, { maxRetries: 0 })
+      server.replies(replies.broken(), replies.broken(), replies.plain())
+      expect(await cast.plain(client)).toBe('Paris.')
+      expect(server.seen).toHaveLength(3)
+      expect(limiter.stats()).toMatchObject({ issued: 3, refused: 0 })
+    })
+
+    test('retry of the limiter: after so many tries the failure is the caller’s, as the SDK throws it', async () => {
+      const { client, server } = await enter({ retry }, { maxRetries: 0 })
+      server.replies(...Array.from({ length: 5 }, replies.broken))
+      await expect(cast.plain(client)).rejects.toThrow()
+      expect(server.seen).toHaveLength(3)
+    })
+
+    test('without retry a failure is not tried again', async () => {
+      const { client, server } = await enter({}, { maxRetries: 0 })
+      server.replies(replies.broken(), replies.plain())
+      await expect(cast.plain(client)).rejects.toThrow()
+      expect(server.seen).toHaveLength(1)
+    })
+
+    test('timeoutMs of the limiter ends a try, its request too; retry makes another', async () => {
+      const slow = { ...replies.plain(), delayMs: 5000 }
+      const { client, server } = await enter({ timeoutMs: 250 }, { maxRetries: 0 })
+      server.replies(slow)
+      await expect(cast.plain(client)).rejects.toThrow()
+      await soon(() => server.seen[0]!.left)
+      const second = await enter({ timeoutMs: 1000, retry }, { maxRetries: 0 })
+      second.server.replies(slow, replies.plain())
+      expect(await cast.plain(second.client)).toBe('Paris.')
+      expect(second.server.seen).toHaveLength(2)
+    })
+
     test('a refused stream waits in line too', async () => {
       const { client, server } = stage
       server.replies(replies.rate({ 'retry-after-ms': '20' }), replies.stream())

@@ -82,6 +82,15 @@ test('property: they are counted as if each were looked at', () => {
 })
 
 const base: Omit<LeaseRequest, 'first' | 'each' | 'more' | 'everyMs' | 'amend' | 'past' | 'refused'> = {
-  ...{ id: '', gen: '', limits: [], ramp: { ms: 0, from: 1 }, waiting: 0, aheadMs: 300, known: 0 },
+  ...{
+    id: '',
+    gen: '',
+    limits: [],
+    ramp: { ms: 0, from: 1 },
+    waiting: 0,
+    aheadMs: 300,
+    ...{ fromMs: 0, lagMs: 0, declared: 0, order: -1 },
+    known: 0,
+  },
   ...{ concurrent: 0, inFlight: 0, permits: 0, dead: [], gone: false, alone: false, heard: -1 },
 }

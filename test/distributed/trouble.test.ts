@@ -139,7 +139,7 @@ describe.skipIf(!haveRedis())('the store', () => {
 
   test.concurrent.each([
     ['just below the timeout', 400, ''],
-    ['beyond the timeout', 600, 'down'],
+    ['beyond the first timeout: it is waited for', 600, 'down up'],
     ['far beyond the timeout', 1500, 'down'],
   ])('is slow, %s: one word about it, and no more than the limit', async (_, lateMs, said) => {
     await scene(async (server) => {

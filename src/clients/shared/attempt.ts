@@ -19,14 +19,26 @@ export type Fetch = (input: string | URL | Request, init?: RequestInit) => Promi
 
 export type Marked = RequestInit & { [ATTEMPT]?: Attempt | undefined }
 
+/** The same options, with one signal more. */
+export const withSignal = (
+  init: RequestInit | undefined,
+  signal: AbortSignal | undefined,
+): RequestInit | undefined => {
+  if (!signal || signal === init?.signal) return init
+  return { ...init, signal: init?.signal ? AbortSignal.any([init.signal, signal]) : signal }
+}
+
 export class Attempt {
   /** `refused`: it waits for what its SDK makes of the refusal. `failed`: over, and may be tried again. */
   state: 'unsent' | 'sent' | 'refused' | 'failed' | 'answered' = 'unsent'
   readonly #grant: Grant
+  readonly #alone: boolean
   #restore: (() => void) | undefined
 
-  constructor(grant: Grant) {
+  /** `alone`: the SDK does not try again, so that a failure waits for what the limiter's `retry` says. */
+  constructor(grant: Grant, alone = false) {
     this.#grant = grant
+    this.#alone = alone
   }
 
   /** Sends the request, and watches the answer. */
@@ -34,9 +46,10 @@ export class Attempt {
     this.state = 'sent'
     let response: Response
     try {
-      response = await fetch(input, init)
+      response = await this.#grant.ticket.attempt((signal) => fetch(input, withSignal(init, signal)))
     } catch (error) {
-      this.fail(error)
+      if (this.#alone) this.state = 'refused'
+      else this.fail(error)
       throw error
     }
     if (response.ok) return this.#watch(response, init?.signal)
@@ -44,7 +57,8 @@ export class Attempt {
       this.state = 'refused'
       this.#restore = forbidRetry(response)
     } else if (response.status >= 500 || response.status === 408 || response.status === 409) {
-      this.fail(response)
+      if (this.#alone) this.state = 'refused'
+      else this.fail(response)
     }
     return response
   }

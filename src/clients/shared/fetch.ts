@@ -1,7 +1,7 @@
 // `fetch` with a line before it. What comes with its ticket goes through; what comes without waits here, where the
 // time counts against the timeout of the SDK above.
 
-import { type Fetch, unmark, watch } from './attempt.ts'
+import { type Fetch, unmark, watch, withSignal } from './attempt.ts'
 import type { Grant, Limits } from './limits.ts'
 import { type DescribedRequest, describe, isRequest } from './request.ts'
 
@@ -49,10 +49,16 @@ async function inLine(
     let response: Response
     try {
       // A Request can be sent once; its copy leaves it as it was.
-      response = await fetch(isRequest(input) ? input.clone() : input, init)
+      response = await ticket.attempt((signal) =>
+        fetch(isRequest(input) ? input.clone() : input, withSignal(init, signal)),
+      )
     } catch (error) {
-      ticket.fail(error)
-      throw error
+      if (!call.repeatable) {
+        ticket.fail(error)
+        throw error
+      }
+      grant = { ...grant, ticket: await ticket.refuse(error) }
+      continue
     }
     if (response.status < 400) return watch(response, grant)
     if (!call.repeatable) {

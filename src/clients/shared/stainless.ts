@@ -11,7 +11,8 @@
 // time ("WaitTimeoutError") for a lost connection: it would try that call again, and drop the error.
 //
 // So refusals wait in line as long as it takes, and count against nobody's `maxRetries`; all other failures are
-// retried as the SDK would have done, each try with a ticket of its own, at the place that the call first had.
+// retried as the SDK would have done, each try with a ticket of its own, at the place that the call first had. An SDK
+// that tries nothing again (`maxRetries: 0`) leaves them to the limiter's `retry`.
 // `makeRequest` is private to the SDKs: a test pins it, and a client without it is refused. A request that reaches
 // `fetch` by another way is limited there.
 
@@ -26,6 +27,7 @@ interface RequestOptions {
   path: string
   body?: unknown
   signal?: AbortSignal | null | undefined
+  maxRetries?: number | undefined
   fetchOptions?: Marked | undefined
   __metadata?: Record<string, unknown> | undefined
 }
@@ -37,6 +39,7 @@ type MakeRequest = (
 ) => Promise<unknown>
 
 interface Core {
+  maxRetries: number
   withOptions(options: object): Core
   fetch: Fetch
   makeRequest: MakeRequest
@@ -76,7 +79,7 @@ export function limitClient<C extends object>(
   const { makeRequest, withOptions } = limited
   const own = {
     [LIMITED]: true,
-    makeRequest: inLine(limits, dialect, makeRequest.bind(limited)),
+    makeRequest: inLine(limits, dialect, limited, makeRequest.bind(limited)),
     withOptions: (options: object) =>
       limitClient(
         withOptions.call(limited, { ...dialect.remember, fetch, ...options }) as C,
@@ -89,7 +92,7 @@ export function limitClient<C extends object>(
   return limited
 }
 
-function inLine(limits: Limits, dialect: Dialect, makeRequest: MakeRequest): MakeRequest {
+function inLine(limits: Limits, dialect: Dialect, client: Core, makeRequest: MakeRequest): MakeRequest {
   return async (input, retriesRemaining, ...more) => {
     const given = await input
     const call = callOf(given, dialect)
@@ -100,7 +103,7 @@ function inLine(limits: Limits, dialect: Dialect, makeRequest: MakeRequest): Mak
     try {
       let grant: Grant = await (before && before.state !== 'answered' ? before.again() : limits.grant(call))
       for (let tries = 1; ; tries++) {
-        const attempt = new Attempt(grant)
+        const attempt = new Attempt(grant, (given.maxRetries ?? client.maxRetries) === 0)
         options.fetchOptions = { ...options.fetchOptions, [ATTEMPT]: attempt }
         try {
           const answer = await makeRequest(options, retriesRemaining, ...more)

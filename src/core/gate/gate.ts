@@ -10,7 +10,7 @@
 // (Jacobson's estimator, RFC 6298): refusals return in tens of ms, answers in seconds. After an `overload`
 // silence may be a black hole: it lets 1, 2, 4 calls go, and only an answer opens the gate.
 //
-// Where a provider counts by the minute and says nothing, the wait ends with its window, once that is known: edge.ts.
+// Where a provider counts by the minute and says nothing, the wait ends with its window, once that is known: window-phase.ts.
 
 import { WindowPhase } from './window-phase.ts'
 import { type Duration, duration } from '../limit/parse-limits.ts'

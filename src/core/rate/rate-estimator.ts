@@ -1,7 +1,7 @@
 // What the provider's real rate is, learned.
 //
-// A limit may be told wrong, or change. What it really is shows in what gets through (see measure.ts). Refused, the
-// rate is cut to that; how it goes on from there is in climb.ts.
+// A limit may be told wrong, or change. What it really is shows in what gets through (see throughput.ts). Refused, the
+// rate is cut to that; how it goes on from there is in rate-curve.ts.
 //
 // Refused on the climb, R has stood and is held again; refused while it held, it is lowered a little. Only the
 // time proves anything in which somebody waits and the gate is open. Headers that name the limit need no search.

@@ -3,10 +3,10 @@
 import type { Gate, SharedSlots, StoreHost } from 'llmiter'
 import { LeaseManager } from './lease-manager.ts'
 import type { StoreTransport, LeaseRequest } from '../protocol.ts'
-import { type LeaseOptions, TIMEOUT_MS } from './timing.ts'
+import type { LeaseOptions } from './timing.ts'
 
-/** After so long another request may go although one is still out. */
-const LOST_MS = 5000
+/** So long after a request was late another one may go although it is still out. */
+const LOST_MS = 4000
 const FAREWELL_MS = 1000
 
 export class FleetAgent implements SharedSlots {
@@ -105,7 +105,7 @@ export class FleetAgent implements SharedSlots {
       return
     }
     const sentAt = this.#out?.sentAt ?? -Infinity
-    const [lateAt, lostAt] = [sentAt + TIMEOUT_MS, sentAt + LOST_MS]
+    const [lateAt, lostAt] = [sentAt + this.#lease.timeoutMs, sentAt + this.#lease.timeoutMs + LOST_MS]
     if (this.#out && !this.#out.late && now >= lateAt) this.#late(this.#out, now)
     const due = [lateAt, lostAt].find((at) => now < at) ?? this.#lease.dueAt(now)
     if (due <= now) this.#ask(now)
@@ -153,7 +153,11 @@ export class FleetAgent implements SharedSlots {
   #late(out: { late: boolean }, now: number): void {
     out.late = true
     const wasDown = this.#lease.down
-    this.#lease.failed(undefined, new Error(`no answer from the store for ${TIMEOUT_MS} ms`), now)
+    this.#lease.failed(
+      undefined,
+      new Error(`no answer from the store for ${Math.round(this.#lease.timeoutMs)} ms`),
+      now,
+    )
     if (!wasDown) this.#host.look()
   }
 

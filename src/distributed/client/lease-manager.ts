@@ -29,6 +29,7 @@ import {
   type LeaseOptions,
   SILENCE_MS,
   STAY_MS,
+  TERM_MS,
   URGENT_MS,
 } from './timing.ts'
 import { dayOf } from './calendar-day.ts'
@@ -53,8 +54,10 @@ export class LeaseManager {
   #short: readonly number[] | undefined
   #askAt = -Infinity
   #resync = false
-  /** What the limiter has been told once. */
-  readonly #noticed = new Set<StoreEvent['state']>()
+  /** What the limiter has been told once, and what about it. */
+  readonly #noticed = new Map<StoreEvent['state'], string>()
+  /** When the limits were first brought to the store, by its clock. */
+  #order = -1
 
   constructor(host: StoreHost, options: LeaseOptions) {
     this.#host = host
@@ -69,6 +72,10 @@ export class LeaseManager {
     return this.#connectivity.mode === 'down'
   }
 
+  get timeoutMs(): number {
+    return this.#connectivity.timeoutMs
+  }
+
   /** Why calls are to be rejected now, if they are. */
   get refusal(): { cause: unknown } | undefined {
     return this.down && this.#options.onStoreDown === 'reject'
@@ -78,7 +85,9 @@ export class LeaseManager {
 
   update(now: number): void {
     const keys = this.#limits.map(({ key }) => key).join()
+    const configured = this.#limits.map((limit) => limit.configured).join()
     this.#limits = this.#host.limits(now)
+    if (configured !== this.#limits.map((limit) => limit.configured).join()) this.#order = -1
     this.#slots?.clear()
     if (!this.#journal || keys !== this.#limits.map(({ key }) => key).join())
       this.#journal = new UsageJournal(this.#limits)
@@ -102,13 +111,26 @@ export class LeaseManager {
     const at = this.#slots.at(amounts, now)
     if (at < Infinity) return at
     if (this.#options.onStoreDown !== 'share') return Infinity
+    const { processes } = this.#options
+    const ends = processes === undefined ? this.#connectivity.renewedAt + TERM_MS : Infinity
+    if (now >= ends) {
+      if (this.#answer) this.#expire()
+      return Infinity
+    }
     if (!this.#fallback) {
-      if (!this.#answer && this.#options.processes === undefined) return Infinity
-      const from = this.#answer ? this.#connectivity.at + SILENCE_MS : now
+      const from = this.#answer ? this.#connectivity.at + SILENCE_MS + this.#connectivity.slowestMs : now
       if (now < from) return from
       this.#settleAlone(now)
     }
-    return this.#time.toLocal(this.#fallback!.at(amounts, this.#inFlight, this.#time.toStore(now)))
+    const fits = this.#time.toLocal(this.#fallback!.at(amounts, this.#inFlight, this.#time.toStore(now)))
+    return fits < ends ? fits : Infinity
+  }
+
+  /** The share is over: from now on the store may give it to others. */
+  #expire(): void {
+    const seconds = Math.round(TERM_MS / 1000)
+    const why = `the store of '${this.#host.name}' has not answered for ${seconds} s: the share of this process is over, and its calls wait. The option 'processes' grants a share without end`
+    this.notice('expired', new Error(why, { cause: this.#connectivity.error }))
   }
 
   /** Goes on with the own share. */
@@ -116,8 +138,8 @@ export class LeaseManager {
     if (!this.#answer) this.#time.learn(now, now, this.#host.clock.wall())
     const { processes = 1, random } = this.#options
     const { used = [], rank = Math.floor(random() * processes) } = this.#answer ?? {}
-    const options = { limits: this.#wanted(now), used, rank, concurrent: this.#concurrent() }
-    const known = Math.max(1, this.#answer?.processes ?? processes)
+    const options = { limits: this.#followed(now), used, rank, concurrent: this.#concurrent() }
+    const known = Math.max(processes, this.#answer?.processes ?? 1)
     this.#fallback = new PartitionFallback({ ...options, processes: known }, this.#time.toStore(now))
     this.gate.alone()
   }
@@ -191,8 +213,9 @@ export class LeaseManager {
     const request = leaseRequest({
       ...{ id: this.#options.id, gen: this.#answer?.news.gen ?? '', heard: this.#answer?.now ?? -1, known },
       alone: this.down && this.#options.onStoreDown === 'share',
-      ...{ limits, ramp: this.#host.ramp(), waiting, gone, dead: this.#dead },
-      aheadMs: this.#reachMs,
+      ...{ limits, order: this.#order, ramp: this.#host.ramp(), waiting, gone, dead: this.#dead },
+      ...{ fromMs: this.#fromMs, aheadMs: this.#reachMs, lagMs: this.#connectivity.slowestMs },
+      declared: this.#options.processes ?? 0,
       ...{ concurrent: this.#concurrent(), inFlight: this.#inFlight },
       permits: this.#inFlight + (this.gate.passable ? this.#demand.slots(waiting, LAW.aheadMs, now) : 0),
     })
@@ -220,10 +243,11 @@ export class LeaseManager {
     if (forgot || (before && Math.abs(before.base - answer.base) > 1)) this.#time = new ClockSync()
     this.#time.learn(sentAt, now, answer.now)
     this.#answer = answer
-    this.#look(answer)
+    this.#look(request, answer)
     const wasDown = this.down
     this.#connectivity.answered(sentAt, request.alone, now)
     if (!this.down) this.#fallback = undefined
+    else this.#fallback?.share(Math.max(answer.processes, this.#options.processes ?? 1), answer.rank)
     // Who has begun alone has gone by a time of its own; any other newborn has nothing to tell.
     const shiftMs = this.#time.toStore(now) - time.toStore(now)
     if (forgot && !Number.isNaN(shiftMs)) this.#retell(-Infinity, shiftMs)
@@ -251,6 +275,7 @@ export class LeaseManager {
     if (this.#fallback) this.#void()
     if (!wasDown || this.down) return
     this.#resync = true
+    this.#noticed.delete('expired')
     this.#tell('up')
   }
 
@@ -281,13 +306,28 @@ export class LeaseManager {
   }
 
   /** Tells the limiter something about the store, once. */
-  notice(state: StoreEvent['state'], error: Error): void {
-    if (this.#noticed.has(state)) return
-    this.#noticed.add(state)
-    this.#host.tell({ state, error })
+  notice(state: StoreEvent['state'], error: Error, more: Pick<StoreEvent, 'limits'> = {}): void {
+    const about = JSON.stringify(more)
+    if (this.#noticed.get(state) === about) return
+    this.#noticed.set(state, about)
+    this.#host.tell({ state, error, ...more })
   }
 
-  #look(answer: LeaseAnswer): void {
+  #look(request: LeaseRequest, answer: LeaseAnswer): void {
+    // An update may have gone on while this request was out.
+    if (request.limits.every(({ configured }, i) => configured === this.#limits[i]?.configured))
+      this.#order = answer.order
+    const limits = request.limits.flatMap(({ key, configured }, i) => {
+      const followed = answer.followed[i] ?? configured
+      return followed === configured ? [] : [{ key, here: configured, followed }]
+    })
+    if (limits.length > 0) {
+      const what = limits
+        .map(({ key, here, followed }) => `${key}: ${here} here, ${followed} there`)
+        .join('; ')
+      const why = `another process was started later with other limits for '${this.#host.name}', and all follow those (${what})`
+      this.notice('limits-differ', new Error(why), { limits })
+    } else this.#noticed.delete('limits-differ')
     const { name } = this.#host
     const { otherVersion, discarded } = answer
     if (otherVersion !== undefined) {
@@ -325,12 +365,25 @@ export class LeaseManager {
 
   /** So far ahead slots are useful: longer where answers take their time. */
   get #reachMs(): number {
-    return LAW.aheadMs + Math.max(0, this.#time.lagMs - 20)
+    return LAW.aheadMs + Math.max(0, this.#time.lagMs - 20) + this.#fromMs
+  }
+
+  /** How long the answer takes: slots that are due before it comes are not asked for. */
+  get #fromMs(): number {
+    return Math.max(0, 0.6 * this.#time.lagMs - 20)
   }
 
   #concurrent(): number {
     const most = this.#host.maxConcurrent()
     return most === Infinity ? 0 : most
+  }
+
+  /** The limits of the newest process, as far as the store has said. */
+  #followed(now: number): WantedLimit[] {
+    return this.#wanted(now).map((limit, i) => {
+      const scale = (this.#answer?.followed[i] ?? limit.configured) / limit.configured
+      return { ...limit, amount: limit.amount * scale, rate: limit.rate * scale }
+    })
   }
 
   #wanted(now: number): WantedLimit[] {

@@ -13,7 +13,7 @@ const MOST_SLOWED = 0.5
 
 interface Share {
   limit: WantedLimit
-  /** Requests: the number of the next moment. Amounts: the time up to which the share has been spent. */
+  /** Requests: the last moment that was used. Amounts: the time up to which the share has been spent. */
   next: number
   spent: [at: number, amount: number][]
   left: number
@@ -37,23 +37,35 @@ const slower = (limit: WantedLimit): WantedLimit => ({
 const isCountedByOne = ({ key, paced }: WantedLimit) => paced && key.startsWith('requests/')
 
 export class PartitionFallback {
-  readonly processes: number
-  readonly #rank: number
-  readonly #most: number
+  #processes!: number
+  #rank!: number
+  #most!: number
+  readonly #concurrent: number
   readonly #shares: Share[]
 
   /** All times are those of the store. */
   constructor({ limits, used, processes, rank, concurrent }: PartitionFallbackOptions, now: number) {
-    this.processes = processes
-    this.#rank = rank % processes
-    const extra = this.#rank < concurrent % processes ? 1 : 0
-    this.#most = concurrent === 0 ? Infinity : Math.floor(concurrent / processes) + extra
+    this.#concurrent = concurrent
+    this.#divide(processes, rank)
     this.#shares = limits.map((limit, i) => ({
       limit: slower(limit),
-      next: isCountedByOne(limit) ? 0 : now,
+      next: isCountedByOne(limit) ? -Infinity : now,
       spent: [],
       left: Math.max(0, limit.amount - (used[i] ?? 0)) / processes,
     }))
+  }
+
+  /** The store says late how many share the limit now. */
+  share(processes: number, rank: number): void {
+    for (const share of this.#shares) share.left *= this.#processes / processes
+    this.#divide(processes, rank)
+  }
+
+  #divide(processes: number, rank: number): void {
+    this.#processes = processes
+    this.#rank = rank % processes
+    const extra = this.#rank < this.#concurrent % processes ? 1 : 0
+    this.#most = this.#concurrent === 0 ? Infinity : Math.floor(this.#concurrent / processes) + extra
   }
 
   at(amounts: readonly number[], inFlight: number, now: number): number {
@@ -72,9 +84,10 @@ export class PartitionFallback {
       if (amount === 0) continue
       const { limit } = share
       if (!limit.paced) share.left -= amount
-      else if (isCountedByOne(limit)) share.next = this.#turn(share, now) + Math.ceil(amount)
+      else if (isCountedByOne(limit))
+        share.next = this.#moment(limit, this.#turn(share, now) + Math.ceil(amount) - 1)
       else {
-        const step = (amount * this.processes) / limit.rate
+        const step = (amount * this.#processes) / limit.rate
         share.next = Math.max(share.next, now - step) + step
         share.spent.push([now, amount])
       }
@@ -90,7 +103,7 @@ export class PartitionFallback {
     const { limit, spent } = share
     if (!limit.paced) return amount <= share.left ? now : Infinity
     if (isCountedByOne(limit)) return this.#moment(limit, this.#turn(share, now) + Math.ceil(amount) - 1)
-    const most = limit.amount / this.processes
+    const most = limit.amount / this.#processes
     if (amount > most) return Infinity
     while (spent.length > 0 && spent[0]![0] + limit.windowMs <= now) spent.shift()
     let total = spent.reduce((sum, [, one]) => sum + one, amount)
@@ -100,16 +113,16 @@ export class PartitionFallback {
       total -= one
       free = at + limit.windowMs
     }
-    return Math.max(free, share.next + (amount * this.processes) / limit.rate)
+    return Math.max(free, share.next + (amount * this.#processes) / limit.rate)
   }
 
   /** The number of the first moment of ours that is not over: one that has just begun may still be used. */
   #turn({ limit, next }: Share, now: number): number {
-    const period = this.processes / limit.rate
-    return Math.max(next, Math.ceil((now - GRACE_MS - this.#rank / limit.rate) / period))
+    const from = Math.max(next + 0.5 / limit.rate, now - GRACE_MS)
+    return Math.ceil((from - this.#rank / limit.rate) / (this.#processes / limit.rate))
   }
 
   #moment({ rate }: WantedLimit, turn: number): number {
-    return (turn * this.processes + this.#rank) / rate
+    return (turn * this.#processes + this.#rank) / rate
   }
 }

@@ -2,8 +2,14 @@
 
 import { LAW } from '../protocol.ts'
 
-/** Without an answer for so long the store is down. */
+/** Without an answer for so long the store is down, unless answers have taken half as long or longer lately. */
 export const TIMEOUT_MS = 1000
+/** A store that answers within this time is slow. One that takes longer is down. */
+export const SLOWEST_MS = 2500
+/** How long a slow answer is remembered. */
+export const SLOW_MEMORY_MS = 60_000
+/** For so long after the store has heard from it a process may spend its share. The store keeps it longer. */
+export const TERM_MS = LAW.keptMs - LAW.missingMs - 500
 /** By then the store, if it lives, keeps this process's share for it. */
 export const SILENCE_MS = LAW.missingMs + 500
 export const BEAT_MS = 500

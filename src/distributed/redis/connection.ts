@@ -17,7 +17,7 @@ export interface Connection {
   close(): void
 }
 
-export type RedisCommand = 'EVALSHA' | 'EVAL'
+type RedisCommand = 'EVALSHA' | 'EVAL'
 
 /** How long TCP and TLS may take. */
 export const CONNECT_MS = 4000
@@ -40,7 +40,7 @@ interface Owner {
 }
 
 /** One attempt: a client of our own on its way to a server. */
-export interface Attempt<Client> {
+interface Attempt<Client> {
   readonly client: Client
   readonly ready: Promise<unknown>
   end(): void

@@ -73,18 +73,18 @@ local function step()
     redis.call('HDEL', permitKey, 'heard:' .. id)
   end
 
-  if now - prev > forgottenMs then
+  if now - prev > forgottenMs and ask.declared == 0 then
     redis.call('DEL', seenKey, joinKey, wantKey, permitKey)
     state.permits = 0
   end
   -- First of all what a store without memory refuses: then nothing is half done.
-  if redis.call('ZADD', seenKey, num(ask.alone and state.alive - missingMs - 1 or state.alive), ask.id) == 1 then
+  if redis.call('ZADD', seenKey, num(ask.alone and state.alive - missingMs - 1 or state.alive + ask.lagMs), ask.id) == 1 then
     state.joined = state.joined + 1
     redis.call('ZADD', joinKey, state.joined, ask.id)
   end
   for _, id in ipairs(ask.dead) do if id ~= ask.id then drop(id) end end
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', seenKey, '-inf', '(' .. num(state.alive - keptMs))) do
-    if id ~= ask.id then drop(id) end
+    if id ~= ask.id and redis.call('ZCARD', seenKey) > ask.declared then drop(id) end
   end
   local stranger = ask.gen ~= '' and ask.gen ~= news.gen
   local heard = redis.call('HGET', permitKey, 'heard:' .. ask.id)
@@ -139,6 +139,7 @@ local function step()
   if ask.gen ~= news.gen or rolledBack then ask.amend, ask.past = {}, {} end
 
   local accounts = {}
+  local order = ask.order < 0 and time or ask.order
   for i, limit in ipairs(ask.limits) do
     local account = state.accounts[limit.key]
     if not account then
@@ -149,6 +150,15 @@ local function step()
     if limit.day and limit.day > account.day then
       account.day = limit.day
       account.used = 0
+    end
+    -- All follow the newest limit among those that are here.
+    if not account.by or order >= account.order or not redis.call('ZRANK', joinKey, account.by) then
+      account.by, account.order, account.configured, account.burst = ask.id, order, limit.configured, limit.burst
+    elseif account.configured ~= limit.configured then
+      local scale = account.configured / limit.configured
+      limit.amount = limit.amount * scale
+      limit.rate = limit.rate * scale
+      if limit.burst ~= 1 then limit.burst = account.burst end
     end
     if limit.windowMs > 0 then
       -- The latest cell that may have left; the search ends at the exact one.
@@ -336,7 +346,7 @@ local function step()
     if busy > 1 and spacing > 0 then wanted = min(wanted, max(1, ceil(2 * horizon / (busy * spacing)))) end
     while #slots < wanted do
       local amounts = #slots == 0 and ask.first or ask.each
-      local at = now + max(0, #slots + 1 - ask.waiting) * ask.everyMs
+      local at = now + ask.fromMs + max(0, #slots + 1 - ask.waiting) * ask.everyMs
       for i in ipairs(ask.limits) do
         if (amounts[i] or 0) > 0 then at = max(at, fits(i, amounts[i])) end
       end
@@ -399,10 +409,11 @@ local function step()
     redis.call('HSET', permitKey, ask.id, kept)
   end
 
-  local used, accepted = {}, {}
+  local used, accepted, followed = {}, {}, {}
   for i, account in ipairs(accounts) do
     used[i] = account.used + account.held
     accepted[i] = account.accepted
+    followed[i] = account.configured
   end
   if ask.gone then drop(ask.id) end
 
@@ -415,7 +426,7 @@ local function step()
   return {
     now = now, base = state.base, since = rolledBack and since or nil, news = news, slots = slots, next = next,
     permits = permits, processes = processes, rank = rank, aheadMs = ahead, used = used, accepted = accepted,
-    suspects = suspects, otherVersion = other,
+    suspects = suspects, order = order, followed = followed, otherVersion = other,
   }
 end
 

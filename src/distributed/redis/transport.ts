@@ -97,12 +97,13 @@ function readAnswer(value: unknown) {
   const answer: unknown = typeof value === 'string' ? JSON.parse(value) : value
   if (!isAnswer(answer)) throw new Error(`Redis gave no answer of the lease script: ${text(value)}`)
   const list = <T>(items: T[]): T[] => (Array.isArray(items) ? items : [])
-  const { slots, suspects, used, accepted } = answer
+  const { slots, suspects, used, accepted, followed } = answer
   return {
     ...answer,
     slots: list(slots),
     suspects: list(suspects),
     used: list(used),
     accepted: list(accepted),
+    followed: list(followed),
   }
 }

@@ -15,6 +15,8 @@ export interface Account {
   /** What is kept for those who are missing: of a counted limit their part, of a rate what they send by themselves. */
   held: number
   day: string
+  /** The newest limit, and the process that brought it. */
+  followed: { by: string; order: number; configured: number; burst: number } | undefined
   /** What was taken, by cell of the window; oldest first. */
   log: Map<number, number>
   last: number
@@ -23,6 +25,25 @@ export interface Account {
 const cellOf = (at: number, { windowMs }: WantedLimit) => Math.floor((at / windowMs) * LAW.cells)
 /** When what was taken in a cell no longer counts: the cell's last moment, and a window. */
 const leaves = (cell: number, { windowMs }: WantedLimit) => ((cell + 1) * windowMs) / LAW.cells + windowMs
+
+/** The limit that all follow: that of the newest process among those that are here. */
+export function follow(
+  account: Account,
+  limit: WantedLimit,
+  { id, order }: { id: string; order: number },
+  isHere: (id: string) => boolean,
+): WantedLimit {
+  const { configured, burst } = limit
+  const { followed } = account
+  if (!followed || order >= followed.order || !isHere(followed.by)) {
+    account.followed = { by: id, order, configured, burst: limit.burst }
+    return limit
+  }
+  if (followed.configured === configured) return limit
+  const scale = followed.configured / configured
+  const { amount, rate } = limit
+  return { ...limit, amount: amount * scale, rate: rate * scale, burst: burst === 1 ? 1 : followed.burst }
+}
 
 /** What has left the window counts no more. */
 export function forget(account: Account, limit: WantedLimit, now: number): void {

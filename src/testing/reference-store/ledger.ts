@@ -22,7 +22,7 @@
 // alike, so its share is kept for it for a minute, unless a peer on the same machine has seen that it is gone.
 // Time in which nobody asks does not count for that: after an outage all are missing, but still expected.
 
-import { type Account, add, amend, clip, fits, forget, keep, remember } from './account.ts'
+import { type Account, add, amend, clip, fits, follow, forget, keep, remember } from './account.ts'
 import { Members } from './members.ts'
 import {
   type LeaseAnswer,
@@ -73,7 +73,6 @@ export class Ledger {
 
   /** One request at `time`, epoch ms of the store. `gen` names the state, if it must be made. */
   ask(request: LeaseRequest, time: number, gen: string): LeaseAnswer {
-    const { limits } = request
     const state = (this.#state ??= begin(request, time, gen))
     // A clock that was set back, as by a failover, must not make all wait: the state's time goes on.
     if (time - state.base < state.seen - 1000) state.base = time - state.seen
@@ -83,7 +82,7 @@ export class Ledger {
     state.alive += passed
     state.seen = now
     state.news.seq = ++state.seq
-    if (now - prev > LAW.forgottenMs) this.#members.clear()
+    if (now - prev > LAW.forgottenMs && request.declared === 0) this.#members.clear()
     // Who comes from another state, or from a later time of this one, tells its past before it is given anything.
     const stranger = request.gen !== '' && request.gen !== state.news.gen
     const present = this.#members.count(request, stranger, state.alive, now)
@@ -97,7 +96,11 @@ export class Ledger {
     if (present.complete) state.from = Math.min(state.from, now)
     const share = Math.max(1, present.processes - present.missing) / present.processes
     const quiet = now > state.crowdedTill && present.missing === 0 && state.news.gate === 'open'
-    const accounts = limits.map((limit) => this.#account(state, limit, request, now))
+    const newest = { id: request.id, order: request.order < 0 ? time : request.order }
+    const isHere = (id: string) => this.#members.has(id)
+    const accounts = request.limits.map((limit) => this.#account(state, limit, request))
+    const limits = request.limits.map((limit, i) => follow(accounts[i]!, limit, newest, isHere))
+    limits.forEach((limit, i) => forget(accounts[i]!, limit, now))
     // The times of another state mean nothing here: its members will tell their past anew.
     const told = request.gen === state.news.gen && !rolledBack
     for (const [key, at, amount] of told ? request.past : []) {
@@ -122,7 +125,7 @@ export class Ledger {
     state.share = share
     this.#gate(state, request, now)
     // Who must tell its past first is given nothing.
-    const asked = stranger || rolledBack ? { ...request, first: [] } : request
+    const asked = { ...request, limits, ...((stranger || rolledBack) && { first: [] }) }
     const { slots, next } = this.#lease(state, asked, accounts, present.busy, horizonMs, now)
     const permits = this.#members.permit(request, present.busy, now)
     if (request.gone) this.#members.drop(request.id)
@@ -139,23 +142,26 @@ export class Ledger {
       aheadMs,
       used: accounts.map(({ used, held }) => used + held),
       accepted: accounts.map(({ accepted }) => accepted),
+      order: newest.order,
+      followed: limits.map(({ configured }, i) => accounts[i]!.followed?.configured ?? configured),
       suspects: present.suspects,
     }
   }
 
-  #account(state: State, limit: WantedLimit, { known }: LeaseRequest, now: number): Account {
+  #account(state: State, limit: WantedLimit, { known }: LeaseRequest): Account {
     let account = state.accounts.get(limit.key)
     if (!account) {
       // Who has shared before has just spent.
-      const due = known > 0 ? now : LONG_AGO
-      account = { due, seen: now, used: 0, accepted: 0, held: 0, day: '', log: new Map(), last: -1 }
+      const { seen } = state
+      const due = known > 0 ? seen : LONG_AGO
+      const empty = { used: 0, accepted: 0, held: 0, day: '', log: new Map(), last: -1, followed: undefined }
+      account = { due, seen, ...empty }
       state.accounts.set(limit.key, account)
     }
     if (limit.day !== undefined && limit.day > account.day) {
       account.day = limit.day
       account.used = 0
     }
-    forget(account, limit, now)
     return account
   }
 
@@ -196,7 +202,7 @@ export class Ledger {
 
   #lease(
     state: State,
-    { id, limits, ramp, first, more, each, everyMs, waiting }: LeaseRequest,
+    { id, limits, ramp, first, more, each, everyMs, fromMs, waiting }: LeaseRequest,
     accounts: Account[],
     busy: number,
     aheadMs: number,
@@ -220,7 +226,7 @@ export class Ledger {
     let next = -1
     while (slots.length < wanted) {
       const amounts = slots.length === 0 ? first : each
-      let at = now + Math.max(0, slots.length + 1 - waiting) * everyMs
+      let at = now + fromMs + Math.max(0, slots.length + 1 - waiting) * everyMs
       for (const [i, limit] of limits.entries()) {
         const amount = amounts[i] ?? 0
         if (amount > 0) at = Math.max(at, fits(accounts[i]!, limit, amount, now))

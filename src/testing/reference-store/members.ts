@@ -45,6 +45,8 @@ export class Members {
   /** So long everybody keeps to its part of the calls in flight. */
   #partsTill = -1
   #joined = 0
+  /** The latest time at which any of them counts as heard of. */
+  #lastSeen = 0
   #expected = 0
   /** Those who shared another state, and have not told their past yet. */
   #untold = 0
@@ -54,6 +56,10 @@ export class Members {
     this.#wanting.clear()
     this.#ranks = []
     this.#permits = 0
+  }
+
+  has(id: string): boolean {
+    return this.#members.has(id)
   }
 
   /** One that is gone is not expected any more either. */
@@ -69,7 +75,7 @@ export class Members {
 
   /** One asks: it is here. `alive` is the time in which anybody asked; a stranger has shared a state that was lost. */
   count(
-    { id, gen, alone, dead, known, waiting }: LeaseRequest,
+    { id, gen, alone, dead, known, waiting, lagMs, declared }: LeaseRequest,
     stranger: boolean,
     alive: number,
     now: number,
@@ -78,23 +84,12 @@ export class Members {
     for (const other of dead) if (other !== id) this.drop(other)
     const me = members.get(id) ?? this.#join()
     const { heard } = me
-    this.#hear(id, me, alone ? alive - LAW.missingMs - 1 : alive, alone)
+    this.#hear(id, me, alone ? alive - LAW.missingMs - 1 : alive + lagMs)
     if (stranger) this.#untold++
     else me.heard = now
     const tells = !stranger && heard < 0 && gen !== '' && --this.#untold === 0
-    let missing = 0
-    const suspects: [string, Member][] = []
-    for (const [other, member] of members) {
-      const silent = alive - member.seen
-      if (silent > LAW.keptMs) {
-        this.drop(other)
-        continue
-      }
-      const enough = suspects.length >= MOST_SUSPECTS && member.seen > suspects.at(-1)![1].seen
-      if (silent > LAW.suspectMs && !enough) suspects.push([other, member])
-      if (silent > LAW.missingMs) missing++
-      else if (silent <= LAW.suspectMs || enough) break
-    }
+    const { suspects, ...silent } = this.#silent(alive, declared)
+    let { missing } = silent
     let processes = members.size
     // Those who shared a state that was lost, and are not heard of, may be cut off: theirs is theirs.
     if (stranger) this.#expected = Math.max(this.#expected, known)
@@ -109,6 +104,25 @@ export class Members {
       complete: tells && missing === 0,
       suspects: names.slice(0, MOST_SUSPECTS),
     }
+  }
+
+  /** Who was not heard of for a while, and how many of them are missing. Those who were for too long are dropped. */
+  #silent(alive: number, declared: number): { suspects: [string, Member][]; missing: number } {
+    const members = this.#members
+    let missing = 0
+    const suspects: [string, Member][] = []
+    for (const [other, member] of members) {
+      const silent = alive - member.seen
+      if (silent > LAW.keptMs && members.size > declared) {
+        this.drop(other)
+        continue
+      }
+      const enough = suspects.length >= MOST_SUSPECTS && member.seen > suspects.at(-1)![1].seen
+      if (silent > LAW.suspectMs && !enough) suspects.push([other, member])
+      if (silent > LAW.missingMs) missing++
+      else if (silent <= LAW.suspectMs || enough) break
+    }
+    return { suspects, missing }
   }
 
   /**
@@ -136,10 +150,12 @@ export class Members {
     return { seen: 0, heard: -1, rank, permits: 0 }
   }
 
-  /** To the end of the map; one that goes on alone counts as silent, and stands among those who are. */
-  #hear(id: string, me: Member, seen: number, alone: boolean): void {
+  /** To the end of the map, but before those who count as heard later: far ones do, and one that goes on alone is silent. */
+  #hear(id: string, me: Member, seen: number): void {
     const members = this.#members
-    const later = alone ? [...members].filter(([other, member]) => other !== id && member.seen > seen) : []
+    const isLast = seen >= this.#lastSeen
+    const later = isLast ? [] : [...members].filter(([other, member]) => other !== id && member.seen > seen)
+    this.#lastSeen = Math.max(this.#lastSeen, seen)
     me.seen = seen
     for (const [other, member] of [[id, me] as const, ...later]) {
       members.delete(other)
