@@ -267,7 +267,7 @@ export class TicketIssuer {
         issuer.blamed.add(bucket)
       }
     if (slowDown && issuer.learns && issuer.recovery.gate.state === 'open')
-      for (const bucket of issuer.limitSet.ease(now)) issuer.learned(bucket, now)
+      for (const bucket of issuer.limitSet.ease(kind, now)) issuer.learned(bucket, now)
     this.end(call, 'refused', now)
     const pace = Math.min(...buckets.map((bucket) => bucket.rate.at(now)))
     // While others are in flight, one that ends makes room: nobody has to guess when.
@@ -354,7 +354,7 @@ export class TicketIssuer {
     if (before === 'closed' || before === 'asking') this.ramp.restart(now, RESUME_AT)
     if (before === 'open') this.limitSet.closed(now)
     else if (gate.state === 'open') {
-      const closure = this.learns ? this.recovery.closure(now) : undefined
+      const closure = this.learns ? this.recovery.closure() : undefined
       for (const bucket of this.limitSet.reopened(closure, this.blamed, now)) this.learned(bucket, now)
       this.blamed.clear()
     }

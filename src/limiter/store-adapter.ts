@@ -109,7 +109,7 @@ function hostOf(runtime: StoreContext): StoreHost {
           amount: bucket.amount(now),
           configured: limit.amount,
           windowMs: limit.windowMs + JITTER_MS,
-          burst: rate.tight ? 1 : limit.burst,
+          burst: rate.tight(now) ? 1 : limit.burst,
           paced: limit.paced,
           rate: limit.paced ? bucket.pace(now) : 0,
           ...(limit.timeZone && { timeZone: limit.timeZone }),

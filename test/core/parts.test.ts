@@ -53,13 +53,13 @@ describe('recovery', () => {
   test('one closing for each epoch: refusals of calls sent before it are no news', () => {
     const recovery = gate()
     recovery.refused('rate', 1000, 0, 1, 100)
-    expect([recovery.gate.state, recovery.wakeAt(), recovery.closure(100).repeated]).toEqual([
+    expect([recovery.gate.state, recovery.wakeAt(), recovery.closure().repeated]).toEqual([
       'closed',
       1110,
       false,
     ])
     recovery.refused('rate', undefined, 50, 1, 150)
-    expect([recovery.gate.state, recovery.wakeAt(), recovery.closure(100).repeated]).toEqual([
+    expect([recovery.gate.state, recovery.wakeAt(), recovery.closure().repeated]).toEqual([
       'closed',
       1110,
       false,
@@ -67,7 +67,7 @@ describe('recovery', () => {
     // But a longer wait that a late refusal names is heeded.
     recovery.refused('rate', 5000, 99, 1, 200)
     expect(recovery.wakeAt()).toBeGreaterThanOrEqual(5200)
-    expect(recovery.closure(200).repeated).toBe(false)
+    expect(recovery.closure().repeated).toBe(false)
   })
 
   test('backoff grows by half each time, capped by what the rate makes worth trying', () => {

@@ -39,9 +39,9 @@ export type Gate =
   | { state: 'spent'; until: number; known: boolean; trialOut: boolean }
 
 const OPEN: Gate = { state: 'open' }
-/** A provider that is down and says "at once" must not be asked at full pace: at least this, doubling. */
+/** A told wait that proves too short is not believed for long: at least this, doubling. An overload may end at once. */
 const LEAST_MS = 50
-const MOST_LEAST_MS = 1000
+const MOST_LEAST_MS = { rate: 8000, overload: 1000 } as const
 const TRIAL_MS = 60_000
 /** How long a probe may stay out without an answer before the next one goes. */
 const PROBE_MS = 30_000
@@ -174,6 +174,7 @@ export class GateKeeper {
     if (gate.state !== 'probing' || sentAt < gate.since) return
     gate.out--
     gate.allowed++
+    this.#tries = Math.max(0, this.#tries - 1)
     if (gate.kind === 'rate' || gate.allowed > FEW) this.open()
   }
 
@@ -238,11 +239,12 @@ export class GateKeeper {
   }
 
   /** How the gate was closed, the last time. */
-  closure(now: number): Closure {
+  closure(): Closure {
     const memory = Math.max(MEMORY_MS, MEMORY_TICKETS / this.#pace)
     return {
       edge: this.#edge.known,
-      repeated: this.#lately.filter((at) => now - at < memory).length > 1,
+      // Counted from the last refusal: after a long told wait it would be forgotten.
+      repeated: this.#lately.filter((at) => this.#lately.at(-1)! - at < memory).length > 1,
     }
   }
 
@@ -251,7 +253,7 @@ export class GateKeeper {
   }
 
   #close(kind: GateKind, waitMs: number | undefined, now: number): void {
-    const least = Math.min(LEAST_MS * 2 ** this.#tries, MOST_LEAST_MS)
+    const least = Math.min(LEAST_MS * 2 ** this.#tries, MOST_LEAST_MS[kind])
     this.#told = waitMs !== undefined
     const wait =
       waitMs === undefined ? this.#guessMs(kind, now) : Math.max(waitMs * (1 + 0.02 * this.#random()), least)
