@@ -7,12 +7,17 @@ import { CallTimeoutError, LimiterError } from './errors.ts'
 import { total } from './token-estimator.ts'
 import { statusOf } from '../responses/error-text.ts'
 import { classify } from '../responses/classify.ts'
+import { guard as safeRead } from '../responses/safe-access.ts'
 import { readUsage, type Usage } from '../responses/usage.ts'
 import type { Outcome, Verdict } from '../responses/verdict.ts'
 import { safeCall } from './safe-call.ts'
 import type { PendingCall } from './pending-call.ts'
 
 const KINDS: readonly string[] = ['rate', 'overload', 'quota', 'oversize', 'transient']
+
+/** Whatever was thrown: even to ask what a revoked Proxy is may throw. */
+const isA = (value: unknown, kind: new (...args: never[]) => Error): boolean =>
+  safeRead(() => value instanceof kind) ?? false
 
 /** The user's own reading, else ours. Undefined: an answer, or an error that is the caller's own business. */
 export function judge({ policy }: PendingCall, outcome: Outcome): Verdict | undefined {
@@ -27,9 +32,9 @@ export function judge({ policy }: PendingCall, outcome: Outcome): Verdict | unde
   }
   if ('error' in outcome) {
     const { error } = outcome
-    if (error instanceof CallTimeoutError) return { kind: 'transient', reason: error.message }
+    if (isA(error, CallTimeoutError)) return { kind: 'transient', reason: (error as Error).message }
     // From a limiter within this call, which has already acted on the refusal in its cause.
-    if (error instanceof LimiterError) return undefined
+    if (isA(error, LimiterError)) return undefined
   }
   return classify(outcome, policy.runtime.scheduler.clock.wall())
 }
@@ -55,10 +60,14 @@ function sound(usage: Usage, runtime: CallContext): Usage {
   return good
 }
 
+/** An answer that tells its input and no output had none: embeddings. */
+const whole = (usage: Usage): Usage =>
+  usage.inputTokens === undefined ? usage : { outputTokens: 0, ...usage }
+
 /** The call was answered, and has used this much. */
 export function settle(call: PendingCall, usage: Usage | undefined): void {
   const { runtime } = call.policy
-  const used = usage && total(sound(usage, runtime))
+  const used = usage && total(whole(sound(usage, runtime)))
   if (used) runtime.estimator.learn(call.cost, used)
   runtime.finish(call, used)
 }

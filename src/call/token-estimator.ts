@@ -1,6 +1,7 @@
 // What a call will take, when its caller does not say: one request, and an estimate of its tokens, corrected by
-// what calls of this limiter have really used. The estimate of the input is multiplied by the running ratio of
-// used to estimated; of the output nothing is known but the running mean (and the most the caller allows).
+// what calls of this limiter have really used. The estimate of the input is multiplied by the ratio of
+// used to estimated, the median of the last calls, so that one call that is unlike the others changes nothing for
+// them; of the output nothing is known but the running mean (and the most the caller allows).
 
 import { isTokens, type Limit } from '../core/limit/parse-limits.ts'
 import type { Cost } from '../core/cost.ts'
@@ -9,6 +10,8 @@ import type { Usage } from '../responses/usage.ts'
 
 /** The weight of the newest call in the running means. */
 const WEIGHT = 0.05
+/** The estimate is corrected by the median of so many calls. */
+const RATIOS = 15
 /** Tokens of input and output of a call of which nothing is known yet. */
 const UNKNOWN = 500
 
@@ -26,6 +29,8 @@ interface Guess {
 }
 
 export class TokenEstimator {
+  /** What the last calls used of their estimates, oldest first; it starts with the estimate as it is. */
+  #ratios = [1]
   #ratio = 1
   #input = UNKNOWN
   #output = UNKNOWN
@@ -63,9 +68,17 @@ export class TokenEstimator {
     const guessed = this.#guesses.get(cost)?.inputTokens
     if (inputTokens !== undefined) {
       this.#input += weight * (inputTokens - this.#input)
-      if (guessed) this.#ratio += weight * (Math.min(10, inputTokens / guessed) - this.#ratio)
+      if (guessed) this.#compare(inputTokens / guessed)
     }
     if (outputTokens !== undefined) this.#output += weight * (outputTokens - this.#output)
+  }
+
+  #compare(ratio: number): void {
+    if (this.#ratios.length === RATIOS) this.#ratios.shift()
+    this.#ratios.push(Math.min(10, ratio))
+    const sorted = this.#ratios.toSorted((a, b) => a - b)
+    // Of two in the middle the larger: it is better to have reserved too much.
+    this.#ratio = sorted[sorted.length >> 1]!
   }
 }
 

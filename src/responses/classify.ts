@@ -12,7 +12,7 @@ import { headersOf, readLimits } from './headers.ts'
 import { dimensionOf, windowOf } from './limit-words.ts'
 import { rules, slowDown, untilPacificMidnightMs } from './provider-rules.ts'
 import { readWait, serverNow } from './retry-after.ts'
-import { get, guard, known } from './safe-access.ts'
+import { get, guard, isObject, known } from './safe-access.ts'
 import type { Outcome, RefusalKind, Verdict } from './verdict.ts'
 
 const LIMIT = /(?:\blimit(?: of)?:? ?|quotaValue:|quota_limit_value:|\bof (?=[\d,]+ [\w ]*per ))(\d[\d,.]*)/i
@@ -57,11 +57,14 @@ function kindOfRate(
 function judge(outcome: Outcome, wall: number): Verdict | undefined {
   const thrown = 'error' in outcome
   const source = thrown ? outcome.error : outcome.value
-  if (!thrown && !(statusOf(source) && get(source, 'headers'))) return undefined
+  const isResponse = !thrown && statusOf(source) !== undefined && isObject(get(source, 'headers'))
+  // A result that holds an error says that it is none, whatever its status was (OpenRouter, Responses).
+  if (!thrown && !isResponse && !isObject(get(source, 'error'))) return undefined
   const body = !thrown && outcome.body
   const { status, text } = readAnswer(source, body)
   const rule = rules.find(({ when }) => when.test(text))
   if (!rule || rule.kind === 'aborted') return undefined
+  if (!thrown && !isResponse && rule.kind === 'transient') return undefined
   let { kind } = rule
 
   const headers = headersOf([source, enclosed(source), body])

@@ -16,20 +16,28 @@ const MAX_DEPTH = 12
 const SAMPLES = 1000
 
 const IMAGE_TYPE = /^(input_)?image(_url)?$/
-/** A data URL, or a run of base64 longer than any word. */
-const MEDIA_TEXT = /^(data:[\w/+.-]+[;,]|[\w+/-]{256})/
+/** A data URL, or base64 longer than any word, in one piece or broken into lines, wherever it stands in a text. */
+const MEDIA_TEXT =
+  /(?:data:[\w/+.-]+(?:;[\w=-]+)*,)?(?:[\w+/-]{256,}|(?:[\w+/-]{60,128}(?:\\[nr]|\s){1,4}){4,}[\w+/-]*)={0,2}|data:[\w/+.-]+(?:;[\w=-]+)*;base64,[\w+/-]+={0,2}/g
+/** Models that answer without tokens of output. */
+const NO_OUTPUT = /embed|rerank|moderation/i
 const MAX_OUTPUT = /^max_?(completion_?|output_?)?tokens$/i
 
 /** About four Latin letters to a token, two of other alphabets, one of Chinese, Japanese or Korean. */
 function tokensIn(text: string): number {
-  if (MEDIA_TEXT.test(text)) return IMAGE_TOKENS
+  let media = 0
+  if (text.length > 20)
+    text = text.replace(MEDIA_TEXT, () => {
+      media += IMAGE_TOKENS
+      return ''
+    })
   const step = Math.ceil(text.length / SAMPLES)
   let quarters = 0
   for (let i = 0; i < text.length; i += step) {
     const code = text.charCodeAt(i)
     quarters += code < 0x80 ? 1 : code < 0x2e80 ? 2 : 4
   }
-  return (quarters * step) / 4
+  return media + (quarters * step) / 4
 }
 
 /** Of a class only what messages (LangChain's, say) are made of, and only as plain fields. */
@@ -37,6 +45,12 @@ function keysOf(value: object): string[] {
   return isPlain(value) || Array.isArray(value)
     ? Object.keys(value)
     : ['content', 'text'].filter((key) => Object.hasOwn(value, key))
+}
+
+/** The most tokens of output that a field of a request allows. */
+function outputBound(key: string, value: unknown): number | undefined {
+  if (key === 'model') return NO_OUTPUT.test(String(value)) ? 0 : undefined
+  return typeof value === 'number' && value > 0 && MAX_OUTPUT.test(key) ? value : undefined
 }
 
 export function estimateTokens(args: readonly unknown[]): { inputTokens: number; maxOutputTokens?: number } {
@@ -63,12 +77,11 @@ export function estimateTokens(args: readonly unknown[]): { inputTokens: number;
         const held = get(value, key)
         // Names cost tokens too: those of a schema are part of the prompt, the others stand for its frame.
         tokens += key.length / 4
-        if (typeof held === 'number' && held > 0 && depth < 4 && MAX_OUTPUT.test(key))
-          maxOutputTokens ??= held
+        if (depth < 4) maxOutputTokens ??= outputBound(key, held)
         walk(held, depth + 1)
       }
   }
 
   guard(() => walk(args, 0))
-  return { inputTokens: Math.ceil(tokens), ...(maxOutputTokens && { maxOutputTokens }) }
+  return { inputTokens: Math.ceil(tokens), ...(maxOutputTokens !== undefined && { maxOutputTokens }) }
 }
