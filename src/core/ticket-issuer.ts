@@ -86,7 +86,7 @@ export class TicketIssuer {
     this.learns = options.learn ?? true
     this.parent?.children.push(this)
     this.ramp = new SlowStart(options.ramp)
-    this.recovery = new GateKeeper(options.random, options.asks ?? (() => false))
+    this.recovery = new GateKeeper(options.random, options.asks ?? (() => false), options.wall)
     this.recovery.configure(options.recovery)
     this.limitSet = new LimitSet(options, this.ramp, options.wall)
     this.slots = this.limitSet
@@ -194,7 +194,7 @@ export class TicketIssuer {
     if (this.recovery.gate.state !== 'open') {
       const allowed = this.recovery.allows(now)
       this.watchGate(now)
-      if (!allowed) return this.#sleep(this.recovery.wakeAt(), this.recovery.gate.state !== 'spent', now)
+      if (!allowed) return this.#sleep(this.recovery.wakeAt(now), this.recovery.gate.state !== 'spent', now)
     }
     let best = this.line.first
     let turn = this.lineTurn
@@ -292,7 +292,7 @@ export class TicketIssuer {
   /** Whether calls fail at once, since the quota is used up and no trial is due. */
   spent(now: number): boolean {
     const { gate } = this.recovery
-    return gate.state === 'spent' && (now < gate.until || (gate.trialOut && !gate.known))
+    return gate.state === 'spent' && (!this.recovery.over(now) || (gate.trialOut && !gate.known))
   }
 
   /** The user's own probe has answered. */

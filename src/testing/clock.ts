@@ -123,6 +123,12 @@ export class VirtualClock implements Clock {
     this.#wallAtZero = finite(epochMs, 'epochMs') - this.#now
   }
 
+  /** The machine is suspended: `wall()` moves on by `ms`; timers and `now()` stand still, as they do on most machines. */
+  suspend(ms: number): void {
+    if (!(finite(ms, 'ms') >= 0)) throw new TypeError(`ms must be at least 0, got ${text(ms)}`)
+    this.shiftWall(ms)
+  }
+
   /** Somebody moves the machine's clock by `ms`, forward or, when negative, back. */
   shiftWall(ms: number): void {
     this.#wallAtZero += finite(ms, 'ms')
