@@ -1,6 +1,8 @@
 // What an answer means, and what it has used. The one road for every answer, thrown or returned, of a call, a
 // stream or a ticket.
 
+import { duration, isTokens } from '../core/limit/parse-limits.ts'
+import { HOUR } from '../lib/units.ts'
 import { text } from '../lib/validate.ts'
 import type { CallContext } from './pending-call.ts'
 import { CallTimeoutError, LimiterError } from './errors.ts'
@@ -36,7 +38,28 @@ export function judge({ policy }: PendingCall, outcome: Outcome): Verdict | unde
     // From a limiter within this call, which has already acted on the refusal in its cause.
     if (isA(error, LimiterError)) return undefined
   }
-  return classify(outcome, policy.runtime.scheduler.clock.wall())
+  return withinReason(classify(outcome, policy.runtime.scheduler.clock.wall()), policy.runtime)
+}
+
+/** A wait longer than anybody stands in line is a quota. */
+function withinReason(verdict: Verdict | undefined, { options }: CallContext): Verdict | undefined {
+  const waits = verdict?.kind === 'rate' || verdict?.kind === 'overload'
+  if (!waits || verdict.waitMs === undefined) return verdict
+  const mostMs =
+    options.maxRetryAfterMs === undefined ? HOUR : duration(options.maxRetryAfterMs, 'maxRetryAfterMs')
+  return verdict.waitMs > mostMs ? { ...verdict, kind: 'quota' } : verdict
+}
+
+/** Tokens are limited, and the function gave back the text alone: then only estimates are left. Told once. */
+function warnUnread({ policy: { runtime } }: PendingCall, value: unknown): undefined {
+  if (typeof value !== 'string' || runtime.estimator.warned || !runtime.limits.some(({ of }) => isTokens(of)))
+    return
+  runtime.estimator.warned = true
+  const message = `'${runtime.name}': the function returned only a text, so what it used is unknown and estimates count`
+  runtime.failed(
+    new TypeError(`${message}. Return the SDK's whole answer, or give the option usage`),
+    'usage',
+  )
 }
 
 /** The call has its answer: it has used what its result says. */
@@ -44,7 +67,7 @@ export function land(call: PendingCall, value: unknown): void {
   const { runtime, usage } = call.policy
   let used: Usage | undefined
   if (usage) used = safeCall(() => usage(value as never), runtime, 'usage')
-  else if (runtime.metered && typeof value === 'object') used = readUsage(value)
+  else if (runtime.metered) used = typeof value === 'object' ? readUsage(value) : warnUnread(call, value)
   settle(call, used)
 }
 

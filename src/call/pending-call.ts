@@ -10,7 +10,7 @@ import { Call } from '../core/call.ts'
 import type { TicketIssuer } from '../core/ticket-issuer.ts'
 import type { LimitHint } from '../responses/headers.ts'
 import type { Refusal } from '../responses/verdict.ts'
-import type { Limit } from '../core/limit/parse-limits.ts'
+import type { Duration, Limit } from '../core/limit/parse-limits.ts'
 import type { LimiterStoppedError, QuotaExhaustedError } from './errors.ts'
 import type { EventSink } from './events.ts'
 import type { HealthMonitor } from './health.ts'
@@ -32,6 +32,7 @@ export interface CallContext {
   readonly options: {
     readonly queue?: { readonly max?: number; readonly onFull?: 'reject' | 'evict-lowest' }
     readonly learn?: boolean
+    readonly maxRetryAfterMs?: Duration
     readonly pacing?: 'smooth' | 'eager'
   }
   /** All that watch the latency of a call here: of this limiter and those above it. */

@@ -29,6 +29,8 @@ interface Guess {
 }
 
 export class TokenEstimator {
+  /** Whether it was told that the usage of calls cannot be read. */
+  warned = false
   /** What the last calls used of their estimates, oldest first; it starts with the estimate as it is. */
   #ratios = [1]
   #ratio = 1
