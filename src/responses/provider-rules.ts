@@ -50,7 +50,7 @@ export const rules: readonly Rule[] = [
   // Anthropic and resellers: the plan does not include such calls
   {
     kind: 'oversize',
-    when: /^http 4(03|29)$[^]*(extra usage is required|required for long[- ]context|long[- ]context \w+ (is|are) not|(requires?|upgrade to) an? (higher|paid|pro|different) (plan|tier)|not (available|included|supported) (in|on|for|with) (your|this|the (free|current)) (\w+ )?(plan|tier|subscription))/im,
+    when: /(^http 4(03|29)|:rate_limit_e\w+)$[^]*(extra usage is required|required for long[- ]context|long[- ]context \w+ (is|are) not|(requires?|upgrade to) an? (higher|paid|pro|different) (plan|tier)|not (available|included|supported) (in|on|for|with) (your|this|the (free|current)) (\w+ )?(plan|tier|subscription))/im,
   },
   // HTTP, Anthropic, Groq
   { kind: 'oversize', when: /^http 413$/m },
@@ -106,7 +106,7 @@ export const rules: readonly Rule[] = [
   // HTTP; Groq (498); Anthropic (529); OpenAI, Gemini and Bedrock where a stream has no status
   {
     kind: 'overload',
-    when: /(^http (498|503|529)|:(overloaded(_error)?|(server|engine|model|system)(_is)?_overloaded|service_unavailable(_error)?|server_busy|UNAVAILABLE|ServiceUnavailable(Exception|Error)?|ModelNotReadyException))$/im,
+    when: /(^http (498|503|529)|:(overloaded(_error)?|(server|engine|model|system)(_is)?_overloaded(_error)?|service_unavailable(_error)?|server_busy|UNAVAILABLE|ServiceUnavailable(Exception|Error)?|ModelNotReadyException))$/im,
   },
   // Mistral and others: a model too busy for the tier of the account
   {

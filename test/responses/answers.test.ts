@@ -1,6 +1,8 @@
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import OpenAI from 'openai'
+import { BucketRateLimiter, withLimiter } from 'llmiter'
+import { VirtualClock } from 'llmiter/testing'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { classify } from '../../src/responses/index.ts'
 import { type Answer, answers } from './answers.ts'
@@ -58,6 +60,40 @@ describe('through the SDK of OpenAI', () => {
       .create({ model: 'm', messages: [] })
       .catch((error: unknown) => error)
     expectVerdict({ error }, answer)
+  })
+})
+
+describe('in the middle of a stream', () => {
+  // There is no status there: the body alone must tell, so those count that bring a code of their own.
+  const coded = answers.filter(({ body }) => {
+    const { error, code } = body as {
+      error?: { code?: unknown; type?: unknown; status?: unknown }
+      code?: unknown
+    }
+    const word = error?.code ?? error?.type ?? error?.status ?? code
+    return (
+      typeof word === 'number' ||
+      (typeof word === 'string' &&
+        /rate_limit|RESOURCE_EXHAUSTED|insufficient|overloaded|UNAVAILABLE|Throttling|usage_limit|1113|quota/.test(
+          word,
+        ))
+    )
+  })
+  test('most kinds are among them', () => expect(coded.length).toBeGreaterThan(9))
+
+  test.each(coded.map((answer) => [answer.name, answer] as const))('%s', async (_name, answer) => {
+    const clock = new VirtualClock({ wall })
+    const limiter = new BucketRateLimiter({ name: 'm', requestsPerMinute: 600, clock })
+    const kinds: string[] = []
+    limiter.on('refuse', ({ verdict }) => kinds.push(verdict.kind))
+    async function* events() {
+      yield { text: 'a' }
+      yield { type: 'error', ...(answer.body as object) }
+    }
+    for await (const _event of await withLimiter(async () => events(), limiter)()) continue
+    // A call in mid-stream was let in: what could never fit is not asked again, whatever it is called.
+    expect(kinds).toEqual([answer.kind])
+    expect(limiter.stats().inFlight).toBe(0)
   })
 })
 
