@@ -4,7 +4,6 @@
 import { duration, isTokens } from '../core/limit/parse-limits.ts'
 import { HOUR } from '../lib/units.ts'
 import { text } from '../lib/validate.ts'
-import type { CallContext } from './pending-call.ts'
 import { CallTimeoutError, LimiterError } from './errors.ts'
 import { total } from './token-estimator.ts'
 import { statusOf } from '../responses/error-text.ts'
@@ -13,7 +12,7 @@ import { guard as safeRead } from '../responses/safe-access.ts'
 import { readUsage, type Usage } from '../responses/usage.ts'
 import type { Outcome, Verdict } from '../responses/verdict.ts'
 import { safeCall } from './safe-call.ts'
-import type { PendingCall } from './pending-call.ts'
+import type { CallContext, PendingCall } from './pending-call.ts'
 
 const KINDS: readonly string[] = ['rate', 'overload', 'quota', 'oversize', 'transient']
 

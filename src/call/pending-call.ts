@@ -1,6 +1,6 @@
-// The shell's record of a call: what the core knows of it, and how to wake whoever waits for its ticket.
+// A call that waits or is in flight: what the core knows of it, and how to wake whoever waits for its ticket.
 //
-// A million of these may wait, so each field counts (8 bytes), what few calls need is in `extra`, and the wait
+// A million of these may wait, so each field counts (8 bytes), what few calls need is in `waitState`, and the wait
 // is one promise whose `resolve` alone is kept. That promise is followed by `.then(shared function)`: so the
 // caller's function runs in the caller's own async context (AsyncLocalStorage), not in that of whoever made
 // room.

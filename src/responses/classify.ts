@@ -21,6 +21,9 @@ const REQUESTED = /\brequested:? ?[~≈]? ?(\d[\d,.]*)/i
 const ECHOED =
   /"[^"]*("|$)|“[^”]*(”|$)|`[^`]*(`|$)|(?<!\w)'[^']*('(?!\w)|$)|\b(content|prompt|input|messages?|text|query)s?\b ?[:=].*/gi
 const LONG = /day|daily|week|month|quota/i
+/** A limit in words of our own choosing: nothing that a caller wrote can stand in it. */
+const PER =
+  /\b(?:(?:in|out)put )?(?:tokens?|requests?|calls?|images?|messages?) per (?:sec|second|min|minute|hour|day|week|month)\b/i
 const REASON_CHARS = 99
 
 function numberAfter(words: RegExp, text: string): number {
@@ -32,7 +35,7 @@ function reasonOf(status: number | undefined, text: string): string {
   const code = /:(?!ERR_|AI_)(\w+_\w+|\w+Exception|E[A-Z]+)$/m.exec(text)?.[1]
   // Messages enclose one another, too: the innermost is the provider's own.
   const said =
-    /((in|out)put )?\w+ per \w+/.exec(text)?.[0] ??
+    PER.exec(text)?.[0] ??
     [...text.matchAll(/(?<=^(?:message|error|detail):)(?!failed$)[^{\n]+/gm)]
       .pop()?.[0]
       .replace(ECHOED, '…')

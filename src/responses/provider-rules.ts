@@ -80,7 +80,7 @@ export const rules: readonly Rule[] = [
   // OpenAI, Anthropic, MiniMax, Moonshot, DashScope, Bedrock
   {
     kind: 'quota',
-    when: /:(insufficient_quota|billing_hard_limit_reached|billing_not_active|credit_balance_exhausted|\w*insufficient_?(balance|credits?|funds)\w*|(organization|project|enforced)_(spend|usage)_limit_(exceeded|reached)|usage_limit_(reached|exceeded)|(free_?tier|free)_quota_\w+|Arrearage|\w*\.?FreeTierOnly|ServiceQuotaExceededException|quota_?exceeded|exceeded_current_quota_error|account_(deactivated|suspended))$/im,
+    when: /:(insufficient_quota|billing_hard_limit_reached|billing_not_active|credit_balance_exhausted|\w*insufficient_?(balance|credits?)\w*|(organization|project|enforced)_(spend|usage)_limit_(exceeded|reached)|usage_limit_(reached|exceeded)|(free_?tier|free)_quota_\w+|Arrearage|\w*\.?FreeTierOnly|ServiceQuotaExceededException|quota_?exceeded|exceeded_current_quota_error|account_(deactivated|suspended))$/im,
   },
   // Anthropic (a 400), xAI, Together, DeepInfra, Perplexity: the type says nothing, the prose does
   {

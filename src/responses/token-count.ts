@@ -24,7 +24,7 @@ const NO_OUTPUT = /embed|rerank|moderation/i
 const MAX_OUTPUT = /^max_?(completion_?|output_?)?tokens$/i
 
 /** About four Latin letters to a token, two of other alphabets, one of Chinese, Japanese or Korean. */
-function tokensIn(text: string): number {
+function tokensIn(text: string): { tokens: number; media: boolean } {
   let media = 0
   if (text.length > 20)
     text = text.replace(MEDIA_TEXT, () => {
@@ -37,7 +37,7 @@ function tokensIn(text: string): number {
     const code = text.charCodeAt(i)
     quarters += code < 0x80 ? 1 : code < 0x2e80 ? 2 : 4
   }
-  return media + (quarters * step) / 4
+  return { tokens: media + (quarters * step) / 4, media: media > 0 }
 }
 
 /** Of a class only what messages (LangChain's, say) are made of, and only as plain fields. */
@@ -53,9 +53,17 @@ function outputBound(key: string, value: unknown): number | undefined {
   return typeof value === 'number' && value > 0 && MAX_OUTPUT.test(key) ? value : undefined
 }
 
-export function estimateTokens(args: readonly unknown[]): { inputTokens: number; maxOutputTokens?: number } {
+export interface TokenEstimate {
+  inputTokens: number
+  /** The most tokens of output that the arguments allow, if they say so. */
+  maxOutputTokens?: number
+}
+
+/** The estimate, and whether there are media among the arguments: those are guessed far worse than text. */
+export function examine(args: readonly unknown[]): TokenEstimate & { media: boolean } {
   let tokens = 0
   let nodes = 0
+  let media = false
   let maxOutputTokens: number | undefined
   const seen = new Set<unknown>()
 
@@ -65,14 +73,20 @@ export function estimateTokens(args: readonly unknown[]): { inputTokens: number;
       // A body that was made ready for fetch counts as what it holds.
       const body = depth < 3 && value[0] === '{' && parseJson(value)
       if (body) walk(body, depth)
-      else tokens += tokensIn(value)
+      else {
+        const text = tokensIn(value)
+        tokens += text.tokens
+        media ||= text.media
+      }
     }
     if (!isObject(value) || seen.has(value)) return
     seen.add(value)
     // An array of numbers is a text that is tokens already (embeddings).
     if (Array.isArray(value) && typeof value[0] === 'number') tokens += value.length
-    else if (IMAGE_TYPE.test(get(value, 'type') as string)) tokens += IMAGE_TOKENS
-    else
+    else if (IMAGE_TYPE.test(get(value, 'type') as string)) {
+      tokens += IMAGE_TOKENS
+      media = true
+    } else
       for (const key of keysOf(value)) {
         const held = get(value, key)
         // Names cost tokens too: those of a schema are part of the prompt, the others stand for its frame.
@@ -83,5 +97,11 @@ export function estimateTokens(args: readonly unknown[]): { inputTokens: number;
   }
 
   guard(() => walk(args, 0))
-  return { inputTokens: Math.ceil(tokens), ...(maxOutputTokens !== undefined && { maxOutputTokens }) }
+  return { inputTokens: Math.ceil(tokens), ...(maxOutputTokens !== undefined && { maxOutputTokens }), media }
+}
+
+/** A guess of the tokens that these arguments will take. Cheap for long prompts, harmless for anything else. */
+export function estimateTokens(args: readonly unknown[]): TokenEstimate {
+  const { inputTokens, maxOutputTokens } = examine(args)
+  return { inputTokens, ...(maxOutputTokens !== undefined && { maxOutputTokens }) }
 }

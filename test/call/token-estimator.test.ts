@@ -39,3 +39,33 @@ test('an embedding has no output to reserve', () => {
   const cost = new TokenEstimator().cost([{ model: 'text-embedding-3-small', input: 'two words' }], limits)
   expect(cost).toMatchObject({ outputTokens: 0 })
 })
+
+test('calls without arguments: one outlier in input or output changes nothing for the others', () => {
+  const estimator = new TokenEstimator()
+  const next = () => estimator.cost(undefined, limits)
+  for (let i = 0; i < 30; i++) estimator.learn(next(), { inputTokens: 1000, outputTokens: 100 })
+  estimator.learn(next(), { inputTokens: 300_000, outputTokens: 90_000 })
+  expect(next()).toMatchObject({ inputTokens: 1000, outputTokens: 100 })
+})
+
+test('each model learns from its own calls, and a new one begins with what all have used', () => {
+  const estimator = new TokenEstimator()
+  const of = (model: string) => estimator.cost([{ model, messages: [{ content: PROMPT }] }], limits)
+  const plain = of('a').inputTokens!
+  for (let i = 0; i < 10; i++) estimator.learn(of('a'), { inputTokens: 2 * plain, outputTokens: 10 })
+  expect(of('c').inputTokens).toBe(2 * plain)
+  for (let i = 0; i < 10; i++) estimator.learn(of('b'), { inputTokens: plain, outputTokens: 500 })
+  expect([of('a').inputTokens, of('b').inputTokens]).toEqual([2 * plain, plain])
+  expect([of('a').outputTokens, of('b').outputTokens]).toEqual([10, 500])
+})
+
+test('calls with media teach nothing about text', () => {
+  const estimator = new TokenEstimator()
+  const text = [{ model: 'm', messages: [{ content: PROMPT }] }]
+  const picture = [{ model: 'm', messages: [{ content: 'data:image/png;base64,R0lGODlhAQABAAAAACw=' }] }]
+  const plain = estimator.cost(text, limits).inputTokens!
+  for (let i = 0; i < 5; i++) estimator.learn(estimator.cost(text, limits), { inputTokens: plain })
+  for (let i = 0; i < 15; i++) estimator.learn(estimator.cost(picture, limits), { inputTokens: 90 })
+  expect(estimator.cost(text, limits).inputTokens).toBe(plain)
+  expect(estimator.cost(picture, limits).inputTokens).toBeLessThan(110)
+})

@@ -5,6 +5,7 @@
 // rate stays what was asked for. Whether a limit is paced (a rate: spread over the window) or counted (a
 // quota: spend it when you like) is decided here too, since 250 a day must not become one every six minutes.
 
+import { DAY, HOUR, MINUTE } from '../../lib/units.ts'
 import { choice, fields, number, text } from '../../lib/validate.ts'
 
 /** Milliseconds, or a number with a unit: `'500ms'`, `'10s'`, `'1m'`, `'2h'`, `'1d'`. */
@@ -63,9 +64,6 @@ export interface Limit {
   readonly said: { readonly amount: number; readonly perMs: number }
 }
 
-export const MINUTE = 60_000
-export const DAY = 86_400_000
-const HOUR = 3_600_000
 const UNITS: Record<string, number> = { ms: 1, s: 1000, m: MINUTE, h: HOUR, d: DAY }
 
 const SHORT = {

@@ -4,7 +4,7 @@
 // windows begin. What goes within a 4096th of the window shares an entry, kept until its latest member may
 // leave: the memory is bounded and the error is on the safe side.
 
-import { DAY } from './parse-limits.ts'
+import { DAY } from '../../lib/units.ts'
 
 export interface WindowCounter {
   /** What counts at `now`. */
