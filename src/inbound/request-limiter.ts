@@ -1,7 +1,8 @@
 // Who asks, and may they: the one road of all doors (Node, fetch, Hono, by hand) to a verdict.
 
 import { addressKey, parseAddress } from './address.ts'
-import { GuardEmitter } from './events.ts'
+import { Emitter } from '../lib/emitter.ts'
+import type { GuardEmitter } from './events.ts'
 import { Keeper } from './counter-with-fallback.ts'
 import { type GuardOptions, type Settings, settingsOf } from './options.ts'
 import { clientAddress } from './trust-proxy.ts'
@@ -29,7 +30,7 @@ export class Warden<R> {
   constructor(options: GuardOptions<R>) {
     this.#options = options
     this.#settings = settingsOf(options)
-    this.events = new GuardEmitter(this.#settings.name)
+    this.events = new Emitter({ guard: this.#settings.name })
     this.#keeper = new Keeper(this.#settings, options.store, {
       full: (keys) => this.events.emit('full', { keys }),
       store: (state, error) => this.events.emit('store', { state, ...(error !== undefined && { error }) }),

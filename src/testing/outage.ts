@@ -10,7 +10,7 @@ import type {
   ProviderCall,
   ProviderLimit,
 } from './provider.ts'
-import { seededRandom } from './random.ts'
+import { seededRandom } from '../lib/random.ts'
 
 export interface OutageOptions {
   /** From this moment, of the `now` that the provider is asked with, in ms. */

@@ -7,7 +7,7 @@
 // time proves anything in which somebody waits and the gate is open. Headers that name the limit need no search.
 
 import { climbsAfter, DIP, followed, type CurvePoint, HABITS, type CurveKind } from './rate-curve.ts'
-import { MINUTE } from '../limit/parse-limits.ts'
+import { MINUTE } from '../../lib/duration.ts'
 import { Throughput } from './throughput.ts'
 
 /** What is known of the gate's last closure. */

@@ -1,0 +1,45 @@
+// Events and their listeners. A listener that throws disturbs nobody: it is reported to `error`.
+
+type Listener = (event: never) => void
+
+/** What an `error` event must be able to say. */
+export interface ListenerFailure {
+  error: unknown
+  where: string
+}
+
+export class Emitter<Events extends { error: ListenerFailure }, Source extends object> {
+  readonly #source: Source
+  readonly #listeners = new Map<keyof Events, Set<Listener>>()
+
+  /** Every event carries the fields of `source`. */
+  constructor(source: Source) {
+    this.#source = source
+  }
+
+  /** Returns a function that removes the listener. */
+  on<E extends keyof Events>(name: E, listener: (event: Events[E] & Source) => void): () => void {
+    const set = this.#listeners.get(name) ?? new Set()
+    this.#listeners.set(name, set)
+    set.add(listener)
+    return () => {
+      set.delete(listener)
+      if (set.size === 0 && this.#listeners.get(name) === set) this.#listeners.delete(name)
+    }
+  }
+
+  /** Whether anybody listens, so that it is worth making an event. */
+  heard(name: keyof Events): boolean {
+    return this.#listeners.size > 0 && this.#listeners.has(name)
+  }
+
+  emit<E extends keyof Events>(name: E, event: Events[E]): void {
+    for (const listener of [...(this.#listeners.get(name) ?? [])]) {
+      try {
+        ;(listener as (event: Events[E] & Source) => void)({ ...this.#source, ...event })
+      } catch (error) {
+        if (name !== 'error') this.emit('error', { error, where: `listener of '${String(name)}'` })
+      }
+    }
+  }
+}
