@@ -9,10 +9,11 @@ export interface GuardEvents {
   /** The guard remembers as many clients as it may, and new ones are turned away. Told once, until one is let in. */
   full: { keys: number }
   /**
-   * A request came with `X-Forwarded-For` or `Forwarded` from a peer that `trustProxy` does not trust, so its client is
-   * known by the address of that peer. Told once for each guard.
+   * A request came with `X-Forwarded-For` from a peer that `trustProxy` does not trust, so its client is
+   * known by the address of that peer. Told once for each guard, by
+   * `console.warn` where nobody listens.
    */
-  proxy: { peer: string | undefined; header: string }
+  proxy: { peer: string | undefined; header: 'X-Forwarded-For' }
   /** The store does not answer, or does again. */
   store: { state: 'up' | 'down'; error?: unknown }
   /** Something of yours threw: a listener, or, with `node:http`, one of the options. */

@@ -52,12 +52,18 @@ export function guard<R = unknown>(options: GuardOptions<R>): Guard<R> {
     const passed = throughNode(warden, request, response)
     // Nobody waits for the rejection of a handler of `node:http`: it would end the process.
     if (!next) return passed.catch((error: unknown) => failed(warden, response, error))
-    passed.then(
-      (goes) => goes && next(),
-      (error: unknown) => next(error),
+    const handedOn = passed.then(
+      (goes) => {
+        if (goes) next()
+        return goes
+      },
+      (error: unknown) => {
+        next(error)
+        return false
+      },
     )
-    // It has gone to `next`.
-    return passed.catch(() => false)
+    // Nobody waits for this promise either: a `next` that throws must not be an unhandled rejection.
+    return handedOn.catch((error: unknown) => failed(warden, response, error))
   }
 
   return Object.assign(node, {

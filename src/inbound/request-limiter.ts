@@ -26,6 +26,7 @@ export class Warden<R> {
   readonly #options: GuardOptions<R>
   readonly #settings: Settings
   readonly #keeper: Keeper
+  #proxyTold = false
 
   constructor(options: GuardOptions<R>) {
     this.#options = options
@@ -72,13 +73,27 @@ export class Warden<R> {
   #addressOf({ request, peer, forwarded }: Visitor<R>): string {
     const { trust } = this.#settings
     const said = this.#options.address ? this.#options.address(request) : peer
-    const address = clientAddress(said === undefined ? undefined : parseAddress(said), forwarded, trust)
+    const connected = said === undefined ? undefined : parseAddress(said)
+    const address = clientAddress(connected, forwarded, trust)
+    if (forwarded && address === connected && !this.#options.address) this.#tellOfProxy(peer)
     if (address) return addressKey(address)
     throw new TypeError(
       said === undefined
         ? 'guard: nobody says from which address this request came: give `key` or `address`, or behind a proxy on a Unix socket `trustProxy: 1`'
         : `guard: address must be an IP address, got ${text(said)}`,
     )
+  }
+
+  /** Behind a proxy that is not trusted all clients share one limit. Told once: anybody can send the header. */
+  #tellOfProxy(peer: string | undefined): void {
+    if (this.#proxyTold) return
+    this.#proxyTold = true
+    if (this.events.heard('proxy')) this.events.emit('proxy', { peer, header: 'X-Forwarded-For' })
+    else
+      console.warn(
+        `llmiter: guard ${text(this.#settings.name)} got X-Forwarded-For from ${peer ?? 'a Unix socket'}, which trustProxy does not trust: ` +
+          'all clients behind that peer share one limit. If it is your proxy, set trustProxy; if not, listen to the event proxy to silence this.',
+      )
   }
 }
 
