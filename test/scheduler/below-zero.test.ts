@@ -11,7 +11,7 @@ test.each([0, -1e9, -1, 1e12])('a clock that begins at %d paces as any other', a
     wall: () => virtual.wall(),
     setTimer: virtual.setTimer.bind(virtual),
   }
-  const limiter = new BucketRateLimiter({ requestsPerMinute: 60, burst: 2, ramp: false, clock })
+  const limiter = new BucketRateLimiter({ name: 'early', requestsPerMinute: 60, burst: 2, ramp: false, clock })
   let issued = 0
   for (let i = 0; i < 100; i++) void limiter.run(() => issued++)
   await virtual.advance(30_000)
