@@ -13,7 +13,7 @@ test.each([0, -1e9, -1, 1e12])('a clock that begins at %d paces as any other', a
   }
   const limiter = new BucketRateLimiter({ name: 'early', requestsPerMinute: 60, burst: 2, ramp: false, clock })
   let issued = 0
-  for (let i = 0; i < 100; i++) void limiter.run(() => issued++)
+  for (let i = 0; i < 100; i++) limiter.run(() => issued++).catch(() => {})
   await virtual.advance(30_000)
   expect(issued).toBeGreaterThanOrEqual(30)
   expect(issued).toBeLessThanOrEqual(33)
