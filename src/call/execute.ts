@@ -3,7 +3,7 @@
 
 import { fail, judge, land } from './outcome.ts'
 import type { Cost } from '../core/cost.ts'
-import { duration } from '../core/limit/parse-limits.ts'
+import { duration } from '../lib/duration.ts'
 import { CallTimeoutError } from './errors.ts'
 import { needsBody } from '../responses/classify.ts'
 import type { Outcome, Verdict } from '../responses/verdict.ts'

@@ -3,7 +3,7 @@
 import { dispatch, within } from '../call/execute.ts'
 import { context } from '../lib/async-context.ts'
 import { fields, text } from '../lib/validate.ts'
-import { type Duration, duration } from '../core/limit/parse-limits.ts'
+import { type Duration, duration } from '../lib/duration.ts'
 import { defaultLimiter } from './default-limiter.ts'
 import type { LimiterRuntime } from './runtime.ts'
 import type { Usage } from '../responses/usage.ts'
