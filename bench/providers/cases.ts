@@ -3,6 +3,7 @@ import type { Case } from './case.ts'
 import { models } from './models.ts'
 import { pacingCases } from './pacing.ts'
 import { fleetCases } from './rows/fleet.ts'
+import { foreignCases } from './rows/foreign.ts'
 import { lightCases } from './rows/light.ts'
 import { outageCases } from './rows/outage.ts'
 import { peerCases } from './rows/peers.ts'
@@ -16,6 +17,7 @@ export const cases: readonly Case[] = [
   ...pacingCases(),
   ...fleetCases(),
   ...outageCases(),
+  ...foreignCases(),
   ...slowCases(),
   ...lightCases(),
   ...tokenCases(),

@@ -120,6 +120,19 @@ export const sections: SectionPlan[] = [
     ],
   },
   {
+    id: 'foreign',
+    title: 'Laws that are not ours: time for a batch ÷ the optimum, 100 seeds',
+    notes: ['±: half of the 95 % interval of the mean; the worst is of all seeds'],
+    columns: [
+      { name: 'median ×', digits: 3, of: part('timesBest', 0.5, 1) },
+      { name: '±', digits: 3, of: interval('timesBest') },
+      { name: 'p95 ×', digits: 3, of: part('timesBest', 0.95, 1) },
+      { name: 'worst ×', digits: 3, of: worst('timesBest') },
+      column.refusals,
+      ...[lost, twice],
+    ],
+  },
+  {
     id: 'slow',
     title: 'Slow limits, told twice too high: two hours',
     notes: ['steady: of the limit, from the 10th minute on'],
@@ -184,3 +197,12 @@ export const sections: SectionPlan[] = [
     columns: [{ name: '%', digits: 2, of: realPercent }],
   },
 ]
+
+/** Half of the 95 % interval of a mean. */
+function interval(name: string) {
+  return ({ samples: { [name]: values = [] } }: Figures) => {
+    const mean = values.reduce((sum, value) => sum + value, 0) / values.length
+    const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0)
+    return values.length > 1 ? 1.96 * Math.sqrt(squares / (values.length - 1) / values.length) : undefined
+  }
+}

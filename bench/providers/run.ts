@@ -18,7 +18,7 @@ export const MINUTE = 60_000
 /** Which of a seed's random numbers tell how long answers take. */
 export const SERVICE_STREAM = 4
 
-export interface RunOptions extends Pick<WireOptions, 'headers'> {
+export interface RunOptions extends Pick<WireOptions, 'headers' | 'refusedMs'> {
   seed: number
   minutes: number
   jitterMs: number

@@ -2,8 +2,9 @@
  * The goals of FIGURES §1 as data. Each is judged on the worst of the cells it speaks of, and names that cell, so
  * that a weaker case hides nothing.
  */
-import type { Cell, Figures, Target } from './case.ts'
+import { percentile, type Cell, type Figures, type Target } from './case.ts'
 import { goodput, harmed, late, refusals, steady } from './columns.ts'
+import { foreign } from './rows/foreign.ts'
 import { aboveBest, addedWait } from './rows/light.ts'
 import { mostEntered, probeShare, recovery } from './rows/outage.ts'
 import { realPercent } from './rows/real-time.ts'
@@ -149,6 +150,7 @@ export const targets: Target[] = [
   most('tokens: oversized rejected', row('tokens'), worst('oversizedMs'), 50, 'ms'),
   most('tokens: p95 wait of large calls ÷ all', row('tokens'), largeOverAll, 2, '×'),
   most('fairness: p95 wait of a tenant ÷ alone', row('fairness'), worst('fairRatio'), 2, '×'),
+  ...foreignTargets(),
   least('real time, 100 and 500 a second', row('real-time'), realPercent, 99),
   most(
     'parked calls go in the order of first arrival',
@@ -172,5 +174,30 @@ function learnedQuantum(): Target[] {
       0,
       'per 1,000',
     ),
+  ]
+}
+
+/** The bounds of each foreign law, and one for all of their tails. */
+function foreignTargets(): Target[] {
+  const bounds = Object.entries(foreign).flatMap(([name, { title, goal }]) =>
+    goal === undefined
+      ? []
+      : [
+          most(
+            `${title}: median`,
+            row(`foreign/${name}`),
+            (p) => percentile(p.samples['timesBest'], 0.5),
+            goal,
+            '× the optimum',
+          ),
+        ],
+  )
+  const tail = ({ samples: { timesBest } }: Figures) =>
+    timesBest && percentile(timesBest, 0.99)! / percentile(timesBest, 0.5)!
+  const unlimited = (it: Cell) => it.case.id.startsWith('foreign/unlimited')
+  return [
+    ...bounds,
+    most('laws that are not ours: 99th percentile ÷ median', row('foreign'), tail, 1.3, '×'),
+    most('nothing known: refusals', unlimited, refusals, (1000 * 20) / 300, 'per 1,000'),
   ]
 }

@@ -1,8 +1,7 @@
 // Who may not even stand in line: a call that can never fit, one that has no hope, one too many.
 
-import type { CallContext } from './pending-call.ts'
 import { QueueFullError, QuotaExhaustedError, RequestTooLargeError, StoreDownError } from './errors.ts'
-import type { PendingCall } from './pending-call.ts'
+import type { CallContext, PendingCall } from './pending-call.ts'
 
 /** Why a call is turned away, or undefined. May evict another to make room. */
 export function turnAway(

@@ -1,18 +1,25 @@
 // What an answer means, and what it has used. The one road for every answer, thrown or returned, of a call, a
 // stream or a ticket.
 
+import { isTokens } from '../core/limit/parse-limits.ts'
+import { duration } from '../lib/duration.ts'
+import { HOUR } from '../lib/units.ts'
 import { text } from '../lib/validate.ts'
-import type { CallContext } from './pending-call.ts'
 import { CallTimeoutError, LimiterError } from './errors.ts'
 import { total } from './token-estimator.ts'
 import { statusOf } from '../responses/error-text.ts'
 import { classify } from '../responses/classify.ts'
+import { guard as safeRead } from '../responses/safe-access.ts'
 import { readUsage, type Usage } from '../responses/usage.ts'
 import type { Outcome, Verdict } from '../responses/verdict.ts'
 import { safeCall } from './safe-call.ts'
-import type { PendingCall } from './pending-call.ts'
+import type { CallContext, PendingCall } from './pending-call.ts'
 
 const KINDS: readonly string[] = ['rate', 'overload', 'quota', 'oversize', 'transient']
+
+/** Whatever was thrown: even to ask what a revoked Proxy is may throw. */
+const isA = (value: unknown, kind: new (...args: never[]) => Error): boolean =>
+  safeRead(() => value instanceof kind) ?? false
 
 /** The user's own reading, else ours. Undefined: an answer, or an error that is the caller's own business. */
 export function judge({ policy }: PendingCall, outcome: Outcome): Verdict | undefined {
@@ -27,11 +34,32 @@ export function judge({ policy }: PendingCall, outcome: Outcome): Verdict | unde
   }
   if ('error' in outcome) {
     const { error } = outcome
-    if (error instanceof CallTimeoutError) return { kind: 'transient', reason: error.message }
+    if (isA(error, CallTimeoutError)) return { kind: 'transient', reason: (error as Error).message }
     // From a limiter within this call, which has already acted on the refusal in its cause.
-    if (error instanceof LimiterError) return undefined
+    if (isA(error, LimiterError)) return undefined
   }
-  return classify(outcome, policy.runtime.scheduler.clock.wall())
+  return withinReason(classify(outcome, policy.runtime.scheduler.clock.wall()), policy.runtime)
+}
+
+/** A wait longer than anybody stands in line is a quota. */
+function withinReason(verdict: Verdict | undefined, { options }: CallContext): Verdict | undefined {
+  const waits = verdict?.kind === 'rate' || verdict?.kind === 'overload'
+  if (!waits || verdict.waitMs === undefined) return verdict
+  const mostMs =
+    options.maxRetryAfterMs === undefined ? HOUR : duration(options.maxRetryAfterMs, 'maxRetryAfterMs')
+  return verdict.waitMs > mostMs ? { ...verdict, kind: 'quota' } : verdict
+}
+
+/** Tokens are limited, and the function gave back the text alone: then only estimates are left. Told once. */
+function warnUnread({ policy: { runtime } }: PendingCall, value: unknown): undefined {
+  if (typeof value !== 'string' || runtime.estimator.warned || !runtime.limits.some(({ of }) => isTokens(of)))
+    return
+  runtime.estimator.warned = true
+  const message = `'${runtime.name}': the function returned only a text, so what it used is unknown and estimates count`
+  runtime.failed(
+    new TypeError(`${message}. Return the SDK's whole answer, or give the option usage`),
+    'usage',
+  )
 }
 
 /** The call has its answer: it has used what its result says. */
@@ -39,7 +67,7 @@ export function land(call: PendingCall, value: unknown): void {
   const { runtime, usage } = call.policy
   let used: Usage | undefined
   if (usage) used = safeCall(() => usage(value as never), runtime, 'usage')
-  else if (runtime.metered && typeof value === 'object') used = readUsage(value)
+  else if (runtime.metered) used = typeof value === 'object' ? readUsage(value) : warnUnread(call, value)
   settle(call, used)
 }
 
@@ -55,10 +83,14 @@ function sound(usage: Usage, runtime: CallContext): Usage {
   return good
 }
 
+/** An answer that tells its input and no output had none: embeddings. */
+const whole = (usage: Usage): Usage =>
+  usage.inputTokens === undefined ? usage : { outputTokens: 0, ...usage }
+
 /** The call was answered, and has used this much. */
 export function settle(call: PendingCall, usage: Usage | undefined): void {
   const { runtime } = call.policy
-  const used = usage && total(sound(usage, runtime))
+  const used = usage && total(whole(sound(usage, runtime)))
   if (used) runtime.estimator.learn(call.cost, used)
   runtime.finish(call, used)
 }

@@ -1,6 +1,6 @@
-// The shell's record of a call: what the core knows of it, and how to wake whoever waits for its ticket.
+// A call that waits or is in flight: what the core knows of it, and how to wake whoever waits for its ticket.
 //
-// A million of these may wait, so each field counts (8 bytes), what few calls need is in `extra`, and the wait
+// A million of these may wait, so each field counts (8 bytes), what few calls need is in `waitState`, and the wait
 // is one promise whose `resolve` alone is kept. That promise is followed by `.then(shared function)`: so the
 // caller's function runs in the caller's own async context (AsyncLocalStorage), not in that of whoever made
 // room.
@@ -11,6 +11,7 @@ import type { TicketIssuer } from '../core/ticket-issuer.ts'
 import type { LimitHint } from '../responses/headers.ts'
 import type { Refusal, Verdict } from '../responses/verdict.ts'
 import type { Limit } from '../core/limit/parse-limits.ts'
+import type { Duration } from '../lib/duration.ts'
 import type { LimiterStoppedError, QuotaExhaustedError } from './errors.ts'
 import type { EventSink } from './events.ts'
 import type { HealthMonitor } from './health.ts'
@@ -32,7 +33,9 @@ export interface CallContext {
   readonly options: {
     readonly queue?: { readonly max?: number; readonly onFull?: 'reject' | 'evict-lowest' }
     readonly learn?: boolean
+    readonly maxRetryAfterMs?: Duration
     readonly pacing?: 'smooth' | 'eager'
+    readonly retry?: RetryOptions | false
   }
   /** All that watch the latency of a call here: of this limiter and those above it. */
   readonly monitors: readonly HealthMonitor[]
@@ -41,6 +44,10 @@ export interface CallContext {
   /** Whether anything but requests is counted, so that usage matters. */
   readonly metered: boolean
   readonly random: () => number
+  /** So many more calls are watched for calls within them, be these likely or not. */
+  trials: number
+  /** The wrapped function that makes all calls so far, if one does. */
+  wrapper: object | undefined | null
   /** What the provider's headers said last of each limit, and when. */
   readonly told: Map<string, LimitHint & { at: number }>
   /** Is shown every answer that is an object. */
@@ -81,6 +88,8 @@ export interface CallPolicy {
   readonly classify: Classify | undefined
   readonly usage: ((result: never) => Usage | undefined) | undefined
   readonly streamIdleMs: number
+  /** The wrapped function that makes the call, if one does. */
+  readonly wrapper: object | undefined
 }
 
 /** What only calls that wait under conditions, or were refused, need. */
@@ -100,6 +109,12 @@ export interface WaitState {
   waitedMs: number
   /** A stream of its answer has begun. */
   answered?: boolean
+  /** The call that it was made within. */
+  within?: PendingCall | undefined
+  /** The call within that has taken its ticket over: this one only gives on what that one returns or throws. */
+  heir?: PendingCall
+  /** It has taken over the ticket of another, which began with it, and has not begun itself. */
+  inherited?: boolean
 }
 
 /** How it stands with a call that has asked for a ticket. */

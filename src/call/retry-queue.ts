@@ -1,7 +1,6 @@
 // Calls that have failed for a moment: out of the line until their next try, and then back at their place.
 
-import type { CallContext } from './pending-call.ts'
-import type { PendingCall } from './pending-call.ts'
+import type { CallContext, PendingCall } from './pending-call.ts'
 
 export class RetryQueue {
   readonly #runtime: CallContext

@@ -3,6 +3,7 @@
 
 import { concede, settle } from './outcome.ts'
 import type { ScheduledTask } from '../scheduler/scheduler.ts'
+import { failureIn } from '../responses/stream-events.ts'
 import { mergeUsage, type Usage } from '../responses/usage.ts'
 import { safeCall } from './safe-call.ts'
 import { TokenLatency } from './token-latency.ts'
@@ -36,6 +37,8 @@ class StreamTicket implements Watcher {
   readonly #reading: Reading | undefined
   readonly #latency: TokenLatency | undefined
   #used: Usage | undefined
+  /** What an event of the stream has said of a failure; its reader sees the event itself. */
+  #failure: object | undefined
   readonly #unwatch: (() => void) | undefined
   #lastAt: number
   #idle: ScheduledTask
@@ -60,8 +63,9 @@ class StreamTicket implements Watcher {
     this.#lastAt = runtime.scheduler.now()
     this.#latency?.chunk(chunk, this.reading, this.#lastAt)
     if (this.#reading) this.#read(chunk)
-    else if (!runtime.metered) return
-    else if (!usage) this.#used = mergeUsage(this.#used, chunk)
+    else this.#failure ??= failureIn(chunk)
+    if (this.#reading || !runtime.metered) return
+    if (!usage) this.#used = mergeUsage(this.#used, chunk)
     else this.#used = safeCall(() => usage(chunk as never), runtime, 'usage') ?? this.#used
   }
 
@@ -75,7 +79,8 @@ class StreamTicket implements Watcher {
     if (call.state !== 'in flight') return
     if (this.#reading && !failure && !left) this.#read(undefined)
     // One that broke, or was left, has told of its usage only a part.
-    if (failure) concede(call, failure.error)
+    const failed = failure?.error ?? this.#failure
+    if (failed !== undefined) concede(call, failed)
     else settle(call, left ? undefined : this.#used)
   }
 

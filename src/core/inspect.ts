@@ -6,13 +6,11 @@ import type { TicketIssuer } from './ticket-issuer.ts'
 
 export type GateState = 'open' | 'closed' | 'probing'
 
-export function gateOf(
-  { recovery: { gate } }: TicketIssuer,
-  now: number,
-): { state: GateState; reopensInMs?: number } {
+export function gateOf({ recovery }: TicketIssuer, now: number): { state: GateState; reopensInMs?: number } {
+  const { gate } = recovery
   if (gate.state === 'open') return { state: 'open' }
   if (gate.state === 'probing' || gate.state === 'asking') return { state: 'probing' }
-  return { state: 'closed', reopensInMs: Math.max(0, gate.until - now) }
+  return { state: 'closed', reopensInMs: recovery.remainingMs(now) }
 }
 
 function firstOf(issuer: TicketIssuer): Call<TicketIssuer> | undefined {

@@ -14,7 +14,7 @@ import type { Used } from './cost.ts'
 import { LimitSet, type LimitSetOptions, type SlotSource } from './limit/limit-set.ts'
 import type { Call } from './call.ts'
 import type { WallTime } from './limit/sliding-window.ts'
-import { MINUTE } from './limit/parse-limits.ts'
+import { MINUTE } from '../lib/units.ts'
 import type { RefusalReport, LimitReading } from './messages.ts'
 import { FairQueue } from './queue/fair-queue.ts'
 import { type RampOptions, SlowStart } from './limit/slow-start.ts'
@@ -86,7 +86,7 @@ export class TicketIssuer {
     this.learns = options.learn ?? true
     this.parent?.children.push(this)
     this.ramp = new SlowStart(options.ramp)
-    this.recovery = new GateKeeper(options.random, options.asks ?? (() => false))
+    this.recovery = new GateKeeper(options.random, options.asks ?? (() => false), options.wall)
     this.recovery.configure(options.recovery)
     this.limitSet = new LimitSet(options, this.ramp, options.wall)
     this.slots = this.limitSet
@@ -194,7 +194,7 @@ export class TicketIssuer {
     if (this.recovery.gate.state !== 'open') {
       const allowed = this.recovery.allows(now)
       this.watchGate(now)
-      if (!allowed) return this.#sleep(this.recovery.wakeAt(), this.recovery.gate.state !== 'spent', now)
+      if (!allowed) return this.#sleep(this.recovery.wakeAt(now), this.recovery.gate.state !== 'spent', now)
     }
     let best = this.line.first
     let turn = this.lineTurn
@@ -219,6 +219,19 @@ export class TicketIssuer {
       this.#pressed = pressed
       this.slots.press(pressed, now)
     }
+  }
+
+  /** The ticket of a call in flight goes to another one, with another cost. */
+  handOver(from: IssuerCall, to: IssuerCall, now: number): void {
+    to.seq = from.seq
+    to.sentAt = from.sentAt
+    to.state = 'in flight'
+    from.state = 'done'
+    // A store counts what it has leased; what is used settles the rest.
+    if (this.chain.some(({ slots, limitSet }) => slots !== limitSet)) to.cost = from.cost
+    if (to.cost === from.cost) return
+    for (const { limitSet } of this.chain) limitSet.exchange(from.cost, to.cost, from.sentAt!, now)
+    this.stir()
   }
 
   /** The provider answered this call, and it is over. */
@@ -267,7 +280,7 @@ export class TicketIssuer {
         issuer.blamed.add(bucket)
       }
     if (slowDown && issuer.learns && issuer.recovery.gate.state === 'open')
-      for (const bucket of issuer.limitSet.ease(now)) issuer.learned(bucket, now)
+      for (const bucket of issuer.limitSet.ease(kind, now)) issuer.learned(bucket, now)
     this.end(call, 'refused', now)
     const pace = Math.min(...buckets.map((bucket) => bucket.rate.at(now)))
     // While others are in flight, one that ends makes room: nobody has to guess when.
@@ -292,7 +305,7 @@ export class TicketIssuer {
   /** Whether calls fail at once, since the quota is used up and no trial is due. */
   spent(now: number): boolean {
     const { gate } = this.recovery
-    return gate.state === 'spent' && (now < gate.until || (gate.trialOut && !gate.known))
+    return gate.state === 'spent' && (!this.recovery.over(now) || (gate.trialOut && !gate.known))
   }
 
   /** The user's own probe has answered. */
@@ -354,7 +367,7 @@ export class TicketIssuer {
     if (before === 'closed' || before === 'asking') this.ramp.restart(now, RESUME_AT)
     if (before === 'open') this.limitSet.closed(now)
     else if (gate.state === 'open') {
-      const closure = this.learns ? this.recovery.closure(now) : undefined
+      const closure = this.learns ? this.recovery.closure() : undefined
       for (const bucket of this.limitSet.reopened(closure, this.blamed, now)) this.learned(bucket, now)
       this.blamed.clear()
     }

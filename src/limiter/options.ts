@@ -3,7 +3,8 @@
 import type { Clock } from '../scheduler/clock.ts'
 import { callable, choice, fields, given, number, text } from '../lib/validate.ts'
 import { checkCallValues, type Classify, type RetryOptions } from '../call/call-options.ts'
-import { type Duration, duration, LIMITS_KEYS, type LimitsOptions } from '../core/limit/parse-limits.ts'
+import { LIMITS_KEYS, type LimitsOptions } from '../core/limit/parse-limits.ts'
+import { type Duration, duration } from '../lib/duration.ts'
 import type { RampOptions } from '../core/limit/slow-start.ts'
 import type { RecoveryOptions } from '../core/gate/gate.ts'
 import type { Health } from '../call/health.ts'
@@ -42,6 +43,11 @@ export interface LimiterOptions extends LimitsOptions {
   maxWaitMs?: Duration
   /** So many refusals a call waits out; the next goes to its caller, untouched. 0: the first. Default: all. */
   maxRefusals?: number
+  /**
+   * The longest wait that a provider may ask for. A longer one is a quota: calls fail at once, with the wait in the error.
+   * @default '1h'
+   */
+  maxRetryAfterMs?: Duration
   /** The longest try of a call: then `CallTimeoutError`. Default: none. */
   timeoutMs?: Duration
   /** Whether headers and refusals teach the limiter the real limit. Default true. */
@@ -69,6 +75,7 @@ const OWN_KEYS = Object.keys({
   queue: 1,
   maxWaitMs: 1,
   maxRefusals: 1,
+  maxRetryAfterMs: 1,
   timeoutMs: 1,
   learn: 1,
   discover: 1,
@@ -121,6 +128,7 @@ export function checkLimiter(options: LimiterOptions): void {
     if ((ramp.from ?? 1) > 1) throw new TypeError(`ramp.from must be at most 1, got ${text(ramp.from)}`)
   }
   given(options.recovery, checkRecovery)
+  given(options.maxRetryAfterMs, (value) => duration(value, 'maxRetryAfterMs'))
   given(options.health, checkHealth)
   checkCallValues(options)
   if (!LIMITING.some((key) => options[key as keyof LimiterOptions] !== undefined)) {

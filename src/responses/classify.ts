@@ -12,7 +12,7 @@ import { headersOf, readLimits } from './headers.ts'
 import { dimensionOf, windowOf } from './limit-words.ts'
 import { rules, slowDown, untilPacificMidnightMs } from './provider-rules.ts'
 import { readWait, serverNow } from './retry-after.ts'
-import { get, guard, known } from './safe-access.ts'
+import { get, guard, isObject, known } from './safe-access.ts'
 import type { Outcome, RefusalKind, Verdict } from './verdict.ts'
 
 const LIMIT = /(?:\blimit(?: of)?:? ?|quotaValue:|quota_limit_value:|\bof (?=[\d,]+ [\w ]*per ))(\d[\d,.]*)/i
@@ -21,6 +21,9 @@ const REQUESTED = /\brequested:? ?[~≈]? ?(\d[\d,.]*)/i
 const ECHOED =
   /"[^"]*("|$)|“[^”]*(”|$)|`[^`]*(`|$)|(?<!\w)'[^']*('(?!\w)|$)|\b(content|prompt|input|messages?|text|query)s?\b ?[:=].*/gi
 const LONG = /day|daily|week|month|quota/i
+/** A limit in words of our own choosing: nothing that a caller wrote can stand in it. */
+const PER =
+  /\b(?:(?:in|out)put )?(?:tokens?|requests?|calls?|images?|messages?) per (?:sec|second|min|minute|hour|day|week|month)\b/i
 const REASON_CHARS = 99
 
 function numberAfter(words: RegExp, text: string): number {
@@ -32,7 +35,7 @@ function reasonOf(status: number | undefined, text: string): string {
   const code = /:(?!ERR_|AI_)(\w+_\w+|\w+Exception|E[A-Z]+)$/m.exec(text)?.[1]
   // Messages enclose one another, too: the innermost is the provider's own.
   const said =
-    /((in|out)put )?\w+ per \w+/.exec(text)?.[0] ??
+    PER.exec(text)?.[0] ??
     [...text.matchAll(/(?<=^(?:message|error|detail):)(?!failed$)[^{\n]+/gm)]
       .pop()?.[0]
       .replace(ECHOED, '…')
@@ -57,11 +60,14 @@ function kindOfRate(
 function judge(outcome: Outcome, wall: number): Verdict | undefined {
   const thrown = 'error' in outcome
   const source = thrown ? outcome.error : outcome.value
-  if (!thrown && !(statusOf(source) && get(source, 'headers'))) return undefined
+  const isResponse = !thrown && statusOf(source) !== undefined && isObject(get(source, 'headers'))
+  // A result that holds an error says that it is none, whatever its status was (OpenRouter, Responses).
+  if (!thrown && !isResponse && !isObject(get(source, 'error'))) return undefined
   const body = !thrown && outcome.body
   const { status, text } = readAnswer(source, body)
   const rule = rules.find(({ when }) => when.test(text))
   if (!rule || rule.kind === 'aborted') return undefined
+  if (!thrown && !isResponse && rule.kind === 'transient') return undefined
   let { kind } = rule
 
   const headers = headersOf([source, enclosed(source), body])

@@ -1,5 +1,5 @@
 /**
- * What providers say when they refuse: one rule a row, in the order in which they are tried. The first row that fits
+ * What providers say when they refuse: one rule a row, with its source above it, in the order in which they are tried. The first row that fits
  * decides, so rows that exclude more come first: what waiting cannot help before what it can, since providers send
  * both under one status and often under one code.
  *
@@ -18,8 +18,6 @@ export interface Rule {
   /** `aborted`: somebody gave the call up, so nothing else about the answer counts. */
   readonly kind: RefusalKind | 'transient' | 'aborted'
   readonly when: RegExp
-  /** Who says so. */
-  readonly source: string
 }
 
 /** Prose counts only beside a status or a code by which a provider turns a call away. */
@@ -31,108 +29,111 @@ const GONE =
   'insufficient|not enough|no (more|remaining|available)|(ran|run|runs) out of|out of|used( up)? all( of)?|exhausted|depleted|too low|insuffisante?s?|insuficientes?|nicht (genug|genügend)|aufgebraucht|недостаточно'
 
 export const rules: readonly Rule[] = [
+  // DOM, Node, axios, undici: an abort is never a reason to try again, whatever it encloses
   {
     kind: 'aborted',
     // The timeouts of SDKs abort the fetch themselves, and enclose that.
     when: /^http .*\n(?![^]*:request timed out)[^]*:(AbortError|ABORT_ERR|ERR_CANCELED|RequestAbortedError)$/im,
-    source: 'DOM, Node, axios, undici: an abort is never a reason to try again, whatever it encloses',
   },
 
   // This call can never pass; its neighbours may.
+  // OpenRouter: the balance covers smaller calls
   {
     kind: 'oversize',
     when: /^http 402$[^]*(can only afford|fewer max_tokens|requested up to [\d,]+ tokens)/im,
-    source: 'OpenRouter: the balance covers smaller calls',
   },
+  // Gemini: a limit of 0, since the tier does not include the model
   {
     kind: 'oversize',
     when: /(^http 4(03|29)|:(rate_limit_exceeded|RESOURCE_EXHAUSTED))$[^]*(\blimit: ?0(?![\d.,]*\d)|^quota_?(limit_)?value:0$)/im,
-    source: 'Gemini: a limit of 0, since the tier does not include the model',
   },
+  // Anthropic and resellers: the plan does not include such calls
   {
     kind: 'oversize',
-    when: /^http 4(03|29)$[^]*(extra usage is required|required for long[- ]context|long[- ]context \w+ (is|are) not|(requires?|upgrade to) an? (higher|paid|pro|different) (plan|tier)|not (available|included|supported) (in|on|for|with) (your|this|the (free|current)) (\w+ )?(plan|tier|subscription))/im,
-    source: 'Anthropic and resellers: the plan does not include such calls',
+    when: /(^http 4(03|29)|:rate_limit_e\w+)$[^]*(extra usage is required|required for long[- ]context|long[- ]context \w+ (is|are) not|(requires?|upgrade to) an? (higher|paid|pro|different) (plan|tier)|not (available|included|supported) (in|on|for|with) (your|this|the (free|current)) (\w+ )?(plan|tier|subscription))/im,
   },
-  { kind: 'oversize', when: /^http 413$/m, source: 'HTTP, Anthropic, Groq' },
+  // HTTP, Anthropic, Groq
+  { kind: 'oversize', when: /^http 413$/m },
+  // OpenAI: the code is that of a call that came too early
   {
     kind: 'oversize',
     when: /(^http 429|:rate_limit_exceeded)$[^]*(request|prompt|input) (is )?too (large|long|big)/im,
-    source: 'OpenAI: the code is that of a call that came too early',
   },
+  // Gemini
   {
     kind: 'oversize',
     when: /^http 400$[^]*token count .*exceeds the maximum/m,
-    source: 'Gemini',
   },
 
   // Worded as a quota, and over within the minute.
+  // DashScope: its limits by the minute; for OpenAI, `param` is null
   {
     kind: 'rate',
     when: /#(token|rate)-limit\b|^param:insufficient_quota$|:Throttling\.(RateQuota|AllocationQuota|BurstRate)$/m,
-    source: 'DashScope: its limits by the minute; for OpenAI, `param` is null',
   },
 
   // Money or a long quota is used up: nobody gets through until somebody pays or the window ends.
-  { kind: 'quota', when: /^http 402$/m, source: 'HTTP, OpenRouter, DeepSeek' },
-  { kind: 'quota', when: /^quota(Id|_limit):.*Per(Day|Week|Month)/m, source: 'Gemini' },
+  // HTTP, OpenRouter, DeepSeek
+  { kind: 'quota', when: /^http 402$/m },
+  // Gemini
+  { kind: 'quota', when: /^quota(Id|_limit):.*Per(Day|Week|Month)/m },
+  // OpenAI, Anthropic, MiniMax, Moonshot, DashScope, Bedrock
   {
     kind: 'quota',
-    when: /:(insufficient_quota|billing_hard_limit_reached|billing_not_active|credit_balance_exhausted|\w*insufficient_?(balance|credits?|funds)\w*|(organization|project|enforced)_(spend|usage)_limit_(exceeded|reached)|usage_limit_(reached|exceeded)|(free_?tier|free)_quota_\w+|Arrearage|\w*\.?FreeTierOnly|ServiceQuotaExceededException|quota_?exceeded|exceeded_current_quota_error|account_(deactivated|suspended))$/im,
-    source: 'OpenAI, Anthropic, MiniMax, Moonshot, DashScope, Bedrock',
+    when: /:(insufficient_quota|billing_hard_limit_reached|billing_not_active|credit_balance_exhausted|\w*insufficient_?(balance|credits?)\w*|(organization|project|enforced)_(spend|usage)_limit_(exceeded|reached)|usage_limit_(reached|exceeded)|(free_?tier|free)_quota_\w+|Arrearage|\w*\.?FreeTierOnly|ServiceQuotaExceededException|quota_?exceeded|exceeded_current_quota_error|account_(deactivated|suspended))$/im,
   },
+  // Anthropic (a 400), xAI, Together, DeepInfra, Perplexity: the type says nothing, the prose does
   {
     kind: 'quota',
     when: turnedAway(
       `(${GONE})[\\s,]+([^\\s:.]+[\\s,]+){0,5}?(${MONEY})\\b|\\b(${MONEY})[\\s,]+([^\\s:.]+[\\s,]+){0,4}?(${GONE})|(reached|exceeded|hit|over)[\\s,]+([^\\s:.]+[\\s,]+){0,4}?(spend(ing)?|billing|budget|credit)[\\s,]+([^\\s:.]+[\\s,]+){0,2}?(limit|cap)|(spend(ing)?|billing|budget|credit) (limit|cap) [^.]{0,30}(reached|exceeded)|payment (is )?required|overdue|arrears|specified \\w+ usage limits`,
     ),
-    source: 'Anthropic (a 400), xAI, Together, DeepInfra, Perplexity: the type says nothing, the prose does',
   },
+  // Zhipu, Moonshot, DeepSeek, Volcengine and others, in their own languages
   {
     kind: 'quota',
     when: turnedAway(
       '余额不足|餘額不足|欠费|欠費|无可用资源包|额度(不足|已用[完尽]|耗尽)|配额(已用[完尽]|不足|耗尽)|账户.{0,6}(停用|冻结)|残高(が)?不足|残高がありません|クレジット.{0,6}(不足|足りません|ありません)|잔액.{0,4}부족|크레딧.{0,6}(부족|소진)|할당량.{0,4}소진',
     ),
-    source: 'Zhipu, Moonshot, DeepSeek, Volcengine and others, in their own languages',
   },
 
   // The provider is busy, whatever the limits say.
+  // OpenAI: the load grew too fast; came as 503 and now comes as 429 too
   {
     kind: 'overload',
     when: /:slow_down$/m,
-    source: 'OpenAI: the load grew too fast; came as 503 and now comes as 429 too',
   },
+  // HTTP; Groq (498); Anthropic (529); OpenAI, Gemini and Bedrock where a stream has no status
   {
     kind: 'overload',
-    when: /(^http (498|503|529)|:(overloaded(_error)?|(server|engine|model|system)(_is)?_overloaded|service_unavailable(_error)?|server_busy|UNAVAILABLE|ServiceUnavailable(Exception|Error)?|ModelNotReadyException))$/im,
-    source: 'HTTP; Groq (498); Anthropic (529); OpenAI, Gemini and Bedrock where a stream has no status',
+    when: /(^http (498|503|529)|:(overloaded(_error)?|(server|engine|model|system)(_is)?_overloaded(_error)?|service_unavailable(_error)?|server_busy|UNAVAILABLE|ServiceUnavailable(Exception|Error)?|ModelNotReadyException))$/im,
   },
+  // Mistral and others: a model too busy for the tier of the account
   {
     kind: 'overload',
     when: /^http 429$[^]*(tier capacity exceeded|(server|model|engine|system|service)s? (is|are) (currently |temporarily )?(overloaded|busy|at capacity)|服务器?繁忙|负载过高|混み合っています)/im,
-    source: 'Mistral and others: a model too busy for the tier of the account',
   },
+  // OpenRouter: the provider it chose failed, and the next call may go to another
   {
     kind: 'overload',
     when: /^http 502$[^]*provider returned error/im,
-    source: 'OpenRouter: the provider it chose failed, and the next call may go to another',
   },
 
+  // HTTP; OpenAI, Anthropic, Mistral, Gemini, Bedrock and Azure where a stream has no status
   {
     kind: 'rate',
     when: /((^http |:)429|:(rate_?limit(ed|_exceeded|_error|_reached)?|user_?rate_?limit_?exceeded|too_?many_?requests(_error|Exception)?|RESOURCE_EXHAUSTED|Throttl(ing|ed)(Exception)?|RequestLimitExceeded))$/im,
-    source: 'HTTP; OpenAI, Anthropic, Mistral, Gemini, Bedrock and Azure where a stream has no status',
   },
 
+  // HTTP
   {
     kind: 'transient',
     when: /^http (5..|40[89])$/m,
-    source: 'HTTP',
   },
+  // Node, undici, browsers, SDKs: the connection broke, time ran out, or a stream broke off
   {
     kind: 'transient',
     when: /^http u[^]*(:(ECONN|E\w+UNREACH$|ETIMEDOUT|EPIPE|EAI_AGAIN|ENOTFOUND|ERR_NETWORK|UND_ERR_(SO|\w+TIMEOUT)|(Request)?TimeoutError$|(server|api|timeout)_error$|(InternalServer|ModelStreamError|ModelTimeout)Exception$|failed to fetch|load failed|networkerror|request timed out|connection error|"timeout)|fetch failed)/im,
-    source: 'Node, undici, browsers, SDKs: the connection broke, time ran out, or a stream broke off',
   },
 ]
 

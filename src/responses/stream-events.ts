@@ -3,9 +3,30 @@
  * SDK send such a one as soon as they accept a call, long before the first token.
  */
 
-import { get } from './safe-access.ts'
+import { get, isObject, isPlain } from './safe-access.ts'
 
 const FRAME = /(^|[._-])(created|queued|in_progress|added|done|completed|start|stop|end|ping|finish)$/
+
+const BROKEN =
+  /(throttling|serviceUnavailable|internalServer|modelStreamError|modelTimeout|validation)Exception$/i
+
+/** An event that says that the answer has failed: what it says, else undefined. */
+export function failureIn(chunk: unknown): object | undefined {
+  if (!isObject(chunk)) return undefined
+  const type = get(chunk, 'type')
+  const failed =
+    type === 'error' ||
+    type === 'response.failed' ||
+    get(chunk, 'object') === 'error' ||
+    isObject(get(chunk, 'error')) ||
+    isObject(get(get(chunk, 'response'), 'error'))
+  if (failed) return chunk
+  // Bedrock: `{ throttlingException: { message } }`
+  const name = isPlain(chunk) ? Object.keys(chunk).find((key) => BROKEN.test(key)) : undefined
+  return name === undefined
+    ? undefined
+    : { name: name.charAt(0).toUpperCase() + name.slice(1), ...Object(get(chunk, name)) }
+}
 
 export function isFrame(chunk: unknown): boolean {
   const type = get(chunk, 'type')

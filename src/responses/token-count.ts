@@ -16,20 +16,28 @@ const MAX_DEPTH = 12
 const SAMPLES = 1000
 
 const IMAGE_TYPE = /^(input_)?image(_url)?$/
-/** A data URL, or a run of base64 longer than any word. */
-const MEDIA_TEXT = /^(data:[\w/+.-]+[;,]|[\w+/-]{256})/
+/** A data URL, or base64 longer than any word, in one piece or broken into lines, wherever it stands in a text. */
+const MEDIA_TEXT =
+  /(?:data:[\w/+.-]+(?:;[\w=-]+)*,)?(?:[\w+/-]{256,}|(?:[\w+/-]{60,128}(?:\\[nr]|\s){1,4}){4,}[\w+/-]*)={0,2}|data:[\w/+.-]+(?:;[\w=-]+)*;base64,[\w+/-]+={0,2}/g
+/** Models that answer without tokens of output. */
+const NO_OUTPUT = /embed|rerank|moderation/i
 const MAX_OUTPUT = /^max_?(completion_?|output_?)?tokens$/i
 
 /** About four Latin letters to a token, two of other alphabets, one of Chinese, Japanese or Korean. */
-function tokensIn(text: string): number {
-  if (MEDIA_TEXT.test(text)) return IMAGE_TOKENS
+function tokensIn(text: string): { tokens: number; media: boolean } {
+  let media = 0
+  if (text.length > 20)
+    text = text.replace(MEDIA_TEXT, () => {
+      media += IMAGE_TOKENS
+      return ''
+    })
   const step = Math.ceil(text.length / SAMPLES)
   let quarters = 0
   for (let i = 0; i < text.length; i += step) {
     const code = text.charCodeAt(i)
     quarters += code < 0x80 ? 1 : code < 0x2e80 ? 2 : 4
   }
-  return (quarters * step) / 4
+  return { tokens: media + (quarters * step) / 4, media: media > 0 }
 }
 
 /** Of a class only what messages (LangChain's, say) are made of, and only as plain fields. */
@@ -39,9 +47,23 @@ function keysOf(value: object): string[] {
     : ['content', 'text'].filter((key) => Object.hasOwn(value, key))
 }
 
-export function estimateTokens(args: readonly unknown[]): { inputTokens: number; maxOutputTokens?: number } {
+/** The most tokens of output that a field of a request allows. */
+function outputBound(key: string, value: unknown): number | undefined {
+  if (key === 'model') return NO_OUTPUT.test(String(value)) ? 0 : undefined
+  return typeof value === 'number' && value > 0 && MAX_OUTPUT.test(key) ? value : undefined
+}
+
+export interface TokenEstimate {
+  inputTokens: number
+  /** The most tokens of output that the arguments allow, if they say so. */
+  maxOutputTokens?: number
+}
+
+/** The estimate, and whether there are media among the arguments: those are guessed far worse than text. */
+export function examine(args: readonly unknown[]): TokenEstimate & { media: boolean } {
   let tokens = 0
   let nodes = 0
+  let media = false
   let maxOutputTokens: number | undefined
   const seen = new Set<unknown>()
 
@@ -51,24 +73,35 @@ export function estimateTokens(args: readonly unknown[]): { inputTokens: number;
       // A body that was made ready for fetch counts as what it holds.
       const body = depth < 3 && value[0] === '{' && parseJson(value)
       if (body) walk(body, depth)
-      else tokens += tokensIn(value)
+      else {
+        const text = tokensIn(value)
+        tokens += text.tokens
+        media ||= text.media
+      }
     }
     if (!isObject(value) || seen.has(value)) return
     seen.add(value)
     // An array of numbers is a text that is tokens already (embeddings).
     if (Array.isArray(value) && typeof value[0] === 'number') tokens += value.length
-    else if (IMAGE_TYPE.test(get(value, 'type') as string)) tokens += IMAGE_TOKENS
-    else
+    else if (IMAGE_TYPE.test(get(value, 'type') as string)) {
+      tokens += IMAGE_TOKENS
+      media = true
+    } else
       for (const key of keysOf(value)) {
         const held = get(value, key)
         // Names cost tokens too: those of a schema are part of the prompt, the others stand for its frame.
         tokens += key.length / 4
-        if (typeof held === 'number' && held > 0 && depth < 4 && MAX_OUTPUT.test(key))
-          maxOutputTokens ??= held
+        if (depth < 4) maxOutputTokens ??= outputBound(key, held)
         walk(held, depth + 1)
       }
   }
 
   guard(() => walk(args, 0))
-  return { inputTokens: Math.ceil(tokens), ...(maxOutputTokens && { maxOutputTokens }) }
+  return { inputTokens: Math.ceil(tokens), ...(maxOutputTokens !== undefined && { maxOutputTokens }), media }
+}
+
+/** A guess of the tokens that these arguments will take. Cheap for long prompts, harmless for anything else. */
+export function estimateTokens(args: readonly unknown[]): TokenEstimate {
+  const { inputTokens, maxOutputTokens } = examine(args)
+  return { inputTokens, ...(maxOutputTokens !== undefined && { maxOutputTokens }) }
 }

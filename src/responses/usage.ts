@@ -32,7 +32,7 @@ const PLACES = [
  * The events that carry a message, and the bodies of raw answers. Plain objects all; on an instance such a
  * name may be a getter that does things (`data` of a Gemini result prints a warning).
  */
-const HOLDERS = ['response', 'message', 'delta', 'data', 'x_groq']
+const HOLDERS = ['response', 'message', 'delta', 'data', 'x_groq', 'choices', 'metadata']
 
 const INPUT = /^(total_)?(input|prompt)_?token(s|count)$/i
 const OUTPUT = /^(total_)?(output|completion|candidates)_?token(s|count)$/i
@@ -71,9 +71,13 @@ export function readUsage(value: unknown): Usage | undefined {
     for (const counts of reach(value, isPlain(value) ? [...PLACES, ...HOLDERS] : PLACES)) {
       const free = (groq && most(Object(get(counts, 'prompt_tokens_details')), /^cached_tokens$/)) || 0
       const usage = known({
-        inputTokens: plus(less(most(counts, INPUT), free), most(counts, /^cache_creation_i/)),
+        inputTokens: plus(
+          less(most(counts, INPUT), free),
+          most(counts, /^(cache_creation_i|cacheWriteInputTokens$)/),
+        ),
         outputTokens: plus(most(counts, OUTPUT), most(counts, /^thoughtsT/)),
-        tokens: less(most(counts, TOTAL), free),
+        // Bedrock's total holds what was read from the cache; its other providers leave that out, or have no such name.
+        tokens: less(most(counts, TOTAL), free + (most(counts, /^cacheReadInputTokens$/) ?? 0)),
       })
       if (Object.keys(usage).length) return whole(usage)
     }

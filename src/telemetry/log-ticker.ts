@@ -2,10 +2,9 @@
 // all at once, so that a log of a thousand models still makes one write a second. At rest there is no timer, and
 // none of its timers keeps a process alive.
 
+import { SECOND } from '../lib/units.ts'
 import type { BucketRateLimiter, Clock } from 'llmiter'
 import { Meter } from './sampler.ts'
-
-const SECOND = 1000
 
 /** What becomes of the records: `lines` of the second that began at `t`, in epoch ms. */
 export type Keep = (lines: string, t: number) => void

@@ -5,6 +5,7 @@
 // seconds, as everywhere in OpenTelemetry. Counts come from the limiter's events, levels are read when
 // somebody collects them. A limiter that is not instrumented pays nothing.
 
+import { MINUTE } from '../lib/units.ts'
 import {
   type Attributes,
   type BatchObservableResult,
@@ -47,7 +48,6 @@ export interface InstrumentOptions {
 
 const KEYS = ['meterProvider', 'provider', 'operation', 'model', 'attributes']
 const GATES = ['open', 'closed', 'probing'] as const
-const MINUTE = 60_000
 
 /**
  * Reports a limiter, or all limiters of a service, to OpenTelemetry, including limiters created later. Returns a

@@ -4,13 +4,11 @@
 // listens to its events: three listeners would take a fifth of a call's time. Only a limiter at rest is listened
 // to, for the first call that ends the rest.
 
+import { HOUR, MINUTE } from '../lib/units.ts'
 import type { BucketRateLimiter, LimiterStats, Mark } from 'llmiter'
 import type { LogRecord } from './log-record.ts'
 
 type Limit = LimiterStats['limits'][number]
-
-const MINUTE = 60_000
-const HOUR = 3_600_000
 
 export class Meter {
   readonly limiter: BucketRateLimiter

@@ -7,7 +7,7 @@
  */
 import { MAX_TIMER_MS, type Clock } from '../scheduler/clock.ts'
 import { drawn, fields, finite, text } from './check.ts'
-import { seededRandom } from './random.ts'
+import { seededRandom } from '../lib/random.ts'
 import { TimerHeap } from './timer-heap.ts'
 
 export interface VirtualClockOptions {
@@ -121,6 +121,12 @@ export class VirtualClock implements Clock {
   /** Somebody sets the machine's clock: `wall()` says `epochMs` from now on. Timers and `now()` do not notice. */
   setWall(epochMs: number): void {
     this.#wallAtZero = finite(epochMs, 'epochMs') - this.#now
+  }
+
+  /** The machine is suspended: `wall()` moves on by `ms`; timers and `now()` stand still, as they do on most machines. */
+  suspend(ms: number): void {
+    if (!(finite(ms, 'ms') >= 0)) throw new TypeError(`ms must be at least 0, got ${text(ms)}`)
+    this.shiftWall(ms)
   }
 
   /** Somebody moves the machine's clock by `ms`, forward or, when negative, back. */

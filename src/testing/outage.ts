@@ -3,14 +3,8 @@
  */
 import { playBacklog } from './optimum.ts'
 import { choice, drawn, fields, finite, provider, seconds, text } from './check.ts'
-import type {
-  ModelProvider,
-  OverloadRefusal,
-  ProviderAnswer,
-  ProviderCall,
-  ProviderLimit,
-} from './provider.ts'
-import { seededRandom } from './random.ts'
+import type { ModelProvider, ProviderAnswer, ProviderCall, ProviderLimit, Refused } from './provider.ts'
+import { seededRandom } from '../lib/random.ts'
 
 export interface OutageOptions {
   /** From this moment, of the `now` that the provider is asked with, in ms. */
@@ -23,11 +17,12 @@ export interface OutageOptions {
    * - `overloaded`: 529, as Anthropic says it
    * - `unavailable`: 503
    * - `slow down`: 503 with OpenAI's `slow_down`
+   * - `limited`: 429 without a wait, as gateways that lost their backend say it
    * - `nothing`: a black hole; the call hangs until the client gives up
    *
    * Default: `overloaded`.
    */
-  says?: 'overloaded' | 'unavailable' | 'slow down' | 'nothing'
+  says?: 'overloaded' | 'unavailable' | 'slow down' | 'limited' | 'nothing'
   /**
    * The share of calls that are struck, above 0 and at most 1; which ones is drawn at random.
    * @default 1
@@ -121,20 +116,27 @@ export class OutageProvider implements ModelProvider {
   #strike(): ProviderAnswer {
     const { says = 'overloaded', retryAfterMs } = this.#options
     if (says === 'nothing') return { kind: 'silent' }
-    const refusal: OverloadRefusal = {
-      kind: 'refused',
-      why: 'overload',
-      status: says === 'overloaded' ? 529 : 503,
-    }
-    if (says === 'slow down') refusal.slowDown = true
-    if (retryAfterMs !== undefined) refusal.retryAfterMs = retryAfterMs
-    return refusal
+    const told = retryAfterMs === undefined ? {} : { retryAfterMs }
+    if (says === 'limited') return { ...LIMITED, ...told }
+    const refused = { kind: 'refused', why: 'overload', status: says === 'overloaded' ? 529 : 503 } as const
+    return { ...refused, ...(says === 'slow down' && { slowDown: true }), ...told }
   }
+}
+
+const LIMITED: Refused = {
+  kind: 'refused',
+  why: 'rate',
+  status: 429,
+  of: 'requests',
+  limit: 1,
+  used: 1,
+  requested: 1,
 }
 
 const outageNames = {
   overloaded: 'overloaded',
   unavailable: 'unavailable',
   'slow down': 'slow down',
+  limited: 'limited',
   nothing: 'silent',
 }

@@ -39,7 +39,7 @@ export const PROVIDERS: [provider: string, flags: string, least: number][] = [
   ['leaky-bucket', '--tpm 800k --max-tokens 600', 50],
   ['burndown', '--rpm 600 --tpm 1500k --max-tokens 600 --burndown 5', 43],
   ['acceleration', '--rpm 600 --floor 300', 45],
-  ['step-change', '--rpm 600 --steps 30s:0.5,2m:1', 54],
+  ['step-change', '--rpm 600 --steps 30s:0.5,2m:1', 53],
   ['outage', '--rpm 600', 65],
   ['concurrency', '--max-concurrent 25', 90],
 ]

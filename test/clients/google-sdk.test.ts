@@ -28,6 +28,21 @@ describe.each(versions)('$name', ({ Client, folder }) => {
     await server.close()
   })
 
+  test('each text of a batch of embeddings takes a request, unless told otherwise', async () => {
+    const texts = Array.from({ length: 5 }, (_, i) => `text ${i}`)
+    const taken: number[] = []
+    for (const options of [{}, { countEmbeddings: 'per-call' as const }]) {
+      server.replies(replies.embedding())
+      const before = limiter.stats().limits[0]!.asked
+      const client = limitGoogle(bareClient(), limiter, options)
+      await client.models.embedContent({ model: 'gemini-embedding-001', contents: texts })
+      taken.push(limiter.stats().limits[0]!.asked - before)
+    }
+    expect(taken).toEqual([5, 1])
+    const wrong = { countEmbeddings: 'each' } as never
+    expect(() => limitGoogle(bareClient(), limiter, wrong)).toThrow(/countEmbeddings must be 'per-text'/)
+  })
+
   type HttpOptions = NonNullable<ConstructorParameters<typeof GoogleGenAI>[0]>['httpOptions']
   const bareClient = (httpOptions: HttpOptions = {}) =>
     new Client({ apiKey: 'any', httpOptions: { baseUrl: server.url, ...httpOptions } })

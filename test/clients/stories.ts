@@ -299,12 +299,16 @@ export function stories<C extends object>(cast: Cast<C>): void {
       const { client, server, limiter } = stage
       server.replies({
         ...replies.plain(),
-        headers: { ...replies.plain().headers, 'ratelimit-limit': '6000' },
+        headers: {
+          ...replies.plain().headers,
+          'ratelimit-limit': '6000',
+          'ratelimit-policy': '6000;w=60',
+        },
       })
       await cast.plain(client)
       await settled()
       expect(limiter.stats().limits[0]!.learned).toBeCloseTo(6000)
-      expect(limiter.stats().told).toContainEqual({ of: 'requests', limit: 6000 })
+      expect(limiter.stats().told).toContainEqual({ of: 'requests', perMs: 60_000, limit: 6000 })
     })
 
     badDays(cast, enter)

@@ -36,38 +36,39 @@ describe('recovery', () => {
     new GateKeeper(
       () => luck,
       () => false,
+      { offsetMs: 0 },
     )
 
   test('open, closed, probing, open', () => {
     const recovery = gate()
     expect(recovery.allows(0)).toBe(true)
     recovery.refused('rate', 1000, 0, 1, 40)
-    expect([recovery.allows(1049), recovery.wakeAt()]).toEqual([false, 1050])
+    expect([recovery.allows(1049), recovery.wakeAt(1049)]).toEqual([false, 1050])
     expect([recovery.allows(1050), recovery.gate.state]).toEqual([true, 'probing'])
     recovery.sent(1050)
     // SRTT 40 ms, RTTVAR 20 ms: quiet for 120 ms.
-    expect([recovery.allows(1169), recovery.wakeAt()]).toEqual([false, 1170])
+    expect([recovery.allows(1169), recovery.wakeAt(1169)]).toEqual([false, 1170])
     expect([recovery.allows(1170), recovery.gate.state]).toEqual([true, 'open'])
   })
 
   test('one closing for each epoch: refusals of calls sent before it are no news', () => {
     const recovery = gate()
     recovery.refused('rate', 1000, 0, 1, 100)
-    expect([recovery.gate.state, recovery.wakeAt(), recovery.closure(100).repeated]).toEqual([
+    expect([recovery.gate.state, recovery.wakeAt(0), recovery.closure().repeated]).toEqual([
       'closed',
       1110,
       false,
     ])
     recovery.refused('rate', undefined, 50, 1, 150)
-    expect([recovery.gate.state, recovery.wakeAt(), recovery.closure(100).repeated]).toEqual([
+    expect([recovery.gate.state, recovery.wakeAt(0), recovery.closure().repeated]).toEqual([
       'closed',
       1110,
       false,
     ])
     // But a longer wait that a late refusal names is heeded.
     recovery.refused('rate', 5000, 99, 1, 200)
-    expect(recovery.wakeAt()).toBeGreaterThanOrEqual(5200)
-    expect(recovery.closure(200).repeated).toBe(false)
+    expect(recovery.wakeAt(0)).toBeGreaterThanOrEqual(5200)
+    expect(recovery.closure().repeated).toBe(false)
   })
 
   test('backoff grows by half each time, capped by what the rate makes worth trying', () => {
@@ -76,8 +77,8 @@ describe('recovery', () => {
       let now = 0
       return Array.from({ length: 14 }, () => {
         recovery.refused('rate', undefined, now, rate, now)
-        const wait = recovery.wakeAt() - now
-        now = recovery.wakeAt()
+        const wait = recovery.wakeAt(now) - now
+        now += wait
         recovery.allows(now)
         recovery.sent(now)
         return Math.round(wait)

@@ -1,6 +1,13 @@
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import Anthropic from '@anthropic-ai/sdk'
+import { GoogleGenAI } from '@google/genai'
+import { Mistral } from '@mistralai/mistralai'
+import Groq from 'groq-sdk'
 import OpenAI from 'openai'
+import OpenAI6 from 'openai-6'
+import { BucketRateLimiter, withLimiter } from 'llmiter'
+import { VirtualClock } from 'llmiter/testing'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { classify } from '../../src/responses/index.ts'
 import { type Answer, answers } from './answers.ts'
@@ -32,7 +39,7 @@ describe('as a thrown error', () => {
   })
 })
 
-describe('through the SDK of OpenAI', () => {
+describe('through the real SDKs', () => {
   let server: Server
   let next: Answer
   beforeAll(async () => {
@@ -48,16 +55,81 @@ describe('through the SDK of OpenAI', () => {
   })
   afterAll(() => server.close())
 
-  // The SDK keeps `error` of a body and drops what stands beside it.
-  const kept = named.filter(([, { body }]) => !('estimated_time' in (body as object)))
-  test.each(kept)('%s', async (_name, answer) => {
-    next = answer
-    const baseURL = `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`
-    const client = new OpenAI({ apiKey: 'none', baseURL, maxRetries: 0 })
-    const error = await client.chat.completions
-      .create({ model: 'm', messages: [] })
-      .catch((error: unknown) => error)
-    expectVerdict({ error }, answer)
+  const url = () => `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const messages = [{ role: 'user' as const, content: 'hello' }]
+  const sdks: Record<string, () => Promise<unknown>> = {
+    'openai 7': () =>
+      new OpenAI({ apiKey: 'none', baseURL: url(), maxRetries: 0 }).chat.completions.create({
+        model: 'm',
+        messages,
+      }),
+    'openai 6': () =>
+      new OpenAI6({ apiKey: 'none', baseURL: url(), maxRetries: 0 }).chat.completions.create({
+        model: 'm',
+        messages,
+      }),
+    anthropic: () =>
+      new Anthropic({ apiKey: 'none', baseURL: url(), maxRetries: 0 }).messages.create({
+        ...{ model: 'm', max_tokens: 5, messages },
+      }),
+    groq: () =>
+      new Groq({ apiKey: 'none', baseURL: url(), maxRetries: 0 }).chat.completions.create({
+        model: 'm',
+        messages,
+      }),
+    mistral: () => new Mistral({ apiKey: 'none', serverURL: url() }).chat.complete({ model: 'm', messages }),
+    '@google/genai': () =>
+      new GoogleGenAI({ apiKey: 'none', httpOptions: { baseUrl: url() } }).models.generateContent({
+        ...{ model: 'm', contents: 'hello' },
+      }),
+  }
+  /** These keep `error` of a body and drop what stands beside it, or all of a body that has none. */
+  const seen = (sdk: string, { body }: Answer) =>
+    !sdk.startsWith('openai') || ('error' in (body as object) && !('estimated_time' in (body as object)))
+  /** This one has no headers on its errors: a wait that only they tell is lost with them. */
+  const headless = (sdk: string, { headers }: Answer) => sdk === '@google/genai' && headers !== undefined
+
+  describe.each(Object.keys(sdks))('%s', (sdk) => {
+    const rows = named.filter(([, answer]) => seen(sdk, answer) && !headless(sdk, answer))
+    test.each(rows)('%s', async (_name, answer) => {
+      next = answer
+      const error = await sdks[sdk]!().catch((error: unknown) => error)
+      expectVerdict({ error }, answer)
+    })
+  })
+})
+
+describe('in the middle of a stream', () => {
+  // There is no status there: the body alone must tell, so those count that bring a code of their own.
+  const coded = answers.filter(({ body }) => {
+    const { error, code } = body as {
+      error?: { code?: unknown; type?: unknown; status?: unknown }
+      code?: unknown
+    }
+    const word = error?.code ?? error?.type ?? error?.status ?? code
+    return (
+      typeof word === 'number' ||
+      (typeof word === 'string' &&
+        /rate_limit|RESOURCE_EXHAUSTED|insufficient|overloaded|UNAVAILABLE|Throttling|usage_limit|1113|quota/.test(
+          word,
+        ))
+    )
+  })
+  test('most kinds are among them', () => expect(coded.length).toBeGreaterThan(9))
+
+  test.each(coded.map((answer) => [answer.name, answer] as const))('%s', async (_name, answer) => {
+    const clock = new VirtualClock({ wall })
+    const limiter = new BucketRateLimiter({ name: 'm', requestsPerMinute: 600, clock })
+    const kinds: string[] = []
+    limiter.on('refuse', ({ verdict }) => kinds.push(verdict.kind))
+    async function* events() {
+      yield { text: 'a' }
+      yield { type: 'error', ...(answer.body as object) }
+    }
+    for await (const event of await withLimiter(async () => events(), limiter)()) expect(event).toBeDefined()
+    // A call in mid-stream was let in: what could never fit is not asked again, whatever it is called.
+    expect(kinds).toEqual([answer.kind])
+    expect(limiter.stats().inFlight).toBe(0)
   })
 })
 
@@ -94,6 +166,8 @@ describe('what a message echoes of the request is not told further', () => {
     ['Request too large. prompt: my secret plan', 'secret'],
     ["Blocked since 'my secret plan' was sent", 'secret'],
     ['Blocked: “my secret plan', 'secret'],
+    ['content: "my secret per diem"', 'secret'],
+    ['Request "alpha secret per beta" refused', 'secret'],
   ])('%s', (message, word) => {
     const verdict = classify(thrown({ status: 429, error: { message } }), wall)
     expect(verdict?.reason).toMatch(/^429: ./)

@@ -118,3 +118,28 @@ test('getters of instances that would do something are left alone', () => {
   expect(readUsage(new StreamResult())).toBeUndefined()
   expect(readUsage(new GeminiResult())).toBeUndefined()
 })
+
+test.each([
+  [
+    'Moonshot, in the last chunk',
+    { choices: [{ delta: {}, usage: { prompt_tokens: 7, completion_tokens: 5 } }] },
+    { inputTokens: 7, outputTokens: 5, tokens: 12 },
+  ],
+  [
+    'Bedrock: what was read from the cache does not count',
+    { usage: { inputTokens: 4, outputTokens: 832, cacheReadInputTokens: 1490, totalTokens: 2326 } },
+    { inputTokens: 4, outputTokens: 832, tokens: 836 },
+  ],
+  [
+    'Bedrock: what was written to it does',
+    { usage: { inputTokens: 4, outputTokens: 10, cacheWriteInputTokens: 100, totalTokens: 114 } },
+    { inputTokens: 104, outputTokens: 10, tokens: 114 },
+  ],
+  [
+    'Bedrock, in a stream',
+    { metadata: { usage: { inputTokens: 3, outputTokens: 2, totalTokens: 5 } } },
+    { inputTokens: 3, outputTokens: 2, tokens: 5 },
+  ],
+])('%s', (_name, answer, usage) => {
+  expect(readUsage(answer)).toEqual(usage)
+})

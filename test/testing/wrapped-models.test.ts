@@ -174,7 +174,7 @@ describe('OutageProvider', () => {
     expect(() => outOf({ share: 0 })).toThrow('share must be above 0 and at most 1, got 0')
     // @ts-expect-error a word that is not known
     expect(() => outOf({ says: 'sorry' })).toThrow(
-      "says must be 'overloaded' or 'unavailable' or 'slow down' or 'nothing'",
+      "says must be 'overloaded' or 'unavailable' or 'slow down' or 'limited' or 'nothing'",
     )
   })
 })

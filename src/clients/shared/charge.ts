@@ -45,9 +45,12 @@ export const azureCharge: Charge = {
   used: atTheStart,
 }
 
-/** Gemini: the input alone. */
+/** Gemini: the input alone. Each text of a batch of embeddings counts as a request. */
 export const inputOnly: Charge = {
-  cost: () => ({ outputTokens: 0 }),
+  cost({ request }) {
+    const { requests } = Object(request) as { requests?: unknown }
+    return { outputTokens: 0, ...(Array.isArray(requests) && { requests: requests.length }) }
+  },
   // A total without its parts holds output too.
   used: ({ inputTokens, tokens: _, ...usage }) =>
     inputTokens === undefined ? usage : { ...usage, inputTokens, tokens: inputTokens },

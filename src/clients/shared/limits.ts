@@ -17,6 +17,7 @@ import {
   type Usage,
 } from 'llmiter'
 import type { Charge } from './charge.ts'
+import { context } from '../../lib/async-context.ts'
 import { fields, text } from '../../lib/validate.ts'
 
 /** A limiter for each model; `'gpt-5*'` is one that a family shares, `default` is for each that is not listed. */
@@ -40,9 +41,15 @@ export interface ClientOptions {
   maxWaitMs?: Duration
   /** Calls that generate nothing (lists, files, batches): `'free'` (default), or `'requests'`: each takes a request. */
   otherCalls?: 'free' | 'requests'
+  /**
+   * Whether each text of a batch of embeddings takes a request, as Gemini counts them, or the whole call takes one.
+   * Only Gemini's clients send such batches.
+   * @default 'per-text'
+   */
+  countEmbeddings?: 'per-text' | 'per-call'
 }
 
-const OPTIONS = ['countTokens', 'tenant', 'priority', 'maxWaitMs', 'otherCalls']
+const OPTIONS = ['countTokens', 'tenant', 'priority', 'maxWaitMs', 'otherCalls', 'countEmbeddings']
 const NO_TOKENS = { requests: 1, tokens: 0, inputTokens: 0, outputTokens: 0 }
 
 /** A call, as far as its limits go. */
@@ -79,7 +86,7 @@ export class Limits {
     more: readonly string[] = [],
   ) {
     fields(options, name, [...OPTIONS, ...more])
-    const { priority, maxWaitMs, otherCalls = 'free' } = options
+    const { priority, maxWaitMs, otherCalls = 'free', countEmbeddings = 'per-text' } = options
     for (const key of ['countTokens', 'tenant'] as const) {
       const given = options[key]
       if (given !== undefined && typeof given !== 'function')
@@ -87,7 +94,11 @@ export class Limits {
     }
     if (otherCalls !== 'free' && otherCalls !== 'requests')
       throw new TypeError(`otherCalls must be 'free' or 'requests', got ${text(otherCalls)}`)
+    if (countEmbeddings !== 'per-text' && countEmbeddings !== 'per-call')
+      throw new TypeError(`countEmbeddings must be 'per-text' or 'per-call', got ${text(countEmbeddings)}`)
     this.#service = serviceOf(limits, name)
+    // Its calls may be made within calls of the same limiter.
+    context.wanted = true
     this.#charge = charge
     this.#options = options
     this.#policy = {
@@ -129,7 +140,7 @@ export class Limits {
 
   #cost(request: unknown, limiter: BucketRateLimiter, charge: Charge): Partial<Cost> {
     const limits = limiter.stats().limits.filter(({ of }) => /token/i.test(of))
-    const { countTokens } = this.#options
+    const { countTokens, countEmbeddings } = this.#options
     const counted = countTokens?.(request)
     const estimate = estimateTokens([request])
     const inputTokens =
@@ -137,6 +148,7 @@ export class Limits {
     return {
       ...(counted !== undefined && { inputTokens: counted }),
       ...charge.cost({ request, inputTokens, maxOutputTokens: estimate.maxOutputTokens }),
+      ...(countEmbeddings === 'per-call' && { requests: 1 }),
     }
   }
 }

@@ -13,7 +13,8 @@
 // Where a provider counts by the minute and says nothing, the wait ends with its window, once that is known: window-phase.ts.
 
 import { WindowPhase } from './window-phase.ts'
-import { type Duration, duration } from '../limit/parse-limits.ts'
+import { type Duration, duration } from '../../lib/duration.ts'
+import type { WallTime } from '../limit/sliding-window.ts'
 import type { Closure } from '../rate/rate-estimator.ts'
 
 /** How long a closed gate stays closed when the provider does not say. */
@@ -39,10 +40,15 @@ export type Gate =
   | { state: 'spent'; until: number; known: boolean; trialOut: boolean }
 
 const OPEN: Gate = { state: 'open' }
-/** A provider that is down and says "at once" must not be asked at full pace: at least this, doubling. */
+/** A told wait that proves too short is not believed for long: at least this, doubling. An overload may end at once. */
 const LEAST_MS = 50
-const MOST_LEAST_MS = 1000
+const MOST_LEAST_MS = { rate: 8000, overload: 1000 } as const
 const TRIAL_MS = 60_000
+/**
+ * A wait of this length or longer ends by the wall clock too: while a machine sleeps, its monotonic clock stands still.
+ * Until it ends, somebody must look at the wall clock this often.
+ */
+const BY_WALL_MS = 30_000
 /** How long a probe may stay out without an answer before the next one goes. */
 const PROBE_MS = 30_000
 /** The longest wait is the time of so many tickets, and at least this: a window of a minute may have to end. */
@@ -69,6 +75,9 @@ export class GateKeeper {
   gate: Gate = OPEN
   readonly #random: () => number
   readonly #asks: () => boolean
+  readonly #wall: WallTime
+  /** When a long wait ends by the wall clock, in epoch ms. */
+  #wallUntil = Infinity
   #backoff!: { minMs: number; maxMs: number | undefined; factor: number; jitter: number }
   /** The rate that was refused last: it says how long a wait is worth. */
   #pace = Infinity
@@ -86,7 +95,8 @@ export class GateKeeper {
   /** When the last few refusals came that said something new. */
   #lately: number[] = []
 
-  constructor(random: () => number, asks: () => boolean) {
+  constructor(random: () => number, asks: () => boolean, wall: WallTime) {
+    this.#wall = wall
     this.#random = random
     this.#asks = asks
     this.configure()
@@ -106,28 +116,51 @@ export class GateKeeper {
     const { gate } = this
     if (gate.state === 'open') return true
     if (gate.state === 'closed') {
-      if (now < gate.until) return false
+      if (!this.over(now)) return false
       const asks = this.#asks()
       this.gate = asks ? { state: 'asking', kind: gate.kind } : probing(gate.kind, now)
       return !asks
     }
-    if (gate.state === 'spent') return now >= gate.until && !gate.trialOut
+    if (gate.state === 'spent') return this.over(now) && !gate.trialOut
     if (gate.state === 'asking') return false
     if (gate.out < gate.allowed) return true
-    if (now < this.wakeAt()) return false
+    if (now < this.wakeAt(now)) return false
     if (gate.kind === 'rate') this.open()
     else gate.allowed = gate.out < FEW ? 2 * gate.out : gate.out + 1
     return true
   }
 
   /** When to look again, if nothing else happens. */
-  wakeAt(): number {
+  wakeAt(now: number): number {
     const { gate } = this
-    if (gate.state === 'closed') return gate.until
-    if (gate.state === 'spent') return gate.trialOut ? Infinity : gate.until
+    const until = 'until' in gate ? this.#lookAt(gate.until, now) : Infinity
+    if (gate.state === 'closed') return until
+    if (gate.state === 'spent') return gate.trialOut ? Infinity : until
     if (gate.state === 'asking') return Infinity
     if (gate.state === 'open' || gate.out < gate.allowed) return -Infinity
     return gate.lastAt + (gate.kind === 'rate' || gate.out < FEW ? this.#quietMs() : PROBE_MS)
+  }
+
+  #lookAt(until: number, now: number): number {
+    return this.#wallUntil === Infinity ? until : Math.min(until, now + BY_WALL_MS)
+  }
+
+  /** Whether the wait of a gate that is closed or spent is over, by either clock. */
+  over(now: number): boolean {
+    const { gate } = this
+    return !('until' in gate) || now >= gate.until || now + this.#wall.offsetMs >= this.#wallUntil
+  }
+
+  /** How long the gate stays shut, in ms. */
+  remainingMs(now: number): number {
+    const { gate } = this
+    if (!('until' in gate) || this.over(now)) return 0
+    return Math.min(gate.until - now, this.#wallUntil - now - this.#wall.offsetMs)
+  }
+
+  #waits(ms: number, now: number): number {
+    this.#wallUntil = ms >= BY_WALL_MS ? now + ms + this.#wall.offsetMs : Infinity
+    return now + ms
   }
 
   sent(now: number): void {
@@ -153,7 +186,7 @@ export class GateKeeper {
       this.#close(kind, waitMs, now)
       this.#remember(now)
     } else if (waitMs !== undefined && gate.state === 'closed') {
-      gate.until = Math.max(gate.until, now + waitMs)
+      if (waitMs > this.remainingMs(now)) gate.until = this.#waits(waitMs, now)
     }
   }
 
@@ -174,6 +207,7 @@ export class GateKeeper {
     if (gate.state !== 'probing' || sentAt < gate.since) return
     gate.out--
     gate.allowed++
+    this.#tries = Math.max(0, this.#tries - 1)
     if (gate.kind === 'rate' || gate.allowed > FEW) this.open()
   }
 
@@ -188,7 +222,7 @@ export class GateKeeper {
   spend(waitMs: number | undefined, now: number): void {
     this.gate = {
       state: 'spent',
-      until: now + (waitMs ?? TRIAL_MS),
+      until: this.#waits(waitMs ?? TRIAL_MS, now),
       known: waitMs !== undefined,
       trialOut: false,
     }
@@ -219,13 +253,13 @@ export class GateKeeper {
       if (gate.out > 0 && now < gate.lastAt + this.#quietMs()) return
       if (kind === 'rate' ? gate.out > 0 : gate.out === 0 && gate.allowed > 1) return this.open()
     }
-    this.gate = { state: 'closed', kind, until: now }
+    this.gate = { state: 'closed', kind, until: this.#waits(0, now) }
   }
 
   /** Somebody says that the quota is back: the next call tries. */
   resume(now: number): void {
     const { gate } = this
-    if (gate.state === 'spent') this.gate = { ...gate, until: Math.min(gate.until, now), known: false }
+    if (gate.state === 'spent') this.gate = { ...gate, until: this.#waits(0, now), known: false }
   }
 
   open(): void {
@@ -238,11 +272,12 @@ export class GateKeeper {
   }
 
   /** How the gate was closed, the last time. */
-  closure(now: number): Closure {
+  closure(): Closure {
     const memory = Math.max(MEMORY_MS, MEMORY_TICKETS / this.#pace)
     return {
       edge: this.#edge.known,
-      repeated: this.#lately.filter((at) => now - at < memory).length > 1,
+      // Counted from the last refusal: after a long told wait it would be forgotten.
+      repeated: this.#lately.filter((at) => this.#lately.at(-1)! - at < memory).length > 1,
     }
   }
 
@@ -251,7 +286,7 @@ export class GateKeeper {
   }
 
   #close(kind: GateKind, waitMs: number | undefined, now: number): void {
-    const least = Math.min(LEAST_MS * 2 ** this.#tries, MOST_LEAST_MS)
+    const least = Math.min(LEAST_MS * 2 ** this.#tries, MOST_LEAST_MS[kind])
     this.#told = waitMs !== undefined
     const wait =
       waitMs === undefined ? this.#guessMs(kind, now) : Math.max(waitMs * (1 + 0.02 * this.#random()), least)
@@ -261,7 +296,7 @@ export class GateKeeper {
   #shut(kind: GateKind, waitMs: number, now: number): void {
     if (this.#tries++ === 0) this.#firstClosedAt = now
     this.#closedAt = now
-    this.gate = { state: 'closed', kind, until: now + waitMs }
+    this.gate = { state: 'closed', kind, until: this.#waits(waitMs, now) }
   }
 
   #guessMs(kind: GateKind, now: number): number {

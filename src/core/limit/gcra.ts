@@ -7,7 +7,7 @@
 //
 // `due` may lie behind now by the credit earned: (burst − 1) · T after a quiet spell. Credit is earned only
 // while nobody waits. Otherwise the gap that the cap makes after a burst would earn a new burst each minute,
-// and under saturation calls would leave in clumps. While somebody waits, only the lateness of timers (20 ms)
+// and under saturation calls would leave in clumps. While somebody waits, only the lateness of timers (a little)
 // is credited: without that a pace of 500 a second loses a tenth to late timers.
 
 import type { Limit } from './parse-limits.ts'
@@ -17,9 +17,17 @@ import { CalendarWindow, type WindowCounter, SlidingWindow, type WallTime } from
 
 /** J: how far apart in time two calls may drift on their way to the provider. */
 export const JITTER_MS = 50
+/** The lateness of timers that is made up for: 20 ms where many go in that time, but 4 ms of 100 ms. */
 const LATENESS_MS = 20
+const LATENESS_SHARE = 0.04
+const LATENESS_AREA = 400
 /** The last bits of sums of times. */
 const ROUNDING_MS = 1e-6
+
+/** How late a timer may be at this spacing, so that the pace makes up for it. A strict limiter refuses who is early. */
+function latenessMs(spacingMs: number): number {
+  return Math.min(LATENESS_MS, Math.max(LATENESS_SHARE * spacingMs, LATENESS_AREA / spacingMs))
+}
 
 export class Bucket {
   readonly limit: Limit
@@ -39,6 +47,8 @@ export class Bucket {
   #trusted = false
   #distrusted = false
   #heldUntil = -Infinity
+  /** When the call was sent whose headers were heard last. */
+  #heardAt = -Infinity
 
   constructor(limit: Limit, ramp: SlowStart, wall: WallTime, discover = false) {
     this.limit = limit
@@ -99,6 +109,13 @@ export class Bucket {
     this.#crowded = crowded
   }
 
+  /** Answers overtake each other: whether headers of a call sent at `sentAt` are news. */
+  hears(sentAt: number): boolean {
+    if (sentAt < this.#heardAt) return false
+    this.#heardAt = sentAt
+    return true
+  }
+
   /** The provider says how much is left; what went since that call was sent, when eager, it may not have counted. */
   told(remaining: number, resetMs: number, sentAt: number | undefined, now: number): void {
     // What is proven goes at once; while the provider is slow nothing does.
@@ -141,6 +158,7 @@ export class Bucket {
     this.#proven = other.#proven
     this.#distrusted = other.#distrusted
     this.#heldUntil = other.#heldUntil
+    this.#heardAt = other.#heardAt
   }
 
   dump(now: number): [number, number][] {
@@ -184,8 +202,8 @@ export class Bucket {
 
   #advance(now: number): void {
     const rate = this.rate.at(now)
-    const burst = this.rate.tight ? 1 : this.limit.burst
-    const credit = this.#crowded ? Math.max(LATENESS_MS, this.#seen - this.#due) : (burst - 1) / rate
+    const burst = this.rate.tight(now) ? 1 : this.limit.burst
+    const credit = this.#crowded ? Math.max(latenessMs(1 / rate), this.#seen - this.#due) : (burst - 1) / rate
     this.#due = Math.max(this.#due, now - credit)
     this.#seen = now
   }

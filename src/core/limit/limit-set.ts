@@ -7,7 +7,7 @@
 
 import { Bucket } from './gcra.ts'
 import type { Cost, Used } from '../cost.ts'
-import type { LimitReading } from '../messages.ts'
+import type { LimitReading, RefusalReport } from '../messages.ts'
 import type { Limit } from './parse-limits.ts'
 import type { SlowStart } from './slow-start.ts'
 import type { Closure } from '../rate/rate-estimator.ts'
@@ -110,6 +110,16 @@ export class LimitSet implements SlotSource {
     }
   }
 
+  /** What was reserved at `takenAt` turns out to be another cost, before the call is over. */
+  exchange(from: Cost, to: Cost, takenAt: number, now: number): void {
+    for (const bucket of this.buckets) {
+      const more = (to[bucket.limit.of] ?? 0) - (from[bucket.limit.of] ?? 0)
+      bucket.reserved += more
+      bucket.asked += more
+      bucket.amend(more, takenAt, now)
+    }
+  }
+
   crowd(crowded: boolean, now: number): void {
     for (const bucket of this.buckets) bucket.crowd(crowded, now)
   }
@@ -124,9 +134,10 @@ export class LimitSet implements SlotSource {
   }
 
   /** The provider asks for a slower growth. Returns the buckets whose rate that changes. */
-  ease(now: number): Bucket[] {
+  ease(kind: RefusalReport['kind'], now: number): Bucket[] {
+    const of = kind === 'rate' ? 'growing' : 'eased'
     const paced = this.buckets.filter(({ limit }) => limit.paced)
-    for (const { rate } of paced) rate.ease(now)
+    for (const { rate } of paced) rate.ease(of, now)
     return paced
   }
 
@@ -165,7 +176,7 @@ export class LimitSet implements SlotSource {
     const { perMs, limit, remaining, resetMs = Infinity } = reading
     const changed: Bucket[] = []
     for (const bucket of this.buckets) {
-      if (!this.#means(bucket, reading)) continue
+      if (!this.#means(bucket, reading) || !bucket.hears(sentAt)) continue
       const { rate, limit: ours } = bucket
       // A limit of a shorter window bounds ours by as much as fits into it; what is left of it says nothing of ours.
       const amount = (limit ?? 0) * (ours.said.perMs / perMs!)

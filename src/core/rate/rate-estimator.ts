@@ -7,7 +7,7 @@
 // time proves anything in which somebody waits and the gate is open. Headers that name the limit need no search.
 
 import { climbsAfter, DIP, followed, type CurvePoint, HABITS, type CurveKind } from './rate-curve.ts'
-import { MINUTE } from '../limit/parse-limits.ts'
+import { MINUTE } from '../../lib/units.ts'
 import { Throughput } from './throughput.ts'
 
 /** What is known of the gate's last closure. */
@@ -41,8 +41,11 @@ const WARM_MS = 120_000
 const GROWN = 1.25
 /** How fast an unknown rate doubles while nothing is refused. */
 const EXPLORE_MS = 10_000
-/** Refused although it was kept, a minute's limit is enforced within seconds: (1 s + J) for each second's share. */
-const TRIM = 1000 / 1050
+/**
+ * Refused although it was kept, a minute's limit is enforced within a shorter window W: so much less is (W + J) for
+ * each W's share. First windows of 10 s are suspected, then those of a second.
+ */
+const TRIMS = [1, 10_000 / 10_050, 1000 / 1050]
 const TRIM_MS = 3_600_000
 
 /** A learned rate on its way to another process; without an age it was told by the provider. */
@@ -61,8 +64,13 @@ interface MeasuredRate {
 }
 
 /** As configured or as headers say; trimmed since then, when it was refused although it was kept. */
-type StatedRate =
-  { kind: 'configured'; trimmedAt?: number } | { kind: 'told'; rate: number; trimmedAt?: number }
+type StatedRate = ({ kind: 'configured' } | { kind: 'told'; rate: number }) & { trim?: Trim }
+
+interface Trim {
+  /** An index of `TRIMS`. */
+  step: number
+  at: number
+}
 
 type RateState =
   | StatedRate
@@ -92,14 +100,14 @@ export class RateEstimator {
 
   get learned(): boolean {
     const state = this.#state
-    return state.kind !== 'configured' || state.trimmedAt !== undefined
+    return state.kind !== 'configured' || state.trim !== undefined
   }
 
   /** What was learned, for other processes: plain, with times as ages. */
   share(now: number): Learned | undefined {
     if (!this.learned) return undefined
     const state = this.#state
-    if (state.kind !== 'found') return { rate: this.#base(state, now), trimmed: this.tight }
+    if (state.kind !== 'found') return { rate: this.#base(state, now), trimmed: this.tight(now) }
     const { rate, confirmed, of } = state
     return { rate, confirmed, of, ageMs: this.#proof(now) - state.since }
   }
@@ -109,7 +117,8 @@ export class RateEstimator {
     if (!learned) this.#state = this.#asSaid()
     else if (learned.ageMs === undefined) {
       this.told(learned.rate)
-      this.#state = { ...this.#asSaid(), ...(learned.trimmed && { trimmedAt: this.#proof(now) }) }
+      const trim = { step: TRIMS.length - 1, at: this.#proof(now) }
+      this.#state = { ...this.#asSaid(), ...(learned.trimmed && { trim }) }
     } else {
       this.#found(learned.rate, learned.confirmed ?? 0, learned.of ?? 'fast', now)
       ;(this.#state as CurvePoint).since -= learned.ageMs
@@ -117,9 +126,9 @@ export class RateEstimator {
   }
 
   /** Refusals have shown that there is no room to spare for bursts. */
-  get tight(): boolean {
-    const state = this.#state
-    return state.kind === 'found' || (state.kind !== 'exploring' && state.trimmedAt !== undefined)
+  tight(now: number): boolean {
+    const state = this.#stateAt(now)
+    return state.kind === 'found' || (state.kind !== 'exploring' && state.trim !== undefined)
   }
 
   inherit(other: RateEstimator): void {
@@ -131,7 +140,7 @@ export class RateEstimator {
     else
       this.#state = {
         ...this.#asSaid(),
-        ...(before.trimmedAt !== undefined && { trimmedAt: before.trimmedAt }),
+        ...(before.trim && { trim: before.trim }),
       }
     this.#proofMs = other.#proofMs
     this.#provesSince = other.#provesSince
@@ -141,26 +150,31 @@ export class RateEstimator {
 
   /** Units per ms at `now`. */
   at(now: number): number {
+    const state = this.#stateAt(now)
+    if (state.kind === 'found') return followed(state, this.#proof(now) - state.since)
+    const rate = this.#base(state, now)
+    return state.kind === 'exploring' ? rate : rate * TRIMS[state.trim?.step ?? 0]!
+  }
+
+  /** What was learned and still holds. */
+  #stateAt(now: number): RateState {
     const state = this.#state
     const proof = this.#proof(now)
-    if (state.kind !== 'found') {
-      const rate = this.#base(state, now)
-      if (state.kind === 'exploring' || state.trimmedAt === undefined) return rate
-      if (proof - state.trimmedAt < TRIM_MS) return rate * TRIM
-      delete state.trimmedAt
-      return rate
-    }
-    const rate = followed(state, proof - state.since)
-    if (rate < this.#said || this.#discover) return rate
-    this.#state = this.#asSaid()
-    return this.#said
+    if (state.kind === 'exploring') return state
+    if (state.kind !== 'found') return state.trim && proof - state.trim.at >= TRIM_MS ? this.#asSaid() : state
+    const climbed = !this.#discover && followed(state, proof - state.since) >= this.#said
+    return climbed ? this.#asSaid() : state
   }
 
   /** How many times as much as configured a window may hold: what was learned of the pace takes nothing from it. */
   widens(now: number): number {
-    const state = this.#state
-    if (state.kind === 'found') return Math.max(1, this.at(now) / this.configured)
-    return this.#base(state, now) / this.configured || 1
+    // What headers tell narrows the pace, not the cap: else nothing goes until the last minute's log has drained.
+    return Math.max(1, this.#untrimmed(now) / this.configured || 1)
+  }
+
+  #untrimmed(now: number): number {
+    const state = this.#stateAt(now)
+    return state.kind === 'found' ? this.at(now) : this.#base(state, now)
   }
 
   /** What the user or a header says, or how far an unknown rate has grown. */
@@ -199,7 +213,7 @@ export class RateEstimator {
     this.#closedAt = Infinity
     this.#prove(now)
     if (!closure) return false
-    const state = this.#state
+    const state = (this.#state = this.#stateAt(now))
     const of: CurveKind = this.#slowness === 0 ? 'fast' : closure.edge ? 'window' : 'slow'
     if (state.kind === 'exploring' || state.kind === 'found') {
       if (!measured) return false
@@ -208,8 +222,9 @@ export class RateEstimator {
       return true
     }
     if (!closure.repeated) return false
-    const suspect = state.trimmedAt === undefined && (!measured || (of === 'fast' && this.#kept(rate, now)))
-    if (suspect) state.trimmedAt = this.#proof(now)
+    const step = (state.trim?.step ?? 0) + 1
+    if (of === 'fast' && step < TRIMS.length && this.#kept(rate, now))
+      this.#state = { ...state, trim: { step, at: this.#proof(now) } }
     else if (measured && measured.rate < rate) {
       const grows = of !== 'fast' && measured.rate < FAR * rate && this.#measure.busyMs(now) < WARM_MS
       this.#found(measured.rate, 0, grows ? 'growing' : of, now)
@@ -218,9 +233,10 @@ export class RateEstimator {
   }
 
   /** The provider is well, and asks for a slower growth: back to what got through in the last minute. */
-  ease(now: number): void {
+  ease(of: 'eased' | 'growing', now: number): void {
     const rate = this.at(now)
-    this.#found(Math.min(this.#measure.over(MINUTE, 0, now) ?? rate / 2, rate), 1, 'eased', now)
+    const confirmed = of === 'eased' ? 1 : 0
+    this.#found(Math.min(this.#measure.over(MINUTE, 0, now) ?? rate / 2, rate), confirmed, of, now)
   }
 
   #prove(now: number): void {

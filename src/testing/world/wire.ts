@@ -25,6 +25,11 @@ export interface WireOptions {
    * @default false
    */
   headers?: boolean
+  /**
+   * How long a refusal takes to come back: the least and the most, in ms.
+   * @default [10, 40]
+   */
+  refusedMs?: readonly [least: number, most: number]
 }
 
 /** What a client gets back. */
@@ -50,7 +55,7 @@ export class Wire {
     serviceMs: number,
     seen: (answer: ProviderAnswer, at: number) => void,
   ): Promise<WireReply | undefined> {
-    const { clock, provider, random, jitterMs, headers } = this.#options
+    const { clock, provider, random, jitterMs, headers, refusedMs = REFUSED_MS } = this.#options
     await clock.sleep(WAY_MS + random() * jitterMs)
     const arrived = clock.now()
     const answer = provider.ask(arrived, cost)
@@ -58,7 +63,7 @@ export class Wire {
     seen(answer, arrived)
     if (answer.kind === 'silent') return undefined
     if (answer.kind === 'refused') {
-      const [least, most] = REFUSED_MS
+      const [least, most] = refusedMs
       await clock.sleep(least + random() * (most - least))
       const { status } = answer
       return { status, headers: { ...limits, ...retryHeaders(answer) }, body: refusalBody(answer, 'model') }

@@ -34,7 +34,7 @@ describe('a rate', () => {
           else if (event === 'send') rate.sent(1, now)
           else if (event === 'refuse') rate.refused(1)
           else if (event === 'close') rate.closed(now)
-          else if (event === 'ease') rate.ease(now)
+          else if (event === 'ease') rate.ease(edge ? 'growing' : 'eased', now)
           else rate.reopened(event === 'open' ? undefined : { ...closure, edge }, now)
           const at = rate.at(now)
           // A rate that was found dips by a tenth, one that was trimmed is a twentieth lower.

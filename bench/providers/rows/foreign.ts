@@ -1,0 +1,222 @@
+/**
+ * Providers whose laws are not those of the cross: strict limiters, refusals by chance, wrong waits, limits on
+ * growth, neighbours, slow limits. A batch of calls comes at once, and the time until the last is in is held against
+ * the optimum, which only a client that knows the provider reaches.
+ *
+ * Chance is large here, so each case has a hundred seeds, and its tail counts as its median does.
+ */
+import {
+  AccelerationProvider,
+  CombinedProvider,
+  FixedWindowProvider,
+  LimitReqProvider,
+  NeighbourProvider,
+  NoiseProvider,
+  OutageProvider,
+  StepChangeProvider,
+  TokenBucketProvider,
+  WrongWaitProvider,
+  type ModelProvider,
+} from '../../../src/testing/index.ts'
+import type { LimiterOptions } from '../../../src/index.ts'
+import type { Case, ClientName, Figures } from '../case.ts'
+import { loadClient } from '../clients/index.ts'
+import { RPM } from '../models.ts'
+import { MINUTE, run, summary, type RunOptions } from '../run.ts'
+
+interface Foreign {
+  title: string
+  calls: number
+  /** What the user believes, as a multiple of the limit. Default: 1. */
+  told?: number
+  rpm?: number
+  jitterMs?: number
+  make(seed: number, phaseMs: number): ModelProvider
+  limiter?: Partial<LimiterOptions>
+  world?: Pick<RunOptions, 'headers' | 'refusedMs' | 'describe'>
+  /** The most that `timesBest` may be in the median. */
+  goal?: number
+  peers?: boolean
+}
+
+const requestsPerMinute = RPM
+const second = () => new TokenBucketProvider({ requestsPerMinute, capacityMs: 1000, retryAfter: 'none' })
+const minute = (phaseMs: number) =>
+  new FixedWindowProvider({ requestsPerMinute, phaseMs, retryAfter: 'none' })
+const nginx = (status: 429 | 503, burst = 0) => ({
+  calls: 300,
+  jitterMs: 1,
+  make: () => new LimitReqProvider({ requestsPerMinute, status, burst }),
+})
+const noise = (share: number, status: 429 | 503 = 429) => ({
+  title: `${100 * share} % refused by chance, ${status}`,
+  calls: 3000,
+  make: (seed: number) =>
+    new NoiseProvider(new TokenBucketProvider({ requestsPerMinute: 10 * RPM }), { share, status, seed }),
+  goal: 1.05 * (1 + share),
+})
+const wrong = (title: string, factor: number | undefined, constantMs?: number) => ({
+  title,
+  calls: 1200,
+  told: 1.5,
+  make: () =>
+    new WrongWaitProvider(
+      new TokenBucketProvider({ requestsPerMinute, capacityMs: 1000 }),
+      factor === undefined ? { constantMs: constantMs! } : { factor },
+    ),
+  goal: 1.3,
+})
+const slow = (rpm: number, told: number) => ({
+  title: `${rpm} a minute, told × ${told}`,
+  calls: 10 * rpm,
+  rpm,
+  told,
+  make: (_: number, phaseMs: number) =>
+    new FixedWindowProvider({ requestsPerMinute: rpm, phaseMs, retryAfter: 'none' }),
+})
+
+export const foreign: Record<string, Foreign> = {
+  'nginx-429': { ...nginx(429), title: 'nginx, burst 0, 429', goal: 1.15, peers: true },
+  'nginx-503': { ...nginx(503), title: 'nginx, burst 0, 503', goal: 1.15, peers: true },
+  'nginx-429-double': { ...nginx(429), title: 'nginx, burst 0, 429, told × 2', told: 2, goal: 1.6 },
+  'nginx-503-double': { ...nginx(503), title: 'nginx, burst 0, 503, told × 2', told: 2, goal: 1.6 },
+  'nginx-429-burst': { ...nginx(429, 20), title: 'nginx, burst 20, 429', goal: 1.15 },
+  'nginx-503-burst': { ...nginx(503, 20), title: 'nginx, burst 20, 503', goal: 1.15 },
+  'noise-0.2': noise(0.002),
+  'noise-1': { ...noise(0.01), peers: true },
+  'noise-3': noise(0.03),
+  'noise-5': noise(0.05),
+  'noise-1-503': noise(0.01, 503),
+  'wait-constant': { ...wrong('waits told as 60 s, told × 1.5', undefined, 60_000), peers: true },
+  'wait-fifth': wrong('waits told as a fifth, told × 1.5', 0.2),
+  'wait-five': wrong('waits told five times too long, told × 1.5', 5),
+  'wait-fifth-window': {
+    ...wrong('waits told as a fifth, window of a minute', 0.2),
+    make: (_, phaseMs) =>
+      new WrongWaitProvider(new FixedWindowProvider({ requestsPerMinute, phaseMs }), { factor: 0.2 }),
+  },
+  growth: {
+    title: 'growth × 2 a minute from 60',
+    calls: 4000,
+    make: () => new AccelerationProvider({ requestsPerMinute, floorPerMinute: 60, retryAfter: 'none' }),
+    goal: 1.12,
+    peers: true,
+  },
+  'growth-beside-bucket': {
+    title: 'growth beside output tokens',
+    calls: 1500,
+    make: () =>
+      new CombinedProvider([
+        new AccelerationProvider({ requestsPerMinute, floorPerMinute: 60, retryAfter: 'none' }),
+        new TokenBucketProvider({ outputTokensPerMinute: 30_000, retryAfter: 'none', capacityMs: 1000 }),
+      ]),
+    limiter: { outputTokensPerMinute: 30_000 },
+    world: { describe: () => ({ cost: { outputTokens: 100 }, estimate: { outputTokens: 100 } }) },
+  },
+  neighbour: {
+    title: 'a neighbour takes 60 % every second two minutes',
+    calls: 6000,
+    make: () => new NeighbourProvider(second(), { requestsPerMinute: 360, spellMs: 120_000 }),
+    goal: 1.12,
+    peers: true,
+  },
+  'outage-429': {
+    title: 'an outage of a minute told as 429',
+    calls: 2400,
+    make: (seed) => {
+      const fromMs = 30_000 + 1000 * (seed % 7)
+      return new OutageProvider(second(), { fromMs, toMs: fromMs + MINUTE, says: 'limited' })
+    },
+    goal: 1.05,
+  },
+  'halves-headers': {
+    title: 'halves, and headers say so',
+    calls: 3000,
+    make: (_, phaseMs) =>
+      new StepChangeProvider(new FixedWindowProvider({ requestsPerMinute, phaseMs, retryAfter: 'none' }), {
+        steps: [{ atMs: 120_000, factor: 0.5 }],
+      }),
+    world: { headers: true },
+    goal: 1.05,
+  },
+  unlimited: {
+    title: 'nothing known (limits: []), bucket of a second',
+    calls: 300,
+    make: second,
+    limiter: { limits: [] },
+    goal: 1.5,
+  },
+  'unlimited-window': {
+    title: 'nothing known (limits: []), window of a minute',
+    calls: 300,
+    make: (_, phaseMs) => new FixedWindowProvider({ requestsPerMinute: 60, phaseMs, retryAfter: 'none' }),
+    limiter: { limits: [] },
+  },
+  'unlimited-nginx': { ...nginx(429), title: 'nothing known, nginx, burst 0, 429', limiter: { limits: [] } },
+  'slow-3': slow(3, 1),
+  'slow-10-double': slow(10, 2),
+  'slow-60-double': slow(60, 2),
+  'slow-refusals': {
+    title: 'refusals take 2 s, told × 2',
+    calls: 1500,
+    told: 2,
+    make: second,
+    world: { refusedMs: [2000, 4000] },
+  },
+  'double-bucket': { title: 'bucket of a second, told × 2', calls: 3000, told: 2, make: second },
+  'double-window': { title: 'window of a minute, told × 2', calls: 6000, told: 2, make: (_, p) => minute(p) },
+  'right-bucket': { title: 'bucket of a second, right', calls: 1500, make: second },
+  'right-window': { title: 'window of a minute, right', calls: 3000, make: (_, p) => minute(p) },
+  'half-bucket': {
+    title: 'bucket of a second that halves, nobody tells',
+    calls: 6000,
+    make: () => new StepChangeProvider(second(), { steps: [{ atMs: 180_000, factor: 0.5 }], told: false }),
+  },
+  outage: {
+    title: 'an outage of a minute, 529',
+    calls: 1500,
+    make: () => new OutageProvider(second(), { fromMs: 30_000, toMs: 90_000 }),
+  },
+}
+
+export function foreignCases(): Case[] {
+  return Object.entries(foreign).map(([name, one]) => ({
+    id: `foreign/${name}`,
+    section: 'foreign',
+    title: one.title,
+    clients: one.peers ? ['llmiter', 'sdk-20', 'p-queue', 'aws'] : ['llmiter'],
+    // Where nothing is known, every reopening sends everybody: seconds of this machine for each seed.
+    quick: !name.startsWith('unlimited'),
+    seeds: { full: name.startsWith('unlimited') ? 2 : 100, quick: 6 },
+    run: (client, seed) => batch(one, client, seed),
+  }))
+}
+
+/** A batch that is not done by then, and half an hour later, counts as so late. */
+const HORIZON_MINUTES = 30
+
+async function batch(one: Foreign, clientName: ClientName, seed: number): Promise<Figures> {
+  const { calls, told = 1, rpm = RPM, jitterMs = 50, limiter, world } = one
+  const make = await loadClient(clientName)
+  let bestMs = 0
+  const ran = await run({
+    seed,
+    minutes: HORIZON_MINUTES,
+    jitterMs,
+    workload: Array<number>(calls).fill(0),
+    ...world,
+    provider: (phaseMs) => {
+      const provider = one.make(seed, phaseMs)
+      // The edge of a window and a full bucket are luck: the limit's own pace is good enough.
+      bestMs = Math.max(provider.optimumMs(0, calls, world?.describe?.(0).cost), (calls * MINUTE) / rpm)
+      return provider
+    },
+    client: (it) => make(it, { toldRpm: rpm * told, ...(limiter && { limiter }) }),
+  })
+  const { counts } = summary(ran, false)
+  const lastMs = counts['done'] === calls ? ran.world.admittedAt.at(-1)! : Infinity
+  return {
+    counts,
+    samples: { timesBest: [Math.min(lastMs, (HORIZON_MINUTES + 30) * MINUTE) / bestMs] },
+  }
+}
