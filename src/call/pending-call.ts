@@ -103,6 +103,8 @@ export interface WaitState {
   parkedAt?: number
   firstParkedAt?: number
   lastRefusal?: unknown
+  /** What its last answer was taken for, if that was no success. */
+  verdict?: Verdict
   refusals: number
   failures: number
   /** In line, in all: what `maxWaitMs` bounds. */
@@ -135,8 +137,6 @@ export class PendingCall extends Call<TicketIssuer> implements ScheduledCall<Pen
   /** When it came, in whole ms: so it is no boxed number. */
   readonly since: number
   waitState: WaitState | undefined = undefined
-  /** Is told what its answer is taken for. */
-  judged: ((verdict: Verdict | undefined) => void) | undefined = undefined
 
   constructor(policy: CallPolicy, cost: Cost, work: Work | undefined, now: number) {
     super(policy.runtime.issuer, cost)

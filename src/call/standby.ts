@@ -1,26 +1,35 @@
-// A call that stands in line for a queue of somebody else's, which stands before several limiters. What it will run
-// is known only when its ticket comes. One that leaves without a ticket leaves no trace.
+// A ticket for a queue of somebody else's, which stands before several limiters: what it will be used for is known only
+// when it comes. Who leaves without a ticket leaves no trace: so this is `goNow`, but in line.
 
 import type { Cost } from '../core/cost.ts'
+import { isStream } from '../lib/observe-stream.ts'
+import { statusOf } from '../responses/error-text.ts'
 import type { Verdict } from '../responses/verdict.ts'
 import { turnAway } from './admission.ts'
 import type { CallOptions } from './call-options.ts'
 import { start } from './execute.ts'
-import { type CallPolicy, PendingCall, type Work } from './pending-call.ts'
+import { firstContent } from './first-content.ts'
+import { type CallPolicy, PendingCall } from './pending-call.ts'
 
-/** What holds for the one call that a ticket is used for. */
-export interface GrantTerms extends Pick<CallOptions, 'signal' | 'timeoutMs'> {
-  /** Is told what the limiter takes the answer for: `undefined` is an answer, or an error of the caller's own. */
-  judged?: (verdict: Verdict | undefined) => void
+/** What a call has come to, and what the limiter takes that for. */
+export type GrantOutcome = ({ readonly value: unknown } | { readonly error: unknown }) & {
+  /** Undefined: an answer, or an error that is the caller's own business. */
+  readonly verdict: Verdict | undefined
+  /** The HTTP status of an error or of a returned `Response`, if it has one. */
+  readonly status: number | undefined
 }
 
 /** A ticket for a call that is still to be chosen. Use it once. */
 export interface Grant {
   /**
-   * Runs `fn` with the ticket, as `limiter.run` does: streams, usage, headers and refusals are seen to. Refused, it does
-   * not wait: the refusal goes to the caller.
+   * Runs `fn` with the ticket, as `limiter.run` does: streams, usage, headers and refusals are seen to. It does not wait
+   * when it is refused, and never rejects. A stream is given out when its first content has come, so that one which
+   * fails before is an error.
    */
-  run<T>(fn: (signal: AbortSignal | undefined) => T, terms?: GrantTerms): Promise<Awaited<T>>
+  run(
+    fn: (signal: AbortSignal | undefined) => unknown,
+    terms?: Pick<CallOptions, 'signal' | 'timeoutMs'>,
+  ): Promise<GrantOutcome>
   /** The ticket is not used: all that was reserved comes back. */
   release(): void
 }
@@ -32,11 +41,11 @@ export interface StandbyWaiter {
 }
 
 export function standBy(
-  policy: CallPolicy,
+  policyOf: (terms: Pick<CallOptions, 'signal' | 'timeoutMs'>) => CallPolicy,
   cost: Cost,
   waiter: StandbyWaiter,
-  policyOf: (terms: GrantTerms) => CallPolicy,
 ): () => void {
+  const policy = policyOf({})
   const { runtime } = policy
   const { issuer, scheduler, counters } = runtime
   const now = scheduler.now()
@@ -48,17 +57,17 @@ export function standBy(
   }
   call.grant = () => {
     call.grant = undefined
-    if (call.failure) {
-      waiter.failed(call.failure.error)
-      return
-    }
+    if (call.failure) return waiter.failed(call.failure.error)
     counters.requests++
     waiter.granted({
-      run: (fn, terms = {}) => run(call, policyOf(terms), terms.judged, fn as Work) as never,
+      run: (fn, terms) => {
+        if (terms) call.policy = policyOf(terms)
+        call.work = fn
+        return outcomeOf(call)
+      },
       release: () => runtime.release(call),
     })
   }
-  issuer.enqueue(call, now)
   scheduler.join(call, now)
   return () => {
     if (!call.queue) return
@@ -68,14 +77,13 @@ export function standBy(
   }
 }
 
-async function run(
-  call: PendingCall,
-  policy: CallPolicy,
-  judged: GrantTerms['judged'],
-  work: Work,
-): Promise<unknown> {
-  call.policy = policy
-  call.work = work
-  call.judged = judged
-  return start(call)
+async function outcomeOf(call: PendingCall): Promise<GrantOutcome> {
+  try {
+    let value = await start(call)
+    if (!call.waitState?.verdict && isStream(value)) value = await firstContent(value)
+    const { status } = typeof Response === 'function' && value instanceof Response ? value : {}
+    return { value, verdict: call.waitState?.verdict, status }
+  } catch (error) {
+    return { error, verdict: call.waitState?.verdict, status: statusOf(error) }
+  }
 }

@@ -102,14 +102,8 @@ export class BucketRateLimiter {
    */
   standBy(call: Pick<CallOptions, 'cost' | 'request'>, waiter: StandbyWaiter): () => void {
     checkCall(call)
-    return standBy(this.#policy, this.#cost(call), waiter, ({ signal, timeoutMs }) =>
-      policyOf(this[RUNTIME], {
-        signal,
-        maxRefusals: 0,
-        retry: false,
-        ...(timeoutMs !== undefined && { timeoutMs }),
-      }),
-    )
+    const plain = { maxRefusals: 0, retry: false } as const
+    return standBy((terms) => policyOf(this[RUNTIME], { ...plain, ...terms }), this.#cost(call), waiter)
   }
 
   /** How long a call made now would wait, in ms, as far as one can tell: 0 when it would not. */

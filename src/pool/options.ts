@@ -1,7 +1,7 @@
 // What people may say to a pool and for a call, checked once.
 
-import type { BucketRateLimiter, Duration, Snapshot } from '../index.ts'
-import { duration } from '../core/limit/parse-limits.ts'
+import type { BucketRateLimiter, Duration, Snapshot } from 'llmiter'
+import { duration } from '../lib/duration.ts'
 import { callable, fields, given, number, text } from '../lib/validate.ts'
 import type { BreakerRules } from './breaker.ts'
 import type { PoolCall } from './pool-call.ts'
@@ -72,7 +72,7 @@ export interface PoolRules {
   readonly waitUpTo: number
   readonly stickyBy: ((call: PoolCall) => string | undefined) | undefined
   readonly stickyMs: number | undefined
-  readonly fallsBack: (error: unknown, status: number | undefined) => boolean
+  readonly fallsBack: (answer: unknown, status: number | undefined) => boolean
   readonly maxAttempts: number
   readonly breaker: BreakerRules | undefined
 }

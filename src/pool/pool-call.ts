@@ -1,6 +1,6 @@
 // What a caller may say of one call.
 
-import type { CallOptions } from '../index.ts'
+import type { CallOptions } from 'llmiter'
 
 /** What can be said for each call. Fields of your own are seen by `sticky` and by conditions. */
 export interface PoolCall extends Pick<

@@ -9,18 +9,14 @@ import {
   type BucketRateLimiter,
   type Clock,
   type Grant,
+  type GrantOutcome,
   LimiterError,
   LimiterStoppedError,
-  type Verdict,
   WaitTimeoutError,
-} from '../index.ts'
-import { duration } from '../core/limit/parse-limits.ts'
+} from 'llmiter'
+import { duration } from '../lib/duration.ts'
 import { watch } from '../lib/abort.ts'
-import { isStream } from '../lib/observe-stream.ts'
 import { callable, choice, text } from '../lib/validate.ts'
-import { classify } from '../responses/classify.ts'
-import { statusOf } from '../responses/error-text.ts'
-import { firstContent } from './first-content.ts'
 import { LaneMember, Lanes } from './lanes.ts'
 import { parsePool, type PoolOptions, type PoolRules, type PoolSnapshot, type PoolTarget } from './options.ts'
 import type { PoolCall } from './pool-call.ts'
@@ -496,26 +492,15 @@ export class Pool<T extends PoolTarget = PoolTarget> {
   ): Promise<Outcome | undefined> {
     const { signal, timeoutMs } = member.call
     const sentAt = this.#clock.now()
-    let verdict: Verdict | undefined
-    let outcome: Outcome
-    try {
-      let value: unknown = await grant.run((given) => fn(this.#targets[index]!, given), {
-        signal,
-        ...(timeoutMs !== undefined && { timeoutMs }),
-        judged: (found) => (verdict = found),
-      })
-      if (!verdict && isStream(value)) value = await firstContent(value)
-      outcome = { value }
-    } catch (error) {
-      verdict ??= classify({ error }, this.#clock.wall())
-      outcome = { error }
-    }
-    const answer = 'error' in outcome ? outcome.error : outcome.value
-    if (signal?.aborted && 'error' in outcome) verdict = undefined
-    const finding = findingOf(outcome, verdict, signal?.aborted === true)
+    const outcome = await grant.run((given) => fn(this.#targets[index]!, given), {
+      ...(signal && { signal }),
+      ...(timeoutMs !== undefined && { timeoutMs }),
+    })
+    const { verdict } = outcome
+    const finding = findingOf(outcome, signal?.aborted === true)
     this.#over(index, finding, sentAt)
-    const goesOn = this.#goesOn(member, outcome, verdict, finding)
-    if (!goesOn) return outcome
+    if (!this.#goesOn(member, outcome, finding)) return outcome
+    const answer = answerOf(outcome)
     member.attempts++
     if (verdict?.kind === 'rate' || verdict?.kind === 'overload') this.#health[index]!.refused++
     else {
@@ -529,10 +514,11 @@ export class Pool<T extends PoolTarget = PoolTarget> {
     return undefined
   }
 
-  #goesOn(member: PoolMember, outcome: Outcome, verdict: Verdict | undefined, finding: Finding): boolean {
+  #goesOn(member: PoolMember, outcome: GrantOutcome, finding: Finding): boolean {
     if (member.call.signal?.aborted) return false
-    if (verdict || finding.of === 'unauthorized') return true
-    return 'error' in outcome && this.#rules.fallsBack(outcome.error, statusOf(outcome.error))
+    if (outcome.verdict || finding.of === 'unauthorized') return true
+    const failed = 'error' in outcome || (outcome.status ?? 200) >= 400
+    return failed && this.#rules.fallsBack(answerOf(outcome), outcome.status)
   }
 
   #over(index: number, finding: Finding, sentAt: number): void {
@@ -591,17 +577,13 @@ function resultOf(outcome: Outcome): unknown {
   return outcome.value
 }
 
-function findingOf(outcome: Outcome, verdict: Verdict | undefined, aborted: boolean): Finding {
+const answerOf = (outcome: Outcome): unknown => ('error' in outcome ? outcome.error : outcome.value)
+
+function findingOf(outcome: GrantOutcome, aborted: boolean): Finding {
+  const { verdict, status } = outcome
   if (aborted && 'error' in outcome) return { of: 'nothing' }
-  const answer = 'error' in outcome ? outcome.error : outcome.value
-  const status = 'error' in outcome || verdict ? statusOf(answer) : statusOfResponse(answer)
   if ((status === 401 || status === 403) && verdict?.kind !== 'quota')
-    return { of: 'unauthorized', cause: answer }
+    return { of: 'unauthorized', cause: answerOf(outcome) }
   if (verdict?.kind === 'transient') return { of: 'broke' }
   return verdict ? { of: 'nothing' } : { of: 'answered' }
-}
-
-/** The status of a returned `Response` that is no success. */
-function statusOfResponse(answer: unknown): number | undefined {
-  return typeof Response === 'function' && answer instanceof Response ? answer.status : undefined
 }

@@ -3,7 +3,7 @@
 // Its limiter keeps the limits and the gate. What a limiter knows nothing of is here: a key that is not accepted, a
 // circuit breaker, a quota that is spent, a pause.
 
-import type { BucketRateLimiter, Clock } from '../index.ts'
+import type { BucketRateLimiter, Clock } from 'llmiter'
 import { type BreakerRules, CircuitBreaker } from './breaker.ts'
 import type { PoolSnapshot, PoolTarget } from './options.ts'
 

@@ -30,6 +30,8 @@ test('every call ends once, and no limit is passed', async () => {
       const running = calls.map(() => 0)
       const sent: { target: string; at: number; tokens: number }[] = []
       const out: Record<string, number> = {}
+      // Kept for later: an error that is thrown within a call is a failure of its target.
+      const most = { twice: 0, narrow: 0 }
       for (const [
         i,
         { at, ms, tokens, priority, tenant, leavesAfter, maxWaitMs, answer },
@@ -40,11 +42,13 @@ test('every call ends once, and no limit is passed', async () => {
           let first = true
           const run = pool.run(
             async ({ name }, signal) => {
-              expect(++running[i]!).toBe(1)
+              most.twice = Math.max(most.twice, ++running[i]!)
               out[name] = (out[name] ?? 0) + 1
-              expect(name === 'narrow' ? out[name] : 0).toBeLessThanOrEqual(2)
-              sent.push({ target: name, at: clock.now(), tokens })
+              most.narrow = Math.max(most.narrow, out.narrow ?? 0)
               const fails = first && answer !== 200
+              // A provider counts no tokens of a call that it refuses.
+              const refused = fails && (answer === 429 || answer === 503)
+              sent.push({ target: name, at: clock.now(), tokens: refused ? 0 : tokens })
               first = false
               try {
                 await new Promise<void>((resolve, reject) => {
@@ -72,6 +76,8 @@ test('every call ends once, and no limit is passed', async () => {
       }
       await clock.runAll()
       expect(ends).toEqual(calls.map(() => 1))
+      expect(most.twice).toBeLessThanOrEqual(1)
+      expect(most.narrow).toBeLessThanOrEqual(2)
       expect(pool.stats()).toMatchObject({ waiting: 0 })
       for (const { limiter } of targets) expect(limiter.stats()).toMatchObject({ waiting: 0, inFlight: 0 })
       for (const { inFlight } of pool.stats().targets) expect(inFlight).toBe(0)
@@ -84,6 +90,6 @@ test('every call ends once, and no limit is passed', async () => {
         expect(tokens).toBeLessThanOrEqual(3000)
       }
     }),
-    { numRuns: 60 },
+    { numRuns: 40 },
   )
 })
