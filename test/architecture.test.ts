@@ -25,7 +25,7 @@ const ALLOWED: Record<string, readonly string[]> = {
   scheduler: ['core/', 'lib/'],
   call: ['scheduler/', 'core/', 'responses/', 'lib/'],
   limiter: ['call/', 'scheduler/', 'core/', 'responses/', 'lib/'],
-  '.': ['limiter/', 'call/', 'scheduler/', 'core/', 'responses/'],
+  '.': ['limiter/', 'call/', 'scheduler/', 'core/', 'responses/', 'lib/'],
   clients: ['index.ts', 'lib/'],
   distributed: ['index.ts', 'lib/'],
   telemetry: ['index.ts', 'lib/'],

@@ -1,7 +1,7 @@
 // What people may say for one call: the types, their defaults, and their checks.
 
 import type { Cost } from '../core/cost.ts'
-import { type Duration, duration } from '../core/limit/parse-limits.ts'
+import { type Duration, duration } from '../lib/duration.ts'
 import { callable, fields, given, number, text } from '../lib/validate.ts'
 import type { Outcome, RefusalKind, Verdict } from '../responses/verdict.ts'
 

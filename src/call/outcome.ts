@@ -1,7 +1,8 @@
 // What an answer means, and what it has used. The one road for every answer, thrown or returned, of a call, a
 // stream or a ticket.
 
-import { duration, isTokens } from '../core/limit/parse-limits.ts'
+import { isTokens } from '../core/limit/parse-limits.ts'
+import { duration } from '../lib/duration.ts'
 import { HOUR } from '../lib/units.ts'
 import { text } from '../lib/validate.ts'
 import { CallTimeoutError, LimiterError } from './errors.ts'

@@ -10,7 +10,8 @@ import { Call } from '../core/call.ts'
 import type { TicketIssuer } from '../core/ticket-issuer.ts'
 import type { LimitHint } from '../responses/headers.ts'
 import type { Refusal } from '../responses/verdict.ts'
-import type { Duration, Limit } from '../core/limit/parse-limits.ts'
+import type { Limit } from '../core/limit/parse-limits.ts'
+import type { Duration } from '../lib/duration.ts'
 import type { LimiterStoppedError, QuotaExhaustedError } from './errors.ts'
 import type { EventSink } from './events.ts'
 import type { HealthMonitor } from './health.ts'
@@ -34,6 +35,7 @@ export interface CallContext {
     readonly learn?: boolean
     readonly maxRetryAfterMs?: Duration
     readonly pacing?: 'smooth' | 'eager'
+    readonly retry?: RetryOptions | false
   }
   /** All that watch the latency of a call here: of this limiter and those above it. */
   readonly monitors: readonly HealthMonitor[]
@@ -42,6 +44,10 @@ export interface CallContext {
   /** Whether anything but requests is counted, so that usage matters. */
   readonly metered: boolean
   readonly random: () => number
+  /** So many more calls are watched for calls within them, be these likely or not. */
+  trials: number
+  /** The wrapped function that makes all calls so far, if one does. */
+  wrapper: object | undefined | null
   /** What the provider's headers said last of each limit, and when. */
   readonly told: Map<string, LimitHint & { at: number }>
   /** Is shown every answer that is an object. */
@@ -82,6 +88,8 @@ export interface CallPolicy {
   readonly classify: Classify | undefined
   readonly usage: ((result: never) => Usage | undefined) | undefined
   readonly streamIdleMs: number
+  /** The wrapped function that makes the call, if one does. */
+  readonly wrapper: object | undefined
 }
 
 /** What only calls that wait under conditions, or were refused, need. */
@@ -101,6 +109,12 @@ export interface WaitState {
   waitedMs: number
   /** A stream of its answer has begun. */
   answered?: boolean
+  /** The call that it was made within. */
+  within?: PendingCall | undefined
+  /** The call within that has taken its ticket over: this one only gives on what that one returns or throws. */
+  heir?: PendingCall
+  /** It has taken over the ticket of another, which began with it, and has not begun itself. */
+  inherited?: boolean
 }
 
 /** How it stands with a call that has asked for a ticket. */

@@ -8,6 +8,10 @@ export class UsageError extends Error {}
 /** Nothing wrong with the command, but it cannot be done. */
 export class CannotError extends Error {}
 
+/** What files and users name, for a terminal: control and direction characters would be obeyed, so they become `?`. */
+export const printable = (text: string) =>
+  text.replace(/[\p{Cc}\u200e\u200f\u2028-\u202e\u2066-\u2069]/gu, (found) => (found === '\n' ? found : '?'))
+
 type Options = NonNullable<ParseArgsConfig['options']>
 
 /** Reads options; one that is not known is told with those that are. */
@@ -26,7 +30,7 @@ export async function command(name: string, work: () => Promise<number> | number
     return await work()
   } catch (error) {
     if (!(error instanceof UsageError || error instanceof CannotError)) throw error
-    console.error(`llmiter ${name}: ${error.message}`)
+    console.error(printable(`llmiter ${name}: ${error.message}`))
     return error instanceof UsageError ? 2 : 1
   }
 }

@@ -1,6 +1,7 @@
 // What a limit says: so many requests in any window so long.
 
 import type { Duration, GuardLimit } from 'llmiter'
+import { durationMs } from '../lib/duration.ts'
 import { fields, text } from '../lib/validate.ts'
 
 /** `'30 per 60s'`, `'15/minute'`, `'1000 per day'`, or the same in parts. */
@@ -19,14 +20,11 @@ export interface NamedLimit extends GuardLimit {
 }
 
 const MOST = 100_000
-const UNITS: Record<string, number> = {
-  ...{ ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 },
-  ...{ second: 1000, minute: 60_000, hour: 3_600_000, day: 86_400_000 },
-  ...{ sec: 1000, min: 60_000, hr: 3_600_000 },
-}
 const FORMS = `like '30 per 60s', '15/minute' or { amount: 30, per: '60s' }`
 const TEXT = /^\s*([^\s/]+)\s*(?:\/|\sper\s)\s*(.+?)\s*$/is
-const SPAN = /^(\d*\.?\d+)?\s*([a-z]+?)$/
+
+/** A unit as a word: its first letter is the unit. */
+const WORD = /(?:sec(?:ond)?|min(?:ute)?|h(?:ou)?r|day)s?$/
 
 /** All limits of a guard. Throws a `TypeError` that names what is wrong. */
 export function parseLimits(option: GuardLimitOption | readonly GuardLimitOption[]): NamedLimit[] {
@@ -79,9 +77,10 @@ function limitOf(amount: unknown, per: unknown, name: string, said?: string): Gu
   return { amount, windowMs }
 }
 
-/** NaN for what is none. */
+/** In ms; `'minute'` is one minute. NaN for anything that is not a duration. */
 export function milliseconds(per: unknown): number {
   if (typeof per === 'number') return per
-  const [, count = '1', unit = ''] = (typeof per === 'string' && SPAN.exec(per.toLowerCase())) || []
-  return Number(count) * (UNITS[unit] ?? UNITS[unit.replace(/s$/, '')] ?? NaN)
+  if (typeof per !== 'string') return NaN
+  const written = per.toLowerCase().replace(WORD, (word) => word.charAt(0))
+  return durationMs(/^[a-z]/.test(written) ? `1${written}` : written)
 }

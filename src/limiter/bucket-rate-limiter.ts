@@ -1,11 +1,12 @@
 // BucketRateLimiter: the public face. Each method is a few lines over the runtime; the law is in `core/`.
 
 import { goNow } from '../call/admission.ts'
-import { dispatch } from '../call/execute.ts'
+import { dispatch, newCall } from '../call/execute.ts'
 import { type Clock, systemClock } from '../scheduler/clock.ts'
 import { choice, fields, text } from '../lib/validate.ts'
 import type { Cost } from '../core/cost.ts'
-import { type Duration, duration, parseLimits } from '../core/limit/parse-limits.ts'
+import { parseLimits } from '../core/limit/parse-limits.ts'
+import { type Duration, duration } from '../lib/duration.ts'
 import { waitTime } from '../core/inspect.ts'
 import { LimiterRuntime } from './runtime.ts'
 import { ONE, total } from '../call/token-estimator.ts'
@@ -73,7 +74,7 @@ export class BucketRateLimiter {
   /** Resolves with a ticket. Give it back: `finish`, `refuse`, `release`, or let `using` do it. */
   acquire(call?: CallOptions): Promise<Ticket> {
     try {
-      const pending = this.#enqueue(call)
+      const pending = newCall(this.#termsFor(call), this.#cost(call), undefined)
       return (
         pending.standing.is === 'waiting' ? this[RUNTIME].scheduler.ticket(pending) : Promise.resolve(pending)
       ).then(Ticket.of)
@@ -187,14 +188,6 @@ export class BucketRateLimiter {
     return this[RUNTIME].events.on(event, listener)
   }
 
-  #enqueue(call?: CallOptions): PendingCall {
-    const runtime = this[RUNTIME]
-    const now = runtime.scheduler.now()
-    const pending = new PendingCall(this.#termsFor(call), this.#cost(call), undefined, now)
-    runtime.enqueue(pending, now)
-    return pending
-  }
-
   #termsFor(call: CallOptions | undefined): CallPolicy {
     if (!call) return this.#policy
     checkCall(call)
@@ -240,7 +233,7 @@ export function costOf(
 /** The terms of a call: its own over those of the limiter. */
 export function policyOf(
   runtime: LimiterRuntime,
-  call: CallOptions & Partial<Pick<CallPolicy, 'classify' | 'usage' | 'streamIdleMs'>> = {},
+  call: CallOptions & Partial<Pick<CallPolicy, 'classify' | 'usage' | 'streamIdleMs' | 'wrapper'>> = {},
 ): CallPolicy {
   const { options } = runtime
   const maxWaitMs = call.maxWaitMs ?? options.maxWaitMs
@@ -257,6 +250,7 @@ export function policyOf(
     classify: call.classify ?? options.classify,
     usage: call.usage,
     streamIdleMs: call.streamIdleMs ?? 300_000,
+    wrapper: call.wrapper,
   }
 }
 

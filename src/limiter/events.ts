@@ -1,5 +1,6 @@
-// What a limiter tells to those who listen. A listener that throws disturbs nobody: it is reported to `error`.
+// What a limiter tells those who listen.
 
+import type { Emitter } from '../lib/emitter.ts'
 import type { GateState } from '../core/inspect.ts'
 import type { StoreEvent } from './store.ts'
 import type { CallEvents } from '../call/events.ts'
@@ -49,35 +50,4 @@ export const EVENTS = Object.keys({
   stop: 1,
 } satisfies Record<EventName, 1>) as EventName[]
 
-type EventListener = (event: never) => void
-
-export class EventEmitter {
-  readonly #name: string
-  readonly #listeners = new Map<EventName, Set<EventListener>>()
-  /** The events that somebody listens to: the others are not worth making. */
-  readonly heard: Pick<ReadonlySet<EventName>, 'has'> = this.#listeners
-
-  constructor(name: string) {
-    this.#name = name
-  }
-
-  on<E extends EventName>(name: E, listener: (event: LimiterEvent<E>) => void): () => void {
-    const set = this.#listeners.get(name) ?? new Set()
-    this.#listeners.set(name, set)
-    set.add(listener)
-    return () => {
-      set.delete(listener)
-      if (set.size === 0 && this.#listeners.get(name) === set) this.#listeners.delete(name)
-    }
-  }
-
-  emit<E extends EventName>(name: E, event: LimiterEvents[E]): void {
-    for (const listener of [...(this.#listeners.get(name) ?? [])]) {
-      try {
-        ;(listener as (event: LimiterEvent<E>) => void)({ limiter: this.#name, ...event })
-      } catch (error) {
-        if (name !== 'error') this.emit('error', { error, where: `listener of '${name}'` })
-      }
-    }
-  }
-}
+export type LimiterEmitter = Emitter<LimiterEvents, { limiter: string }>

@@ -4,7 +4,7 @@ import { keyOf } from '../core/limit/limit-set.ts'
 import type { Decision } from '../core/ticket-issuer.ts'
 import { gateOf } from '../core/inspect.ts'
 import type { CallContext } from '../call/pending-call.ts'
-import type { EventEmitter } from './events.ts'
+import type { LimiterEmitter } from './events.ts'
 import type { SharedSlots } from './store.ts'
 import type { ScheduledTask } from '../scheduler/scheduler.ts'
 
@@ -12,7 +12,7 @@ const PROBE_TIMEOUT_MS = 10_000
 
 /** What is needed to tell of a limiter. */
 export interface Notifier extends CallContext {
-  readonly events: EventEmitter
+  readonly events: LimiterEmitter
   readonly shared: { readonly slots: SharedSlots } | undefined
   /** Asks whether the provider accepts again. */
   readonly probe: ((signal: AbortSignal) => boolean | Promise<boolean>) | undefined

@@ -2,7 +2,8 @@
 // everything that may happen to a call while it waits.
 
 import { RetryQueue } from '../call/retry-queue.ts'
-import { EventEmitter } from './events.ts'
+import { Emitter } from '../lib/emitter.ts'
+import type { LimiterEmitter } from './events.ts'
 import type { HealthMonitor } from '../call/health.ts'
 import { openHealth } from './health.ts'
 import { Scheduler, type SchedulerHost } from '../scheduler/scheduler.ts'
@@ -31,7 +32,7 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
   /** This runtime and all above it, up to the root. */
   readonly chain: readonly LimiterRuntime[]
   readonly children: LimiterRuntime[] = []
-  readonly events: EventEmitter
+  readonly events: LimiterEmitter
   readonly counters = new Counters()
   readonly estimator = new TokenEstimator()
   options: LimiterOptions
@@ -49,6 +50,8 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
   /** Calls that wait for their next try, here and below. */
   backingOff = 0
   readonly random: () => number
+  trials = 1000
+  wrapper: object | undefined | null = null
   /** Where tickets come from when processes share the limits. */
   shared: StoreAdapter | undefined
   /** Asks whether the provider accepts again. */
@@ -73,7 +76,7 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     this.options = options
     this.chain = [this, ...(parent?.chain ?? [])]
     this.probe = options.probe
-    this.events = new EventEmitter(this.name)
+    this.events = new Emitter({ limiter: this.name })
     this.scheduler =
       parent?.scheduler ?? new (timersBelongToRequests() ? WorkerdScheduler : Scheduler)(clock, this)
     const { random } = this.scheduler.clock

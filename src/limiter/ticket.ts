@@ -1,7 +1,7 @@
 // A ticket in the hands of code that runs its call itself.
 
 import { concede, settle } from '../call/outcome.ts'
-import { admit, backOff, bounded, readBody, verdictOf } from '../call/execute.ts'
+import { admit, backOff, bounded, readBody, verdictOf, within } from '../call/execute.ts'
 import { needsBody } from '../responses/classify.ts'
 import type { Usage } from '../responses/usage.ts'
 import { hold } from '../call/stream-ticket.ts'
@@ -40,7 +40,7 @@ export class Ticket {
    */
   attempt<T>(work: (signal: AbortSignal | undefined) => PromiseLike<T>): Promise<T> {
     const { signal, timeoutMs } = this.#call.policy
-    if (timeoutMs === Infinity) return Promise.resolve(work(signal))
+    if (timeoutMs === Infinity) return Promise.resolve(within(this.#call, work, signal))
     return bounded(this.#call, work) as Promise<T>
   }
 
@@ -56,7 +56,7 @@ export class Ticket {
    * ticket stays out.
    */
   accepted({ headers }: { headers?: unknown } = {}): void {
-    if (this.#over) return
+    if (this.#done) return
     const { runtime } = this.#call.policy
     if (headers !== undefined) learnFrom({ headers }, this.#call)
     runtime.answered(this.#call)
@@ -70,7 +70,7 @@ export class Ticket {
    * Returns what to read in the stream's place. What is no stream gives the ticket back at once.
    */
   hold<S extends object>(stream: S, usage?: (chunk: unknown) => Usage | undefined): S {
-    if (this.#over) return stream
+    if (this.#done) return stream
     dropped?.unregister(this)
     const held = hold(this.#call, stream, usage)
     if (!held) this.finish()
@@ -86,6 +86,8 @@ export class Ticket {
    * `body` is the text of the response from which an SDK made the error, which may have parts of it only.
    */
   async refuse(answer: unknown, body?: string): Promise<Ticket> {
+    // A call within has taken the ticket over, and has done with this answer what there was to do.
+    if (this.#call.waitState?.heir) throw answer
     if (!this.#giveBack()) throw new Error('this ticket was given back already')
     const call = this.#call
     const { runtime } = call.policy
@@ -140,8 +142,13 @@ export class Ticket {
     this.finish()
   }
 
+  /** Whether it was given back, or a call within has it. */
+  get #done(): boolean {
+    return this.#over || this.#call.waitState?.heir !== undefined
+  }
+
   #giveBack(): boolean {
-    const first = !this.#over
+    const first = !this.#done
     this.#over = true
     dropped?.unregister(this)
     return first

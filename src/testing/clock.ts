@@ -7,7 +7,7 @@
  */
 import { MAX_TIMER_MS, type Clock } from '../scheduler/clock.ts'
 import { drawn, fields, finite, text } from './check.ts'
-import { seededRandom } from './random.ts'
+import { seededRandom } from '../lib/random.ts'
 import { TimerHeap } from './timer-heap.ts'
 
 export interface VirtualClockOptions {

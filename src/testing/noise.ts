@@ -4,7 +4,7 @@
 import { playBacklog } from './optimum.ts'
 import { choice, drawn, fields, finite, provider, text } from './check.ts'
 import type { ModelProvider, ProviderAnswer, ProviderCall, ProviderLimit, Refused } from './provider.ts'
-import { seededRandom } from './random.ts'
+import { seededRandom } from '../lib/random.ts'
 
 export interface NoiseOptions {
   /** The share of calls that are refused, above 0 and below 1. */

@@ -4,7 +4,7 @@
 import { playBacklog } from './optimum.ts'
 import { choice, drawn, fields, finite, provider, seconds, text } from './check.ts'
 import type { ModelProvider, ProviderAnswer, ProviderCall, ProviderLimit, Refused } from './provider.ts'
-import { seededRandom } from './random.ts'
+import { seededRandom } from '../lib/random.ts'
 
 export interface OutageOptions {
   /** From this moment, of the `now` that the provider is asked with, in ms. */

@@ -17,6 +17,7 @@ import {
   type Usage,
 } from 'llmiter'
 import type { Charge } from './charge.ts'
+import { context } from '../../lib/async-context.ts'
 import { fields, text } from '../../lib/validate.ts'
 
 /** A limiter for each model; `'gpt-5*'` is one that a family shares, `default` is for each that is not listed. */
@@ -96,6 +97,8 @@ export class Limits {
     if (countEmbeddings !== 'per-text' && countEmbeddings !== 'per-call')
       throw new TypeError(`countEmbeddings must be 'per-text' or 'per-call', got ${text(countEmbeddings)}`)
     this.#service = serviceOf(limits, name)
+    // Its calls may be made within calls of the same limiter.
+    context.wanted = true
     this.#charge = charge
     this.#options = options
     this.#policy = {

@@ -13,7 +13,7 @@
 // Where a provider counts by the minute and says nothing, the wait ends with its window, once that is known: window-phase.ts.
 
 import { WindowPhase } from './window-phase.ts'
-import { type Duration, duration } from '../limit/parse-limits.ts'
+import { type Duration, duration } from '../../lib/duration.ts'
 import type { WallTime } from '../limit/sliding-window.ts'
 import type { Closure } from '../rate/rate-estimator.ts'
 

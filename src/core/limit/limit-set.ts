@@ -110,6 +110,16 @@ export class LimitSet implements SlotSource {
     }
   }
 
+  /** What was reserved at `takenAt` turns out to be another cost, before the call is over. */
+  exchange(from: Cost, to: Cost, takenAt: number, now: number): void {
+    for (const bucket of this.buckets) {
+      const more = (to[bucket.limit.of] ?? 0) - (from[bucket.limit.of] ?? 0)
+      bucket.reserved += more
+      bucket.asked += more
+      bucket.amend(more, takenAt, now)
+    }
+  }
+
   crowd(crowded: boolean, now: number): void {
     for (const bucket of this.buckets) bucket.crowd(crowded, now)
   }

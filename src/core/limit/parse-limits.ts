@@ -5,11 +5,9 @@
 // rate stays what was asked for. Whether a limit is paced (a rate: spread over the window) or counted (a
 // quota: spend it when you like) is decided here too, since 250 a day must not become one every six minutes.
 
-import { DAY, HOUR, MINUTE } from '../../lib/units.ts'
+import { DAY, HOUR } from '../../lib/units.ts'
+import { type Duration, duration } from '../../lib/duration.ts'
 import { choice, fields, number, text } from '../../lib/validate.ts'
-
-/** Milliseconds, or a number with a unit: `'500ms'`, `'10s'`, `'1m'`, `'2h'`, `'1d'`. */
-export type Duration = number | `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`
 
 /** A day by the calendar of a time zone (IANA name, default `'UTC'`): counts start again at its midnight. */
 export interface CalendarDay {
@@ -64,8 +62,6 @@ export interface Limit {
   readonly said: { readonly amount: number; readonly perMs: number }
 }
 
-const UNITS: Record<string, number> = { ms: 1, s: 1000, m: MINUTE, h: HOUR, d: DAY }
-
 const SHORT = {
   requestsPerMinute: ['requests', '1m'],
   tokensPerMinute: ['tokens', '1m'],
@@ -81,15 +77,6 @@ export const DIMENSIONS: readonly string[] = ['requests', 'tokens', 'inputTokens
 export const LIMITS_KEYS = [...Object.keys(SHORT), 'limits', 'burst']
 
 export const isTokens = (of: string) => /token/i.test(of)
-
-/** A duration in ms. Throws a `TypeError` that names the option and the value. */
-export function duration(value: unknown, name: string): number {
-  if (typeof value === 'string') {
-    const [, count, unit] = /^(\d*\.?\d+)\s*(ms|s|m|h|d)$/.exec(value) ?? []
-    return number(count ? Number(count) * UNITS[unit!]! : value, name, 'more than 0', `ms or like '1m'`)
-  }
-  return number(value, name, 'more than 0', `ms or like '1m'`)
-}
 
 /** Makes every limit of these options exact. Throws a `TypeError` that names what is wrong. */
 export function parseLimits(options: LimitsOptions): Limit[] {

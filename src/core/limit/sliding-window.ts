@@ -4,7 +4,7 @@
 // windows begin. What goes within a 4096th of the window shares an entry, kept until its latest member may
 // leave: the memory is bounded and the error is on the safe side.
 
-import { DAY } from '../../lib/units.ts'
+import { dateOf, nextMidnight } from '../../lib/calendar.ts'
 
 export interface WindowCounter {
   /** What counts at `now`. */
@@ -132,7 +132,7 @@ export class CalendarWindow implements WindowCounter {
       this.#since = now
       this.#offsetMs = this.#wall.offsetMs
       const wall = now + this.#offsetMs
-      this.#day = dayOf(wall, this.#timeZone)
+      this.#day = dateOf(wall, this.#timeZone)
       this.#ends = nextMidnight(wall, this.#timeZone) - this.#offsetMs
     }
     return this.#days.get(this.#day) ?? 0
@@ -155,7 +155,7 @@ export class CalendarWindow implements WindowCounter {
 
   amend(difference: number, takenAt: number, now: number): void {
     this.used(now)
-    const day = dayOf(takenAt + this.#offsetMs, this.#timeZone)
+    const day = dateOf(takenAt + this.#offsetMs, this.#timeZone)
     const total = this.#days.get(day)
     if (total !== undefined) this.#days.set(day, Math.max(0, total + difference))
   }
@@ -164,26 +164,4 @@ export class CalendarWindow implements WindowCounter {
     const used = this.used(now)
     return used > 0 ? [[0, used]] : []
   }
-}
-
-const formats = new Map<string, Intl.DateTimeFormat>()
-
-function dayOf(wall: number, timeZone: string): string {
-  let format = formats.get(timeZone)
-  if (!format)
-    formats.set(timeZone, (format = new Intl.DateTimeFormat('en', { timeZone, dateStyle: 'short' })))
-  return format.format(wall)
-}
-
-/** The first moment of the next day. Searched, not computed: days have 23 to 25 hours, and midnight may not exist. */
-export function nextMidnight(wall: number, timeZone: string): number {
-  const today = dayOf(wall, timeZone)
-  let before = Math.floor(wall)
-  let after = before + DAY + 2 * 3_600_000
-  while (after - before > 1) {
-    const middle = Math.floor((before + after) / 2)
-    if (dayOf(middle, timeZone) === today) before = middle
-    else after = middle
-  }
-  return after
 }

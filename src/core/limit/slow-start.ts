@@ -5,7 +5,7 @@
 // `ms` (5 s). The lost ground is ms × (1 − from) / 2, under 2 s in all, and tickets that a burst has paid for
 // are never stretched.
 
-import { type Duration, duration } from './parse-limits.ts'
+import { type Duration, duration } from '../../lib/duration.ts'
 
 export interface RampOptions {
   /** How long the rise takes. Default 5000. */

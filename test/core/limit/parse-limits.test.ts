@@ -1,7 +1,8 @@
 // What was said, made exact.
 
 import { expect, test } from 'vitest'
-import { duration, type LimitsOptions, parseLimits } from '../../../src/core/limit/parse-limits.ts'
+import { type LimitsOptions, parseLimits } from '../../../src/core/limit/parse-limits.ts'
+import { duration } from '../../../src/lib/duration.ts'
 
 test.each([
   [500, 500],
