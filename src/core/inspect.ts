@@ -71,7 +71,7 @@ function addUp(
   const some = line.sample(LOOKED_AT)
   for (const call of some) {
     const cost = call.reckon()
-    for (const of in cost) sum[of] = (sum[of] ?? 0) + (cost[of]! * line.size) / some.length
+    for (const name in cost) sum[name] = (sum[name] ?? 0) + (cost[name]! * line.size) / some.length
   }
   for (const child of children) addUp(child, sum)
 }

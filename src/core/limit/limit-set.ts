@@ -106,10 +106,7 @@ export class LimitSet implements SlotSource {
 
   settle(cost: Cost, used: Used, takenAt: number, now: number): void {
     this.inFlight--
-    if (typeof used !== 'string') {
-      this.#measured = Math.min(this.#measured + 1, MEASURED)
-      this.#meanMs += (now - takenAt - this.#meanMs) / this.#measured
-    }
+    if (typeof used !== 'string') this.#measure(now - takenAt)
     if (this.#concurrency < this.maxConcurrent && ++this.#finished > this.#patience * this.#concurrency) {
       this.#finished = 0
       this.#concurrency++
@@ -136,6 +133,11 @@ export class LimitSet implements SlotSource {
       bucket.asked += more
       bucket.amend(more, takenAt, now)
     }
+  }
+
+  #measure(ms: number): void {
+    this.#measured = Math.min(this.#measured + 1, MEASURED)
+    this.#meanMs += (ms - this.#meanMs) / this.#measured
   }
 
   crowd(crowded: boolean, now: number): void {
