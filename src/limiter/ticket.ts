@@ -82,8 +82,10 @@ export class Ticket {
    * ticket; after a transient failure (5xx, lost connection, `CallTimeoutError`) it does so as `retry` says. Rejects
    * with the error or `Response` itself when no new try follows (quota, too large, no `retry`). A `Response` can
    * still be read.
+   *
+   * `body` is the text of the response from which an SDK made the error, which may have parts of it only.
    */
-  async refuse(answer: unknown): Promise<Ticket> {
+  async refuse(answer: unknown, body?: string): Promise<Ticket> {
     // A call within has taken the ticket over, and has done with this answer what there was to do.
     if (this.#call.waitState?.heir) throw answer
     if (!this.#giveBack()) throw new Error('this ticket was given back already')
@@ -91,7 +93,7 @@ export class Ticket {
     const { runtime } = call.policy
     const outcome = needsBody(answer)
       ? { value: answer, body: await readBody(call, answer as Response) }
-      : { error: answer }
+      : { error: answer, body }
     const verdict = verdictOf(call, outcome)
     if (!verdict || (verdict.kind === 'transient' && !backOff(call, answer, verdict))) {
       concede(call, answer, verdict)
