@@ -105,13 +105,7 @@ export class LimitSet implements SlotSource {
   }
 
   settle(cost: Cost, used: Used, takenAt: number, now: number): void {
-    this.inFlight--
-    if (typeof used !== 'string') this.#measure(now - takenAt)
-    if (this.#concurrency < this.maxConcurrent && ++this.#finished > this.#patience * this.#concurrency) {
-      this.#finished = 0
-      this.#concurrency++
-      this.#grown = true
-    }
+    this.#landed(typeof used !== 'string', now - takenAt)
     for (const bucket of this.buckets) {
       const { of, settle } = bucket.limit
       const reserved = cost[of] ?? 0
@@ -135,9 +129,18 @@ export class LimitSet implements SlotSource {
     }
   }
 
-  #measure(ms: number): void {
-    this.#measured = Math.min(this.#measured + 1, MEASURED)
-    this.#meanMs += (ms - this.#meanMs) / this.#measured
+  /** A call is not in flight any more; one that was answered tells how long calls take. */
+  #landed(answered: boolean, ms: number): void {
+    this.inFlight--
+    if (answered) {
+      this.#measured = Math.min(this.#measured + 1, MEASURED)
+      this.#meanMs += (ms - this.#meanMs) / this.#measured
+    }
+    if (this.#concurrency < this.maxConcurrent && ++this.#finished > this.#patience * this.#concurrency) {
+      this.#finished = 0
+      this.#concurrency++
+      this.#grown = true
+    }
   }
 
   crowd(crowded: boolean, now: number): void {
