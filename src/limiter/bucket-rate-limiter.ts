@@ -94,7 +94,16 @@ export class BucketRateLimiter {
     return goNow(runtime, pending, now) ? Ticket.of(pending) : undefined
   }
 
-  /** How long a call made now would wait, in ms, as far as one can tell: 0 when it would not. */
+  /**
+   * How long a call made now would wait, in ms: 0 when it would not, `Infinity` when it never could go, or while the
+   * limiter is paused without an end. It counts all who wait as before it, by what they take of each limit; the limits of
+   * the parents; a closed gate; quotas, by when they return; and `maxConcurrent`, by how long calls took on average.
+   *
+   * It is a lower bound where more may come between: as long as no call has finished, nobody knows how long calls take;
+   * a gate may close again; calls of a higher priority go first; other processes use a shared limit.
+   *
+   * @param cost What the call takes of each limit. Default: one request, and an estimate of its tokens.
+   */
   waitTime(cost?: CallOptions['cost']): number {
     const { issuer, scheduler } = this[RUNTIME]
     if (cost) checkCost(cost)
