@@ -14,6 +14,8 @@ export type LimiterErrorCode =
   | 'STORE_DOWN'
   | 'PROVIDER_UNHEALTHY'
   | 'NO_TARGET'
+  | 'BUDGET_EXCEEDED'
+  | 'UNKNOWN_PRICE'
 
 /** Every error that the limiter itself makes. `code` says which; `cause` holds the original, if there is one. */
 export class LimiterError extends Error {

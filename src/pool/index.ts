@@ -1,5 +1,7 @@
 // The public surface of 'llmiter/pool'.
 
+export { BudgetExceededError, type BudgetOptions, type BudgetSnapshot, type BudgetStats } from './budgets.ts'
+export { type ModelPrice, type Prices, UnknownPriceError } from './prices.ts'
 export { createPool, NoTargetError, Pool, type PoolEvents, type PoolStats } from './pool.ts'
 export type { BreakerOptions, PoolOptions, PoolSnapshot, PoolTarget } from './options.ts'
 export type { Condition, PoolQuery } from './query.ts'
