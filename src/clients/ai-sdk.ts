@@ -5,6 +5,7 @@
 // their headers, parts of a stream, and usage.
 
 import { mergeUsage, readUsage, type Usage } from 'llmiter'
+import { LIMITED } from './shared/attempt.ts'
 import { azureCharge, byUsage, type Charge, inputOnly, openaiCharge } from './shared/charge.ts'
 import { type ClientLimits, type ClientOptions, type Grant, Limits } from './shared/limits.ts'
 
@@ -62,7 +63,7 @@ const REFUSED = [402, 413, 429, 498, 503, 529]
  */
 export function limiterMiddleware(limits: ClientLimits, options: ClientOptions = {}): LimiterMiddleware {
   const line = new Limits(limits, byUsage, options, 'limiterMiddleware')
-  return {
+  const middleware: LimiterMiddleware = {
     specificationVersion: 'v4' as never,
     wrapGenerate: ({ doGenerate, ...call }) => whole(line, call, boundable(call, 'doGenerate', doGenerate)),
     wrapEmbed: ({ doEmbed, ...call }) => whole(line, call, boundable(call, 'doEmbed', doEmbed)),
@@ -80,6 +81,7 @@ export function limiterMiddleware(limits: ClientLimits, options: ClientOptions =
       return { ...result, stream }
     },
   }
+  return Object.defineProperty(middleware, LIMITED, { value: line.service })
 }
 
 /** One try of a call. With another signal than its caller's, the model is asked with that. */

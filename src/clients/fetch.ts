@@ -29,6 +29,6 @@ export function limitFetch<F extends typeof globalThis.fetch>(
 ): F {
   if (typeof fetch !== 'function') throw new TypeError(`fetch must be a function, got ${text(fetch)}`)
   if (LIMITED in fetch) throw new TypeError('limitFetch: this fetch is limited already')
-  const limited = limitedFetch(fetch as Fetch, new Limits(limits, byUsage, options, 'limitFetch'))
-  return Object.defineProperty(limited as F & { [LIMITED]?: true }, LIMITED, { value: true })
+  const line = new Limits(limits, byUsage, options, 'limitFetch')
+  return Object.defineProperty(limitedFetch(fetch as Fetch, line) as F, LIMITED, { value: line.service })
 }

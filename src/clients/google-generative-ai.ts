@@ -67,7 +67,7 @@ export function limitGoogleGenerativeAI<C extends GoogleGenerativeAI>(
     put(limited, name, (...args: unknown[]) =>
       limitModel((client[name] as (...args: unknown[]) => GenerativeModel)(...args), line),
     )
-  return Object.defineProperty(limited, LIMITED, { value: true })
+  return Object.defineProperty(limited, LIMITED, { value: line.service })
 }
 
 function limitModel(model: GenerativeModel, limits: Limits): GenerativeModel {

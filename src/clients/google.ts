@@ -99,7 +99,7 @@ export function limitGoogle<C extends GoogleGenAI>(
     getFetch: () => limitedFetch(bare.getFetch.call(apiClient) ?? systemFetch, line, describeCall),
   }
   Object.assign(apiClient, own)
-  return Object.defineProperty(limited, LIMITED, { value: true })
+  return Object.defineProperty(limited, LIMITED, { value: line.service })
 }
 
 /** The same client, of parts that share an `ApiClient` of their own: made by its constructor, which knows them all. */

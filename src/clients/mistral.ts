@@ -77,7 +77,7 @@ export function limitMistral<C extends Mistral>(
     timeoutMs: -1,
     httpClient: { request: limitedFetch(send, line, describeCall) } as unknown as HTTPClient,
   })
-  return Object.defineProperty(limited, LIMITED, { value: true })
+  return Object.defineProperty(limited, LIMITED, { value: line.service })
 }
 
 /** Writes the timeout on each request, but for those of callers who give a signal: for them the SDK has none. */

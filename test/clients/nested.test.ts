@@ -50,6 +50,22 @@ const nests: [string, () => Promise<unknown>][] = [
     },
   ],
   [
+    'runAll with a limited client for its limiter',
+    async () => {
+      const client = limitOpenAI(bare(), limiter)
+      const results = await runAll.toArray(Array(40), () => ask(client), { limiter: client })
+      expect(results.filter(({ ok }) => !ok)).toEqual([])
+    },
+  ],
+  [
+    'runAll with a limited client, and no limiter of its own',
+    async () => {
+      const client = limitOpenAI(bare(), limiter)
+      const results = await runAll.toArray(Array(40), () => ask(client))
+      expect(results.filter(({ ok }) => !ok)).toEqual([])
+    },
+  ],
+  [
     'withLimiter around a limited OpenAI client',
     () => {
       const client = limitOpenAI(bare(), limiter)

@@ -9,7 +9,7 @@ import type { Grant } from './limits.ts'
 
 export const ATTEMPT = Symbol('llmiter.attempt')
 
-/** On clients that have a limiter: a second one would wait within the first. */
+/** On clients that have a limiter, the service of their calls: a second limiter would wait within the first. */
 export const LIMITED = Symbol.for('llmiter.limited')
 
 /** Statuses that are always a refusal. SDKs would retry them by themselves, round the line. */

@@ -72,7 +72,7 @@ export interface Grant {
 }
 
 export class Limits {
-  readonly #service: RateLimitedService
+  readonly service: RateLimitedService
   readonly #charge: Charge
   readonly #options: ClientOptions
   readonly #policy: CallOptions
@@ -96,7 +96,7 @@ export class Limits {
       throw new TypeError(`otherCalls must be 'free' or 'requests', got ${text(otherCalls)}`)
     if (countEmbeddings !== 'per-text' && countEmbeddings !== 'per-call')
       throw new TypeError(`countEmbeddings must be 'per-text' or 'per-call', got ${text(countEmbeddings)}`)
-    this.#service = serviceOf(limits, name)
+    this.service = serviceOf(limits, name)
     // Its calls may be made within calls of the same limiter.
     context.wanted = true
     this.#charge = charge
@@ -128,7 +128,7 @@ export class Limits {
   }
 
   #limiterFor(model: string | undefined): BucketRateLimiter {
-    const service = this.#service
+    const service = this.service
     // Of whichever copy of the package: its methods are the same.
     const limiter = service.limiterFor(model) as BucketRateLimiter
     if (service.isBlocked && !this.#probing.has(limiter)) {

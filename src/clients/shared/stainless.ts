@@ -78,7 +78,7 @@ export function limitClient<C extends object>(
   }) as C & Core
   const { makeRequest, withOptions } = limited
   const own = {
-    [LIMITED]: true,
+    [LIMITED]: limits.service,
     makeRequest: inLine(limits, dialect, limited, makeRequest.bind(limited)),
     withOptions: (options: object) =>
       limitClient(
