@@ -11,6 +11,7 @@ export {
   type RateLimitedService,
   type ServiceOptions,
 } from './limiter/per-model.ts'
+export { limitersOf, limiterGroup, type LimiterGroup } from './limiter/limiter-group.ts'
 export * from './call/errors.ts'
 export type { Clock } from './scheduler/clock.ts'
 export type { Cost } from './core/cost.ts'
@@ -30,5 +31,6 @@ export type { Learned } from './core/rate/rate-estimator.ts'
 export type { SharedLimit, SharedSlots, Store, StoreEvent, StoreHost } from './limiter/store.ts'
 export type { Snapshot } from './limiter/snapshot.ts'
 export type { LimiterStats, Mark } from './limiter/limiter-stats.ts'
+export type { Grant, GrantOutcome, StandbyWaiter } from './call/standby.ts'
 export { Ticket } from './limiter/ticket.ts'
 export type { GuardAnswer, GuardCount, GuardLimit, GuardQuestion, GuardStore } from './limiter/guard-store.ts'

@@ -16,7 +16,7 @@ export interface BatchOptions<T, K = number> {
    * @default `item.model`
    */
   model?: (item: T, index: number) => string | undefined
-  /** Cost, priority, tenant and so on of an item's call. Its signal aborts that call only. */
+  /** Cost, priority, tenant and so on of an item's call; needs `limiter`. Its signal aborts that call only. */
   call?: CallOptions | ((item: T, index: number) => CallOptions)
   /**
    * The most calls that wait or run at the same time. `Infinity` starts all of them. If the limiter's `queue.max` is
@@ -64,19 +64,28 @@ export const KEYS = ['limiter', 'call', 'concurrency', 'skip', 'signal', 'total'
 
 type Said = Record<string, unknown>
 
-/** On clients that have a limiter: the service of their calls. */
-const LIMITED = Symbol.for('llmiter.limited')
+/** On clients that have a limiter: the service that says which limiter a call belongs to. */
+const SERVICE = Symbol.for('llmiter.service')
 
-/** The limiter of an item, or of its model; of a limited client that of its calls. */
-export type LimiterOf = (model: () => string | undefined) => BucketRateLimiter
+/** The limiter of an item, or of its model. Undefined: only the client that its call goes through will know it. */
+export type LimiterOf = (model: () => string | undefined) => BucketRateLimiter | undefined
 
 /** Where the tickets of a job come from. */
 export function sourceOf(limiter: object | undefined): LimiterOf | undefined {
-  const { [LIMITED]: own } = Object(limiter) as { [LIMITED]?: RateLimitedService }
-  const of = own ?? limiter
-  if (!of) return undefined
-  return (model) =>
-    ('limiterFor' in of ? (of as RateLimitedService).limiterFor(model()) : of) as BucketRateLimiter
+  if (!limiter) return undefined
+  const { [SERVICE]: service } = limiter as { [SERVICE]?: RateLimitedService }
+  if (service) {
+    return (model) => {
+      const name = model()
+      // One limiter for all models asks for none.
+      const known = name !== undefined || service.limiterFor.length === 0
+      return known ? (service.limiterFor(name) as BucketRateLimiter) : undefined
+    }
+  }
+  if ('limiterFor' in limiter) {
+    return (model) => (limiter as RateLimitedService).limiterFor(model()) as BucketRateLimiter
+  }
+  return () => limiter as BucketRateLimiter
 }
 
 export function checked(items: unknown, fn: unknown, options: unknown): void {
@@ -95,7 +104,8 @@ export function checked(items: unknown, fn: unknown, options: unknown): void {
   const { limiter, call, concurrency = 1, skip, signal, total = 0 } = said
   must(
     limiter === undefined ||
-      [limiter, (Object(limiter) as Record<symbol, unknown>)[LIMITED]].some((of) => has(of, 'limiterFor')) ||
+      has(limiter, 'limiterFor') ||
+      SERVICE in (Object(limiter) as object) ||
       has(limiter, 'acquire'),
     'limiter',
     'a limited client, a BucketRateLimiter, or a service made by perModel or shared',
@@ -111,6 +121,7 @@ export function checked(items: unknown, fn: unknown, options: unknown): void {
     'options or a function',
     call,
   )
+  must(call === undefined || limiter !== undefined, 'limiter', 'given where `call` is', limiter)
   const whole = concurrency === Infinity || Number.isInteger(concurrency)
   must(
     whole && (concurrency as number) >= 1,

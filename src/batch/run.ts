@@ -26,6 +26,8 @@ export class Batch<T, R, K> {
   /** Begun and not over; of these, in line for their first ticket. */
   #active = 0
   #inLine = 0
+  /** Those that have no limiter here. */
+  #free = 0
   /** How many have been begun, and been handed out, in order. */
   #begun = 0
   #given = 0
@@ -170,14 +172,14 @@ export class Batch<T, R, K> {
   get #room(): boolean {
     const { concurrency } = this.#options
     if (this.#results.size >= MOST_RESULTS) return false
-    if (concurrency === undefined && this.#limiterOf) return this.#inLine < AHEAD
-    return this.#active < (concurrency ?? AHEAD)
+    return concurrency === undefined ? this.#inLine < AHEAD && this.#free < AHEAD : this.#active < concurrency
   }
 
   async #run(item: T, index: number, key: K): Promise<void> {
     const { model, call, stopOnError } = this.#options
     const place = this.#begun++
     let limiter: BucketRateLimiter | undefined
+    let free = false
     let askedAt = 0
     let begunAt: number | undefined
     const begin = () => {
@@ -203,6 +205,10 @@ export class Batch<T, R, K> {
         return this.#fn(item, index, given ?? signal)
       }
       if (limiter) this.#outlook.asks(limiter, own)
+      else {
+        free = true
+        this.#free++
+      }
       const value = (await (limiter ? limiter.run(work, { ...own, signal }) : work(signal))) as R
       result = { index, key, item, ok: true, value }
       if (begunAt !== undefined) this.#outlook.ends(this.#clock!.now() - begunAt, value)
@@ -211,6 +217,7 @@ export class Batch<T, R, K> {
     }
     begin()
     this.#active--
+    if (free) this.#free--
     this.#calls.delete(giveUp)
     if (result.ok) this.#keep(place, result, limiter)
     else if (concernsAll(result.error)) this.#failure ??= result
@@ -282,7 +289,7 @@ export class Batch<T, R, K> {
   #eta(): Pick<Progress, 'etaMs'> {
     const unread = this.#unread()
     if (unread === undefined || !this.#clock) return {}
-    const { concurrency = this.#limiterOf ? Infinity : AHEAD } = this.#options
+    const { concurrency = Infinity } = this.#options
     const [inLine, running, perMs] = [this.#inLine, this.#active - this.#inLine, this.#perMs]
     return { etaMs: this.#outlook.etaMs({ unread, inLine, running, concurrency, perMs }, this.#clock.now()) }
   }

@@ -13,6 +13,7 @@ export type LimiterErrorCode =
   | 'LIMITER_STOPPED'
   | 'STORE_DOWN'
   | 'PROVIDER_UNHEALTHY'
+  | 'NO_TARGET'
 
 /** Every error that the limiter itself makes. `code` says which; `cause` holds the original, if there is one. */
 export class LimiterError extends Error {

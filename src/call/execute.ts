@@ -58,8 +58,8 @@ export function admit(call: PendingCall): void {
     runtime.events.emit('start', { waitedMs: Math.max(0, sentAt! - (waitState?.parkedAt ?? since)) })
 }
 
-/** the call has its ticket (or must not get one: then this throws): does its work. */
-function start(call: PendingCall): unknown {
+/** The call has its ticket (or must not get one: then this throws): does its work. */
+export function start(call: PendingCall): unknown {
   admit(call)
   const { timeoutMs, signal } = call.policy
   let result: unknown
@@ -185,6 +185,7 @@ function judged(call: PendingCall, outcome: Outcome): unknown {
     if (!held) land(call, answer)
     return held ?? answer
   }
+  call.more().verdict = verdict
   if (verdict.kind !== 'transient') runtime.refuse(call, verdict, answer)
   else if (!backOff(call, answer, verdict)) {
     runtime.lose(call)

@@ -9,7 +9,7 @@ import type { Cost } from '../core/cost.ts'
 import { Call } from '../core/call.ts'
 import type { TicketIssuer } from '../core/ticket-issuer.ts'
 import type { LimitHint } from '../responses/headers.ts'
-import type { Refusal } from '../responses/verdict.ts'
+import type { Refusal, Verdict } from '../responses/verdict.ts'
 import type { Limit } from '../core/limit/parse-limits.ts'
 import type { Duration } from '../lib/duration.ts'
 import type { LimiterStoppedError, QuotaExhaustedError } from './errors.ts'
@@ -103,6 +103,8 @@ export interface WaitState {
   parkedAt?: number
   firstParkedAt?: number
   lastRefusal?: unknown
+  /** What its last answer was taken for, if that was no success. */
+  verdict?: Verdict
   refusals: number
   failures: number
   /** In line, in all: what `maxWaitMs` bounds. */
@@ -129,8 +131,8 @@ const ISSUED: Standing = { is: 'issued' }
 export type Work = (signal: AbortSignal | undefined) => unknown
 
 export class PendingCall extends Call<TicketIssuer> implements ScheduledCall<PendingCall> {
-  readonly policy: CallPolicy
-  readonly work: Work | undefined
+  policy: CallPolicy
+  work: Work | undefined
   grant: ((call: PendingCall) => void) | undefined = undefined
   /** When it came, in whole ms: so it is no boxed number. */
   readonly since: number

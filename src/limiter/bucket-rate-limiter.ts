@@ -19,6 +19,7 @@ import type { LimiterStats, Mark } from './limiter-stats.ts'
 import { mark, stats } from './stats.ts'
 import { Ticket } from './ticket.ts'
 import { type CallPolicy, PendingCall } from '../call/pending-call.ts'
+import { standBy, type StandbyWaiter } from '../call/standby.ts'
 
 /** The terms of so many tenants, and of so many priorities of each, are kept. */
 const MOST_LANES = 1000
@@ -92,6 +93,17 @@ export class BucketRateLimiter {
     const now = runtime.scheduler.now()
     const pending = new PendingCall(this.#termsFor(call), this.#cost(call), undefined, now)
     return goNow(runtime, pending, now) ? Ticket.of(pending) : undefined
+  }
+
+  /**
+   * `tryAcquire` that stays in line: for a queue of your own in front of several limiters, such as a pool. `granted` is
+   * called the moment there is a ticket, perhaps before this returns; `failed` when there can be none. Returns a
+   * function that leaves the line and the statistics as if nobody had asked.
+   */
+  standBy(call: Pick<CallOptions, 'cost' | 'request'>, waiter: StandbyWaiter): () => void {
+    checkCall(call)
+    const plain = { maxRefusals: 0, retry: false } as const
+    return standBy((terms) => policyOf(this[RUNTIME], { ...plain, ...terms }), this.#cost(call), waiter)
   }
 
   /**

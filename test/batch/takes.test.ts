@@ -126,6 +126,7 @@ test.each([
     'limiter must be a limited client, a BucketRateLimiter, or a service made by perModel or shared, got null',
   ],
   [[], { limiter: new Map() }, 'or a service made by perModel or shared, got {}'],
+  [[], { limiter: undefined, call: { priority: 1 } }, 'limiter must be given where `call` is, got undefined'],
   [[], { onSummary: true }, 'onSummary must be a function, got true'],
   [
     [],
