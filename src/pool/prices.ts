@@ -1,6 +1,7 @@
 // What calls cost. The `prices` of the pool come first, then the optional package `@pydantic/genai-prices`. A model whose
 // price nobody knows is an error under a budget in USD: it could spend without an end.
 
+import type { calcPrice } from '@pydantic/genai-prices'
 import { estimateTokens, LimiterError, readUsage, type Usage } from 'llmiter'
 import { callable, fields, number, text } from '../lib/validate.ts'
 import type { PoolCall } from './pool-call.ts'
@@ -34,7 +35,7 @@ export type Pricing = (model: string, tokens: Billed) => number | undefined
 
 export const PRICES_PACKAGE: string = '@pydantic/genai-prices'
 
-type PricesPackage = typeof import('@pydantic/genai-prices')
+type PricesPackage = { calcPrice: typeof calcPrice }
 
 /** Undefined when it is not installed. */
 export async function pricesOfPackage(): Promise<Pricing | undefined> {
