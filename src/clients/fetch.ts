@@ -2,7 +2,7 @@
 
 import { type Fetch, LIMITED } from './shared/attempt.ts'
 import { byUsage } from './shared/charge.ts'
-import { text } from '../lib/validate.ts'
+import { callable } from '../lib/validate.ts'
 import { limitedFetch } from './shared/fetch.ts'
 import { type ClientLimits, type ClientOptions, Limits } from './shared/limits.ts'
 
@@ -27,7 +27,7 @@ export function limitFetch<F extends typeof globalThis.fetch>(
   limits: ClientLimits,
   options: ClientOptions = {},
 ): F {
-  if (typeof fetch !== 'function') throw new TypeError(`fetch must be a function, got ${text(fetch)}`)
+  callable(fetch, 'fetch', limits)
   if (LIMITED in fetch) throw new TypeError('limitFetch: this fetch is limited already')
   const limited = limitedFetch(fetch as Fetch, new Limits(limits, byUsage, options, 'limitFetch'))
   return Object.defineProperty(limited as F & { [LIMITED]?: true }, LIMITED, { value: true })

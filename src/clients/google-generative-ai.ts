@@ -55,13 +55,13 @@ export function limitGoogleGenerativeAI<C extends GoogleGenerativeAI>(
   limits: ClientLimits,
   options: ClientOptions = {},
 ): C {
+  const line = new Limits(limits, inputOnly, options, 'limitGoogleGenerativeAI')
   if (typeof (Object(client) as Partial<C>).getGenerativeModel !== 'function') {
     throw new TypeError(
       `limitGoogleGenerativeAI needs a GoogleGenerativeAI, got ${Object(client).constructor?.name}`,
     )
   }
   if (LIMITED in client) throw new TypeError('limitGoogleGenerativeAI: this client is limited already')
-  const line = new Limits(limits, inputOnly, options, 'limitGoogleGenerativeAI')
   const limited = Object.assign(Object.create(Object.getPrototypeOf(client) as object) as C, client)
   for (const name of ['getGenerativeModel', 'getGenerativeModelFromCachedContent'] as const)
     put(limited, name, (...args: unknown[]) =>

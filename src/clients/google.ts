@@ -76,6 +76,7 @@ export function limitGoogle<C extends GoogleGenAI>(
   limits: ClientLimits,
   options: ClientOptions = {},
 ): C {
+  const line = new Limits(limits, inputOnly, options, 'limitGoogle')
   if (LIMITED in Object(client)) throw new TypeError('limitGoogle: this client is limited already')
   const bare = (Object(client) as Partial<Inside>).apiClient
   // Versions before 2.26 have an `apiCall` that takes no fetch, and would send past the line.
@@ -84,7 +85,6 @@ export function limitGoogle<C extends GoogleGenAI>(
       `limitGoogle needs a client of a version that it knows, got ${Object(client).constructor?.name}`,
     )
   }
-  const line = new Limits(limits, inputOnly, options, 'limitGoogle')
   const limited = copyOf(client)
   const { apiClient } = limited as unknown as Inside
   const own: ApiClient = {

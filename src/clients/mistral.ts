@@ -55,6 +55,7 @@ export function limitMistral<C extends Mistral>(
   limits: ClientLimits,
   options: ClientOptions = {},
 ): C {
+  const line = new Limits(limits, byUsage, options, 'limitMistral')
   const { _options: given } = Object(client) as Inside
   const hooks = given?.hooks
   if (typeof hooks?.beforeCreateRequest !== 'function') {
@@ -63,7 +64,6 @@ export function limitMistral<C extends Mistral>(
     )
   }
   if (LIMITED in client) throw new TypeError('limitMistral: this client is limited already')
-  const line = new Limits(limits, byUsage, options, 'limitMistral')
   const http = given!.httpClient
   const send: Fetch = (input, init) => {
     const request = timed(input as Request, init?.signal)

@@ -17,7 +17,8 @@ import {
   type Usage,
 } from 'llmiter'
 import type { Charge } from './charge.ts'
-import { fields, text } from '../../lib/validate.ts'
+import { CALL_SYNONYMS } from '../../lib/synonyms.ts'
+import { callable, choice, fields, kindOf, text } from '../../lib/validate.ts'
 
 /** A limiter for each model; `'gpt-5*'` is one that a family shares, `default` is for each that is not listed. */
 export interface LimitsByModel {
@@ -84,17 +85,14 @@ export class Limits {
     name: string,
     more: readonly string[] = [],
   ) {
-    fields(options, name, [...OPTIONS, ...more])
+    fields(options, name, [...OPTIONS, ...more], CALL_SYNONYMS)
     const { priority, maxWaitMs, otherCalls = 'free', countEmbeddings = 'per-text' } = options
     for (const key of ['countTokens', 'tenant'] as const) {
       const given = options[key]
-      if (given !== undefined && typeof given !== 'function')
-        throw new TypeError(`${key} must be a function, got ${text(given)}`)
+      if (given !== undefined) callable(given, key)
     }
-    if (otherCalls !== 'free' && otherCalls !== 'requests')
-      throw new TypeError(`otherCalls must be 'free' or 'requests', got ${text(otherCalls)}`)
-    if (countEmbeddings !== 'per-text' && countEmbeddings !== 'per-call')
-      throw new TypeError(`countEmbeddings must be 'per-text' or 'per-call', got ${text(countEmbeddings)}`)
+    choice(otherCalls, 'otherCalls', ['free', 'requests'])
+    choice(countEmbeddings, 'countEmbeddings', ['per-text', 'per-call'])
     this.#service = serviceOf(limits, name)
     this.#charge = charge
     this.#options = options
@@ -151,9 +149,13 @@ export class Limits {
 }
 
 function serviceOf(limits: ClientLimits, name: string): RateLimitedService {
-  if (typeof limits !== 'object' || limits === null) {
+  const isService = 'limiterFor' in Object(limits) || 'acquire' in Object(limits)
+  const kind = isService ? undefined : kindOf(limits)
+  if (typeof limits !== 'object' || limits === null || kind) {
+    const got = kind ? `an instance of ${kind}` : text(limits)
+    const hint = kind || typeof limits === 'function' ? ' (are the arguments exchanged?)' : ''
     throw new TypeError(
-      `limits must be { models }, a BucketRateLimiter, a RateLimitedService or options, got ${text(limits)}`,
+      `limits must be { models }, a BucketRateLimiter, a RateLimitedService or options, got ${got}${hint}`,
     )
   }
   if ('models' in limits) {
