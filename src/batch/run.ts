@@ -2,6 +2,7 @@
 // waits for something to happen: the side that reads items, and the side that hands out results.
 
 import { type BucketRateLimiter, type CallOptions, LimiterStoppedError, QuotaExhaustedError } from 'llmiter'
+import { context } from '../lib/async-context.ts'
 import type { BatchOptions, BatchResult } from './options.ts'
 import { countOf, Pace, type Progress } from './progress.ts'
 
@@ -45,6 +46,8 @@ export class Batch<T, R, K> {
     this.#items = items
     this.#fn = fn
     this.#options = options
+    // What the items call may have a limiter of its own.
+    context.wanted = true
     const total = options.total ?? countOf(items)
     if (total !== undefined) this.#progress.total = total
   }

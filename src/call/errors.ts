@@ -14,6 +14,7 @@ export type LimiterErrorCode =
   | 'STORE_DOWN'
   | 'PROVIDER_UNHEALTHY'
   | 'TICKET_OVER'
+  | 'NO_TARGET'
 
 /** Every error that the limiter itself makes. `code` says which; `cause` holds the original, if there is one. */
 export class LimiterError extends Error {

@@ -105,6 +105,7 @@ export function fail(call: PendingCall, error: unknown): void {
 /** The call failed for good. A refusal still tells the limiter what it has to tell. */
 export function concede(call: PendingCall, error: unknown, verdict = judge(call, { error })): void {
   const { runtime } = call.policy
+  if (verdict) call.more().verdict = verdict
   if (verdict && verdict.kind !== 'transient') runtime.refuse(call, verdict, error, false)
   else fail(call, error)
 }

@@ -74,7 +74,7 @@ export function limiterMiddleware(limits: ClientLimits, options: ClientOptions =
         const { type, error } = Object(part) as { type?: unknown; error?: unknown }
         if (type === 'error') ticket.fail(error)
         // Raw parts tell it a second time, and not by the names that all providers share.
-        if (type === 'finish') usage = mergeUsage(usage, part)
+        if (type === 'finish') usage = mergeUsage(usage, by(call.model, part))
         return usage && used(usage)
       })
       return { ...result, stream }
@@ -94,15 +94,21 @@ function boundable<R>({ params, model }: Call, method: string, send: () => Promi
 
 async function whole<R extends Result>(limits: Limits, call: Call, send: Send<R>): Promise<R> {
   const [result, { ticket, used }] = await inLine(limits, call, send)
-  const usage = usageOf(result)
+  const usage = usageOf(result, call.model)
   ticket.finish({ usage: usage && used(usage), headers: result.response?.headers })
   return result
 }
 
+/** A result that names its provider, whose rule decides whether cache reads count. */
+const by = ({ provider }: Call['model'], result: unknown): object => ({
+  ...(result as object),
+  providerMetadata: { [provider]: {} },
+})
+
 /** Embeddings tell their tokens alone. */
-function usageOf(result: Result): Usage | undefined {
+function usageOf(result: Result, model: Call['model']): Usage | undefined {
   const { tokens } = Object(result.usage) as { tokens?: unknown }
-  return typeof tokens === 'number' ? { tokens, inputTokens: tokens } : readUsage(result)
+  return typeof tokens === 'number' ? { tokens, inputTokens: tokens } : readUsage(by(model, result))
 }
 
 async function inLine<R>(limits: Limits, { params, model }: Call, send: Send<R>): Promise<[R, Grant]> {

@@ -31,13 +31,47 @@ export function waitingOn(issuer: TicketIssuer, now: number): string | undefined
   return undefined
 }
 
-/** How long a call of this cost would wait if it came now, as far as one can tell. */
+/** About how long a call of this cost would wait if it came now, behind all who wait. */
 export function waitTime(issuer: TicketIssuer, cost: Cost, now: number): number {
-  let wait = 0
+  let from = now
   for (const at of issuer.chain) {
     if (at.limitSet.tooSmallFor(cost)) return Infinity
-    const closed = gateOf(at, now).reopensInMs ?? 0
-    wait = Math.max(wait, at.pausedUntil - now, closed, at.limitSet.waitTime(cost, at.waiting, now))
+    from = Math.max(from, at.pausedUntil, now + (gateOf(at, now).reopensInMs ?? 0))
   }
-  return wait
+  if (from === Infinity) return Infinity
+  return forecast(issuer, cost, {}, 0, from, now) - now
+}
+
+/** About when a call of this cost would go, behind all who wait and so many more, which take `more` in all. */
+export function forecast(
+  issuer: TicketIssuer,
+  cost: Cost,
+  more: Cost,
+  calls: number,
+  from: number,
+  now: number,
+): number {
+  let at = from
+  for (const { limitSet, waiting, line, children } of issuer.chain) {
+    const ahead: Record<string, number> = { ...more }
+    addUp({ line, children }, ahead)
+    at = Math.max(at, limitSet.forecast(cost, ahead, waiting + calls, from, now))
+  }
+  return at
+}
+
+/** The cost of so many of those who wait is looked at; they stand for the others. */
+const LOOKED_AT = 1000
+
+/** Adds what those take who wait here and below. */
+function addUp(
+  { line, children }: Pick<TicketIssuer, 'line' | 'children'>,
+  sum: Record<string, number>,
+): void {
+  const some = line.sample(LOOKED_AT)
+  for (const call of some) {
+    const cost = call.reckon()
+    for (const name in cost) sum[name] = (sum[name] ?? 0) + (cost[name]! * line.size) / some.length
+  }
+  for (const child of children) addUp(child, sum)
 }

@@ -221,6 +221,19 @@ export class TicketIssuer {
     }
   }
 
+  /** The ticket of a call in flight goes to another one, with another cost. */
+  handOver(from: IssuerCall, to: IssuerCall, now: number): void {
+    to.seq = from.seq
+    to.sentAt = from.sentAt
+    to.state = 'in flight'
+    from.state = 'done'
+    // A store counts what it has leased; what is used settles the rest.
+    if (this.chain.some(({ slots, limitSet }) => slots !== limitSet)) to.cost = from.cost
+    if (to.cost === from.cost) return
+    for (const { limitSet } of this.chain) limitSet.exchange(from.cost, to.cost, from.sentAt!, now)
+    this.stir()
+  }
+
   /** The provider answered this call, and it is over. */
   finish(call: IssuerCall, used: Used, now: number): void {
     this.answered(call, now)

@@ -41,7 +41,10 @@ export function meant(
   if (same !== undefined) return same
   for (const [name, others] of Object.entries(synonyms))
     if (others.split(' ').includes(said) && known.includes(/^[\w-]*/.exec(name)![0])) return name
-  let [nearest, least] = [undefined as string | undefined, 1 + (slips ?? Math.max(1, Math.min(3, Math.round(said.length / 3))))]
+  let [nearest, least] = [
+    undefined as string | undefined,
+    1 + (slips ?? Math.max(1, Math.min(3, Math.round(said.length / 3)))),
+  ]
   for (const name of known) {
     const strange = (slips ? distance : strangeness)(said, plain(name))
     if (strange < least) [nearest, least] = [name, strange]

@@ -1,7 +1,7 @@
 // BucketRateLimiter: the public face. Each method is a few lines over the runtime; the law is in `core/`.
 
 import { goNow } from '../call/admission.ts'
-import { dispatch } from '../call/execute.ts'
+import { dispatch, newCall } from '../call/execute.ts'
 import { type Clock, systemClock } from '../scheduler/clock.ts'
 import { didYouMean } from '../lib/suggest.ts'
 import { DIMENSION_SYNONYMS } from '../lib/synonyms.ts'
@@ -21,6 +21,7 @@ import type { LimiterStats, Mark } from './limiter-stats.ts'
 import { mark, stats } from './stats.ts'
 import { Ticket } from './ticket.ts'
 import { type CallPolicy, PendingCall } from '../call/pending-call.ts'
+import { standBy, type StandbyWaiter } from '../call/standby.ts'
 
 /** The terms of so many tenants, and of so many priorities of each, are kept. */
 const MOST_LANES = 1000
@@ -76,7 +77,7 @@ export class BucketRateLimiter {
   /** Resolves with a ticket. Give it back: `finish`, `refuse`, `release`, or let `using` do it. */
   acquire(call?: CallOptions): Promise<Ticket> {
     try {
-      const pending = this.#enqueue(call)
+      const pending = newCall(this.#termsFor(call), this.#cost(call), undefined)
       return (
         pending.standing.is === 'waiting' ? this[RUNTIME].scheduler.ticket(pending) : Promise.resolve(pending)
       ).then(Ticket.of)
@@ -96,7 +97,27 @@ export class BucketRateLimiter {
     return goNow(runtime, pending, now) ? Ticket.of(pending) : undefined
   }
 
-  /** How long a call made now would wait, in ms, as far as one can tell: 0 when it would not. */
+  /**
+   * `tryAcquire` that stays in line: for a queue of your own in front of several limiters, such as a pool. `granted` is
+   * called the moment there is a ticket, perhaps before this returns; `failed` when there can be none. Returns a
+   * function that leaves the line and the statistics as if nobody had asked.
+   */
+  standBy(call: Pick<CallOptions, 'cost' | 'request'>, waiter: StandbyWaiter): () => void {
+    checkCall(call)
+    const plain = { maxRefusals: 0, retry: false } as const
+    return standBy((terms) => policyOf(this[RUNTIME], { ...plain, ...terms }), this.#cost(call), waiter)
+  }
+
+  /**
+   * How long a call made now would wait, in ms: 0 when it would not, `Infinity` when it never could go, or while the
+   * limiter is paused without an end. It counts all who wait as before it, by what they take of each limit; the limits of
+   * the parents; a closed gate; quotas, by when they return; and `maxConcurrent`, by how long calls took on average.
+   *
+   * It is a lower bound where more may come between: as long as no call has finished, nobody knows how long calls take;
+   * a gate may close again; calls of a higher priority go first; other processes use a shared limit.
+   *
+   * @param cost What the call takes of each limit. Default: one request, and an estimate of its tokens.
+   */
   waitTime(cost?: CallOptions['cost']): number {
     const { issuer, scheduler } = this[RUNTIME]
     if (cost) checkCost(cost)
@@ -190,14 +211,6 @@ export class BucketRateLimiter {
     return this[RUNTIME].events.on(event, listener)
   }
 
-  #enqueue(call?: CallOptions): PendingCall {
-    const runtime = this[RUNTIME]
-    const now = runtime.scheduler.now()
-    const pending = new PendingCall(this.#termsFor(call), this.#cost(call), undefined, now)
-    runtime.enqueue(pending, now)
-    return pending
-  }
-
   #termsFor(call: CallOptions | undefined): CallPolicy {
     if (!call) return this.#policy
     checkCall(call)
@@ -244,7 +257,7 @@ export function costOf(
 /** The terms of a call: its own over those of the limiter. */
 export function policyOf(
   runtime: LimiterRuntime,
-  call: CallOptions & Partial<Pick<CallPolicy, 'classify' | 'usage' | 'streamIdleMs'>> = {},
+  call: CallOptions & Partial<Pick<CallPolicy, 'classify' | 'usage' | 'streamIdleMs' | 'wrapper'>> = {},
 ): CallPolicy {
   const { options } = runtime
   const maxWaitMs = call.maxWaitMs ?? options.maxWaitMs
@@ -261,6 +274,7 @@ export function policyOf(
     classify: call.classify ?? options.classify,
     usage: call.usage,
     streamIdleMs: call.streamIdleMs ?? 300_000,
+    wrapper: call.wrapper,
   }
 }
 

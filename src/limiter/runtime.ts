@@ -50,6 +50,8 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
   /** Calls that wait for their next try, here and below. */
   backingOff = 0
   readonly random: () => number
+  trials = 1000
+  wrapper: object | undefined | null = null
   /** Where tickets come from when processes share the limits. */
   shared: StoreAdapter | undefined
   /** Asks whether the provider accepts again. */

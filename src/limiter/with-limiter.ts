@@ -1,6 +1,7 @@
 // withLimiter: a function in, the same function out, whose calls wait for their tickets.
 
-import { dispatch } from '../call/execute.ts'
+import { dispatch, within } from '../call/execute.ts'
+import { context } from '../lib/async-context.ts'
 import { CALL_SYNONYMS } from '../lib/synonyms.ts'
 import { fields, text } from '../lib/validate.ts'
 import { type Duration, duration } from '../lib/duration.ts'
@@ -18,7 +19,7 @@ import {
   type RetryOptions,
 } from '../call/call-options.ts'
 import type { RateLimitedService } from './per-model.ts'
-import type { CallPolicy } from '../call/pending-call.ts'
+import type { CallPolicy, PendingCall } from '../call/pending-call.ts'
 
 /** The arguments as the function itself declares them: without this, a callback that names an optional one makes it required. */
 type ArgsOf<A extends readonly unknown[]> = A extends infer B extends readonly unknown[] ? B : never
@@ -119,9 +120,10 @@ withLimiter.stream = function stream<A extends unknown[], C, T = unknown>(
   const start = withLimiter<A, Promise<AsyncIterable<C>>, T>(
     // Asked for its first item with the ticket in hand: then a refusal there can still wait and begin again.
     async function (this: T, ...args: A) {
+      const call = context.current as PendingCall
       const begin = async () => {
         const iterator = fn.apply(this, args)[Symbol.asyncIterator]()
-        return resumed(iterator, await iterator.next())
+        return resumed(iterator, await iterator.next(), call)
       }
       return method && this === undefined ? cutOff(fn, begin) : begin()
     },
@@ -159,13 +161,17 @@ function cutOff<R>({ name }: { readonly name: string }, call: () => R): R {
 }
 
 /** An iterator whose first item has been read already. */
-function resumed<C>(iterator: AsyncIterator<C>, first: IteratorResult<C>): AsyncIterableIterator<C> {
+function resumed<C>(
+  iterator: AsyncIterator<C>,
+  first: IteratorResult<C>,
+  call: PendingCall,
+): AsyncIterableIterator<C> {
   let next: IteratorResult<C> | undefined = first
   return {
     next() {
       const result = next
       next = undefined
-      return result ? Promise.resolve(result) : iterator.next()
+      return result ? Promise.resolve(result) : within(call, () => iterator.next(), call.policy.signal)
     },
     return: async (value) => (await iterator.return?.(value)) ?? { done: true, value },
     ...(iterator.throw && { throw: (error) => iterator.throw!(error) }),
@@ -195,6 +201,7 @@ function preparer<A extends unknown[]>(
     ...(classify && { classify }),
     ...(usage && { usage }),
     ...(idle && { streamIdleMs: idle }),
+    wrapper: {},
   }
   let plain: CallPolicy | undefined
   let version = 0

@@ -17,6 +17,7 @@ import {
   type Usage,
 } from 'llmiter'
 import type { Charge } from './charge.ts'
+import { context } from '../../lib/async-context.ts'
 import { CALL_SYNONYMS } from '../../lib/synonyms.ts'
 import { callable, choice, fields, kindOf, text } from '../../lib/validate.ts'
 
@@ -94,6 +95,8 @@ export class Limits {
     choice(otherCalls, 'otherCalls', ['free', 'requests'])
     choice(countEmbeddings, 'countEmbeddings', ['per-text', 'per-call'])
     this.#service = serviceOf(limits, name)
+    // Its calls may be made within calls of the same limiter.
+    context.wanted = true
     this.#charge = charge
     this.#options = options
     this.#policy = {

@@ -71,6 +71,21 @@ export class Bucket {
     return Math.max(due, free, this.#heldUntil)
   }
 
+  /** About when `cost` would fit, from `from` on and behind others that take `ahead` in all. */
+  forecast(cost: number, ahead: number, from: number, now: number): number {
+    const need = ahead + cost
+    if (need <= this.#proven) return from
+    const start = Math.max(from, this.#heldUntil)
+    const amount = this.amount(now)
+    this.#counter.used(now)
+    const free = this.#trusted ? start : this.#counter.reaches(need, amount * (1 + 1e-9), start)
+    if (!this.limit.paced) return free
+    const due = Math.max(this.#due, now - this.#credit(now), start > now ? start : -Infinity)
+    const step = Math.max(0, ahead - this.#proven) / this.pace(now)
+    const behind = Math.min(step, Math.max(0, now - due))
+    return Math.max(free, due + behind + this.#ramp.stretch(step - behind, now))
+  }
+
   /** Units per ms that are followed at `now`, but for the ramp. */
   pace(now: number): number {
     return this.rate.at(now) * (this.#ramp.slowed?.(now) ?? 1)
@@ -201,10 +216,14 @@ export class Bucket {
   }
 
   #advance(now: number): void {
+    this.#due = Math.max(this.#due, now - this.#credit(now))
+    this.#seen = now
+  }
+
+  /** How far behind now the next ticket may be due. */
+  #credit(now: number): number {
     const rate = this.rate.at(now)
     const burst = this.rate.tight(now) ? 1 : this.limit.burst
-    const credit = this.#crowded ? Math.max(latenessMs(1 / rate), this.#seen - this.#due) : (burst - 1) / rate
-    this.#due = Math.max(this.#due, now - credit)
-    this.#seen = now
+    return this.#crowded ? Math.max(latenessMs(1 / rate), this.#seen - this.#due) : (burst - 1) / rate
   }
 }

@@ -5,6 +5,7 @@
 // leave: the memory is bounded and the error is on the safe side.
 
 import { dateOf, nextMidnight } from '../../lib/calendar.ts'
+import { DAY } from '../../lib/units.ts'
 
 export interface WindowCounter {
   /** What counts at `now`. */
@@ -13,6 +14,8 @@ export interface WindowCounter {
   since(at: number, now: number): number
   /** The earliest time from `now` on at which no more than `room` counts. */
   when(room: number, now: number): number
+  /** The earliest time from `from` on at which `need` more went, if no window holds more than `amount` and each part goes when it fits. */
+  reaches(need: number, amount: number, from: number): number
   add(amount: number, now: number): void
   /** Corrects what was added at `takenAt`, if it still counts. */
   amend(difference: number, takenAt: number, now: number): void
@@ -68,6 +71,23 @@ export class SlidingWindow implements WindowCounter {
       at = this.#log[i]!.at + this.#windowMs
     }
     return at
+  }
+
+  reaches(need: number, amount: number, from: number): number {
+    const frees: { at: number; amount: number }[] = this.#log
+      .slice(this.#head)
+      .filter(({ at }) => at + this.#windowMs > from)
+    const room = amount - frees.reduce((sum, entry) => sum + entry.amount, 0)
+    if (need <= room) return from
+    // What fits goes at once, and from then on whatever leaves the window makes room again, window by window.
+    frees.push({ at: from, amount: Math.max(0, room) })
+    const windows = Math.ceil((need - room) / amount - 1e-9) - 1
+    let left = need - room - windows * amount
+    for (const entry of frees) {
+      left -= entry.amount
+      if (left <= 1e-9 * amount) return entry.at + (windows + 1) * this.#windowMs
+    }
+    return from + (windows + 2) * this.#windowMs
   }
 
   add(amount: number, now: number): void {
@@ -144,6 +164,13 @@ export class CalendarWindow implements WindowCounter {
 
   when(room: number, now: number): number {
     return this.used(now) > room ? this.#ends : now
+  }
+
+  reaches(need: number, amount: number, from: number): number {
+    const over = need + (from < this.#ends ? (this.#days.get(this.#day) ?? 0) : 0)
+    const days = Math.ceil(over / amount - 1e-9) - 1
+    if (days <= 0) return from
+    return Math.max(this.#ends, from < this.#ends ? 0 : from) + (days - 1) * DAY
   }
 
   add(amount: number, now: number): void {

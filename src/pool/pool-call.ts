@@ -1,0 +1,13 @@
+// What a caller may say of one call.
+
+import type { CallOptions } from 'llmiter'
+
+/** What can be said for each call. Fields of your own are seen by `sticky` and by conditions. */
+export interface PoolCall extends Pick<
+  CallOptions,
+  'cost' | 'request' | 'signal' | 'priority' | 'tenant' | 'maxWaitMs' | 'timeoutMs'
+> {
+  /** The one target that may answer: where the file, batch or stored response that the call speaks of is kept. */
+  readonly target?: string
+  readonly [field: string]: unknown
+}
