@@ -11,6 +11,7 @@ export {
   type RateLimitedService,
   type ServiceOptions,
 } from './limiter/per-model.ts'
+export { limitersOf, limiterGroup, type LimiterGroup } from './limiter/limiter-group.ts'
 export * from './call/errors.ts'
 export type { Clock } from './scheduler/clock.ts'
 export type { Cost } from './core/cost.ts'

@@ -6,13 +6,23 @@
 
 import { mergeUsage, readUsage, type Usage } from 'llmiter'
 import { azureCharge, byUsage, type Charge, inputOnly, openaiCharge } from './shared/charge.ts'
-import { type ClientLimits, type ClientOptions, type Grant, Limits } from './shared/limits.ts'
+import { type Limited, limitedWith } from './shared/limited.ts'
+import {
+  checkCallOptions,
+  type ClientCallOptions,
+  type ClientLimits,
+  type ClientOptions,
+  type Grant,
+  type Limits,
+  limitsOf,
+} from './shared/limits.ts'
 
-export type { ClientLimits, ClientOptions, LimitsByModel } from './shared/limits.ts'
+export type { ClientCallOptions, ClientLimits, ClientOptions, LimitsByModel } from './shared/limits.ts'
+export type { Limited } from './shared/limited.ts'
 
 /** What of a call, a model and a result this rests on: the same in all versions of the SDK that are known. */
 interface Call {
-  params: { abortSignal?: AbortSignal | undefined }
+  params: { abortSignal?: AbortSignal | undefined; providerOptions?: { llmiter?: object } | undefined }
   model: { modelId: string; provider: string }
 }
 interface Result {
@@ -60,14 +70,20 @@ const REFUSED = [402, 413, 429, 498, 503, 529]
  *
  * @throws TypeError when an option is wrong. Calls reject with the SDK's own errors, or with a `LimiterError`.
  */
-export function limiterMiddleware(limits: ClientLimits, options: ClientOptions = {}): LimiterMiddleware {
-  const line = new Limits(limits, byUsage, options, 'limiterMiddleware')
+export function limiterMiddleware(
+  limits: ClientLimits,
+  options: ClientOptions = {},
+): Limited<LimiterMiddleware> {
+  return limitedWith(limitsOf(limits, byUsage, options, 'limiterMiddleware'), middlewareOf)
+}
+
+function middlewareOf(limits: Limits): LimiterMiddleware {
   return {
     specificationVersion: 'v4' as never,
-    wrapGenerate: ({ doGenerate, ...call }) => whole(line, call, boundable(call, 'doGenerate', doGenerate)),
-    wrapEmbed: ({ doEmbed, ...call }) => whole(line, call, boundable(call, 'doEmbed', doEmbed)),
+    wrapGenerate: ({ doGenerate, ...call }) => whole(limits, call, boundable(call, 'doGenerate', doGenerate)),
+    wrapEmbed: ({ doEmbed, ...call }) => whole(limits, call, boundable(call, 'doEmbed', doEmbed)),
     async wrapStream({ doStream, ...call }) {
-      const [result, { ticket, used }] = await inLine(line, call, boundable(call, 'doStream', doStream))
+      const [result, { ticket, used }] = await inLine(limits, call, boundable(call, 'doStream', doStream))
       ticket.accepted({ headers: result.response?.headers })
       let usage: Usage | undefined
       const stream = ticket.hold(result.stream, (part) => {
@@ -114,7 +130,12 @@ function usageOf(result: Result, model: Call['model']): Usage | undefined {
 async function inLine<R>(limits: Limits, { params, model }: Call, send: Send<R>): Promise<[R, Grant]> {
   const { abortSignal: signal, ...request } = params
   const [, charge = byUsage] = CHARGES.find(([provider]) => provider.test(model.provider)) ?? []
-  let grant = await limits.grant({ model: model.modelId, request, generates: true, signal, charge })
+  const own = params.providerOptions?.llmiter as ClientCallOptions | undefined
+  if (own) checkCallOptions(own, 'providerOptions.llmiter')
+  let grant = await limits.grant({
+    ...{ model: model.modelId, request, generates: true, signal, charge },
+    ...(own && { options: own }),
+  })
   for (;;) {
     try {
       return [await grant.ticket.attempt(send), grant]

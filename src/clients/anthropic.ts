@@ -2,11 +2,13 @@
 
 import type { BaseAnthropic } from '@anthropic-ai/sdk'
 import { byUsage } from './shared/charge.ts'
-import { type ClientLimits, type ClientOptions, Limits } from './shared/limits.ts'
+import { type ClientLimits, type ClientOptions, limitsOf } from './shared/limits.ts'
+import type { Limited } from './shared/limited.ts'
 import { modelOf } from './shared/request.ts'
 import { type Dialect, limitClient } from './shared/stainless.ts'
 
-export type { ClientLimits, ClientOptions, LimitsByModel } from './shared/limits.ts'
+export type { ClientCallOptions, ClientLimits, ClientOptions, LimitsByModel } from './shared/limits.ts'
+export type { Limited } from './shared/limited.ts'
 
 const dialect: Dialect = {
   name: 'limitAnthropic',
@@ -29,6 +31,6 @@ export function limitAnthropic<C extends BaseAnthropic>(
   client: C,
   limits: ClientLimits,
   options: ClientOptions = {},
-): C {
-  return limitClient(client, new Limits(limits, byUsage, options, 'limitAnthropic'), () => dialect)
+): Limited<C> {
+  return limitClient(client, limitsOf(limits, byUsage, options, 'limitAnthropic'), () => dialect)
 }

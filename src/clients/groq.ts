@@ -2,11 +2,13 @@
 
 import type { Groq } from 'groq-sdk'
 import { byUsage } from './shared/charge.ts'
-import { type ClientLimits, type ClientOptions, Limits } from './shared/limits.ts'
+import { type ClientLimits, type ClientOptions, limitsOf } from './shared/limits.ts'
+import type { Limited } from './shared/limited.ts'
 import { modelOf } from './shared/request.ts'
 import { type Dialect, limitClient } from './shared/stainless.ts'
 
-export type { ClientLimits, ClientOptions, LimitsByModel } from './shared/limits.ts'
+export type { ClientCallOptions, ClientLimits, ClientOptions, LimitsByModel } from './shared/limits.ts'
+export type { Limited } from './shared/limited.ts'
 
 const dialect: Dialect = {
   name: 'limitGroq',
@@ -24,6 +26,10 @@ const dialect: Dialect = {
  *
  * @throws TypeError when an option is wrong. Calls reject with the SDK's own errors, or with a `LimiterError`.
  */
-export function limitGroq<C extends Groq>(client: C, limits: ClientLimits, options: ClientOptions = {}): C {
-  return limitClient(client, new Limits(limits, byUsage, options, 'limitGroq'), () => dialect)
+export function limitGroq<C extends Groq>(
+  client: C,
+  limits: ClientLimits,
+  options: ClientOptions = {},
+): Limited<C> {
+  return limitClient(client, limitsOf(limits, byUsage, options, 'limitGroq'), () => dialect)
 }

@@ -4,12 +4,14 @@
 import type { AnyLimiter, LimitedService, LimiterOptions, ModelLimits } from 'llmiter'
 import type { OpenAI } from 'openai'
 import { azureCharge, byUsage, type Charge, openaiCharge } from './shared/charge.ts'
-import { type ClientLimits, type ClientOptions, Limits } from './shared/limits.ts'
+import { type ClientLimits, type ClientOptions, limitsOf } from './shared/limits.ts'
+import type { Limited } from './shared/limited.ts'
 import { modelIn, modelOf } from './shared/request.ts'
 import { serviceByModel, serviceOfAccount } from './shared/service.ts'
 import { type Dialect, limitClient } from './shared/stainless.ts'
 
-export type { ClientLimits, ClientOptions, LimitsByModel } from './shared/limits.ts'
+export type { ClientCallOptions, ClientLimits, ClientOptions, LimitsByModel } from './shared/limits.ts'
+export type { Limited } from './shared/limited.ts'
 
 export interface OpenAIOptions extends ClientOptions {
   /**
@@ -44,11 +46,11 @@ export function limitOpenAI<C extends OpenAI>(
   client: C,
   limits: ClientLimits,
   options: OpenAIOptions = {},
-): C {
+): Limited<C> {
   const { charge, ...others } = options
   return limitClient(
     client,
-    new Limits(limits, chargeOf(client, charge), others, 'limitOpenAI', ['charge']),
+    limitsOf(limits, chargeOf(client, charge), others, 'limitOpenAI', ['charge']),
     dialectOf,
   )
 }

@@ -4,6 +4,7 @@ import { didYouMean, meant } from '../lib/suggest.ts'
 import { LIMIT_SYNONYMS } from '../lib/synonyms.ts'
 import { fields, text } from '../lib/validate.ts'
 import { BucketRateLimiter } from './bucket-rate-limiter.ts'
+import { type LimiterGroup, limiterGroup } from './limiter-group.ts'
 import { type AnyLimiter, LIMITER_KEYS, type LimiterOptions } from './options.ts'
 
 /** A provider, as far as limits go. */
@@ -16,12 +17,8 @@ export interface RateLimitedService {
 }
 
 /** A service whose limiters we made. */
-export interface LimitedService extends RateLimitedService {
+export interface LimitedService extends RateLimitedService, LimiterGroup {
   limiterFor(model?: string): BucketRateLimiter
-  /** All limiters made so far, to listen to, to drain, to save. */
-  limiters(): BucketRateLimiter[]
-  /** Shows each limiter: those made so far at once, later ones when they are made. Returns a function that ends it. */
-  onLimiter(listener: (limiter: BucketRateLimiter) => void): () => void
 }
 
 export interface ServiceOptions {
@@ -69,7 +66,7 @@ export function perModel(models: Record<string, ModelLimits>, options: ServiceOp
   fields(options, 'perModel', ['name', 'isBlocked', 'parent'])
   const { name = 'service', isBlocked, parent } = options
   const limiters = new Map<string, BucketRateLimiter>()
-  const listeners = new Set<(limiter: BucketRateLimiter) => void>()
+  const { add, group } = limiterGroup()
   const make = (key: string, limits: ModelLimits) => {
     if (typeof limits !== 'object' || limits === null || 'name' in limits || 'parent' in limits)
       throw new TypeError(
@@ -80,7 +77,7 @@ export function perModel(models: Record<string, ModelLimits>, options: ServiceOp
       () => new BucketRateLimiter({ ...limits, name: key, ...(parent && { parent }) }),
     )
     limiters.set(key, limiter)
-    for (const show of listeners) show(limiter)
+    add(limiter)
     return limiter
   }
   if (typeof models !== 'object' || models === null || Object.keys(models).length === 0)
@@ -110,20 +107,7 @@ export function perModel(models: Record<string, ModelLimits>, options: ServiceOp
         `'${name}' has no limits for the model ${text(model)}${model ? '' : ' (option model tells it)'} and no default${didYouMean(model, Object.keys(models))}; known: ${Object.keys(models).join(', ')}`,
       )
     },
-    limiters: () => [...limiters.values()],
-    onLimiter(listener) {
-      // The listener may throw only here, to the one who gave it: not later, to somebody who makes a call.
-      for (const limiter of limiters.values()) listener(limiter)
-      const show = (limiter: BucketRateLimiter) => {
-        try {
-          listener(limiter)
-        } catch (error) {
-          limiter.report(error, 'listener of onLimiter')
-        }
-      }
-      listeners.add(show)
-      return () => void listeners.delete(show)
-    },
+    ...group,
     ...(isBlocked && { isBlocked }),
   }
 }
@@ -141,14 +125,11 @@ export function shared(
   fields(service, 'shared', ['isBlocked'])
   const { isBlocked } = service
   const limiter = new BucketRateLimiter(options)
+  const { group } = limiterGroup(limiter)
   return {
     name: options.name,
     limiterFor: () => limiter,
-    limiters: () => [limiter],
-    onLimiter(listener) {
-      listener(limiter)
-      return () => {}
-    },
+    ...group,
     ...(isBlocked && { isBlocked }),
   }
 }

@@ -52,7 +52,7 @@ describe.each(versions)('$name', ({ Client, folder }) => {
     const bare = bareClient({ headers: { 'x-team': 'blue' } })
     const client = limitGoogle(bare, limiter)
     expect(client).toBeInstanceOf(Client)
-    expectTypeOf(limitGoogle(new GoogleGenAI({ apiKey: 'any' }), limiter)).toEqualTypeOf<GoogleGenAI>()
+    expectTypeOf(limitGoogle(new GoogleGenAI({ apiKey: 'any' }), limiter)).toExtend<GoogleGenAI>()
     expect(client.vertexai).toBe(bare.vertexai)
     await client.models.generateContent(ask)
     expect(server.seen[0]!.headers).toMatchObject({ 'x-team': 'blue', 'x-goog-api-key': 'any' })

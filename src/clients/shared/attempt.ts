@@ -9,9 +9,6 @@ import type { Grant } from './limits.ts'
 
 export const ATTEMPT = Symbol('llmiter.attempt')
 
-/** On clients that have a limiter: a second one would wait within the first. */
-export const LIMITED = Symbol.for('llmiter.limited')
-
 /** Statuses that are always a refusal. SDKs would retry them by themselves, round the line. */
 const REFUSED = [429, 498, 503, 529]
 /** Statuses that may be one: the body tells. SDKs do not try them again. */

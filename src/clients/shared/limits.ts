@@ -8,6 +8,9 @@ import {
   type Cost,
   type Duration,
   estimateTokens,
+  type LimiterGroup,
+  limiterGroup,
+  type LimitedService,
   type LimiterLike,
   type ModelLimits,
   perModel,
@@ -50,6 +53,13 @@ export interface ClientOptions {
   countEmbeddings?: 'per-text' | 'per-call'
 }
 
+/** What the calls of one client may have of their own: see `withLimiterOptions`. */
+export type ClientCallOptions = Pick<
+  CallOptions,
+  'priority' | 'tenant' | 'maxWaitMs' | 'maxRefusals' | 'cost' | 'timeoutMs' | 'retry'
+>
+
+const CALL_OPTIONS = ['priority', 'tenant', 'maxWaitMs', 'maxRefusals', 'cost', 'timeoutMs', 'retry']
 const OPTIONS = ['countTokens', 'tenant', 'priority', 'maxWaitMs', 'otherCalls', 'countEmbeddings']
 const NO_TOKENS = { requests: 1, tokens: 0, inputTokens: 0, outputTokens: 0 }
 
@@ -61,6 +71,8 @@ export interface LimitedCall {
   /** Whether it generates something: else it is one of the others. */
   generates: boolean
   signal: AbortSignal | undefined
+  /** Options of this call alone. */
+  options?: ClientCallOptions
   /** By whose rule, where one client speaks to several providers. */
   charge?: Charge
 }
@@ -73,36 +85,26 @@ export interface Grant {
 }
 
 export class Limits {
+  /** All limiters of these calls, as far as they are known. */
+  readonly group: LimiterGroup
   readonly #service: RateLimitedService
   readonly #charge: Charge
   readonly #options: ClientOptions
-  readonly #policy: CallOptions
-  readonly #probing = new WeakSet<AnyLimiter>()
+  readonly #call: ClientCallOptions
 
-  constructor(
-    limits: ClientLimits,
-    charge: Charge,
-    options: ClientOptions,
-    name: string,
-    more: readonly string[] = [],
-  ) {
-    fields(options, name, [...OPTIONS, ...more], CALL_SYNONYMS)
-    const { priority, maxWaitMs, otherCalls = 'free', countEmbeddings = 'per-text' } = options
-    for (const key of ['countTokens', 'tenant'] as const) {
-      const given = options[key]
-      if (given !== undefined) callable(given, key)
-    }
-    choice(otherCalls, 'otherCalls', ['free', 'requests'])
-    choice(countEmbeddings, 'countEmbeddings', ['per-text', 'per-call'])
-    this.#service = serviceOf(limits, name)
-    // Its calls may be made within calls of the same limiter.
-    context.wanted = true
+  constructor(service: GroupedService, charge: Charge, options: ClientOptions, call: ClientCallOptions) {
+    this.group = service.group
+    this.#service = service
     this.#charge = charge
     this.#options = options
-    this.#policy = {
-      ...(priority !== undefined && { priority }),
-      ...(maxWaitMs !== undefined && { maxWaitMs }),
-    }
+    this.#call = call
+  }
+
+  /** The same limits, for calls with options of their own. */
+  withOptions(options: ClientCallOptions): Limits {
+    checkCallOptions(options, 'withLimiterOptions')
+    const service = { ...this.#service, group: this.group }
+    return new Limits(service, this.#charge, this.#options, { ...this.#call, ...options })
   }
 
   /** Whether a call of this kind waits for a ticket at all. */
@@ -114,14 +116,10 @@ export class Limits {
   async grant(call: LimitedCall): Promise<Grant> {
     const { generates, request, model, signal, charge = this.#charge } = call
     const limiter = this.#limiterFor(model)
-    const cost = generates ? this.#cost(request, limiter, charge) : NO_TOKENS
-    const ticket = await limiter.acquire({
-      ...this.#policy,
-      cost,
-      request,
-      signal,
-      tenant: this.#options.tenant?.(request),
-    })
+    const own = { ...this.#call, ...call.options }
+    const cost = generates ? { ...this.#cost(request, limiter, charge), ...own.cost } : NO_TOKENS
+    const { tenant = this.#options.tenant?.(request) } = own
+    const ticket = await limiter.acquire({ ...own, cost, request, signal, tenant })
     return { ticket, used: (usage) => (generates ? charge.used(usage, cost) : NO_TOKENS) }
   }
 
@@ -129,8 +127,8 @@ export class Limits {
     const service = this.#service
     // Of whichever copy of the package: its methods are the same.
     const limiter = service.limiterFor(model) as BucketRateLimiter
-    if (service.isBlocked && !this.#probing.has(limiter)) {
-      this.#probing.add(limiter)
+    if (service.isBlocked && !probing.has(limiter)) {
+      probing.add(limiter)
       limiter.update({ probe: async (signal) => !(await service.isBlocked!(signal)) })
     }
     return limiter
@@ -148,6 +146,58 @@ export class Limits {
       ...charge.cost({ request, inputTokens, maxOutputTokens: estimate.maxOutputTokens }),
       ...(countEmbeddings === 'per-call' && { requests: 1 }),
     }
+  }
+}
+
+/** Limiters that ask their service whether it accepts again. */
+const probing = new WeakSet<AnyLimiter>()
+
+/** The limits of a client, from what its caller said. */
+export function limitsOf(
+  limits: ClientLimits,
+  charge: Charge,
+  options: ClientOptions,
+  name: string,
+  more: readonly string[] = [],
+): Limits {
+  fields(options, name, [...OPTIONS, ...more], CALL_SYNONYMS)
+  const { priority, maxWaitMs, otherCalls = 'free', countEmbeddings = 'per-text' } = options
+  for (const key of ['countTokens', 'tenant'] as const) {
+    const given = options[key]
+    if (given !== undefined) callable(given, key)
+  }
+  choice(otherCalls, 'otherCalls', ['free', 'requests'])
+  choice(countEmbeddings, 'countEmbeddings', ['per-text', 'per-call'])
+  // Its calls may be made within calls of the same limiter.
+  context.wanted = true
+  return new Limits(grouped(serviceOf(limits, name)), charge, options, {
+    ...(priority !== undefined && { priority }),
+    ...(maxWaitMs !== undefined && { maxWaitMs }),
+  })
+}
+
+export function checkCallOptions(options: ClientCallOptions, name: string): void {
+  fields(options, name, CALL_OPTIONS, CALL_SYNONYMS)
+  if (options.tenant !== undefined && typeof options.tenant !== 'string')
+    throw new TypeError(`tenant must be a string, got ${text(options.tenant)}`)
+}
+
+type GroupedService = RateLimitedService & { group: LimiterGroup }
+
+/** A service of the user's own tells its limiters one by one, as they are used. */
+function grouped(service: RateLimitedService): GroupedService {
+  if ('onLimiter' in service) return { ...service, group: service as LimitedService }
+  const { add, group } = limiterGroup()
+  return {
+    ...service,
+    name: service.name,
+    group,
+    limiterFor(model) {
+      const limiter = service.limiterFor(model)
+      add(limiter as BucketRateLimiter)
+      return limiter
+    },
+    ...(service.isBlocked && { isBlocked: (signal: AbortSignal) => service.isBlocked!(signal) }),
   }
 }
 
@@ -171,7 +221,10 @@ function serviceOf(limits: ClientLimits, name: string): RateLimitedService {
     return perModel(models, { name, ...(parent && { parent }) })
   }
   if ('limiterFor' in limits) return limits
-  if ('acquire' in limits) return { name, limiterFor: () => limits as unknown as AnyLimiter }
+  if ('acquire' in limits) {
+    const limiter = limits as unknown as BucketRateLimiter
+    return { name, limiterFor: () => limiter, ...limiterGroup(limiter).group }
+  }
   try {
     return shared({ name, ...(limits as object) })
   } catch (error) {

@@ -16,8 +16,9 @@
 // `makeRequest` is private to the SDKs: a test pins it, and a client without it is refused. A request that reaches
 // `fetch` by another way is limited there.
 
-import { ATTEMPT, Attempt, type Fetch, LIMITED, type Marked } from './attempt.ts'
+import { ATTEMPT, Attempt, type Fetch, type Marked } from './attempt.ts'
 import { limitedFetch } from './fetch.ts'
+import { type Limited, limitedWith, refuseLimited } from './limited.ts'
 import type { Grant, LimitedCall, Limits } from './limits.ts'
 import { describeStray, isRepeatable } from './request.ts'
 
@@ -62,15 +63,23 @@ export function limitClient<C extends object>(
   client: C,
   limits: Limits,
   dialectOf: (client: C) => Dialect,
-): C {
+): Limited<C> {
   const dialect = dialectOf(Object(client) as C)
-  const core = Object(client) as C & Partial<Core>
-  if (typeof core.makeRequest !== 'function' || typeof core.withOptions !== 'function') {
+  const bare = Object(client) as C & Partial<Core>
+  if (typeof bare.makeRequest !== 'function' || typeof bare.withOptions !== 'function') {
     const got = client instanceof Object ? client.constructor.name : String(client)
     throw new TypeError(`${dialect.name} needs a client of a version that it knows, got ${got}`)
   }
-  if (LIMITED in client) throw new TypeError(`${dialect.name}: this client is limited already`)
-  const bare = core as C & Core
+  refuseLimited(client, dialect.name)
+  return limitedWith(limits, (limits) => copyOf(bare as C & Core, limits, dialectOf, dialect))
+}
+
+function copyOf<C extends object>(
+  bare: C & Core,
+  limits: Limits,
+  dialectOf: (client: C) => Dialect,
+  dialect: Dialect,
+): C {
   const { fetch } = bare
   const limited = bare.withOptions({
     ...dialect.remember,
@@ -78,7 +87,6 @@ export function limitClient<C extends object>(
   }) as C & Core
   const { makeRequest, withOptions } = limited
   const own = {
-    [LIMITED]: true,
     makeRequest: inLine(limits, dialect, limited, makeRequest.bind(limited)),
     withOptions: (options: object) =>
       limitClient(
@@ -87,8 +95,8 @@ export function limitClient<C extends object>(
         dialectOf,
       ),
   }
-  for (const key of Reflect.ownKeys(own) as (keyof typeof own)[])
-    Object.defineProperty(limited, key, { value: own[key], configurable: true, writable: true })
+  for (const [key, value] of Object.entries(own))
+    Object.defineProperty(limited, key, { value, configurable: true, writable: true })
   return limited
 }
 
