@@ -199,7 +199,10 @@ describe('fetch', () => {
       "limits of the model 'a': requestsPerMinute must be a number above 0, got 0",
     ],
 
-    [[fetch, limiter, { other: 1 }], "limitFetch has no option 'other' (did you mean 'otherCalls'?); known: countTokens, tenant"],
+    [
+      [fetch, limiter, { other: 1 }],
+      "limitFetch has no option 'other' (did you mean 'otherCalls'?); known: countTokens, tenant",
+    ],
     [[fetch, limiter, { otherCalls: 'none' }], "otherCalls must be 'free' or 'requests', got 'none'"],
     [[fetch, limiter, { countTokens: 5 }], 'countTokens must be a function, got 5'],
   ])('%#: wrong options are named', (args, message) => {

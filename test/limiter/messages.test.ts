@@ -139,7 +139,6 @@ describe('a method without its object', () => {
   test('says which, and how to keep it', async () => {
     const { limiter } = rig({ limits: [] })
     for (const method of ['create', 'later'] as const) {
-       
       const ask = withLimiter(completions[method] as (body: string) => unknown, limiter)
       const error = await ask('hello').catch((thrown: unknown) => thrown as TypeError & { cause: unknown })
       expect(error).toBeInstanceOf(TypeError)
@@ -148,7 +147,7 @@ describe('a method without its object', () => {
       )
       expect((error as Error).cause).toBeInstanceOf(TypeError)
     }
-     
+
     const words = withLimiter.stream(completions.words, limiter)
     await expect(words('hello').next()).rejects.toThrow(
       "'words' is a method and was called without its object",
@@ -162,7 +161,7 @@ describe('a method without its object', () => {
     await expect(withLimiter(completions.bound, limiter)('hello')).resolves.toBe(5)
     await expect(withLimiter(completions.create.bind(completions), limiter)('hello')).resolves.toBe(5)
     await expect(withLimiter(completions.broken, limiter)('hello')).rejects.toThrow(/^Cannot read properties/)
-     
+
     await expect(withLimiter(Completions.free, limiter)('bad')).rejects.toThrow(/^a bad body$/)
   })
 })
