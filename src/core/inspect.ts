@@ -31,33 +31,22 @@ export function waitingOn(issuer: TicketIssuer, now: number): string | undefined
   return undefined
 }
 
-/** About how long a call of this cost would wait if it came now, behind all who wait. */
-export function waitTime(issuer: TicketIssuer, cost: Cost, now: number): number {
+/** About how long a call of this cost would wait if it came now, behind all who wait and `more` of its kind. */
+export function waitTime(issuer: TicketIssuer, cost: Cost, more: number, now: number): number {
   let from = now
   for (const at of issuer.chain) {
     if (at.limitSet.tooSmallFor(cost)) return Infinity
     from = Math.max(from, at.pausedUntil, now + (gateOf(at, now).reopensInMs ?? 0))
   }
   if (from === Infinity) return Infinity
-  return forecast(issuer, cost, {}, 0, from, now) - now
-}
-
-/** About when a call of this cost would go, behind all who wait and so many more, which take `more` in all. */
-export function forecast(
-  issuer: TicketIssuer,
-  cost: Cost,
-  more: Cost,
-  calls: number,
-  from: number,
-  now: number,
-): number {
   let at = from
   for (const { limitSet, waiting, line, children } of issuer.chain) {
-    const ahead: Record<string, number> = { ...more }
+    const ahead: Record<string, number> = {}
+    for (const name in cost) ahead[name] = more * cost[name]!
     addUp({ line, children }, ahead)
-    at = Math.max(at, limitSet.forecast(cost, ahead, waiting + calls, from, now))
+    at = Math.max(at, limitSet.forecast(cost, ahead, waiting + more, from, now))
   }
-  return at
+  return at - now
 }
 
 /** The cost of so many of those who wait is looked at; they stand for the others. */

@@ -5,7 +5,7 @@ import { dispatch, newCall } from '../call/execute.ts'
 import { type Clock, systemClock } from '../scheduler/clock.ts'
 import { didYouMean } from '../lib/suggest.ts'
 import { DIMENSION_SYNONYMS } from '../lib/synonyms.ts'
-import { choice, text } from '../lib/validate.ts'
+import { choice, number, text } from '../lib/validate.ts'
 import type { Cost } from '../core/cost.ts'
 import { parseLimits } from '../core/limit/parse-limits.ts'
 import { type Duration, duration } from '../lib/duration.ts'
@@ -117,11 +117,13 @@ export class BucketRateLimiter {
    * a gate may close again; calls of a higher priority go first; other processes use a shared limit.
    *
    * @param cost What the call takes of each limit. Default: one request, and an estimate of its tokens.
+   * @param ahead So many more calls of this cost come before it, such as the rest of a job.
    */
-  waitTime(cost?: CallOptions['cost']): number {
+  waitTime(cost?: CallOptions['cost'], ahead = 0): number {
     const { issuer, scheduler } = this[RUNTIME]
     if (cost) checkCost(cost)
-    return waitTime(issuer, this.#cost({ cost: cost ?? {} }), scheduler.now())
+    number(ahead, 'ahead', 'a whole number of at least 0')
+    return waitTime(issuer, this.#cost({ cost: cost ?? {} }), ahead, scheduler.now())
   }
 
   /** Other options from now on, for those who wait too. Calls in flight and what was counted stay. */

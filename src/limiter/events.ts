@@ -12,6 +12,8 @@ export interface LimiterEvents extends CallEvents {
   gate: { state: GateState; reopensInMs?: number }
   /** The provider's real limit, as far as it is known, changed. */
   learn: { of: string; perMinute: number }
+  /** A quota of this limiter's own is used up: calls wait `waitMs` and longer until it returns. Told once each time. */
+  quota: { of: string; amount: number; perMs: number; waitMs: number }
   /** By its latency the provider is unhealthy, nearly so (`warning`), or well again. */
   health: HealthReading
   /** The store of a shared limit is out of reach, or back; `processes` is how many share it. */
@@ -41,6 +43,7 @@ export const EVENTS = Object.keys({
   reject: 1,
   gate: 1,
   learn: 1,
+  quota: 1,
   health: 1,
   retry: 1,
   stuck: 1,

@@ -24,6 +24,15 @@ export function announce(runtime: Notifier, decision: Decision): void {
     shared?.slots.learned(runtime.scheduler.now())
     if (runtime.events.heard.has('learn'))
       runtime.events.emit('learn', { of: decision.limit, perMinute: decision.perMinute })
+  } else if (decision.of === 'quota') {
+    const { limit, waitMs } = decision
+    if (runtime.events.heard.has('quota'))
+      runtime.events.emit('quota', {
+        of: limit.of,
+        amount: limit.said.amount,
+        perMs: limit.said.perMs,
+        waitMs,
+      })
   } else if (decision.of === 'probe') {
     if (shared) shared.slots.claim()
     else void ask(runtime)

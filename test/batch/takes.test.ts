@@ -122,9 +122,12 @@ test.each([
   ['text', {}, "items must be an iterable or async iterable, got 'text'"],
   [
     [],
-    { limiter: undefined },
-    'limiter must be a BucketRateLimiter, or a service made by perModel or shared, got undefined',
+    { limiter: null },
+    'limiter must be a limited client, a BucketRateLimiter, or a service made by perModel or shared, got null',
   ],
+  [[], { limiter: new Map() }, 'or a service made by perModel or shared, got {}'],
+  [[], { limiter: undefined, call: { priority: 1 } }, 'limiter must be given where `call` is, got undefined'],
+  [[], { onSummary: true }, 'onSummary must be a function, got true'],
   [
     [],
     { limiter: { requestsPerMinute: 5 } },
@@ -155,9 +158,9 @@ test.each([
   expect(run).toThrow(message)
 })
 
-test('fn must be a function, and there must be options', () => {
+test('fn must be a function, and options an object', () => {
   expect(() => runAll([], 'ask' as never, rig({}) as never)).toThrow("fn must be a function, got 'ask'")
-  expect(() => runAll([], () => 1, undefined as never)).toThrow(
-    'runAll takes an object of options, got undefined; known: limiter, call',
+  expect(() => runAll([], () => 1, 5 as never)).toThrow(
+    'runAll takes an object of options, got 5; known: limiter, call',
   )
 })

@@ -4,7 +4,7 @@ import { createOpenAI } from '@ai-sdk/openai'
 import { generateText, streamText, wrapLanguageModel } from 'ai'
 import OpenAI from 'openai'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { type BucketRateLimiter, withLimiter } from 'llmiter'
+import { type BucketRateLimiter, limitersOf, withLimiter } from 'llmiter'
 import { limiterMiddleware } from 'llmiter/ai-sdk'
 import { runAll } from 'llmiter/batch'
 import { limitFetch } from 'llmiter/fetch'
@@ -47,6 +47,22 @@ const nests: [string, () => Promise<unknown>][] = [
           if (!result.ok) throw result.error
         },
       )
+    },
+  ],
+  [
+    'runAll with a limited client for its limiter',
+    async () => {
+      const client = limitOpenAI(bare(), limiter)
+      const results = await runAll.toArray(Array(40), () => ask(client), { limiter: client })
+      expect(results.filter(({ ok }) => !ok)).toEqual([])
+    },
+  ],
+  [
+    'runAll with a limited client, and no limiter of its own',
+    async () => {
+      const client = limitOpenAI(bare(), limiter)
+      const results = await runAll.toArray(Array(40), () => ask(client))
+      expect(results.filter(({ ok }) => !ok)).toEqual([])
     },
   ],
   [
@@ -101,6 +117,19 @@ test.each(nests)('%s: a refusal is waited out once', async (_, make) => {
   await make()
   expect(server.seen.length).toBe(41)
   expect(limiter.stats()).toMatchObject({ requests: 40, issued: 41, refused: 1, finished: 40, inFlight: 0 })
+})
+
+test('runAll over a client with limits by model: each item’s model is read, where it has one', async () => {
+  const client = limitOpenAI(bare(), {
+    models: { 'gpt-5': { requestsPerMinute: 60_000, maxConcurrent: 2 }, default: { requestsPerMinute: 1 } },
+  })
+  const named = await runAll.toArray(Array(20).fill({ model: 'gpt-5' }), () => ask(client), {
+    limiter: client,
+  })
+  const unnamed = await runAll.toArray(Array(20).fill('Hello'), () => ask(client), { limiter: client })
+  expect([...named, ...unnamed].filter(({ ok }) => !ok)).toEqual([])
+  const { default: rest, 'gpt-5': own } = limitersOf(client).stats()
+  expect([own!.issued, rest!.issued, server.seen.length]).toEqual([40, 0, 40])
 })
 
 test('a stream of a middleware over a limited fetch', async () => {

@@ -4,6 +4,8 @@ import type { Limits, ClientCallOptions } from './limits.ts'
 
 /** On clients that have a limiter: a second one would wait within the first. `limitersOf` reads it. */
 const LIMITED = Symbol.for('llmiter.limited')
+/** The service that says which limiter a call belongs to. `runAll` reads it. */
+const SERVICE = Symbol.for('llmiter.service')
 
 /** A client with a limiter inside: its own type, and one method more. */
 export type Limited<C> = C & {
@@ -25,6 +27,7 @@ export function refuseLimited(client: unknown, name: string): void {
 export function limitedWith<C extends object>(limits: Limits, make: (limits: Limits) => C): Limited<C> {
   const own = {
     [LIMITED]: limits.group,
+    [SERVICE]: limits.service,
     withLimiterOptions: (options: ClientCallOptions) => limitedWith(limits.withOptions(options), make),
   }
   const client = make(limits)

@@ -87,14 +87,17 @@ export interface Grant {
 export class Limits {
   /** All limiters of these calls, as far as they are known. */
   readonly group: LimiterGroup
-  readonly #service: RateLimitedService
+  /** Says which of them a model's calls belong to. */
+  readonly service: RateLimitedService
   readonly #charge: Charge
   readonly #options: ClientOptions
   readonly #call: ClientCallOptions
 
   constructor(service: GroupedService, charge: Charge, options: ClientOptions, call: ClientCallOptions) {
     this.group = service.group
-    this.#service = service
+    this.service = service
+    // Its calls may be made within calls of the same limiter.
+    context.wanted = true
     this.#charge = charge
     this.#options = options
     this.#call = call
@@ -103,7 +106,7 @@ export class Limits {
   /** The same limits, for calls with options of their own. */
   withOptions(options: ClientCallOptions): Limits {
     checkCallOptions(options, 'withLimiterOptions')
-    const service = { ...this.#service, group: this.group }
+    const service = { ...this.service, group: this.group }
     return new Limits(service, this.#charge, this.#options, { ...this.#call, ...options })
   }
 
@@ -124,7 +127,7 @@ export class Limits {
   }
 
   #limiterFor(model: string | undefined): BucketRateLimiter {
-    const service = this.#service
+    const service = this.service
     // Of whichever copy of the package: its methods are the same.
     const limiter = service.limiterFor(model) as BucketRateLimiter
     if (service.isBlocked && !probing.has(limiter)) {

@@ -236,13 +236,17 @@ export class LimitSet implements SlotSource {
 
   /** What this cost waits for, by name: a dimension, or `'concurrency'`. */
   waitingOn(cost: Cost, now: number): string | undefined {
-    if (this.full) return 'concurrency'
-    let [name, latest] = [undefined as string | undefined, now]
+    return this.full ? 'concurrency' : this.holding(cost, now)?.limit.of
+  }
+
+  /** The limit that holds this cost for the longest time. */
+  holding(cost: Cost, now: number): Bucket | undefined {
+    let [found, latest] = [undefined as Bucket | undefined, now]
     for (const bucket of this.buckets) {
       const at = bucket.at(cost[bucket.limit.of] ?? 0, now)
-      if (at > latest) [name, latest] = [bucket.limit.of, at]
+      if (at > latest) [found, latest] = [bucket, at]
     }
-    return name
+    return found
   }
 
   /** The limit that can never hold this cost. */
