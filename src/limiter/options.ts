@@ -24,7 +24,11 @@ export interface LimiterOptions extends LimitsOptions {
   name: string
   /** How many calls may be in flight at once. */
   maxConcurrent?: number
-  /** `'smooth'` (default) spreads calls; `'eager'` first spends what the provider's headers prove is left. */
+  /**
+   * `'smooth'` spreads calls over the window. `'eager'` is for jobs of few calls: what the provider's headers say is left
+   * leaves at three times the rate, until a refusal shows that it counts in shorter windows. Without headers both are the same.
+   * @default 'smooth'
+   */
   pacing?: 'smooth' | 'eager'
   /** The slow start after a quiet minute. Default `{ ms: 5000, from: 1/3 }`. */
   ramp?: RampOptions | false
