@@ -13,6 +13,7 @@ export type LimiterErrorCode =
   | 'LIMITER_STOPPED'
   | 'STORE_DOWN'
   | 'PROVIDER_UNHEALTHY'
+  | 'TICKET_OVER'
   | 'NO_TARGET'
   | 'BUDGET_EXCEEDED'
   | 'UNKNOWN_PRICE'
@@ -72,6 +73,12 @@ export class QuotaExhaustedError extends LimiterError {
 export class LimiterStoppedError extends LimiterError {
   override name = 'LimiterStoppedError'
   static readonly code = 'LIMITER_STOPPED'
+}
+
+/** `refuse()` of a ticket that was given back before. */
+export class TicketOverError extends LimiterError {
+  override name = 'TicketOverError'
+  static readonly code = 'TICKET_OVER'
 }
 
 /** The store that holds a shared limit is out of reach, and `onStoreDown` is `'reject'`. */

@@ -5,7 +5,7 @@
 // until the provider has recovered. `latency-controller.ts` decides what is measured, and what counts as slow.
 
 import { type Health, type HealthReading, type LatencyKind, LimiterError } from 'llmiter'
-import { fields, text } from '../lib/validate.ts'
+import { choice, fields, given, notNumber } from '../lib/validate.ts'
 import { Vitals } from './latency-controller.ts'
 
 export interface LatencyHealthOptions {
@@ -159,7 +159,7 @@ function checked(options: LatencyHealthOptions): LatencyHealthOptions {
     const value: unknown = options[key as keyof typeof RANGES]
     if (value === undefined || (typeof value === 'number' && value >= least && value <= most)) continue
     throw new TypeError(
-      `${key} must be a number of ms from ${least} to ${most}, got ${text(value)}${hint(value, least)}`,
+      `${key} must be a number of ms from ${least} to ${most}, got ${notNumber(value)}${hint(value, least)}`,
     )
   }
   const { ttftMs, itlMs, durationMs, onUnhealthy } = options
@@ -167,8 +167,7 @@ function checked(options: LatencyHealthOptions): LatencyHealthOptions {
     throw new TypeError('latencyHealth needs a threshold: ttftMs, itlMs or durationMs')
   if (ttftMs !== undefined && itlMs !== undefined && itlMs > ttftMs)
     throw new TypeError(`itlMs must be at most ttftMs (${ttftMs}), got ${itlMs}: are they exchanged?`)
-  if (onUnhealthy !== undefined && onUnhealthy !== 'slow' && onUnhealthy !== 'refuse')
-    throw new TypeError(`onUnhealthy must be 'slow' or 'refuse', got ${text(onUnhealthy)}`)
+  given(onUnhealthy, (value) => choice(value, 'onUnhealthy', ['slow', 'refuse']))
   return options
 }
 

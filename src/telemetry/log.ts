@@ -4,7 +4,7 @@
 // limiter's `error` event, or as a process warning if there is no listener. Seconds that cannot be written are lost.
 
 import type { BucketRateLimiter, Clock, LimitedService } from 'llmiter'
-import { fields, text } from '../lib/validate.ts'
+import { fields, notNumber, text } from '../lib/validate.ts'
 import { LogFile } from './rolling-file.ts'
 import { Pulse } from './log-ticker.ts'
 
@@ -130,13 +130,13 @@ function serviceOf(limiter: BucketRateLimiter | LimitedService): Pick<LimitedSer
 }
 
 function checked(options: LogOptions): LogOptions {
-  fields(options, 'logTo', [...Object.keys(DEFAULTS), 'name'])
+  fields(options, 'logTo', [...Object.keys(DEFAULTS), 'name'], { dir: 'folder directory path file' })
   for (const [key, value] of Object.entries(options)) {
     const isText = key === 'dir' || key === 'name'
     const fine = isText ? typeof value === 'string' && value !== '' : value >= 1 && Number.isInteger(value)
     if (!fine) {
       const allowed = isText ? 'a text that is not empty' : 'a whole number of at least 1'
-      throw new TypeError(`${key} must be ${allowed}, got ${text(value)}`)
+      throw new TypeError(`${key} must be ${allowed}, got ${(isText ? text : notNumber)(value)}`)
     }
   }
   return options
