@@ -260,7 +260,7 @@ function parseBudget(budget: BudgetOptions, where: string): Rules {
   fields(budget, where, ['requests', 'tokens', 'usd', 'per', 'timeZone', 'by', 'when', 'name'])
   const { per, timeZone, by, when } = budget
   const limits = UNITS.filter((of) => budget[of] !== undefined).map((of) => {
-    const limit = number(budget[of], `${where}.${of}`, 'at least 0')
+    const limit = number(budget[of], `${where}.${of}`, 'a number of at least 0')
     return [of, of === 'usd' ? Math.floor(limit * 1e9 + 1e-3) : limit] as const
   })
   if (limits.length === 0) throw new TypeError(`${where} must have requests, tokens or usd`)

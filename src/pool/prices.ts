@@ -71,9 +71,10 @@ export function parsePrices(prices: Prices | undefined): Pricing {
 function checked(price: ModelPrice | undefined, name: string): ModelPrice | undefined {
   if (price === undefined) return undefined
   fields(price, name, ['input', 'output', 'cachedInput'])
-  number(price.input, `${name}.input`, 'at least 0', 'USD for a million tokens')
-  number(price.output, `${name}.output`, 'at least 0', 'USD for a million tokens')
-  if (price.cachedInput !== undefined) number(price.cachedInput, `${name}.cachedInput`, 'at least 0')
+  number(price.input, `${name}.input`, 'a number of at least 0')
+  number(price.output, `${name}.output`, 'a number of at least 0')
+  if (price.cachedInput !== undefined)
+    number(price.cachedInput, `${name}.cachedInput`, 'a number of at least 0')
   return price
 }
 
