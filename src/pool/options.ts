@@ -1,26 +1,15 @@
 // What people may say to a pool and for a call, checked once.
 
-import type { BucketRateLimiter, Duration, Snapshot } from 'llmiter'
+import type { Duration, Snapshot } from 'llmiter'
 import { duration } from '../lib/duration.ts'
 import { callable, fields, given, number, text } from '../lib/validate.ts'
 import type { BreakerRules } from './breaker.ts'
 import { type BudgetOptions, type BudgetSnapshot, parseBudgets } from './budgets.ts'
 import type { PoolCall } from './pool-call.ts'
+import type { PoolTarget } from './pool-target.ts'
 import { parsePrices, type Prices } from './prices.ts'
 import { Spending } from './spending.ts'
 import { compileStrategy, type Plan, type Strategy } from './strategy.ts'
-
-/** A key, a model or a provider: whatever has limits of its own. Add fields of your own; `run` hands them back. */
-export interface PoolTarget {
-  readonly name: string
-  readonly limiter: BucketRateLimiter
-  /** Its share among targets of its tier that have room. Default 1; 0 gives it nothing. */
-  readonly weight?: number
-  /** Tiers are tried in order, the lowest first. Default 1. */
-  readonly tier?: number
-  /** The model that it asks, for prices. Default: the one that the call or its request names. */
-  readonly model?: string
-}
 
 export interface BreakerOptions {
   /** Calls within the window before the share counts. Default 10. */

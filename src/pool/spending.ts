@@ -5,7 +5,7 @@ import type { GrantOutcome } from 'llmiter'
 import { isStream, watchStream } from '../lib/observe-stream.ts'
 import { text } from '../lib/validate.ts'
 import { type Amounts, type Budgets, modelOf, type Reservation, usdToAmount } from './budgets.ts'
-import type { PoolTarget } from './options.ts'
+import type { PoolTarget } from './pool-target.ts'
 import type { PoolCall } from './pool-call.ts'
 import {
   type Billed,

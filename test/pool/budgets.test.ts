@@ -380,7 +380,7 @@ test('what is wrong is refused when the pool is made', () => {
     () =>
       poolOf({ a: {} }, { budget: budget as never, ...more })
   expect(make({ per: 'day' })).toThrow('budget must have requests, tokens or usd')
-  expect(make({ usd: -1, per: 'day' })).toThrow('budget.usd must be at least 0')
+  expect(make({ usd: -1, per: 'day' })).toThrow('budget.usd must be a number of at least 0')
   expect(make({ usd: 1, per: 'fortnight' })).toThrow(
     "budget.per must be day, week, month, year or a duration like '1h', got 'fortnight'",
   )
@@ -396,6 +396,6 @@ test('what is wrong is refused when the pool is made', () => {
     "budget.by must be 'tenant' or 'model' or 'target'",
   )
   expect(make({ usd: 1, per: 'day' }, { prices: { m: { input: 1 } } })).toThrow(
-    "prices['m'].output must be at least 0",
+    "prices['m'].output must be a number of at least 0",
   )
 })
