@@ -14,6 +14,7 @@ export type LimiterErrorCode =
   | 'LIMITER_STOPPED'
   | 'STORE_DOWN'
   | 'PROVIDER_UNHEALTHY'
+  | 'TICKET_OVER'
   | 'NO_TARGET'
 
 /** Every error that the limiter itself makes. `code` says which; `cause` holds the original, if there is one. */
@@ -81,6 +82,12 @@ export class QueueClearedError extends LimiterError {
 export class LimiterStoppedError extends LimiterError {
   override name = 'LimiterStoppedError'
   static readonly code = 'LIMITER_STOPPED'
+}
+
+/** `refuse()` of a ticket that was given back before. */
+export class TicketOverError extends LimiterError {
+  override name = 'TicketOverError'
+  static readonly code = 'TICKET_OVER'
 }
 
 /** The store that holds a shared limit is out of reach, and `onStoreDown` is `'reject'`. */

@@ -255,7 +255,7 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
   /** Money or quota is used up: nobody in line will get through either. */
   #spend(pending: PendingCall, verdict: Refusal, error: unknown, now: number): void {
     this.issuer.spend(pending, verdict.waitMs, now)
-    this.failAll((this.spent = quotaSpent(this.name, verdict.waitMs, error)))
+    this.failAll((this.spent = quotaSpent(this.name, verdict, error)))
   }
 
   failAll(error: unknown): void {

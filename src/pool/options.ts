@@ -117,8 +117,8 @@ function namesOf(targets: readonly PoolTarget[]): Map<string, number> {
       throw new TypeError(`targets[${i}].name must be unique, ${text(name)} is there twice`)
     if (typeof limiter?.standBy !== 'function')
       throw new TypeError(`targets[${i}].limiter must be a BucketRateLimiter, got ${text(limiter)}`)
-    given(weight, (value) => number(value, `targets[${i}].weight`, 'at least 0'))
-    given(tier, (value) => number(value, `targets[${i}].tier`, 'at least 0'))
+    given(weight, (value) => number(value, `targets[${i}].weight`, 'a number of at least 0'))
+    given(tier, (value) => number(value, `targets[${i}].tier`, 'a number of at least 0'))
     names.set(name, i)
   }
   return names
@@ -157,7 +157,7 @@ function parseBreaker(breaker: PoolOptions['breaker'] = {}): BreakerRules | unde
   const { minCalls = 10, share = 0.5, windowMs = '30s', openMs = '30s' } = breaker
   return {
     minCalls: number(minCalls, 'breaker.minCalls', 'a whole number of at least 1'),
-    share: number(share, 'breaker.share', 'from 0 to 1'),
+    share: number(share, 'breaker.share', 'a number from 0 to 1'),
     windowMs: duration(windowMs, 'breaker.windowMs'),
     openMs: duration(openMs, 'breaker.openMs'),
   }

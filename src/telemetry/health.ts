@@ -6,7 +6,7 @@
 
 import { type Duration, type Health, type HealthReading, type LatencyKind, LimiterError } from 'llmiter'
 import { durationMs } from '../lib/duration.ts'
-import { fields, text } from '../lib/validate.ts'
+import { choice, fields, given, notNumber } from '../lib/validate.ts'
 import { Vitals } from './latency-controller.ts'
 
 export interface LatencyHealthOptions {
@@ -165,7 +165,7 @@ function checked(options: LatencyHealthOptions) {
     const ms = typeof value === 'string' ? durationMs(value) : value
     if (typeof ms !== 'number' || !(ms >= least && ms <= most)) {
       throw new TypeError(
-        `${key} must be a number of ms from ${least} to ${most}, got ${text(value)}${hint(value, least)}`,
+        `${key} must be a number of ms from ${least} to ${most}, got ${notNumber(value)}${hint(value, least)}`,
       )
     }
     times[key] = ms
@@ -176,8 +176,7 @@ function checked(options: LatencyHealthOptions) {
     throw new TypeError('latencyHealth needs a threshold: ttftMs, itlMs or durationMs')
   if (ttftMs !== undefined && itlMs !== undefined && itlMs > ttftMs)
     throw new TypeError(`itlMs must be at most ttftMs (${ttftMs}), got ${itlMs}: are they exchanged?`)
-  if (onUnhealthy !== undefined && onUnhealthy !== 'slow' && onUnhealthy !== 'refuse')
-    throw new TypeError(`onUnhealthy must be 'slow' or 'refuse', got ${text(onUnhealthy)}`)
+  given(onUnhealthy, (value) => choice(value, 'onUnhealthy', ['slow', 'refuse']))
   return { ...times, onUnhealthy }
 }
 

@@ -5,7 +5,7 @@
 
 import type { BucketRateLimiter, Clock, Duration, LimitedService } from 'llmiter'
 import { duration } from '../lib/duration.ts'
-import { fields, text } from '../lib/validate.ts'
+import { fields, notNumber, text } from '../lib/validate.ts'
 import { LogFile } from './rolling-file.ts'
 import { Pulse } from './log-ticker.ts'
 
@@ -132,7 +132,7 @@ function serviceOf(limiter: BucketRateLimiter | LimitedService): Pick<LimitedSer
 
 /** The options that are given, their times in ms. */
 function checked(options: LogOptions) {
-  fields(options, 'logTo', [...Object.keys(DEFAULTS), 'name'])
+  fields(options, 'logTo', [...Object.keys(DEFAULTS), 'name'], { dir: 'folder directory path file' })
   const { maxAgeMs, ...others } = options
   const given: Partial<typeof DEFAULTS> & { name?: string } = {}
   for (const [key, value] of Object.entries(others) as [string, unknown][]) {
@@ -143,7 +143,7 @@ function checked(options: LogOptions) {
       : Number.isInteger(value) && (value as number) >= 1
     if (!fine) {
       const allowed = isText ? 'a text that is not empty' : 'a whole number of at least 1'
-      throw new TypeError(`${key} must be ${allowed}, got ${text(value)}`)
+      throw new TypeError(`${key} must be ${allowed}, got ${(isText ? text : notNumber)(value)}`)
     }
     Object.assign(given, { [key]: value })
   }

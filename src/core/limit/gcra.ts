@@ -29,6 +29,9 @@ function latenessMs(spacingMs: number): number {
   return Math.min(LATENESS_MS, Math.max(LATENESS_SHARE * spacingMs, LATENESS_AREA / spacingMs))
 }
 
+/** What headers prove is left leaves at so many times the rate. */
+const EAGER = 3
+
 export class Bucket {
   readonly limit: Limit
   readonly rate: RateEstimator
@@ -44,6 +47,8 @@ export class Bucket {
   used = 0
   /** What the provider's headers prove is left, while pacing is eager. */
   #proven = 0
+  /** When the next of it may go. */
+  #provenDue = -Infinity
   #trusted = false
   #distrusted = false
   #heldUntil = -Infinity
@@ -64,7 +69,8 @@ export class Bucket {
 
   /** The earliest time from `now` on at which `cost` fits. */
   at(cost: number, now: number): number {
-    if (cost === 0 || cost <= this.#proven) return now
+    if (cost === 0) return now
+    if (cost <= this.#proven) return Math.max(now, this.#provenDue)
     const due = this.limit.paced && this.#due > now + ROUNDING_MS ? this.#due : now
     const room = Math.max(0, this.amount(now) * (1 + 1e-9) - cost)
     const free = !this.#trusted && this.#counter.used(now) > room ? this.#counter.when(room, now) : now
@@ -74,7 +80,7 @@ export class Bucket {
   /** About when `cost` would fit, from `from` on and behind others that take `ahead` in all. */
   forecast(cost: number, ahead: number, from: number, now: number): number {
     const need = ahead + cost
-    if (need <= this.#proven) return from
+    if (need <= this.#proven) return Math.max(from, this.#provenDue + ahead / this.#eagerRate(now))
     const start = Math.max(from, this.#heldUntil)
     const amount = this.amount(now)
     this.#counter.used(now)
@@ -99,6 +105,7 @@ export class Bucket {
     this.asked += cost
     if (cost <= this.#proven) {
       this.#proven -= cost
+      this.#provenDue = Math.max(now, this.#provenDue) + cost / this.#eagerRate(now)
       return
     }
     if (!this.limit.paced) return
@@ -106,6 +113,11 @@ export class Bucket {
     const step = cost / this.pace(now)
     const behind = Math.min(step, Math.max(0, now - this.#due))
     this.#due += behind + this.#ramp.stretch(step - behind, now)
+  }
+
+  /** Faster than the limit, so that a job of few calls is over soon; not all at once, since the provider may count by the second too. */
+  #eagerRate(now: number): number {
+    return EAGER * this.rate.at(now)
   }
 
   /** A ticket's cost turned out to be `difference` more than reserved (less, when negative). */

@@ -19,7 +19,7 @@ test.each([0, -1, NaN, Infinity, '', 'm', '1', '1 minute', '1e3s', '-1s', '0s', 
   'no duration: %j',
   (said) => {
     expect(() => duration(said, 'maxWaitMs')).toThrow(
-      /maxWaitMs must be more than 0 \(ms or like '1m'\), got/,
+      /maxWaitMs must be a time above 0 \(ms or like '1m'\), got/,
     )
   },
 )
