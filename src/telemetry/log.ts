@@ -5,7 +5,7 @@
 
 import type { BucketRateLimiter, Clock, Duration, LimitedService } from 'llmiter'
 import { duration } from '../lib/duration.ts'
-import { fields, notNumber, text } from '../lib/validate.ts'
+import { fields, number, text } from '../lib/validate.ts'
 import { LogFile } from './rolling-file.ts'
 import { Pulse } from './log-ticker.ts'
 
@@ -133,20 +133,15 @@ function serviceOf(limiter: BucketRateLimiter | LimitedService): Pick<LimitedSer
 /** The options that are given, their times in ms. */
 function checked(options: LogOptions) {
   fields(options, 'logTo', [...Object.keys(DEFAULTS), 'name'], { dir: 'folder directory path file' })
-  const { maxAgeMs, ...others } = options
-  const given: Partial<typeof DEFAULTS> & { name?: string } = {}
-  for (const [key, value] of Object.entries(others) as [string, unknown][]) {
-    if (value === undefined) continue
-    const isText = key === 'dir' || key === 'name'
-    const fine = isText
-      ? typeof value === 'string' && value !== ''
-      : Number.isInteger(value) && (value as number) >= 1
-    if (!fine) {
-      const allowed = isText ? 'a text that is not empty' : 'a whole number of at least 1'
-      throw new TypeError(`${key} must be ${allowed}, got ${(isText ? text : notNumber)(value)}`)
-    }
-    Object.assign(given, { [key]: value })
+  const given = Object.entries(options)
+    .filter(([, value]) => value !== undefined)
+    .map(([key, value]) => [key, key === 'maxAgeMs' ? duration(value, key) : value] as const)
+  for (const [key, value] of given) {
+    if (key === 'maxAgeMs') continue
+    if (key === 'dir' || key === 'name') {
+      if (typeof value !== 'string' || value === '')
+        throw new TypeError(`${key} must be a text that is not empty, got ${text(value)}`)
+    } else number(value, key, 'a whole number of at least 1')
   }
-  if (maxAgeMs !== undefined) given.maxAgeMs = duration(maxAgeMs, 'maxAgeMs')
-  return given
+  return Object.fromEntries(given) as Partial<typeof DEFAULTS> & { name?: string }
 }
