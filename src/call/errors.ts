@@ -16,6 +16,8 @@ export type LimiterErrorCode =
   | 'PROVIDER_UNHEALTHY'
   | 'TICKET_OVER'
   | 'NO_TARGET'
+  | 'BUDGET_EXCEEDED'
+  | 'UNKNOWN_PRICE'
 
 /** Every error that the limiter itself makes. `code` says which; `cause` holds the original, if there is one. */
 export class LimiterError extends Error {

@@ -26,6 +26,14 @@ import { standBy, type StandbyWaiter } from '../call/standby.ts'
 /** The terms of so many tenants, and of so many priorities of each, are kept. */
 const MOST_LANES = 1000
 
+let unnamed = 0
+
+/** Limiters without a name are numbered, so that their errors and logs can be told apart. */
+function nextName(): string {
+  unnamed++
+  return unnamed === 1 ? 'default' : `default-${unnamed}`
+}
+
 /** Where the parts of the package find the runtime of a limiter, even one from another copy of the package. */
 export const RUNTIME = Symbol.for('llmiter.desk')
 
@@ -54,8 +62,8 @@ export class BucketRateLimiter {
     const { parent, clock } = options
     if (parent && clock) throw new TypeError('clock belongs to the parent: give it there')
     const above = parent && runtimeOf(parent, 'parent')
-    this.name = options.name
-    this[RUNTIME] = new LimiterRuntime(options, parseLimits(options), above, clock ?? systemClock)
+    this.name = options.name ?? nextName()
+    this[RUNTIME] = new LimiterRuntime(this.name, options, parseLimits(options), above, clock ?? systemClock)
     this.#policy = policyOf(this[RUNTIME])
   }
 

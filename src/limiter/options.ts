@@ -20,8 +20,11 @@ export interface AnyLimiter {
 
 /** What stays the same for all calls of a limiter, unless they say otherwise. */
 export interface LimiterOptions extends LimitsOptions {
-  /** For errors, events and logs. */
-  name: string
+  /**
+   * For errors, events and logs. Limiters that share a `store` share their limits by this name, so there it is required.
+   * @default 'default' for the first limiter without a name, then 'default-2', 'default-3' …
+   */
+  name?: string
   /** How many calls may be in flight at once. */
   maxConcurrent?: number
   /**
@@ -123,9 +126,12 @@ function isModel(key: string, options: object): boolean {
 export function checkLimiter(options: LimiterOptions): void {
   checkLimiterKeys(options, 'BucketRateLimiter')
   const { queue, ramp } = options
-  if (typeof options.name !== 'string' || !options.name) {
-    throw new TypeError(`name must be a name for the limiter, got ${text(options.name)}`)
-  }
+  given(options.name, (name: unknown) => {
+    if (typeof name !== 'string' || !name)
+      throw new TypeError(`name must be a name for the limiter, got ${text(name)}`)
+  })
+  if (options.store !== undefined && options.name === undefined)
+    throw new TypeError('name is required with a store: limiters of one name share their limits')
   given(options.clock, (clock) => {
     for (const key of ['now', 'wall', 'setTimer'] as const) {
       if (typeof clock?.[key] !== 'function') {
@@ -158,7 +164,7 @@ export function checkLimiter(options: LimiterOptions): void {
   checkCallValues(options)
   if (!LIMITING.some((key) => options[key as keyof LimiterOptions] !== undefined)) {
     throw new TypeError(
-      `'${options.name}' has no limit; known: ${LIMITING.join(', ')}. With limits: [] it only waits out refusals`,
+      `'${options.name ?? 'BucketRateLimiter'}' has no limit; known: ${LIMITING.join(', ')}. With limits: [] it only waits out refusals`,
     )
   }
 }

@@ -127,7 +127,7 @@ export function shared(
   const limiter = new BucketRateLimiter(options)
   const { group } = limiterGroup(limiter)
   return {
-    name: options.name,
+    name: limiter.name,
     limiterFor: () => limiter,
     ...group,
     ...(isBlocked && { isBlocked }),

@@ -71,8 +71,14 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
   readonly #backoff = new RetryQueue(this)
   whenIdle: (() => void)[] = []
 
-  constructor(options: LimiterOptions, limits: Limit[], parent: LimiterRuntime | undefined, clock: Clock) {
-    this.name = options.name
+  constructor(
+    name: string,
+    options: LimiterOptions,
+    limits: Limit[],
+    parent: LimiterRuntime | undefined,
+    clock: Clock,
+  ) {
+    this.name = name
     this.options = options
     this.chain = [this, ...(parent?.chain ?? [])]
     this.probe = options.probe

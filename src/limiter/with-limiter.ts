@@ -50,7 +50,7 @@ export interface WrapOptions<A extends readonly unknown[], R> {
 }
 
 /** Where the tickets come from: a limiter, a service, or the options of a limiter to be made. */
-export type LimiterLike = AnyLimiter | RateLimitedService | (Omit<LimiterOptions, 'name'> & { name?: string })
+export type LimiterLike = AnyLimiter | RateLimitedService | LimiterOptions
 
 const KEYS = [
   'cost',
@@ -217,6 +217,11 @@ function preparer<A extends unknown[]>(
   }
 }
 
+/** Options without a name get this one, unless other processes would share it without anybody having said so. */
+export function namedAfter(name: string, options: LimiterOptions): LimiterOptions {
+  return options.name === undefined && options.store === undefined && name ? { ...options, name } : options
+}
+
 /** Finds the runtime of a call; made once for each wrapped function. */
 function resolver(
   fn: { name: string },
@@ -237,10 +242,7 @@ function resolver(
       return runtime
     }
   }
-  const made =
-    RUNTIME in limiter
-      ? limiter
-      : new BucketRateLimiter({ ...limiter, name: limiter.name ?? (fn.name || 'limiter') })
+  const made = RUNTIME in limiter ? limiter : new BucketRateLimiter(namedAfter(fn.name, limiter))
   const runtime = runtimeOf(made, 'limiter')
   return () => runtime
 }

@@ -76,7 +76,6 @@ const LIMITER: Row[] = [
   [{ retry: { times: 3 } }, 'retry', 'times', 'attempts'],
   [{ clock: {} }, 'clock', '{}'],
   [{ name: '' }, 'name', `''`],
-  [{ name: undefined }, 'name', 'undefined'],
 ]
 
 const CALL: Row[] = [

@@ -12,6 +12,7 @@ import {
   limiterGroup,
   type LimitedService,
   type LimiterLike,
+  type LimiterOptions,
   type ModelLimits,
   perModel,
   type RateLimitedService,
@@ -204,6 +205,10 @@ function grouped(service: RateLimitedService): GroupedService {
   }
 }
 
+/** Options without a name get that of the wrapper, unless processes would share them by it. */
+const namedAfter = (name: string, options: LimiterOptions): LimiterOptions =>
+  options.store === undefined ? { name, ...options } : options
+
 function serviceOf(limits: ClientLimits, name: string): RateLimitedService {
   const isService = 'limiterFor' in Object(limits) || 'acquire' in Object(limits)
   const kind = isService ? undefined : kindOf(limits)
@@ -229,7 +234,7 @@ function serviceOf(limits: ClientLimits, name: string): RateLimitedService {
     return { name, limiterFor: () => limiter, ...limiterGroup(limiter).group }
   }
   try {
-    return shared({ name, ...(limits as object) })
+    return shared(namedAfter(name, limits as LimiterOptions))
   } catch (error) {
     if (error instanceof TypeError) error.message += `. Limits by model: { models: { 'gpt-5': { … } } }`
     throw error
