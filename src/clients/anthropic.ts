@@ -12,6 +12,7 @@ export type { Limited } from './shared/limited.ts'
 
 const dialect: Dialect = {
   name: 'limitAnthropic',
+  sdk: '@anthropic-ai/sdk 0.20 or later',
   generates: (path) => /\/v1\/(messages|complete)$/.test(path),
   modelOf: ({ body }) => modelOf(body),
 }

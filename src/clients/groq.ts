@@ -12,6 +12,7 @@ export type { Limited } from './shared/limited.ts'
 
 const dialect: Dialect = {
   name: 'limitGroq',
+  sdk: 'groq-sdk 0.3 or later',
   generates: (path) =>
     /\/(completions|responses|embeddings|audio\/(speech|transcriptions|translations))$/.test(path),
   modelOf: ({ body }) => modelOf(body),

@@ -114,8 +114,8 @@ export class Attempt {
 export function watch(response: Response, { ticket, used }: Grant): Response {
   const { body, headers } = response
   ticket.accepted({ headers })
-  // An empty body is read by nobody.
-  if (!body || headers.get('content-length') === '0') {
+  // An empty body is read by nobody, and a stream of Node by whoever it goes to.
+  if (!body || !('getReader' in body) || headers.get('content-length') === '0') {
     ticket.finish()
     return response
   }
@@ -131,7 +131,7 @@ export function watch(response: Response, { ticket, used }: Grant): Response {
 }
 
 /** The same response with another body. */
-function renewed(response: Response, body: ReadableStream): Response {
+export function renewed(response: Response, body: ReadableStream): Response {
   const { status, statusText, headers, url, redirected, type } = response
   const fresh = new Response(body, { status, statusText, headers })
   for (const [key, value] of Object.entries({ url, redirected, type }))
