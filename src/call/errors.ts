@@ -6,6 +6,7 @@ const BRAND = Symbol.for('llmiter.error')
 
 export type LimiterErrorCode =
   | 'QUEUE_FULL'
+  | 'QUEUE_CLEARED'
   | 'WAIT_TIMEOUT'
   | 'CALL_TIMEOUT'
   | 'REQUEST_TOO_LARGE'
@@ -48,6 +49,10 @@ export class QueueFullError extends LimiterError {
 /** The ticket did not come within `maxWaitMs`. `cause` is the provider's last refusal, if there was one. */
 export class WaitTimeoutError extends LimiterError {
   override name = 'WaitTimeoutError'
+  /** What it waited for: a dimension, `'concurrency'`, `'gate'`, `'pause'`, or `'retry'` after a failure. */
+  readonly waitingOn?: string
+  /** About how much longer it would have waited, in ms; `Infinity` while the limiter is paused without an end. */
+  readonly leftMs!: number
   static readonly code = 'WAIT_TIMEOUT'
 }
 
@@ -67,6 +72,12 @@ export class RequestTooLargeError extends LimiterError {
 export class QuotaExhaustedError extends LimiterError {
   override name = 'QuotaExhaustedError'
   static readonly code = 'QUOTA_EXHAUSTED'
+}
+
+/** `clear()` was called while the call waited. `cause` is its reason. */
+export class QueueClearedError extends LimiterError {
+  override name = 'QueueClearedError'
+  static readonly code = 'QUEUE_CLEARED'
 }
 
 /** `stop()` was called. */

@@ -170,6 +170,14 @@ export class BucketRateLimiter {
   }
 
   /**
+   * Rejects all who wait, those that wait for their next try too, with `QueueClearedError` (`cause` is the reason). Calls in
+   * flight and later calls go on as ever.
+   */
+  clear(reason?: unknown): void {
+    this[RUNTIME].clear(reason)
+  }
+
+  /**
    * Rejects all who wait, and every later call, with `LimiterStoppedError` (`cause` is the reason). Calls in
    * flight end by themselves.
    */

@@ -11,7 +11,7 @@ import type { Clock } from '../scheduler/clock.ts'
 import type { Cost } from '../core/cost.ts'
 import { type IssuerOptions, TicketIssuer } from '../core/ticket-issuer.ts'
 import { DIMENSIONS, isTokens, type Limit } from '../core/limit/parse-limits.ts'
-import { LimiterStoppedError, type QuotaExhaustedError } from '../call/errors.ts'
+import { LimiterStoppedError, QueueClearedError, type QuotaExhaustedError } from '../call/errors.ts'
 import { TokenEstimator } from '../call/token-estimator.ts'
 import type { LimitHint } from '../responses/headers.ts'
 import type { Refusal } from '../responses/verdict.ts'
@@ -230,6 +230,7 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     const waitState = pending.more()
     waitState.refusals++
     waitState.lastRefusal = error
+    waitState.lastReason = verdict.reason
     this.#left()
     this.counters.refused++
     if (this.events.heard.has('refuse')) this.events.emit('refuse', { verdict, error })
@@ -271,7 +272,7 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
   }
 
   /** A transient failure: the call comes back to its place in line after a wait. */
-  backOff(pending: PendingCall, delayMs: number, error: unknown): void {
+  backOff(pending: PendingCall, delayMs: number, error: unknown, reason: string): void {
     const now = this.scheduler.now()
     const waitState = pending.more()
     this.issuer.putOff(pending, now)
@@ -279,11 +280,23 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     waitState.failures++
     waitState.parkedAt = now
     waitState.lastRefusal = error
+    waitState.lastReason = reason
     this.#backoff.add(pending, delayMs, now)
     if (this.events.heard.has('retry'))
       this.events.emit('retry', { attempt: waitState.failures + 1, delayMs, error })
     comeBack(pending, now)
     this.#moved(now)
+  }
+
+  /** Rejects all who wait here and below, and goes on. */
+  clear(reason?: unknown): void {
+    const now = this.scheduler.now()
+    const until = this.issuer.pausedUntil
+    // Those given up first must not make room for the others.
+    this.issuer.pause(Infinity)
+    this.failAll(new QueueClearedError(`'${this.name}': clear() has dropped all calls that waited`, reason))
+    this.issuer.pause(until)
+    this.scheduler.pump(now)
   }
 
   stop(reason?: unknown): void {

@@ -24,7 +24,7 @@ import type { Grant, LimitedCall, Limits } from './limits.ts'
 import { describeStray, isRepeatable } from './request.ts'
 
 /** The options of a request, as the core hands them on. */
-interface RequestOptions {
+export interface RequestOptions {
   method: string
   path: string
   body?: unknown
@@ -40,7 +40,7 @@ type MakeRequest = (
   ...more: unknown[]
 ) => Promise<unknown>
 
-interface Core {
+export interface Core {
   maxRetries: number
   withOptions(options: object): Core
   fetch: Fetch
@@ -172,7 +172,7 @@ function inLine(limits: Limits, dialect: Dialect, client: Core, makeRequest: Mak
   }
 }
 
-function callOf(options: RequestOptions, dialect: Dialect): LimitedCall {
+export function callOf(options: RequestOptions, dialect: Dialect): LimitedCall {
   const { method, path, body, signal } = options
   return {
     model: dialect.modelOf(options),
@@ -182,6 +182,6 @@ function callOf(options: RequestOptions, dialect: Dialect): LimitedCall {
   }
 }
 
-function canRepeat({ body, __metadata }: RequestOptions): boolean {
+export function canRepeat({ body, __metadata }: RequestOptions): boolean {
   return isRepeatable(body) && __metadata?.['hasStreamingBody'] !== true
 }

@@ -36,8 +36,12 @@ export interface LimitOptions {
 
 /** The short forms of the limits that everyone has, and the general form. */
 export interface LimitsOptions {
+  /** Calls in any second. */
+  requestsPerSecond?: number
   /** Calls in any minute. Fractions are exact. */
   requestsPerMinute?: number
+  /** Calls in any hour: a quota, counted and not paced. With `limits` it can be paced. */
+  requestsPerHour?: number
   /** Tokens of input and output together, in any minute. */
   tokensPerMinute?: number
   inputTokensPerMinute?: number
@@ -65,7 +69,9 @@ export interface Limit {
 }
 
 const SHORT = {
+  requestsPerSecond: ['requests', '1s'],
   requestsPerMinute: ['requests', '1m'],
+  requestsPerHour: ['requests', '1h'],
   tokensPerMinute: ['tokens', '1m'],
   inputTokensPerMinute: ['inputTokens', '1m'],
   outputTokensPerMinute: ['outputTokens', '1m'],

@@ -44,6 +44,11 @@ const exact: [LimitsOptions, Record<string, unknown>][] = [
     { tokensPerMinute: 200_000, burst: 2 },
     { of: 'tokens', burst: 40_000 },
   ],
+  [
+    { requestsPerSecond: 10 },
+    { of: 'requests', amount: 10, windowMs: 1000, burst: 5, paced: true, said: { amount: 10, perMs: 1000 } },
+  ],
+  [{ requestsPerHour: 100 }, { of: 'requests', amount: 100, windowMs: 3_600_000, paced: false }],
   [{ requestsPerDay: 250 }, { amount: 250, windowMs: 86_400_000, paced: false }],
   [{ tokensPerDay: 5 }, { of: 'tokens', paced: false }],
   [{ limits: [{ of: 'x', amount: 100, per: '59m' }] }, { paced: true }],
