@@ -136,7 +136,6 @@ export class Sharing {
 function until<T>(answer: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (!signal) return answer
   return new Promise((resolve, reject) => {
-     
     const unwatch = watch(signal, () => reject(signal.reason))
     answer.then(resolve, reject).finally(unwatch)
   })
