@@ -1,7 +1,7 @@
 // The options of a job. A wrong option throws at once, not when the job has begun.
 
 import type { BucketRateLimiter, CallOptions, RateLimitedService } from 'llmiter'
-import { fields, text } from '../lib/validate.ts'
+import { callable, fields, notNumber, number, text } from '../lib/validate.ts'
 import type { Progress, Summary } from './progress.ts'
 
 export interface BatchOptions<T, K = number> {
@@ -62,6 +62,17 @@ const FUNCTIONS = ['model', 'key', 'onProgress', 'onSummary'] as const
 const FLAGS = ['ordered', 'stopOnError'] as const
 export const KEYS = ['limiter', 'call', 'concurrency', 'skip', 'signal', 'total', ...FUNCTIONS, ...FLAGS]
 
+/** Words of those who make many calls elsewhere. */
+const SYNONYMS = {
+  concurrency: 'parallel parallelism maxconcurrent maxconcurrency limit workers batchsize',
+  stopOnError: 'failfast bail throwonerror',
+  ordered: 'inorder keeporder preserveorder',
+  limiter: 'service limits',
+  call: 'priority tenant cost maxwaitms timeoutms retry retries maxretries',
+  key: 'id',
+  onProgress: 'progress',
+}
+
 type Said = Record<string, unknown>
 
 /** On clients that have a limiter: the service that says which limiter a call belongs to. */
@@ -97,8 +108,8 @@ export function checked(items: unknown, fn: unknown, options: unknown): void {
     'an iterable or async iterable',
     items,
   )
-  must(typeof fn === 'function', 'fn', 'a function', fn)
-  fields(options, 'runAll', KEYS)
+  callable(fn, 'fn', items)
+  fields(options, 'runAll', KEYS, SYNONYMS)
   const said = options as Said
   const has = (value: unknown, method: string) => typeof (Object(value) as Said)[method] === 'function'
   const { limiter, call, concurrency = 1, skip, signal, total = 0 } = said
@@ -128,12 +139,13 @@ export function checked(items: unknown, fn: unknown, options: unknown): void {
     'concurrency',
     'a whole number of at least 1, or Infinity',
     concurrency,
+    notNumber,
   )
   must(skip === undefined || has(skip, 'has'), 'skip', 'a Set, a Map or an object with has()', skip)
   must(signal === undefined || has(signal, 'addEventListener'), 'signal', 'an AbortSignal', signal)
-  must(Number.isInteger(total) && (total as number) >= 0, 'total', 'a whole number of at least 0', total)
+  number(total, 'total', 'a whole number of at least 0')
 }
 
-function must(fine: boolean, name: string, allowed: string, value: unknown): void {
-  if (!fine) throw new TypeError(`${name} must be ${allowed}, got ${text(value)}`)
+function must(fine: boolean, name: string, allowed: string, value: unknown, got = text): void {
+  if (!fine) throw new TypeError(`${name} must be ${allowed}, got ${got(value)}`)
 }

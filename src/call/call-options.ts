@@ -2,6 +2,7 @@
 
 import type { Cost } from '../core/cost.ts'
 import { type Duration, duration } from '../lib/duration.ts'
+import { CALL_SYNONYMS } from '../lib/synonyms.ts'
 import { callable, fields, given, number, text } from '../lib/validate.ts'
 import type { Outcome, RefusalKind, Verdict } from '../responses/verdict.ts'
 
@@ -64,13 +65,15 @@ export const CALL_KEYS = Object.keys({
 
 // Runs for every call with options of its own, so without closures.
 export function checkCall(call: CallOptions): void {
-  fields(call, 'call', CALL_KEYS)
+  fields(call, 'call', CALL_KEYS, CALL_SYNONYMS)
   const { priority, signal, cost } = call
   if (priority !== undefined && !Number.isFinite(priority)) {
-    throw new TypeError(`priority must be a finite number, got ${text(priority)}`)
+    number(priority, 'priority', 'a finite number')
   }
   if (signal !== undefined && typeof signal?.addEventListener !== 'function') {
-    throw new TypeError(`signal must be an AbortSignal, got ${text(signal)}`)
+    // An AbortController is not what it controls.
+    const hint = 'signal' in Object(signal) ? ' (did you mean its .signal?)' : ''
+    throw new TypeError(`signal must be an AbortSignal, got ${text(signal)}${hint}`)
   }
   if (cost !== undefined) checkCost(cost)
   checkCallValues(call)
@@ -82,7 +85,7 @@ export function checkCost(cost: Partial<Cost>): void {
   for (const name in cost) {
     const amount = cost[name]!
     if (amount !== undefined && !(typeof amount === 'number' && amount >= 0 && amount < Infinity))
-      number(amount, `cost.${name}`, 'at least 0')
+      number(amount, `cost.${name}`, 'a number of at least 0')
   }
 }
 
@@ -92,10 +95,10 @@ export function checkCallValues({ maxWaitMs, maxRefusals, timeoutMs, retry }: Ca
   given(maxRefusals, (value) => number(value, 'maxRefusals', 'a whole number of at least 0'))
   if (timeoutMs !== undefined) duration(timeoutMs, 'timeoutMs')
   if (!retry) return
-  fields(retry, 'retry', ['attempts', 'minMs', 'maxMs', 'factor', 'jitter', 'on'])
+  fields(retry, 'retry', ['attempts', 'minMs', 'maxMs', 'factor', 'jitter', 'on'], CALL_SYNONYMS)
   given(retry.attempts, (value) => number(value, 'retry.attempts', 'a whole number of at least 1'))
   for (const key of ['minMs', 'maxMs'] as const) given(retry[key], (value) => duration(value, `retry.${key}`))
-  given(retry.factor, (value) => number(value, 'retry.factor', 'at least 1'))
-  given(retry.jitter, (value) => number(value, 'retry.jitter', 'from 0 to 1'))
+  given(retry.factor, (value) => number(value, 'retry.factor', 'a number of at least 1'))
+  given(retry.jitter, (value) => number(value, 'retry.jitter', 'a number from 0 to 1'))
   given(retry.on, (value) => callable(value, 'retry.on'))
 }

@@ -211,10 +211,10 @@ export function verdictOf(call: PendingCall, outcome: Outcome): Verdict | undefi
 }
 
 /** The call waits for its next try, if `retry` allows one more. Returns whether it does. */
-export function backOff(call: PendingCall, answer: unknown, { waitMs }: Verdict): boolean {
+export function backOff(call: PendingCall, answer: unknown, { waitMs, reason }: Verdict): boolean {
   const delayMs = retryDelay(call, answer, waitMs)
   if (delayMs === undefined) return false
-  call.policy.runtime.backOff(call, delayMs, answer)
+  call.policy.runtime.backOff(call, delayMs, answer, reason)
   return true
 }
 

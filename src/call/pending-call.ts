@@ -70,7 +70,7 @@ export interface CallContext {
   lose(call: PendingCall): void
   release(call: PendingCall): void
   refuse(call: PendingCall, verdict: Refusal, error: unknown, mayWait?: boolean): void
-  backOff(call: PendingCall, delayMs: number, error: unknown): void
+  backOff(call: PendingCall, delayMs: number, error: unknown, reason: string): void
   answered(call: PendingCall): void
   /** Something of the user's threw: tells the `error` event. */
   failed(error: unknown, where: string): void
@@ -105,6 +105,8 @@ export interface WaitState {
   parkedAt?: number
   firstParkedAt?: number
   lastRefusal?: unknown
+  /** What the last refusal or failure said, in few words. */
+  lastReason?: string
   /** What its last answer was taken for, if that was no success. */
   verdict?: Verdict
   refusals: number

@@ -45,7 +45,7 @@ const OPTIONS = {
 
 export const graph = (args: string[]): Promise<number> =>
   command('graph', async () => {
-    const values = readOptions(args, OPTIONS)
+    const values = readOptions(args, OPTIONS, { '--dir': 'folder directory path logs' })
     if (values.help) {
       console.log(HELP)
       return 0

@@ -2,6 +2,7 @@
 // is no mistake at the keyboard but an empty folder or a full disk ends with code 1.
 
 import { parseArgs, type ParseArgsConfig } from 'node:util'
+import { didYouMean, type Synonyms } from '../lib/suggest.ts'
 
 /** A mistake at the keyboard. */
 export class UsageError extends Error {}
@@ -15,12 +16,14 @@ export const printable = (text: string) =>
 type Options = NonNullable<ParseArgsConfig['options']>
 
 /** Reads options; one that is not known is told with those that are. */
-export function readOptions<O extends Options>(args: string[], options: O) {
+export function readOptions<O extends Options>(args: string[], options: O, synonyms?: Synonyms) {
   try {
     return parseArgs({ args, options, strict: true }).values
   } catch (error) {
     const known = Object.keys(options).map((name) => `--${name}`)
-    throw new UsageError(`${(error as Error).message.split('. ')[0]}; known: ${known.join(', ')}`)
+    const [said] = (error as Error).message.split('. ')
+    const unknown = /^Unknown option '(-.*)'$/.exec(said!)?.[1]
+    throw new UsageError(`${said}${didYouMean(unknown, known, synonyms)}; known: ${known.join(', ')}`)
   }
 }
 

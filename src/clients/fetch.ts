@@ -2,7 +2,7 @@
 
 import type { Fetch } from './shared/attempt.ts'
 import { byUsage } from './shared/charge.ts'
-import { text } from '../lib/validate.ts'
+import { callable } from '../lib/validate.ts'
 import { limitedFetch } from './shared/fetch.ts'
 import { type Limited, limitedWith, refuseLimited } from './shared/limited.ts'
 import { type ClientLimits, type ClientOptions, limitsOf } from './shared/limits.ts'
@@ -29,7 +29,7 @@ export function limitFetch<F extends typeof globalThis.fetch>(
   limits: ClientLimits,
   options: ClientOptions = {},
 ): Limited<F> {
-  if (typeof fetch !== 'function') throw new TypeError(`fetch must be a function, got ${text(fetch)}`)
+  callable(fetch, 'fetch', limits)
   refuseLimited(fetch, 'limitFetch')
   return limitedWith(
     limitsOf(limits, byUsage, options, 'limitFetch'),

@@ -57,13 +57,14 @@ export function limitGoogleGenerativeAI<C extends GoogleGenerativeAI>(
   limits: ClientLimits,
   options: ClientOptions = {},
 ): Limited<C> {
+  const own = limitsOf(limits, inputOnly, options, 'limitGoogleGenerativeAI')
   if (typeof (Object(client) as Partial<C>).getGenerativeModel !== 'function') {
     throw new TypeError(
       `limitGoogleGenerativeAI needs a GoogleGenerativeAI, got ${Object(client).constructor?.name}`,
     )
   }
   refuseLimited(client, 'limitGoogleGenerativeAI')
-  return limitedWith(limitsOf(limits, inputOnly, options, 'limitGoogleGenerativeAI'), (limits) => {
+  return limitedWith(own, (limits) => {
     const limited = Object.assign(Object.create(Object.getPrototypeOf(client) as object) as C, client)
     for (const name of ['getGenerativeModel', 'getGenerativeModelFromCachedContent'] as const)
       put(limited, name, (...args: unknown[]) =>

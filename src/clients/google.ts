@@ -78,6 +78,7 @@ export function limitGoogle<C extends GoogleGenAI>(
   limits: ClientLimits,
   options: ClientOptions = {},
 ): Limited<C> {
+  const own = limitsOf(limits, inputOnly, options, 'limitGoogle')
   refuseLimited(client, 'limitGoogle')
   const bare = (Object(client) as Partial<Inside>).apiClient
   // Versions before 2.26 have an `apiCall` that takes no fetch, and would send past the line.
@@ -86,9 +87,7 @@ export function limitGoogle<C extends GoogleGenAI>(
       `limitGoogle needs a client of a version that it knows, got ${Object(client).constructor?.name}`,
     )
   }
-  return limitedWith(limitsOf(limits, inputOnly, options, 'limitGoogle'), (limits) =>
-    limitedCopy(client, bare as ApiClient, limits),
-  )
+  return limitedWith(own, (limits) => limitedCopy(client, bare as ApiClient, limits))
 }
 
 function limitedCopy<C extends GoogleGenAI>(client: C, bare: ApiClient, limits: Limits): C {

@@ -57,6 +57,7 @@ export function limitMistral<C extends Mistral>(
   limits: ClientLimits,
   options: ClientOptions = {},
 ): Limited<C> {
+  const own = limitsOf(limits, byUsage, options, 'limitMistral')
   const { _options: given } = Object(client) as Inside
   const hooks = given?.hooks
   if (typeof hooks?.beforeCreateRequest !== 'function') {
@@ -73,7 +74,7 @@ export function limitMistral<C extends Mistral>(
   const { timeoutMs = DEFAULT_TIMEOUT_MS } = given!
   const make = client.constructor as new (options: SDKOptions & { hooks: Hooks }) => C
   return limitedWith(
-    limitsOf(limits, byUsage, options, 'limitMistral'),
+    own,
     (limits) =>
       new make({
         ...given,

@@ -11,7 +11,7 @@ import {
   visitorOf,
 } from './adapters.ts'
 import { GUARD_EVENTS, type GuardEvent, type GuardEventName } from './events.ts'
-import { choice, text } from '../lib/validate.ts'
+import { callable, choice } from '../lib/validate.ts'
 import type { GuardOptions } from './options.ts'
 import { headersOf, type Verdict } from './decision.ts'
 import { Warden } from './request-limiter.ts'
@@ -88,9 +88,8 @@ export function guard<R = unknown>(options: GuardOptions<R>): Guard<R> {
     },
     check: (key: string | number) => warden.check(key),
     on<E extends GuardEventName>(event: E, listener: (event: GuardEvent<E>) => void) {
-      choice(event, 'event', GUARD_EVENTS)
-      if (typeof listener !== 'function')
-        throw new TypeError(`listener must be a function, got ${text(listener)}`)
+      choice(event, 'event', GUARD_EVENTS, { refuse: '429 limit limited reject', full: 'maxkeys' })
+      callable(listener, 'listener')
       return warden.events.on(event, listener)
     },
   })

@@ -2,7 +2,8 @@
 
 import type { Duration, GuardLimit } from 'llmiter'
 import { durationMs } from '../lib/duration.ts'
-import { fields, text } from '../lib/validate.ts'
+import { LIMIT_SYNONYMS } from '../lib/synonyms.ts'
+import { fields, notNumber, text } from '../lib/validate.ts'
 
 /** `'30 per 60s'`, `'15/minute'`, `'1000 per day'`, or the same in parts. */
 export type GuardLimitOption =
@@ -52,7 +53,7 @@ function parse(option: GuardLimitOption, name: string): NamedLimit {
   }
   if (typeof option !== 'object' || option === null)
     throw new TypeError(`${name} must be ${FORMS}, got ${text(option)}`)
-  fields(option, name, ['amount', 'per', 'name'])
+  fields(option, name, ['amount', 'per', 'name'], LIMIT_SYNONYMS)
   const { amount, per } = option
   const parsed = limitOf(amount, per, name)
   const called = option.name ?? `${amount} per ${typeof per === 'number' ? `${per}ms` : per}`
@@ -65,13 +66,13 @@ function parse(option: GuardLimitOption, name: string): NamedLimit {
 function limitOf(amount: unknown, per: unknown, name: string, said?: string): GuardLimit {
   if (typeof amount !== 'number' || !Number.isInteger(amount) || amount < 1 || amount > MOST) {
     throw new TypeError(
-      `${said ? `the amount of ${name}` : `${name}.amount`} must be a whole number from 1 to ${MOST}${said ? `, ${FORMS}` : ''}, got ${said ?? text(amount)}`,
+      `${said ? `the amount of ${name}` : `${name}.amount`} must be a whole number from 1 to ${MOST}${said ? `, ${FORMS}` : ''}, got ${said ?? notNumber(amount)}`,
     )
   }
   const windowMs = milliseconds(per)
   if (!(windowMs >= 1 && windowMs < Infinity)) {
     throw new TypeError(
-      `${said ? `the time of ${name}` : `${name}.per`} must be at least 1 ms, ${said ? FORMS : `as ms or like '60s', '1m', 'day'`}, got ${said ?? text(per)}`,
+      `${said ? `the time of ${name}` : `${name}.per`} must be at least 1 ms, ${said ? FORMS : `as ms or like '60s', '1m', 'day'`}, got ${said ?? notNumber(per)}`,
     )
   }
   return { amount, windowMs }

@@ -1,7 +1,7 @@
 // Times as people write them: `'500ms'`, `'10s'`, `'2h'`.
 
 import { DAY, HOUR, MINUTE, SECOND } from './units.ts'
-import { number } from './validate.ts'
+import { notNumber } from './validate.ts'
 
 /** Milliseconds, or a number with a unit: `'500ms'`, `'10s'`, `'1m'`, `'2h'`, `'1d'`. */
 export type Duration = number | `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`
@@ -21,5 +21,6 @@ export function durationMs(written: string): number {
  */
 export function duration(value: unknown, name: string): number {
   const ms = typeof value === 'string' ? durationMs(value) : value
-  return number(Number.isNaN(ms) ? value : ms, name, 'more than 0', `ms or like '1m'`)
+  if (typeof ms === 'number' && ms > 0 && ms < Infinity) return ms
+  throw new TypeError(`${name} must be a time above 0 (ms or like '1m'), got ${notNumber(value)}`)
 }

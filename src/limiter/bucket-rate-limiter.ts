@@ -3,17 +3,19 @@
 import { goNow } from '../call/admission.ts'
 import { dispatch, newCall } from '../call/execute.ts'
 import { type Clock, systemClock } from '../scheduler/clock.ts'
-import { choice, fields, number, text } from '../lib/validate.ts'
+import { didYouMean } from '../lib/suggest.ts'
+import { DIMENSION_SYNONYMS } from '../lib/synonyms.ts'
+import { choice, number, text } from '../lib/validate.ts'
 import type { Cost } from '../core/cost.ts'
 import { parseLimits } from '../core/limit/parse-limits.ts'
 import { type Duration, duration } from '../lib/duration.ts'
 import { waitTime } from '../core/inspect.ts'
 import { LimiterRuntime } from './runtime.ts'
 import { ONE, total } from '../call/token-estimator.ts'
-import { type EventName, EVENTS, type LimiterEvent } from './events.ts'
+import { type EventName, EVENT_SYNONYMS, EVENTS, type LimiterEvent } from './events.ts'
 import { callable } from '../lib/validate.ts'
 import { type CallOptions, checkCall, checkCost } from '../call/call-options.ts'
-import { checkLimiter, LIMITER_KEYS, type LimiterOptions } from './options.ts'
+import { checkLimiter, checkLimiterKeys, type LimiterOptions } from './options.ts'
 import { restore, type Snapshot, snapshot } from './snapshot.ts'
 import type { LimiterStats, Mark } from './limiter-stats.ts'
 import { mark, stats } from './stats.ts'
@@ -23,6 +25,14 @@ import { standBy, type StandbyWaiter } from '../call/standby.ts'
 
 /** The terms of so many tenants, and of so many priorities of each, are kept. */
 const MOST_LANES = 1000
+
+let unnamed = 0
+
+/** Limiters without a name are numbered, so that their errors and logs can be told apart. */
+function nextName(): string {
+  unnamed++
+  return unnamed === 1 ? 'default' : `default-${unnamed}`
+}
 
 /** Where the parts of the package find the runtime of a limiter, even one from another copy of the package. */
 export const RUNTIME = Symbol.for('llmiter.desk')
@@ -52,8 +62,8 @@ export class BucketRateLimiter {
     const { parent, clock } = options
     if (parent && clock) throw new TypeError('clock belongs to the parent: give it there')
     const above = parent && runtimeOf(parent, 'parent')
-    this.name = options.name
-    this[RUNTIME] = new LimiterRuntime(options, parseLimits(options), above, clock ?? systemClock)
+    this.name = options.name ?? nextName()
+    this[RUNTIME] = new LimiterRuntime(this.name, options, parseLimits(options), above, clock ?? systemClock)
     this.#policy = policyOf(this[RUNTIME])
   }
 
@@ -64,7 +74,7 @@ export class BucketRateLimiter {
    */
   run<T>(fn: (signal: AbortSignal | undefined) => T, call?: CallOptions): Promise<Awaited<T>> {
     try {
-      if (typeof fn !== 'function') callable(fn, 'fn')
+      if (typeof fn !== 'function') callable(fn, 'fn', call)
       const policy = this.#termsFor(call)
       return dispatch(policy, this.#cost(call), fn) as Promise<Awaited<T>>
     } catch (error) {
@@ -127,7 +137,7 @@ export class BucketRateLimiter {
   /** Other options from now on, for those who wait too. Calls in flight and what was counted stay. */
   update(options: Partial<Omit<LimiterOptions, 'name' | 'parent' | 'clock' | 'health' | 'store'>>): void {
     const runtime = this[RUNTIME]
-    fields(options, 'update', LIMITER_KEYS)
+    checkLimiterKeys(options, 'update')
     for (const key of ['name', 'parent', 'clock', 'health', 'store']) {
       if (key in options) throw new TypeError(`${key} cannot be changed by update()`)
     }
@@ -157,6 +167,14 @@ export class BucketRateLimiter {
   /** Resolves when nothing waits and nothing is in flight any more. */
   drain(): Promise<void> {
     return this[RUNTIME].drained()
+  }
+
+  /**
+   * Rejects all who wait, those that wait for their next try too, with `QueueClearedError` (`cause` is the reason). Calls in
+   * flight and later calls go on as ever.
+   */
+  clear(reason?: unknown): void {
+    this[RUNTIME].clear(reason)
   }
 
   /**
@@ -206,7 +224,7 @@ export class BucketRateLimiter {
 
   /** Listens to an event. Returns a function that ends it. */
   on<E extends EventName>(event: E, listener: (event: LimiterEvent<E>) => void): () => void {
-    choice(event, 'event', EVENTS)
+    choice(event, 'event', EVENTS, EVENT_SYNONYMS)
     callable(listener, 'listener')
     return this[RUNTIME].events.on(event, listener)
   }
@@ -244,8 +262,9 @@ export function costOf(
   const { requests = 1 } = said
   for (const name in said) {
     if (!runtime.dimensions.has(name)) {
+      const known = [...runtime.dimensions]
       throw new TypeError(
-        `cost has no limit ${text(name)} in '${runtime.name}'; known: ${[...runtime.dimensions].join(', ')}`,
+        `cost has no limit ${text(name)} in '${runtime.name}'${didYouMean(name, known, DIMENSION_SYNONYMS)}; known: ${known.join(', ')}`,
       )
     }
   }

@@ -3,6 +3,7 @@
 import type { Emitter } from '../lib/emitter.ts'
 import type { GateState } from '../core/inspect.ts'
 import type { StoreEvent } from './store.ts'
+import type { Synonyms } from '../lib/suggest.ts'
 import type { CallEvents } from '../call/events.ts'
 import type { HealthReading } from '../call/health.ts'
 
@@ -52,5 +53,15 @@ export const EVENTS = Object.keys({
   drain: 1,
   stop: 1,
 } satisfies Record<EventName, 1>) as EventName[]
+
+export const EVENT_SYNONYMS: Synonyms = {
+  request: 'queued received',
+  issue: 'ticket acquired',
+  start: 'executing active',
+  finish: 'done complete completed success end',
+  refuse: '429 ratelimit ratelimited throttled',
+  reject: 'dropped failed',
+  idle: 'empty',
+}
 
 export type LimiterEmitter = Emitter<LimiterEvents, { limiter: string }>

@@ -1,9 +1,11 @@
 // Which limiter a call belongs to: a provider that limits each model, or the account as a whole.
 
+import { didYouMean, meant } from '../lib/suggest.ts'
+import { LIMIT_SYNONYMS } from '../lib/synonyms.ts'
 import { fields, text } from '../lib/validate.ts'
 import { BucketRateLimiter } from './bucket-rate-limiter.ts'
 import { type LimiterGroup, limiterGroup } from './limiter-group.ts'
-import type { AnyLimiter, LimiterOptions } from './options.ts'
+import { type AnyLimiter, LIMITER_KEYS, type LimiterOptions } from './options.ts'
 
 /** A provider, as far as limits go. */
 export interface RateLimitedService {
@@ -42,6 +44,14 @@ function named<T>(key: string, make: () => T): T {
   }
 }
 
+/** An option of a limiter stands where the name of a model should. */
+function asOption(key: string): string {
+  const option = meant(key, LIMITER_KEYS, LIMIT_SYNONYMS, 1)
+  return option === undefined
+    ? ''
+    : ` (did you mean { 'gpt-5': { ${option} } }? One limiter for all models: shared())`
+}
+
 /**
  * A limiter for each model, as at OpenAI and Google. `'gpt-5*'` is one limiter that a family shares; `default` is
  * for each model that is not listed.
@@ -60,7 +70,7 @@ export function perModel(models: Record<string, ModelLimits>, options: ServiceOp
   const make = (key: string, limits: ModelLimits) => {
     if (typeof limits !== 'object' || limits === null || 'name' in limits || 'parent' in limits)
       throw new TypeError(
-        `limits of the model '${key}' must be options without name and parent, got ${text(limits)}`,
+        `limits of the model '${key}' must be options without name and parent, got ${text(limits)}${asOption(key)}`,
       )
     const limiter = named(
       key,
@@ -94,7 +104,7 @@ export function perModel(models: Record<string, ModelLimits>, options: ServiceOp
         return limiters.get(key) ?? make(key, rest)
       }
       throw new TypeError(
-        `'${name}' has no limits for the model ${text(model)}${model ? '' : ' (option model tells it)'} and no default; known: ${Object.keys(models).join(', ')}`,
+        `'${name}' has no limits for the model ${text(model)}${model ? '' : ' (option model tells it)'} and no default${didYouMean(model, Object.keys(models))}; known: ${Object.keys(models).join(', ')}`,
       )
     },
     ...group,
@@ -117,7 +127,7 @@ export function shared(
   const limiter = new BucketRateLimiter(options)
   const { group } = limiterGroup(limiter)
   return {
-    name: options.name,
+    name: limiter.name,
     limiterFor: () => limiter,
     ...group,
     ...(isBlocked && { isBlocked }),

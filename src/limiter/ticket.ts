@@ -4,6 +4,7 @@ import { concede, settle } from '../call/outcome.ts'
 import { admit, backOff, bounded, readBody, verdictOf, within } from '../call/execute.ts'
 import { needsBody } from '../responses/classify.ts'
 import type { Usage } from '../responses/usage.ts'
+import { TicketOverError } from '../call/errors.ts'
 import { hold } from '../call/stream-ticket.ts'
 import { learnFrom } from '../call/apply-headers.ts'
 import { PendingCall } from '../call/pending-call.ts'
@@ -88,9 +89,14 @@ export class Ticket {
   async refuse(answer: unknown, body?: string): Promise<Ticket> {
     // A call within has taken the ticket over, and has done with this answer what there was to do.
     if (this.#call.waitState?.heir) throw answer
-    if (!this.#giveBack()) throw new Error('this ticket was given back already')
     const call = this.#call
     const { runtime } = call.policy
+    if (!this.#giveBack()) {
+      const message = `'${runtime.name}': this ticket was given back already`
+      throw new TicketOverError(
+        `${message}: call refuse() once, in place of finish(), fail() and release(), or ask for another ticket by again()`,
+      )
+    }
     const outcome = needsBody(answer)
       ? { value: answer, body: await readBody(call, answer as Response) }
       : { error: answer, body }

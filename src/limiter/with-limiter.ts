@@ -2,6 +2,7 @@
 
 import { dispatch, within } from '../call/execute.ts'
 import { context } from '../lib/async-context.ts'
+import { CALL_SYNONYMS } from '../lib/synonyms.ts'
 import { fields, text } from '../lib/validate.ts'
 import { type Duration, duration } from '../lib/duration.ts'
 import { defaultLimiter } from './default-limiter.ts'
@@ -49,7 +50,7 @@ export interface WrapOptions<A extends readonly unknown[], R> {
 }
 
 /** Where the tickets come from: a limiter, a service, or the options of a limiter to be made. */
-export type LimiterLike = AnyLimiter | RateLimitedService | (Omit<LimiterOptions, 'name'> & { name?: string })
+export type LimiterLike = AnyLimiter | RateLimitedService | LimiterOptions
 
 const KEYS = [
   'cost',
@@ -86,10 +87,14 @@ export function withLimiter<A extends unknown[], R, T = unknown>(
   options: WrapOptions<ArgsOf<A>, StreamedOr<Awaited<R>>> = {},
 ): (this: T, ...args: A) => Promise<Awaited<R>> {
   const prepare = preparer(fn, limiter, options as unknown as WrapOptions<A, never>)
+  const method = isMethod(fn)
   const wrapped = function (this: T, ...args: A): Promise<Awaited<R>> {
     try {
       const { policy, cost } = prepare(args)
-      return dispatch(policy, cost, () => fn.apply(this, args)) as Promise<Awaited<R>>
+      const call = () => fn.apply(this, args)
+      return dispatch(policy, cost, method && this === undefined ? () => cutOff(fn, call) : call) as Promise<
+        Awaited<R>
+      >
     } catch (error) {
       return Promise.reject(error)
     }
@@ -110,19 +115,48 @@ withLimiter.stream = function stream<A extends unknown[], C, T = unknown>(
   limiter?: LimiterLike,
   options: WrapOptions<ArgsOf<A>, C> = {},
 ): (this: T, ...args: A) => AsyncGenerator<C, void, void> {
+  callable(fn, 'fn', limiter)
+  const method = isMethod(fn)
   const start = withLimiter<A, Promise<AsyncIterable<C>>, T>(
     // Asked for its first item with the ticket in hand: then a refusal there can still wait and begin again.
     async function (this: T, ...args: A) {
       const call = context.current as PendingCall
-      const iterator = fn.apply(this, args)[Symbol.asyncIterator]()
-      const first = await iterator.next()
-      return resumed(iterator, first, call)
+      const begin = async () => {
+        const iterator = fn.apply(this, args)[Symbol.asyncIterator]()
+        return resumed(iterator, await iterator.next(), call)
+      }
+      return method && this === undefined ? cutOff(fn, begin) : begin()
     },
     limiter,
     options as unknown as WrapOptions<ArgsOf<A>, C>,
   )
   return async function* (this: T, ...args: A) {
     yield* await start.apply(this, args)
+  }
+}
+
+/** The source of what is neither an arrow function nor begins with `function` or `class`. */
+const METHOD = /^(?!async\s*\(|(async\s+)?function\b|class\b)(async\b|\*|\s)*[\w$#[]+[^=]*?\(/
+
+/** Whether a function needs its `this`: a method of a class or an object that speaks of it. */
+function isMethod(fn: (...args: never[]) => unknown): boolean {
+  const source = Function.prototype.toString.call(fn)
+  return METHOD.test(source) && /\bthis\b/.test(source)
+}
+
+/** Calls a method that was taken from its object, such as `openai.chat.completions.create`, and says so if that is why it fails. */
+function cutOff<R>({ name }: { readonly name: string }, call: () => R): R {
+  const explain = (error: unknown): never => {
+    if (!(error instanceof TypeError)) throw error
+    const message = `'${name}' is a method and was called without its object: wrap (...args) => object.${name}(...args)`
+    throw new TypeError(`${message}. ${error.message}`, { cause: error })
+  }
+  try {
+    const result = call()
+    const { then } = Object(result) as { then?: unknown }
+    return typeof then === 'function' ? (Promise.resolve(result).catch(explain) as R) : result
+  } catch (error) {
+    return explain(error)
   }
 }
 
@@ -153,8 +187,8 @@ function preparer<A extends unknown[]>(
   limiter: LimiterLike | undefined,
   options: WrapOptions<A, never>,
 ) {
-  callable(fn, 'fn')
-  fields(options, 'withLimiter', KEYS)
+  callable(fn, 'fn', limiter)
+  fields(options, 'withLimiter', KEYS, CALL_SYNONYMS)
   const { cost, usage, model, tenant, signal, classify, streamIdleMs, ...call } = options
   for (const key of ['cost', 'usage', 'model', 'tenant', 'signal', 'classify'] as const) {
     if (options[key] !== undefined) callable(options[key], key)
@@ -183,6 +217,11 @@ function preparer<A extends unknown[]>(
   }
 }
 
+/** Options without a name get this one, unless other processes would share it without anybody having said so. */
+export function namedAfter(name: string, options: LimiterOptions): LimiterOptions {
+  return options.name === undefined && options.store === undefined && name ? { ...options, name } : options
+}
+
 /** Finds the runtime of a call; made once for each wrapped function. */
 function resolver(
   fn: { name: string },
@@ -203,10 +242,7 @@ function resolver(
       return runtime
     }
   }
-  const made =
-    RUNTIME in limiter
-      ? limiter
-      : new BucketRateLimiter({ ...limiter, name: limiter.name ?? (fn.name || 'limiter') })
+  const made = RUNTIME in limiter ? limiter : new BucketRateLimiter(namedAfter(fn.name, limiter))
   const runtime = runtimeOf(made, 'limiter')
   return () => runtime
 }

@@ -1,21 +1,15 @@
 // What people may say to a pool and for a call, checked once.
 
-import type { BucketRateLimiter, Duration, Snapshot } from 'llmiter'
+import type { Duration, Snapshot } from 'llmiter'
 import { duration } from '../lib/duration.ts'
 import { callable, fields, given, number, text } from '../lib/validate.ts'
 import type { BreakerRules } from './breaker.ts'
+import { type BudgetOptions, type BudgetSnapshot, parseBudgets } from './budgets.ts'
 import type { PoolCall } from './pool-call.ts'
+import type { PoolTarget } from './pool-target.ts'
+import { parsePrices, type Prices } from './prices.ts'
+import { Spending } from './spending.ts'
 import { compileStrategy, type Plan, type Strategy } from './strategy.ts'
-
-/** A key, a model or a provider: whatever has limits of its own. Add fields of your own; `run` hands them back. */
-export interface PoolTarget {
-  readonly name: string
-  readonly limiter: BucketRateLimiter
-  /** Its share among targets of its tier that have room. Default 1; 0 gives it nothing. */
-  readonly weight?: number
-  /** Tiers are tried in order, the lowest first. Default 1. */
-  readonly tier?: number
-}
 
 export interface BreakerOptions {
   /** Calls within the window before the share counts. Default 10. */
@@ -45,12 +39,19 @@ export interface PoolOptions<T extends PoolTarget = PoolTarget> {
   /** How often one call is sent at most. Default 20. */
   readonly maxAttempts?: number
   readonly breaker?: BreakerOptions | false
+  /** What may be spent. A call that could pass a budget is refused with a `BudgetExceededError`. */
+  readonly budget?: BudgetOptions | readonly BudgetOptions[]
+  /** Prices for budgets in USD. They win over those of the optional package `@pydantic/genai-prices`. */
+  readonly prices?: Prices
+  /** For budgets: the output that is reserved for a call that sets no bound itself. Default 16,384 tokens. */
+  readonly maxOutputTokens?: number
 }
 
 export interface PoolSnapshot {
   readonly version: 1
   /** Epoch ms at which it was made. */
   readonly wall: number
+  readonly budgets?: BudgetSnapshot
   readonly targets: Readonly<
     Record<
       string,
@@ -75,6 +76,7 @@ export interface PoolRules {
   readonly fallsBack: (answer: unknown, status: number | undefined) => boolean
   readonly maxAttempts: number
   readonly breaker: BreakerRules | undefined
+  readonly spending: Spending | undefined
 }
 
 export function parsePool(options: PoolOptions): PoolRules {
@@ -87,6 +89,9 @@ export function parsePool(options: PoolOptions): PoolRules {
     'fallbackOn',
     'maxAttempts',
     'breaker',
+    'budget',
+    'prices',
+    'maxOutputTokens',
   ])
   const { targets, strategies = {}, waitUpTo = '5s', sticky, fallbackOn, maxAttempts = 20 } = options
   const names = namesOf(targets)
@@ -103,7 +108,15 @@ export function parsePool(options: PoolOptions): PoolRules {
     fallsBack: parseFallback(fallbackOn),
     maxAttempts: number(maxAttempts, 'maxAttempts', 'a whole number of at least 1'),
     breaker: parseBreaker(options.breaker),
+    spending: parseSpending(options),
   }
+}
+
+function parseSpending({ budget, prices, maxOutputTokens = 16_384 }: PoolOptions): Spending | undefined {
+  const budgets = parseBudgets(budget)
+  const pricing = parsePrices(prices)
+  number(maxOutputTokens, 'maxOutputTokens', 'a whole number of at least 1')
+  return budgets && new Spending(budgets, pricing, maxOutputTokens)
 }
 
 function namesOf(targets: readonly PoolTarget[]): Map<string, number> {
@@ -117,8 +130,8 @@ function namesOf(targets: readonly PoolTarget[]): Map<string, number> {
       throw new TypeError(`targets[${i}].name must be unique, ${text(name)} is there twice`)
     if (typeof limiter?.standBy !== 'function')
       throw new TypeError(`targets[${i}].limiter must be a BucketRateLimiter, got ${text(limiter)}`)
-    given(weight, (value) => number(value, `targets[${i}].weight`, 'at least 0'))
-    given(tier, (value) => number(value, `targets[${i}].tier`, 'at least 0'))
+    given(weight, (value) => number(value, `targets[${i}].weight`, 'a number of at least 0'))
+    given(tier, (value) => number(value, `targets[${i}].tier`, 'a number of at least 0'))
     names.set(name, i)
   }
   return names
@@ -157,7 +170,7 @@ function parseBreaker(breaker: PoolOptions['breaker'] = {}): BreakerRules | unde
   const { minCalls = 10, share = 0.5, windowMs = '30s', openMs = '30s' } = breaker
   return {
     minCalls: number(minCalls, 'breaker.minCalls', 'a whole number of at least 1'),
-    share: number(share, 'breaker.share', 'from 0 to 1'),
+    share: number(share, 'breaker.share', 'a number from 0 to 1'),
     windowMs: duration(windowMs, 'breaker.windowMs'),
     openMs: duration(openMs, 'breaker.openMs'),
   }

@@ -1,6 +1,6 @@
 // What a caller may say of one call.
 
-import type { CallOptions } from 'llmiter'
+import type { CallOptions, Usage } from 'llmiter'
 
 /** What can be said for each call. Fields of your own are seen by `sticky` and by conditions. */
 export interface PoolCall extends Pick<
@@ -9,5 +9,7 @@ export interface PoolCall extends Pick<
 > {
   /** The one target that may answer: where the file, batch or stored response that the call speaks of is kept. */
   readonly target?: string
+  /** For budgets: what was used, read from an answer, or from each chunk of a stream. Default: as all known SDKs tell it. */
+  readonly usage?: (answer: unknown) => Usage | undefined
   readonly [field: string]: unknown
 }

@@ -17,11 +17,15 @@ import {
 import { duration } from '../lib/duration.ts'
 import { watch } from '../lib/abort.ts'
 import { callable, choice, text } from '../lib/validate.ts'
+import { type Amounts, BudgetExceededError, type BudgetStats, type Reservation } from './budgets.ts'
 import { LaneMember, Lanes } from './lanes.ts'
-import { parsePool, type PoolOptions, type PoolRules, type PoolSnapshot, type PoolTarget } from './options.ts'
+import { parsePool, type PoolOptions, type PoolRules, type PoolSnapshot } from './options.ts'
 import type { PoolCall } from './pool-call.ts'
+import type { PoolTarget } from './pool-target.ts'
 import { prefer, StickyTargets } from './sticky.ts'
 import type { Tier } from './strategy.ts'
+import { UnknownPriceError } from './prices.ts'
+import type { Spending } from './spending.ts'
 import { type Finding, TargetHealth, type TargetState } from './target.ts'
 
 /** No target can answer the call: none fits it, or all that may are dead, spent or stopped. `cause` says why. */
@@ -39,6 +43,7 @@ export interface PoolEvents {
 
 export interface PoolStats {
   waiting: number
+  budgets: BudgetStats[]
   targets: {
     name: string
     state: TargetState
@@ -80,6 +85,9 @@ class PoolMember extends LaneMember {
   /** What its caller gets, when it is not sent any more. */
   end: Outcome | undefined
   wake: (() => void) | undefined
+  /** What a try of it may use, and what is reserved for the present one. */
+  bound: Amounts | undefined
+  readonly held: Reservation[] = []
   readonly timers: (() => void)[] = []
 
   constructor(call: PoolCall, tiers: readonly Tier[], stickyKey: string | undefined) {
@@ -107,6 +115,7 @@ export class Pool<T extends PoolTarget = PoolTarget> {
   readonly #states: TargetState['state'][]
   readonly #listeners = new Map<keyof PoolEvents, Set<(event: never) => void>>()
   readonly #sticky: StickyTargets
+  readonly #spending: Spending | undefined
   #stopped: LimiterStoppedError | undefined
 
   constructor(options: PoolOptions<T>) {
@@ -117,6 +126,7 @@ export class Pool<T extends PoolTarget = PoolTarget> {
       throw new TypeError('targets: all limiters must have the same clock')
     this.#health = options.targets.map((target) => new TargetHealth(target, this.#rules.breaker, this.#clock))
     this.#states = options.targets.map(() => 'ready')
+    this.#spending = this.#rules.spending
     this.#sticky = new StickyTargets(this.#rules.stickyMs)
     for (const [i, { limiter }] of options.targets.entries()) this.#listen(limiter, i)
   }
@@ -130,14 +140,16 @@ export class Pool<T extends PoolTarget = PoolTarget> {
    * and takes whichever target comes first; after a failure of the target it goes to the next. Any other error reaches
    * you untouched.
    *
-   * @throws NoTargetError, WaitTimeoutError, LimiterStoppedError, or what `fn` threw last.
+   * @throws NoTargetError, WaitTimeoutError, LimiterStoppedError, BudgetExceededError, UnknownPriceError, or what `fn`
+   * threw last.
    */
   async run<R>(
     fn: (target: T, signal: AbortSignal | undefined) => R,
     call: PoolCall = {},
   ): Promise<Awaited<R>> {
     callable(fn, 'fn')
-    const member = this.#admit(call)
+    const admitted = this.#admitted(call)
+    const member = admitted instanceof Promise ? await admitted : admitted
     for (;;) {
       if (!member.given && !member.end) await new Promise<void>((resolve) => (member.wake = resolve))
       if (member.end) return resultOf(member.end) as Awaited<R>
@@ -153,6 +165,7 @@ export class Pool<T extends PoolTarget = PoolTarget> {
     const now = this.#clock.now()
     return {
       waiting: this.#lanes.size,
+      budgets: this.#spending?.budgets.stats(this.#clock.wall()) ?? [],
       targets: this.#health.map((health) => {
         const { target, inFlight, sent, answered, failed, refused } = health
         return { name: target.name, state: health.state(now), inFlight, sent, answered, failed, refused }
@@ -197,7 +210,9 @@ export class Pool<T extends PoolTarget = PoolTarget> {
   snapshot(): PoolSnapshot {
     const now = this.#clock.now()
     const targets = this.#health.map((health) => [health.target.name, health.snapshot(now)] as const)
-    return { version: 1, wall: this.#clock.wall(), targets: Object.fromEntries(targets) }
+    const wall = this.#clock.wall()
+    const budgets = this.#spending?.budgets.snapshot(wall)
+    return { version: 1, wall, targets: Object.fromEntries(targets), ...(budgets && { budgets }) }
   }
 
   /** Takes over a snapshot. Of targets that are no longer, or new, nothing is taken over. */
@@ -206,6 +221,7 @@ export class Pool<T extends PoolTarget = PoolTarget> {
       throw new TypeError(`snapshot must be what snapshot() gave, got ${text(saved)}`)
     const now = this.#clock.now()
     const ageMs = Math.max(0, this.#clock.wall() - saved.wall)
+    if (saved.budgets) this.#spending?.budgets.restore(saved.budgets, this.#clock.wall())
     for (const [i, health] of this.#health.entries()) {
       const found = saved.targets[health.target.name]
       if (found) health.restore(found, ageMs, now)
@@ -226,6 +242,19 @@ export class Pool<T extends PoolTarget = PoolTarget> {
     this.#review(index)
   }
 
+  /** Prices are loaded when the first call needs them. */
+  #admitted(call: PoolCall): PoolMember | Promise<PoolMember> {
+    try {
+      return this.#admit(call)
+    } catch (error) {
+      if (!(error instanceof UnknownPriceError)) throw error
+      return this.#spending!.load().then((news) => {
+        if (!news) throw error
+        return this.#admit(call)
+      })
+    }
+  }
+
   #admit(call: PoolCall): PoolMember {
     if (this.#stopped) throw this.#stopped
     const { signal, maxWaitMs, priority, target } = call
@@ -238,8 +267,32 @@ export class Pool<T extends PoolTarget = PoolTarget> {
     const tiers = pinned ?? this.#tiersOf(call, key, now)
     if (maxWaitMs !== undefined && maxWaitMs !== 0) duration(maxWaitMs, 'maxWaitMs')
     const member = new PoolMember(call, tiers, key)
+    const short = this.#reserve(member)
+    if (short) throw short
     this.#place(member)
     return member
+  }
+
+  /** Reserves what the next try may use. Returns why that cannot be. */
+  #reserve(member: PoolMember): BudgetExceededError | undefined {
+    if (!this.#spending) return undefined
+    const { call, tiers } = member
+    const targets = tiers.flatMap((tier) => [...tier.keys()].map((i) => this.#targets[i]!))
+    member.bound ??= this.#spending.bound(call, targets)
+    const held = this.#spending.budgets.reserve(call, member.bound, this.#clock.wall())
+    if (held instanceof BudgetExceededError) return held
+    member.held.push(held)
+    return undefined
+  }
+
+  /** The target that has a ticket may have a budget of its own. Returns why it cannot hold the call. */
+  #reserveAt(index: number, { call, bound, held }: PoolMember): BudgetExceededError | undefined {
+    if (!this.#spending?.budgets.byTarget) return undefined
+    const { budgets } = this.#spending
+    const own = budgets.reserve(call, bound!, this.#clock.wall(), this.#targets[index]!.name)
+    if (own instanceof BudgetExceededError) return own
+    held.push(own)
+    return undefined
   }
 
   #tiersOf(call: PoolCall, key: string | undefined, now: number): readonly Tier[] {
@@ -344,14 +397,20 @@ export class Pool<T extends PoolTarget = PoolTarget> {
     const all = [...new Set(tiers.flatMap((tier) => [...tier.keys()]))]
     const causes = all.map((i) => this.#health[i]!.hopeless(now)?.cause ?? excluded.get(i))
     const states = all.map((i) => {
-      const why = excluded.has(i) ? 'too small' : visited.has(i) ? 'tried' : this.#health[i]!.state(now).state
+      const why = excluded.has(i)
+        ? excluded.get(i) instanceof BudgetExceededError
+          ? 'no budget'
+          : 'too small'
+        : visited.has(i)
+          ? 'tried'
+          : this.#health[i]!.state(now).state
       return `${this.#targets[i]!.name} (${why})`
     })
+    // Where money is all that is missing, the error says when it comes back.
+    const short = causes.every((cause) => cause instanceof BudgetExceededError)
     const message = `no target can answer the call: ${states.join(', ')}`
-    const error = new NoTargetError(
-      message,
-      causes.find((cause) => cause !== undefined),
-    )
+    const cause = causes.find((cause) => cause !== undefined)
+    const error = short ? cause : new NoTargetError(message, cause)
     this.#finish(member, { error })
   }
 
@@ -426,8 +485,11 @@ export class Pool<T extends PoolTarget = PoolTarget> {
     const health = this.#health[index]!
     health.full = false
     const member = this.#lanes.first(index) as PoolMember | undefined
-    if (member?.terms !== terms) grant.release()
-    else {
+    const short = member && this.#reserveAt(index, member)
+    if (member?.terms !== terms || short) {
+      grant.release()
+      if (short) this.#exclude(index, member, short)
+    } else {
       const { targets } = member.lane!
       this.#lanes.serve(member)
       this.#catchUp(index, member)
@@ -452,13 +514,15 @@ export class Pool<T extends PoolTarget = PoolTarget> {
 
   /** The limiter of this target has no ticket for the call, and never will while things are as they are. */
   #unable(index: number, member: PoolMember, error: unknown): void {
-    if ((Object(error) as { code?: unknown }).code === 'REQUEST_TOO_LARGE') {
-      member.excluded.set(index, error)
-      this.#again(member)
-      return
-    }
+    if ((Object(error) as { code?: unknown }).code === 'REQUEST_TOO_LARGE')
+      return this.#exclude(index, member, error)
     this.#health[index]!.unavailable(error, this.#clock.now())
     this.#review(index)
+  }
+
+  #exclude(index: number, member: PoolMember, error: unknown): void {
+    member.excluded.set(index, error)
+    this.#again(member)
   }
 
   /** Something about the target has changed: those who wait for it may have to look elsewhere. */
@@ -492,12 +556,14 @@ export class Pool<T extends PoolTarget = PoolTarget> {
   ): Promise<Outcome | undefined> {
     const { signal, timeoutMs } = member.call
     const sentAt = this.#clock.now()
-    const outcome = await grant.run((given) => fn(this.#targets[index]!, given), {
+    let outcome = await grant.run((given) => fn(this.#targets[index]!, given), {
       ...(signal && { signal }),
       ...(timeoutMs !== undefined && { timeoutMs }),
     })
     const { verdict } = outcome
     const finding = findingOf(outcome, signal?.aborted === true)
+    if (this.#spending)
+      outcome = this.#spending.settle(member.call, this.#targets[index]!, member.held.splice(0), outcome)
     this.#over(index, finding, sentAt)
     if (!this.#goesOn(member, outcome, finding)) return outcome
     const answer = answerOf(outcome)
@@ -509,6 +575,8 @@ export class Pool<T extends PoolTarget = PoolTarget> {
     }
     if (verdict?.kind === 'oversize') member.excluded.set(index, answer)
     if (member.attempts >= this.#rules.maxAttempts) return outcome
+    const short = this.#reserve(member)
+    if (short) return { error: short }
     this.#emit('fallback', { from: this.#targets[index]!.name, error: answer, attempts: member.attempts })
     this.#place(member)
     return undefined
@@ -543,6 +611,7 @@ export class Pool<T extends PoolTarget = PoolTarget> {
   }
 
   #finish(member: PoolMember, end: Outcome): void {
+    for (const held of member.held.splice(0)) held.release()
     member.end = end
     member.wake?.()
   }

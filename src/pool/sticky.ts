@@ -1,7 +1,7 @@
 // Which target a key belongs to: by rendezvous hashing, so that a target that joins or leaves moves only its own keys;
 // or where the key was served last, for as long as that is remembered.
 
-import type { PoolTarget } from './options.ts'
+import type { PoolTarget } from './pool-target.ts'
 import type { Tier } from './strategy.ts'
 
 const MOST_KEYS = 100_000

@@ -55,7 +55,7 @@ export function compileStrategy(
   }
   fields(strategy, where, ['loadbalance'])
   const shares = list(strategy.loadbalance, `${where}.loadbalance`).map(({ use, weight = 1 }, i) => ({
-    weight: number(weight, `${where}.loadbalance[${i}].weight`, 'at least 0'),
+    weight: number(weight, `${where}.loadbalance[${i}].weight`, 'a number of at least 0'),
     plan: branch(use, `loadbalance[${i}].use`),
   }))
   if (shares.every(({ weight }) => weight === 0))

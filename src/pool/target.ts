@@ -5,7 +5,8 @@
 
 import type { BucketRateLimiter, Clock } from 'llmiter'
 import { type BreakerRules, CircuitBreaker } from './breaker.ts'
-import type { PoolSnapshot, PoolTarget } from './options.ts'
+import type { PoolSnapshot } from './options.ts'
+import type { PoolTarget } from './pool-target.ts'
 
 /** Times are epoch ms. */
 export type TargetState =

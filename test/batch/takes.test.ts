@@ -135,14 +135,22 @@ test.each([
   ],
   [[], { concurrency: 0 }, 'concurrency must be a whole number of at least 1, or Infinity, got 0'],
   [[], { concurrency: NaN }, 'concurrency must be a whole number of at least 1, or Infinity, got NaN'],
-  [[], { concurrency: '3' }, "concurrency must be a whole number of at least 1, or Infinity, got '3'"],
+  [
+    [],
+    { concurrency: '3' },
+    "concurrency must be a whole number of at least 1, or Infinity, got the string '3'",
+  ],
   [[], { ordered: 1 }, 'ordered must be true or false, got 1'],
   [[], { skip: [1] }, 'skip must be a Set, a Map or an object with has(), got an array of 1'],
   [[], { signal: {} }, 'signal must be an AbortSignal, got {}'],
   [[], { total: -1 }, 'total must be a whole number of at least 0, got -1'],
   [[], { key: 'id' }, "key must be a function, got 'id'"],
   [[], { call: null }, 'call must be options or a function, got null'],
-  [[], { parallel: 3 }, "runAll has no option 'parallel'; known: limiter, call, concurrency"],
+  [
+    [],
+    { parallel: 3 },
+    "runAll has no option 'parallel' (did you mean 'concurrency'?); known: limiter, call, concurrency",
+  ],
 ])('%j with %j: %s', (items, options, message) => {
   const { limiter } = rig({})
   const run = () => runAll(items as never, () => 1, { limiter, ...options } as never)

@@ -1,4 +1,4 @@
-// Whatever happens: nothing is lost, nobody is served twice, no target's limit is passed.
+// Whatever happens: nothing is lost, nobody is served twice, no target's limit and no budget is passed.
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
@@ -18,14 +18,26 @@ const call = fc.record({
   answer: fc.constantFrom(200, 200, 200, 400, 401, 429, 500, 503),
 })
 
-test('every call ends once, and no limit is passed', async () => {
+test('every call ends once, and no limit and no budget is passed', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(call, { minLength: 1, maxLength: 60 }), async (calls) => {
-      const { pool, clock, targets } = poolOf({
-        paced: { requestsPerMinute: 60 },
-        metered: { tokensPerMinute: 3000 },
-        narrow: { maxConcurrent: 2, tier: 2 },
-      })
+      const { pool, clock, targets } = poolOf(
+        {
+          paced: { requestsPerMinute: 60 },
+          metered: { tokensPerMinute: 3000 },
+          narrow: { maxConcurrent: 2, tier: 2 },
+        },
+        {
+          budget: [
+            { tokens: 9000, per: 'day' },
+            { requests: 12, per: 'day', by: 'tenant' },
+            { tokens: 5000, per: 'day', by: 'target' },
+          ],
+        },
+      )
+      /** Tokens that a provider bills: of a call that was answered, or was left when it was under way. */
+      const billed: Record<string, number> = {}
+      const answered: Record<string, number> = {}
       const ends = calls.map(() => 0)
       const running = calls.map(() => 0)
       const sent: { target: string; at: number; tokens: number }[] = []
@@ -55,11 +67,17 @@ test('every call ends once, and no limit is passed', async () => {
                   clock.setTimer(resolve, ms)
                   signal?.addEventListener('abort', () => reject(signal.reason as Error))
                 })
+              } catch (error) {
+                billed[name] = (billed[name] ?? 0) + tokens
+                answered[tenant ?? ''] = (answered[tenant ?? ''] ?? 0) + 1
+                throw error
               } finally {
                 running[i]!--
                 out[name]!--
               }
               if (fails) throw refusal(answer, { 'retry-after-ms': '500' })
+              billed[name] = (billed[name] ?? 0) + tokens
+              answered[tenant ?? ''] = (answered[tenant ?? ''] ?? 0) + 1
               return { usage: { total_tokens: tokens } }
             },
             {
@@ -82,6 +100,13 @@ test('every call ends once, and no limit is passed', async () => {
       for (const { limiter } of targets) expect(limiter.stats()).toMatchObject({ waiting: 0, inFlight: 0 })
       for (const { inFlight } of pool.stats().targets) expect(inFlight).toBe(0)
       expect(clock.pendingTimers).toBe(0)
+      for (const { name, key = '', amounts } of pool.stats().budgets) {
+        const { used, reserved, limit } = amounts[0]!
+        expect({ reserved, within: used <= limit }).toEqual({ reserved: 0, within: true })
+        const sum = Object.values(billed).reduce((a, b) => a + b, 0)
+        const really = { 'pool per day': sum, 'tenant per day': answered[key], 'target per day': billed[key] }
+        expect(used).toBe(really[name as keyof typeof really] ?? 0)
+      }
       const inMinute = (target: string, from: number) =>
         sent.filter((one) => one.target === target && one.at >= from && one.at < from + MINUTE)
       for (const { at } of sent) {

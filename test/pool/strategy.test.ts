@@ -195,7 +195,9 @@ test('what is wrong is refused when the pool is made', () => {
   const make = (options: object) => () => createPool({ targets, ...options })
   expect(make({ targets: [] })).toThrow(/at least one target/)
   expect(make({ targets: [...targets, ...targets] })).toThrow(/'a' is there twice/)
-  expect(make({ waitUpto: 1 })).toThrow(/no option 'waitUpto'; known: targets, strategy/)
-  expect(make({ breaker: { share: 2 } })).toThrow(/breaker.share must be from 0 to 1/)
+  expect(make({ waitUpto: 1 })).toThrow(
+    /no option 'waitUpto' \(did you mean 'waitUpTo'\?\); known: targets, strategy/,
+  )
+  expect(make({ breaker: { share: 2 } })).toThrow(/breaker.share must be a number from 0 to 1/)
   expect(make({ strategies: { a: 'a' } })).toThrow(/a target has this name/)
 })

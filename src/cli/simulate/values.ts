@@ -2,6 +2,7 @@
 // error that names the flag, the value and what is allowed; nothing is guessed.
 
 import { durationMs } from '../../lib/duration.ts'
+import { didYouMean } from '../../lib/suggest.ts'
 import { DAY } from '../../lib/units.ts'
 import { UsageError } from '../usage.ts'
 
@@ -53,7 +54,9 @@ export function percent(flag: string, text: string): number {
 export function oneOf<T extends string>(flag: string, text: string, known: readonly T[]): T {
   const found = known.find((name) => name === text)
   if (found !== undefined) return found
-  throw wrong(flag, text, `one of ${known.join(', ')}`)
+  const hint = didYouMean(text, known)
+  if (!hint) throw wrong(flag, text, `one of ${known.join(', ')}`)
+  throw new UsageError(`${flag} cannot be '${text}'${hint}; known: ${known.join(', ')}`)
 }
 
 /** `500,5000`, but not the comma of `5,000`: that would be a tier of 0 requests. */

@@ -12,6 +12,7 @@ import {
   limiterGroup,
   type LimitedService,
   type LimiterLike,
+  type LimiterOptions,
   type ModelLimits,
   perModel,
   type RateLimitedService,
@@ -21,7 +22,8 @@ import {
 } from 'llmiter'
 import type { Charge } from './charge.ts'
 import { context } from '../../lib/async-context.ts'
-import { fields, text } from '../../lib/validate.ts'
+import { CALL_SYNONYMS } from '../../lib/synonyms.ts'
+import { callable, choice, fields, kindOf, text } from '../../lib/validate.ts'
 
 /** A limiter for each model; `'gpt-5*'` is one that a family shares, `default` is for each that is not listed. */
 export interface LimitsByModel {
@@ -162,17 +164,14 @@ export function limitsOf(
   name: string,
   more: readonly string[] = [],
 ): Limits {
-  fields(options, name, [...OPTIONS, ...more])
+  fields(options, name, [...OPTIONS, ...more], CALL_SYNONYMS)
   const { priority, maxWaitMs, otherCalls = 'free', countEmbeddings = 'per-text' } = options
   for (const key of ['countTokens', 'tenant'] as const) {
     const given = options[key]
-    if (given !== undefined && typeof given !== 'function')
-      throw new TypeError(`${key} must be a function, got ${text(given)}`)
+    if (given !== undefined) callable(given, key)
   }
-  if (otherCalls !== 'free' && otherCalls !== 'requests')
-    throw new TypeError(`otherCalls must be 'free' or 'requests', got ${text(otherCalls)}`)
-  if (countEmbeddings !== 'per-text' && countEmbeddings !== 'per-call')
-    throw new TypeError(`countEmbeddings must be 'per-text' or 'per-call', got ${text(countEmbeddings)}`)
+  choice(otherCalls, 'otherCalls', ['free', 'requests'])
+  choice(countEmbeddings, 'countEmbeddings', ['per-text', 'per-call'])
   // Its calls may be made within calls of the same limiter.
   context.wanted = true
   return new Limits(grouped(serviceOf(limits, name)), charge, options, {
@@ -182,7 +181,7 @@ export function limitsOf(
 }
 
 export function checkCallOptions(options: ClientCallOptions, name: string): void {
-  fields(options, name, CALL_OPTIONS)
+  fields(options, name, CALL_OPTIONS, CALL_SYNONYMS)
   if (options.tenant !== undefined && typeof options.tenant !== 'string')
     throw new TypeError(`tenant must be a string, got ${text(options.tenant)}`)
 }
@@ -206,10 +205,18 @@ function grouped(service: RateLimitedService): GroupedService {
   }
 }
 
+/** Options without a name get that of the wrapper, unless processes would share them by it. */
+const namedAfter = (name: string, options: LimiterOptions): LimiterOptions =>
+  options.store === undefined ? { name, ...options } : options
+
 function serviceOf(limits: ClientLimits, name: string): RateLimitedService {
-  if (typeof limits !== 'object' || limits === null) {
+  const isService = 'limiterFor' in Object(limits) || 'acquire' in Object(limits)
+  const kind = isService ? undefined : kindOf(limits)
+  if (typeof limits !== 'object' || limits === null || kind) {
+    const got = kind ? `an instance of ${kind}` : text(limits)
+    const hint = kind || typeof limits === 'function' ? ' (are the arguments exchanged?)' : ''
     throw new TypeError(
-      `limits must be { models }, a BucketRateLimiter, a RateLimitedService or options, got ${text(limits)}`,
+      `limits must be { models }, a BucketRateLimiter, a RateLimitedService or options, got ${got}${hint}`,
     )
   }
   if ('models' in limits) {
@@ -227,7 +234,7 @@ function serviceOf(limits: ClientLimits, name: string): RateLimitedService {
     return { name, limiterFor: () => limiter, ...limiterGroup(limiter).group }
   }
   try {
-    return shared({ name, ...(limits as object) })
+    return shared(namedAfter(name, limits as LimiterOptions))
   } catch (error) {
     if (error instanceof TypeError) error.message += `. Limits by model: { models: { 'gpt-5': { … } } }`
     throw error

@@ -7,6 +7,8 @@
 
 import { DAY, HOUR } from '../../lib/units.ts'
 import { type Duration, duration } from '../../lib/duration.ts'
+import { meant } from '../../lib/suggest.ts'
+import { DIMENSION_SYNONYMS, LIMIT_SYNONYMS } from '../../lib/synonyms.ts'
 import { choice, fields, number, text } from '../../lib/validate.ts'
 
 /** A day by the calendar of a time zone (IANA name, default `'UTC'`): counts start again at its midnight. */
@@ -34,8 +36,12 @@ export interface LimitOptions {
 
 /** The short forms of the limits that everyone has, and the general form. */
 export interface LimitsOptions {
+  /** Calls in any second. */
+  requestsPerSecond?: number
   /** Calls in any minute. Fractions are exact. */
   requestsPerMinute?: number
+  /** Calls in any hour: a quota, counted and not paced. With `limits` it can be paced. */
+  requestsPerHour?: number
   /** Tokens of input and output together, in any minute. */
   tokensPerMinute?: number
   inputTokensPerMinute?: number
@@ -63,7 +69,9 @@ export interface Limit {
 }
 
 const SHORT = {
+  requestsPerSecond: ['requests', '1s'],
   requestsPerMinute: ['requests', '1m'],
+  requestsPerHour: ['requests', '1h'],
   tokensPerMinute: ['tokens', '1m'],
   inputTokensPerMinute: ['inputTokens', '1m'],
   outputTokensPerMinute: ['outputTokens', '1m'],
@@ -81,7 +89,7 @@ export const isTokens = (of: string) => /token/i.test(of)
 /** Makes every limit of these options exact. Throws a `TypeError` that names what is wrong. */
 export function parseLimits(options: LimitsOptions): Limit[] {
   const { limits, burst } = options
-  if (burst !== undefined) number(burst, 'burst', 'at least 1')
+  if (burst !== undefined) number(burst, 'burst', 'a number of at least 1')
   if (limits !== undefined && !Array.isArray(limits))
     throw new TypeError(`limits must be an array, got ${text(limits)}`)
   const short = Object.entries(SHORT).flatMap(([name, [of, per]]) => {
@@ -93,11 +101,17 @@ export function parseLimits(options: LimitsOptions): Limit[] {
 
 function parse(options: LimitOptions, name: string, burst?: number): Limit {
   const short = name in SHORT
-  fields(options, name, ['of', 'amount', 'per', 'window', 'burst', 'pace', 'settle'])
+  fields(options, name, ['of', 'amount', 'per', 'window', 'burst', 'pace', 'settle'], LIMIT_SYNONYMS)
   const { of, per, settle = 'usage' } = options
   if (typeof of !== 'string' || !of) throw new TypeError(`${name}.of must be a name, got ${text(of)}`)
-  if (DIMENSIONS.includes(`${of}s`)) throw new TypeError(`${name}.of must be '${of}s', got ${text(of)}`)
-  const amount = number(options.amount, short ? name : `${name}.amount`, 'more than 0')
+  // A name of the caller's own is fine, but one that nearly is one of ours would limit nothing.
+  const near = DIMENSIONS.includes(of) ? undefined : meant(of, DIMENSIONS, DIMENSION_SYNONYMS, 1)
+  if (near) {
+    throw new TypeError(
+      `${name}.of cannot be ${text(of)} (did you mean '${near}'?); known: ${DIMENSIONS.join(', ')}, or a name of your own`,
+    )
+  }
+  const amount = number(options.amount, short ? name : `${name}.amount`, 'a number above 0')
   const timeZone = calendar(per, name)
   const perMs = timeZone ? DAY : duration(per, `${name}.per`)
   const enforced = options.window === undefined ? perMs : duration(options.window, `${name}.window`)
@@ -108,7 +122,7 @@ function parse(options: LimitOptions, name: string, burst?: number): Limit {
   // Money and the like may cost a fraction; requests never do, nor what is paced by the piece.
   const whole = of === 'requests' || (paced && inWindow >= 1) ? Math.ceil(inWindow - 1e-9) : inWindow
   const wanted = options.burst ?? (of === 'requests' ? burst : undefined)
-  if (options.burst !== undefined) number(options.burst, `${name}.burst`, 'at least 1')
+  if (options.burst !== undefined) number(options.burst, `${name}.burst`, 'a number of at least 1')
   if (options.pace !== undefined) choice(options.pace, `${name}.pace`, [true, false])
   choice(settle, `${name}.settle`, ['usage', 'reserve'])
   return {
