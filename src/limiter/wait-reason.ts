@@ -4,7 +4,7 @@
 
 import { firstOf } from '../core/inspect.ts'
 import { MINUTE } from '../lib/units.ts'
-import type { LimiterRuntime } from './runtime.ts'
+import type { TicketIssuer } from '../core/ticket-issuer.ts'
 
 /** What holds the first call in the queue. Fields are there where they are known. */
 export interface WaitReason {
@@ -35,10 +35,16 @@ export interface BoundBy extends WaitReason {
   share: number
 }
 
-type Source = Pick<
-  LimiterRuntime,
-  'name' | 'issuer' | 'chain' | 'health' | 'shared' | 'lastRefusal' | 'backingOff'
->
+/** What of a limiter tells why its calls wait. */
+interface Source {
+  readonly name: string
+  readonly issuer: TicketIssuer
+  /** This limiter and all above it, up to the root. */
+  readonly chain: readonly Source[]
+  readonly health: { reading(now: number): { share: number } } | undefined
+  readonly lastRefusal: { reason: string } | undefined
+  readonly backingOff: number
+}
 
 /** Why the first call waits; where nobody waits, why a call that came now would not go, as far as the gate holds it. */
 export function reasonOf(runtime: Source, now: number): WaitReason | undefined {
