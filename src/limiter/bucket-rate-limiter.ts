@@ -5,7 +5,7 @@ import { dispatch, newCall } from '../call/execute.ts'
 import { type Clock, systemClock } from '../scheduler/clock.ts'
 import { didYouMean } from '../lib/suggest.ts'
 import { DIMENSION_SYNONYMS } from '../lib/synonyms.ts'
-import { choice, number, text } from '../lib/validate.ts'
+import { defined, choice, number, text } from '../lib/validate.ts'
 import type { Cost } from '../core/cost.ts'
 import { parseLimits } from '../core/limit/parse-limits.ts'
 import { type Duration, duration } from '../lib/duration.ts'
@@ -138,10 +138,11 @@ export class BucketRateLimiter {
   update(options: Partial<Omit<LimiterOptions, 'name' | 'parent' | 'clock' | 'health' | 'store'>>): void {
     const runtime = this[RUNTIME]
     checkLimiterKeys(options, 'update')
+    const given = defined(options)
     for (const key of ['name', 'parent', 'clock', 'health', 'store']) {
-      if (key in options) throw new TypeError(`${key} cannot be changed by update()`)
+      if (key in given) throw new TypeError(`${key} cannot be changed by update()`)
     }
-    const next = { ...runtime.options, ...options }
+    const next = { ...runtime.options, ...given }
     checkLimiter(next)
     runtime.update(next, parseLimits(next))
     Object.assign(this.#policy, policyOf(runtime))
