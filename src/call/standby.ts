@@ -9,6 +9,7 @@ import { turnAway } from './admission.ts'
 import type { CallOptions } from './call-options.ts'
 import { start } from './execute.ts'
 import { firstContent } from './first-content.ts'
+import { judge } from './outcome.ts'
 import { type CallPolicy, PendingCall } from './pending-call.ts'
 
 /** What a call has come to, and what the limiter takes that for. */
@@ -84,6 +85,8 @@ async function outcomeOf(call: PendingCall): Promise<GrantOutcome> {
     const { status } = typeof Response === 'function' && value instanceof Response ? value : {}
     return { value, verdict: call.waitState?.verdict, status }
   } catch (error) {
-    return { error, verdict: call.waitState?.verdict, status: statusOf(error) }
+    const { verdict, heir } = call.waitState ?? {}
+    // A call within has handled it: what it was taken for there is asked once more.
+    return { error, verdict: verdict ?? (heir && judge(heir, { error })), status: statusOf(error) }
   }
 }

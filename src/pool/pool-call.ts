@@ -9,7 +9,10 @@ export interface PoolCall extends Pick<
 > {
   /** The one target that may answer: where the file, batch or stored response that the call speaks of is kept. */
   readonly target?: string
-  /** For budgets: what was used, read from an answer, or from each chunk of a stream. Default: as all known SDKs tell it. */
-  readonly usage?: (answer: unknown) => Usage | undefined
+  /**
+   * For budgets: what was used, read from an answer, or from each chunk of a stream. Of an answer it may be told later.
+   * Default: as all known SDKs tell it.
+   */
+  readonly usage?: (answer: unknown) => Usage | undefined | Promise<Usage | undefined>
   readonly [field: string]: unknown
 }

@@ -104,7 +104,7 @@ class PoolMember extends LaneMember {
 }
 
 export class Pool<T extends PoolTarget = PoolTarget> {
-  readonly #targets: readonly T[]
+  readonly targets: readonly T[]
   readonly #health: readonly TargetHealth[]
   readonly #rules: PoolRules
   readonly #clock: Clock
@@ -120,7 +120,7 @@ export class Pool<T extends PoolTarget = PoolTarget> {
 
   constructor(options: PoolOptions<T>) {
     this.#rules = parsePool(options)
-    this.#targets = options.targets
+    this.targets = options.targets
     this.#clock = options.targets[0]!.limiter.clock
     if (options.targets.some(({ limiter }) => limiter.clock !== this.#clock))
       throw new TypeError('targets: all limiters must have the same clock')
@@ -230,9 +230,9 @@ export class Pool<T extends PoolTarget = PoolTarget> {
   }
 
   #indexOf(name: unknown): number {
-    const index = this.#targets.findIndex((target) => target.name === name)
+    const index = this.targets.findIndex((target) => target.name === name)
     if (index >= 0) return index
-    const known = this.#targets.map((target) => target.name).join(', ')
+    const known = this.targets.map((target) => target.name).join(', ')
     throw new TypeError(`the pool has no target ${text(name)}; known: ${known}`)
   }
 
@@ -277,7 +277,7 @@ export class Pool<T extends PoolTarget = PoolTarget> {
   #reserve(member: PoolMember): BudgetExceededError | undefined {
     if (!this.#spending) return undefined
     const { call, tiers } = member
-    const targets = tiers.flatMap((tier) => [...tier.keys()].map((i) => this.#targets[i]!))
+    const targets = tiers.flatMap((tier) => [...tier.keys()].map((i) => this.targets[i]!))
     member.bound ??= this.#spending.bound(call, targets)
     const held = this.#spending.budgets.reserve(call, member.bound, this.#clock.wall())
     if (held instanceof BudgetExceededError) return held
@@ -289,7 +289,7 @@ export class Pool<T extends PoolTarget = PoolTarget> {
   #reserveAt(index: number, { call, bound, held }: PoolMember): BudgetExceededError | undefined {
     if (!this.#spending?.budgets.byTarget) return undefined
     const { budgets } = this.#spending
-    const own = budgets.reserve(call, bound!, this.#clock.wall(), this.#targets[index]!.name)
+    const own = budgets.reserve(call, bound!, this.#clock.wall(), this.targets[index]!.name)
     if (own instanceof BudgetExceededError) return own
     held.push(own)
     return undefined
@@ -299,7 +299,7 @@ export class Pool<T extends PoolTarget = PoolTarget> {
     const tiers = this.#rules.plan(call)
     if (tiers.every((tier) => tier.size === 0))
       throw new NoTargetError('the strategy names no target for this call')
-    return key === undefined ? tiers : prefer(tiers, this.#sticky.of(key, tiers[0]!, this.#targets, now))
+    return key === undefined ? tiers : prefer(tiers, this.#sticky.of(key, tiers[0]!, this.targets, now))
   }
 
   /** Puts a call in line for the targets that may answer it now. */
@@ -404,7 +404,7 @@ export class Pool<T extends PoolTarget = PoolTarget> {
         : visited.has(i)
           ? 'tried'
           : this.#health[i]!.state(now).state
-      return `${this.#targets[i]!.name} (${why})`
+      return `${this.targets[i]!.name} (${why})`
     })
     // Where money is all that is missing, the error says when it comes back.
     const short = causes.every((cause) => cause instanceof BudgetExceededError)
@@ -556,14 +556,14 @@ export class Pool<T extends PoolTarget = PoolTarget> {
   ): Promise<Outcome | undefined> {
     const { signal, timeoutMs } = member.call
     const sentAt = this.#clock.now()
-    let outcome = await grant.run((given) => fn(this.#targets[index]!, given), {
+    let outcome = await grant.run((given) => fn(this.targets[index]!, given), {
       ...(signal && { signal }),
       ...(timeoutMs !== undefined && { timeoutMs }),
     })
     const { verdict } = outcome
     const finding = findingOf(outcome, signal?.aborted === true)
     if (this.#spending)
-      outcome = this.#spending.settle(member.call, this.#targets[index]!, member.held.splice(0), outcome)
+      outcome = this.#spending.settle(member.call, this.targets[index]!, member.held.splice(0), outcome)
     this.#over(index, finding, sentAt)
     if (!this.#goesOn(member, outcome, finding)) return outcome
     const answer = answerOf(outcome)
@@ -577,7 +577,7 @@ export class Pool<T extends PoolTarget = PoolTarget> {
     if (member.attempts >= this.#rules.maxAttempts) return outcome
     const short = this.#reserve(member)
     if (short) return { error: short }
-    this.#emit('fallback', { from: this.#targets[index]!.name, error: answer, attempts: member.attempts })
+    this.#emit('fallback', { from: this.targets[index]!.name, error: answer, attempts: member.attempts })
     this.#place(member)
     return undefined
   }
@@ -630,7 +630,7 @@ export class Pool<T extends PoolTarget = PoolTarget> {
       try {
         ;(listener as (event: PoolEvents[E]) => void)(event)
       } catch (error) {
-        this.#targets[0]!.limiter.report(error, `listener of the pool's '${name}'`)
+        this.targets[0]!.limiter.report(error, `listener of the pool's '${name}'`)
       }
     }
   }
@@ -651,8 +651,8 @@ const answerOf = (outcome: Outcome): unknown => ('error' in outcome ? outcome.er
 function findingOf(outcome: GrantOutcome, aborted: boolean): Finding {
   const { verdict, status } = outcome
   if (aborted && 'error' in outcome) return { of: 'nothing' }
-  if ((status === 401 || status === 403) && verdict?.kind !== 'quota')
-    return { of: 'unauthorized', cause: answerOf(outcome) }
+  if (verdict?.kind === 'quota') return { of: 'spent', cause: answerOf(outcome) }
+  if (status === 401 || status === 403) return { of: 'unauthorized', cause: answerOf(outcome) }
   if (verdict?.kind === 'transient') return { of: 'broke' }
   return verdict ? { of: 'nothing' } : { of: 'answered' }
 }

@@ -1,7 +1,7 @@
 // What each call of a pool may spend and what it has spent: from its request to an upper bound, and from its answer to
 // what is settled.
 
-import type { GrantOutcome } from 'llmiter'
+import type { GrantOutcome, Usage } from 'llmiter'
 import { isStream, watchStream } from '../lib/observe-stream.ts'
 import { text } from '../lib/validate.ts'
 import { type Amounts, type Budgets, modelOf, type Reservation, usdToAmount } from './budgets.ts'
@@ -91,14 +91,25 @@ export class Spending {
     }
     const { value } = outcome
     if (isStream(value)) return { ...outcome, value: this.#follow(call, target, held, value) }
-    this.#used(call, target, held, this.#read(call, target, value))
+    const said = this.#read(call, target, value)
+    const used = (billed: Billed | undefined) => this.#used(call, target, held, billed)
+    if (said instanceof Promise)
+      said.then(
+        (usage) => used(usage && billedOf(value, usage)),
+        () => used(undefined),
+      )
+    else used(said)
     return outcome
   }
 
-  #read(call: PoolCall, target: PoolTarget, answer: unknown): Billed | undefined {
+  #read(
+    call: PoolCall,
+    target: PoolTarget,
+    answer: unknown,
+  ): Billed | Promise<Usage | undefined> | undefined {
     if (!call.usage) return billedOf(answer)
     const said = attempt(() => call.usage!(answer), target, 'usage')
-    return said && billedOf(answer, said)
+    return said instanceof Promise ? said : said && billedOf(answer, said)
   }
 
   #used(call: PoolCall, target: PoolTarget, held: readonly Reservation[], billed: Billed | undefined): void {
@@ -114,7 +125,7 @@ export class Spending {
       chunk: (chunk) => {
         const next = this.#read(call, target, chunk)
         // What a stream tells grows.
-        if (next)
+        if (next && !(next instanceof Promise))
           billed = {
             input: Math.max(next.input, billed?.input ?? 0),
             cached: Math.max(next.cached, billed?.cached ?? 0),

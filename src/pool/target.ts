@@ -33,6 +33,8 @@ export type Finding =
   /** 5xx, a timeout, a lost connection. */
   | { readonly of: 'broke' }
   | { readonly of: 'unauthorized'; readonly cause: unknown }
+  /** Its quota is used up. */
+  | { readonly of: 'spent'; readonly cause: unknown }
   /** It says nothing: a refusal, which is the gate's business, or a call that its caller gave up. */
   | { readonly of: 'nothing' }
 
@@ -114,7 +116,13 @@ export class TargetHealth {
   /** A call sent at `sentAt` is over. */
   ended(finding: Finding, sentAt: number, now: number): void {
     this.inFlight--
-    const failed = { answered: false, broke: true, unauthorized: false, nothing: undefined }[finding.of]
+    const failed = {
+      answered: false,
+      broke: true,
+      unauthorized: false,
+      spent: undefined,
+      nothing: undefined,
+    }[finding.of]
     this.breaker?.ended(failed, sentAt, now)
     if (finding.of === 'answered') {
       this.answered++
@@ -122,6 +130,12 @@ export class TargetHealth {
       this.#spent = undefined
     } else if (finding.of === 'unauthorized') this.#die(finding.cause, sentAt, now)
     else if (this.#death) this.#death.trial = false
+    if (finding.of === 'spent') this.#spend(finding.cause, now)
+  }
+
+  #spend(cause: unknown, now: number): void {
+    const until = now + (this.limiter.stats().reopensInMs || SPENT_AGAIN_MS)
+    this.#spent = { until: Math.max(until, this.#spent?.until ?? 0), cause }
   }
 
   #die(cause: unknown, sentAt: number, now: number): void {
@@ -137,10 +151,8 @@ export class TargetHealth {
   unavailable(error: unknown, now: number): void {
     const { code } = Object(error) as { code?: unknown }
     if (code === 'LIMITER_STOPPED') this.#stopped = { cause: error }
-    else if (code === 'QUOTA_EXHAUSTED') {
-      const until = now + (this.limiter.stats().reopensInMs || SPENT_AGAIN_MS)
-      this.#spent = { until: Math.max(until, this.#spent?.until ?? 0), cause: error }
-    } else this.#retryAt = now + ASK_AGAIN_MS
+    else if (code === 'QUOTA_EXHAUSTED') this.#spend(error, now)
+    else this.#retryAt = now + ASK_AGAIN_MS
   }
 
   /** The next call tries, whatever was known. */

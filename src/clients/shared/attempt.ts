@@ -131,7 +131,7 @@ export function watch(response: Response, { ticket, used }: Grant): Response {
 }
 
 /** The same response with another body. */
-function renewed(response: Response, body: ReadableStream): Response {
+export function renewed(response: Response, body: ReadableStream): Response {
   const { status, statusText, headers, url, redirected, type } = response
   const fresh = new Response(body, { status, statusText, headers })
   for (const [key, value] of Object.entries({ url, redirected, type }))

@@ -23,7 +23,7 @@ import type { Grant, LimitedCall, Limits } from './limits.ts'
 import { describeStray, isRepeatable } from './request.ts'
 
 /** The options of a request, as the core hands them on. */
-interface RequestOptions {
+export interface RequestOptions {
   method: string
   path: string
   body?: unknown
@@ -39,7 +39,7 @@ type MakeRequest = (
   ...more: unknown[]
 ) => Promise<unknown>
 
-interface Core {
+export interface Core {
   maxRetries: number
   withOptions(options: object): Core
   fetch: Fetch
@@ -138,7 +138,7 @@ function inLine(limits: Limits, dialect: Dialect, client: Core, makeRequest: Mak
   }
 }
 
-function callOf(options: RequestOptions, dialect: Dialect): LimitedCall {
+export function callOf(options: RequestOptions, dialect: Dialect): LimitedCall {
   const { method, path, body, signal } = options
   return {
     model: dialect.modelOf(options),
@@ -148,6 +148,6 @@ function callOf(options: RequestOptions, dialect: Dialect): LimitedCall {
   }
 }
 
-function canRepeat({ body, __metadata }: RequestOptions): boolean {
+export function canRepeat({ body, __metadata }: RequestOptions): boolean {
   return isRepeatable(body) && __metadata?.['hasStreamingBody'] !== true
 }
