@@ -5,7 +5,7 @@ import { dispatch, newCall } from '../call/execute.ts'
 import { type Clock, systemClock } from '../scheduler/clock.ts'
 import { didYouMean } from '../lib/suggest.ts'
 import { DIMENSION_SYNONYMS } from '../lib/synonyms.ts'
-import { defined, choice, number, text } from '../lib/validate.ts'
+import { choice, number, text } from '../lib/validate.ts'
 import type { Cost } from '../core/cost.ts'
 import { parseLimits } from '../core/limit/parse-limits.ts'
 import { type Duration, duration } from '../lib/duration.ts'
@@ -134,15 +134,17 @@ export class BucketRateLimiter {
     return waitTime(issuer, this.#cost({ cost: cost ?? {} }), ahead, scheduler.now())
   }
 
-  /** Other options from now on, for those who wait too. Calls in flight and what was counted stay. */
+  /** Other options from now on, for those who wait too; `undefined` takes an option back. Calls in flight and what was counted stay. */
   update(options: Partial<Omit<LimiterOptions, 'name' | 'parent' | 'clock' | 'health' | 'store'>>): void {
     const runtime = this[RUNTIME]
     checkLimiterKeys(options, 'update')
-    const given = defined(options)
-    for (const key of ['name', 'parent', 'clock', 'health', 'store']) {
-      if (key in given) throw new TypeError(`${key} cannot be changed by update()`)
+    const { name, parent, clock, health, store } = runtime.options
+    const fixed = { name, parent, clock, health, store }
+    for (const key in fixed) {
+      if (options[key as keyof typeof options] !== undefined)
+        throw new TypeError(`${key} cannot be changed by update()`)
     }
-    const next = { ...runtime.options, ...given }
+    const next = { ...runtime.options, ...options, ...fixed }
     checkLimiter(next)
     runtime.update(next, parseLimits(next))
     Object.assign(this.#policy, policyOf(runtime))

@@ -69,14 +69,14 @@ export interface Limit {
 }
 
 const SHORT = {
-  requestsPerSecond: ['requests', '1s'],
   requestsPerMinute: ['requests', '1m'],
-  requestsPerHour: ['requests', '1h'],
   tokensPerMinute: ['tokens', '1m'],
   inputTokensPerMinute: ['inputTokens', '1m'],
   outputTokensPerMinute: ['outputTokens', '1m'],
   requestsPerDay: ['requests', '1d'],
   tokensPerDay: ['tokens', '1d'],
+  requestsPerSecond: ['requests', '1s'],
+  requestsPerHour: ['requests', '1h'],
 } as const
 
 /** What calls have without anybody naming it. */
