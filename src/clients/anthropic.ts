@@ -14,6 +14,7 @@ export type { ClientPool, Pooled, PooledCallOptions } from './shared/pooled.ts'
 
 const dialect: Dialect = {
   name: 'limitAnthropic',
+  sdk: '@anthropic-ai/sdk 0.20 or later',
   generates: (path) => /\/v1\/(messages|complete)$/.test(path),
   modelOf: ({ body }) => modelOf(body),
 }

@@ -37,6 +37,7 @@ interface ApiClient {
   ): Promise<Response>
   processStreamResponse(response: Response): AsyncGenerator<unknown>
   getFetch(): Fetch | undefined
+  clientOptions?: { httpOptions?: { retryOptions?: unknown } }
 }
 
 interface Inside {
@@ -81,13 +82,43 @@ export function limitGoogle<C extends GoogleGenAI>(
   const own = limitsOf(limits, inputOnly, options, 'limitGoogle')
   refuseLimited(client, 'limitGoogle')
   const bare = (Object(client) as Partial<Inside>).apiClient
-  // Versions before 2.26 have an `apiCall` that takes no fetch, and would send past the line.
-  if (bare?.apiCall?.length !== 6 || typeof bare.processStreamResponse !== 'function') {
+  const old = bare?.apiCall?.length === 2
+  if (!(old || bare?.apiCall?.length === 6) || typeof bare?.processStreamResponse !== 'function') {
     throw new TypeError(
-      `limitGoogle needs a client of a version that it knows, got ${Object(client).constructor?.name}`,
+      `limitGoogle needs a client of @google/genai 1.0 or later, got ${Object(client).constructor?.name}`,
     )
   }
-  return limitedWith(own, (limits) => limitedCopy(client, bare as ApiClient, limits))
+  return limitedWith(own, (limits) => (old ? limitedOldCopy : limitedCopy)(client, bare as ApiClient, limits))
+}
+
+/**
+ * Before 2.26: `apiCall` sends by the global `fetch`, and has its timeout in the signal that it is given, so that the
+ * time in line is part of it.
+ */
+function limitedOldCopy<C extends GoogleGenAI>(client: C, bare: ApiClient, limits: Limits): C {
+  const { retryOptions } = bare.clientOptions?.httpOptions ?? {}
+  if (retryOptions) {
+    throw new TypeError(
+      'limitGoogle: before 2.26, @google/genai tries again behind the limiter: take retryOptions away, and give the limiter retry: { attempts }',
+    )
+  }
+  const limited = copyOf(client)
+  const { apiClient } = limited as unknown as Inside
+  const inLine = limitedFetch(systemFetch, limits, describeCall)
+  Object.assign(apiClient, {
+    apiCall: (url: string, init: RequestInit) => inLine(url, init),
+    processStreamResponse: (response: Response) =>
+      cancelled(bare.processStreamResponse.call(apiClient, response), response),
+  })
+  // It has a client of its own, which nothing here reaches.
+  if ('interactions' in limited) {
+    Object.defineProperty(limited, 'interactions', {
+      get() {
+        throw new TypeError('limitGoogle limits `interactions` of @google/genai from version 2.26 on')
+      },
+    })
+  }
+  return limited
 }
 
 function limitedCopy<C extends GoogleGenAI>(client: C, bare: ApiClient, limits: Limits): C {

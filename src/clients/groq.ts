@@ -14,6 +14,7 @@ export type { ClientPool, Pooled, PooledCallOptions } from './shared/pooled.ts'
 
 const dialect: Dialect = {
   name: 'limitGroq',
+  sdk: 'groq-sdk 0.3 or later',
   generates: (path) =>
     /\/(completions|responses|embeddings|audio\/(speech|transcriptions|translations))$/.test(path),
   modelOf: ({ body }) => modelOf(body),

@@ -62,7 +62,7 @@ export function limitMistral<C extends Mistral>(
   const hooks = given?.hooks
   if (typeof hooks?.beforeCreateRequest !== 'function') {
     throw new TypeError(
-      `limitMistral needs a client of a version that it knows, got ${Object(client).constructor?.name}`,
+      `limitMistral needs a client of @mistralai/mistralai 1.3 or later, got ${Object(client).constructor?.name}`,
     )
   }
   refuseLimited(client, 'limitMistral')

@@ -93,6 +93,7 @@ function chargeOf(client: OpenAI & Azure, said: OpenAIOptions['charge']): Charge
 function dialectOf({ apiVersion, deploymentName }: OpenAI & Azure): Dialect {
   return {
     name: 'limitOpenAI',
+    sdk: 'openai 4 or later',
     generates: (path) => GENERATES.test(path),
     modelOf: ({ body, path, __metadata }) =>
       deploymentName ?? modelOf(body) ?? (__metadata?.['model'] as string | undefined) ?? modelIn(path),

@@ -77,7 +77,7 @@ describe.each(versions)('$name', ({ Client, folder }) => {
   test('a client that is none of ours is refused, and its key is not told', () => {
     const odd = { apiKey: 'sk-secret', baseURL: 'http://localhost', withOptions: () => odd }
     expect(() => limitOpenAI(odd as unknown as OpenAI, limiter)).toThrow(
-      'limitOpenAI needs a client of a version that it knows, got Object',
+      'limitOpenAI needs a client of openai 4 or later, got Object',
     )
   })
 

@@ -114,8 +114,8 @@ export class Attempt {
 export function watch(response: Response, { ticket, used }: Grant): Response {
   const { body, headers } = response
   ticket.accepted({ headers })
-  // An empty body is read by nobody.
-  if (!body || headers.get('content-length') === '0') {
+  // An empty body is read by nobody, and a stream of Node by whoever it goes to.
+  if (!body || !('getReader' in body) || headers.get('content-length') === '0') {
     ticket.finish()
     return response
   }
