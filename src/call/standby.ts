@@ -42,11 +42,11 @@ export interface StandbyWaiter {
 }
 
 export function standBy(
+  policy: CallPolicy,
   policyOf: (terms: Pick<CallOptions, 'signal' | 'timeoutMs'>) => CallPolicy,
   cost: Cost,
   waiter: StandbyWaiter,
 ): () => void {
-  const policy = policyOf({})
   const { runtime } = policy
   const { issuer, scheduler, counters } = runtime
   const now = scheduler.now()

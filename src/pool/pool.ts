@@ -497,10 +497,11 @@ export class Pool<T extends PoolTarget = PoolTarget> {
     const health = this.#health[index]!
     health.full = false
     const member = this.#lanes.first(index) as PoolMember | undefined
-    const short = member && this.#reserveAt(index, member)
+    // Another call may be first by now, with needs that the ticket is not for.
+    const short = member?.terms === terms && this.#reserveAt(index, member)
     if (member?.terms !== terms || short) {
       grant.release()
-      if (short) this.#exclude(index, member, short)
+      if (short && member) this.#exclude(index, member, short)
     } else {
       const { targets } = member.lane!
       this.#lanes.serve(member)
@@ -568,10 +569,9 @@ export class Pool<T extends PoolTarget = PoolTarget> {
   ): Promise<Outcome | undefined> {
     const { signal, timeoutMs } = member.call
     const sentAt = this.#clock.now()
-    let outcome = await grant.run((given) => fn(this.targets[index]!, given), {
-      ...(signal && { signal }),
-      ...(timeoutMs !== undefined && { timeoutMs }),
-    })
+    const own = { ...(signal && { signal }), ...(timeoutMs !== undefined && { timeoutMs }) }
+    const plain = !signal && timeoutMs === undefined
+    let outcome = await grant.run((given) => fn(this.targets[index]!, given), plain ? undefined : own)
     const { verdict } = outcome
     const finding = findingOf(outcome, signal?.aborted === true)
     if (this.#spending)
