@@ -1,7 +1,15 @@
 // `llmiter watch`: what it reads, what it shows, and how it leaves the terminal.
 
 import { execFileSync, spawn } from 'node:child_process'
-import { appendFileSync, renameSync, rmSync, truncateSync, utimesSync, writeFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { Board } from '../../src/cli/watch/table.ts'
@@ -205,6 +213,16 @@ test.skipIf(!hasScript)('on a real terminal Ctrl-C leaves the cursor as it was',
   process.kill(Number(pid), 'SIGINT')
   expect(await ended).toBe(0)
   expect(told.out.trimEnd().endsWith('\x1b[?25h')).toBe(true)
+})
+
+test.each(['--version', '-v', 'version'])('%s is the version of the package', (arg) => {
+  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+    version: string
+  }
+  const said = execFileSync(process.execPath, ['--disable-warning=ExperimentalWarning', MAIN, arg], {
+    encoding: 'utf8',
+  })
+  expect(said).toBe(`${version}\n`)
 })
 
 test.each([
