@@ -10,48 +10,48 @@ export interface BatchOptions<T, K = number> {
    * A call that `fn` makes on the same limiter takes no second ticket.
    * @default none: `concurrency` alone bounds the job, and whatever limits the calls that `fn` makes
    */
-  limiter?: object
+  limiter?: object | undefined
   /**
    * Selects the limiter of a service.
    * @default `item.model`
    */
-  model?: (item: T, index: number) => string | undefined
+  model?: ((item: T, index: number) => string | undefined) | undefined
   /** Cost, priority, tenant and so on of an item's call; needs `limiter`. Its signal aborts that call only. */
-  call?: CallOptions | ((item: T, index: number) => CallOptions)
+  call?: CallOptions | ((item: T, index: number) => CallOptions) | undefined
   /**
    * The most calls that wait or run at the same time. `Infinity` starts all of them. If the limiter's `queue.max` is
    * below 100, set a number here.
    * @default 100 that wait, any number that run; without a limiter 100 that run
    */
-  concurrency?: number
+  concurrency?: number | undefined
   /**
    * Whether results come in the order of the items. Otherwise they come in the order in which they finish.
    * @default false
    */
-  ordered?: boolean
+  ordered?: boolean | undefined
   /**
    * Throws the first error, after the results that are done, and aborts the rest. Otherwise an error is a result.
    * @default false
    */
-  stopOnError?: boolean
+  stopOnError?: boolean | undefined
   /**
    * Identifies an item in its result and in `skip`.
    * @default its index
    */
-  key?: (item: T, index: number) => K
+  key?: ((item: T, index: number) => K) | undefined
   /** Keys of items not to run, for example those that an earlier run has done: a Set, a Map, or your own. */
-  skip?: { has(key: K): boolean }
+  skip?: { has(key: K): boolean } | undefined
   /** Aborts the job: it returns the results that are done, and then throws the signal's reason. */
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
   /** Called after each item. */
-  onProgress?: (progress: Progress) => void
+  onProgress?: ((progress: Progress) => void) | undefined
   /** Called once, when the job is over, however it ends. */
-  onSummary?: (summary: Summary) => void
+  onSummary?: ((summary: Summary) => void) | undefined
   /**
    * The number of items, for `etaMs`.
    * @default their `length` or `size`
    */
-  total?: number
+  total?: number | undefined
 }
 
 export type BatchResult<T, R, K = number> = { index: number; key: K; item: T } & (

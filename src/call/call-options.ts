@@ -15,39 +15,39 @@ export type Classify = (outcome: Outcome) => RefusalKind | 'transient' | 'ok' | 
 /** When other transient failures (5xx, connection lost, timeouts) are tried again. */
 export interface RetryOptions {
   /** Tries in all, the first included. Default 3. */
-  attempts?: number
+  attempts?: number | undefined
   /** The first wait. Default 500 ms. */
-  minMs?: Duration
+  minMs?: Duration | undefined
   /** The longest wait. Default 8 s. */
-  maxMs?: Duration
+  maxMs?: Duration | undefined
   /** Each wait is so many times the one before. Default 2. */
-  factor?: number
+  factor?: number | undefined
   /** Each wait is shortened by a random share up to this. Default 0.25. */
-  jitter?: number
+  jitter?: number | undefined
   /** Which failures: default those that the limiter takes for transient. */
-  on?: (error: unknown) => boolean
+  on?: ((error: unknown) => boolean) | undefined
 }
 
 /** What can be said for each call. */
 export interface CallOptions {
   /** What it takes of each limit. Default one request; tokens, where they are limited, are estimated. */
-  cost?: Partial<Cost>
+  cost?: Partial<Cost> | undefined
   /** What the call sends, such as the body of its request: tokens that `cost` does not name are estimated from it. */
   request?: unknown
   /** Gives the call up: it rejects with the signal's own reason, at once while it waits. */
   signal?: AbortSignal | undefined
   /** Higher goes first. Default 0. A lower one gets at least every 17th ticket for each step below. */
-  priority?: number
+  priority?: number | undefined
   /** Tenants of one limiter get fair turns. */
   tenant?: string | undefined
   /** Rejects with `WaitTimeoutError` after this long without a ticket. Default: waits as long as it takes. */
-  maxWaitMs?: Duration
+  maxWaitMs?: Duration | undefined
   /** So many refusals the call waits out; the next goes to its caller, untouched. 0: the first. Default: all. */
-  maxRefusals?: number
+  maxRefusals?: number | undefined
   /** Rejects with `CallTimeoutError` when a try of the call itself takes longer. Default: none. A ticket in your hands has no such bound. */
-  timeoutMs?: Duration
+  timeoutMs?: Duration | undefined
   /** Which failures that are no refusals are tried again, and how often. A ticket asks by `refuse`. Default: none. */
-  retry?: RetryOptions | false
+  retry?: RetryOptions | false | undefined
 }
 
 // A list that the compiler keeps complete.

@@ -31,11 +31,13 @@ export interface CallContext {
   readonly counters: { requests: number; waited(ms: number): void }
   readonly estimator: TokenEstimator
   readonly options: {
-    readonly queue?: { readonly max?: number; readonly onFull?: 'reject' | 'evict-lowest' }
-    readonly learn?: boolean
-    readonly maxRetryAfterMs?: Duration
-    readonly pacing?: 'smooth' | 'eager'
-    readonly retry?: RetryOptions | false
+    readonly queue?:
+      | { readonly max?: number | undefined; readonly onFull?: 'reject' | 'evict-lowest' | undefined }
+      | undefined
+    readonly learn?: boolean | undefined
+    readonly maxRetryAfterMs?: Duration | undefined
+    readonly pacing?: 'smooth' | 'eager' | undefined
+    readonly retry?: RetryOptions | false | undefined
   }
   /** All that watch the latency of a call here: of this limiter and those above it. */
   readonly monitors: readonly HealthMonitor[]
@@ -60,6 +62,8 @@ export interface CallContext {
   backingOff: number
   /** Calls in flight, here and below. */
   inFlight: number
+  /** The last failure that was no refusal: '401 AuthenticationError'. */
+  lastFailure: string | undefined
   /** Whether calls are turned away since the store of the shared limit does not answer. */
   storeFailure(): { cause: unknown } | undefined
   enqueue(call: PendingCall, now: number): Standing

@@ -11,35 +11,35 @@ export interface GuardOptions<R = unknown> {
   /** `'30 per 60s'`, `'15/minute'`, `{ amount: 30, per: '60s' }`, or several of them, which hold all together. */
   limit: GuardLimitOption | readonly GuardLimitOption[]
   /** For events, and with a store: guards of one name share their counts. Default `'guard'`; required with a store. */
-  name?: string
+  name?: string | undefined
   /**
    * Who asks. Default: the address of the client. Where it gives undefined or an empty string, the address too. Use
    * what you have verified: whoever can make up keys has as many limits.
    */
-  key?: (request: R) => string | number | undefined | Promise<string | number | undefined>
+  key?: ((request: R) => string | number | undefined | Promise<string | number | undefined>) | undefined
   /** Where the runtime does not say who is connected: on Cloudflare, `cf-connecting-ip`. Default: the socket's. */
-  address?: (request: R) => string | undefined
+  address?: ((request: R) => string | undefined) | undefined
   /**
    * Whose `X-Forwarded-For` is believed: so many proxies before the server, or their addresses and networks. Default:
    * nobody's. A number is safe only where nobody reaches the server but through them.
    */
-  trustProxy?: TrustProxy
+  trustProxy?: TrustProxy | undefined
   /** Requests that pass uncounted. */
-  skip?: (request: R) => boolean | Promise<boolean>
+  skip?: ((request: R) => boolean | Promise<boolean>) | undefined
   /** Where processes share the counts: `redisGuardStore(client)` of `llmiter/redis`. Default: this process alone. */
-  store?: GuardStore
+  store?: GuardStore | undefined
   /**
    * While the store does not answer: each process counts for itself (`'local'`, default), all pass (`'open'`), or none
    * does (`'closed'`).
    */
-  onStoreDown?: 'local' | 'open' | 'closed'
+  onStoreDown?: 'local' | 'open' | 'closed' | undefined
   /** How long the store may take before it counts as down. Default 500 ms. */
-  storeTimeoutMs?: Duration
+  storeTimeoutMs?: Duration | undefined
   /** How many clients are remembered at most; beyond, new ones get 503. Default 100,000. */
-  maxKeys?: number
+  maxKeys?: number | undefined
   /** The JSON of a refusal. Default: a problem of RFC 9457. */
-  body?: (verdict: Verdict) => unknown
-  clock?: GuardClock
+  body?: ((verdict: Verdict) => unknown) | undefined
+  clock?: GuardClock | undefined
 }
 
 export type GuardClock = Pick<Clock, 'now' | 'setTimer'>

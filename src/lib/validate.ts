@@ -75,6 +75,10 @@ export function kindOf(value: unknown): string | undefined {
   return typeof value === 'object' && kind !== 'Object' ? kind : undefined
 }
 
+/** The options that are given: one that is `undefined` is not. */
+export const defined = <T extends object>(options: T): T =>
+  Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T
+
 /** Runs the check, if there is a value. */
 export function given<T>(value: T | undefined, check: (value: T) => unknown): void {
   if (value !== undefined) check(value)

@@ -134,14 +134,17 @@ export class BucketRateLimiter {
     return waitTime(issuer, this.#cost({ cost: cost ?? {} }), ahead, scheduler.now())
   }
 
-  /** Other options from now on, for those who wait too. Calls in flight and what was counted stay. */
+  /** Other options from now on, for those who wait too; `undefined` takes an option back. Calls in flight and what was counted stay. */
   update(options: Partial<Omit<LimiterOptions, 'name' | 'parent' | 'clock' | 'health' | 'store'>>): void {
     const runtime = this[RUNTIME]
     checkLimiterKeys(options, 'update')
-    for (const key of ['name', 'parent', 'clock', 'health', 'store']) {
-      if (key in options) throw new TypeError(`${key} cannot be changed by update()`)
+    const { name, parent, clock, health, store } = runtime.options
+    const fixed = { name, parent, clock, health, store }
+    for (const key in fixed) {
+      if (options[key as keyof typeof options] !== undefined)
+        throw new TypeError(`${key} cannot be changed by update()`)
     }
-    const next = { ...runtime.options, ...options }
+    const next = { ...runtime.options, ...options, ...fixed }
     checkLimiter(next)
     runtime.update(next, parseLimits(next))
     Object.assign(this.#policy, policyOf(runtime))

@@ -24,49 +24,49 @@ export interface LimiterOptions extends LimitsOptions {
    * For errors, events and logs. Limiters that share a `store` share their limits by this name, so there it is required.
    * @default 'default' for the first limiter without a name, then 'default-2', 'default-3' …
    */
-  name?: string
+  name?: string | undefined
   /** How many calls may be in flight at once. */
-  maxConcurrent?: number
+  maxConcurrent?: number | undefined
   /**
    * `'smooth'` spreads calls over the window. `'eager'` is for jobs of few calls: what the provider's headers say is left
    * leaves at three times the rate, until a refusal shows that it counts in shorter windows. Without headers both are the same.
    * @default 'smooth'
    */
-  pacing?: 'smooth' | 'eager'
+  pacing?: 'smooth' | 'eager' | undefined
   /** The slow start after a quiet minute. Default `{ ms: 5000, from: 1/3 }`. */
-  ramp?: RampOptions | false
+  ramp?: RampOptions | false | undefined
   /** How long the gate stays closed after a refusal that names no wait. Default 0.5 s × 1.5ⁿ ± 15 %. */
-  recovery?: RecoveryOptions
+  recovery?: RecoveryOptions | undefined
   /** Asks the provider itself whether it accepts again: resolve to true when it does. Default: the oldest call is the probe. */
-  probe?: (signal: AbortSignal) => boolean | Promise<boolean>
+  probe?: ((signal: AbortSignal) => boolean | Promise<boolean>) | undefined
   /** A limiter whose limits hold too: the account over its models. */
-  parent?: AnyLimiter
+  parent?: AnyLimiter | undefined
   /** Which failures that are no refusals are tried again, and how often. Default: none; `{}` is 3 tries. */
-  retry?: RetryOptions | false
+  retry?: RetryOptions | false | undefined
   /** Your own reading of an answer. Default: the built-in one. */
-  classify?: Classify
+  classify?: Classify | undefined
   /** How many may wait (default: any number), and whether a full line may turn out its least urgent call. */
-  queue?: { max?: number; onFull?: 'reject' | 'evict-lowest' }
+  queue?: { max?: number | undefined; onFull?: 'reject' | 'evict-lowest' | undefined } | undefined
   /** The longest wait for a ticket: then `WaitTimeoutError`. 0: go now or never. Default: as long as it takes. */
-  maxWaitMs?: Duration
+  maxWaitMs?: Duration | undefined
   /** So many refusals a call waits out; the next goes to its caller, untouched. 0: the first. Default: all. */
-  maxRefusals?: number
+  maxRefusals?: number | undefined
   /**
    * The longest wait that a provider may ask for. A longer one is a quota: calls fail at once, with the wait in the error.
    * @default '1h'
    */
-  maxRetryAfterMs?: Duration
+  maxRetryAfterMs?: Duration | undefined
   /** The longest try of a call: then `CallTimeoutError`. Default: none. */
-  timeoutMs?: Duration
+  timeoutMs?: Duration | undefined
   /** Whether headers and refusals teach the limiter the real limit. Default true. */
-  learn?: boolean
+  learn?: boolean | undefined
   /** Lets it learn a limit above the configured one. Default false. */
-  discover?: boolean
+  discover?: boolean | undefined
   /** Goes slower, or turns calls away, when the provider gets slow: `latencyHealth` of `llmiter/health`. */
-  health?: Health
-  clock?: Clock
+  health?: Health | undefined
+  clock?: Clock | undefined
   /** Shares the limits with the limiters of this name in other processes: `redisStore` of `llmiter/redis`. */
-  store?: Store
+  store?: Store | undefined
 }
 
 // Lists that the compiler keeps complete.

@@ -23,16 +23,19 @@ export interface LimitedService extends RateLimitedService, LimiterGroup {
 
 export interface ServiceOptions {
   /** For errors and events. */
-  name?: string
-  isBlocked?: (signal: AbortSignal) => boolean | Promise<boolean>
+  name?: string | undefined
+  isBlocked?: ((signal: AbortSignal) => boolean | Promise<boolean>) | undefined
   /** The account's limiter, above all models. */
-  parent?: AnyLimiter
+  parent?: AnyLimiter | undefined
 }
 
 /** So many models get a limiter of their own; those beyond share one. */
 const MOST_MODELS = 1000
 
 export type ModelLimits = Omit<LimiterOptions, 'name' | 'parent'>
+
+/** What belongs to the service, not to one of its models. */
+const notHere = ({ name, parent }: LimiterOptions): boolean => (name ?? parent) !== undefined
 
 /** What is wrong with the options of a model names the model. */
 function named<T>(key: string, make: () => T): T {
@@ -68,7 +71,7 @@ export function perModel(models: Record<string, ModelLimits>, options: ServiceOp
   const limiters = new Map<string, BucketRateLimiter>()
   const { add, group } = limiterGroup()
   const make = (key: string, limits: ModelLimits) => {
-    if (typeof limits !== 'object' || limits === null || 'name' in limits || 'parent' in limits)
+    if (typeof limits !== 'object' || limits === null || notHere(limits))
       throw new TypeError(
         `limits of the model '${key}' must be options without name and parent, got ${text(limits)}${asOption(key)}`,
       )

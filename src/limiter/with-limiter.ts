@@ -30,23 +30,23 @@ type StreamedOr<R> = R extends AsyncIterable<infer C> ? C : R
 /** How the calls of one function are limited. Functions of the arguments are called once for each call. */
 export interface WrapOptions<A extends readonly unknown[], R> {
   /** What a call takes of each limit. Default: one request, and an estimate of its tokens. */
-  cost?: (...args: A) => CallOptions['cost']
+  cost?: ((...args: A) => CallOptions['cost']) | undefined
   /** What a result (each chunk, when it is a stream) says was used. Default: read from results of known shapes. */
-  usage?: (result: R) => Usage | undefined
+  usage?: ((result: R) => Usage | undefined) | undefined
   /** The model, for a service that has a limiter for each. Default: `args[0].model`. */
-  model?: (...args: A) => string | undefined
+  model?: ((...args: A) => string | undefined) | undefined
   /** Tenants of one limiter get fair turns. */
-  tenant?: (...args: A) => string | undefined
+  tenant?: ((...args: A) => string | undefined) | undefined
   /** The signal that gives a call up. Default: none. */
-  signal?: (...args: A) => AbortSignal | undefined
-  priority?: number
-  maxWaitMs?: Duration
-  maxRefusals?: number
-  timeoutMs?: Duration
-  retry?: RetryOptions | false
-  classify?: Classify
+  signal?: ((...args: A) => AbortSignal | undefined) | undefined
+  priority?: number | undefined
+  maxWaitMs?: Duration | undefined
+  maxRefusals?: number | undefined
+  timeoutMs?: Duration | undefined
+  retry?: RetryOptions | false | undefined
+  classify?: Classify | undefined
   /** A stream that is not read for this long gives its ticket back. Default 5 minutes. */
-  streamIdleMs?: Duration
+  streamIdleMs?: Duration | undefined
 }
 
 /** Where the tickets come from: a limiter, a service, or the options of a limiter to be made. */

@@ -11,21 +11,21 @@ import { Vitals } from './latency-controller.ts'
 
 export interface LatencyHealthOptions {
   /** The longest average time to the first token of a stream: 10 ms to 10 minutes. */
-  ttftMs?: Duration
+  ttftMs?: Duration | undefined
   /** The longest average time between tokens: 1 ms to a minute. */
-  itlMs?: Duration
+  itlMs?: Duration | undefined
   /** The longest average time of a call that is not a stream: 10 ms to an hour. */
-  durationMs?: Duration
+  durationMs?: Duration | undefined
   /**
    * Time constant of the averages: a second to an hour.
    * @default '15s'
    */
-  timeConstantMs?: Duration
+  timeConstantMs?: Duration | undefined
   /**
    * `'slow'` lowers the rate; `'refuse'` rejects a share of new calls with `ProviderUnhealthyError`.
    * @default 'slow'
    */
-  onUnhealthy?: 'slow' | 'refuse'
+  onUnhealthy?: 'slow' | 'refuse' | undefined
 }
 
 type ThresholdName = `${LatencyKind}Ms`

@@ -16,27 +16,27 @@ export interface LogOptions {
    * The folder for the files. It is created if it does not exist.
    * @default 'llmiter-logs'
    */
-  dir?: string
+  dir?: string | undefined
   /**
    * The first part of the file names.
    * @default the name of the limiter or of the service
    */
-  name?: string
+  name?: string | undefined
   /**
    * The size in bytes at which a new file is begun.
    * @default 16_777_216
    */
-  maxBytes?: number
+  maxBytes?: number | undefined
   /**
    * The age at which a new file is begun.
    * @default '1d'
    */
-  maxAgeMs?: Duration
+  maxAgeMs?: Duration | undefined
   /**
    * How many files of a run are kept. Files of earlier runs are kept for `keep × maxAgeMs`.
    * @default 14
    */
-  keep?: number
+  keep?: number | undefined
 }
 
 export interface LimiterLog {

@@ -23,13 +23,13 @@ import {
 import type { Charge } from './charge.ts'
 import { context } from '../../lib/async-context.ts'
 import { CALL_SYNONYMS } from '../../lib/synonyms.ts'
-import { callable, choice, fields, kindOf, text } from '../../lib/validate.ts'
+import { defined, callable, choice, fields, kindOf, text } from '../../lib/validate.ts'
 
 /** A limiter for each model; `'gpt-5*'` is one that a family shares, `default` is for each that is not listed. */
 export interface LimitsByModel {
   models: Record<string, ModelLimits>
   /** The account's limiter, above all models. */
-  parent?: AnyLimiter
+  parent?: AnyLimiter | undefined
 }
 
 /** Limits by model, or one limiter for all calls: a limiter, a service, or the options of a limiter to be made. */
@@ -37,21 +37,21 @@ export type ClientLimits = LimitsByModel | LimiterLike
 
 export interface ClientOptions {
   /** Counts the input tokens of a request's body. Default: an estimate, corrected by what calls really use. */
-  countTokens?: (request: unknown) => number
+  countTokens?: ((request: unknown) => number) | undefined
   /** Tenants of one limiter get fair turns; told from the request's body. */
-  tenant?: (request: unknown) => string | undefined
+  tenant?: ((request: unknown) => string | undefined) | undefined
   /** Higher goes first. Default 0. */
-  priority?: number
+  priority?: number | undefined
   /** The longest wait for a ticket, refusals included: then `WaitTimeoutError`. Default: as long as it takes. */
-  maxWaitMs?: Duration
+  maxWaitMs?: Duration | undefined
   /** Calls that generate nothing (lists, files, batches): `'free'` (default), or `'requests'`: each takes a request. */
-  otherCalls?: 'free' | 'requests'
+  otherCalls?: 'free' | 'requests' | undefined
   /**
    * Whether each text of a batch of embeddings takes a request, as Gemini counts them, or the whole call takes one.
    * Only Gemini's clients send such batches.
    * @default 'per-text'
    */
-  countEmbeddings?: 'per-text' | 'per-call'
+  countEmbeddings?: 'per-text' | 'per-call' | undefined
 }
 
 /** What the calls of one client may have of their own: see `withLimiterOptions`. */
@@ -108,7 +108,7 @@ export class Limits {
   withOptions(options: ClientCallOptions): Limits {
     checkCallOptions(options, 'withLimiterOptions')
     const service = { ...this.service, group: this.group }
-    return new Limits(service, this.#charge, this.#options, { ...this.#call, ...options })
+    return new Limits(service, this.#charge, this.#options, { ...this.#call, ...defined(options) })
   }
 
   /** Whether a call of this kind waits for a ticket at all. */

@@ -14,7 +14,7 @@ import { choice, fields, number, text } from '../../lib/validate.ts'
 /** A day by the calendar of a time zone (IANA name, default `'UTC'`): counts start again at its midnight. */
 export interface CalendarDay {
   calendar: 'day'
-  timeZone?: string
+  timeZone?: string | undefined
 }
 
 /** One limit in its general form. */
@@ -25,34 +25,34 @@ export interface LimitOptions {
   amount: number
   per: Duration | CalendarDay
   /** The shorter window in which the provider enforces its rate: 600 a minute may be 10 a second. */
-  window?: Duration
+  window?: Duration | undefined
   /** How much may go at once after a quiet spell. Default `clamp(amount / 2, 1, 5)`; a fifth for tokens. */
-  burst?: number
+  burst?: number | undefined
   /** Spread over the window. Default: true below an hour, false (a quota) from an hour on and by calendar. */
-  pace?: boolean
+  pace?: boolean | undefined
   /** `'usage'` (default): what was not used comes back. `'reserve'`: charged at the start, nothing comes back. */
-  settle?: 'usage' | 'reserve'
+  settle?: 'usage' | 'reserve' | undefined
 }
 
 /** The short forms of the limits that everyone has, and the general form. */
 export interface LimitsOptions {
   /** Calls in any second. */
-  requestsPerSecond?: number
+  requestsPerSecond?: number | undefined
   /** Calls in any minute. Fractions are exact. */
-  requestsPerMinute?: number
+  requestsPerMinute?: number | undefined
   /** Calls in any hour: a quota, counted and not paced. With `limits` it can be paced. */
-  requestsPerHour?: number
+  requestsPerHour?: number | undefined
   /** Tokens of input and output together, in any minute. */
-  tokensPerMinute?: number
-  inputTokensPerMinute?: number
-  outputTokensPerMinute?: number
+  tokensPerMinute?: number | undefined
+  inputTokensPerMinute?: number | undefined
+  outputTokensPerMinute?: number | undefined
   /** Calls in any 24 hours: a quota, counted and not paced. For a calendar day use `limits`. */
-  requestsPerDay?: number
-  tokensPerDay?: number
+  requestsPerDay?: number | undefined
+  tokensPerDay?: number | undefined
   /** Any other limit, in its general form. */
-  limits?: readonly LimitOptions[]
+  limits?: readonly LimitOptions[] | undefined
   /** How many requests may go at once after a quiet spell: the `burst` of the request limits. */
-  burst?: number
+  burst?: number | undefined
 }
 
 /** A limit made exact: at most `amount` in any `windowMs`, or in a day by the calendar of `timeZone`. */
@@ -69,14 +69,14 @@ export interface Limit {
 }
 
 const SHORT = {
-  requestsPerSecond: ['requests', '1s'],
   requestsPerMinute: ['requests', '1m'],
-  requestsPerHour: ['requests', '1h'],
   tokensPerMinute: ['tokens', '1m'],
   inputTokensPerMinute: ['inputTokens', '1m'],
   outputTokensPerMinute: ['outputTokens', '1m'],
   requestsPerDay: ['requests', '1d'],
   tokensPerDay: ['tokens', '1d'],
+  requestsPerSecond: ['requests', '1s'],
+  requestsPerHour: ['requests', '1h'],
 } as const
 
 /** What calls have without anybody naming it. */

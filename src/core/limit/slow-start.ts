@@ -9,9 +9,9 @@ import { type Duration, duration } from '../../lib/duration.ts'
 
 export interface RampOptions {
   /** How long the rise takes. Default 5000. */
-  ms?: Duration
+  ms?: Duration | undefined
   /** The share of the rate it starts from, above 0 and at most 1. Default 1/3. */
-  from?: number
+  from?: number | undefined
 }
 
 const QUIET_MS = 60_000

@@ -11,7 +11,7 @@ import { fields, text } from '../../lib/validate.ts'
 
 export interface RedisGuardStoreOptions {
   /** What all keys begin with. Default `'llmiter:guard:'`. */
-  prefix?: string
+  prefix?: string | undefined
 }
 
 // Times are µs: in ms, two requests a window apart could be one ms closer than that. A clock that was set back takes the

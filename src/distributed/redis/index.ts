@@ -14,14 +14,14 @@ export type { NodeRedisLike } from './node-redis.ts'
 
 export interface RedisStoreOptions {
   /** What all keys and channels begin with. Default `'llmiter:'`. */
-  prefix?: string
+  prefix?: string | undefined
   /**
    * While the store is out of reach: `'share'` (default) goes on at the limit ÷ the last known number of processes,
    * `'wait'` waits until it is back, `'reject'` rejects every call with `StoreDownError`.
    */
-  onStoreDown?: 'share' | 'wait' | 'reject'
+  onStoreDown?: 'share' | 'wait' | 'reject' | undefined
   /** How many processes share the limit: what a process goes by that has never reached the store. Default: it waits. */
-  processes?: number
+  processes?: number | undefined
 }
 
 const SYNONYMS = { prefix: 'keyprefix namespace', processes: 'workers instances replicas' }
