@@ -20,11 +20,7 @@ export interface LimiterGroup {
   stop(reason?: unknown): void
 }
 
-/**
- * A group, and what adds a limiter to it.
- *
- * @internal
- */
+/** A group, and what adds a limiter to it: for a service of your own that is to be listened to as a whole. */
 export function limiterGroup(...first: BucketRateLimiter[]): {
   group: LimiterGroup
   add: (limiter: BucketRateLimiter) => void
