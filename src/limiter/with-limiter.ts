@@ -218,7 +218,7 @@ function preparer<A extends unknown[]>(
 }
 
 /** Options without a name get this one, unless other processes would share it without anybody having said so. */
-export function namedAfter(name: string, options: LimiterOptions): LimiterOptions {
+function namedAfter(name: string, options: LimiterOptions): LimiterOptions {
   return options.name === undefined && options.store === undefined && name ? { ...options, name } : options
 }
 

@@ -44,7 +44,7 @@ export interface LogRecord {
   limits?: LimitRecord[]
 }
 
-export interface LimitRecord {
+interface LimitRecord {
   of: string
   perMs: number
   amount: number
