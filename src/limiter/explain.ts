@@ -21,15 +21,13 @@ const WINDOWS: readonly (readonly [ms: number, name: string])[] = [
   [DAY, 'a day'],
 ]
 
-const amountWords = (n: number): string =>
-  n.toLocaleString('en', { maximumFractionDigits: n < 10 ? 2 : 0 })
+const amountWords = (n: number): string => n.toLocaleString('en', { maximumFractionDigits: n < 10 ? 2 : 0 })
 
 const windowWords = (ms: number): string =>
   WINDOWS.find(([size]) => size === ms)?.[1] ?? `in ${spanWords(ms)}`
 
 /** 'outputTokens' is 'output tokens'. */
-const dimensionWords = (of: string): string =>
-  of.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)
+const dimensionWords = (of: string): string => of.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)
 
 /** In the unit that fits: '12 s', '7 min', '3.5 h', '2 d'. */
 function spanWords(ms: number): string {
