@@ -35,7 +35,9 @@ export interface Grant {
   release(): void
 }
 
+/** A call that waits at several limiters at once. */
 export interface StandbyWaiter {
+  /** The limiter has room for it. */
   granted(grant: Grant): void
   /** There can be no ticket: the call is too large, the quota is used up, the limiter is stopped. */
   failed(error: unknown): void

@@ -16,6 +16,7 @@ export interface LimitState {
   readonly resetMs: number
 }
 
+/** What an answer means to a limiter. */
 export interface Verdict {
   readonly allowed: boolean
   /** Why not: over the limit, too many clients to remember another one, or the store is down. */

@@ -50,6 +50,7 @@ export const RUNTIME = Symbol.for('llmiter.desk')
  * @throws TypeError when an option is unknown or out of range; it names the option, the value, what is allowed.
  */
 export class BucketRateLimiter {
+  /** Its name in errors, events and logs. */
   readonly name: string
   /** @internal */
   readonly [RUNTIME]: LimiterRuntime

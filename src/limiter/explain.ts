@@ -5,6 +5,7 @@ import type { BucketRateLimiter } from './bucket-rate-limiter.ts'
 import type { LimiterStats } from './limiter-stats.ts'
 import type { WaitReason } from './wait-reason.ts'
 
+/** Why calls wait, as `explain` tells it. */
 export interface Explanation {
   /** In words: what the calls wait for, for how long, and what has bound in the last minute. */
   text: string

@@ -5,6 +5,7 @@ import type { BucketRateLimiter } from './bucket-rate-limiter.ts'
 import type { EventName, LimiterEvent } from './events.ts'
 import type { LimiterStats } from './limiter-stats.ts'
 
+/** Several limiters as one: those of a service, or of a limited client. */
 export interface LimiterGroup {
   /** All limiters made so far. */
   limiters(): BucketRateLimiter[]
