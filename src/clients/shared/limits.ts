@@ -192,18 +192,20 @@ type GroupedService = RateLimitedService & { group: LimiterGroup }
 
 /** A service of the user's own tells its limiters one by one, as they are used. */
 function grouped(service: RateLimitedService): GroupedService {
-  if ('onLimiter' in service) return { ...service, group: service as LimitedService }
+  // Not by spreading: a service may be an instance of a class.
+  const isBlocked = service.isBlocked && ((signal: AbortSignal) => service.isBlocked!(signal))
+  const asked = { name: service.name, ...(isBlocked && { isBlocked }) }
+  if ('onLimiter' in service)
+    return { ...asked, group: service as LimitedService, limiterFor: (model) => service.limiterFor(model) }
   const { add, group } = limiterGroup()
   return {
-    ...service,
-    name: service.name,
+    ...asked,
     group,
     limiterFor(model) {
       const limiter = service.limiterFor(model)
       add(limiter as BucketRateLimiter)
       return limiter
     },
-    ...(service.isBlocked && { isBlocked: (signal: AbortSignal) => service.isBlocked!(signal) }),
   }
 }
 
