@@ -9,7 +9,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { graphSvg } from '../src/cli/page/index.ts'
+import { graphSvg, seriesOf } from '../src/cli/page/index.ts'
 import { BucketRateLimiter } from '../src/index.ts'
 import { logTo } from '../src/telemetry/log.ts'
 import { type LogRecord, parseRecord } from '../src/telemetry/log-record.ts'
@@ -23,7 +23,10 @@ const OUTAGE = { fromS: 45, toS: 60 }
 
 const dir = mkdtempSync(join(tmpdir(), 'llmiter-docs-'))
 try {
-  writeFileSync(new URL('graph.svg', import.meta.url), graphSvg([{ title: 'gpt-5', records: await run() }]))
+  writeFileSync(
+    new URL('graph.svg', import.meta.url),
+    graphSvg([{ title: 'gpt-5', series: seriesOf(await run()) }]),
+  )
 } finally {
   rmSync(dir, { recursive: true })
 }

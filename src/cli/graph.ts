@@ -5,10 +5,12 @@ import { writeFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { plain } from '../telemetry/rolling-file.ts'
 import type { LogRecord } from '../telemetry/log-record.ts'
-import { noLogs, type Read, readRecords, runsIn, titleOf } from './logs.ts'
-import { graphPage, graphSvg, type GraphOptions, type Run } from './page/index.ts'
-import { columnsOf, together } from './page/series.ts'
-import { ALL, LINES, summary, totalsOf } from './page/labels.ts'
+import { noLogs, readLogs, runsIn, titleOf } from './logs.ts'
+import { graphPage, graphSvg, type GraphOptions, type Run, RunSeries } from './page/index.ts'
+import { LINES } from './page/labels.ts'
+import { summary } from './page/totals.ts'
+import { Progress } from './progress.ts'
+import { tierCommand } from './tier-command.ts'
 import { CannotError, command, printable, readOptions, UsageError } from './usage.ts'
 import { type Moment, moment } from './time-argument.ts'
 
@@ -23,7 +25,7 @@ Draws the newest log of a folder: what was asked, what left, what was refused an
   --file FILE      this file in place of the newest log; several times: side by side
   --lines ${LETTERS}  the lines at first: ${LINES.map(({ letter, name }) => `${letter} ${name}`).join(', ')}
   --from, --to T   only this part: 90s, 10m or 2h after the start of the log (--from 10m leaves out its first ten
-                   minutes), or a time like 2026-01-31T12:00
+                   minutes), or a time like 2026-01-31T12:00, in the zone of this machine unless it names one
   --out FILE       the page (llmiter-graph.html)
   --svg FILE       a picture; without --out there is no page then
   --open           opens the page in the browser`
@@ -58,41 +60,65 @@ export const graph = (args: string[]): Promise<number> =>
     const from = values.from === undefined ? undefined : moment('--from', values.from)
     const to = values.to === undefined ? undefined : moment('--to', values.to)
 
-    const found = values.file ? await filesNamed(values.file) : [await newest(dir, name)]
-    const runs = found.map(({ title, read }) => ({ title, records: between(read.records, from, to) }))
-    for (const { title, read } of found) {
-      if (read.bad > 0)
-        console.error(
-          printable(`${title}: ${read.bad} ${read.bad === 1 ? 'line is' : 'lines are'} no record`),
-        )
+    const read = (files: readonly string[]) => readRun(files, from, to)
+    const found = values.file
+      ? await inTurn(values.file, (file) => read([file]))
+      : [await newest(dir, name, read)]
+    for (const { title, bad } of found) {
+      if (bad > 0)
+        console.error(printable(`${title}: ${bad} ${bad === 1 ? 'line is' : 'lines are'} no record`))
     }
-    const limiters = new Set(runs.flatMap(({ records }) => records.map((record) => record.name)))
+    const limiters = new Set(found.flatMap(({ series }) => series.names))
     if (limiters.size === 0) throw new CannotError('there is nothing in it to draw')
     if (name !== undefined && values.file && !limiters.has(name)) {
       throw new CannotError(`there is no limiter '${name}' in it; there are: ${listed(limiters)}`)
     }
-    draw(runs, { lines, ...(name !== undefined && limiters.has(name) && { name }) }, values)
+    draw(found, { lines, ...(name !== undefined && limiters.has(name) && { name }) }, values)
     return 0
   })
 
-interface Found {
-  title: string
-  read: Read
+interface Found extends Run {
+  /** Lines that are no records. */
+  bad: number
+  /** The names of all its limiters, also those that the part to be drawn has nothing of. */
+  names: ReadonlySet<string>
 }
 
-const filesNamed = (files: readonly string[]): Promise<Found[]> =>
-  Promise.all(files.map(async (file) => ({ title: titleOf(file), read: await readRecords([file]) })))
+/** Two logs of a million seconds at once would be twice as much in memory. */
+async function inTurn<T, R>(values: readonly T[], work: (value: T) => Promise<R>): Promise<R[]> {
+  const done: R[] = []
+  for (const value of values) done.push(await work(value))
+  return done
+}
+
+async function readRun(files: readonly string[], from?: Moment, to?: Moment): Promise<Found> {
+  const series = new RunSeries()
+  const names = new Set<string>()
+  let part: { first: number; last: number } | undefined
+  const onRecord = (record: LogRecord) => {
+    const { t, name } = record
+    names.add(name)
+    part ??= { first: from?.(t) ?? -Infinity, last: to?.(t) ?? Infinity }
+    if (t >= part.first && t < part.last) series.add(record)
+  }
+  const progress = new Progress()
+  const bad = await readLogs(files, { onRecord, onProgress: (read, all) => progress.show(read, all) })
+  progress.end()
+  const command = tierCommand(series, files[0]!)
+  return { title: titleOf(files[0]!), series, bad, names, ...(command !== undefined && { command }) }
+}
 
 /** The newest run; with a name the newest that has it, as its own or as that of a limiter. */
-async function newest(dir: string, name: string | undefined): Promise<Found> {
+async function newest(
+  dir: string,
+  name: string | undefined,
+  read: (files: readonly string[]) => Promise<Found>,
+): Promise<Found> {
   const known = new Set<string>()
   for (const run of runsIn(dir)) {
-    const read = await readRecords(run.files)
-    const limiters = new Set(read.records.map((record) => record.name))
-    if (name === undefined || limiters.has(name) || run.name === plain(name)) {
-      return { title: titleOf(run.files[0]!), read }
-    }
-    for (const each of [run.name, ...limiters]) known.add(each)
+    const found = await read(run.files)
+    if (name === undefined || found.names.has(name) || run.name === plain(name)) return found
+    for (const each of [run.name, ...found.names]) known.add(each)
   }
   if (known.size === 0) throw new CannotError(noLogs(dir))
   throw new CannotError(`no log in ${resolve(dir)} has a limiter '${name}'; known: ${listed(known)}`)
@@ -104,23 +130,14 @@ function listed(names: ReadonlySet<string>): string {
   return first.join(', ') + (names.size > 20 ? ` and ${names.size - 20} more` : '')
 }
 
-function between(records: LogRecord[], from?: Moment, to?: Moment): LogRecord[] {
-  const start = records.reduce((least, { t }) => Math.min(least, t), Infinity)
-  const [first, last] = [from?.(start) ?? -Infinity, to?.(start) ?? Infinity]
-  return first === -Infinity && last === Infinity
-    ? records
-    : records.filter(({ t }) => t >= first && t < last)
-}
-
 function draw(
-  runs: Run[],
+  runs: readonly Run[],
   options: GraphOptions,
   files: { out?: string; svg?: string; open?: boolean },
 ): void {
   const { svg, open, out = svg === undefined || open ? 'llmiter-graph.html' : undefined } = files
-  for (const { title, records } of runs) {
-    console.log(printable(`${title}\n  ${summary(totalsOf(together(columnsOf(records), ALL)))}`))
-  }
+  for (const { title, series } of runs)
+    console.log(printable(`${title}\n  ${summary(series.totals, series.causes)}`))
   if (out !== undefined) save(out, graphPage(runs, options))
   if (svg !== undefined) save(svg, graphSvg(runs, options))
   if (open) openInBrowser(resolve(out!))

@@ -1,9 +1,10 @@
 // The logs of a folder: which runs there are, and what stands in them.
 
-import { createReadStream, readdirSync } from 'node:fs'
-import { basename, join, resolve } from 'node:path'
+import { createReadStream, readdirSync, statSync } from 'node:fs'
+import { basename, dirname, join, resolve } from 'node:path'
 import { parseFileName } from '../telemetry/rolling-file.ts'
 import { type LogRecord, parseRecord } from '../telemetry/log-record.ts'
+import { isoTime, localZone } from './page/labels.ts'
 import { CannotError } from './usage.ts'
 
 /** One log from its start to its end, in one or several files. */
@@ -42,37 +43,50 @@ export const noLogs = (dir: string) =>
   `  import { logTo } from 'llmiter/log'\n  logTo(limiter)\n\n` +
   `If it writes it elsewhere: --dir FOLDER, or --file FILE for one file.`
 
-export interface Read {
-  records: LogRecord[]
-  /** Lines that are no records. */
-  bad: number
-}
-
 /** In characters. A record has some hundreds; what is longer is no log of ours, and is not kept in memory. */
 const LONGEST_LINE = 1_000_000
 
-/** All records of these files. */
-export async function readRecords(files: readonly string[]): Promise<Read> {
-  const read: Read = { records: [], bad: 0 }
+export interface ReadOptions {
+  /** Called with each record, in the order of the files. */
+  onRecord: (record: LogRecord) => void
+  /** Called now and then with the bytes that have been read of all of them. */
+  onProgress?: (read: number, all: number) => void
+}
+
+/** Reads all records of these files. Returns how many lines are none. */
+export async function readLogs(
+  files: readonly string[],
+  { onRecord, onProgress }: ReadOptions,
+): Promise<number> {
+  let bad = 0
+  let before = 0
+  const all = onProgress ? files.reduce((sum, file) => sum + sizeOf(file), 0) : 0
   for (const file of files) {
+    let read = 0
+    const onBytes = (bytes: number) => onProgress?.(before + (read += bytes), all)
     try {
-      for await (const line of linesOf(file)) {
+      for await (const line of linesOf(file, onBytes)) {
         if (line.trim() === '') continue
         const record = parseRecord(line)
-        if (record) read.records.push(record)
-        else read.bad++
+        if (record) onRecord(record)
+        else bad++
       }
     } catch (error) {
       throw new CannotError(`${file} cannot be read: ${(error as Error).message}`)
     }
+    before += read
   }
-  return read
+  return bad
 }
 
+/** Of a file that cannot be read nothing is known; the reading itself will tell. */
+const sizeOf = (file: string) => statSync(file, { throwIfNoEntry: false })?.size ?? 0
+
 /** The lines of a file. One that is too long comes as its beginning, which is no record. */
-async function* linesOf(file: string): AsyncGenerator<string> {
+async function* linesOf(file: string, onBytes: (bytes: number) => void): AsyncGenerator<string> {
   let rest = ''
   for await (const chunk of createReadStream(file, { encoding: 'utf8', highWaterMark: 2 ** 20 })) {
+    onBytes(Buffer.byteLength(chunk as string))
     const lines = (chunk as string).split('\n')
     lines[0] = rest + lines[0]!
     rest = lines.pop()!
@@ -82,10 +96,17 @@ async function* linesOf(file: string): AsyncGenerator<string> {
   if (rest !== '') yield rest
 }
 
+/** The file, and the files that follow it in the same run. */
+export function filesFrom(file: string): string[] {
+  const run = runsIn(dirname(file)).find(({ files }) => files.some((each) => resolve(each) === resolve(file)))
+  return run ? run.files.slice(run.files.findIndex((each) => resolve(each) === resolve(file))) : [file]
+}
+
 /** How a file is called on a page: the name of its log and when it began, or its own name. */
 export function titleOf(file: string): string {
   const found = parseFileName(basename(file))
   if (!found) return basename(file)
-  const started = found.run.replace(/^(.{4})(..)(..)T(..)(..)(..).*$/, '$1-$2-$3 $4:$5:$6')
-  return `${found.name}, ${started} UTC`
+  const started = Date.parse(found.run.replace(/^(.{4})(..)(..)T(..)(..)(..).*$/, '$1-$2-$3T$4:$5:$6Z'))
+  const zone = localZone()
+  return `${found.name}, ${isoTime(started / 1000, zone)} ${zone}`
 }

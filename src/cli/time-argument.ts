@@ -1,4 +1,4 @@
-// A moment of a log, as people say it: so long after its start, or a time.
+// A moment of a log, as people say it: so long after its start, or a time, in the zone of the machine if it names none.
 
 import { durationMs } from '../lib/duration.ts'
 import { UsageError } from './usage.ts'
@@ -9,7 +9,9 @@ export type Moment = (start: number) => number
 export function moment(flag: string, said: string): Moment {
   const sinceStart = durationMs(said)
   if (!Number.isNaN(sinceStart)) return (start) => start + sinceStart
-  const time = /^\d{4}-\d\d-\d\d/.test(said) ? Date.parse(said) : NaN
+  // A day without an hour would be one of UTC.
+  const day = /^\d{4}-\d\d-\d\d$/.test(said) ? `${said}T00:00` : said
+  const time = /^\d{4}-\d\d-\d\d/.test(day) ? Date.parse(day) : NaN
   if (!Number.isNaN(time)) return () => time
   throw new UsageError(`${flag} must be a time like 90s, 10m, 2h or 2026-01-31T12:00, got '${said}'`)
 }

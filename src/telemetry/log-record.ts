@@ -40,21 +40,49 @@ export interface LogRecord {
   tokens?: TokenRecord
   /** How long those waited who had their ticket in this second, in ms. */
   waitMs?: { p50: number; p95: number }
-  /** What the first call waited for as the second ended: its kind, and in words. */
-  why?: { kind: string; text: string }
+  /** What the first call waited for as the second ended. */
+  why?: WhyRecord
   /** ms until all who wait have their tickets, as far as known. */
   etaMs?: number
   /** The last refusal, if there was one in this second: codes and words, never what the caller wrote. */
   refusal?: string
-  /** All limits: what could be taken at once as the second ended, of the configured amount; what is followed, if lower. */
+  /** The last failure that was no refusal, if a call failed in this second: '401 AuthenticationError'. */
+  failure?: string
+  /** All limits of this limiter. */
   limits?: LimitRecord[]
 }
 
-interface LimitRecord {
+/** What calls wait for: in words, and what of it tells one cause from another. */
+export interface WhyRecord {
+  /** The `kind` of a `WaitReason`: `'limit'`, `'gate'`, and so on. */
+  kind: string
+  /** The reason in words. */
+  text: string
+  /** The dimension of the limit. */
+  of?: string
+  /** The window of the limit in ms. */
+  perMs?: number
+  /** The amount of the limit, or the most calls in flight. */
+  amount?: number
+  /** The limiter that holds the calls, where it is a parent. */
+  limiter?: string
+  /** What the gate is closed for: `'rate'`, `'overload'` or `'quota'`. */
+  refused?: string
+}
+
+/** One limit in one second. */
+export interface LimitRecord {
+  /** Its dimension. */
   of: string
+  /** Its window in ms. */
   perMs: number
+  /** The configured amount. */
   amount: number
+  /** What could be taken at once as the second ended. */
   available: number
+  /** What tickets took in the second. */
+  asked?: number
+  /** What is followed in place of `amount`, where less was learned. */
   learned?: number
 }
 
@@ -108,25 +136,42 @@ function causesOf({
   why,
   etaMs,
   refusal,
+  failure,
   limits,
-}: Fields): Pick<LogRecord, 'why' | 'etaMs' | 'refusal' | 'limits'> {
-  const said = isObject(why) && words(why.kind) && words(why.text)
+}: Fields): Pick<LogRecord, 'why' | 'etaMs' | 'refusal' | 'failure' | 'limits'> {
+  const cause = isObject(why) && whyOf(why)
   return {
-    ...(said && { why: { kind: words((why as Fields).kind)!, text: said } }),
+    ...(cause && { why: cause }),
     ...(isAmount(etaMs) && { etaMs }),
-    ...(words(refusal) && { refusal: words(refusal)! }),
+    ...wordsIn({ refusal, failure }),
     ...(Array.isArray(limits) && { limits: limits.slice(0, MOST_LIMITS).flatMap(limitOf) }),
   }
+}
+
+function whyOf({ kind, text, of, perMs, amount, limiter, refused }: Fields): WhyRecord | undefined {
+  const [said, inWords] = [words(kind), words(text)]
+  if (!said || !inWords) return undefined
+  return { kind: said, text: inWords, ...wordsIn({ of, limiter, refused }), ...amountsIn({ perMs, amount }) }
 }
 
 const words = (value: unknown): string | undefined =>
   typeof value === 'string' && value !== '' ? value.slice(0, MOST_CHARS) : undefined
 
+/** Of these fields, those that are words. */
+const wordsIn = (from: Fields): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(from).flatMap(([key, value]) => (words(value) ? [[key, words(value)!]] : [])),
+  )
+
+/** Of these fields, those that are amounts. */
+const amountsIn = (from: Fields): Record<string, number> =>
+  Object.fromEntries(Object.entries(from).flatMap(([key, value]) => (isAmount(value) ? [[key, value]] : [])))
+
 function limitOf(found: unknown): LimitRecord[] {
   const told = isObject(found) && numbers(found, ['perMs', 'amount', 'available'])
   if (!told || typeof (found as Fields).of !== 'string') return []
-  const { of, learned } = found as { of: string; learned?: unknown }
-  return [{ of, ...told, ...(isAmount(learned) && { learned }) }]
+  const { of, asked, learned } = found as { of: string; asked?: unknown; learned?: unknown }
+  return [{ of, ...told, ...amountsIn({ asked, learned }) }]
 }
 
 /** These fields, if each is a number that a count or a time can be. */

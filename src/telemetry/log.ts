@@ -9,7 +9,13 @@ import { fields, number, text } from '../lib/validate.ts'
 import { LogFile } from './rolling-file.ts'
 import { Pulse } from './log-ticker.ts'
 
-export { parseRecord, type LogRecord, type TokenRecord } from './log-record.ts'
+export {
+  parseRecord,
+  type LimitRecord,
+  type LogRecord,
+  type TokenRecord,
+  type WhyRecord,
+} from './log-record.ts'
 
 /** Options of `logTo`. */
 export interface LogOptions {

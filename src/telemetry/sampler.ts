@@ -5,8 +5,15 @@
 // to, for the first call that ends the rest.
 
 import { HOUR, MINUTE } from '../lib/units.ts'
-import { type BucketRateLimiter, explain, type LimiterStats, type Mark, reasonWords } from 'llmiter'
-import type { LogRecord } from './log-record.ts'
+import {
+  type BucketRateLimiter,
+  explain,
+  type LimiterStats,
+  type Mark,
+  reasonWords,
+  type WaitReason,
+} from 'llmiter'
+import type { LogRecord, WhyRecord } from './log-record.ts'
 
 type Limit = LimiterStats['limits'][number]
 
@@ -67,16 +74,30 @@ function recordOf(stats: LimiterStats, t: number): LogRecord {
   }
 }
 
-function causesOf({ name, why, lastRefusal, refused, limits }: LimiterStats) {
+function causesOf({ name, why, lastRefusal, refused, lastFailure, failed, limits }: LimiterStats) {
   return {
-    ...(why && { why: { kind: why.kind, text: reasonWords(why, name) } }),
+    ...(why && { why: whyOf(why, name) }),
     ...(refused > 0 && lastRefusal && { refusal: `${lastRefusal.kind}: ${lastRefusal.reason}` }),
+    ...(failed > 0 && lastFailure && { failure: lastFailure }),
     ...(limits.length > 0 && {
-      limits: limits.map(({ of, perMs, amount, available, learned }) => ({
-        ...{ of, perMs, amount, available: round(available) },
+      limits: limits.map(({ of, perMs, amount, available, asked, learned }) => ({
+        ...{ of, perMs, amount, available: round(available), asked: round(asked) },
         ...(learned !== undefined && { learned: round(learned) }),
       })),
     }),
+  }
+}
+
+/** The limiter that holds the calls is told where it is another than the one they were made through. */
+function whyOf(why: WaitReason, name: string): WhyRecord {
+  const { kind, of, perMs, amount, limiter, refused } = why
+  return {
+    ...{ kind, text: reasonWords(why, name) },
+    ...(of !== undefined && { of }),
+    ...(perMs !== undefined && { perMs }),
+    ...(amount !== undefined && { amount }),
+    ...(limiter !== name && { limiter }),
+    ...(refused !== undefined && { refused }),
   }
 }
 

@@ -4,7 +4,8 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { graph } from '../../src/cli/graph.ts'
-import { graphPage, graphSvg } from '../../src/cli/page/index.ts'
+import { graphPage, graphSvg, seriesOf } from '../../src/cli/page/index.ts'
+import { unpackColumns } from '../../src/cli/page/pack.ts'
 import type { PageData } from '../../src/cli/page/page.ts'
 import type { LogRecord } from '../../src/telemetry/log-record.ts'
 import { linesOf, record } from '../support/records.ts'
@@ -25,12 +26,18 @@ function rig() {
     const code = await graph(args)
     return { code, said: log.mock.calls.join('\n'), complained: error.mock.calls.join('\n') }
   }
-  const drawn = () => dataOf(readFileSync(out, 'utf8'))
+  const drawn = () => runsOf(readFileSync(out, 'utf8'))
   return { dir, out, put, run, drawn }
 }
 
 const dataOf = (page: string) =>
   JSON.parse(/<script type="application\/json" id="data">([^]*?)<\/script>/.exec(page)![1]!) as PageData
+/** The runs of a page, each with its limiters as columns. */
+const runsOf = (page: string) =>
+  dataOf(page).runs.map((run) => ({
+    ...run,
+    limiters: run.limiters.map(({ columns }) => unpackColumns(columns)),
+  }))
 
 const run = (start: string, name: string, id = '0123abcd', part = '0001') =>
   `${start}-${name}-${id}.${part}.jsonl`
@@ -38,12 +45,14 @@ const run = (start: string, name: string, id = '0123abcd', part = '0001') =>
 test('the newest log, with all its files', async () => {
   const { dir, out, put, run: graph, drawn } = rig()
   put(run('20260101T000000000Z', 'old'), [record(0, { requests: 9 })])
-  put(run('20260102T000000000Z', 'new'), [record(1000, { requests: 1 })])
+  put(run('20260102T000000000Z', 'new'), [record(1000, { requests: 1, finished: 1 })])
   put(run('20260102T000000000Z', 'new', '0123abcd', '0002'), [record(2000, { requests: 2 })])
   put('notes.txt', 'no log')
   const { code, said } = await graph('--dir', dir, '--out', out)
-  expect(said).toContain('new, 2026-01-02 00:00:00 UTC\n  3 calls in 2 s: 0 answered.')
-  expect(drawn().runs.map(({ limiters }) => limiters.map(({ name, requests }) => [name, requests]))).toEqual([
+  expect(said).toContain(
+    'new, 2026-01-02 00:00:00 UTC\n  3 calls in 2 s: 1 answered, and 2 of which the log does not tell.',
+  )
+  expect(drawn().map(({ limiters }) => limiters.map(({ name, requests }) => [name, requests]))).toEqual([
     [['gpt-5', [1, 2]]],
   ])
   expect(code).toBe(0)
@@ -57,7 +66,7 @@ test('--name: the newest log with this limiter, and this limiter first', async (
   ])
   put(run('20260102T000000000Z', 'other'), [record(0, { name: 'c', issued: 3 })])
   await graph('--dir', dir, '--out', out, '--name', 'b')
-  expect(drawn().runs[0]!.limiters.map(({ name }) => name)).toEqual(['a', 'b'])
+  expect(drawn()[0]!.limiters.map(({ name }) => name)).toEqual(['a', 'b'])
   expect(readFileSync(out, 'utf8')).toContain('<option selected>b</option>')
   expect((await graph('--dir', dir, '--out', out, '--name', 'openai')).said).toContain('openai, 2026-01-01')
   const { code, complained } = await graph('--dir', dir, '--out', out, '--name', 'd')
@@ -73,7 +82,7 @@ test('several files stand side by side; lines that are none are counted', async 
   const two = put('two.jsonl', [record(0, { issued: 2 })])
   const { code, complained } = await graph('--file', one, '--file', two, '--out', out)
   expect([code, complained]).toEqual([0, 'one.jsonl: 2 lines are no record'])
-  expect(drawn().runs.map(({ title, limiters }) => [title, limiters[0]!.issued])).toEqual([
+  expect(drawn().map(({ title, limiters }) => [title, limiters[0]!.issued])).toEqual([
     ['one.jsonl', [1]],
     ['two.jsonl', [2]],
   ])
@@ -87,9 +96,9 @@ test('--from and --to: after the start, or a time', async () => {
     [0, 60, 120, 180].map((s) => record(start + s * 1000, { issued: s })),
   )
   await graph('--file', file, '--out', out, '--from', '1m', '--to', '180s')
-  expect(drawn().runs[0]!.limiters[0]!.issued).toEqual([60, 120])
+  expect(drawn()[0]!.limiters[0]!.issued).toEqual([60, 120])
   await graph('--file', file, '--out', out, '--from', '2026-01-31T12:02:00Z')
-  expect(drawn().runs[0]!.limiters[0]!.issued).toEqual([120, 180])
+  expect(drawn()[0]!.limiters[0]!.issued).toEqual([120, 180])
   expect(await graph('--file', file, '--out', out, '--from', '2h')).toMatchObject({
     code: 1,
     complained: 'llmiter graph: there is nothing in it to draw',
@@ -131,8 +140,8 @@ test.each([
     "Unknown option '--fro' (did you mean '--from'?); known: --help, --dir, --name, --lines,",
   ],
   [['extra'], 2, "Unexpected argument 'extra'"],
-  [['--lines', 'rix'], 2, "--lines takes letters of riefoal, got 'rix'"],
-  [['--lines', ''], 2, "--lines takes letters of riefoal, got ''"],
+  [['--lines', 'riz'], 2, "--lines takes letters of riexfoal, got 'riz'"],
+  [['--lines', ''], 2, "--lines takes letters of riexfoal, got ''"],
   [['--from', 'soon'], 2, "--from must be a time like 90s, 10m, 2h or 2026-01-31T12:00, got 'soon'"],
   [['--file', '/no/such/file'], 1, '/no/such/file cannot be read: ENOENT'],
   [['--dir', '/dev/null'], 1, '/dev/null cannot be read: ENOTDIR'],
@@ -162,16 +171,19 @@ test('--help tells the options', async () => {
 
 test('a name from outside is text, whatever it holds', () => {
   const evil = '</script><img src=x onerror=alert(1)>\u2028"\'&\u0007'
-  const runs = [{ title: evil, records: [record(0, { name: evil, issued: 1 })] }]
+  const runs = [{ title: evil, series: seriesOf([record(0, { name: evil, issued: 1 })]) }]
   const page = graphPage(runs)
   expect(page).not.toContain('<img')
-  expect(dataOf(page).runs[0]!.limiters[0]!.name).toBe(evil)
+  expect(runsOf(page)[0]!.limiters[0]!.name).toBe(evil)
   for (const never of ['<img', '\u0007']) expect(graphSvg(runs)).not.toContain(never)
 })
 
 test('no run, and a run without records, are a page and a picture too', () => {
-  expect(graphPage([])).toContain('<main class="runs"></main>')
-  for (const text of [graphPage([{ title: 'a', records: [] }]), graphSvg([{ title: 'a', records: [] }])]) {
+  expect(graphPage([])).toContain('<div class="runs"></div>')
+  for (const text of [
+    graphPage([{ title: 'a', series: seriesOf([]) }]),
+    graphSvg([{ title: 'a', series: seriesOf([]) }]),
+  ]) {
     expect(text).toContain('0 calls in 0 s')
     expect(text).not.toContain('NaN')
   }

@@ -18,10 +18,10 @@ test('a line for each second in which something happened, and none for the other
 
   for (let i = 0; i < 3; i++) fate(limiter.run(() => clock.sleep(100)))
   await clock.advance(60_000)
-  const limits = [{ of: 'requests', perMs: 60_000, amount: 60, available: 0 }]
+  const limits = [{ of: 'requests', perMs: 60_000, amount: 60, available: 0, asked: 1 }]
   const levels = { parked: 0, refused: 0, failed: 0, rejected: 0, gate: 'open', rate: 60, limit: 60, limits }
   const held = (etaMs: number) => ({
-    why: { kind: 'limit', text: 'requests (60 a minute)' },
+    why: { kind: 'limit', text: 'requests (60 a minute)', of: 'requests', perMs: 60_000, amount: 60 },
     etaMs: expect.closeTo(etaMs, -2) as number,
   })
   expect(recordsIn(dir)).toEqual([

@@ -1,21 +1,17 @@
 // One panel of the page: a uPlot with our scales, colours and shades. It is given buckets and draws them.
 
 import uPlot from 'uplot'
-import { highest, paceTop, topOf, valuesOf } from './scale.ts'
+import { count, elapsed, isoTime, short } from './labels.ts'
+import { type Panel, type PanelLine, rightTop } from './panels.ts'
 import { type Buckets, closures } from './series.ts'
-import { count, elapsed, isRight, LABELS, type Line, type LineName, MINUTES, short } from './labels.ts'
-
-type PanelLine = Line & { name: LineName }
 
 export interface ChartOptions {
-  lines: readonly PanelLine[]
-  height: number
+  panel: Panel
   width: number
-  /** The hour of the day, or the time since the start. */
-  wallTime: boolean
+  /** The zone of the hours on the axis; none: the time since the start. */
+  zone: string | undefined
   /** Panels with this key point at the same moment. */
   sync: string
-  title: string
   onZoom: (from: number, to: number) => void
   onPoint: (index: number | undefined) => void
 }
@@ -26,43 +22,51 @@ export interface Tops {
   right: number
 }
 
-const AREAS: readonly LineName[] = ['waiting', 'available']
 /** Marks of the time, in seconds: a log knows nothing between them. */
 const STEPS_S = [
   1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400,
 ].concat([2, 5, 10, 30, 100, 365].map((days) => days * 86_400))
 
+const AXIS_WIDTH = 52
+const FONT = '12px system-ui, sans-serif'
+
 const colour = (name: string) =>
   getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim()
 
 export class Chart {
+  readonly panel: Panel
   readonly #plot: uPlot
   readonly #lines: readonly PanelLine[]
+  readonly #marks: readonly PanelLine[]
   #buckets: Buckets | undefined
+  #shown: ReadonlySet<string> = new Set()
   #tops: Tops = { left: 1, right: 1 }
 
   constructor(parent: HTMLElement, options: ChartOptions) {
+    this.panel = options.panel
+    const { lines } = options.panel
     // Drawn in this order: areas first, and what leaves goes over what comes back.
-    const isArea = ({ name }: PanelLine) => Number(AREAS.includes(name))
-    this.#lines = options.lines.toReversed().sort((a, b) => isArea(b) - isArea(a))
-    this.#plot = new uPlot(
-      this.#options({ ...options, lines: this.#lines }),
-      [[]] as unknown as uPlot.AlignedData,
-      parent,
-    )
+    const drawn = lines.filter(({ mark }) => mark === undefined)
+    this.#lines = drawn.toReversed().sort((a, b) => Number(b.area ?? false) - Number(a.area ?? false))
+    this.#marks = lines.filter(({ mark }) => mark !== undefined)
+    this.#plot = new uPlot(this.#options(options), [[]] as unknown as uPlot.AlignedData, parent)
   }
 
-  #options({ lines, height, width, wallTime, sync, title, onZoom, onPoint }: ChartOptions): uPlot.Options {
+  #options({ panel, width, zone, sync, onZoom, onPoint }: ChartOptions): uPlot.Options {
     const stepped = uPlot.paths.stepped!({ align: 1 })
-    const axis = { stroke: () => colour('quiet'), font: '12px system-ui, sans-serif' }
+    const axis = { stroke: () => colour('quiet'), font: FONT }
     const grid = { stroke: () => colour('grid'), width: 1 }
     const values = (_: uPlot, splits: number[]) => splits.map(short)
+    // The time stands below the first panel, with the zone that it is in.
+    const first = panel.key === 'calls'
+    const onRight = { ...axis, scale: 'right', side: 1, size: AXIS_WIDTH, grid: { show: false } } as const
     return {
       width,
-      height,
+      height: panel.height,
       legend: { show: false },
+      ...(zone !== undefined && { tzDate: (ts: number) => uPlot.tzDate(new Date(ts * 1000), zone) }),
       scales: {
-        x: { time: wallTime },
+        x: { time: zone !== undefined },
         left: { auto: false, range: (_, min, max) => [min, max] },
         right: { auto: false, range: (_, min, max) => [min, max] },
       },
@@ -72,32 +76,33 @@ export class Chart {
           incrs: STEPS_S,
           grid: { show: false },
           ticks: { stroke: () => colour('edge') },
-          ...(!wallTime && { values: (_: uPlot, splits: number[]) => splits.map(elapsed) }),
+          ...(!first && { size: 10 }),
+          ...(first && zone !== undefined && { label: zone, labelSize: 16, labelFont: FONT }),
+          values: (_, splits, _axis, _space, step) => (first ? times(splits, step, zone) : []),
         },
         {
           ...axis,
-          scale: 'left',
-          size: 52,
-          values,
-          grid,
-          ticks: { show: false },
-          label: title,
-          labelSize: 18,
+          ...{ scale: 'left', size: AXIS_WIDTH, values, grid, ticks: { show: false } },
+          ...{ label: panel.title, labelSize: 18, labelFont: FONT },
         },
-        { ...axis, scale: 'right', side: 1, size: 52, values, grid: { show: false }, ticks: { show: false } },
+        {
+          ...onRight,
+          values: panel.lines.some(({ right }) => right) ? values : () => [],
+          ticks: { show: false },
+        },
       ],
       series: [
         {},
-        ...lines.map((line) => ({
-          label: LABELS[line.name],
-          scale: isRight(line) ? 'right' : 'left',
-          stroke: () => colour(line.name),
-          width: AREAS.includes(line.name) ? 1 : 1.7,
+        ...this.#lines.map((line) => ({
+          label: line.label,
+          scale: line.right ? 'right' : 'left',
+          stroke: () => colour(line.colour),
+          width: line.area ? 1 : 1.7,
           paths: stepped,
           points: { show: false },
-          ...(AREAS.includes(line.name) && { fill: () => `${colour(line.name)}30` }),
-          ...(line.name === 'rate' && { dash: [7, 4] }),
-          ...(MINUTES.includes(line.name) && line.name !== 'rate' && { dash: [2, 4] }),
+          ...(line.spans && { spanGaps: true }),
+          ...(line.area && { fill: () => `${colour(line.colour)}30` }),
+          ...(line.dash && { dash: line.dash }),
         })),
       ],
       cursor: {
@@ -109,7 +114,12 @@ export class Chart {
       },
       hooks: {
         drawClear: [(plot) => this.#shade(plot)],
-        draw: [(plot) => this.#sayClipped(plot)],
+        draw: [
+          (plot) => {
+            this.#sayClipped(plot)
+            this.#mark(plot)
+          },
+        ],
         setCursor: [({ cursor: { idx } }) => onPoint(idx ?? undefined)],
         setSelect: [
           (plot) => {
@@ -123,22 +133,28 @@ export class Chart {
     }
   }
 
+  #visible(shown: ReadonlySet<string>, right: boolean): PanelLine[] {
+    return this.#lines.filter((line) => isShown(line, shown) && (line.right ?? false) === right)
+  }
+
   /** How high this panel would reach by itself. */
   tops(buckets: Buckets, shown: ReadonlySet<string>): Tops {
-    const names = (right: boolean) =>
-      this.#lines.filter((line) => shown.has(line.name) && isRight(line) === right).map(({ name }) => name)
-    return { left: paceTop(buckets, names(false)), right: topOf(buckets, names(true)) }
+    return {
+      left: this.panel.top(buckets, this.#visible(shown, false)),
+      right: rightTop(buckets, this.#visible(shown, true)),
+    }
   }
 
   draw(buckets: Buckets, shown: ReadonlySet<string>, tops: Tops, from: number, to: number): void {
     this.#buckets = buckets
+    this.#shown = shown
     this.#tops = tops
     const plot = this.#plot
     // The last bucket needs an end to be seen.
-    const closed = <T>(values: T[]) => [...values, values.at(-1)!]
-    const lines = this.#lines.map(({ name }) => closed(valuesOf(buckets, name)))
+    const closed = <T>(values: T[]) => (values.length > 0 ? [...values, values.at(-1)!] : [])
+    const lines = this.#lines.map(({ values }) => closed(values(buckets)))
     plot.batch(() => {
-      this.#lines.forEach(({ name }, i) => plot.setSeries(i + 1, { show: shown.has(name) }))
+      this.#lines.forEach((line, i) => plot.setSeries(i + 1, { show: isShown(line, shown) }))
       plot.setData([[...buckets.x, buckets.x.at(-1)! + buckets.size], ...lines] as uPlot.AlignedData, false)
       plot.setScale('x', { min: from, max: to })
       for (const scale of ['left', 'right'] as const) plot.setScale(scale, { min: 0, max: tops[scale] })
@@ -153,6 +169,18 @@ export class Chart {
   /** Other colours. */
   redraw(): void {
     this.#plot.redraw(false, true)
+  }
+
+  /** Where the graph itself lies in its panel, in CSS pixels from its left and right edges. */
+  get edges(): { left: number; right: number } {
+    const { bbox, width } = this.#plot
+    const left = bbox.left / devicePixelRatio
+    return { left, right: width - left - bbox.width / devicePixelRatio }
+  }
+
+  /** The moment at a place of the screen. */
+  momentAt(clientX: number): number {
+    return this.#plot.posToVal(clientX - this.#plot.over.getBoundingClientRect().left, 'x')
   }
 
   /** Points at a bucket, as the mouse does; at none without one. */
@@ -178,30 +206,85 @@ export class Chart {
     }
   }
 
-  /** What was asked for beyond the top is said in words, the highest of each group. */
+  /** What lies beyond the top is said in words, the highest of each group. */
   #sayClipped(plot: uPlot): void {
-    const at = this.#lines.findIndex(({ name }) => name === 'requests') + 1
     const buckets = this.#buckets
-    if (!buckets || at === 0 || !plot.series[at]!.show || highest(buckets, ['requests']) <= this.#tops.left)
-      return
+    if (!buckets) return
     const { ctx, bbox } = plot
-    const near = 80 * devicePixelRatio
-    const found: { at: number; value: number }[] = []
-    buckets.requests.forEach((value, i) => {
-      const at = plot.valToPos(buckets.x[i]! + buckets.size, 'x', true)
-      if (value <= this.#tops.left || at < bbox.left || at > bbox.left + bbox.width) return
-      const last = found.at(-1)
-      if (!last || at - last.at > near) found.push({ at, value })
-      else last.value = Math.max(last.value, value)
-    })
-    ctx.fillStyle = colour('requests')
     ctx.font = `${12 * devicePixelRatio}px system-ui, sans-serif`
     ctx.textBaseline = 'top'
-    for (const { at, value } of found) {
-      const words = `▲ ${count(value)}/s`
-      const right = at + 4 + ctx.measureText(words).width > bbox.left + bbox.width
-      ctx.textAlign = right ? 'right' : 'left'
-      ctx.fillText(words, at + (right ? -4 : 4), bbox.top + 2)
+    // Below the marks, one row for each line.
+    let row = this.#marks.length > 0 ? 1 : 0
+    for (const line of this.#visible(this.#shown, false)) {
+      const groups = grouped(plot, buckets, line.values(buckets), this.#tops.left)
+      if (groups.length === 0) continue
+      ctx.fillStyle = colour(line.colour)
+      for (const { at, value } of groups) {
+        const words = `▲ ${count(value)}${this.panel.unit}`
+        const right = at + 4 + ctx.measureText(words).width > bbox.left + bbox.width
+        ctx.textAlign = right ? 'right' : 'left'
+        ctx.fillText(words, at + (right ? -4 : 4), bbox.top + (2 + 14 * row) * devicePixelRatio)
+      }
+      row++
     }
   }
+
+  /** Refusals and failures at the top, above everything: one of a day must be seen. */
+  #mark(plot: uPlot): void {
+    const buckets = this.#buckets
+    if (!buckets) return
+    const { ctx, bbox } = plot
+    ctx.font = `bold ${12 * devicePixelRatio}px system-ui, sans-serif`
+    ctx.textBaseline = 'top'
+    ctx.textAlign = 'center'
+    for (const line of this.#marks) {
+      if (!isShown(line, this.#shown)) continue
+      ctx.fillStyle = colour(line.colour)
+      line.values(buckets).forEach((value, i) => {
+        const at = plot.valToPos(buckets.x[i]! + buckets.size / 2, 'x', true)
+        if (!value || at < bbox.left || at > bbox.left + bbox.width) return
+        // A line down to the axis says where, and the sign what.
+        ctx.globalAlpha = 0.35
+        ctx.fillRect(at - devicePixelRatio / 2, bbox.top, devicePixelRatio, bbox.height)
+        ctx.globalAlpha = 1
+        ctx.fillText(line.mark!, at, bbox.top)
+      })
+    }
+  }
+}
+
+const isShown = ({ name }: PanelLine, shown: ReadonlySet<string>) => name === undefined || shown.has(name)
+
+/** What is above the top, and far enough from its neighbours to have words of its own. */
+function grouped(
+  plot: uPlot,
+  { x, size }: Buckets,
+  values: readonly (number | null)[],
+  top: number,
+): { at: number; value: number }[] {
+  const { left, width } = plot.bbox
+  const near = 90 * devicePixelRatio
+  const found: { at: number; value: number }[] = []
+  values.forEach((value, i) => {
+    if (value === null || value <= top) return
+    const at = plot.valToPos(x[i]! + size, 'x', true)
+    if (at < left || at > left + width) return
+    const last = found.at(-1)
+    if (!last || at - last.at > near) found.push({ at, value })
+    else last.value = Math.max(last.value, value)
+  })
+  return found
+}
+
+/** The time since the start, or the hour of each mark, and the day where it begins or changes. */
+function times(splits: readonly number[], step: number, zone: string | undefined): string[] {
+  if (zone === undefined) return splits.map(elapsed)
+  let shown = ''
+  return splits.map((at) => {
+    const [day, time] = isoTime(at, zone).split(' ') as [string, string]
+    const hour = step < 60 ? time : time.slice(0, 5)
+    if (day === shown) return hour
+    shown = day
+    return `${hour}\n${day}`
+  })
 }

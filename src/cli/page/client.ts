@@ -1,18 +1,21 @@
-// The program of the page: what is shown (which limiter, which lines, which part of the time), and what the
-// reader does to change it.
+// The program of the page: what is shown (which limiter, which lines, which part of the time), and what the reader does
+// to change it. All of it stands in the address too, so that a link shows the same.
 
-import { RunView } from './run-view.ts'
+import { LINES, ALL, span, TOKEN_LINES } from './labels.ts'
+import { type Order, orderOf, orderWords } from './limiter-table.ts'
 import type { PageData } from './page.ts'
+import { limitersOf, RunView } from './run-view.ts'
 import { spanOf } from './series.ts'
-import { ALL, span } from './labels.ts'
 
 const byId = (id: string) => document.getElementById(id)!
 const data = JSON.parse(byId('data').textContent!) as PageData
 const limiter = byId('limiter') as HTMLSelectElement
-const spans = data.runs.map(({ limiters }) => spanOf(limiters) ?? { from: 0, to: 1 })
+const unpacked = data.runs.map(limitersOf)
+const spans = unpacked.map((limiters) => spanOf(limiters) ?? { from: 0, to: 1 })
 /** All runs are shown from their start on, on one scale of time. */
 const length = Math.max(...spans.map(({ from, to }) => to - from))
 const LEAST = Math.min(3, length)
+const ALL_LINES = [...LINES, ...TOKEN_LINES]
 
 interface Part {
   from: number
@@ -20,15 +23,29 @@ interface Part {
 }
 
 const whole: Part = { from: 0, to: length }
-const shown = new Set(data.lines)
+const atFirst = { limiter: limiter.value, lines: lettersOf(new Set(data.lines)), sort: '-waiting' }
+let shown = new Set(data.lines)
 let part = whole
 let before: Part[] = []
+let order: Order = orderOf(null)
 
 const views = data.runs.map((run, i) => {
-  const view = new RunView(document.querySelectorAll<HTMLElement>('.run')[i]!, run, {
+  const view = new RunView(i, run, unpacked[i]!, {
     start: spans[i]!.from,
     compared: data.runs.length > 1,
+    ...{ zone: data.zone, made: data.made },
     onZoom: (from, to) => zoom({ from, to }),
+    onTouch: () => void before.push(part),
+    onTouched: (from, to) => move({ from, to }),
+    onOrder: (to) => {
+      order = to
+      show()
+    },
+    onSelect: (name) => {
+      // The one that is shown alone, once more: all of them.
+      limiter.value = limiter.value === name ? ALL : name
+      show()
+    },
     say,
   })
   view.plot.addEventListener('keydown', (event) => onKey(event, view))
@@ -40,18 +57,20 @@ function say(words: string): void {
 }
 
 function show(): void {
-  const buckets = views.map((view) => view.look(limiter.value || ALL, part.from, part.to))
+  const name = limiter.value || ALL
+  const buckets = views.map((view) => view.look(name, part.from, part.to))
   const tops = views.map((view) => view.tops(shown))
-  const top = (panel: number, side: 'left' | 'right') =>
-    Math.max(...tops.map((panels) => panels[panel]?.[side] ?? 0))
-  const shared = [0, 1].map((panel) => ({ left: top(panel, 'left'), right: top(panel, 'right') }))
-  for (const view of views) view.draw(shown, shared)
-
+  // Runs side by side have one scale.
+  const keys = new Set(tops.flatMap((panels) => [...panels.keys()]))
+  const top = (key: string, side: 'left' | 'right') =>
+    Math.max(...tops.map((panels) => panels.get(key)?.[side] ?? 0))
+  const shared = new Map([...keys].map((key) => [key, { left: top(key, 'left'), right: top(key, 'right') }]))
+  for (const view of views) {
+    view.draw(shown, shared)
+    view.list(order, name)
+  }
   const size = Math.max(...buckets.map(({ size }) => size))
-  byId('scale').textContent =
-    size === 1
-      ? 'A point is a second. Rates and limits of a minute are shown as a second of them; the overflow and free tokens have the axis on the right.'
-      : `A point is ${span(size)}: lines are means, but refusals and the overflow are the highest second of each point. Zoom in to see the seconds.`
+  byId('scale').textContent = scaleWords(size)
   const all = part.from === 0 && part.to === length
   const useless: Record<string, boolean> = {
     back: before.length === 0,
@@ -63,6 +82,47 @@ function show(): void {
   }
   for (const button of document.querySelectorAll<HTMLButtonElement>('[data-zoom]'))
     button.disabled = useless[button.dataset['zoom']!]!
+  for (const button of document.querySelectorAll<HTMLButtonElement>('[data-line]'))
+    button.setAttribute('aria-pressed', String(shown.has(button.dataset['line']!)))
+  history.replaceState(null, '', `#${hash()}`)
+}
+
+function scaleWords(size: number): string {
+  const finest = Math.max(...unpacked.flatMap((limiters) => limiters.map((columns) => columns.size)))
+  const means = `A point is ${span(size)}: lines are means, but the overflow and waits are the highest second of each point.`
+  if (size === 1)
+    return 'A point is a second. Rates and limits of a minute are shown as a second of them; the overflow and free tokens have the axis on the right.'
+  if (size > finest) return `${means} Zoom in to see ${finest === 1 ? 'the seconds' : span(finest)}.`
+  return `${means} The log is too long for a page of seconds: draw a part of it with --from and --to.`
+}
+
+function lettersOf(names: ReadonlySet<string>): string {
+  return ALL_LINES.filter(({ name }) => names.has(name))
+    .map(({ letter }) => letter)
+    .join('')
+}
+
+/** What is shown, as far as it is not what is shown at first. */
+function hash(): URLSearchParams {
+  const now = {
+    ...{ limiter: limiter.value, lines: lettersOf(shown), sort: orderWords(order) },
+    ...(part !== whole && { from: String(Math.round(part.from)), to: String(Math.round(part.to)) }),
+  }
+  const first: Record<string, string> = { ...atFirst, from: '0', to: String(Math.round(length)) }
+  return new URLSearchParams(Object.entries(now).filter(([key, value]) => value !== first[key]))
+}
+
+function readHash(): void {
+  const said = new URLSearchParams(location.hash.slice(1))
+  const name = said.get('limiter') ?? atFirst.limiter
+  if ([...limiter.options].some(({ value }) => value === name)) limiter.value = name
+  const letters = said.get('lines') ?? atFirst.lines
+  shown = new Set(ALL_LINES.filter(({ letter }) => letters.includes(letter)).map(({ name }) => name))
+  order = orderOf(said.get('sort'))
+  const [from, to] = [said.get('from'), said.get('to')].map((text) => Number(text ?? -1))
+  part = whole
+  if (from! >= 0 && to! > from!) move({ from: from!, to: to! })
+  else show()
 }
 
 /** Shows this part, or as near to it as there is something to show. */
@@ -123,20 +183,25 @@ for (const button of document.querySelectorAll<HTMLButtonElement>('[data-line]')
   const name = button.dataset['line']!
   button.addEventListener('click', () => {
     if (!shown.delete(name)) shown.add(name)
-    button.setAttribute('aria-pressed', String(shown.has(name)))
     show()
   })
 }
 limiter.addEventListener('change', show)
+addEventListener('hashchange', readHash)
 matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => {
   for (const view of views) view.redraw()
 })
 let wide = innerWidth
+function fit(): void {
+  for (const view of views) view.resize()
+  show()
+}
 addEventListener('resize', () => {
   // Phones resize when their address bar slides away: only the width matters.
   if (wide === innerWidth) return
   wide = innerWidth
-  for (const view of views) view.resize()
-  show()
+  fit()
 })
-show()
+// Paper has a width of its own.
+matchMedia('print').addEventListener('change', fit)
+readHash()

@@ -2,3 +2,4 @@
 
 export { graphPage } from './page.ts'
 export { graphSvg, type GraphOptions, type Run } from './svg.ts'
+export { RunSeries, seriesOf } from './series.ts'

@@ -1,22 +1,21 @@
-// What is said of a run: the names of its lines, its totals, and times as people read them. For the page and the
-// picture alike.
-
-import type { Columns } from './series.ts'
+// What is said in a graph: the names of its lines, numbers and times as people read them. For the page and the picture
+// alike.
 
 export interface Line {
   /** The letter that picks it, in `--lines` and on the page. */
   letter: string
   name: string
   title: string
-  /** Calls a second, calls, tokens a second, or tokens. */
-  scale: 'pace' | 'calls' | 'tokenPace' | 'tokens'
+  /** Calls a second, calls, tokens a second, tokens, or marks over all of these. */
+  scale: 'pace' | 'calls' | 'tokenPace' | 'tokens' | 'mark'
 }
 
 /** The lines of the first panel: what becomes of calls, and the rates. */
 export const LINES = [
   { letter: 'r', name: 'requests', title: 'calls that asked for a ticket', scale: 'pace' },
   { letter: 'i', name: 'issued', title: 'tickets issued: calls that left', scale: 'pace' },
-  { letter: 'e', name: 'refused', title: 'refusals by the provider', scale: 'pace' },
+  { letter: 'e', name: 'refused', title: 'refusals by the provider', scale: 'mark' },
+  { letter: 'x', name: 'failed', title: 'calls that failed', scale: 'mark' },
   { letter: 'f', name: 'finished', title: 'calls that were answered', scale: 'pace' },
   { letter: 'o', name: 'waiting', title: 'the overflow: calls in line', scale: 'calls' },
   { letter: 'a', name: 'rate', title: 'the rate that is followed', scale: 'pace' },
@@ -43,6 +42,7 @@ export const LABELS: Record<LineName, string> = {
   requests: 'requests',
   issued: 'issued',
   refused: 'refused',
+  failed: 'failed',
   finished: 'finished',
   waiting: 'overflow',
   rate: 'rate',
@@ -55,50 +55,7 @@ export const LABELS: Record<LineName, string> = {
 
 export const ALL = 'all limiters'
 
-export interface Totals {
-  requests: number
-  issued: number
-  refused: number
-  finished: number
-  failed: number
-  rejected: number
-  mostWaiting: number
-  closedS: number
-  seconds: number
-}
-
-export function totalsOf(columns: Columns): Totals {
-  const sum = (values: number[]) => values.reduce((a, b) => a + b, 0)
-  const { t, requests, issued, refused, finished, failed, rejected, waiting, gate } = columns
-  return {
-    requests: sum(requests),
-    issued: sum(issued),
-    refused: sum(refused),
-    finished: sum(finished),
-    failed: sum(failed),
-    rejected: sum(rejected),
-    mostWaiting: waiting.reduce((a, b) => Math.max(a, b), 0),
-    closedS: gate.filter((state) => state > 0).length,
-    seconds: t.length === 0 ? 0 : t.at(-1)! + 1 - t[0]!,
-  }
-}
-
-/** A run in a sentence or two. */
-export function summary(totals: Totals): string {
-  const { requests, finished, failed, rejected, refused, mostWaiting, closedS, seconds } = totals
-  const ends = [
-    `${count(finished)} answered`,
-    ...(failed > 0 ? [`${count(failed)} failed`] : []),
-    ...(rejected > 0 ? [`${count(rejected)} turned away`] : []),
-  ]
-  const gate = closedS > 0 ? `; the gate was shut for ${span(closedS)}` : ''
-  return (
-    `${plural(requests, 'call')} in ${span(seconds)}: ${ends.join(', ')}. ` +
-    `${plural(refused, 'refusal')}, at most ${count(mostWaiting)} in line${gate}.`
-  )
-}
-
-const plural = (n: number, word: string) => `${count(n)} ${word}${n === 1 ? '' : 's'}`
+export const plural = (n: number, word: string) => `${count(n)} ${word}${n === 1 ? '' : 's'}`
 
 /** 12345 is 12,345; 12.345 is 12.3. */
 export const count = (n: number) => n.toLocaleString('en', { maximumFractionDigits: digits(Math.abs(n)) })
@@ -133,4 +90,20 @@ export function elapsed(seconds: number): string {
   const two = (n: number) => String(n).padStart(2, '0')
   const [h, m, s] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60]
   return `${seconds < 0 ? '-' : ''}${h > 0 ? `${h}:${two(m)}` : m}:${two(s)}`
+}
+
+/** The zone of the machine on which a graph is made: all its times are in it, wherever it is read. */
+export const localZone = () => new Intl.DateTimeFormat().resolvedOptions().timeZone
+
+const formats = new Map<string, Intl.DateTimeFormat>()
+
+/** A moment in seconds since the epoch, as ISO writes it: '2026-01-31 18:05:00'. */
+export function isoTime(seconds: number, zone: string): string {
+  let format = formats.get(zone)
+  if (!format) {
+    // Swedes write dates as ISO does.
+    format = new Intl.DateTimeFormat('sv-SE', { timeZone: zone, dateStyle: 'short', timeStyle: 'medium' })
+    formats.set(zone, format)
+  }
+  return format.format(seconds * 1000)
 }

@@ -2,28 +2,45 @@
 // nothing. What can be read without a program stands in it as text: what came of each run, and the picture.
 
 import { script, style } from './assets.ts'
+import type { Cause } from './causes.ts'
 import { escape, json } from './html.ts'
-import { type Columns, columnsOf, together } from './series.ts'
+import { ALL, isoTime, LABELS, LINES, localZone, TOKEN_LINES } from './labels.ts'
+import { packColumns, type PackedColumns } from './pack.ts'
+import { hasTokens } from './panels.ts'
+import type { LimiterSeries } from './series.ts'
 import { type GraphOptions, graphSvg, type Run } from './svg.ts'
-import { ALL, LABELS, LINES, summary, TOKEN_LINES, totalsOf } from './labels.ts'
+import { silence, summary, type Totals } from './totals.ts'
+
+/** One run of the page. */
+export interface PageRun {
+  title: string
+  causes: readonly Cause[]
+  limiters: { columns: PackedColumns; totals: Totals }[]
+  /** Of all limiters together. */
+  totals: Totals
+}
 
 /** What the program of the page is given. */
 export interface PageData {
-  runs: { title: string; limiters: Columns[] }[]
+  runs: PageRun[]
   /** The names of the lines that are shown at first. */
   lines: string[]
+  /** Whose hours are shown. */
+  zone: string
+  /** When the page was made, in epoch ms. */
+  made: number
 }
+
+/** In characters. Data for more is put together further: a page must open on a phone. */
+const MOST_CHARS = 13_000_000
 
 /** A page for one run, or for several side by side. */
 export function graphPage(runs: readonly Run[], options: GraphOptions = {}): string {
-  const data: PageData = {
-    runs: runs.map(({ title, records }) => ({ title, limiters: columnsOf(records) })),
-    lines: [...LINES.filter(({ letter }) => options.lines?.includes(letter) ?? true), ...TOKEN_LINES].map(
-      ({ name }) => name,
-    ),
-  }
-  const names = [...new Set(data.runs.flatMap(({ limiters }) => limiters.map(({ name }) => name)))].sort()
-  const title = data.runs.map(({ title }) => title).join(', ')
+  const page = { made: Date.now(), zone: localZone(), options }
+  const limiters = runs.flatMap(({ series }) => series.limiters)
+  const data = dataOf(runs, page)
+  const names = [...new Set(limiters.map(({ totals }) => totals.name))].sort()
+  const title = runs.map(({ title }) => title).join(', ')
   return `<!doctype html>
 <html lang="en">
 <head>
@@ -34,25 +51,54 @@ export function graphPage(runs: readonly Run[], options: GraphOptions = {}): str
 <style>${style}</style>
 </head>
 <body>
+<main>
 <h1>${escape(options.title ?? 'llmiter graph')}</h1>
+<div class="runs">${runs.map((run, i) => head(run, i, page)).join('')}</div>
 <div class="controls">
 <label>Limiter <select id="limiter">${options_(names, options.name)}</select></label>
-<fieldset class="group"><legend class="unseen">Lines</legend>${lineButtons(data)}</fieldset>
+<fieldset class="group"><legend class="unseen">Lines</legend>${lineButtons(limiters, linesOf(options))}</fieldset>
 <fieldset class="group"><legend class="unseen">Zoom</legend>${ZOOM}</fieldset>
 </div>
-<main class="runs">${data.runs.map(section).join('')}</main>
-<p class="note" id="help">Drag over a graph to zoom in. With a graph in focus: <kbd>+</kbd> <kbd>−</kbd> zoom,
-<kbd>←</kbd> <kbd>→</kbd> move, <kbd>Shift</kbd> with them reads point by point, <kbd>Backspace</kbd> goes back,
-<kbd>0</kbd> shows all.</p>
+<div class="runs">${runs.map(({ title }, i) => section(title, i)).join('')}</div>
+<p class="note" id="help">Drag over a graph to zoom in; with fingers, two zoom and one moves it. With a graph in focus:
+<kbd>+</kbd> <kbd>−</kbd> zoom, <kbd>←</kbd> <kbd>→</kbd> move, <kbd>Shift</kbd> with them reads point by point,
+<kbd>Backspace</kbd> goes back, <kbd>0</kbd> shows all. All hours are those of ${escape(page.zone)}.</p>
 <p class="note" id="scale"></p>
 <p class="unseen" id="said" aria-live="polite"></p>
 <noscript>${graphSvg(runs, options)}</noscript>
-<script type="application/json" id="data">${json(data)}</script>
+</main>
+<script type="application/json" id="data">${data}</script>
 <script>${script}</script>
 </body>
 </html>
 `
 }
+
+interface PageOptions {
+  made: number
+  zone: string
+  options: GraphOptions
+}
+
+/** As JSON, of a size that a page may have. */
+function dataOf(runs: readonly Run[], { made, zone, options }: PageOptions): string {
+  for (;;) {
+    const packed = runs.map(({ title, series: { causes, totals, limiters } }) => ({
+      ...{ title, causes, totals },
+      limiters: limiters.map(({ columns, totals }) => ({ columns: packColumns(columns), totals })),
+    }))
+    const data: PageData = { runs: packed, lines: linesOf(options), zone, made }
+    const text = json(data)
+    const largest = [...runs].sort((a, b) => b.series.points - a.series.points)[0]
+    if (text.length <= MOST_CHARS || largest!.series.points <= largest!.series.names.length) return text
+    largest!.series.coarsen()
+  }
+}
+
+const linesOf = (options: GraphOptions): string[] =>
+  [...LINES.filter(({ letter }) => options.lines?.includes(letter) ?? true), ...TOKEN_LINES].map(
+    ({ name }) => name,
+  )
 
 function options_(names: readonly string[], chosen: string | undefined): string {
   const all = names.length === 1 ? [] : [ALL]
@@ -61,15 +107,13 @@ function options_(names: readonly string[], chosen: string | undefined): string 
     .join('')
 }
 
-function lineButtons({ runs, lines }: PageData): string {
-  const tokens = runs.some(({ limiters }) =>
-    limiters.some(({ tokenLimit }) => tokenLimit.some((limit) => limit !== null)),
-  )
+function lineButtons(limiters: readonly LimiterSeries[], shown: readonly string[]): string {
+  const tokens = hasTokens(limiters.map(({ columns }) => columns))
   return [...LINES, ...(tokens ? TOKEN_LINES : [])]
     .map(
       ({ name, title }) =>
         `<button type="button" class="line" data-line="${name}" title="${title}" ` +
-        `style="--color:var(--${name})" aria-pressed="${lines.includes(name)}">${LABELS[name]}</button>`,
+        `style="--color:var(--${name})" aria-pressed="${shown.includes(name)}">${LABELS[name]}</button>`,
     )
     .join('')
 }
@@ -88,11 +132,24 @@ const ZOOM = [
   )
   .join('')
 
-function section({ title, limiters }: PageData['runs'][number], i: number): string {
-  const whole = limiters.length === 1 ? limiters[0]! : together(limiters, ALL)
-  return `<section class="run" aria-labelledby="run-${i}">
+/** What came of a run, which is what most readers want to know. */
+function head({ title, series, command }: Run, i: number, { made, zone }: PageOptions): string {
+  const { totals, causes } = series
+  const said = `${summary(totals, causes)} ${silence(totals, (t) => isoTime(t, zone), made)}`.trim()
+  const more =
+    command === undefined
+      ? ''
+      : `<p class="more">What would a higher tier give? <code>${escape(command)}</code></p>`
+  return `<section class="head" aria-labelledby="run-${i}">
 <h2 id="run-${i}">${escape(title)}</h2>
-<p class="summary">${escape(summary(totalsOf(whole)))}</p>
+<p class="summary">${escape(said)}</p>
+<div class="scroll short" tabindex="0" role="region" aria-label="Limiters of ${escape(title)}"><table class="limiters"></table></div>
+${more}
+</section>`
+}
+
+function section(title: string, i: number): string {
+  return `<section class="run" aria-labelledby="run-${i}">
 <div class="plot" tabindex="0" role="application" aria-roledescription="graph" aria-labelledby="run-${i}" aria-describedby="help"></div>
 <p class="readout" aria-hidden="true"></p>
 <details><summary>Numbers</summary><div class="scroll" tabindex="0" role="region" aria-label="Numbers of ${escape(title)}"><table></table></div></details>

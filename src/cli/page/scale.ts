@@ -10,7 +10,7 @@ export function valuesOf(buckets: Buckets, name: LineName): (number | null)[] {
 }
 
 /** The highest value of these lines, as drawn. */
-export function highest(buckets: Buckets, names: readonly LineName[]): number {
+function highest(buckets: Buckets, names: readonly LineName[]): number {
   let most = 0
   for (const name of names)
     for (const value of valuesOf(buckets, name)) if (value !== null && value > most) most = value
@@ -32,6 +32,18 @@ export function paceTop(buckets: Buckets, names: readonly LineName[]): number {
     ) * 1.4
   const all = topOf(buckets, names)
   return others > 0 && all > 2 * others ? others : all
+}
+
+/** Of a hundred points, two may be cut off, so that one burst does not flatten the rest. */
+const SHARE = 0.98
+
+/** A top for these values of which the highest few, where they are far above the others, are cut off. */
+export function clippedTop(lists: readonly (readonly (number | null)[])[], least = 0): number {
+  const values = lists.flatMap((list) => list.filter((value) => value !== null && value > 0) as number[])
+  values.sort((a, b) => a - b)
+  const usual = 1.4 * (values[Math.floor(SHARE * (values.length - 1))] ?? 0)
+  const all = 1.06 * (values.at(-1) ?? 0)
+  return Math.max(least, all > 2 * usual ? usual : all) || 1
 }
 
 /** So many marks an axis has, about. */

@@ -1,27 +1,26 @@
 // The graph as a picture, for a README or a report: light and dark by the reader's own setting, nothing to load.
 
-import type { LogRecord } from '../../telemetry/log-record.ts'
-import { type Buckets, bucketsOf, closures, type Columns, columnsOf, spanOf } from './series.ts'
+import type { Cause } from './causes.ts'
+import { count, elapsed, isRight, LABELS, LINES, type LineName, short, span, TOKEN_LINES } from './labels.ts'
+import { FONT, path, picture, Plot, round, text } from './plot.ts'
+import { paceTop, ticks, topOf, valuesOf } from './scale.ts'
 import { pick } from './select-series.ts'
 import {
-  count,
-  elapsed,
-  isRight,
-  LABELS,
-  LINES,
-  type LineName,
-  short,
-  span,
-  summary,
-  TOKEN_LINES,
-  totalsOf,
-} from './labels.ts'
-import { FONT, path, picture, Plot, text } from './plot.ts'
-import { paceTop, ticks, topOf, valuesOf } from './scale.ts'
+  type Buckets,
+  bucketsOf,
+  causesIn,
+  closures,
+  type Columns,
+  type RunSeries,
+  spanOf,
+} from './series.ts'
+import { summary, type Totals } from './totals.ts'
 
 export interface Run {
   title: string
-  records: readonly LogRecord[]
+  series: RunSeries
+  /** The command that plays the same calls against higher limits. */
+  command?: string
 }
 
 export interface GraphOptions {
@@ -44,20 +43,37 @@ const LEFT = 52
 const RIGHT = 56
 const MOST_POINTS = 345
 
+interface Shown {
+  title: string
+  columns: Columns
+  totals: Totals
+  causes: readonly Cause[]
+}
+
 /** Runs below each other, on one scale of time, each with its tokens. */
 export function graphSvg(runs: readonly Run[], options: GraphOptions = {}): string {
-  const shown = runs.map(({ title, records }) => ({ title, columns: pick(columnsOf(records), options.name) }))
+  const shown = runs.map((run) => shownOf(run, options.name))
   const longest = Math.max(1, ...shown.map(({ columns }) => lengthOf(columns)))
   let y = 0
   const parts: string[] = []
-  for (const { title, columns } of shown) {
-    const panels = drawRun(title, columns, longest, options.lines, y)
+  for (const run of shown) {
+    const panels = drawRun(run, longest, options.lines, y)
     parts.push(...panels.parts)
     y = panels.bottom
   }
-  const description = shown.map(({ title, columns }) => `${title}: ${summary(totalsOf(columns))}`).join(' ')
+  const description = shown.map(({ title, totals, causes }) => `${title}: ${summary(totals, causes)}`)
   const title = shown.map(({ title }) => title).join(', ')
-  return picture({ width: WIDTH, height: y, title, description, style, body: parts })
+  return picture({ width: WIDTH, height: y, title, description: description.join(' '), style, body: parts })
+}
+
+function shownOf({ title, series }: Run, name: string | undefined): Shown {
+  const { limiters, causes } = series
+  const columns = pick(
+    limiters.map(({ columns }) => columns),
+    name,
+  )
+  const totals = limiters.find(({ totals }) => totals.name === name)?.totals ?? series.totals
+  return { title, columns, totals, causes }
 }
 
 function lengthOf(columns: Columns): number {
@@ -65,17 +81,73 @@ function lengthOf(columns: Columns): number {
   return span ? span.to - span.from : 0
 }
 
-function drawRun(title: string, columns: Columns, seconds: number, lines: string | undefined, top: number) {
+function drawRun(
+  { title, columns, totals, causes }: Shown,
+  seconds: number,
+  lines: string | undefined,
+  top: number,
+) {
   const from = columns.t[0] ?? 0
   const buckets = bucketsOf(columns, from, from + seconds, MOST_POINTS)
   const wanted = LINES.filter(({ letter }) => lines?.includes(letter) ?? true)
-  const head = [text(LEFT, top + 20, title, 'title'), text(LEFT, top + 38, summary(totalsOf(columns)))]
+  const said = wrapped(summary(totals, causes))
+  const head = [
+    text(LEFT, top + 20, title, 'title'),
+    ...said.map((words, i) => text(LEFT, top + 38 + 16 * i, words)),
+  ]
   const shared = { buckets, from, seconds }
-  const calls = panel({ ...shared, lines: wanted, top: top + 58, height: 190 })
+  const calls = panel({ ...shared, lines: wanted, top: top + 42 + 16 * said.length, height: 190 })
+  const strip = drawStrip({ buckets, causes, from, seconds, top: calls.bottom - 2 })
   const tokens = columns.tokenLimit.some((limit) => limit !== null)
-  if (!tokens) return { parts: [...head, ...calls.parts], bottom: calls.bottom }
-  const below = panel({ ...shared, lines: [...TOKEN_LINES], top: calls.bottom + 6, height: 90 })
-  return { parts: [...head, ...calls.parts, ...below.parts], bottom: below.bottom }
+  const drawn = [...head, ...calls.parts, ...strip.parts]
+  if (!tokens) return { parts: drawn, bottom: strip.bottom }
+  const below = panel({ ...shared, lines: [...TOKEN_LINES], top: strip.bottom + 6, height: 90 })
+  return { parts: [...drawn, ...below.parts], bottom: below.bottom }
+}
+
+/** So many characters are about as wide as a picture. */
+const LINE_CHARS = 112
+
+function wrapped(words: string): string[] {
+  const lines = ['']
+  for (const word of words.split(' ')) {
+    if (lines.at(-1)!.length + word.length > LINE_CHARS) lines.push('')
+    lines[lines.length - 1] += `${word} `
+  }
+  return lines.map((line) => line.trimEnd())
+}
+
+interface StripPlace {
+  buckets: Buckets
+  causes: readonly Cause[]
+  from: number
+  seconds: number
+  top: number
+}
+
+/** What calls waited for, under the time axis. Nothing, where no call waited. */
+function drawStrip({ buckets, causes, from, seconds, top }: StripPlace) {
+  const frame = { x: LEFT, y: top, width: WIDTH - LEFT - RIGHT, height: 10, from, to: from + seconds, top: 1 }
+  const plot = new Plot(frame)
+  const stretches = causesIn(buckets)
+  const held = [...new Set(stretches.map(({ cause }) => causes[cause]!))]
+  if (held.length === 0) return { parts: [], bottom: top }
+  const bands = stretches.map(({ from, to, cause }) =>
+    path(`cause ${causes[cause]!.colour}`, plot.band(from, to)),
+  )
+  let x = LEFT
+  const legend = ['waited for:', ...held].map((cause) => {
+    if (typeof cause === 'string') return textAt(cause)
+    const key = path(`cause ${cause.colour}`, `M${round(x)} ${top + 17}h10v10h-10z`)
+    x += 15
+    return key + textAt(cause.label)
+  })
+  function textAt(words: string): string {
+    const made = text(round(x), top + 26, words)
+    x += words.length * 6.6 + 12
+    return made
+  }
+  return { parts: [...bands, ...legend], bottom: top + 34 }
 }
 
 interface Panel {
@@ -89,7 +161,8 @@ interface Panel {
 
 function panel({ buckets, from, seconds, lines, top, height }: Panel) {
   const { x, size } = buckets
-  const names = (right: boolean) => lines.filter((line) => isRight(line) === right).map(({ name }) => name)
+  const drawn = lines.filter(({ scale }) => scale !== 'mark')
+  const names = (right: boolean) => drawn.filter((line) => isRight(line) === right).map(({ name }) => name)
   const tops = { left: paceTop(buckets, names(false)), right: topOf(buckets, names(true)) }
   const frame = { x: LEFT, y: top + 22, width: WIDTH - LEFT - RIGHT, height, from, to: from + seconds }
   const left = new Plot({ ...frame, top: tops.left })
@@ -97,7 +170,7 @@ function panel({ buckets, from, seconds, lines, top, height }: Panel) {
   const { base } = left
 
   // Drawn in this order: what leaves goes over what comes back.
-  const paths = lines.toReversed().map((line) => {
+  const paths = drawn.toReversed().map((line) => {
     const { name } = line
     const steps = valuesOf(buckets, name).flatMap((value, i) => {
       return value === null ? [] : [{ from: x[i]!, to: x[i]! + size, value }]
@@ -114,7 +187,10 @@ function panel({ buckets, from, seconds, lines, top, height }: Panel) {
     ...gates,
     ...ticks(tops.left).map((value) => path('grid', `M${LEFT} ${left.y(value)}H${WIDTH - RIGHT}`)),
     ...paths,
-    ...clipped(buckets, names(false), tops.left, left, top + 22),
+    ...clipped(buckets, names(false), tops.left, left, top + 36),
+    ...lines
+      .filter(({ scale }) => scale === 'mark')
+      .flatMap(({ name }) => marks(buckets, name, left, top + 22)),
     ...ticks(tops.left).map((value) => text(LEFT - 6, left.y(value) + 4, short(value), 'end')),
     ...(names(true).length > 0
       ? ticks(tops.right).map((value) => text(WIDTH - RIGHT + 6, right.y(value) + 4, short(value)))
@@ -124,6 +200,15 @@ function panel({ buckets, from, seconds, lines, top, height }: Panel) {
     ...legend(lines, top + 10, size),
   ]
   return { parts, bottom: base + 28 }
+}
+
+/** Refusals and failures at the top, above everything: one of a day must be seen. */
+function marks(buckets: Buckets, name: LineName, plot: Plot, y: number): string[] {
+  return buckets[name].flatMap((value, i) => {
+    if (!value) return []
+    const x = plot.x(buckets.x[i]! + buckets.size / 2)
+    return [path(`mark ${name}`, `M${round(x - 4)} ${y}h8l-4 8z`)]
+  })
 }
 
 /** A value beyond the top of the panel is said in words: the highest of each group. */
@@ -147,7 +232,11 @@ function legend(lines: Panel['lines'], y: number, size: number): string[] {
   for (const line of lines) {
     const { name } = line
     const label = LABELS[name] + (isRight(line) ? ' (right)' : '')
-    parts.push(path(`line ${name} key`, `M${x} ${y - 4}h14`), text(x + 19, y, label))
+    const isMark = line.scale === 'mark'
+    const key = isMark
+      ? path(`mark ${name}`, `M${x + 3} ${y - 8}h8l-4 8z`)
+      : path(`line ${name} key`, `M${x} ${y - 4}h14`)
+    parts.push(key, text(x + 19, y, label))
     x += 19 + label.length * 6.6 + 14
   }
   const unit = lines.some(({ scale }) => scale === 'tokenPace') ? 'tokens a second' : 'a second'
@@ -164,13 +253,29 @@ function timeTicks(seconds: number): number[] {
   return Array.from({ length: Math.floor(seconds / size) + 1 }, (_, i) => i * size)
 }
 
+/** Between light and dark, so that one colour does for both. */
+const CAUSE_COLOURS = {
+  ...{
+    'limit-0': '#218bff',
+    'limit-1': '#8250df',
+    'limit-2': '#2da44e',
+    'limit-3': '#1b7c83',
+    'limit-4': '#6639ba',
+  },
+  ...{ 'gate-rate': '#cf222e', 'gate-overload': '#bc4c00', 'gate-quota': '#82071e', concurrency: '#bf8700' },
+  ...{ latency: '#e16f24', pause: '#6e7781', retry: '#bf3989', store: '#57606a' },
+}
+
 const style = `
 text{font:12px ${FONT};fill:#59636e}
 .title{font-weight:600;font-size:14px}.middle{text-anchor:middle}.end{text-anchor:end}.requestsText{fill:#8250df}
 path{fill:none}.grid,.axis{stroke:#8c959f;stroke-opacity:.25}.axis{stroke-opacity:.7}
-.line{stroke-width:1.6}.requests{stroke:#8250df}.issued,.asked{stroke:#0969da}.refused{stroke:#cf222e}.finished,.used{stroke:#1a7f37}
+.line{stroke-width:1.6}.requests{stroke:#8250df}.issued,.asked{stroke:#0969da}.mark.refused{fill:#cf222e}.mark.failed{fill:#bc4c00}.finished,.used{stroke:#1a7f37}
 .waiting,.available{stroke:#8c959f;stroke-width:1;fill:#8c959f;fill-opacity:.18}.key{stroke-width:3}
 .rate{stroke:#bf8700;stroke-dasharray:6 3}.limit,.tokenLimit{stroke:#59636e;stroke-dasharray:2 3}
 .closed{fill:#cf222e;fill-opacity:.13}.probing{fill:#bf8700;fill-opacity:.13}
-@media (prefers-color-scheme:dark){text{fill:#9198a1}.requestsText{fill:#ab7df8}.requests{stroke:#ab7df8}.issued,.asked{stroke:#4493f8}.refused{stroke:#f85149}.finished,.used{stroke:#3fb950}.rate{stroke:#d29922}.limit,.tokenLimit{stroke:#9198a1}}
+${Object.entries(CAUSE_COLOURS)
+  .map(([name, colour]) => `.cause.${name}{fill:${colour}}`)
+  .join('')}
+@media (prefers-color-scheme:dark){text{fill:#9198a1}.requestsText{fill:#ab7df8}.requests{stroke:#ab7df8}.issued,.asked{stroke:#4493f8}.finished,.used{stroke:#3fb950}.rate{stroke:#d29922}.limit,.tokenLimit{stroke:#9198a1}}
 `

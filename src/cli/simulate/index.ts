@@ -45,10 +45,13 @@ async function compare(plan: Plan, recorded: boolean): Promise<Compared[]> {
 }
 
 async function pageOf(compared: readonly Compared[]): Promise<string> {
-  const { graphPage } = await import('../page/index.ts')
+  const { graphPage, seriesOf } = await import('../page/index.ts')
   return graphPage(
     compared.flatMap(({ runs }) =>
-      runs.map(({ client, tier, records }) => ({ title: `${client}, ${shortly(tier)}`, records })),
+      runs.map(({ client, tier, records }) => ({
+        title: `${client}, ${shortly(tier)}`,
+        series: seriesOf(records),
+      })),
     ),
     { title: 'llmiter simulate' },
   )

@@ -2,7 +2,7 @@
 // each with its part of the tokens that were asked for.
 
 import type { LogRecord } from '../../telemetry/log-record.ts'
-import { readRecords } from '../logs.ts'
+import { filesFrom, readLogs } from '../logs.ts'
 import { UsageError } from '../usage.ts'
 import { count } from './values.ts'
 
@@ -15,10 +15,13 @@ export interface Recorded {
 
 /** Throws a `UsageError` that says why the log cannot be replayed. */
 export async function readRun(file: string, wanted: string | undefined): Promise<Recorded> {
-  const { records } = await readRecords([file]).catch((error: Error) => {
+  const asked: LogRecord[] = []
+  const onRecord = (record: LogRecord) => {
+    if (record.requests > 0) asked.push(record)
+  }
+  await readLogs(filesFrom(file), { onRecord }).catch((error: Error) => {
     throw new UsageError(`--from: ${error.message}`)
   })
-  const asked = records.filter(({ requests }) => requests > 0)
   if (asked.length === 0)
     throw new UsageError(
       `--from: ${file} holds no calls: it must be a log that llmiter wrote, a record a line`,

@@ -1,0 +1,57 @@
+// How the points of a log travel in a page: most values are the ones before them, and times go up by one.
+
+import type { Columns, LimitColumn } from './series.ts'
+
+type Values = (number | null)[]
+
+/** The values, or each value with the number of its repetitions. */
+type PackedList = Values | { runs: Values }
+
+export type PackedColumns = Pick<Columns, 'name' | 'size'> & {
+  limits: (Pick<LimitColumn, 'of' | 'perMs' | 'label' | 'colour'> & { lists: PackedList[] })[]
+  lists: Record<string, PackedList>
+}
+
+function pack(values: readonly (number | null)[]): PackedList {
+  const rounded = values.map((value) => value && Math.round(value * 100) / 100)
+  const runs: Values = []
+  for (const value of rounded) {
+    if (runs.length > 0 && runs.at(-2) === value) runs[runs.length - 1]!++
+    else runs.push(value, 1)
+  }
+  return runs.length < rounded.length ? { runs } : rounded
+}
+
+function unpack(packed: PackedList): Values {
+  if (Array.isArray(packed)) return packed
+  const values: Values = []
+  for (let i = 0; i < packed.runs.length; i += 2)
+    for (let left = packed.runs[i + 1]!; left > 0; left--) values.push(packed.runs[i]!)
+  return values
+}
+
+const LIMIT_LISTS = ['asked', 'free', 'amount'] as const
+
+export function packColumns({ name, size, limits, t, ...lists }: Columns): PackedColumns {
+  const steps = t.map((second, i) => second - (t[i - 1] ?? 0))
+  return {
+    name,
+    size,
+    limits: limits.map(({ of, perMs, label, colour, ...values }) => ({
+      ...{ of, perMs, label, colour },
+      lists: LIMIT_LISTS.map((key) => pack(values[key])),
+    })),
+    lists: Object.fromEntries(Object.entries({ ...lists, t: steps }).map(([key, list]) => [key, pack(list)])),
+  }
+}
+
+export function unpackColumns({ name, size, limits, lists }: PackedColumns): Columns {
+  const found = Object.fromEntries(Object.entries(lists).map(([key, list]) => [key, unpack(list)]))
+  let second = 0
+  found['t'] = found['t']!.map((step) => (second += step!))
+  const unpacked = limits.map(({ lists, ...limit }) => ({
+    ...limit,
+    ...Object.fromEntries(LIMIT_LISTS.map((key, i) => [key, unpack(lists[i]!)])),
+  }))
+  return { name, size, ...found, limits: unpacked } as unknown as Columns
+}

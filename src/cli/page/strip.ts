@@ -1,0 +1,84 @@
+// What calls waited for, as a coloured strip under the time axis, and what its colours mean.
+
+import type { Cause } from './causes.ts'
+import { element } from './dom.ts'
+import { type Buckets, causesIn, closures } from './series.ts'
+
+/** In pixels: a narrower stretch has no words. */
+const ROOM_FOR_WORDS = 70
+/** A stretch is seen, however short. */
+const LEAST_WIDTH = 2
+
+export class Strip {
+  readonly #strip = element('div', '', 'strip')
+  #legend = element('ul', '', 'causes')
+  readonly #causes: readonly Cause[]
+
+  constructor(parent: HTMLElement, causes: readonly Cause[]) {
+    this.#causes = causes
+    this.#strip.setAttribute('role', 'img')
+    parent.append(this.#strip, this.#legend)
+  }
+
+  /** From `from` to `to`, in the unit of the buckets, between these distances from both edges of the panels. */
+  draw(buckets: Buckets, from: number, to: number, { left, right }: { left: number; right: number }): void {
+    this.#strip.style.margin = `0 ${right}px 0 ${left}px`
+    const width = this.#strip.clientWidth
+    const held = new Map<Cause, number>()
+    const stretches = causesIn(buckets).flatMap((stretch) => {
+      const [start, end] = [Math.max(stretch.from, from), Math.min(stretch.to, to)]
+      if (end <= start) return []
+      const cause = this.#causes[stretch.cause]!
+      held.set(cause, (held.get(cause) ?? 0) + end - start)
+      return [{ cause, start, end }]
+    })
+    this.#strip.replaceChildren(
+      ...stretches.map(({ cause, start, end }) => {
+        const px = Math.max(LEAST_WIDTH, ((end - start) / (to - from)) * width)
+        const part = element('span', px < ROOM_FOR_WORDS ? '' : cause.label)
+        part.title = cause.text
+        part.dataset['cause'] = cause.label
+        part.style.left = `${(100 * (start - from)) / (to - from)}%`
+        part.style.width = `${px}px`
+        part.style.setProperty('--color', `var(--${cause.colour})`)
+        return part
+      }),
+    )
+    this.#explain(
+      [...held].sort(([, a], [, b]) => b - a),
+      buckets,
+    )
+  }
+
+  #explain(held: [Cause, number][], buckets: Buckets): void {
+    const all = held.reduce((sum, [, seconds]) => sum + seconds, 0)
+    const shares = held.map(([{ label, colour }, seconds]) => ({
+      colour,
+      words: `${label} ${Math.round((100 * seconds) / all)} %`,
+    }))
+    const waited = shares.map(({ words }) => words).join(', ')
+    this.#strip.setAttribute('aria-label', `What calls waited for: ${waited || 'nothing'}`)
+    const shut = closures(buckets)
+    const bands = [
+      ...(shut.some(({ closed }) => closed) ? [{ colour: 'closed', words: 'band: gate closed' }] : []),
+      ...(shut.some(({ closed }) => !closed) ? [{ colour: 'probing', words: 'band: gate probing' }] : []),
+    ]
+    const heading = element('li', shares.length > 0 ? 'Waited for:' : 'No call waited for anything.')
+    const explained = legend([...shares, ...bands])
+    explained.prepend(heading)
+    this.#legend.replaceWith(explained)
+    this.#legend = explained
+  }
+}
+
+export function legend(keys: readonly { colour: string; words: string }[]): HTMLUListElement {
+  const list = element('ul', '', 'causes')
+  list.append(
+    ...keys.map(({ colour, words }) => {
+      const item = element('li', words, 'key')
+      item.style.setProperty('--color', `var(--${colour})`)
+      return item
+    }),
+  )
+  return list
+}

@@ -1,0 +1,234 @@
+// What came of the calls of a log, so that it adds up, and what bound them: the numbers, and the sentences that say them.
+
+import type { LogRecord } from '../../telemetry/log-record.ts'
+import type { Cause } from './causes.ts'
+import { ALL, count, plural, span } from './labels.ts'
+
+/** What came of the calls of one limiter, or of all. */
+export interface Totals {
+  name: string
+  requests: number
+  refused: number
+  finished: number
+  failed: number
+  rejected: number
+  /** The most calls in line at the end of a second. */
+  mostWaiting: number
+  /** Seconds in which the gate was not open. */
+  closedS: number
+  /** From the first second to the last. */
+  seconds: number
+  /** Seconds at whose end calls waited, and those of each cause by its place. */
+  waitedS: number
+  boundS: Record<number, number>
+  /** ms that 95 of 100 calls did not exceed until they had their ticket; null when none had one. */
+  p95: number | null
+  /** The last refusal and the last failure, in words. */
+  refusal?: string
+  failure?: string
+  /** As the log ends, in seconds since the epoch. */
+  end: { t: number; waiting: number; inFlight: number; etaMs?: number }
+}
+
+const COUNTS = ['requests', 'refused', 'finished', 'failed', 'rejected'] as const
+
+/** Steps of the histogram of waits: a percentile is off by a twentieth at most. */
+const STEP = Math.log(1.05)
+
+/** The totals of a limiter, record by record. */
+export class TotalsOf {
+  readonly name: string
+  readonly sums = { requests: 0, refused: 0, finished: 0, failed: 0, rejected: 0, closedS: 0, waitedS: 0 }
+  readonly boundS: Record<number, number> = {}
+  /** Tickets by the p95 of their second. */
+  readonly waits = new Map<number, number>()
+  #mostWaiting = 0
+  #from = Infinity
+  #to = -Infinity
+  #refusal: string | undefined
+  #failure: string | undefined
+  #last: LogRecord | undefined
+
+  constructor(name: string) {
+    this.name = name
+  }
+
+  add(record: LogRecord, why: number): void {
+    const { sums } = this
+    const second = Math.floor(record.t / 1000)
+    // A flush cuts a second in two.
+    const again = second === this.#to
+    for (const key of COUNTS) sums[key] += record[key]
+    if (!again && record.gate !== 'open') sums.closedS++
+    if (!again && (record.waiting > 0 || why >= 0)) sums.waitedS++
+    if (!again && why >= 0) this.boundS[why] = (this.boundS[why] ?? 0) + 1
+    if (record.waitMs) {
+      const step = Math.round(Math.log(1 + record.waitMs.p95) / STEP)
+      this.waits.set(step, (this.waits.get(step) ?? 0) + record.issued)
+    }
+    this.#mostWaiting = Math.max(this.#mostWaiting, record.waiting)
+    this.#from = Math.min(this.#from, second)
+    this.#refusal = record.refusal ?? this.#refusal
+    this.#failure = record.failure ?? this.#failure
+    if (second < this.#to) return
+    this.#to = second
+    this.#last = record
+  }
+
+  read(): Totals {
+    const { waiting = 0, inFlight = 0, etaMs } = this.#last ?? {}
+    const known = this.#last !== undefined
+    return {
+      name: this.name,
+      ...this.sums,
+      mostWaiting: this.#mostWaiting,
+      seconds: known ? this.#to + 1 - this.#from : 0,
+      boundS: { ...this.boundS },
+      p95: percentileOf(this.waits, 0.95),
+      ...(this.#refusal !== undefined && { refusal: this.#refusal }),
+      ...(this.#failure !== undefined && { failure: this.#failure }),
+      end: { t: known ? this.#to + 1 : 0, waiting, inFlight, ...(etaMs !== undefined && { etaMs }) },
+    }
+  }
+}
+
+function percentileOf(waits: ReadonlyMap<number, number>, share: number): number | null {
+  const steps = [...waits].sort(([a], [b]) => a - b)
+  let left = share * steps.reduce((sum, [, tickets]) => sum + tickets, 0)
+  for (const [step, tickets] of steps)
+    if ((left -= tickets) <= 0) return Math.round(Math.exp(step * STEP) - 1)
+  return null
+}
+
+/** All limiters of a run as one, second by second: their records of a second come one after the other. */
+export class AllTotals {
+  readonly #of = new TotalsOf(ALL)
+  readonly #parts: TotalsOf[] = []
+  #second:
+    { t: number; record: LogRecord; why: number; held: number; waiting: Map<string, number> } | undefined
+
+  /** Counts the totals of a limiter in. */
+  join(part: TotalsOf): void {
+    this.#parts.push(part)
+  }
+
+  add(record: LogRecord, why: number): void {
+    const { name, waiting } = record
+    const t = Math.floor(record.t / 1000)
+    const second = this.#second
+    if (second?.t !== t) {
+      this.#settle()
+      this.#second = { t, record: { ...record }, why, held: waiting, waiting: new Map([[name, waiting]]) }
+      return
+    }
+    const sum = second.record
+    for (const key of COUNTS) sum[key] += record[key]
+    // A flush cuts a second in two, and the later one tells the levels.
+    second.waiting.set(name, waiting)
+    if (record.gate !== 'open') sum.gate = record.gate
+    // The cause that holds the most calls.
+    if (why >= 0 && (second.why < 0 || waiting > second.held)) {
+      second.why = why
+      second.held = waiting
+    }
+  }
+
+  #settle(): void {
+    if (!this.#second) return
+    const { record, why } = this.#second
+    record.waiting = [...this.#second.waiting.values()].reduce((a, b) => a + b)
+    // What a limiter said last is told by its own totals.
+    delete record.waitMs
+    delete record.refusal
+    delete record.failure
+    delete record.etaMs
+    this.#of.add(record, why)
+    this.#second = undefined
+  }
+
+  read(): Totals {
+    this.#settle()
+    const sum = this.#of.read()
+    const waits = new Map<number, number>()
+    Object.assign(sum.end, { waiting: 0, inFlight: 0 })
+    for (const part of this.#parts) {
+      for (const [step, tickets] of part.waits) waits.set(step, (waits.get(step) ?? 0) + tickets)
+      const { end, refusal, failure } = part.read()
+      sum.end.waiting += end.waiting
+      sum.end.inFlight += end.inFlight
+      const etaMs = Math.max(sum.end.etaMs ?? 0, end.etaMs ?? 0)
+      if (etaMs > 0) sum.end.etaMs = etaMs
+      if (refusal !== undefined) sum.refusal = refusal
+      if (failure !== undefined) sum.failure = failure
+    }
+    sum.p95 = percentileOf(waits, 0.95)
+    return sum
+  }
+}
+
+/** The causes by how long they held calls, the longest first. */
+export function binding({ boundS }: Totals, causes: readonly Cause[]): { cause: Cause; seconds: number }[] {
+  return Object.entries(boundS)
+    .map(([place, seconds]) => ({ cause: causes[Number(place)]!, seconds }))
+    .sort((a, b) => b.seconds - a.seconds)
+}
+
+/** What came of all calls, and when it was slow, why. */
+export const summary = (totals: Totals, causes: readonly Cause[]) =>
+  [outcome(totals), failing(totals), bound(totals, causes), trouble(totals)].filter(Boolean).join(' ')
+
+/** '412 calls in 7 min: 300 answered, 2 failed, 110 still waiting when the log ends.' */
+export function outcome({ requests, finished, failed, rejected, seconds, end }: Totals): string {
+  const all = finished + failed + rejected + end.waiting + end.inFlight
+  const ends = [
+    `${count(finished)} answered`,
+    ...(failed > 0 ? [`${count(failed)} failed`] : []),
+    ...(rejected > 0 ? [`${count(rejected)} turned away`] : []),
+    ...(end.waiting > 0 ? [`${count(end.waiting)} still waiting`] : []),
+    ...(end.inFlight > 0 ? [`${count(end.inFlight)} still in flight`] : []),
+  ]
+  const late = end.waiting + end.inFlight > 0 ? ' when the log ends' : ''
+  // The log began in the middle, or a part of it is shown.
+  const before = all > requests ? ` (${count(all - requests)} of them asked before it begins)` : ''
+  const lost = all < requests ? `, and ${count(requests - all)} of which the log does not tell` : ''
+  return `${plural(Math.max(all, requests), 'call')} in ${span(seconds)}${before}: ${ends.join(', ')}${late}${lost}.`
+}
+
+function failing({ finished, failed, failure }: Totals): string {
+  const ended = finished + failed
+  if (ended < 5 || failed <= ended / 2) return ''
+  const share = finished === 0 ? 'Every call failed' : `${percent(failed / ended)} of the calls failed`
+  return `${share}${failure === undefined ? '' : ` (${failure})`}.`
+}
+
+/** What bound the calls, or that nothing did. */
+function bound(totals: Totals, causes: readonly Cause[]): string {
+  const { waitedS, mostWaiting } = totals
+  const [first, second] = binding(totals, causes)
+  if (!first)
+    return mostWaiting > 0
+      ? 'The log does not tell what they waited for.'
+      : 'Nothing bound them: no call was in line at the end of a second.'
+  const share = (seconds: number) => percent(Math.min(1, seconds / waitedS))
+  const then = second ? `; in ${share(second.seconds)} for ${second.cause.text}` : ''
+  return `In ${share(first.seconds)} of the ${span(waitedS)} in which calls waited, they waited for ${first.cause.text}${then}.`
+}
+
+function trouble({ refused, refusal, mostWaiting, closedS }: Totals): string {
+  const said = refused > 0 && refusal !== undefined ? ` (the last: ${refusal})` : ''
+  const gate = closedS > 0 ? `; the gate was shut for ${span(closedS)}` : ''
+  return `${plural(refused, 'refusal')}${said}, at most ${count(mostWaiting)} in line${gate}.`
+}
+
+/** Nobody wrote on though calls were in line. `made`: when the graph was made, in epoch ms. */
+export function silence({ end }: Totals, zone: (seconds: number) => string, made: number): string {
+  const left = end.waiting + end.inFlight
+  if (left === 0 || made / 1000 - end.t < SILENT_S) return ''
+  const eta = end.etaMs === undefined ? '' : ` They would have waited about ${span(end.etaMs / 1000)} more.`
+  return `The log ends at ${zone(end.t)} with ${plural(left, 'call')} not over: its program ended, or was killed.${eta}`
+}
+
+/** So long after its last second a log is over. */
+const SILENT_S = 10
+
+const percent = (share: number) => `${Math.round(100 * share)} %`
