@@ -2,10 +2,10 @@
 
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { readFile, writeFile } from 'node:fs/promises'
-import { createRequire } from 'node:module'
+import { writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import axe from 'axe-core'
 import { type Browser, type BrowserContextOptions, chromium as driver, type Page } from 'playwright-core'
 import type { LogRecord } from '../../src/telemetry/log-record.ts'
 import { afterAll, beforeAll, describe, expect, inject, onTestFinished, test } from 'vitest'
@@ -422,12 +422,11 @@ describe.skipIf(!chromium && !process.env.CI)('in a browser', () => {
   })
 
   test.each(['light', 'dark', 'phone', 'forced'] as const)('axe finds nothing wrong: %s', async (screen) => {
-    const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
     for (const file of [page, join(folder, 'compare.html')]) {
       const tab = await open(file, SCREENS[screen])
       for (const details of await tab.getByText('Numbers').all()) await details.click()
       await shot(tab, `axe-${screen}`)
-      await tab.evaluate(axe)
+      await tab.evaluate(axe.source)
       const found = await tab.evaluate(async () => {
         const { violations } = await (globalThis as unknown as Axe).axe.run()
         return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`)

@@ -333,7 +333,7 @@ function addHeld(
 }
 
 /** A limit in a graph: how much of it is used, in percent. */
-export interface LimitUse {
+interface LimitUse {
   label: string
   colour: string
   percent: (number | null)[]
