@@ -140,12 +140,12 @@ function head({ title, series, command }: Run, i: number, { made, zone }: PageOp
     command === undefined
       ? ''
       : `<p class="more">What would a higher tier give? <code>${escape(command)}</code></p>`
-  return `<section class="head" aria-labelledby="run-${i}">
+  return `<div class="head">
 <h2 id="run-${i}">${escape(title)}</h2>
 <p class="summary">${escape(said)}</p>
-<div class="scroll short" tabindex="0" role="region" aria-label="Limiters of ${escape(title)}"><table class="limiters"></table></div>
+<div class="scroll short" tabindex="0" role="region" aria-label="Calls of ${escape(title)}"><table class="limiters"></table></div>
 ${more}
-</section>`
+</div>`
 }
 
 function section(title: string, i: number): string {
