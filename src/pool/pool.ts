@@ -179,6 +179,21 @@ export class Pool<T extends PoolTarget = PoolTarget> {
     }
   }
 
+  /**
+   * How long a call would wait for its ticket, in ms, as far as one can tell now: at the target that has room first.
+   * Infinity while no target that may answer it accepts calls.
+   *
+   * @throws NoTargetError, TypeError
+   */
+  waitTime(call: PoolCall = {}): number {
+    const now = this.#clock.now()
+    const tiers = this.#tiersFor(call, now)
+    const indices = new Set(
+      tiers.flatMap((tier) => [...tier].flatMap(([i, weight]) => (weight > 0 ? [i] : []))),
+    )
+    return Math.max(0, Math.min(...[...indices].map((i) => this.#estimate(i, call, now))))
+  }
+
   /** What goes on, in numbers. A copy. */
   stats(): PoolStats {
     const now = this.#clock.now()
@@ -278,14 +293,13 @@ export class Pool<T extends PoolTarget = PoolTarget> {
 
   #admit(call: PoolCall): PoolMember {
     if (this.#stopped) throw this.#stopped
-    const { signal, maxWaitMs, priority, target } = call
+    const { signal, maxWaitMs, priority } = call
     if (priority !== undefined && !Number.isFinite(priority))
       throw new TypeError(`priority must be a finite number, got ${text(priority)}`)
     if (signal?.aborted) throw signal.reason
     const now = this.#clock.now()
-    const pinned = target === undefined ? undefined : [new Map([[this.#indexOf(target), 1]])]
-    const key = pinned ? undefined : this.#rules.stickyBy?.(call)
-    const tiers = pinned ?? this.#tiersOf(call, key, now)
+    const key = this.#stickyKey(call)
+    const tiers = this.#tiersFor(call, now, key)
     if (maxWaitMs !== undefined && maxWaitMs !== 0) duration(maxWaitMs, 'maxWaitMs')
     const member = new PoolMember(call, tiers, key)
     const short = this.#reserve(member)
@@ -314,6 +328,15 @@ export class Pool<T extends PoolTarget = PoolTarget> {
     if (own instanceof BudgetExceededError) return own
     held.push(own)
     return undefined
+  }
+
+  #stickyKey(call: PoolCall): string | undefined {
+    return call.target === undefined ? this.#rules.stickyBy?.(call) : undefined
+  }
+
+  #tiersFor(call: PoolCall, now: number, key = this.#stickyKey(call)): readonly Tier[] {
+    const { target } = call
+    return target === undefined ? this.#tiersOf(call, key, now) : [new Map([[this.#indexOf(target), 1]])]
   }
 
   #tiersOf(call: PoolCall, key: string | undefined, now: number): readonly Tier[] {
@@ -391,7 +414,7 @@ export class Pool<T extends PoolTarget = PoolTarget> {
         if (weight === 0 || excluded.has(index) || visited.has(index)) continue
         if (this.#health[index]!.hopeless(now)) continue
         allowed.add(index)
-        if (member.reach < tiers.length) soonest = Math.min(soonest, this.#estimate(index, member, now))
+        if (member.reach < tiers.length) soonest = Math.min(soonest, this.#estimate(index, member.terms, now))
       }
       if (waitedMs < waitUpTo && waitedMs + soonest <= waitUpTo) break
     }
@@ -399,7 +422,7 @@ export class Pool<T extends PoolTarget = PoolTarget> {
   }
 
   /** How long the call would wait for this target, as far as one can tell. */
-  #estimate(index: number, { terms }: PoolMember, now: number): number {
+  #estimate(index: number, terms: Terms, now: number): number {
     const health = this.#health[index]!
     if (!health.admits(now)) return health.opensAt() - now
     let wait = health.limiter.waitTime(terms.cost)
