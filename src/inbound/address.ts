@@ -1,6 +1,6 @@
 // Addresses as one kind of thing: eight groups of sixteen bits, IPv4 as the IPv6 address that maps it.
 //
-// An IPv6 client is known by its /64: one household, one server has 2⁶⁴ addresses to come from.
+// An IPv6 client is known by a prefix, usually its /64: one household, one server has 2⁶⁴ addresses to come from.
 
 /** Eight numbers from 0 to 0xffff. */
 export type Address = readonly number[]
@@ -38,12 +38,15 @@ export function within(address: Address, { address: base, bits }: Network): bool
   })
 }
 
-/** What a client at this address is known by: `1.2.3.4`, `2001:db8:0:1::/64`. */
-export function addressKey(address: Address): string {
+/** What a client at this address is known by: `1.2.3.4`, or so many bits of IPv6, `2001:db8:0:1::/64`. */
+export function addressKey(address: Address, bits: number): string {
   const [a, b] = address.slice(6) as [number, number]
   if (MAPPED.every((group, i) => group === address[i])) return `${a >> 8}.${a & 255}.${b >> 8}.${b & 255}`
-  const prefix = address.slice(0, 4).map((group) => group.toString(16))
-  return `${prefix.join(':')}::/64`
+  const groups = address.slice(0, Math.ceil(bits / 16)).map((group, i) => {
+    const cut = Math.max(0, 16 * (i + 1) - bits)
+    return ((group >> cut) << cut).toString(16)
+  })
+  return `${groups.join(':')}${groups.length < 8 ? '::' : ''}/${bits}`
 }
 
 // No leading zeros: some read them as octal.

@@ -30,14 +30,16 @@ export function compileStrategy(
   strategy: Strategy,
   names: Names,
   where = 'strategy',
-  path: readonly string[] = [],
+  path: readonly (string | object)[] = [],
 ): TargetPlan {
   if (typeof strategy === 'string') return compileName(strategy, names, where, path)
+  if (path.includes(strategy)) throw new TypeError(`${where}: a strategy must not lead back to itself`)
   if (typeof strategy !== 'object' || strategy === null)
     throw new TypeError(
       `${where} must be a name, { loadbalance }, { fallback } or { conditional }, got ${text(strategy)}`,
     )
-  const branch = (use: Strategy, at: string) => compileStrategy(use, names, `${where}.${at}`, path)
+  const branch = (use: Strategy, at: string) =>
+    compileStrategy(use, names, `${where}.${at}`, [...path, strategy])
   if ('fallback' in strategy) {
     fields(strategy, where, ['fallback'])
     const plans = list(strategy.fallback, `${where}.fallback`).map((use, i) => branch(use, `fallback[${i}]`))
@@ -63,15 +65,22 @@ export function compileStrategy(
   return (call) => balanced(shares.map(({ weight, plan }) => ({ weight, tiers: plan(call) })))
 }
 
-function compileName(name: string, names: Names, where: string, path: readonly string[]): TargetPlan {
+function compileName(
+  name: string,
+  names: Names,
+  where: string,
+  path: readonly (string | object)[],
+): TargetPlan {
   const index = names.targets.get(name)
   if (index !== undefined) {
     const tiers = [new Map([[index, 1]])]
     return () => tiers
   }
   const way = [...path, name]
-  if (path.includes(name))
-    throw new TypeError(`${where}: strategies must not lead back to themselves: ${way.join(' → ')}`)
+  if (path.includes(name)) {
+    const steps = way.filter((step) => typeof step === 'string').join(' → ')
+    throw new TypeError(`${where}: strategies must not lead back to themselves: ${steps}`)
+  }
   const found = Object.hasOwn(names.strategies, name) ? names.strategies[name] : undefined
   if (found === undefined) {
     const known = [...names.targets.keys(), ...Object.keys(names.strategies)].join(', ')
