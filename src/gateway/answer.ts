@@ -167,8 +167,10 @@ export class StreamAnswer implements AsyncIterableIterator<Piece, undefined> {
     this.#terms = terms
     message.on('data', (bytes: Buffer) => this.#came(bytes))
     message.once('end', () => this.#end({}))
-    message.once('error', (error) => this.#end({ error }))
-    message.once('close', () => this.#end({ error: new BrokenError('the provider broke the connection') }))
+    message.once('error', (error: NodeJS.ErrnoException) =>
+      this.#end({ error: error.code === 'ECONNRESET' ? new BrokenError() : error }),
+    )
+    message.once('close', () => this.#end({ error: new BrokenError() }))
     const { silenceMs, signal } = terms
     signal?.addEventListener('abort', this.#giveUp, { once: true })
     if (silenceMs !== undefined)
@@ -312,9 +314,10 @@ function failureIn(events: Buffer): ReturnType<typeof failureOf> {
   return undefined
 }
 
-/** `event: message_start`, or the type that the data name first. */
+/** `event: message_start`, or the type that the data name first. What has no data is no content: a comment. */
 function typeOf(event: Buffer): string | undefined {
   const text = event.toString('latin1', 0, 300)
+  if (!/^data:/m.test(text)) return 'ping'
   return /^event: ?(\S+)/m.exec(text)?.[1] ?? /^data: ?\{"type": ?"([\w.]+)"/m.exec(text)?.[1]
 }
 

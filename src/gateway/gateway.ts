@@ -89,10 +89,11 @@ export class Gateway {
   /** Answers one request. */
   handle(request: IncomingMessage, response: ServerResponse): void {
     this.#inHand++
-    void this.#serve(request, response).finally(() => {
+    response.once('close', () => {
       this.#inHand--
       if (this.#inHand === 0) this.#idle?.()
     })
+    void this.#serve(request, response)
   }
 
   /**
@@ -370,7 +371,7 @@ const errorBody = (protocol: Protocol, status: number, code: string, message: st
   PROTOCOLS[protocol].error(status, code, message)
 
 /** Answers with an error, in the words of the protocol. */
-export function fail(response: ServerResponse, protocol: Protocol, error: unknown): void {
+function fail(response: ServerResponse, protocol: Protocol, error: unknown): void {
   if (response.destroyed) return
   if (error instanceof UpstreamError) {
     const { headers, content } = error.passed

@@ -6,7 +6,7 @@ import { isIP } from 'node:net'
 import { durationMs } from '../lib/duration.ts'
 import { GatewayError } from './errors.ts'
 
-export const MOST_BODY = 20_000_000
+const MOST_BODY = 20_000_000
 
 /** Whether only programs on this machine can reach an address. */
 export const isLoopback = (host: string): boolean =>

@@ -36,7 +36,7 @@ export interface GatewayTarget {
 }
 
 /** How many calls may wait. */
-export interface GatewayQueue {
+interface GatewayQueue {
   /** Default 10,000. */
   readonly max?: number
   /** How many bytes the bodies of calls may have that are not over yet. Default 256 MB. */

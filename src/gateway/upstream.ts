@@ -181,7 +181,7 @@ export class Upstreams {
 }
 
 /** The provider took too long. To a limiter it is a transient failure; to the client a 408. */
-export class TimeoutError extends GatewayError {
+class TimeoutError extends GatewayError {
   override name = 'TimeoutError'
 
   constructor(ms: number) {
@@ -217,6 +217,6 @@ function wholeOf(message: http.IncomingMessage, { signal }: UpstreamCall, most: 
       resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks))
     })
     message.once('error', fail)
-    message.once('close', () => fail(new BrokenError('the provider broke the connection')))
+    message.once('close', () => fail(new BrokenError()))
   })
 }

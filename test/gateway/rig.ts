@@ -94,6 +94,6 @@ export function ask(
         })
       })
     })
-    outgoing.end(method === 'GET' ? undefined : bytes)
+    outgoing.end(/GET|OPTIONS/.test(method) ? undefined : bytes)
   })
 }
