@@ -10,7 +10,7 @@ import type { CallOptions } from './call-options.ts'
 import { start } from './execute.ts'
 import { firstContent } from './first-content.ts'
 import { judge } from './outcome.ts'
-import { type CallPolicy, PendingCall } from './pending-call.ts'
+import { type CallPolicy, PendingCall, type Work } from './pending-call.ts'
 
 /** What a call has come to, and what the limiter takes that for. */
 export type GrantOutcome = ({ readonly value: unknown } | { readonly error: unknown }) & {
@@ -24,13 +24,14 @@ export type GrantOutcome = ({ readonly value: unknown } | { readonly error: unkn
 export interface Grant {
   /**
    * Runs `fn` with the ticket, as `limiter.run` does: streams, usage, headers and refusals are seen to. It does not wait
-   * when it is refused, and never rejects. A stream is given out when its first content has come, so that one which
-   * fails before is an error.
+   * when it is refused. A stream is given out when its first content has come, so that one which fails before is an
+   * error. `over` is told how it ended, and the promise becomes what that returns or throws.
    */
-  run(
+  run<R>(
     fn: (signal: AbortSignal | undefined) => unknown,
+    over: (outcome: GrantOutcome) => R | Promise<R>,
     terms?: Pick<CallOptions, 'signal' | 'timeoutMs'>,
-  ): Promise<GrantOutcome>
+  ): Promise<R>
   /** The ticket is not used: all that was reserved comes back. */
   release(): void
 }
@@ -43,52 +44,81 @@ export interface StandbyWaiter {
   failed(error: unknown): void
 }
 
+type Terms = Pick<CallOptions, 'signal' | 'timeoutMs'>
+type PolicyOf = (terms: Terms) => CallPolicy
+
 export function standBy(
   policy: CallPolicy,
-  policyOf: (terms: Pick<CallOptions, 'signal' | 'timeoutMs'>) => CallPolicy,
+  policyOf: PolicyOf,
   cost: Cost,
   waiter: StandbyWaiter,
 ): () => void {
   const { runtime } = policy
-  const { issuer, scheduler, counters } = runtime
-  const now = scheduler.now()
-  const call = new PendingCall(policy, cost, undefined, now)
+  const now = runtime.scheduler.now()
+  const call = new StandbyCall(policy, cost, waiter, policyOf, now)
   const failure = turnAway(runtime, call, now)
-  if (failure) {
-    waiter.failed(failure.error)
-    return () => {}
-  }
-  call.grant = () => {
-    call.grant = undefined
-    if (call.failure) return waiter.failed(call.failure.error)
-    counters.requests++
-    waiter.granted({
-      run: (fn, terms) => {
-        if (terms) call.policy = policyOf(terms)
-        call.work = fn
-        return outcomeOf(call)
-      },
-      release: () => runtime.release(call),
-    })
-  }
-  scheduler.join(call, now)
-  return () => {
-    if (!call.queue) return
-    const then = scheduler.now()
-    issuer.cancel(call, then)
-    scheduler.pump(then)
-  }
+  if (failure) waiter.failed(failure.error)
+  else runtime.scheduler.join(call, now)
+  return () => call.leave()
 }
 
-async function outcomeOf(call: PendingCall): Promise<GrantOutcome> {
-  try {
-    let value = await start(call)
-    if (!call.waitState?.verdict && isStream(value)) value = await firstContent(value)
-    const { status } = typeof Response === 'function' && value instanceof Response ? value : {}
-    return { value, verdict: call.waitState?.verdict, status }
-  } catch (error) {
-    const { verdict, heir } = call.waitState ?? {}
+/** Shared by all: whoever is granted tells its own waiter. */
+const tellWaiter = (call: PendingCall): void => (call as StandbyCall).tell()
+
+class StandbyCall extends PendingCall implements Grant {
+  readonly #waiter: StandbyWaiter
+  readonly #policyOf: PolicyOf
+
+  constructor(policy: CallPolicy, cost: Cost, waiter: StandbyWaiter, policyOf: PolicyOf, now: number) {
+    super(policy, cost, undefined, now)
+    this.#waiter = waiter
+    this.#policyOf = policyOf
+    this.grant = tellWaiter
+  }
+
+  tell(): void {
+    this.grant = undefined
+    if (this.failure) return this.#waiter.failed(this.failure.error)
+    this.policy.runtime.counters.requests++
+    this.#waiter.granted(this)
+  }
+
+  leave(): void {
+    if (!this.queue) return
+    const { issuer, scheduler } = this.policy.runtime
+    const now = scheduler.now()
+    issuer.cancel(this, now)
+    scheduler.pump(now)
+  }
+
+  run<R>(fn: Work, over: (outcome: GrantOutcome) => R | Promise<R>, terms?: Terms): Promise<R> {
+    if (terms) this.policy = this.#policyOf(terms)
+    this.work = fn
+    let result: unknown
+    try {
+      result = start(this)
+    } catch (error) {
+      result = Promise.reject(error)
+    }
+    const failed = (error: unknown) => over(this.#failure(error))
+    const answered = (value: unknown): R | Promise<R> => {
+      const verdict = this.waitState?.verdict
+      if (typeof value !== 'object' || value === null) return over({ value, verdict, status: undefined })
+      if (!verdict && isStream(value)) return firstContent(value).then(gave, failed)
+      const { status } = typeof Response === 'function' && value instanceof Response ? value : {}
+      return over({ value, verdict, status })
+    }
+    const gave = (value: unknown) => over({ value, verdict: undefined, status: undefined })
+    return (result instanceof Promise ? result : Promise.resolve(result)).then(answered, failed)
+  }
+
+  #failure(error: unknown): GrantOutcome {
+    const { verdict, heir } = this.waitState ?? {}
     // A call within has handled it: what it was taken for there is asked once more.
     return { error, verdict: verdict ?? (heir && judge(heir, { error })), status: statusOf(error) }
+  }
+
+  release(): void {
+    this.policy.runtime.release(this)
   }
 }

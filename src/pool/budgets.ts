@@ -174,15 +174,19 @@ export class Budgets {
     this.byTarget = rules.some(({ by }) => by === 'target')
   }
 
-  /** Reserves so much for a call, in every budget that counts it; at a target, in those of targets. */
-  reserve(call: PoolCall, bound: Amounts, wall: number, target?: string): Reservation | BudgetExceededError {
+  /**
+   * Reserves so much for a call, in every budget that counts it; at a target, in those of targets.
+   *
+   * @throws BudgetExceededError
+   */
+  reserve(call: PoolCall, bound: Amounts, wall: number, target?: string): Reservation {
     const parts: (readonly [Budget, string])[] = []
     for (const budget of this.#budgets) {
       const key = keyOf(budget.rules, call, target)
       if (key === undefined || !budget.rules.when(call)) continue
       budget.turn(wall)
       const refusal = budget.refusal(key, bound)
-      if (refusal) return refusal
+      if (refusal) throw refusal
       parts.push([budget, key])
     }
     const accounts = parts.map(([budget, key]) => budget.account(key))
