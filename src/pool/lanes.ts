@@ -8,12 +8,13 @@ export class LaneMember implements QueueMember<LaneMember> {
   seq = 0
   queue: TenantQueue<LaneMember> | undefined = undefined
   lane: Lane | undefined = undefined
-  readonly priority: number
-  readonly tenant: string | undefined
 
-  constructor(priority: number, tenant: string | undefined) {
-    this.priority = priority
-    this.tenant = tenant
+  get priority(): number {
+    return 0
+  }
+
+  get tenant(): string | undefined {
+    return undefined
   }
 }
 

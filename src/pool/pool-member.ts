@@ -22,7 +22,17 @@ export function termsOf({ cost, request }: PoolCall): Terms {
 
 const NOWHERE: readonly number[] = []
 
-// Made for each call: what few of them need is made when they need it.
+/** What only those need that were not answered at once. */
+interface Trouble {
+  attempts: number
+  /** Targets that failed it, and those that can never answer it. Those that refused are held by their gates. */
+  readonly visited: Set<number>
+  readonly excluded: Map<number, unknown>
+  last: Ending | undefined
+}
+
+// Made for each call, and kept as long as it is under way: each field counts. Times are whole ms: so they are no boxed
+// numbers.
 export class PoolMember extends LaneMember {
   readonly call: PoolCall
   readonly work: PoolWork
@@ -35,11 +45,7 @@ export class PoolMember extends LaneMember {
   /** So many tiers may answer it now, and these of their targets. */
   reach = 0
   allowed = NOWHERE
-  attempts = 0
-  /** Targets that failed it, and those that can never answer it. Those that refused are held by their gates. */
-  visited: Set<number> | undefined = undefined
-  excluded: Map<number, unknown> | undefined = undefined
-  last: Ending | undefined = undefined
+  #trouble: Trouble | undefined = undefined
   /** The ticket in its hands, of which target, and the how-manyth call it is there. */
   grant: Grant | undefined = undefined
   index = -1
@@ -59,7 +65,7 @@ export class PoolMember extends LaneMember {
     tiers: readonly Tier[],
     stickyKey: string | undefined,
   ) {
-    super(call.priority ?? 0, call.tenant)
+    super()
     this.call = call
     this.work = work
     this.terms = terms
@@ -67,13 +73,22 @@ export class PoolMember extends LaneMember {
     this.stickyKey = stickyKey
   }
 
-  exclude(index: number, why: unknown): void {
-    ;(this.excluded ??= new Map<number, unknown>()).set(index, why)
+  override get priority(): number {
+    return this.call.priority ?? 0
   }
 
-  failedAt(index: number, last: Ending): void {
-    ;(this.visited ??= new Set<number>()).add(index)
-    this.last = last
+  override get tenant(): string | undefined {
+    return this.call.tenant
+  }
+
+  get trouble(): Trouble {
+    return (this.#trouble ??= { attempts: 0, visited: new Set(), excluded: new Map(), last: undefined })
+  }
+
+  /** Whether a target has failed it, or can never answer it. */
+  rulesOut(index: number): boolean {
+    const { visited, excluded } = this.#trouble ?? {}
+    return visited !== undefined && (visited.has(index) || excluded!.has(index))
   }
 
   hold(reservation: Reservation): void {

@@ -103,7 +103,7 @@ export class PoolQueue {
     const { signal } = member.call
     if (signal?.aborted) return finish(member, { error: signal.reason })
     const now = this.#clock.now()
-    member.queuedAt = now
+    member.queuedAt = Math.floor(now)
     const returned = !this.#lanes.arrive(member)
     const at = this.#lanes.size === 0 && !this.#arriving ? this.#goNow(member, now) : undefined
     if (member.grant) return
@@ -155,7 +155,7 @@ export class PoolQueue {
   }
 
   #rest(member: PoolMember, now: number): void {
-    member.waitedMs += now - member.queuedAt
+    member.waitedMs += Math.floor(now) - member.queuedAt
     const { timers } = member
     if (!timers) return
     member.timers = undefined
@@ -168,14 +168,15 @@ export class PoolQueue {
    */
   #serve(member: PoolMember): void {
     const { allowed, terms, tiers } = member
+    const weights = allowed === tiers[0]!.indices ? tiers[0]!.weights : allowed.map((i) => weightOf(tiers, i))
     const round = ++this.#rounds
     for (;;) {
       let next: Post | undefined
       let least = Infinity
-      for (const index of allowed) {
-        const post = this.#posts[index]!
+      for (let i = 0; i < allowed.length; i++) {
+        const post = this.#posts[allowed[i]!]!
         if (post.round === round || post.terms === terms) continue
-        const due = post.health.served + 1 / weightOf(tiers, index)
+        const due = post.health.served + 1 / weights[i]!
         if (due < least) [least, next] = [due, post]
       }
       if (!next) return
@@ -202,14 +203,9 @@ export class PoolQueue {
   }
 
   /** Those of a tier that the call may wait for. */
-  #open({ excluded, visited }: PoolMember, { indices }: Tier, now: number): readonly number[] {
-    for (const index of indices) {
-      if (!excluded?.has(index) && !visited?.has(index) && !this.#posts[index]!.health.hopeless(now)) continue
-      return indices.filter(
-        (one) => !excluded?.has(one) && !visited?.has(one) && !this.#posts[one]!.health.hopeless(now),
-      )
-    }
-    return indices
+  #open(member: PoolMember, { indices }: Tier, now: number): readonly number[] {
+    const open = (index: number) => !member.rulesOut(index) && !this.#posts[index]!.health.hopeless(now)
+    return indices.every(open) ? indices : indices.filter(open)
   }
 
   /** How long a call would wait for this target, as far as one can tell. */
@@ -227,10 +223,11 @@ export class PoolQueue {
   }
 
   #noTarget(member: PoolMember, now: number): void {
-    const { last, excluded, tiers, visited } = member
+    const { last, excluded, visited } = member.trouble
+    const { tiers } = member
     if (last) return finish(member, last)
     const all = [...new Set(tiers.flatMap(({ indices }) => indices))]
-    const causes = all.map((i) => this.#posts[i]!.health.hopeless(now)?.cause ?? excluded?.get(i))
+    const causes = all.map((i) => this.#posts[i]!.health.hopeless(now)?.cause ?? excluded.get(i))
     // Where money is all that is missing, the error says when it comes back; a wrong option is told as it is.
     const alike = [BudgetExceededError, TypeError].some((kind) =>
       causes.every((cause) => cause instanceof kind),
@@ -238,8 +235,8 @@ export class PoolQueue {
     if (alike) return finish(member, { error: causes[0] })
     const states = all.map((i) => {
       const { health } = this.#posts[i]!
-      const tried = visited?.has(i) ? 'tried' : health.state(now).state
-      return `${health.target.name} (${excluded?.has(i) ? whyExcluded(excluded.get(i)) : tried})`
+      const tried = visited.has(i) ? 'tried' : health.state(now).state
+      return `${health.target.name} (${excluded.has(i) ? whyExcluded(excluded.get(i)) : tried})`
     })
     const message = `no target can answer the call: ${states.join(', ')}`
     const cause = causes.find((one) => one !== undefined)
@@ -334,7 +331,10 @@ export class PoolQueue {
     if (member.stickyKey !== undefined) this.#sticky.keep(member.stickyKey, post.index, now)
     member.wake?.(member)
     // Mostly the next one wants what this one wanted.
-    if (this.#lanes.occupied.size === 1 && (lane?.queue.first as PoolMember | undefined)?.terms === member.terms)
+    if (
+      this.#lanes.occupied.size === 1 &&
+      (lane?.queue.first as PoolMember | undefined)?.terms === member.terms
+    )
       return
     // What stood in line elsewhere for this call stands for the next one, or goes.
     for (const index of allowed) if (this.#posts[index]!.terms) this.fill(index)
@@ -355,7 +355,7 @@ export class PoolQueue {
   }
 
   #exclude(member: PoolMember, index: number, why: unknown): void {
-    member.exclude(index, why)
+    member.trouble.excluded.set(index, why)
     if (member === this.#arriving) member.allowed = member.allowed.filter((one) => one !== index)
     this.#again(member)
   }

@@ -67,9 +67,7 @@ export class Pool<T extends PoolTarget = PoolTarget> {
     fn: (target: T, signal: AbortSignal | undefined) => R,
     call: PoolCall = NO_OPTIONS,
   ): Promise<Awaited<R>> {
-    const answer = this.#sharing
-      ? this.#sharing.run(call, () => this.#send(fn, call))
-      : this.#send(fn, call)
+    const answer = this.#sharing ? this.#sharing.run(call, () => this.#send(fn, call)) : this.#send(fn, call)
     return answer as Promise<Awaited<R>>
   }
 
@@ -122,7 +120,7 @@ export class Pool<T extends PoolTarget = PoolTarget> {
       member.takeGrant().release()
       this.#health[index]!.unsent(member.number, this.#clock.now())
       this.#queue.review(index)
-      member.exclude(index, error)
+      member.trouble.excluded.set(index, error)
       if (error instanceof BudgetExceededError) return this.#inLine(member)
       for (const held of member.takeHeld()) held.release()
       throw error
@@ -134,11 +132,10 @@ export class Pool<T extends PoolTarget = PoolTarget> {
     const { work, call } = member
     const target = this.targets[member.index]!
     const { signal, timeoutMs } = call
-    const bounds = { ...(signal && { signal }), ...(timeoutMs !== undefined && { timeoutMs }) }
     return member.takeGrant().run(
       (given) => work(target as never, given),
       (outcome) => this.#over(member, outcome),
-      signal || timeoutMs !== undefined ? bounds : undefined,
+      signal || timeoutMs !== undefined ? { signal, timeoutMs } : undefined,
     )
   }
 
@@ -152,15 +149,19 @@ export class Pool<T extends PoolTarget = PoolTarget> {
     if (health.ended(finding, number, this.#clock.now())) this.#queue.review(index)
     if (finding === ANSWERED && !this.#rules.fallsBack) return resultOf(outcome)
     if (!this.#goesOn(member, outcome, finding)) return resultOf(outcome)
-    member.attempts++
+    const { trouble } = member
+    trouble.attempts++
     const answer = answerOf(outcome)
     const { kind } = outcome.verdict ?? {}
     if (kind === 'rate' || kind === 'overload') health.refused++
-    else member.failedAt(index, outcome)
-    if (kind === 'oversize') member.exclude(index, answer)
-    if (member.attempts >= this.#rules.maxAttempts) return resultOf(outcome)
+    else {
+      trouble.visited.add(index)
+      trouble.last = outcome
+    }
+    if (kind === 'oversize') trouble.excluded.set(index, answer)
+    if (trouble.attempts >= this.#rules.maxAttempts) return resultOf(outcome)
     const next = this.#placed(member)
-    this.#emit('fallback', { from: target.name, error: answer, attempts: member.attempts })
+    this.#emit('fallback', { from: target.name, error: answer, attempts: trouble.attempts })
     return next
   }
 

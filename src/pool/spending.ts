@@ -4,13 +4,7 @@
 import type { GrantOutcome, Usage } from 'llmiter'
 import { isStream, watchStream } from '../lib/observe-stream.ts'
 import { text } from '../lib/validate.ts'
-import {
-  type Amounts,
-  type Budgets,
-  modelOf,
-  type Reservation,
-  usdToAmount,
-} from './budgets.ts'
+import { type Amounts, type Budgets, modelOf, type Reservation, usdToAmount } from './budgets.ts'
 import type { PoolMember } from './pool-member.ts'
 import type { PoolTarget } from './pool-target.ts'
 import type { PoolCall } from './pool-call.ts'

@@ -17,7 +17,8 @@ export class StickyTargets {
   /** The target of a key, among those that may answer the call. */
   of(key: string, tiers: readonly Tier[], targets: readonly PoolTarget[], now: number): number {
     const last = this.#last.get(key)
-    if (last && now < last.until && tiers.some(({ indices }) => indices.includes(last.index))) return last.index
+    if (last && now < last.until && tiers.some(({ indices }) => indices.includes(last.index)))
+      return last.index
     let best = -Infinity
     let found = 0
     const { indices, weights } = tiers[0]!
