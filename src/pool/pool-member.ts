@@ -4,7 +4,7 @@ import type { Grant } from 'llmiter'
 import type { Amounts, Reservation } from './budgets.ts'
 import { LaneMember } from './lanes.ts'
 import type { PoolCall } from './pool-call.ts'
-import type { Tier } from './strategy.ts'
+import type { TargetTier } from './strategy.ts'
 
 /** What a ticket is for. Most calls say nothing of it, and share one. */
 export type Terms = Pick<PoolCall, 'cost' | 'request'>
@@ -37,7 +37,7 @@ export class PoolMember extends LaneMember {
   readonly call: PoolCall
   readonly work: PoolWork
   readonly terms: Terms
-  readonly tiers: readonly Tier[]
+  readonly tiers: readonly TargetTier[]
   readonly stickyKey: string | undefined
   /** In line, in all, but for the time since `queuedAt`. */
   waitedMs = 0
@@ -62,7 +62,7 @@ export class PoolMember extends LaneMember {
     call: PoolCall,
     work: PoolWork,
     terms: Terms,
-    tiers: readonly Tier[],
+    tiers: readonly TargetTier[],
     stickyKey: string | undefined,
   ) {
     super()

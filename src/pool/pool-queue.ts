@@ -10,7 +10,7 @@ import { BudgetExceededError } from './budgets.ts'
 import { type Lane, Lanes } from './lanes.ts'
 import type { PoolMember, Terms } from './pool-member.ts'
 import type { StickyTargets } from './sticky.ts'
-import { type Tier, weightOf } from './strategy.ts'
+import { type TargetTier, weightOf } from './strategy.ts'
 import type { TargetHealth } from './target.ts'
 
 /** No target can answer the call: none fits it, or all that may are dead, spent or stopped. `cause` says why. */
@@ -203,7 +203,7 @@ export class PoolQueue {
   }
 
   /** Those of a tier that the call may wait for. */
-  #open(member: PoolMember, { indices }: Tier, now: number): readonly number[] {
+  #open(member: PoolMember, { indices }: TargetTier, now: number): readonly number[] {
     const open = (index: number) => !member.rulesOut(index) && !this.#posts[index]!.health.hopeless(now)
     return indices.every(open) ? indices : indices.filter(open)
   }

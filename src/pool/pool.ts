@@ -15,7 +15,7 @@ import { UnknownPriceError } from './prices.ts'
 import type { Sharing } from './sharing.ts'
 import type { Spending } from './spending.ts'
 import { prefer, StickyTargets } from './sticky.ts'
-import { only, type Tier, tiersOf } from './strategy.ts'
+import { only, type TargetTier, tiersOf } from './strategy.ts'
 import { type Finding, TargetHealth, type TargetState } from './target.ts'
 
 const NO_OPTIONS: PoolCall = {}
@@ -183,7 +183,7 @@ export class Pool<T extends PoolTarget = PoolTarget> {
     return call.target === undefined ? this.#rules.stickyBy?.(call) : undefined
   }
 
-  #tiersFor(call: PoolCall, key: string | undefined): readonly Tier[] {
+  #tiersFor(call: PoolCall, key: string | undefined): readonly TargetTier[] {
     if (call.target !== undefined) return [only(this.#indexOf(call.target))]
     const tiers = tiersOf(this.#rules.plan, call)
     if (tiers.length === 0) throw new NoTargetError('the strategy names no target for this call')

@@ -18,21 +18,22 @@ export type Strategy =
     }
 
 /** Targets by their indices, in order, and the weight of each: more than 0. */
-export interface Tier {
+export interface TargetTier {
   readonly indices: readonly number[]
   readonly weights: readonly number[]
 }
-type Tiers = readonly Tier[]
-export type Plan = Tiers | ((call: PoolCall) => Tiers)
+type Tiers = readonly TargetTier[]
+export type TargetPlan = Tiers | ((call: PoolCall) => Tiers)
 
 interface Names {
   readonly targets: ReadonlyMap<string, number>
   readonly strategies: Readonly<Record<string, Strategy>>
 }
 
-export const tiersOf = (plan: Plan, call: PoolCall): Tiers => (typeof plan === 'function' ? plan(call) : plan)
+export const tiersOf = (plan: TargetPlan, call: PoolCall): Tiers =>
+  typeof plan === 'function' ? plan(call) : plan
 
-export const only = (index: number): Tier => ({ indices: [index], weights: [1] })
+export const only = (index: number): TargetTier => ({ indices: [index], weights: [1] })
 
 export function weightOf(tiers: Tiers, index: number): number {
   for (const { indices, weights } of tiers) {
@@ -47,7 +48,7 @@ export function compileStrategy(
   names: Names,
   where = 'strategy',
   path: readonly (string | object)[] = [],
-): Plan {
+): TargetPlan {
   if (typeof strategy === 'string') return compileName(strategy, names, where, path)
   if (path.includes(strategy)) throw new TypeError(`${where}: a strategy must not lead back to itself`)
   if (typeof strategy !== 'object' || strategy === null)
@@ -85,13 +86,18 @@ export function compileStrategy(
   )
 }
 
-function combined(plans: readonly Plan[], combine: (all: readonly Tiers[]) => Tiers): Plan {
+function combined(plans: readonly TargetPlan[], combine: (all: readonly Tiers[]) => Tiers): TargetPlan {
   const depends = plans.some((plan) => typeof plan === 'function')
   const of = (call: PoolCall) => combine(plans.map((plan) => tiersOf(plan, call)))
   return depends ? of : of({})
 }
 
-function compileName(name: string, names: Names, where: string, path: readonly (string | object)[]): Plan {
+function compileName(
+  name: string,
+  names: Names,
+  where: string,
+  path: readonly (string | object)[],
+): TargetPlan {
   const index = names.targets.get(name)
   if (index !== undefined) return [only(index)]
   const way = [...path, name]

@@ -203,7 +203,7 @@ export class TargetHealth {
     if (now >= this.#rate.until) {
       const rates = this.limiter
         .stats()
-        .limits.filter(({ of }) => of === 'requests')
+        .limits.filter(({ of, perMs }) => of === 'requests' && perMs < Infinity)
         .map(({ amount, learned, perMs }) => (learned ?? amount) / perMs)
       this.#rate = { perMs: Math.min(Infinity, ...rates), until: now + RATE_FOR_MS }
     }
