@@ -23,7 +23,7 @@ import { parsePool, type PoolOptions, type PoolRules, type PoolSnapshot } from '
 import type { PoolCall } from './pool-call.ts'
 import type { PoolTarget } from './pool-target.ts'
 import { prefer, StickyTargets } from './sticky.ts'
-import type { Tier } from './strategy.ts'
+import type { TargetTier } from './strategy.ts'
 import { UnknownPriceError } from './prices.ts'
 import type { Sharing, SharingStats } from './sharing.ts'
 import type { Spending } from './spending.ts'
@@ -78,7 +78,7 @@ type Outcome = { readonly error: unknown } | { readonly value: unknown }
 class PoolMember extends LaneMember {
   readonly call: PoolCall
   readonly terms: Terms
-  readonly tiers: readonly Tier[]
+  readonly tiers: readonly TargetTier[]
   /** In line, in all, but for the time since `queuedAt`. */
   waitedMs = 0
   queuedAt = 0
@@ -99,7 +99,7 @@ class PoolMember extends LaneMember {
   readonly held: Reservation[] = []
   readonly timers: (() => void)[] = []
 
-  constructor(call: PoolCall, tiers: readonly Tier[], stickyKey: string | undefined) {
+  constructor(call: PoolCall, tiers: readonly TargetTier[], stickyKey: string | undefined) {
     super(call.priority ?? 0, call.tenant)
     this.call = call
     const { cost, request } = call
@@ -338,12 +338,12 @@ export class Pool<T extends PoolTarget = PoolTarget> {
     return call.target === undefined ? this.#rules.stickyBy?.(call) : undefined
   }
 
-  #tiersFor(call: PoolCall, now: number, key = this.#stickyKey(call)): readonly Tier[] {
+  #tiersFor(call: PoolCall, now: number, key = this.#stickyKey(call)): readonly TargetTier[] {
     const { target } = call
     return target === undefined ? this.#tiersOf(call, key, now) : [new Map([[this.#indexOf(target), 1]])]
   }
 
-  #tiersOf(call: PoolCall, key: string | undefined, now: number): readonly Tier[] {
+  #tiersOf(call: PoolCall, key: string | undefined, now: number): readonly TargetTier[] {
     const tiers = this.#rules.plan(call)
     if (tiers.every((tier) => tier.size === 0))
       throw new NoTargetError('the strategy names no target for this call')

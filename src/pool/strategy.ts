@@ -18,8 +18,8 @@ export type Strategy =
     }
 
 /** Targets by their index, with their weights. */
-export type Tier = ReadonlyMap<number, number>
-export type Plan = (call: PoolCall) => readonly Tier[]
+export type TargetTier = ReadonlyMap<number, number>
+export type TargetPlan = (call: PoolCall) => readonly TargetTier[]
 
 interface Names {
   readonly targets: ReadonlyMap<string, number>
@@ -31,7 +31,7 @@ export function compileStrategy(
   names: Names,
   where = 'strategy',
   path: readonly (string | object)[] = [],
-): Plan {
+): TargetPlan {
   if (typeof strategy === 'string') return compileName(strategy, names, where, path)
   if (path.includes(strategy)) throw new TypeError(`${where}: a strategy must not lead back to itself`)
   if (typeof strategy !== 'object' || strategy === null)
@@ -65,7 +65,12 @@ export function compileStrategy(
   return (call) => balanced(shares.map(({ weight, plan }) => ({ weight, tiers: plan(call) })))
 }
 
-function compileName(name: string, names: Names, where: string, path: readonly (string | object)[]): Plan {
+function compileName(
+  name: string,
+  names: Names,
+  where: string,
+  path: readonly (string | object)[],
+): TargetPlan {
   const index = names.targets.get(name)
   if (index !== undefined) {
     const tiers = [new Map([[index, 1]])]
@@ -84,7 +89,7 @@ function compileName(name: string, names: Names, where: string, path: readonly (
   return compileStrategy(found, names, `strategies.${name}`, way)
 }
 
-function balanced(shares: readonly { weight: number; tiers: readonly Tier[] }[]): Tier[] {
+function balanced(shares: readonly { weight: number; tiers: readonly TargetTier[] }[]): TargetTier[] {
   const all: Map<number, number>[] = []
   for (const { weight, tiers } of shares) {
     if (weight === 0) continue
