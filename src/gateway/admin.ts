@@ -135,7 +135,7 @@ function metricsOf({ waiting, inHand, targets, budgets, counts }: GatewayStatus)
     metric(
       'budget_used',
       'gauge',
-      'Used and reserved of budgets.',
+      'BilledUsage and reserved of budgets.',
       budgets.flatMap(({ name, key, keyName, amounts }) =>
         amounts.map(({ of, used, reserved }): Sample => [
           {

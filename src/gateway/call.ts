@@ -9,7 +9,7 @@ import type { StoredKey } from './key-ring.ts'
 import { asksForUsage, generates, modelInPath, type Protocol, PROTOCOLS, withoutKey } from './protocol.ts'
 import { askForUsage, shapeOf } from './request-body.ts'
 
-export interface Call {
+export interface ClientCall {
   readonly protocol: Protocol
   readonly method: string
   /** Below the address of a target, with its query. */
@@ -32,7 +32,7 @@ export function callOf(
   { path, query }: Place,
   body: Buffer | undefined,
   key: StoredKey | undefined,
-): Call {
+): ClientCall {
   const { prefix } = PROTOCOLS[protocol]
   const isJson = JSON_TYPE.test(request.headers['content-type'] ?? '')
   const shape = body && (isJson || protocol !== 'openai') ? shapeOf(body) : undefined
@@ -55,11 +55,11 @@ export function callOf(
 const FREE = Object.freeze({ cost: Object.freeze({ requests: 0 }) })
 const PAID = Object.freeze({})
 
-export const costOf = ({ method, path }: Call): Pick<PoolCall, 'cost'> =>
+export const costOf = ({ method, path }: ClientCall): Pick<PoolCall, 'cost'> =>
   generates(method, path.split('?', 1)[0]!) ? PAID : FREE
 
 /** What the body holds. A body that is no JSON is what it is: its bytes count. */
-export function requestOf({ body, headers }: Call): unknown {
+export function requestOf({ body, headers }: ClientCall): unknown {
   if (!body) return {}
   if (!JSON_TYPE.test(String(headers['content-type'] ?? ''))) return { body: body.toString('latin1') }
   try {

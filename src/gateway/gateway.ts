@@ -10,18 +10,18 @@ import type { Pool, PoolCall } from 'llmiter/pool'
 import { duration } from '../lib/duration.ts'
 import { answerAdmin, type GatewayStatus } from './admin.ts'
 import { StreamAnswer, type StreamEnd, type WholeAnswer } from './answer.ts'
-import { type Call, callOf, costOf, requestOf } from './call.ts'
+import { type ClientCall, callOf, costOf, requestOf } from './call.ts'
 import { GatewayCounters } from './counters.ts'
 import { GatewayError, UpstreamError } from './errors.ts'
 import { checkOrigin, Hold, placeOf, readBody } from './incoming.ts'
 import { KeyRing, type StoredKey } from './key-ring.ts'
-import { Ledger, type LedgerAmounts } from './ledger.ts'
+import { CallLedger, type LedgerAmounts } from './ledger.ts'
 import type { GatewayOptions } from './options.ts'
 import { clientKey, type Protocol, protocolOf } from './protocol.ts'
 import { wordsOf } from './refusal.ts'
 import { fail, passStream, passWhole } from './respond.ts'
 import { type Leaf, Route } from './route.ts'
-import { type Charge, Spend } from './spend.ts'
+import { type BudgetHold, Spend } from './spend.ts'
 import { StateFile } from './state.ts'
 import { Target } from './target.ts'
 import { Upstreams } from './upstream.ts'
@@ -32,7 +32,7 @@ const MOST_BYTES = 256_000_000
 /** How a call has gone. */
 interface Course {
   readonly startedAt: number
-  readonly charge: Charge | undefined
+  readonly charge: BudgetHold | undefined
   waitedMs: number
   attempts: number
   target: string
@@ -63,7 +63,7 @@ export class Gateway {
   #spend: Spend
   readonly #keys: KeyRing | undefined
   readonly #keyLimiters = new Map<string, BucketRateLimiter>()
-  readonly #ledger: Ledger | undefined
+  readonly #ledger: CallLedger | undefined
   readonly #state: StateFile | undefined
   readonly #counters = new GatewayCounters()
   readonly #hold: Hold
@@ -80,7 +80,7 @@ export class Gateway {
     this.#hold = new Hold(options.queue?.maxBytes ?? MOST_BYTES)
     const { state } = options
     this.#keys = state === undefined ? undefined : new KeyRing(state)
-    this.#ledger = state === undefined ? undefined : new Ledger(state)
+    this.#ledger = state === undefined ? undefined : new CallLedger(state)
     this.#state = state === undefined ? undefined : new StateFile(state, () => this.#route.snapshots())
     this.#route = this.#routeOf(options)
     this.#spend = this.#spendOf(options)
@@ -213,7 +213,7 @@ export class Gateway {
     throw new GatewayError(401, 'invalid_key', `${why}: llmiter keys add makes one`, { mayRetry: false })
   }
 
-  async #pass(call: Call, response: ServerResponse): Promise<void> {
+  async #pass(call: ClientCall, response: ServerResponse): Promise<void> {
     const { protocol, model } = call
     const pool = this.#route.poolFor(protocol, model)
     if (!pool) throw this.#noTarget(protocol)
@@ -272,7 +272,7 @@ export class Gateway {
     return new GatewayError(404, 'no_target', `no target speaks ${protocol}; there are targets for: ${known}`)
   }
 
-  #poolCall(pool: Pool<Leaf>, call: Call): PoolCall & { signal?: AbortSignal } {
+  #poolCall(pool: Pool<Leaf>, call: ClientCall): PoolCall & { signal?: AbortSignal } {
     const { model, terms, key } = call
     const { priority, target } = terms
     const tenant = terms.tenant ?? key?.id
@@ -294,7 +294,7 @@ export class Gateway {
   }
 
   /** @throws GatewayError when the call would wait for longer than it may, or nobody else may wait. */
-  #admit(pool: Pool<Leaf>, options: PoolCall, { key }: Call): void {
+  #admit(pool: Pool<Leaf>, options: PoolCall, { key }: ClientCall): void {
     const { maxWaitMs } = options
     const waitMs = () => Math.max(pool.waitTime(options), this.#limiterOf(key)?.waitTime(options.cost) ?? 0)
     if (typeof maxWaitMs === 'number' && maxWaitMs > 0) {
@@ -323,7 +323,7 @@ export class Gateway {
 
   async #run(
     pool: Pool<Leaf>,
-    call: Call,
+    call: ClientCall,
     course: Course,
     options: PoolCall & { signal: AbortSignal },
   ): Promise<WholeAnswer | StreamAnswer> {
@@ -343,7 +343,7 @@ export class Gateway {
 
   async #send(
     leaf: Leaf,
-    call: Call,
+    call: ClientCall,
     course: Course,
     signal: AbortSignal | undefined,
   ): Promise<WholeAnswer | StreamAnswer> {
@@ -376,7 +376,7 @@ export class Gateway {
   }
 
   /** A try was answered, and the answer is whole. */
-  #answered(call: Call, course: Course, attempt: Try, status: number, usage: object): void {
+  #answered(call: ClientCall, course: Course, attempt: Try, status: number, usage: object): void {
     const { billed, usd } = this.#spend.usedBy(call.model, usage)
     const used = billed && this.#amounts(billed.input + billed.output, usd)
     course.cost = usd
@@ -387,7 +387,7 @@ export class Gateway {
   }
 
   /** Of a stream that broke, or whose client has left, only a part has been told: what was seen counts. */
-  #streamOver(call: Call, course: Course, attempt: Try, { whole, usage, events }: StreamEnd): void {
+  #streamOver(call: ClientCall, course: Course, attempt: Try, { whole, usage, events }: StreamEnd): void {
     if (whole) return this.#answered(call, course, attempt, 200, usage)
     const told = this.#spend.usedBy(call.model, usage).billed
     const billed = {
@@ -403,7 +403,7 @@ export class Gateway {
   }
 
   /** A try failed. Where there was no answer, nobody knows what it has used. */
-  #failed(call: Call, course: Course, attempt: Try, error: unknown): void {
+  #failed(call: ClientCall, course: Course, attempt: Try, error: unknown): void {
     const status = error instanceof UpstreamError ? error.status : 0
     const nothing = { requests: 0, tokens: 0, usd: 0 }
     this.#over(call, course, attempt, status, undefined, undefined, status ? nothing : course.charge?.bound)
@@ -416,7 +416,7 @@ export class Gateway {
   }
 
   #over(
-    call: Call,
+    call: ClientCall,
     course: Course,
     attempt: Try,
     status: number,
@@ -440,7 +440,7 @@ export class Gateway {
   }
 
   /** Comments for a stream that waits. From the first one on its head is out, and a failure is an event. */
-  #comment({ stream, protocol }: Call, response: ServerResponse): () => void {
+  #comment({ stream, protocol }: ClientCall, response: ServerResponse): () => void {
     const { waitComments } = this.#options
     if (waitComments === undefined || !stream) return () => {}
     const tick = () => {
@@ -476,7 +476,7 @@ function knownTarget(pool: Pool<Leaf>, name: string): string {
   )
 }
 
-function lineOf({ key, terms, model }: Call, { id, at }: Try) {
+function lineOf({ key, terms, model }: ClientCall, { id, at }: Try) {
   const tenant = terms.tenant ?? key?.id
   return {
     at,

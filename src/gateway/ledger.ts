@@ -43,7 +43,7 @@ export type LedgerLine = SentLine | OverLine
 
 const NAME = /^ledger-\d{4}-\d{2}\.jsonl$/
 
-export class Ledger {
+export class CallLedger {
   readonly #dir: string
   #file: { readonly name: string; readonly fd: number } | undefined
   #ready: string[] = []

@@ -12,13 +12,13 @@ import type { GatewayOptions } from './options.ts'
 const MOST_OUTPUT = 16_384
 
 /** What counts against budgets, as far as one can know it. */
-export interface Used {
+export interface BilledUsage {
   readonly billed: Billed | undefined
   readonly usd: number | undefined
 }
 
 /** What a call has reserved for its present try. */
-export class Charge {
+export class BudgetHold {
   readonly bound: LedgerAmounts
   /** The input of it, in tokens. */
   readonly input: number
@@ -99,7 +99,7 @@ export class Spend {
    *
    * @throws BudgetExceededError, GatewayError
    */
-  reserve(call: PoolCall, key: StoredKey | undefined): Charge | undefined {
+  reserve(call: PoolCall, key: StoredKey | undefined): BudgetHold | undefined {
     const budgets = this.#budgetsOf(key)
     if (budgets.length === 0) return undefined
     const [billed] = this.reads(key) ? boundOf(call, this.#mostOutput) : []
@@ -123,7 +123,7 @@ export class Spend {
       }
       return held
     }
-    return new Charge(bound, billed?.input ?? 0, reserve).hold()
+    return new BudgetHold(bound, billed?.input ?? 0, reserve).hold()
   }
 
   #price(call: PoolCall, billed: Billed): number {
@@ -144,7 +144,7 @@ export class Spend {
   }
 
   /** What an answer has used. */
-  usedBy(model: string | undefined, usage: object): Used {
+  usedBy(model: string | undefined, usage: object): BilledUsage {
     const billed = billedOf(usage)
     return { billed, usd: billed && this.usd(model, billed) }
   }
