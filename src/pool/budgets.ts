@@ -194,6 +194,17 @@ export class Budgets {
     return new Reservation(accounts, bound)
   }
 
+  /** What was spent at that time, before a restart. */
+  count(call: PoolCall, amounts: Amounts, wall: number): void {
+    for (const budget of this.#budgets) {
+      const key = keyOf(budget.rules, call, undefined)
+      if (key === undefined || !budget.rules.when(call)) continue
+      budget.turn(wall)
+      const { used } = budget.account(key)
+      for (const of of UNITS) used[of] += amounts[of]
+    }
+  }
+
   stats(wall: number): BudgetStats[] {
     return this.#budgets.flatMap((budget) => {
       budget.turn(wall)
