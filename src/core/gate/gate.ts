@@ -12,6 +12,7 @@
 //
 // Where a provider counts by the minute and says nothing, the wait ends with its window, once that is known: window-phase.ts.
 
+import { type Suspected, Suspicion, type Trust } from './suspicion.ts'
 import { WindowPhase } from './window-phase.ts'
 import { type Duration, duration } from '../limit/parse-limits.ts'
 import type { WallTime } from '../limit/sliding-window.ts'
@@ -40,6 +41,8 @@ export type Gate =
   | { state: 'spent'; until: number; known: boolean; trialOut: boolean }
 
 const OPEN: Gate = { state: 'open' }
+const BLOCKED: Suspected = { of: 'blocked', refusals: 1 }
+const TRIED: Trust = { tried: true, measured: false }
 /** A told wait that proves too short is not believed for long: at least this, doubling. An overload may end at once. */
 const LEAST_MS = 50
 const MOST_LEAST_MS = { rate: 8000, overload: 1000 } as const
@@ -73,6 +76,9 @@ function probing(kind: GateKind, now: number): Gate {
 
 export class GateKeeper {
   gate: Gate = OPEN
+  /** How many have gone, in all. */
+  tickets = 0
+  readonly suspicion = new Suspicion()
   readonly #random: () => number
   readonly #asks: () => boolean
   readonly #wall: WallTime
@@ -171,23 +177,40 @@ export class GateKeeper {
     } else if (gate.state === 'spent') gate.trialOut = true
   }
 
-  /** A call sent at `sentAt` was refused at this rate. Closes the gate, unless it says nothing new. */
-  refused(kind: GateKind, waitMs: number | undefined, sentAt: number, rate: number, now: number): void {
+  /**
+   * A call sent at `sentAt` was refused at this rate. Closes the gate, unless it says nothing new or others pass.
+   */
+  refused(
+    kind: GateKind,
+    waitMs: number | undefined,
+    sentAt: number,
+    rate: number,
+    now: number,
+    trust: Trust = TRIED,
+  ): Suspected {
     let { gate } = this
     this.#measure(now - sentAt)
     // A trial that is refused for its rate shows that the quota is back.
     if (gate.state === 'spent') {
-      if (!gate.trialOut) return
+      if (!gate.trialOut) return BLOCKED
       this.open()
       gate = this.gate
     }
     if (sentAt >= this.#closedAt) {
       this.#pace = rate
-      this.#close(kind, waitMs, now)
       this.#remember(now)
+      const suspected = this.suspicion.refused(trust, this.tickets, sentAt, now)
+      if (suspected.of !== 'blocked' && gate.state === 'open') return suspected
+      // What was tried in vain already need not be tried again so soon.
+      if (suspected.of === 'blocked' && suspected.refusals > 2 && gate.state === 'open') {
+        this.#tries = 1
+        this.#firstClosedAt = now
+      }
+      this.#close(kind, waitMs, now)
     } else if (waitMs !== undefined && gate.state === 'closed') {
       if (waitMs > this.remainingMs(now)) gate.until = this.#waits(waitMs, now)
     }
+    return BLOCKED
   }
 
   /** The user's probe has answered. */

@@ -8,7 +8,7 @@
 
 import { climbsAfter, DIP, followed, type CurvePoint, HABITS, type CurveKind } from './rate-curve.ts'
 import { MINUTE } from '../../lib/units.ts'
-import { Throughput } from './throughput.ts'
+import { Throughput, type ThroughputMark } from './throughput.ts'
 
 /** What is known of the gate's last closure. */
 export interface Closure {
@@ -92,6 +92,9 @@ export class RateEstimator {
   #closedAt = Infinity
   /** How many short closures until a long one is forgotten. */
   #slowness = 0
+  /** What was before a cut that may have been needless, and since when it had been held. */
+  #doubted: ThroughputMark | undefined
+  #tested: { before: RateState; heldMs: number; now: RateState } | undefined
 
   constructor(configured: number, discover = false) {
     this.configured = this.#said = configured
@@ -129,6 +132,63 @@ export class RateEstimator {
   tight(now: number): boolean {
     const state = this.#stateAt(now)
     return state.kind === 'found' || (state.kind !== 'exploring' && state.trim !== undefined)
+  }
+
+  /** The rate that is followed now has not been allowed for long: refusals have to be expected. */
+  tried(now: number): boolean {
+    const state = this.#stateAt(now)
+    return state.kind === 'found'
+      ? state.before !== undefined || this.#proof(now) - state.since >= climbsAfter(state)
+      : state.kind === 'exploring'
+  }
+
+  /** Somebody was refused, and it may be chance: from here on it is measured what gets through. */
+  doubted(now: number): void {
+    this.#doubted = this.#measure.here(now)
+  }
+
+  /** What has got through since then. */
+  passes(now: number): number | undefined {
+    return this.#doubted && this.#measure.since(this.#doubted, now)
+  }
+
+  /** More is refused than by chance. What gets through is the rate. Returns whether that is a cut that must help. */
+  exceeded(again: boolean, now: number): boolean {
+    const at = this.at(now)
+    const rate = Math.min(this.passes(now) ?? Infinity, at)
+    const of = this.#slowness === 0 ? 'fast' : 'slow'
+    const before = (this.#state = this.#stateAt(now))
+    const heldMs = this.#proof(now) - ('since' in before ? before.since : 0)
+    const tested = again && this.#tested?.now === before ? this.#tested : { before, heldMs }
+    const step = of === 'fast' ? this.#trimFor(before, rate, now) : 0
+    if (step > 0) this.#state = { ...(before as StatedRate), trim: { step, at: this.#proof(now) } }
+    else if (before.kind === 'found' && before.rate <= rate)
+      this.#refind(before, at, { rate, exact: true }, of, now)
+    else {
+      const last = before.kind === 'found' ? before.before : undefined
+      // What had stood before the climb stands.
+      if (last && rate <= SAME * last.rate) this.#found(last.rate, last.confirmed + 1, of, now)
+      else this.#found(BACK * rate, 0, of, now)
+    }
+    this.#tested = { ...tested, now: this.#state }
+    return this.at(now) < BACK * at
+  }
+
+  /** The next trim of a stated rate, if what passes is about as much; else 0. */
+  #trimFor(state: RateState, passes: number, now: number): number {
+    if (state.kind === 'found' || state.kind === 'exploring') return 0
+    const step = (state.trim?.step ?? 0) + 1
+    const least = step === 1 ? 0.9 : TRIMS[step]! * 0.99
+    return passes > least * this.#base(state, now) ? step : 0
+  }
+
+  /** The cut has not helped: back to what was before. Returns whether that changes the rate. */
+  cleared(now: number): boolean {
+    const tested = this.#tested
+    if (tested?.now !== this.#state) return false
+    const { before, heldMs } = tested
+    this.#state = 'since' in before ? { ...before, since: this.#proof(now) - heldMs } : before
+    return true
   }
 
   inherit(other: RateEstimator): void {
@@ -281,7 +341,7 @@ export class RateEstimator {
     const stood = heldMs > DIP * before.unit
     const last = before.before
     // What the climb had led to was spent at once: it was what a bucket had saved, and not a rate.
-    if (!stood && last && of === 'fast' && (!measured.exact || measured.rate <= SAME * last.rate)) {
+    if (last && of === 'fast' && (!measured.exact || measured.rate <= SAME * last.rate)) {
       this.#found(last.rate, last.confirmed + 1, of, now)
       return
     }

@@ -12,7 +12,7 @@ const MOST_MARKS = 160
 const QUIET_MS = 60_000
 
 /** How things stood at a moment to measure from. */
-interface ThroughputMark {
+export interface ThroughputMark {
   pressedMs: number
   accepted: number
   tickets: number
@@ -92,6 +92,16 @@ export class Throughput {
     return this.#from(from ?? first, time)
   }
 
+  /** How things stand now. */
+  here(now: number): ThroughputMark {
+    return { pressedMs: this.#time(now), accepted: this.#accepted, tickets: this.#tickets, reopened: false }
+  }
+
+  /** What got through per ms since then. */
+  since(mark: ThroughputMark, now: number): number | undefined {
+    return this.#from(mark, this.#time(now))
+  }
+
   #from({ pressedMs, accepted, tickets }: ThroughputMark, time: number): number | undefined {
     if (time - pressedMs < LEAST_MS || this.#tickets - tickets < LEAST_TICKETS) return undefined
     return (this.#accepted - accepted) / (time - pressedMs)
@@ -102,12 +112,7 @@ export class Throughput {
   }
 
   #mark(reopened: boolean, now: number): void {
-    this.#marks.push({
-      pressedMs: this.#time(now),
-      accepted: this.#accepted,
-      tickets: this.#tickets,
-      reopened,
-    })
+    this.#marks.push({ ...this.here(now), reopened })
     if (this.#marks.length > MOST_MARKS) this.#marks.splice(0, MOST_MARKS / 4)
   }
 }
