@@ -64,7 +64,8 @@ await runJobs(jobs, (job, figures, tookMs) => {
 })
 const before: Record<string, Row> = values.against ? JSON.parse(readFileSync(values.against, 'utf8')) : {}
 const rows: Record<string, Row> = {}
-const show = (x: number | undefined, digits = 3) => (x === undefined ? '' : x.toFixed(digits)).padStart(8)
+const show = (x: number | null | undefined, digits = 3) =>
+  (x === undefined || x === null ? '' : x.toFixed(digits)).padStart(8)
 console.log('case'.padEnd(48), '  median     p95   worst  ref/1k   |  before: median p95 worst refusals')
 let objective = 0,
   old = 0
