@@ -47,15 +47,19 @@ describe('the documentation', () => {
     expect(all.filter(({ where }) => where.startsWith('README.md:'))).not.toEqual([])
   })
 
+  test('begins with what a newcomer needs, and is short', () => {
+    expect(read('README.md').split('\n').length).toBeLessThan(250)
+  })
+
   // The compiler reads the types of all SDKs: on a busy machine that takes its time.
   test('compiles, block by block', { timeout: 120_000 }, () => {
     expect(complaints(all)).toEqual([])
   })
 
   test.each<[page: string, what: string, names: readonly string[]]>([
-    ['README.md', 'events', EVENTS],
-    ['README.md', 'options of a limiter', LIMITER_KEYS],
-    ['README.md', 'options of a call', CALL_KEYS],
+    ['docs/reference.md', 'events', EVENTS],
+    ['docs/reference.md', 'options of a limiter', LIMITER_KEYS],
+    ['docs/reference.md', 'options of a call', CALL_KEYS],
     ['docs/batch.md', 'options of a job', BATCH_KEYS],
     [
       'docs/clients.md',

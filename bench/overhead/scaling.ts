@@ -8,16 +8,8 @@
 import PQueue from 'p-queue'
 import { BucketRateLimiter } from '../../src/index.ts'
 import { ONE_LIMIT, type Work } from '../contestants.ts'
-import {
-  cost,
-  type Costs,
-  deferred,
-  interleave,
-  type Jobs,
-  microseconds,
-  seededRandom,
-  type Turn,
-} from '../measure.ts'
+import { cost, type Costs, deferred, interleave, type Jobs, microseconds, type Turn } from '../measure.ts'
+import { seededRandom } from '../../src/lib/random.ts'
 import type { Section } from '../table.ts'
 
 const BATCH = 50

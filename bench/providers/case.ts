@@ -5,6 +5,7 @@
  * Counts add up and samples are joined, so that a percentage of six seeds is one percentage, and a percentile is
  * one of all waits, not a mean of six percentiles.
  */
+import { percentile as ranked } from '../../src/lib/percentile.ts'
 import type { Goal } from '../table.ts'
 
 export type ClientName =
@@ -75,9 +76,13 @@ export function pool(all: readonly Figures[]): Figures {
 }
 
 export function percentile(values: readonly number[] | undefined, share: number): number | undefined {
-  if (!values || values.length === 0) return undefined
-  const sorted = values.toSorted((a, b) => a - b)
-  return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)]
+  return (
+    values &&
+    ranked(
+      values.toSorted((a, b) => a - b),
+      share,
+    )
+  )
 }
 
 /** Every k-th of many values: enough for a percentile, and little to send to another process. */

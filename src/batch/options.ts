@@ -1,58 +1,103 @@
 // The options of a job. A wrong option throws at once, not when the job has begun.
 
-import type { BucketRateLimiter, CallOptions, LimitedService } from 'llmiter'
-import { fields, text } from '../lib/validate.ts'
-import type { Progress } from './progress.ts'
+import type { BucketRateLimiter, CallOptions, RateLimitedService } from 'llmiter'
+import { callable, fields, notNumber, number, text } from '../lib/validate.ts'
+import type { Progress, Summary } from './progress.ts'
 
 export interface BatchOptions<T, K = number> {
-  /** The limiter that sets the pace. With a service, the limiter of each item's `model`. */
-  limiter: BucketRateLimiter | LimitedService
-  model?: (item: T, index: number) => string | undefined
-  /** Cost, priority, tenant and so on of an item's call. Its signal aborts that call only. */
-  call?: CallOptions | ((item: T, index: number) => CallOptions)
+  /**
+   * What sets the pace: a `BucketRateLimiter`, a service (`perModel`, `shared`), or a client or fetch that is limited.
+   * A call that `fn` makes on the same limiter takes no second ticket.
+   * @default none: `concurrency` alone bounds the job, and whatever limits the calls that `fn` makes
+   */
+  limiter?: object | undefined
+  /**
+   * Selects the limiter of a service.
+   * @default `item.model`
+   */
+  model?: ((item: T, index: number) => string | undefined) | undefined
+  /** Cost, priority, tenant and so on of an item's call; needs `limiter`. Its signal aborts that call only. */
+  call?: CallOptions | ((item: T, index: number) => CallOptions) | undefined
   /**
    * The most calls that wait or run at the same time. `Infinity` starts all of them. If the limiter's `queue.max` is
    * below 100, set a number here.
-   * @default 100 that wait, any number that run
+   * @default 100 that wait, any number that run; without a limiter 100 that run
    */
-  concurrency?: number
+  concurrency?: number | undefined
   /**
    * Whether results come in the order of the items. Otherwise they come in the order in which they finish.
    * @default false
    */
-  ordered?: boolean
+  ordered?: boolean | undefined
   /**
    * Throws the first error, after the results that are done, and aborts the rest. Otherwise an error is a result.
    * @default false
    */
-  stopOnError?: boolean
+  stopOnError?: boolean | undefined
   /**
    * Identifies an item in its result and in `skip`.
    * @default its index
    */
-  key?: (item: T, index: number) => K
+  key?: ((item: T, index: number) => K) | undefined
   /** Keys of items not to run, for example those that an earlier run has done: a Set, a Map, or your own. */
-  skip?: { has(key: K): boolean }
+  skip?: { has(key: K): boolean } | undefined
   /** Aborts the job: it returns the results that are done, and then throws the signal's reason. */
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
   /** Called after each item. */
-  onProgress?: (progress: Progress) => void
+  onProgress?: ((progress: Progress) => void) | undefined
+  /** Called once, when the job is over, however it ends. */
+  onSummary?: ((summary: Summary) => void) | undefined
   /**
    * The number of items, for `etaMs`.
    * @default their `length` or `size`
    */
-  total?: number
+  total?: number | undefined
 }
 
 export type BatchResult<T, R, K = number> = { index: number; key: K; item: T } & (
   { ok: true; value: R } | { ok: false; error: unknown }
 )
 
-const FUNCTIONS = ['model', 'key', 'onProgress'] as const
+const FUNCTIONS = ['model', 'key', 'onProgress', 'onSummary'] as const
 const FLAGS = ['ordered', 'stopOnError'] as const
 export const KEYS = ['limiter', 'call', 'concurrency', 'skip', 'signal', 'total', ...FUNCTIONS, ...FLAGS]
 
+/** Words of those who make many calls elsewhere. */
+const SYNONYMS = {
+  concurrency: 'parallel parallelism maxconcurrent maxconcurrency limit workers batchsize',
+  stopOnError: 'failfast bail throwonerror',
+  ordered: 'inorder keeporder preserveorder',
+  limiter: 'service limits',
+  call: 'priority tenant cost maxwaitms timeoutms retry retries maxretries',
+  key: 'id',
+  onProgress: 'progress',
+}
+
 type Said = Record<string, unknown>
+
+/** On clients that have a limiter: the service that says which limiter a call belongs to. */
+const SERVICE = Symbol.for('llmiter.service')
+
+/** The limiter of an item, or of its model. Undefined: only the client that its call goes through will know it. */
+export type LimiterOf = (model: () => string | undefined) => BucketRateLimiter | undefined
+
+/** Where the tickets of a job come from. */
+export function sourceOf(limiter: object | undefined): LimiterOf | undefined {
+  if (!limiter) return undefined
+  const { [SERVICE]: service } = limiter as { [SERVICE]?: RateLimitedService }
+  if (service) {
+    return (model) => {
+      const name = model()
+      // One limiter for all models asks for none.
+      const known = name !== undefined || service.limiterFor.length === 0
+      return known ? (service.limiterFor(name) as BucketRateLimiter) : undefined
+    }
+  }
+  if ('limiterFor' in limiter) {
+    return (model) => (limiter as RateLimitedService).limiterFor(model()) as BucketRateLimiter
+  }
+  return () => limiter as BucketRateLimiter
+}
 
 export function checked(items: unknown, fn: unknown, options: unknown): void {
   const source = Object(items) as Partial<Iterable<unknown> & AsyncIterable<unknown>>
@@ -63,15 +108,18 @@ export function checked(items: unknown, fn: unknown, options: unknown): void {
     'an iterable or async iterable',
     items,
   )
-  must(typeof fn === 'function', 'fn', 'a function', fn)
-  fields(options, 'runAll', KEYS)
+  callable(fn, 'fn', items)
+  fields(options, 'runAll', KEYS, SYNONYMS)
   const said = options as Said
   const has = (value: unknown, method: string) => typeof (Object(value) as Said)[method] === 'function'
   const { limiter, call, concurrency = 1, skip, signal, total = 0 } = said
   must(
-    has(limiter, 'run') || has(limiter, 'limiterFor'),
+    limiter === undefined ||
+      has(limiter, 'limiterFor') ||
+      SERVICE in (Object(limiter) as object) ||
+      has(limiter, 'acquire'),
     'limiter',
-    'a BucketRateLimiter, or a service made by perModel or shared',
+    'a limited client, a BucketRateLimiter, or a service made by perModel or shared',
     limiter,
   )
   for (const key of FUNCTIONS)
@@ -84,18 +132,20 @@ export function checked(items: unknown, fn: unknown, options: unknown): void {
     'options or a function',
     call,
   )
+  must(call === undefined || limiter !== undefined, 'limiter', 'given where `call` is', limiter)
   const whole = concurrency === Infinity || Number.isInteger(concurrency)
   must(
     whole && (concurrency as number) >= 1,
     'concurrency',
     'a whole number of at least 1, or Infinity',
     concurrency,
+    notNumber,
   )
   must(skip === undefined || has(skip, 'has'), 'skip', 'a Set, a Map or an object with has()', skip)
   must(signal === undefined || has(signal, 'addEventListener'), 'signal', 'an AbortSignal', signal)
-  must(Number.isInteger(total) && (total as number) >= 0, 'total', 'a whole number of at least 0', total)
+  number(total, 'total', 'a whole number of at least 0')
 }
 
-function must(fine: boolean, name: string, allowed: string, value: unknown): void {
-  if (!fine) throw new TypeError(`${name} must be ${allowed}, got ${text(value)}`)
+function must(fine: boolean, name: string, allowed: string, value: unknown, got = text): void {
+  if (!fine) throw new TypeError(`${name} must be ${allowed}, got ${got(value)}`)
 }

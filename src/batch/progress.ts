@@ -1,4 +1,7 @@
-// How far a job is, and when it will be over: from the pace of the last minutes, since a limiter's pace changes.
+// How far a job is, when it will be over, and what it has come to. When it will be over is told by the limiters
+// themselves: their pace, who waits, their quotas. Where none of these binds, the pace of the last minutes tells.
+
+import { type BucketRateLimiter, type CallOptions, type Mark, readUsage } from 'llmiter'
 
 export interface Progress {
   /** Items that are over, the failed included, the skipped not. */
@@ -9,12 +12,33 @@ export interface Progress {
   total?: number
   /** The real pace, lately. */
   perMinute: number
-  /** ms until the end at this pace, where the total is known. */
+  /**
+   * ms until the end, where the total is known: by the limiters' pace and quotas, who waits, and how long calls take.
+   * `Infinity` while a limiter is paused without an end.
+   */
   etaMs?: number
+}
+
+/** What a job has come to. */
+export interface Summary {
+  /** Items that are over, the failed included, the skipped not. */
+  done: number
+  failed: number
+  skipped: number
+  /** Refusals by the provider that the limiters of the job saw while it ran. */
+  refused: number
+  /** How long an item waited for its first ticket, in ms: the mean. */
+  waitedMs: number
+  /** As the results tell of their usage; where none does, as the limiters of tokens counted. */
+  tokens: number
+  /** How long the job took. */
+  ms: number
 }
 
 /** How far back the pace looks. */
 const MEMORY_MS = 120_000
+/** The length of a call is the mean of so many. */
+const MEASURED = 32
 
 export class Pace {
   #count = 0
@@ -33,6 +57,108 @@ export class Pace {
     this.#ms = this.#ms * kept + elapsed
     this.#at = now
     return this.#ms > 0 ? this.#count / this.#ms : 0
+  }
+}
+
+/** What of a job goes through one limiter. */
+interface Part {
+  readonly mark: Mark
+  items: number
+  /** What items were said to cost, and how many were. */
+  readonly cost: Record<string, number>
+  said: number
+}
+
+function meanCost({ cost, said }: Part): Record<string, number> | undefined {
+  if (said === 0) return undefined
+  return Object.fromEntries(Object.entries(cost).map(([of, sum]) => [of, sum / said]))
+}
+
+/** The cost of a call that goes with the last one in line. */
+const nothing = (limiter: BucketRateLimiter): Record<string, number> =>
+  Object.fromEntries(['requests', ...limiter.stats().limits.map(({ of }) => of)].map((of) => [of, 0]))
+
+/** What is left of a job. */
+export interface Remainder {
+  /** Items that have not asked for a ticket. */
+  unread: number
+  /** Items that wait for their first ticket, and those whose calls run. */
+  inLine: number
+  running: number
+  /** The most that may wait or run at the same time. */
+  concurrency: number
+  /** The pace of the last minutes, in items per ms. */
+  perMs: number
+}
+
+/** What the limiters of a job tell of it. */
+export class Outlook {
+  readonly #parts = new Map<BucketRateLimiter, Part>()
+  #items = 0
+  #meanMs = 0
+  #measured = 0
+  #lastBegunAt = 0
+  #waitedMs = 0
+  #begun = 0
+  #tokens = 0
+
+  /** An item asks this limiter for a ticket. */
+  asks(limiter: BucketRateLimiter, { cost }: CallOptions): void {
+    const part = this.#parts.get(limiter) ?? { mark: limiter.mark(), items: 0, cost: {}, said: 0 }
+    this.#parts.set(limiter, part)
+    this.#items++
+    part.items++
+    if (!cost) return
+    part.said++
+    for (const name in cost) part.cost[name] = (part.cost[name] ?? 0) + (cost[name] ?? 0)
+  }
+
+  /** An item has its first ticket. */
+  begins(waitedMs: number, now: number): void {
+    this.#begun++
+    this.#waitedMs += waitedMs
+    this.#lastBegunAt = now
+  }
+
+  /** An item is over, so long after its first ticket. */
+  ends(ms: number, value: unknown): void {
+    this.#measured = Math.min(this.#measured + 1, MEASURED)
+    this.#meanMs += (ms - this.#meanMs) / this.#measured
+    const { tokens, inputTokens = 0, outputTokens = 0 } = readUsage(value) ?? {}
+    this.#tokens += tokens ?? inputTokens + outputTokens
+  }
+
+  etaMs({ unread, inLine, running, concurrency, perMs }: Remainder, now: number): number {
+    const left = unread + inLine
+    if (left + running === 0) return 0
+    if (left === 0) return Math.max(0, this.#lastBegunAt + this.#meanMs - now)
+    let wait = 0
+    for (const [limiter, part] of this.#parts) {
+      const calls = Math.round((unread * part.items) / this.#items)
+      const more =
+        calls > 0 ? limiter.waitTime(meanCost(part), calls - 1) : limiter.waitTime(nothing(limiter))
+      wait = Math.max(wait, more)
+    }
+    // Nothing of the limiters holds the job: then what does is known by its pace alone.
+    if (wait === 0 && perMs > 0 && concurrency === Infinity) return (left + running) / perMs
+    return Math.max(wait + this.#meanMs, ((left + running) / concurrency) * this.#meanMs)
+  }
+
+  /** What the limiters have counted since the job began. */
+  summary(): Pick<Summary, 'refused' | 'waitedMs' | 'tokens'> {
+    let [refused, counted] = [0, 0]
+    for (const [limiter, { mark }] of this.#parts) {
+      const stats = limiter.stats(mark)
+      refused += stats.refused
+      const used = (name: string) =>
+        Math.max(0, ...stats.limits.filter(({ of }) => of === name).map((limit) => limit.used))
+      counted += used('tokens') || used('inputTokens') + used('outputTokens')
+    }
+    return {
+      refused,
+      waitedMs: this.#begun > 0 ? this.#waitedMs / this.#begun : 0,
+      tokens: this.#tokens || counted,
+    }
   }
 }
 

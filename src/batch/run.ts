@@ -2,10 +2,11 @@
 // waits for something to happen: the side that reads items, and the side that hands out results.
 
 import { type BucketRateLimiter, type CallOptions, LimiterStoppedError, QuotaExhaustedError } from 'llmiter'
-import type { BatchOptions, BatchResult } from './options.ts'
-import { countOf, Pace, type Progress } from './progress.ts'
+import { context } from '../lib/async-context.ts'
+import { type BatchOptions, type BatchResult, type LimiterOf, sourceOf } from './options.ts'
+import { countOf, Outlook, Pace, type Progress } from './progress.ts'
 
-/** So many calls stand in line. */
+/** So many calls stand in line; without a limiter, so many run. */
 const AHEAD = 100
 /** So many results may wait to be read. */
 const MOST_RESULTS = 1000
@@ -16,6 +17,8 @@ export class Batch<T, R, K> {
   readonly #items: Iterable<T> | AsyncIterable<T>
   readonly #fn: (item: T, index: number, signal: AbortSignal) => R
   readonly #options: BatchOptions<T, K>
+  readonly #limiterOf: LimiterOf | undefined
+  readonly #outlook = new Outlook()
   /** Of the calls that are begun and not over: one for each, since an SDK listens on it. */
   readonly #calls = new Set<AbortController>()
   readonly #results = new Map<number, BatchResult<T, R, K>>()
@@ -23,6 +26,8 @@ export class Batch<T, R, K> {
   /** Begun and not over; of these, in line for their first ticket. */
   #active = 0
   #inLine = 0
+  /** Those that have no limiter here. */
+  #free = 0
   /** How many have been begun, and been handed out, in order. */
   #begun = 0
   #given = 0
@@ -35,6 +40,10 @@ export class Batch<T, R, K> {
   #end: { error?: unknown } | undefined
   #reading = false
   #pace: Pace | undefined
+  #perMs = 0
+  /** What tells the time: the first limiter's clock, or the machine's. */
+  #clock: { now(): number } | undefined
+  #startedAt = 0
   readonly #progress: Progress = { done: 0, failed: 0, skipped: 0, perMinute: 0 }
 
   constructor(
@@ -45,6 +54,9 @@ export class Batch<T, R, K> {
     this.#items = items
     this.#fn = fn
     this.#options = options
+    this.#limiterOf = sourceOf(options.limiter)
+    // What the items call may have a limiter of its own.
+    context.wanted = true
     const total = options.total ?? countOf(items)
     if (total !== undefined) this.#progress.total = total
   }
@@ -85,6 +97,7 @@ export class Batch<T, R, K> {
       this.#left = true
       this.#giveUp(new Error('the job is over'))
       if (source && !this.#end) await this.#leave(source)
+      this.#sum()
     }
   }
 
@@ -159,17 +172,20 @@ export class Batch<T, R, K> {
   get #room(): boolean {
     const { concurrency } = this.#options
     if (this.#results.size >= MOST_RESULTS) return false
-    return concurrency === undefined ? this.#inLine < AHEAD : this.#active < concurrency
+    return concurrency === undefined ? this.#inLine < AHEAD && this.#free < AHEAD : this.#active < concurrency
   }
 
   async #run(item: T, index: number, key: K): Promise<void> {
-    const { limiter: of, model, call, stopOnError } = this.#options
+    const { model, call, stopOnError } = this.#options
     const place = this.#begun++
     let limiter: BucketRateLimiter | undefined
-    let begun = false
+    let free = false
+    let askedAt = 0
+    let begunAt: number | undefined
     const begin = () => {
-      if (begun) return
-      begun = true
+      if (begunAt !== undefined) return
+      begunAt = this.#clock?.now() ?? 0
+      this.#outlook.begins(begunAt - askedAt, begunAt)
       this.#inLine--
       this.#wake()
     }
@@ -179,21 +195,29 @@ export class Batch<T, R, K> {
     this.#inLine++
     let result: BatchResult<T, R, K>
     try {
-      limiter = 'limiterFor' in of ? of.limiterFor(model?.(item, index)) : of
-      this.#pace ??= new Pace(limiter.clock.now())
+      const modelOf = () => (model ? model(item, index) : (Object(item) as { model?: string }).model)
+      limiter = this.#limiterOf?.(modelOf)
+      askedAt = this.#tick(limiter)
       const own: CallOptions = typeof call === 'function' ? call(item, index) : (call ?? {})
       const signal = own.signal ? AbortSignal.any([own.signal, giveUp.signal]) : giveUp.signal
       const work = (given: AbortSignal | undefined) => {
         begin()
         return this.#fn(item, index, given ?? signal)
       }
-      const value = (await limiter.run(work, { ...own, signal })) as R
+      if (limiter) this.#outlook.asks(limiter, own)
+      else {
+        free = true
+        this.#free++
+      }
+      const value = (await (limiter ? limiter.run(work, { ...own, signal }) : work(signal))) as R
       result = { index, key, item, ok: true, value }
+      if (begunAt !== undefined) this.#outlook.ends(this.#clock!.now() - begunAt, value)
     } catch (error) {
       result = { index, key, item, ok: false, error }
     }
     begin()
     this.#active--
+    if (free) this.#free--
     this.#calls.delete(giveUp)
     if (result.ok) this.#keep(place, result, limiter)
     else if (concernsAll(result.error)) this.#failure ??= result
@@ -207,6 +231,33 @@ export class Batch<T, R, K> {
     if (this.#left) return
     this.#results.set(place, result)
     this.#tell(result.ok, limiter)
+  }
+
+  /** The time; with the first item the job's clock begins to run. */
+  #tick(limiter: BucketRateLimiter | undefined): number {
+    this.#clock ??= limiter?.clock ?? performance
+    const now = this.#clock.now()
+    if (!this.#pace) {
+      this.#pace = new Pace(now)
+      this.#startedAt = now
+    }
+    return now
+  }
+
+  /** How many items are left that have not asked for a ticket, where that is known. Those to be skipped are not read yet. */
+  #unread(): number | undefined {
+    const { total, skipped } = this.#progress
+    if (total === undefined) return undefined
+    const { size } = Object(this.#options.skip) as { size?: number }
+    const unread = Math.max(0, total - this.#begun - skipped)
+    return Math.max(0, unread - Math.max(0, (size ?? 0) - skipped))
+  }
+
+  /** What the job has come to. */
+  #sum(): void {
+    const { done, failed, skipped } = this.#progress
+    const ms = this.#clock ? this.#clock.now() - this.#startedAt : 0
+    this.#options.onSummary?.({ done, failed, skipped, ...this.#outlook.summary(), ms })
   }
 
   /** What turned the items away, and how far the job is. */
@@ -224,17 +275,23 @@ export class Batch<T, R, K> {
     const progress = this.#progress
     progress.done++
     if (!ok) progress.failed++
-    if (limiter && this.#pace) {
-      const perMs = this.#pace.next(limiter.clock.now())
-      const { total, done, skipped } = progress
-      progress.perMinute = perMs * 60_000
-      if (total !== undefined && perMs > 0) progress.etaMs = Math.max(0, total - done - skipped) / perMs
+    if (this.#clock && this.#pace) {
+      this.#perMs = this.#pace.next(this.#clock.now())
+      progress.perMinute = this.#perMs * 60_000
     }
     try {
-      this.#options.onProgress?.({ ...progress })
+      this.#options.onProgress?.({ ...progress, ...this.#eta() })
     } catch (error) {
       limiter?.report(error, 'onProgress')
     }
+  }
+
+  #eta(): Pick<Progress, 'etaMs'> {
+    const unread = this.#unread()
+    if (unread === undefined || !this.#clock) return {}
+    const { concurrency = Infinity } = this.#options
+    const [inLine, running, perMs] = [this.#inLine, this.#active - this.#inLine, this.#perMs]
+    return { etaMs: this.#outlook.etaMs({ unread, inLine, running, concurrency, perMs }, this.#clock.now()) }
   }
 
   /** Tells the items that no more of them are wanted; one that is being waited for may never come. */

@@ -1,6 +1,8 @@
 // Who may not even stand in line: a call that can never fit, one that has no hope, one too many.
 
 import { QueueFullError, QuotaExhaustedError, RequestTooLargeError, StoreDownError } from './errors.ts'
+import { isTokens } from '../core/limit/parse-limits.ts'
+import type { Refusal } from '../responses/verdict.ts'
 import type { CallContext, PendingCall } from './pending-call.ts'
 
 /** Why a call is turned away, or undefined. May evict another to make room. */
@@ -13,12 +15,8 @@ export function turnAway(
   if (signal?.aborted) return { error: signal.reason }
   for (const at of runtime.chain) {
     if (at.stopped) return { error: at.stopped }
-    const limit = at.issuer.limitSet.tooSmallFor(call.cost)
-    if (limit) {
-      const { of, amount } = limit
-      const message = `'${at.name}': a call of ${call.cost[of]} ${of} can never fit a limit of ${amount} ${of}`
-      return { error: new RequestTooLargeError(message) }
-    }
+    const tooLarge = neverFits(at, call)
+    if (tooLarge) return { error: tooLarge }
     const down = at.storeFailure()
     if (down) return { error: storeDown(at.name, down.cause) }
     if (at.issuer.spent(now)) return { error: at.spent }
@@ -32,6 +30,18 @@ export function turnAway(
     if (error) return { error }
   }
   return undefined
+}
+
+/** A cost above a limit: what it is, and what can be done. */
+function neverFits({ name, issuer }: CallContext, { cost }: PendingCall): RequestTooLargeError | undefined {
+  const limit = issuer.limitSet.tooSmallFor(cost)
+  if (!limit) return undefined
+  const { of, amount, windowMs, timeZone } = limit
+  const window = timeZone ? 'a day' : `${Number((windowMs / 1000).toPrecision(6))} s`
+  const smaller = isTokens(of) ? 'shorten the prompt or lower max_tokens' : 'split the call'
+  return new RequestTooLargeError(
+    `'${name}': a call of ${cost[of]} ${of} can never fit a limit of ${amount} ${of} in ${window}: ${smaller}, or raise the limit if the provider allows more`,
+  )
 }
 
 function crowdedOut(runtime: CallContext, call: PendingCall): { error: unknown } | undefined {
@@ -66,9 +76,14 @@ export function goNow(runtime: CallContext, call: PendingCall, now: number): boo
 }
 
 /** What calls are rejected with while the quota is used up. */
-export function quotaSpent(name: string, waitMs: number | undefined, cause: unknown): QuotaExhaustedError {
+export function quotaSpent(
+  name: string,
+  { waitMs, reason }: Pick<Refusal, 'waitMs' | 'reason'>,
+  cause: unknown,
+): QuotaExhaustedError {
   const until = waitMs === undefined ? 'one call a minute will try' : `it returns in ${Math.round(waitMs)} ms`
-  return new QuotaExhaustedError(`'${name}': the provider's quota is used up: ${until}`, cause)
+  const said = reason ? ` (${reason})` : ''
+  return new QuotaExhaustedError(`'${name}': the provider's quota is used up${said}: ${until}`, cause)
 }
 
 /** What calls are rejected with while the store does not answer. */

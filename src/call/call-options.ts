@@ -1,7 +1,8 @@
 // What people may say for one call: the types, their defaults, and their checks.
 
 import type { Cost } from '../core/cost.ts'
-import { type Duration, duration } from '../core/limit/parse-limits.ts'
+import { type Duration, duration } from '../lib/duration.ts'
+import { CALL_SYNONYMS } from '../lib/synonyms.ts'
 import { callable, fields, given, number, text } from '../lib/validate.ts'
 import type { Outcome, RefusalKind, Verdict } from '../responses/verdict.ts'
 
@@ -14,39 +15,39 @@ export type Classify = (outcome: Outcome) => RefusalKind | 'transient' | 'ok' | 
 /** When other transient failures (5xx, connection lost, timeouts) are tried again. */
 export interface RetryOptions {
   /** Tries in all, the first included. Default 3. */
-  attempts?: number
+  attempts?: number | undefined
   /** The first wait. Default 500 ms. */
-  minMs?: Duration
+  minMs?: Duration | undefined
   /** The longest wait. Default 8 s. */
-  maxMs?: Duration
+  maxMs?: Duration | undefined
   /** Each wait is so many times the one before. Default 2. */
-  factor?: number
+  factor?: number | undefined
   /** Each wait is shortened by a random share up to this. Default 0.25. */
-  jitter?: number
+  jitter?: number | undefined
   /** Which failures: default those that the limiter takes for transient. */
-  on?: (error: unknown) => boolean
+  on?: ((error: unknown) => boolean) | undefined
 }
 
 /** What can be said for each call. */
 export interface CallOptions {
   /** What it takes of each limit. Default one request; tokens, where they are limited, are estimated. */
-  cost?: Partial<Cost>
+  cost?: Partial<Cost> | undefined
   /** What the call sends, such as the body of its request: tokens that `cost` does not name are estimated from it. */
   request?: unknown
   /** Gives the call up: it rejects with the signal's own reason, at once while it waits. */
   signal?: AbortSignal | undefined
   /** Higher goes first. Default 0. A lower one gets at least every 17th ticket for each step below. */
-  priority?: number
+  priority?: number | undefined
   /** Tenants of one limiter get fair turns. */
   tenant?: string | undefined
   /** Rejects with `WaitTimeoutError` after this long without a ticket. Default: waits as long as it takes. */
-  maxWaitMs?: Duration
+  maxWaitMs?: Duration | undefined
   /** So many refusals the call waits out; the next goes to its caller, untouched. 0: the first. Default: all. */
-  maxRefusals?: number
+  maxRefusals?: number | undefined
   /** Rejects with `CallTimeoutError` when a try of the call itself takes longer. Default: none. A ticket in your hands has no such bound. */
-  timeoutMs?: Duration
+  timeoutMs?: Duration | undefined
   /** Which failures that are no refusals are tried again, and how often. A ticket asks by `refuse`. Default: none. */
-  retry?: RetryOptions | false
+  retry?: RetryOptions | false | undefined
 }
 
 // A list that the compiler keeps complete.
@@ -64,13 +65,15 @@ export const CALL_KEYS = Object.keys({
 
 // Runs for every call with options of its own, so without closures.
 export function checkCall(call: CallOptions): void {
-  fields(call, 'call', CALL_KEYS)
+  fields(call, 'call', CALL_KEYS, CALL_SYNONYMS)
   const { priority, signal, cost } = call
   if (priority !== undefined && !Number.isFinite(priority)) {
-    throw new TypeError(`priority must be a finite number, got ${text(priority)}`)
+    number(priority, 'priority', 'a finite number')
   }
   if (signal !== undefined && typeof signal?.addEventListener !== 'function') {
-    throw new TypeError(`signal must be an AbortSignal, got ${text(signal)}`)
+    // An AbortController is not what it controls.
+    const hint = 'signal' in Object(signal) ? ' (did you mean its .signal?)' : ''
+    throw new TypeError(`signal must be an AbortSignal, got ${text(signal)}${hint}`)
   }
   if (cost !== undefined) checkCost(cost)
   checkCallValues(call)
@@ -82,7 +85,7 @@ export function checkCost(cost: Partial<Cost>): void {
   for (const name in cost) {
     const amount = cost[name]!
     if (amount !== undefined && !(typeof amount === 'number' && amount >= 0 && amount < Infinity))
-      number(amount, `cost.${name}`, 'at least 0')
+      number(amount, `cost.${name}`, 'a number of at least 0')
   }
 }
 
@@ -92,10 +95,10 @@ export function checkCallValues({ maxWaitMs, maxRefusals, timeoutMs, retry }: Ca
   given(maxRefusals, (value) => number(value, 'maxRefusals', 'a whole number of at least 0'))
   if (timeoutMs !== undefined) duration(timeoutMs, 'timeoutMs')
   if (!retry) return
-  fields(retry, 'retry', ['attempts', 'minMs', 'maxMs', 'factor', 'jitter', 'on'])
+  fields(retry, 'retry', ['attempts', 'minMs', 'maxMs', 'factor', 'jitter', 'on'], CALL_SYNONYMS)
   given(retry.attempts, (value) => number(value, 'retry.attempts', 'a whole number of at least 1'))
   for (const key of ['minMs', 'maxMs'] as const) given(retry[key], (value) => duration(value, `retry.${key}`))
-  given(retry.factor, (value) => number(value, 'retry.factor', 'at least 1'))
-  given(retry.jitter, (value) => number(value, 'retry.jitter', 'from 0 to 1'))
+  given(retry.factor, (value) => number(value, 'retry.factor', 'a number of at least 1'))
+  given(retry.jitter, (value) => number(value, 'retry.jitter', 'a number from 0 to 1'))
   given(retry.on, (value) => callable(value, 'retry.on'))
 }

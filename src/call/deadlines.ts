@@ -1,8 +1,19 @@
 // What may happen to a call while it stands in line: its signal aborts, its longest wait is over, it is stuck.
 
 import { LimiterStoppedError, QueueFullError, WaitTimeoutError } from './errors.ts'
+import { waitingOn, waitLeft } from '../core/inspect.ts'
 import { watch } from '../lib/abort.ts'
 import type { PendingCall } from './pending-call.ts'
+
+/** What a call may wait for besides a limit. */
+const WORDS: Readonly<Record<string, string>> = {
+  gate: 'the provider to accept calls again',
+  concurrency: 'a call in flight to end',
+  pause: 'resume()',
+  retry: 'its next try',
+}
+
+const spelled = (ms: number) => (ms === Infinity ? 'without an end' : `about ${ms} ms more`)
 
 const STUCK_MS = 300_000
 const STUCK_REFUSALS = 10
@@ -62,7 +73,20 @@ export function watchStuck(call: PendingCall, reason: string, now: number): void
 }
 
 function tooLong(call: PendingCall): void {
-  const { runtime, maxWaitMs } = call.policy
-  const message = `'${runtime.name}': no ticket within maxWaitMs (${maxWaitMs} ms), ${runtime.issuer.waiting} calls wait`
-  runtime.giveUp(call, new WaitTimeoutError(message, call.waitState?.lastRefusal))
+  const { waitState, policy } = call
+  const { runtime, maxWaitMs } = policy
+  const { issuer, scheduler, name } = runtime
+  const now = scheduler.now()
+  const retriesAt = waitState?.backoff?.when
+  const on = retriesAt === undefined ? waitingOn(issuer, now) : 'retry'
+  const leftMs = Math.ceil(retriesAt === undefined ? waitLeft(call, now) : Math.max(0, retriesAt - now))
+  const told = [
+    `'${name}': no ticket within maxWaitMs (${maxWaitMs} ms), ${issuer.waiting} calls wait`,
+    ...(on
+      ? [`it waited for ${WORDS[on] ?? `the limit of ${on}`}, and would have waited ${spelled(leftMs)}`]
+      : []),
+    ...(waitState?.lastReason ? [`the last answer was: ${waitState.lastReason}`] : []),
+  ]
+  const error = new WaitTimeoutError(told.join('; '), waitState?.lastRefusal)
+  runtime.giveUp(call, Object.assign(error, { ...(on && { waitingOn: on }), leftMs }))
 }

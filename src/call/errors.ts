@@ -6,6 +6,7 @@ const BRAND = Symbol.for('llmiter.error')
 
 export type LimiterErrorCode =
   | 'QUEUE_FULL'
+  | 'QUEUE_CLEARED'
   | 'WAIT_TIMEOUT'
   | 'CALL_TIMEOUT'
   | 'REQUEST_TOO_LARGE'
@@ -13,6 +14,10 @@ export type LimiterErrorCode =
   | 'LIMITER_STOPPED'
   | 'STORE_DOWN'
   | 'PROVIDER_UNHEALTHY'
+  | 'TICKET_OVER'
+  | 'NO_TARGET'
+  | 'BUDGET_EXCEEDED'
+  | 'UNKNOWN_PRICE'
 
 /** Every error that the limiter itself makes. `code` says which; `cause` holds the original, if there is one. */
 export class LimiterError extends Error {
@@ -44,6 +49,10 @@ export class QueueFullError extends LimiterError {
 /** The ticket did not come within `maxWaitMs`. `cause` is the provider's last refusal, if there was one. */
 export class WaitTimeoutError extends LimiterError {
   override name = 'WaitTimeoutError'
+  /** What it waited for: a dimension, `'concurrency'`, `'gate'`, `'pause'`, or `'retry'` after a failure. */
+  readonly waitingOn?: string
+  /** About how much longer it would have waited, in ms; `Infinity` while the limiter is paused without an end. */
+  readonly leftMs!: number
   static readonly code = 'WAIT_TIMEOUT'
 }
 
@@ -65,10 +74,22 @@ export class QuotaExhaustedError extends LimiterError {
   static readonly code = 'QUOTA_EXHAUSTED'
 }
 
+/** `clear()` was called while the call waited. `cause` is its reason. */
+export class QueueClearedError extends LimiterError {
+  override name = 'QueueClearedError'
+  static readonly code = 'QUEUE_CLEARED'
+}
+
 /** `stop()` was called. */
 export class LimiterStoppedError extends LimiterError {
   override name = 'LimiterStoppedError'
   static readonly code = 'LIMITER_STOPPED'
+}
+
+/** `refuse()` of a ticket that was given back before. */
+export class TicketOverError extends LimiterError {
+  override name = 'TicketOverError'
+  static readonly code = 'TICKET_OVER'
 }
 
 /** The store that holds a shared limit is out of reach, and `onStoreDown` is `'reject'`. */

@@ -3,7 +3,7 @@
 
 import { fail, judge, land } from './outcome.ts'
 import type { Cost } from '../core/cost.ts'
-import { duration } from '../core/limit/parse-limits.ts'
+import { duration } from '../lib/duration.ts'
 import { CallTimeoutError } from './errors.ts'
 import { needsBody } from '../responses/classify.ts'
 import type { Outcome, Verdict } from '../responses/verdict.ts'
@@ -11,6 +11,8 @@ import { safeCall } from './safe-call.ts'
 import { hold } from './stream-ticket.ts'
 import { learnFrom } from './apply-headers.ts'
 import { passOn, watch } from '../lib/abort.ts'
+import { context, findStorage, markedBy } from '../lib/async-context.ts'
+import { abandonHeir, nestedCall } from './nesting.ts'
 import { type CallPolicy, PendingCall, type Work } from './pending-call.ts'
 
 /** How long a refused Response may take to say why. */
@@ -21,13 +23,22 @@ const MOST_LISTENERS = 8
 
 /** One call: in line, with its ticket, to its end. */
 export function dispatch(policy: CallPolicy, cost: Cost, work: Work): Promise<unknown> {
-  const { runtime } = policy
-  const now = runtime.scheduler.now()
-  const call = new PendingCall(policy, cost, work, now)
-  const { is } = runtime.enqueue(call, now)
-  if (is === 'waiting') return runtime.scheduler.ticket(call).then(start)
+  const call = newCall(policy, cost, work)
+  if (call.standing.is === 'waiting') return policy.runtime.scheduler.ticket(call).then(start)
   const result = start(call)
   return result instanceof Promise ? result : Promise.resolve(result)
+}
+
+/** Asks for a ticket. A call within a call may have that one's ticket on return. */
+export function newCall(policy: CallPolicy, cost: Cost, work: Work | undefined): PendingCall {
+  const { runtime } = policy
+  const now = runtime.scheduler.now()
+  const around = context.current ?? (context.storage ? context.storage.getStore() : markedBy(policy.signal))
+  const call = around
+    ? nestedCall(around as PendingCall, policy, cost, work, now)
+    : new PendingCall(policy, cost, work, now)
+  if (call.state === 'new') runtime.enqueue(call, now)
+  return call
 }
 
 /** Throws why a call must not go, though it was woken: it failed, or its signal aborted with the ticket in hand. */
@@ -35,6 +46,10 @@ export function admit(call: PendingCall): void {
   const { waitState, policy, since, sentAt } = call
   const { runtime, signal } = policy
   if (waitState?.failure) throw waitState.failure.error
+  if (waitState?.inherited) {
+    waitState.inherited = false
+    return
+  }
   if (signal?.aborted) {
     runtime.release(call)
     throw signal.reason
@@ -43,14 +58,19 @@ export function admit(call: PendingCall): void {
     runtime.events.emit('start', { waitedMs: Math.max(0, sentAt! - (waitState?.parkedAt ?? since)) })
 }
 
-/** the call has its ticket (or must not get one: then this throws): does its work. */
-function start(call: PendingCall): unknown {
+/** The call has its ticket (or must not get one: then this throws): does its work. */
+export function start(call: PendingCall): unknown {
   admit(call)
   const { timeoutMs, signal } = call.policy
   let result: unknown
   let promise: Promise<unknown> | undefined
   try {
-    result = signal || timeoutMs < Infinity ? bounded(call, call.work!) : call.work!(undefined)
+    // Where awaits cannot be followed, a signal of its own stands for the call.
+    const marked = context.storage === null && (context.wanted || call.policy.runtime.trials > 0)
+    result =
+      signal || timeoutMs < Infinity || marked
+        ? bounded(call, call.work!)
+        : within(call, call.work!, undefined)
     promise = promised(result)
   } catch (error) {
     return failed(call, error)
@@ -68,19 +88,53 @@ function promised(result: unknown): Promise<unknown> | undefined {
   return typeof then === 'function' ? Promise.resolve(result) : undefined
 }
 
+/** Does work as a part of the call: a call of a limiter that is made there knows that it is within this one. */
+export function within<T>(
+  call: PendingCall,
+  work: (signal: AbortSignal | undefined) => T,
+  signal: AbortSignal | undefined,
+): T {
+  const { runtime, wrapper } = call.policy
+  const before = context.current
+  context.current = call
+  try {
+    if (runtime.wrapper !== wrapper) {
+      // Wrapped in several ways: then one may be within the other.
+      if (runtime.wrapper !== null) context.wanted = true
+      runtime.wrapper = wrapper
+    }
+    if (!context.wanted) {
+      if (runtime.trials === 0) return work(signal)
+      // Older Nodes pay for it at each promise of the process: after so many calls with none within it ends.
+      if (--runtime.trials === 0) context.storage?.disable()
+    }
+    const storage = context.storage === undefined ? findStorage() : context.storage
+    if (storage) return storage.run(call, work, signal)
+    if (signal) context.marks.set(signal, call)
+    return work(signal)
+  } finally {
+    context.current = before
+  }
+}
+
 /** The work, given up when its caller gives it up or when it takes too long; its signal aborts then. */
-export function bounded({ policy, waitState }: PendingCall, work: Work): Promise<unknown> {
+export function bounded(call: PendingCall, work: Work): Promise<unknown> {
+  const { policy, waitState } = call
   const { runtime, signal, timeoutMs } = policy
   const { scheduler } = runtime
   const tries = waitState ? waitState.refusals + waitState.failures : 0
-  const own = timeoutMs < Infinity || tries >= MOST_LISTENERS ? new AbortController() : undefined
+  const alone = timeoutMs < Infinity || tries >= MOST_LISTENERS || context.storage === null
+  const own = alone ? new AbortController() : undefined
   return new Promise((resolve, reject) => {
     const giveUp = (error: unknown) => {
       reject(error)
       own?.abort(error)
+      abandonHeir(call, error)
     }
     const unwatch = signal && watch(signal, () => giveUp(signal.reason))
+    // A call that has the ticket of this one has its timeout too: it may wait in line now.
     const late = () =>
+      call.waitState?.heir ||
       giveUp(new CallTimeoutError(`'${runtime.name}': the call took longer than timeoutMs (${timeoutMs} ms)`))
     const task = timeoutMs < Infinity ? scheduler.at(scheduler.now() + timeoutMs, late, true) : undefined
     const over = () => {
@@ -96,11 +150,12 @@ export function bounded({ policy, waitState }: PendingCall, work: Work): Promise
       over()
       reject(error)
     }
-    new Promise((begun) => begun(work(own?.signal ?? signal))).then(done, fail)
+    new Promise((begun) => begun(within(call, work, own?.signal ?? signal))).then(done, fail)
   })
 }
 
 function returned(call: PendingCall, value: unknown): unknown {
+  if (call.waitState?.heir) return value
   if (typeof value !== 'object' || value === null) {
     land(call, value)
     return value
@@ -110,6 +165,7 @@ function returned(call: PendingCall, value: unknown): unknown {
 }
 
 function failed(call: PendingCall, error: unknown): unknown {
+  if (call.waitState?.heir) throw error
   return judged(call, { error })
 }
 
@@ -129,6 +185,7 @@ function judged(call: PendingCall, outcome: Outcome): unknown {
     if (!held) land(call, answer)
     return held ?? answer
   }
+  call.more().verdict = verdict
   if (verdict.kind !== 'transient') runtime.refuse(call, verdict, answer)
   else if (!backOff(call, answer, verdict)) {
     runtime.lose(call)
@@ -154,10 +211,10 @@ export function verdictOf(call: PendingCall, outcome: Outcome): Verdict | undefi
 }
 
 /** The call waits for its next try, if `retry` allows one more. Returns whether it does. */
-export function backOff(call: PendingCall, answer: unknown, { waitMs }: Verdict): boolean {
+export function backOff(call: PendingCall, answer: unknown, { waitMs, reason }: Verdict): boolean {
   const delayMs = retryDelay(call, answer, waitMs)
   if (delayMs === undefined) return false
-  call.policy.runtime.backOff(call, delayMs, answer)
+  call.policy.runtime.backOff(call, delayMs, answer, reason)
   return true
 }
 

@@ -1,7 +1,8 @@
 // What an answer means, and what it has used. The one road for every answer, thrown or returned, of a call, a
 // stream or a ticket.
 
-import { duration, isTokens } from '../core/limit/parse-limits.ts'
+import { isTokens } from '../core/limit/parse-limits.ts'
+import { duration } from '../lib/duration.ts'
 import { HOUR } from '../lib/units.ts'
 import { text } from '../lib/validate.ts'
 import { CallTimeoutError, LimiterError } from './errors.ts'
@@ -104,6 +105,7 @@ export function fail(call: PendingCall, error: unknown): void {
 /** The call failed for good. A refusal still tells the limiter what it has to tell. */
 export function concede(call: PendingCall, error: unknown, verdict = judge(call, { error })): void {
   const { runtime } = call.policy
+  if (verdict) call.more().verdict = verdict
   if (verdict && verdict.kind !== 'transient') runtime.refuse(call, verdict, error, false)
   else fail(call, error)
 }

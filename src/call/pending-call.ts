@@ -9,8 +9,9 @@ import type { Cost } from '../core/cost.ts'
 import { Call } from '../core/call.ts'
 import type { TicketIssuer } from '../core/ticket-issuer.ts'
 import type { LimitHint } from '../responses/headers.ts'
-import type { Refusal } from '../responses/verdict.ts'
-import type { Duration, Limit } from '../core/limit/parse-limits.ts'
+import type { Refusal, Verdict } from '../responses/verdict.ts'
+import type { Limit } from '../core/limit/parse-limits.ts'
+import type { Duration } from '../lib/duration.ts'
 import type { LimiterStoppedError, QuotaExhaustedError } from './errors.ts'
 import type { EventSink } from './events.ts'
 import type { HealthMonitor } from './health.ts'
@@ -30,10 +31,13 @@ export interface CallContext {
   readonly counters: { requests: number; waited(ms: number): void }
   readonly estimator: TokenEstimator
   readonly options: {
-    readonly queue?: { readonly max?: number; readonly onFull?: 'reject' | 'evict-lowest' }
-    readonly learn?: boolean
-    readonly maxRetryAfterMs?: Duration
-    readonly pacing?: 'smooth' | 'eager'
+    readonly queue?:
+      | { readonly max?: number | undefined; readonly onFull?: 'reject' | 'evict-lowest' | undefined }
+      | undefined
+    readonly learn?: boolean | undefined
+    readonly maxRetryAfterMs?: Duration | undefined
+    readonly pacing?: 'smooth' | 'eager' | undefined
+    readonly retry?: RetryOptions | false | undefined
   }
   /** All that watch the latency of a call here: of this limiter and those above it. */
   readonly monitors: readonly HealthMonitor[]
@@ -42,6 +46,10 @@ export interface CallContext {
   /** Whether anything but requests is counted, so that usage matters. */
   readonly metered: boolean
   readonly random: () => number
+  /** So many more calls are watched for calls within them, be these likely or not. */
+  trials: number
+  /** The wrapped function that makes all calls so far, if one does. */
+  wrapper: object | undefined | null
   /** What the provider's headers said last of each limit, and when. */
   readonly told: Map<string, LimitHint & { at: number }>
   /** Is shown every answer that is an object. */
@@ -62,7 +70,7 @@ export interface CallContext {
   lose(call: PendingCall): void
   release(call: PendingCall): void
   refuse(call: PendingCall, verdict: Refusal, error: unknown, mayWait?: boolean): void
-  backOff(call: PendingCall, delayMs: number, error: unknown): void
+  backOff(call: PendingCall, delayMs: number, error: unknown, reason: string): void
   answered(call: PendingCall): void
   /** Something of the user's threw: tells the `error` event. */
   failed(error: unknown, where: string): void
@@ -82,6 +90,8 @@ export interface CallPolicy {
   readonly classify: Classify | undefined
   readonly usage: ((result: never) => Usage | undefined) | undefined
   readonly streamIdleMs: number
+  /** The wrapped function that makes the call, if one does. */
+  readonly wrapper: object | undefined
 }
 
 /** What only calls that wait under conditions, or were refused, need. */
@@ -95,12 +105,22 @@ export interface WaitState {
   parkedAt?: number
   firstParkedAt?: number
   lastRefusal?: unknown
+  /** What the last refusal or failure said, in few words. */
+  lastReason?: string
+  /** What its last answer was taken for, if that was no success. */
+  verdict?: Verdict
   refusals: number
   failures: number
   /** In line, in all: what `maxWaitMs` bounds. */
   waitedMs: number
   /** A stream of its answer has begun. */
   answered?: boolean
+  /** The call that it was made within. */
+  within?: PendingCall | undefined
+  /** The call within that has taken its ticket over: this one only gives on what that one returns or throws. */
+  heir?: PendingCall
+  /** It has taken over the ticket of another, which began with it, and has not begun itself. */
+  inherited?: boolean
 }
 
 /** How it stands with a call that has asked for a ticket. */
@@ -115,8 +135,8 @@ const ISSUED: Standing = { is: 'issued' }
 export type Work = (signal: AbortSignal | undefined) => unknown
 
 export class PendingCall extends Call<TicketIssuer> implements ScheduledCall<PendingCall> {
-  readonly policy: CallPolicy
-  readonly work: Work | undefined
+  policy: CallPolicy
+  work: Work | undefined
   grant: ((call: PendingCall) => void) | undefined = undefined
   /** When it came, in whole ms: so it is no boxed number. */
   readonly since: number

@@ -107,6 +107,12 @@ export class TokenEstimator {
     return cost
   }
 
+  /** Whether it was told, or estimated from what the call sends: else it is only what calls cost mostly. */
+  knows(cost: Cost): boolean {
+    const guess = this.#guesses.get(cost)
+    return !guess || guess.inputTokens !== undefined || Object.keys(guess.said).length > 0
+  }
+
   /** What a call of this cost has used. */
   learn(cost: Cost, usage: Usage): void {
     this.#seen++

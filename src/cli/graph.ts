@@ -9,7 +9,7 @@ import { noLogs, type Read, readRecords, runsIn, titleOf } from './logs.ts'
 import { graphPage, graphSvg, type GraphOptions, type Run } from './page/index.ts'
 import { columnsOf, together } from './page/series.ts'
 import { ALL, LINES, summary, totalsOf } from './page/labels.ts'
-import { CannotError, command, readOptions, UsageError } from './usage.ts'
+import { CannotError, command, printable, readOptions, UsageError } from './usage.ts'
 import { type Moment, moment } from './time-argument.ts'
 
 const LETTERS = LINES.map(({ letter }) => letter).join('')
@@ -45,7 +45,7 @@ const OPTIONS = {
 
 export const graph = (args: string[]): Promise<number> =>
   command('graph', async () => {
-    const values = readOptions(args, OPTIONS)
+    const values = readOptions(args, OPTIONS, { '--dir': 'folder directory path logs' })
     if (values.help) {
       console.log(HELP)
       return 0
@@ -62,12 +62,14 @@ export const graph = (args: string[]): Promise<number> =>
     const runs = found.map(({ title, read }) => ({ title, records: between(read.records, from, to) }))
     for (const { title, read } of found) {
       if (read.bad > 0)
-        console.error(`${title}: ${read.bad} ${read.bad === 1 ? 'line is' : 'lines are'} no record`)
+        console.error(
+          printable(`${title}: ${read.bad} ${read.bad === 1 ? 'line is' : 'lines are'} no record`),
+        )
     }
     const limiters = new Set(runs.flatMap(({ records }) => records.map((record) => record.name)))
     if (limiters.size === 0) throw new CannotError('there is nothing in it to draw')
     if (name !== undefined && values.file && !limiters.has(name)) {
-      throw new CannotError(`there is no limiter '${name}' in it; there are: ${[...limiters].join(', ')}`)
+      throw new CannotError(`there is no limiter '${name}' in it; there are: ${listed(limiters)}`)
     }
     draw(runs, { lines, ...(name !== undefined && limiters.has(name) && { name }) }, values)
     return 0
@@ -93,7 +95,13 @@ async function newest(dir: string, name: string | undefined): Promise<Found> {
     for (const each of [run.name, ...limiters]) known.add(each)
   }
   if (known.size === 0) throw new CannotError(noLogs(dir))
-  throw new CannotError(`no log in ${resolve(dir)} has a limiter '${name}'; known: ${[...known].join(', ')}`)
+  throw new CannotError(`no log in ${resolve(dir)} has a limiter '${name}'; known: ${listed(known)}`)
+}
+
+/** A log may hold thousands of names: an error lists a few. */
+function listed(names: ReadonlySet<string>): string {
+  const first = [...names].slice(0, 20).map((each) => each.slice(0, 80))
+  return first.join(', ') + (names.size > 20 ? ` and ${names.size - 20} more` : '')
 }
 
 function between(records: LogRecord[], from?: Moment, to?: Moment): LogRecord[] {
@@ -111,7 +119,7 @@ function draw(
 ): void {
   const { svg, open, out = svg === undefined || open ? 'llmiter-graph.html' : undefined } = files
   for (const { title, records } of runs) {
-    console.log(`${title}\n  ${summary(totalsOf(together(columnsOf(records), ALL)))}`)
+    console.log(printable(`${title}\n  ${summary(totalsOf(together(columnsOf(records), ALL)))}`))
   }
   if (out !== undefined) save(out, graphPage(runs, options))
   if (svg !== undefined) save(svg, graphSvg(runs, options))
@@ -124,7 +132,7 @@ function save(file: string, content: string): void {
   } catch (error) {
     throw new CannotError(`${file} cannot be written: ${(error as Error).message}`)
   }
-  console.log(file)
+  console.log(printable(file))
 }
 
 function openInBrowser(page: string): void {

@@ -1,6 +1,11 @@
 #!/usr/bin/env node
 // The command `llmiter`: the first word says which, and only that one is loaded.
 
+import { readFileSync } from 'node:fs'
+import { didYouMean } from '../lib/suggest.ts'
+import { text } from '../lib/validate.ts'
+import { printable } from './usage.ts'
+
 type Command = (args: string[]) => Promise<number>
 
 const COMMANDS: Record<string, { what: string; load: () => Promise<Command> }> = {
@@ -18,18 +23,29 @@ const COMMANDS: Record<string, { what: string; load: () => Promise<Command> }> =
   },
 }
 
+const SYNONYMS = { graph: 'plot chart draw', watch: 'top monitor tail live', simulate: 'sim plan run bench' }
+
 const HELP = `usage: llmiter <command> [options]
 
 ${Object.entries(COMMANDS)
   .map(([name, { what }]) => `  ${name.padEnd(10)} ${what}`)
   .join('\n')}
 
-llmiter <command> --help tells its options.`
+llmiter <command> --help tells its options, llmiter --version which version this is.`
+
+/** The file stands as far above what is built as above its source. */
+function version(): string {
+  const file = new URL('../../package.json', import.meta.url)
+  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version
+}
 
 const [name = '--help', ...args] = process.argv.slice(2)
 if (Object.hasOwn(COMMANDS, name)) process.exitCode = await (await COMMANDS[name]!.load())(args)
 else if (name === '--help' || name === '-h' || name === 'help') console.log(HELP)
+else if (name === '--version' || name === '-v' || name === 'version') console.log(version())
 else {
-  console.error(`llmiter: there is no command '${name}'; known: ${Object.keys(COMMANDS).join(', ')}`)
+  const known = Object.keys(COMMANDS)
+  const hint = didYouMean(name, [...known, '--version', '--help'], SYNONYMS)
+  console.error(printable(`llmiter: there is no command ${text(name)}${hint}; known: ${known.join(', ')}`))
   process.exitCode = 2
 }

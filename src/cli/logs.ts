@@ -48,6 +48,9 @@ export interface Read {
   bad: number
 }
 
+/** In characters. A record has some hundreds; what is longer is no log of ours, and is not kept in memory. */
+const LONGEST_LINE = 1_000_000
+
 /** All records of these files. */
 export async function readRecords(files: readonly string[]): Promise<Read> {
   const read: Read = { records: [], bad: 0 }
@@ -66,11 +69,14 @@ export async function readRecords(files: readonly string[]): Promise<Read> {
   return read
 }
 
+/** The lines of a file. One that is too long comes as its beginning, which is no record. */
 async function* linesOf(file: string): AsyncGenerator<string> {
   let rest = ''
   for await (const chunk of createReadStream(file, { encoding: 'utf8', highWaterMark: 2 ** 20 })) {
-    const lines = (rest + (chunk as string)).split('\n')
+    const lines = (chunk as string).split('\n')
+    lines[0] = rest + lines[0]!
     rest = lines.pop()!
+    if (rest.length > LONGEST_LINE) rest = rest.slice(0, LONGEST_LINE)
     yield* lines
   }
   if (rest !== '') yield rest

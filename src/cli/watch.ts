@@ -22,10 +22,11 @@ const LOOK_MS = 250
 
 export const watch = (args: string[]): Promise<number> =>
   command('watch', async () => {
-    const values = readOptions(args, {
-      dir: { type: 'string', default: 'llmiter-logs' },
-      help: { type: 'boolean' },
-    })
+    const values = readOptions(
+      args,
+      { dir: { type: 'string', default: 'llmiter-logs' }, help: { type: 'boolean' } },
+      { '--dir': 'folder directory path logs' },
+    )
     if (values.help) {
       console.log(HELP)
       return 0

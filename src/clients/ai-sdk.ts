@@ -6,13 +6,23 @@
 
 import { mergeUsage, readUsage, type Usage } from 'llmiter'
 import { azureCharge, byUsage, type Charge, inputOnly, openaiCharge } from './shared/charge.ts'
-import { type ClientLimits, type ClientOptions, type Grant, Limits } from './shared/limits.ts'
+import { type Limited, limitedWith } from './shared/limited.ts'
+import {
+  checkCallOptions,
+  type ClientCallOptions,
+  type ClientLimits,
+  type ClientOptions,
+  type Grant,
+  type Limits,
+  limitsOf,
+} from './shared/limits.ts'
 
-export type { ClientLimits, ClientOptions, LimitsByModel } from './shared/limits.ts'
+export type { ClientCallOptions, ClientLimits, ClientOptions, LimitsByModel } from './shared/limits.ts'
+export type { Limited } from './shared/limited.ts'
 
 /** What of a call, a model and a result this rests on: the same in all versions of the SDK that are known. */
 interface Call {
-  params: { abortSignal?: AbortSignal | undefined }
+  params: { abortSignal?: AbortSignal | undefined; providerOptions?: { llmiter?: object } | undefined }
   model: { modelId: string; provider: string }
 }
 interface Result {
@@ -60,21 +70,27 @@ const REFUSED = [402, 413, 429, 498, 503, 529]
  *
  * @throws TypeError when an option is wrong. Calls reject with the SDK's own errors, or with a `LimiterError`.
  */
-export function limiterMiddleware(limits: ClientLimits, options: ClientOptions = {}): LimiterMiddleware {
-  const line = new Limits(limits, byUsage, options, 'limiterMiddleware')
+export function limiterMiddleware(
+  limits: ClientLimits,
+  options: ClientOptions = {},
+): Limited<LimiterMiddleware> {
+  return limitedWith(limitsOf(limits, byUsage, options, 'limiterMiddleware'), middlewareOf)
+}
+
+function middlewareOf(limits: Limits): LimiterMiddleware {
   return {
     specificationVersion: 'v4' as never,
-    wrapGenerate: ({ doGenerate, ...call }) => whole(line, call, boundable(call, 'doGenerate', doGenerate)),
-    wrapEmbed: ({ doEmbed, ...call }) => whole(line, call, boundable(call, 'doEmbed', doEmbed)),
+    wrapGenerate: ({ doGenerate, ...call }) => whole(limits, call, boundable(call, 'doGenerate', doGenerate)),
+    wrapEmbed: ({ doEmbed, ...call }) => whole(limits, call, boundable(call, 'doEmbed', doEmbed)),
     async wrapStream({ doStream, ...call }) {
-      const [result, { ticket, used }] = await inLine(line, call, boundable(call, 'doStream', doStream))
+      const [result, { ticket, used }] = await inLine(limits, call, boundable(call, 'doStream', doStream))
       ticket.accepted({ headers: result.response?.headers })
       let usage: Usage | undefined
       const stream = ticket.hold(result.stream, (part) => {
         const { type, error } = Object(part) as { type?: unknown; error?: unknown }
         if (type === 'error') ticket.fail(error)
         // Raw parts tell it a second time, and not by the names that all providers share.
-        if (type === 'finish') usage = mergeUsage(usage, part)
+        if (type === 'finish') usage = mergeUsage(usage, by(call.model, part))
         return usage && used(usage)
       })
       return { ...result, stream }
@@ -94,21 +110,32 @@ function boundable<R>({ params, model }: Call, method: string, send: () => Promi
 
 async function whole<R extends Result>(limits: Limits, call: Call, send: Send<R>): Promise<R> {
   const [result, { ticket, used }] = await inLine(limits, call, send)
-  const usage = usageOf(result)
+  const usage = usageOf(result, call.model)
   ticket.finish({ usage: usage && used(usage), headers: result.response?.headers })
   return result
 }
 
+/** A result that names its provider, whose rule decides whether cache reads count. */
+const by = ({ provider }: Call['model'], result: unknown): object => ({
+  ...(result as object),
+  providerMetadata: { [provider]: {} },
+})
+
 /** Embeddings tell their tokens alone. */
-function usageOf(result: Result): Usage | undefined {
+function usageOf(result: Result, model: Call['model']): Usage | undefined {
   const { tokens } = Object(result.usage) as { tokens?: unknown }
-  return typeof tokens === 'number' ? { tokens, inputTokens: tokens } : readUsage(result)
+  return typeof tokens === 'number' ? { tokens, inputTokens: tokens } : readUsage(by(model, result))
 }
 
 async function inLine<R>(limits: Limits, { params, model }: Call, send: Send<R>): Promise<[R, Grant]> {
   const { abortSignal: signal, ...request } = params
   const [, charge = byUsage] = CHARGES.find(([provider]) => provider.test(model.provider)) ?? []
-  let grant = await limits.grant({ model: model.modelId, request, generates: true, signal, charge })
+  const own = params.providerOptions?.llmiter as ClientCallOptions | undefined
+  if (own) checkCallOptions(own, 'providerOptions.llmiter')
+  let grant = await limits.grant({
+    ...{ model: model.modelId, request, generates: true, signal, charge },
+    ...(own && { options: own }),
+  })
   for (;;) {
     try {
       return [await grant.ticket.attempt(send), grant]

@@ -2,18 +2,34 @@
 
 import type { BaseAnthropic } from '@anthropic-ai/sdk'
 import { byUsage } from './shared/charge.ts'
-import { type ClientLimits, type ClientOptions, Limits } from './shared/limits.ts'
+import { type ClientLimits, type ClientOptions, limitsOf } from './shared/limits.ts'
+import type { Limited } from './shared/limited.ts'
+import { type ClientPool, isPool, type Pooled, poolClient } from './shared/pooled.ts'
 import { modelOf } from './shared/request.ts'
 import { type Dialect, limitClient } from './shared/stainless.ts'
 
-export type { ClientLimits, ClientOptions, LimitsByModel } from './shared/limits.ts'
+export type { ClientCallOptions, ClientLimits, ClientOptions, LimitsByModel } from './shared/limits.ts'
+export type { Limited } from './shared/limited.ts'
+export type { ClientPool, Pooled, PooledCallOptions } from './shared/pooled.ts'
 
 const dialect: Dialect = {
   name: 'limitAnthropic',
+  sdk: '@anthropic-ai/sdk 0.20 or later',
   generates: (path) => /\/v1\/(messages|complete)$/.test(path),
   modelOf: ({ body }) => modelOf(body),
 }
 
+/**
+ * A client whose calls go to whichever client of a pool has room first: each target of the pool has a `client` of this
+ * kind. Lists, files and batches stay with the first target, or with the one that `withLimiterOptions({ target })` names.
+ *
+ * @example
+ * const anthropic = limitAnthropic(createPool({ targets: [{ name: 'a', limiter: a, client: clientA }, { name: 'b', limiter: b, client: clientB }] }))
+ */
+export function limitAnthropic<C extends BaseAnthropic>(
+  pool: ClientPool<C>,
+  options?: ClientOptions,
+): Pooled<C>
 /**
  * The same client, whose calls wait for their tickets: `instanceof`, types, streams, `.withResponse()` and all helpers
  * are as they were. The client that was passed in stays without limits.
@@ -28,7 +44,19 @@ const dialect: Dialect = {
 export function limitAnthropic<C extends BaseAnthropic>(
   client: C,
   limits: ClientLimits,
+  options?: ClientOptions,
+): Limited<C>
+export function limitAnthropic<C extends BaseAnthropic>(
+  clientOrPool: C | ClientPool<C>,
+  limitsOrOptions: ClientLimits | ClientOptions = {},
   options: ClientOptions = {},
-): C {
-  return limitClient(client, new Limits(limits, byUsage, options, 'limitAnthropic'), () => dialect)
+): Limited<C> | Pooled<C> {
+  const limited = (client: C, limits: ClientLimits, options: ClientOptions) =>
+    limitClient(client, limitsOf(limits, byUsage, options, 'limitAnthropic'), () => dialect)
+  if (!isPool<C>(clientOrPool)) return limited(clientOrPool, limitsOrOptions as ClientLimits, options)
+  return poolClient(
+    clientOrPool,
+    (client, limiter) => limited(client, limiter, limitsOrOptions as ClientOptions),
+    () => dialect,
+  )
 }

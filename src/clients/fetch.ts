@@ -1,12 +1,14 @@
 // The public surface of 'llmiter/fetch': a limiter before `fetch`, for anything that takes one.
 
-import { type Fetch, LIMITED } from './shared/attempt.ts'
+import type { Fetch } from './shared/attempt.ts'
 import { byUsage } from './shared/charge.ts'
-import { text } from '../lib/validate.ts'
+import { callable } from '../lib/validate.ts'
 import { limitedFetch } from './shared/fetch.ts'
-import { type ClientLimits, type ClientOptions, Limits } from './shared/limits.ts'
+import { type Limited, limitedWith, refuseLimited } from './shared/limited.ts'
+import { type ClientLimits, type ClientOptions, limitsOf } from './shared/limits.ts'
 
-export type { ClientLimits, ClientOptions, LimitsByModel } from './shared/limits.ts'
+export type { ClientCallOptions, ClientLimits, ClientOptions, LimitsByModel } from './shared/limits.ts'
+export type { Limited } from './shared/limited.ts'
 
 /**
  * A `fetch` whose calls wait for their tickets. The model is read from the body of the request, or from its path; a
@@ -26,9 +28,11 @@ export function limitFetch<F extends typeof globalThis.fetch>(
   fetch: F,
   limits: ClientLimits,
   options: ClientOptions = {},
-): F {
-  if (typeof fetch !== 'function') throw new TypeError(`fetch must be a function, got ${text(fetch)}`)
-  if (LIMITED in fetch) throw new TypeError('limitFetch: this fetch is limited already')
-  const limited = limitedFetch(fetch as Fetch, new Limits(limits, byUsage, options, 'limitFetch'))
-  return Object.defineProperty(limited as F & { [LIMITED]?: true }, LIMITED, { value: true })
+): Limited<F> {
+  callable(fetch, 'fetch', limits)
+  refuseLimited(fetch, 'limitFetch')
+  return limitedWith(
+    limitsOf(limits, byUsage, options, 'limitFetch'),
+    (limits) => limitedFetch(fetch as Fetch, limits) as F,
+  )
 }

@@ -6,17 +6,19 @@
 
 import { readUsage } from 'llmiter'
 import type { ChatSession, GenerativeModel, GoogleGenerativeAI } from '@google/generative-ai'
-import { LIMITED } from './shared/attempt.ts'
 import { inputOnly } from './shared/charge.ts'
 import {
   type ClientLimits,
   type ClientOptions,
   type Grant,
   type LimitedCall,
-  Limits,
+  type Limits,
+  limitsOf,
 } from './shared/limits.ts'
+import { type Limited, limitedWith, refuseLimited } from './shared/limited.ts'
 
-export type { ClientLimits, ClientOptions, LimitsByModel } from './shared/limits.ts'
+export type { ClientCallOptions, ClientLimits, ClientOptions, LimitsByModel } from './shared/limits.ts'
+export type { Limited } from './shared/limited.ts'
 
 type Method = (request: unknown, options?: CallOptions) => Promise<unknown>
 
@@ -54,20 +56,22 @@ export function limitGoogleGenerativeAI<C extends GoogleGenerativeAI>(
   client: C,
   limits: ClientLimits,
   options: ClientOptions = {},
-): C {
+): Limited<C> {
+  const own = limitsOf(limits, inputOnly, options, 'limitGoogleGenerativeAI')
   if (typeof (Object(client) as Partial<C>).getGenerativeModel !== 'function') {
     throw new TypeError(
       `limitGoogleGenerativeAI needs a GoogleGenerativeAI, got ${Object(client).constructor?.name}`,
     )
   }
-  if (LIMITED in client) throw new TypeError('limitGoogleGenerativeAI: this client is limited already')
-  const line = new Limits(limits, inputOnly, options, 'limitGoogleGenerativeAI')
-  const limited = Object.assign(Object.create(Object.getPrototypeOf(client) as object) as C, client)
-  for (const name of ['getGenerativeModel', 'getGenerativeModelFromCachedContent'] as const)
-    put(limited, name, (...args: unknown[]) =>
-      limitModel((client[name] as (...args: unknown[]) => GenerativeModel)(...args), line),
-    )
-  return Object.defineProperty(limited, LIMITED, { value: true })
+  refuseLimited(client, 'limitGoogleGenerativeAI')
+  return limitedWith(own, (limits) => {
+    const limited = Object.assign(Object.create(Object.getPrototypeOf(client) as object) as C, client)
+    for (const name of ['getGenerativeModel', 'getGenerativeModelFromCachedContent'] as const)
+      put(limited, name, (...args: unknown[]) =>
+        limitModel((client[name] as (...args: unknown[]) => GenerativeModel)(...args), limits),
+      )
+    return limited
+  })
 }
 
 function limitModel(model: GenerativeModel, limits: Limits): GenerativeModel {

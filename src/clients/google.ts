@@ -10,14 +10,16 @@
 
 import type { AnyLimiter, LimitedService, ModelLimits } from 'llmiter'
 import type { GoogleGenAI } from '@google/genai'
-import { type Fetch, LIMITED } from './shared/attempt.ts'
+import type { Fetch } from './shared/attempt.ts'
 import { inputOnly } from './shared/charge.ts'
 import { type Describe, limitedFetch, type Place } from './shared/fetch.ts'
-import { type ClientLimits, type ClientOptions, Limits } from './shared/limits.ts'
+import { type Limited, limitedWith, refuseLimited } from './shared/limited.ts'
+import { type ClientLimits, type ClientOptions, type Limits, limitsOf } from './shared/limits.ts'
 import { describe, modelIn } from './shared/request.ts'
 import { serviceByModel } from './shared/service.ts'
 
-export type { ClientLimits, ClientOptions, LimitsByModel } from './shared/limits.ts'
+export type { ClientCallOptions, ClientLimits, ClientOptions, LimitsByModel } from './shared/limits.ts'
+export type { Limited } from './shared/limited.ts'
 
 interface RetryOptions {
   httpStatusCodes?: number[]
@@ -35,6 +37,7 @@ interface ApiClient {
   ): Promise<Response>
   processStreamResponse(response: Response): AsyncGenerator<unknown>
   getFetch(): Fetch | undefined
+  clientOptions?: { httpOptions?: { retryOptions?: unknown } }
 }
 
 interface Inside {
@@ -75,31 +78,65 @@ export function limitGoogle<C extends GoogleGenAI>(
   client: C,
   limits: ClientLimits,
   options: ClientOptions = {},
-): C {
-  if (LIMITED in Object(client)) throw new TypeError('limitGoogle: this client is limited already')
+): Limited<C> {
+  const own = limitsOf(limits, inputOnly, options, 'limitGoogle')
+  refuseLimited(client, 'limitGoogle')
   const bare = (Object(client) as Partial<Inside>).apiClient
-  // Versions before 2.26 have an `apiCall` that takes no fetch, and would send past the line.
-  if (bare?.apiCall?.length !== 6 || typeof bare.processStreamResponse !== 'function') {
+  const old = bare?.apiCall?.length === 2
+  if (!(old || bare?.apiCall?.length === 6) || typeof bare?.processStreamResponse !== 'function') {
     throw new TypeError(
-      `limitGoogle needs a client of a version that it knows, got ${Object(client).constructor?.name}`,
+      `limitGoogle needs a client of @google/genai 1.0 or later, got ${Object(client).constructor?.name}`,
     )
   }
-  const line = new Limits(limits, inputOnly, options, 'limitGoogle')
+  return limitedWith(own, (limits) => (old ? limitedOldCopy : limitedCopy)(client, bare as ApiClient, limits))
+}
+
+/**
+ * Before 2.26: `apiCall` sends by the global `fetch`, and has its timeout in the signal that it is given, so that the
+ * time in line is part of it.
+ */
+function limitedOldCopy<C extends GoogleGenAI>(client: C, bare: ApiClient, limits: Limits): C {
+  const { retryOptions } = bare.clientOptions?.httpOptions ?? {}
+  if (retryOptions) {
+    throw new TypeError(
+      'limitGoogle: before 2.26, @google/genai tries again behind the limiter: take retryOptions away, and give the limiter retry: { attempts }',
+    )
+  }
+  const limited = copyOf(client)
+  const { apiClient } = limited as unknown as Inside
+  const inLine = limitedFetch(systemFetch, limits, describeCall)
+  Object.assign(apiClient, {
+    apiCall: (url: string, init: RequestInit) => inLine(url, init),
+    processStreamResponse: (response: Response) =>
+      cancelled(bare.processStreamResponse.call(apiClient, response), response),
+  })
+  // It has a client of its own, which nothing here reaches.
+  if ('interactions' in limited) {
+    Object.defineProperty(limited, 'interactions', {
+      get() {
+        throw new TypeError('limitGoogle limits `interactions` of @google/genai from version 2.26 on')
+      },
+    })
+  }
+  return limited
+}
+
+function limitedCopy<C extends GoogleGenAI>(client: C, bare: ApiClient, limits: Limits): C {
   const limited = copyOf(client)
   const { apiClient } = limited as unknown as Inside
   const own: ApiClient = {
     apiCall(url, init, retryOptions, timeout, signal, fetch = systemFetch) {
-      return tried(line, signal, timeout, fetch, retryOptions, (...changed) =>
+      return tried(limits, signal, timeout, fetch, retryOptions, (...changed) =>
         bare.apiCall.call(apiClient, url, init, ...changed),
       )
     },
     processStreamResponse: (response) =>
       cancelled(bare.processStreamResponse.call(apiClient, response), response),
     // For `interactions`, which have a client of their own below.
-    getFetch: () => limitedFetch(bare.getFetch.call(apiClient) ?? systemFetch, line, describeCall),
+    getFetch: () => limitedFetch(bare.getFetch.call(apiClient) ?? systemFetch, limits, describeCall),
   }
   Object.assign(apiClient, own)
-  return Object.defineProperty(limited, LIMITED, { value: true })
+  return limited
 }
 
 /** The same client, of parts that share an `ApiClient` of their own: made by its constructor, which knows them all. */

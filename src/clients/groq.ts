@@ -2,19 +2,32 @@
 
 import type { Groq } from 'groq-sdk'
 import { byUsage } from './shared/charge.ts'
-import { type ClientLimits, type ClientOptions, Limits } from './shared/limits.ts'
+import { type ClientLimits, type ClientOptions, limitsOf } from './shared/limits.ts'
+import type { Limited } from './shared/limited.ts'
+import { type ClientPool, isPool, type Pooled, poolClient } from './shared/pooled.ts'
 import { modelOf } from './shared/request.ts'
 import { type Dialect, limitClient } from './shared/stainless.ts'
 
-export type { ClientLimits, ClientOptions, LimitsByModel } from './shared/limits.ts'
+export type { ClientCallOptions, ClientLimits, ClientOptions, LimitsByModel } from './shared/limits.ts'
+export type { Limited } from './shared/limited.ts'
+export type { ClientPool, Pooled, PooledCallOptions } from './shared/pooled.ts'
 
 const dialect: Dialect = {
   name: 'limitGroq',
+  sdk: 'groq-sdk 0.3 or later',
   generates: (path) =>
     /\/(completions|responses|embeddings|audio\/(speech|transcriptions|translations))$/.test(path),
   modelOf: ({ body }) => modelOf(body),
 }
 
+/**
+ * A client whose calls go to whichever client of a pool has room first: each target of the pool has a `client` of this
+ * kind. Lists, files and batches stay with the first target, or with the one that `withLimiterOptions({ target })` names.
+ *
+ * @example
+ * const groq = limitGroq(createPool({ targets: [{ name: 'a', limiter: a, client: clientA }, { name: 'b', limiter: b, client: clientB }] }))
+ */
+export function limitGroq<C extends Groq>(pool: ClientPool<C>, options?: ClientOptions): Pooled<C>
 /**
  * The same client, whose calls wait for their tickets: `instanceof`, types, streams, `.withResponse()` and all helpers
  * are as they were. The client that was passed in stays without limits.
@@ -24,6 +37,22 @@ const dialect: Dialect = {
  *
  * @throws TypeError when an option is wrong. Calls reject with the SDK's own errors, or with a `LimiterError`.
  */
-export function limitGroq<C extends Groq>(client: C, limits: ClientLimits, options: ClientOptions = {}): C {
-  return limitClient(client, new Limits(limits, byUsage, options, 'limitGroq'), () => dialect)
+export function limitGroq<C extends Groq>(
+  client: C,
+  limits: ClientLimits,
+  options?: ClientOptions,
+): Limited<C>
+export function limitGroq<C extends Groq>(
+  clientOrPool: C | ClientPool<C>,
+  limitsOrOptions: ClientLimits | ClientOptions = {},
+  options: ClientOptions = {},
+): Limited<C> | Pooled<C> {
+  const limited = (client: C, limits: ClientLimits, options: ClientOptions) =>
+    limitClient(client, limitsOf(limits, byUsage, options, 'limitGroq'), () => dialect)
+  if (!isPool<C>(clientOrPool)) return limited(clientOrPool, limitsOrOptions as ClientLimits, options)
+  return poolClient(
+    clientOrPool,
+    (client, limiter) => limited(client, limiter, limitsOrOptions as ClientOptions),
+    () => dialect,
+  )
 }

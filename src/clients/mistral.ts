@@ -6,14 +6,16 @@
 
 import type { LimitedService, LimiterOptions } from 'llmiter'
 import type { HTTPClient, Mistral, SDKOptions } from '@mistralai/mistralai'
-import { type Fetch, LIMITED } from './shared/attempt.ts'
+import type { Fetch } from './shared/attempt.ts'
 import { byUsage } from './shared/charge.ts'
 import { type Describe, limitedFetch } from './shared/fetch.ts'
-import { type ClientLimits, type ClientOptions, Limits } from './shared/limits.ts'
+import { type Limited, limitedWith, refuseLimited } from './shared/limited.ts'
+import { type ClientLimits, type ClientOptions, limitsOf } from './shared/limits.ts'
 import { describe } from './shared/request.ts'
 import { serviceOfAccount } from './shared/service.ts'
 
-export type { ClientLimits, ClientOptions, LimitsByModel } from './shared/limits.ts'
+export type { ClientCallOptions, ClientLimits, ClientOptions, LimitsByModel } from './shared/limits.ts'
+export type { Limited } from './shared/limited.ts'
 
 interface RequestInput {
   url: URL
@@ -54,16 +56,16 @@ export function limitMistral<C extends Mistral>(
   client: C,
   limits: ClientLimits,
   options: ClientOptions = {},
-): C {
+): Limited<C> {
+  const own = limitsOf(limits, byUsage, options, 'limitMistral')
   const { _options: given } = Object(client) as Inside
   const hooks = given?.hooks
   if (typeof hooks?.beforeCreateRequest !== 'function') {
     throw new TypeError(
-      `limitMistral needs a client of a version that it knows, got ${Object(client).constructor?.name}`,
+      `limitMistral needs a client of @mistralai/mistralai 1.3 or later, got ${Object(client).constructor?.name}`,
     )
   }
-  if (LIMITED in client) throw new TypeError('limitMistral: this client is limited already')
-  const line = new Limits(limits, byUsage, options, 'limitMistral')
+  refuseLimited(client, 'limitMistral')
   const http = given!.httpClient
   const send: Fetch = (input, init) => {
     const request = timed(input as Request, init?.signal)
@@ -71,13 +73,16 @@ export function limitMistral<C extends Mistral>(
   }
   const { timeoutMs = DEFAULT_TIMEOUT_MS } = given!
   const make = client.constructor as new (options: SDKOptions & { hooks: Hooks }) => C
-  const limited = new make({
-    ...given,
-    hooks: noting(hooks, timeoutMs),
-    timeoutMs: -1,
-    httpClient: { request: limitedFetch(send, line, describeCall) } as unknown as HTTPClient,
-  })
-  return Object.defineProperty(limited, LIMITED, { value: true })
+  return limitedWith(
+    own,
+    (limits) =>
+      new make({
+        ...given,
+        hooks: noting(hooks, timeoutMs),
+        timeoutMs: -1,
+        httpClient: { request: limitedFetch(send, limits, describeCall) } as unknown as HTTPClient,
+      }),
+  )
 }
 
 /** Writes the timeout on each request, but for those of callers who give a signal: for them the SDK has none. */

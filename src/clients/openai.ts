@@ -4,12 +4,16 @@
 import type { AnyLimiter, LimitedService, LimiterOptions, ModelLimits } from 'llmiter'
 import type { OpenAI } from 'openai'
 import { azureCharge, byUsage, type Charge, openaiCharge } from './shared/charge.ts'
-import { type ClientLimits, type ClientOptions, Limits } from './shared/limits.ts'
+import { type ClientLimits, type ClientOptions, limitsOf } from './shared/limits.ts'
+import type { Limited } from './shared/limited.ts'
+import { type ClientPool, isPool, type Pooled, poolClient } from './shared/pooled.ts'
 import { modelIn, modelOf } from './shared/request.ts'
 import { serviceByModel, serviceOfAccount } from './shared/service.ts'
 import { type Dialect, limitClient } from './shared/stainless.ts'
 
-export type { ClientLimits, ClientOptions, LimitsByModel } from './shared/limits.ts'
+export type { ClientCallOptions, ClientLimits, ClientOptions, LimitsByModel } from './shared/limits.ts'
+export type { Limited } from './shared/limited.ts'
+export type { ClientPool, Pooled, PooledCallOptions } from './shared/pooled.ts'
 
 export interface OpenAIOptions extends ClientOptions {
   /**
@@ -32,6 +36,14 @@ interface Azure {
 }
 
 /**
+ * A client whose calls go to whichever client of a pool has room first: each target of the pool has a `client` of this
+ * kind. Lists, files and batches stay with the first target, or with the one that `withLimiterOptions({ target })` names.
+ *
+ * @example
+ * const openai = limitOpenAI(createPool({ targets: [{ name: 'a', limiter: a, client: clientA }, { name: 'b', limiter: b, client: clientB }] }))
+ */
+export function limitOpenAI<C extends OpenAI>(pool: ClientPool<C>, options?: OpenAIOptions): Pooled<C>
+/**
  * The same client, whose calls wait for their tickets: `instanceof`, types, streams, `.withResponse()` and all helpers
  * are as they were. The client that was passed in stays without limits.
  *
@@ -43,12 +55,26 @@ interface Azure {
 export function limitOpenAI<C extends OpenAI>(
   client: C,
   limits: ClientLimits,
+  options?: OpenAIOptions,
+): Limited<C>
+export function limitOpenAI<C extends OpenAI>(
+  clientOrPool: C | ClientPool<C>,
+  limitsOrOptions: ClientLimits | OpenAIOptions = {},
   options: OpenAIOptions = {},
-): C {
+): Limited<C> | Pooled<C> {
+  if (!isPool<C>(clientOrPool)) return limited(clientOrPool, limitsOrOptions as ClientLimits, options)
+  return poolClient(
+    clientOrPool,
+    (client, limiter) => limited(client, limiter, limitsOrOptions as OpenAIOptions),
+    dialectOf,
+  )
+}
+
+function limited<C extends OpenAI>(client: C, limits: ClientLimits, options: OpenAIOptions): Limited<C> {
   const { charge, ...others } = options
   return limitClient(
     client,
-    new Limits(limits, chargeOf(client, charge), others, 'limitOpenAI', ['charge']),
+    limitsOf(limits, chargeOf(client, charge), others, 'limitOpenAI', ['charge']),
     dialectOf,
   )
 }
@@ -67,6 +93,7 @@ function chargeOf(client: OpenAI & Azure, said: OpenAIOptions['charge']): Charge
 function dialectOf({ apiVersion, deploymentName }: OpenAI & Azure): Dialect {
   return {
     name: 'limitOpenAI',
+    sdk: 'openai 4 or later',
     generates: (path) => GENERATES.test(path),
     modelOf: ({ body, path, __metadata }) =>
       deploymentName ?? modelOf(body) ?? (__metadata?.['model'] as string | undefined) ?? modelIn(path),

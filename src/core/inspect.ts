@@ -31,13 +31,60 @@ export function waitingOn(issuer: TicketIssuer, now: number): string | undefined
   return undefined
 }
 
-/** How long a call of this cost would wait if it came now, as far as one can tell. */
-export function waitTime(issuer: TicketIssuer, cost: Cost, now: number): number {
-  let wait = 0
+/** Whether this one of those who wait goes first. */
+type GoesFirst = (call: Call<TicketIssuer>) => boolean
+
+/** About how much longer a call in line would wait. */
+export function waitLeft(call: Call<TicketIssuer>, now: number): number {
+  return waitTime(call.issuer, call.cost, 0, now, (other) => {
+    if (other === call) return false
+    if (other.priority !== call.priority) return other.priority > call.priority
+    return other.state === call.state ? other.seq < call.seq : other.state === 'parked'
+  })
+}
+
+/** About how long a call of this cost would wait if it came now, behind those who wait and `more` of its kind. */
+export function waitTime(
+  issuer: TicketIssuer,
+  cost: Cost,
+  more: number,
+  now: number,
+  goesFirst: GoesFirst = () => true,
+): number {
+  let from = now
   for (const at of issuer.chain) {
     if (at.limitSet.tooSmallFor(cost)) return Infinity
-    const closed = gateOf(at, now).reopensInMs ?? 0
-    wait = Math.max(wait, at.pausedUntil - now, closed, at.limitSet.waitTime(cost, at.waiting, now))
+    from = Math.max(from, at.pausedUntil, now + (gateOf(at, now).reopensInMs ?? 0))
   }
-  return wait
+  if (from === Infinity) return Infinity
+  let at = from
+  for (const { limitSet, line, children } of issuer.chain) {
+    const ahead: Record<string, number> = {}
+    for (const name in cost) ahead[name] = more * cost[name]!
+    const calls = addUp({ line, children }, ahead, goesFirst)
+    at = Math.max(at, limitSet.forecast(cost, ahead, Math.round(calls) + more, from, now))
+  }
+  return at - now
+}
+
+/** The cost of so many of those who wait is looked at; they stand for the others. */
+const LOOKED_AT = 1000
+
+/** Adds what those take who wait here and below and go first. Returns how many these are. */
+function addUp(
+  { line, children }: Pick<TicketIssuer, 'line' | 'children'>,
+  sum: Record<string, number>,
+  goesFirst: GoesFirst,
+): number {
+  const some = line.sample(LOOKED_AT)
+  const each = line.size / some.length
+  let calls = 0
+  for (const call of some) {
+    if (!goesFirst(call)) continue
+    calls += each
+    const cost = call.reckon()
+    for (const name in cost) sum[name] = (sum[name] ?? 0) + cost[name]! * each
+  }
+  for (const child of children) calls += addUp(child, sum, goesFirst)
+  return calls
 }

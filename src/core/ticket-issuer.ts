@@ -13,6 +13,7 @@ import type { Bucket } from './limit/gcra.ts'
 import type { Used } from './cost.ts'
 import { LimitSet, type LimitSetOptions, type SlotSource } from './limit/limit-set.ts'
 import type { Call } from './call.ts'
+import type { Limit } from './limit/parse-limits.ts'
 import type { WallTime } from './limit/sliding-window.ts'
 import { MINUTE } from '../lib/units.ts'
 import type { RefusalReport, LimitReading } from './messages.ts'
@@ -39,8 +40,12 @@ export interface IssuerOptions extends LimitSetOptions {
   notify?: ((decision: Decision) => void) | undefined
 }
 
-/** What an issuer has decided besides the tickets: the gate moved, a probe is wanted, a rate was learned. */
-export type Decision = { of: 'gate' } | { of: 'probe' } | { of: 'learn'; limit: string; perMinute: number }
+/** What an issuer has decided besides the tickets: the gate moved, a probe is wanted, a rate was learned, a quota is used up. */
+export type Decision =
+  | { of: 'gate' }
+  | { of: 'probe' }
+  | { of: 'learn'; limit: string; perMinute: number }
+  | { of: 'quota'; limit: Limit; waitMs: number }
 
 /** A call as an issuer holds it. */
 export type IssuerCall = Call<TicketIssuer>
@@ -77,6 +82,8 @@ export class TicketIssuer {
   learns: boolean
   readonly #notify: (decision: Decision) => void
   #pressed = false
+  /** A quota is used up until then, and that was told. */
+  #quotaUntil = -Infinity
   #gate: Gate['state'] = 'open'
 
   constructor(options: IssuerOptions) {
@@ -209,10 +216,24 @@ export class TicketIssuer {
       if (!call) wakeAt = Math.min(wakeAt, child.wakeAt)
       else if (!best || (probing ? call.seq < best.seq : true)) [best, turn] = [call, child.turn]
     }
-    if (!best) return this.#sleep(wakeAt, false, now)
-    const at = this.slots.at(best.reckon(), now)
-    if (at > now) return this.#sleep(at, at < Infinity, now)
-    return best
+    return best ? this.#whenDue(best, now) : this.#sleep(wakeAt, false, now)
+  }
+
+  /** This call, if its cost fits at `now`. */
+  #whenDue(call: IssuerCall, now: number): IssuerCall | undefined {
+    const at = this.slots.at(call.reckon(), now)
+    if (at <= now) return call
+    if (at < Infinity && at - now >= MINUTE) this.#watchQuota(call, at, now)
+    return this.#sleep(at, at < Infinity, now)
+  }
+
+  /** Says once that a quota is used up, until it returns. */
+  #watchQuota(call: IssuerCall, until: number, now: number): void {
+    if (now < this.#quotaUntil) return
+    const limit = this.limitSet.holding(call.cost, now)?.limit
+    if (!limit || limit.paced) return
+    this.#quotaUntil = until
+    this.#decide({ of: 'quota', limit, waitMs: until - now })
   }
 
   #sleep(wakeAt: number, pressed: boolean, now: number): undefined {
@@ -221,6 +242,19 @@ export class TicketIssuer {
       this.#pressed = pressed
       this.slots.press(pressed, now)
     }
+  }
+
+  /** The ticket of a call in flight goes to another one, with another cost. */
+  handOver(from: IssuerCall, to: IssuerCall, now: number): void {
+    to.seq = from.seq
+    to.sentAt = from.sentAt
+    to.state = 'in flight'
+    from.state = 'done'
+    // A store counts what it has leased; what is used settles the rest.
+    if (this.chain.some(({ slots, limitSet }) => slots !== limitSet)) to.cost = from.cost
+    if (to.cost === from.cost) return
+    for (const { limitSet } of this.chain) limitSet.exchange(from.cost, to.cost, from.sentAt!, now)
+    this.stir()
   }
 
   /** The provider answered this call, and it is over. */

@@ -1,6 +1,6 @@
-// What a guard tells to those who listen. A listener that throws disturbs nobody: it is reported to `error`.
+// What a guard tells those who listen.
 
-import { text } from '../lib/validate.ts'
+import type { Emitter } from '../lib/emitter.ts'
 import type { Verdict } from './decision.ts'
 
 export interface GuardEvents {
@@ -8,6 +8,12 @@ export interface GuardEvents {
   refuse: { key: string; verdict: Verdict }
   /** The guard remembers as many clients as it may, and new ones are turned away. Told once, until one is let in. */
   full: { keys: number }
+  /**
+   * A request came with `X-Forwarded-For` from a peer that `trustProxy` does not trust, so its client is
+   * known by the address of that peer. Told once for each guard, by
+   * `console.warn` where nobody listens.
+   */
+  proxy: { peer: string | undefined; header: 'X-Forwarded-For' }
   /** The store does not answer, or does again. */
   store: { state: 'up' | 'down'; error?: unknown }
   /** Something of yours threw: a listener, or, with `node:http`, one of the options. */
@@ -17,39 +23,13 @@ export interface GuardEvents {
 export type GuardEventName = keyof GuardEvents
 export type GuardEvent<E extends GuardEventName = GuardEventName> = GuardEvents[E] & { guard: string }
 
-const EVENTS: readonly GuardEventName[] = ['refuse', 'full', 'store', 'error']
+/** A list that the compiler keeps complete. */
+export const GUARD_EVENTS = Object.keys({
+  refuse: 1,
+  full: 1,
+  proxy: 1,
+  store: 1,
+  error: 1,
+} satisfies Record<GuardEventName, 1>) as GuardEventName[]
 
-type Listener = (event: never) => void
-
-export class GuardEmitter {
-  readonly #guard: string
-  readonly #listeners: Record<GuardEventName, Set<Listener>> = {
-    refuse: new Set(),
-    full: new Set(),
-    store: new Set(),
-    error: new Set(),
-  }
-
-  constructor(guard: string) {
-    this.#guard = guard
-  }
-
-  on<E extends GuardEventName>(event: E, listener: (event: GuardEvent<E>) => void): () => void {
-    if (!EVENTS.includes(event))
-      throw new TypeError(`event must be ${EVENTS.map(text).join(' or ')}, got ${text(event)}`)
-    if (typeof listener !== 'function')
-      throw new TypeError(`listener must be a function, got ${text(listener)}`)
-    this.#listeners[event].add(listener)
-    return () => this.#listeners[event].delete(listener)
-  }
-
-  emit<E extends GuardEventName>(name: E, event: GuardEvents[E]): void {
-    for (const listener of [...this.#listeners[name]]) {
-      try {
-        ;(listener as (event: GuardEvent<E>) => void)({ guard: this.#guard, ...event })
-      } catch (error) {
-        if (name !== 'error') this.emit('error', { error, where: `listener of '${name}'` })
-      }
-    }
-  }
-}
+export type GuardEmitter = Emitter<GuardEvents, { guard: string }>

@@ -10,7 +10,8 @@ import {
   throughNode,
   visitorOf,
 } from './adapters.ts'
-import type { GuardEvent, GuardEventName } from './events.ts'
+import { GUARD_EVENTS, type GuardEvent, type GuardEventName } from './events.ts'
+import { callable, choice } from '../lib/validate.ts'
 import type { GuardOptions } from './options.ts'
 import { headersOf, type Verdict } from './decision.ts'
 import { Warden } from './request-limiter.ts'
@@ -51,12 +52,18 @@ export function guard<R = unknown>(options: GuardOptions<R>): Guard<R> {
     const passed = throughNode(warden, request, response)
     // Nobody waits for the rejection of a handler of `node:http`: it would end the process.
     if (!next) return passed.catch((error: unknown) => failed(warden, response, error))
-    passed.then(
-      (goes) => goes && next(),
-      (error: unknown) => next(error),
+    const handedOn = passed.then(
+      (goes) => {
+        if (goes) next()
+        return goes
+      },
+      (error: unknown) => {
+        next(error)
+        return false
+      },
     )
-    // It has gone to `next`.
-    return passed.catch(() => false)
+    // Nobody waits for this promise either: a `next` that throws must not be an unhandled rejection.
+    return handedOn.catch((error: unknown) => failed(warden, response, error))
   }
 
   return Object.assign(node, {
@@ -80,7 +87,10 @@ export function guard<R = unknown>(options: GuardOptions<R>): Guard<R> {
       for (const [name, value] of headersOf(verdict)) context.header(name, value, { append: true })
     },
     check: (key: string | number) => warden.check(key),
-    on: <E extends GuardEventName>(event: E, listener: (event: GuardEvent<E>) => void) =>
-      warden.events.on(event, listener),
+    on<E extends GuardEventName>(event: E, listener: (event: GuardEvent<E>) => void) {
+      choice(event, 'event', GUARD_EVENTS, { refuse: '429 limit limited reject', full: 'maxkeys' })
+      callable(listener, 'listener')
+      return warden.events.on(event, listener)
+    },
   })
 }

@@ -1,7 +1,9 @@
 // What a limit says: so many requests in any window so long.
 
 import type { Duration, GuardLimit } from 'llmiter'
-import { fields, text } from '../lib/validate.ts'
+import { durationMs } from '../lib/duration.ts'
+import { LIMIT_SYNONYMS } from '../lib/synonyms.ts'
+import { fields, notNumber, text } from '../lib/validate.ts'
 
 /** `'30 per 60s'`, `'15/minute'`, `'1000 per day'`, or the same in parts. */
 export type GuardLimitOption =
@@ -19,14 +21,11 @@ export interface NamedLimit extends GuardLimit {
 }
 
 const MOST = 100_000
-const UNITS: Record<string, number> = {
-  ...{ ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 },
-  ...{ second: 1000, minute: 60_000, hour: 3_600_000, day: 86_400_000 },
-  ...{ sec: 1000, min: 60_000, hr: 3_600_000 },
-}
 const FORMS = `like '30 per 60s', '15/minute' or { amount: 30, per: '60s' }`
 const TEXT = /^\s*([^\s/]+)\s*(?:\/|\sper\s)\s*(.+?)\s*$/is
-const SPAN = /^(\d*\.?\d+)?\s*([a-z]+?)$/
+
+/** A unit as a word: its first letter is the unit. */
+const WORD = /(?:sec(?:ond)?|min(?:ute)?|h(?:ou)?r|day)s?$/
 
 /** All limits of a guard. Throws a `TypeError` that names what is wrong. */
 export function parseLimits(option: GuardLimitOption | readonly GuardLimitOption[]): NamedLimit[] {
@@ -54,7 +53,7 @@ function parse(option: GuardLimitOption, name: string): NamedLimit {
   }
   if (typeof option !== 'object' || option === null)
     throw new TypeError(`${name} must be ${FORMS}, got ${text(option)}`)
-  fields(option, name, ['amount', 'per', 'name'])
+  fields(option, name, ['amount', 'per', 'name'], LIMIT_SYNONYMS)
   const { amount, per } = option
   const parsed = limitOf(amount, per, name)
   const called = option.name ?? `${amount} per ${typeof per === 'number' ? `${per}ms` : per}`
@@ -67,21 +66,22 @@ function parse(option: GuardLimitOption, name: string): NamedLimit {
 function limitOf(amount: unknown, per: unknown, name: string, said?: string): GuardLimit {
   if (typeof amount !== 'number' || !Number.isInteger(amount) || amount < 1 || amount > MOST) {
     throw new TypeError(
-      `${said ? `the amount of ${name}` : `${name}.amount`} must be a whole number from 1 to ${MOST}${said ? `, ${FORMS}` : ''}, got ${said ?? text(amount)}`,
+      `${said ? `the amount of ${name}` : `${name}.amount`} must be a whole number from 1 to ${MOST}${said ? `, ${FORMS}` : ''}, got ${said ?? notNumber(amount)}`,
     )
   }
   const windowMs = milliseconds(per)
   if (!(windowMs >= 1 && windowMs < Infinity)) {
     throw new TypeError(
-      `${said ? `the time of ${name}` : `${name}.per`} must be at least 1 ms, ${said ? FORMS : `as ms or like '60s', '1m', 'day'`}, got ${said ?? text(per)}`,
+      `${said ? `the time of ${name}` : `${name}.per`} must be at least 1 ms, ${said ? FORMS : `as ms or like '60s', '1m', 'day'`}, got ${said ?? notNumber(per)}`,
     )
   }
   return { amount, windowMs }
 }
 
-/** NaN for what is none. */
+/** In ms; `'minute'` is one minute. NaN for anything that is not a duration. */
 export function milliseconds(per: unknown): number {
   if (typeof per === 'number') return per
-  const [, count = '1', unit = ''] = (typeof per === 'string' && SPAN.exec(per.toLowerCase())) || []
-  return Number(count) * (UNITS[unit] ?? UNITS[unit.replace(/s$/, '')] ?? NaN)
+  if (typeof per !== 'string') return NaN
+  const written = per.toLowerCase().replace(WORD, (word) => word.charAt(0))
+  return durationMs(/^[a-z]/.test(written) ? `1${written}` : written)
 }

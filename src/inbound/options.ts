@@ -3,7 +3,7 @@
 import type { Clock, Duration, GuardStore } from 'llmiter'
 import { type GuardLimitOption, milliseconds, type NamedLimit, parseLimits } from './limit.ts'
 import { parseTrust, type Trust, type TrustProxy } from './trust-proxy.ts'
-import { fields, text } from '../lib/validate.ts'
+import { callable, choice, fields, notNumber, text } from '../lib/validate.ts'
 import type { Verdict } from './decision.ts'
 
 /** `R` is the request as your framework hands it: of Node, a `Request`, or the context of Hono. */
@@ -11,35 +11,35 @@ export interface GuardOptions<R = unknown> {
   /** `'30 per 60s'`, `'15/minute'`, `{ amount: 30, per: '60s' }`, or several of them, which hold all together. */
   limit: GuardLimitOption | readonly GuardLimitOption[]
   /** For events, and with a store: guards of one name share their counts. Default `'guard'`; required with a store. */
-  name?: string
+  name?: string | undefined
   /**
    * Who asks. Default: the address of the client. Where it gives undefined or an empty string, the address too. Use
    * what you have verified: whoever can make up keys has as many limits.
    */
-  key?: (request: R) => string | number | undefined | Promise<string | number | undefined>
+  key?: ((request: R) => string | number | undefined | Promise<string | number | undefined>) | undefined
   /** Where the runtime does not say who is connected: on Cloudflare, `cf-connecting-ip`. Default: the socket's. */
-  address?: (request: R) => string | undefined
+  address?: ((request: R) => string | undefined) | undefined
   /**
    * Whose `X-Forwarded-For` is believed: so many proxies before the server, or their addresses and networks. Default:
    * nobody's. A number is safe only where nobody reaches the server but through them.
    */
-  trustProxy?: TrustProxy
+  trustProxy?: TrustProxy | undefined
   /** Requests that pass uncounted. */
-  skip?: (request: R) => boolean | Promise<boolean>
+  skip?: ((request: R) => boolean | Promise<boolean>) | undefined
   /** Where processes share the counts: `redisGuardStore(client)` of `llmiter/redis`. Default: this process alone. */
-  store?: GuardStore
+  store?: GuardStore | undefined
   /**
    * While the store does not answer: each process counts for itself (`'local'`, default), all pass (`'open'`), or none
    * does (`'closed'`).
    */
-  onStoreDown?: 'local' | 'open' | 'closed'
+  onStoreDown?: 'local' | 'open' | 'closed' | undefined
   /** How long the store may take before it counts as down. Default 500 ms. */
-  storeTimeoutMs?: Duration
+  storeTimeoutMs?: Duration | undefined
   /** How many clients are remembered at most; beyond, new ones get 503. Default 100,000. */
-  maxKeys?: number
+  maxKeys?: number | undefined
   /** The JSON of a refusal. Default: a problem of RFC 9457. */
-  body?: (verdict: Verdict) => unknown
-  clock?: GuardClock
+  body?: ((verdict: Verdict) => unknown) | undefined
+  clock?: GuardClock | undefined
 }
 
 export type GuardClock = Pick<Clock, 'now' | 'setTimer'>
@@ -59,7 +59,16 @@ const KEYS = Object.keys({
   ...{ storeTimeoutMs: 1, maxKeys: 1, body: 1, clock: 1 },
 } as const satisfies Record<keyof GuardOptions, 1>)
 
-const DOWN = ['local', 'open', 'closed'] as const
+/** Other guards' words. */
+const SYNONYMS = {
+  "limit: '30 per 60s'":
+    'max windowms window per amount points duration rate ratelimit rpm requestsperminute requests interval every',
+  key: 'keygenerator identifier id by user userid',
+  address: 'ip ipaddress clientip',
+  trustProxy: 'proxy proxies trust',
+  body: 'message handler response',
+  store: 'redis storeclient client',
+}
 
 const systemClock: GuardClock = {
   now: () => performance.now(),
@@ -71,7 +80,7 @@ const systemClock: GuardClock = {
 
 /** Throws a `TypeError` that names the first option that is wrong. */
 export function settingsOf<R>(options: GuardOptions<R>): Settings {
-  fields(options, 'guard', KEYS)
+  fields(options, 'guard', KEYS, SYNONYMS)
   const { name = 'guard', store, maxKeys = 100_000, onStoreDown = 'local', storeTimeoutMs = 500 } = options
   const limits = parseLimits(options.limit)
   if (typeof name !== 'string' || !name)
@@ -84,16 +93,16 @@ export function settingsOf<R>(options: GuardOptions<R>): Settings {
     throw new TypeError('with a store a guard needs a name: guards of one name share their counts')
   for (const option of ['key', 'address', 'skip', 'body'] as const) {
     const value: unknown = options[option]
-    if (value !== undefined && typeof value !== 'function')
-      throw new TypeError(`${option} must be a function, got ${text(value)}`)
+    if (value !== undefined) callable(value, option)
   }
   if (!Number.isInteger(maxKeys) || maxKeys < 1 || maxKeys > 16_000_000)
-    throw new TypeError(`maxKeys must be a whole number from 1 to 16,000,000, got ${text(maxKeys)}`)
-  if (!DOWN.includes(onStoreDown))
-    throw new TypeError(`onStoreDown must be ${DOWN.map(text).join(' or ')}, got ${text(onStoreDown)}`)
+    throw new TypeError(`maxKeys must be a whole number from 1 to 16,000,000, got ${notNumber(maxKeys)}`)
+  choice(onStoreDown, 'onStoreDown', ['local', 'open', 'closed'])
   const timeoutMs = milliseconds(storeTimeoutMs)
   if (!(timeoutMs > 0 && timeoutMs < 2 ** 31))
-    throw new TypeError(`storeTimeoutMs must be more than 0 (ms or like '1s'), got ${text(storeTimeoutMs)}`)
+    throw new TypeError(
+      `storeTimeoutMs must be more than 0 (ms or like '1s'), got ${notNumber(storeTimeoutMs)}`,
+    )
   const clock: unknown = options.clock ?? systemClock
   for (const method of ['now', 'setTimer'] as const) {
     if (typeof (clock as Partial<GuardClock>)[method] !== 'function')

@@ -1,7 +1,8 @@
 // Who asks, and may they: the one road of all doors (Node, fetch, Hono, by hand) to a verdict.
 
 import { addressKey, parseAddress } from './address.ts'
-import { GuardEmitter } from './events.ts'
+import { Emitter } from '../lib/emitter.ts'
+import type { GuardEmitter } from './events.ts'
 import { Keeper } from './counter-with-fallback.ts'
 import { type GuardOptions, type Settings, settingsOf } from './options.ts'
 import { clientAddress } from './trust-proxy.ts'
@@ -25,11 +26,12 @@ export class Warden<R> {
   readonly #options: GuardOptions<R>
   readonly #settings: Settings
   readonly #keeper: Keeper
+  #proxyTold = false
 
   constructor(options: GuardOptions<R>) {
     this.#options = options
     this.#settings = settingsOf(options)
-    this.events = new GuardEmitter(this.#settings.name)
+    this.events = new Emitter({ guard: this.#settings.name })
     this.#keeper = new Keeper(this.#settings, options.store, {
       full: (keys) => this.events.emit('full', { keys }),
       store: (state, error) => this.events.emit('store', { state, ...(error !== undefined && { error }) }),
@@ -71,13 +73,27 @@ export class Warden<R> {
   #addressOf({ request, peer, forwarded }: Visitor<R>): string {
     const { trust } = this.#settings
     const said = this.#options.address ? this.#options.address(request) : peer
-    const address = clientAddress(said === undefined ? undefined : parseAddress(said), forwarded, trust)
+    const connected = said === undefined ? undefined : parseAddress(said)
+    const address = clientAddress(connected, forwarded, trust)
+    if (forwarded && address === connected && !this.#options.address) this.#tellOfProxy(peer)
     if (address) return addressKey(address)
     throw new TypeError(
       said === undefined
         ? 'guard: nobody says from which address this request came: give `key` or `address`, or behind a proxy on a Unix socket `trustProxy: 1`'
         : `guard: address must be an IP address, got ${text(said)}`,
     )
+  }
+
+  /** Behind a proxy that is not trusted all clients share one limit. Told once: anybody can send the header. */
+  #tellOfProxy(peer: string | undefined): void {
+    if (this.#proxyTold) return
+    this.#proxyTold = true
+    if (this.events.heard.has('proxy')) this.events.emit('proxy', { peer, header: 'X-Forwarded-For' })
+    else
+      console.warn(
+        `llmiter: guard ${text(this.#settings.name)} got X-Forwarded-For from ${peer ?? 'a Unix socket'}, which trustProxy does not trust: ` +
+          'all clients behind that peer share one limit. If it is your proxy, set trustProxy; if not, listen to the event proxy to silence this.',
+      )
   }
 }
 

@@ -1,26 +1,38 @@
 // BucketRateLimiter: the public face. Each method is a few lines over the runtime; the law is in `core/`.
 
 import { goNow } from '../call/admission.ts'
-import { dispatch } from '../call/execute.ts'
+import { dispatch, newCall } from '../call/execute.ts'
 import { type Clock, systemClock } from '../scheduler/clock.ts'
-import { choice, fields, text } from '../lib/validate.ts'
+import { didYouMean } from '../lib/suggest.ts'
+import { DIMENSION_SYNONYMS } from '../lib/synonyms.ts'
+import { choice, number, text } from '../lib/validate.ts'
 import type { Cost } from '../core/cost.ts'
-import { type Duration, duration, parseLimits } from '../core/limit/parse-limits.ts'
+import { parseLimits } from '../core/limit/parse-limits.ts'
+import { type Duration, duration } from '../lib/duration.ts'
 import { waitTime } from '../core/inspect.ts'
 import { LimiterRuntime } from './runtime.ts'
 import { ONE, total } from '../call/token-estimator.ts'
-import { type EventName, EVENTS, type LimiterEvent } from './events.ts'
+import { type EventName, EVENT_SYNONYMS, EVENTS, type LimiterEvent } from './events.ts'
 import { callable } from '../lib/validate.ts'
 import { type CallOptions, checkCall, checkCost } from '../call/call-options.ts'
-import { checkLimiter, LIMITER_KEYS, type LimiterOptions } from './options.ts'
+import { checkLimiter, checkLimiterKeys, type LimiterOptions } from './options.ts'
 import { restore, type Snapshot, snapshot } from './snapshot.ts'
 import type { LimiterStats, Mark } from './limiter-stats.ts'
 import { mark, stats } from './stats.ts'
 import { Ticket } from './ticket.ts'
 import { type CallPolicy, PendingCall } from '../call/pending-call.ts'
+import { standBy, type StandbyWaiter } from '../call/standby.ts'
 
 /** The terms of so many tenants, and of so many priorities of each, are kept. */
 const MOST_LANES = 1000
+
+let unnamed = 0
+
+/** Limiters without a name are numbered, so that their errors and logs can be told apart. */
+function nextName(): string {
+  unnamed++
+  return unnamed === 1 ? 'default' : `default-${unnamed}`
+}
 
 /** Where the parts of the package find the runtime of a limiter, even one from another copy of the package. */
 export const RUNTIME = Symbol.for('llmiter.desk')
@@ -50,8 +62,8 @@ export class BucketRateLimiter {
     const { parent, clock } = options
     if (parent && clock) throw new TypeError('clock belongs to the parent: give it there')
     const above = parent && runtimeOf(parent, 'parent')
-    this.name = options.name
-    this[RUNTIME] = new LimiterRuntime(options, parseLimits(options), above, clock ?? systemClock)
+    this.name = options.name ?? nextName()
+    this[RUNTIME] = new LimiterRuntime(this.name, options, parseLimits(options), above, clock ?? systemClock)
     this.#policy = policyOf(this[RUNTIME])
   }
 
@@ -62,7 +74,7 @@ export class BucketRateLimiter {
    */
   run<T>(fn: (signal: AbortSignal | undefined) => T, call?: CallOptions): Promise<Awaited<T>> {
     try {
-      if (typeof fn !== 'function') callable(fn, 'fn')
+      if (typeof fn !== 'function') callable(fn, 'fn', call)
       const policy = this.#termsFor(call)
       return dispatch(policy, this.#cost(call), fn) as Promise<Awaited<T>>
     } catch (error) {
@@ -73,7 +85,7 @@ export class BucketRateLimiter {
   /** Resolves with a ticket. Give it back: `finish`, `refuse`, `release`, or let `using` do it. */
   acquire(call?: CallOptions): Promise<Ticket> {
     try {
-      const pending = this.#enqueue(call)
+      const pending = newCall(this.#termsFor(call), this.#cost(call), undefined)
       return (
         pending.standing.is === 'waiting' ? this[RUNTIME].scheduler.ticket(pending) : Promise.resolve(pending)
       ).then(Ticket.of)
@@ -93,21 +105,46 @@ export class BucketRateLimiter {
     return goNow(runtime, pending, now) ? Ticket.of(pending) : undefined
   }
 
-  /** How long a call made now would wait, in ms, as far as one can tell: 0 when it would not. */
-  waitTime(cost?: CallOptions['cost']): number {
-    const { issuer, scheduler } = this[RUNTIME]
-    if (cost) checkCost(cost)
-    return waitTime(issuer, this.#cost({ cost: cost ?? {} }), scheduler.now())
+  /**
+   * `tryAcquire` that stays in line: for a queue of your own in front of several limiters, such as a pool. `granted` is
+   * called the moment there is a ticket, perhaps before this returns; `failed` when there can be none. Returns a
+   * function that leaves the line and the statistics as if nobody had asked.
+   */
+  standBy(call: Pick<CallOptions, 'cost' | 'request'>, waiter: StandbyWaiter): () => void {
+    checkCall(call)
+    const plain = { maxRefusals: 0, retry: false } as const
+    return standBy((terms) => policyOf(this[RUNTIME], { ...plain, ...terms }), this.#cost(call), waiter)
   }
 
-  /** Other options from now on, for those who wait too. Calls in flight and what was counted stay. */
+  /**
+   * How long a call made now would wait, in ms: 0 when it would not, `Infinity` when it never could go, or while the
+   * limiter is paused without an end. It counts all who wait as before it, by what they take of each limit; the limits of
+   * the parents; a closed gate; quotas, by when they return; and `maxConcurrent`, by how long calls took on average.
+   *
+   * It is a lower bound where more may come between: as long as no call has finished, nobody knows how long calls take;
+   * a gate may close again; calls of a higher priority go first; other processes use a shared limit.
+   *
+   * @param cost What the call takes of each limit. Default: one request, and an estimate of its tokens.
+   * @param ahead So many more calls of this cost come before it, such as the rest of a job.
+   */
+  waitTime(cost?: CallOptions['cost'], ahead = 0): number {
+    const { issuer, scheduler } = this[RUNTIME]
+    if (cost) checkCost(cost)
+    number(ahead, 'ahead', 'a whole number of at least 0')
+    return waitTime(issuer, this.#cost({ cost: cost ?? {} }), ahead, scheduler.now())
+  }
+
+  /** Other options from now on, for those who wait too; `undefined` takes an option back. Calls in flight and what was counted stay. */
   update(options: Partial<Omit<LimiterOptions, 'name' | 'parent' | 'clock' | 'health' | 'store'>>): void {
     const runtime = this[RUNTIME]
-    fields(options, 'update', LIMITER_KEYS)
-    for (const key of ['name', 'parent', 'clock', 'health', 'store']) {
-      if (key in options) throw new TypeError(`${key} cannot be changed by update()`)
+    checkLimiterKeys(options, 'update')
+    const { name, parent, clock, health, store } = runtime.options
+    const fixed = { name, parent, clock, health, store }
+    for (const key in fixed) {
+      if (options[key as keyof typeof options] !== undefined)
+        throw new TypeError(`${key} cannot be changed by update()`)
     }
-    const next = { ...runtime.options, ...options }
+    const next = { ...runtime.options, ...options, ...fixed }
     checkLimiter(next)
     runtime.update(next, parseLimits(next))
     Object.assign(this.#policy, policyOf(runtime))
@@ -133,6 +170,14 @@ export class BucketRateLimiter {
   /** Resolves when nothing waits and nothing is in flight any more. */
   drain(): Promise<void> {
     return this[RUNTIME].drained()
+  }
+
+  /**
+   * Rejects all who wait, those that wait for their next try too, with `QueueClearedError` (`cause` is the reason). Calls in
+   * flight and later calls go on as ever.
+   */
+  clear(reason?: unknown): void {
+    this[RUNTIME].clear(reason)
   }
 
   /**
@@ -182,17 +227,9 @@ export class BucketRateLimiter {
 
   /** Listens to an event. Returns a function that ends it. */
   on<E extends EventName>(event: E, listener: (event: LimiterEvent<E>) => void): () => void {
-    choice(event, 'event', EVENTS)
+    choice(event, 'event', EVENTS, EVENT_SYNONYMS)
     callable(listener, 'listener')
     return this[RUNTIME].events.on(event, listener)
-  }
-
-  #enqueue(call?: CallOptions): PendingCall {
-    const runtime = this[RUNTIME]
-    const now = runtime.scheduler.now()
-    const pending = new PendingCall(this.#termsFor(call), this.#cost(call), undefined, now)
-    runtime.enqueue(pending, now)
-    return pending
   }
 
   #termsFor(call: CallOptions | undefined): CallPolicy {
@@ -228,8 +265,9 @@ export function costOf(
   const { requests = 1 } = said
   for (const name in said) {
     if (!runtime.dimensions.has(name)) {
+      const known = [...runtime.dimensions]
       throw new TypeError(
-        `cost has no limit ${text(name)} in '${runtime.name}'; known: ${[...runtime.dimensions].join(', ')}`,
+        `cost has no limit ${text(name)} in '${runtime.name}'${didYouMean(name, known, DIMENSION_SYNONYMS)}; known: ${known.join(', ')}`,
       )
     }
   }
@@ -240,7 +278,7 @@ export function costOf(
 /** The terms of a call: its own over those of the limiter. */
 export function policyOf(
   runtime: LimiterRuntime,
-  call: CallOptions & Partial<Pick<CallPolicy, 'classify' | 'usage' | 'streamIdleMs'>> = {},
+  call: CallOptions & Partial<Pick<CallPolicy, 'classify' | 'usage' | 'streamIdleMs' | 'wrapper'>> = {},
 ): CallPolicy {
   const { options } = runtime
   const maxWaitMs = call.maxWaitMs ?? options.maxWaitMs
@@ -257,6 +295,7 @@ export function policyOf(
     classify: call.classify ?? options.classify,
     usage: call.usage,
     streamIdleMs: call.streamIdleMs ?? 300_000,
+    wrapper: call.wrapper,
   }
 }
 

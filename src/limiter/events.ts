@@ -1,7 +1,9 @@
-// What a limiter tells to those who listen. A listener that throws disturbs nobody: it is reported to `error`.
+// What a limiter tells those who listen.
 
+import type { Emitter } from '../lib/emitter.ts'
 import type { GateState } from '../core/inspect.ts'
 import type { StoreEvent } from './store.ts'
+import type { Synonyms } from '../lib/suggest.ts'
 import type { CallEvents } from '../call/events.ts'
 import type { HealthReading } from '../call/health.ts'
 
@@ -10,6 +12,8 @@ export interface LimiterEvents extends CallEvents {
   gate: { state: GateState; reopensInMs?: number }
   /** The provider's real limit, as far as it is known, changed. */
   learn: { of: string; perMinute: number }
+  /** A quota of this limiter's own is used up: calls wait `waitMs` and longer until it returns. Told once each time. */
+  quota: { of: string; amount: number; perMs: number; waitMs: number }
   /** By its latency the provider is unhealthy, nearly so (`warning`), or well again. */
   health: HealthReading
   /** The store of a shared limit is out of reach, or back; `processes` is how many share it. */
@@ -39,6 +43,7 @@ export const EVENTS = Object.keys({
   reject: 1,
   gate: 1,
   learn: 1,
+  quota: 1,
   health: 1,
   retry: 1,
   stuck: 1,
@@ -49,35 +54,14 @@ export const EVENTS = Object.keys({
   stop: 1,
 } satisfies Record<EventName, 1>) as EventName[]
 
-type EventListener = (event: never) => void
-
-export class EventEmitter {
-  readonly #name: string
-  readonly #listeners = new Map<EventName, Set<EventListener>>()
-  /** The events that somebody listens to: the others are not worth making. */
-  readonly heard: Pick<ReadonlySet<EventName>, 'has'> = this.#listeners
-
-  constructor(name: string) {
-    this.#name = name
-  }
-
-  on<E extends EventName>(name: E, listener: (event: LimiterEvent<E>) => void): () => void {
-    const set = this.#listeners.get(name) ?? new Set()
-    this.#listeners.set(name, set)
-    set.add(listener)
-    return () => {
-      set.delete(listener)
-      if (set.size === 0 && this.#listeners.get(name) === set) this.#listeners.delete(name)
-    }
-  }
-
-  emit<E extends EventName>(name: E, event: LimiterEvents[E]): void {
-    for (const listener of [...(this.#listeners.get(name) ?? [])]) {
-      try {
-        ;(listener as (event: LimiterEvent<E>) => void)({ limiter: this.#name, ...event })
-      } catch (error) {
-        if (name !== 'error') this.emit('error', { error, where: `listener of '${name}'` })
-      }
-    }
-  }
+export const EVENT_SYNONYMS: Synonyms = {
+  request: 'queued received',
+  issue: 'ticket acquired',
+  start: 'executing active',
+  finish: 'done complete completed success end',
+  refuse: '429 ratelimit ratelimited throttled',
+  reject: 'dropped failed',
+  idle: 'empty',
 }
+
+export type LimiterEmitter = Emitter<LimiterEvents, { limiter: string }>

@@ -3,10 +3,10 @@
 
 import type { Health, HealthMonitor } from '../call/health.ts'
 import type { TicketIssuer } from '../core/ticket-issuer.ts'
-import type { EventEmitter } from './events.ts'
+import type { LimiterEmitter } from './events.ts'
 
 export function openHealth(
-  runtime: { readonly name: string; readonly events: EventEmitter; readonly issuer: TicketIssuer },
+  runtime: { readonly name: string; readonly events: LimiterEmitter; readonly issuer: TicketIssuer },
   health: Health,
 ): HealthMonitor {
   const monitor = health.open(runtime.name, (reading) => runtime.events.emit('health', reading))

@@ -4,7 +4,7 @@ import { keyOf } from '../core/limit/limit-set.ts'
 import type { Decision } from '../core/ticket-issuer.ts'
 import { gateOf } from '../core/inspect.ts'
 import type { CallContext } from '../call/pending-call.ts'
-import type { EventEmitter } from './events.ts'
+import type { LimiterEmitter } from './events.ts'
 import type { SharedSlots } from './store.ts'
 import type { ScheduledTask } from '../scheduler/scheduler.ts'
 
@@ -12,7 +12,7 @@ const PROBE_TIMEOUT_MS = 10_000
 
 /** What is needed to tell of a limiter. */
 export interface Notifier extends CallContext {
-  readonly events: EventEmitter
+  readonly events: LimiterEmitter
   readonly shared: { readonly slots: SharedSlots } | undefined
   /** Asks whether the provider accepts again. */
   readonly probe: ((signal: AbortSignal) => boolean | Promise<boolean>) | undefined
@@ -24,6 +24,15 @@ export function announce(runtime: Notifier, decision: Decision): void {
     shared?.slots.learned(runtime.scheduler.now())
     if (runtime.events.heard.has('learn'))
       runtime.events.emit('learn', { of: decision.limit, perMinute: decision.perMinute })
+  } else if (decision.of === 'quota') {
+    const { limit, waitMs } = decision
+    if (runtime.events.heard.has('quota'))
+      runtime.events.emit('quota', {
+        of: limit.of,
+        amount: limit.said.amount,
+        perMs: limit.said.perMs,
+        waitMs,
+      })
   } else if (decision.of === 'probe') {
     if (shared) shared.slots.claim()
     else void ask(runtime)

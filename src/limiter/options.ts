@@ -1,9 +1,11 @@
 // What people may say to a limiter: the types, their defaults, and one check for each.
 
 import type { Clock } from '../scheduler/clock.ts'
+import { CALL_SYNONYMS, LIMIT_SYNONYMS } from '../lib/synonyms.ts'
 import { callable, choice, fields, given, number, text } from '../lib/validate.ts'
 import { checkCallValues, type Classify, type RetryOptions } from '../call/call-options.ts'
-import { type Duration, duration, LIMITS_KEYS, type LimitsOptions } from '../core/limit/parse-limits.ts'
+import { LIMITS_KEYS, type LimitsOptions } from '../core/limit/parse-limits.ts'
+import { type Duration, duration } from '../lib/duration.ts'
 import type { RampOptions } from '../core/limit/slow-start.ts'
 import type { RecoveryOptions } from '../core/gate/gate.ts'
 import type { Health } from '../call/health.ts'
@@ -18,46 +20,53 @@ export interface AnyLimiter {
 
 /** What stays the same for all calls of a limiter, unless they say otherwise. */
 export interface LimiterOptions extends LimitsOptions {
-  /** For errors, events and logs. */
-  name: string
+  /**
+   * For errors, events and logs. Limiters that share a `store` share their limits by this name, so there it is required.
+   * @default 'default' for the first limiter without a name, then 'default-2', 'default-3' …
+   */
+  name?: string | undefined
   /** How many calls may be in flight at once. */
-  maxConcurrent?: number
-  /** `'smooth'` (default) spreads calls; `'eager'` first spends what the provider's headers prove is left. */
-  pacing?: 'smooth' | 'eager'
+  maxConcurrent?: number | undefined
+  /**
+   * `'smooth'` spreads calls over the window. `'eager'` is for jobs of few calls: what the provider's headers say is left
+   * leaves at three times the rate, until a refusal shows that it counts in shorter windows. Without headers both are the same.
+   * @default 'smooth'
+   */
+  pacing?: 'smooth' | 'eager' | undefined
   /** The slow start after a quiet minute. Default `{ ms: 5000, from: 1/3 }`. */
-  ramp?: RampOptions | false
+  ramp?: RampOptions | false | undefined
   /** How long the gate stays closed after a refusal that names no wait. Default 0.5 s × 1.5ⁿ ± 15 %. */
-  recovery?: RecoveryOptions
+  recovery?: RecoveryOptions | undefined
   /** Asks the provider itself whether it accepts again: resolve to true when it does. Default: the oldest call is the probe. */
-  probe?: (signal: AbortSignal) => boolean | Promise<boolean>
+  probe?: ((signal: AbortSignal) => boolean | Promise<boolean>) | undefined
   /** A limiter whose limits hold too: the account over its models. */
-  parent?: AnyLimiter
+  parent?: AnyLimiter | undefined
   /** Which failures that are no refusals are tried again, and how often. Default: none; `{}` is 3 tries. */
-  retry?: RetryOptions | false
+  retry?: RetryOptions | false | undefined
   /** Your own reading of an answer. Default: the built-in one. */
-  classify?: Classify
+  classify?: Classify | undefined
   /** How many may wait (default: any number), and whether a full line may turn out its least urgent call. */
-  queue?: { max?: number; onFull?: 'reject' | 'evict-lowest' }
+  queue?: { max?: number | undefined; onFull?: 'reject' | 'evict-lowest' | undefined } | undefined
   /** The longest wait for a ticket: then `WaitTimeoutError`. 0: go now or never. Default: as long as it takes. */
-  maxWaitMs?: Duration
+  maxWaitMs?: Duration | undefined
   /** So many refusals a call waits out; the next goes to its caller, untouched. 0: the first. Default: all. */
-  maxRefusals?: number
+  maxRefusals?: number | undefined
   /**
    * The longest wait that a provider may ask for. A longer one is a quota: calls fail at once, with the wait in the error.
    * @default '1h'
    */
-  maxRetryAfterMs?: Duration
+  maxRetryAfterMs?: Duration | undefined
   /** The longest try of a call: then `CallTimeoutError`. Default: none. */
-  timeoutMs?: Duration
+  timeoutMs?: Duration | undefined
   /** Whether headers and refusals teach the limiter the real limit. Default true. */
-  learn?: boolean
+  learn?: boolean | undefined
   /** Lets it learn a limit above the configured one. Default false. */
-  discover?: boolean
+  discover?: boolean | undefined
   /** Goes slower, or turns calls away, when the provider gets slow: `latencyHealth` of `llmiter/health`. */
-  health?: Health
-  clock?: Clock
+  health?: Health | undefined
+  clock?: Clock | undefined
   /** Shares the limits with the limiters of this name in other processes: `redisStore` of `llmiter/redis`. */
-  store?: Store
+  store?: Store | undefined
 }
 
 // Lists that the compiler keeps complete.
@@ -92,13 +101,37 @@ const LIMITING = [
   'health',
 ]
 
+const SYNONYMS = { ...CALL_SYNONYMS, ...LIMIT_SYNONYMS }
+
+/** Throws a `TypeError` that names the first option that does not exist, and the one that was probably meant. */
+export function checkLimiterKeys(options: object, name: string): void {
+  // What is no object at all is told below.
+  const model = Object.keys(Object(options) as object).find((key) => isModel(key, options))
+  if (model !== undefined) {
+    throw new TypeError(
+      `${name} has no option ${text(model)}; limits by model: perModel({ ${text(model)}: { … } })`,
+    )
+  }
+  fields(options, name, LIMITER_KEYS, SYNONYMS)
+}
+
+/** The name of a model, with its limits, in the place of an option. */
+function isModel(key: string, options: object): boolean {
+  const limits: unknown = (options as Record<string, unknown>)[key]
+  const isObject = typeof limits === 'object' && limits !== null
+  return isObject && !LIMITER_KEYS.includes(key) && LIMITS_KEYS.some((known) => known in limits)
+}
+
 /** Throws a `TypeError` that names the first option that is wrong. The limits are checked where they are made exact. */
 export function checkLimiter(options: LimiterOptions): void {
-  fields(options, 'BucketRateLimiter', LIMITER_KEYS)
+  checkLimiterKeys(options, 'BucketRateLimiter')
   const { queue, ramp } = options
-  if (typeof options.name !== 'string' || !options.name) {
-    throw new TypeError(`name must be a name for the limiter, got ${text(options.name)}`)
-  }
+  given(options.name, (name: unknown) => {
+    if (typeof name !== 'string' || !name)
+      throw new TypeError(`name must be a name for the limiter, got ${text(name)}`)
+  })
+  if (options.store !== undefined && options.name === undefined)
+    throw new TypeError('name is required with a store: limiters of one name share their limits')
   given(options.clock, (clock) => {
     for (const key of ['now', 'wall', 'setTimer'] as const) {
       if (typeof clock?.[key] !== 'function') {
@@ -123,8 +156,7 @@ export function checkLimiter(options: LimiterOptions): void {
   if (ramp) {
     fields(ramp, 'ramp', ['ms', 'from'])
     given(ramp.ms, (value) => value === 0 || duration(value, 'ramp.ms'))
-    given(ramp.from, (value) => number(value, 'ramp.from', 'more than 0'))
-    if ((ramp.from ?? 1) > 1) throw new TypeError(`ramp.from must be at most 1, got ${text(ramp.from)}`)
+    given(ramp.from, (value) => number(value, 'ramp.from', 'a number above 0, at most 1'))
   }
   given(options.recovery, checkRecovery)
   given(options.maxRetryAfterMs, (value) => duration(value, 'maxRetryAfterMs'))
@@ -132,7 +164,7 @@ export function checkLimiter(options: LimiterOptions): void {
   checkCallValues(options)
   if (!LIMITING.some((key) => options[key as keyof LimiterOptions] !== undefined)) {
     throw new TypeError(
-      `'${options.name}' has no limit; known: ${LIMITING.join(', ')}. With limits: [] it only waits out refusals`,
+      `'${options.name ?? 'BucketRateLimiter'}' has no limit; known: ${LIMITING.join(', ')}. With limits: [] it only waits out refusals`,
     )
   }
 }
@@ -144,8 +176,8 @@ function checkRecovery(recovery: RecoveryOptions): void {
   if (maxMs !== undefined && duration(maxMs, 'recovery.maxMs') < least) {
     throw new TypeError(`recovery.maxMs must be at least recovery.minMs, got ${text(maxMs)}`)
   }
-  given(factor, (value) => number(value, 'recovery.factor', 'at least 1'))
-  given(jitter, (value) => number(value, 'recovery.jitter', 'from 0 to 1'))
+  given(factor, (value) => number(value, 'recovery.factor', 'a number of at least 1'))
+  given(jitter, (value) => number(value, 'recovery.jitter', 'a number from 0 to 1'))
 }
 
 function checkHealth(health: Health): void {

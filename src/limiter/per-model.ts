@@ -1,8 +1,11 @@
 // Which limiter a call belongs to: a provider that limits each model, or the account as a whole.
 
+import { didYouMean, meant } from '../lib/suggest.ts'
+import { LIMIT_SYNONYMS } from '../lib/synonyms.ts'
 import { fields, text } from '../lib/validate.ts'
 import { BucketRateLimiter } from './bucket-rate-limiter.ts'
-import type { AnyLimiter, LimiterOptions } from './options.ts'
+import { type LimiterGroup, limiterGroup } from './limiter-group.ts'
+import { type AnyLimiter, LIMITER_KEYS, type LimiterOptions } from './options.ts'
 
 /** A provider, as far as limits go. */
 export interface RateLimitedService {
@@ -14,26 +17,25 @@ export interface RateLimitedService {
 }
 
 /** A service whose limiters we made. */
-export interface LimitedService extends RateLimitedService {
+export interface LimitedService extends RateLimitedService, LimiterGroup {
   limiterFor(model?: string): BucketRateLimiter
-  /** All limiters made so far, to listen to, to drain, to save. */
-  limiters(): BucketRateLimiter[]
-  /** Shows each limiter: those made so far at once, later ones when they are made. Returns a function that ends it. */
-  onLimiter(listener: (limiter: BucketRateLimiter) => void): () => void
 }
 
 export interface ServiceOptions {
   /** For errors and events. */
-  name?: string
-  isBlocked?: (signal: AbortSignal) => boolean | Promise<boolean>
+  name?: string | undefined
+  isBlocked?: ((signal: AbortSignal) => boolean | Promise<boolean>) | undefined
   /** The account's limiter, above all models. */
-  parent?: AnyLimiter
+  parent?: AnyLimiter | undefined
 }
 
 /** So many models get a limiter of their own; those beyond share one. */
 const MOST_MODELS = 1000
 
 export type ModelLimits = Omit<LimiterOptions, 'name' | 'parent'>
+
+/** What belongs to the service, not to one of its models. */
+const notHere = ({ name, parent }: LimiterOptions): boolean => (name ?? parent) !== undefined
 
 /** What is wrong with the options of a model names the model. */
 function named<T>(key: string, make: () => T): T {
@@ -43,6 +45,14 @@ function named<T>(key: string, make: () => T): T {
     if (error instanceof TypeError) error.message = `limits of the model '${key}': ${error.message}`
     throw error
   }
+}
+
+/** An option of a limiter stands where the name of a model should. */
+function asOption(key: string): string {
+  const option = meant(key, LIMITER_KEYS, LIMIT_SYNONYMS, 1)
+  return option === undefined
+    ? ''
+    : ` (did you mean { 'gpt-5': { ${option} } }? One limiter for all models: shared())`
 }
 
 /**
@@ -59,18 +69,18 @@ export function perModel(models: Record<string, ModelLimits>, options: ServiceOp
   fields(options, 'perModel', ['name', 'isBlocked', 'parent'])
   const { name = 'service', isBlocked, parent } = options
   const limiters = new Map<string, BucketRateLimiter>()
-  const listeners = new Set<(limiter: BucketRateLimiter) => void>()
+  const { add, group } = limiterGroup()
   const make = (key: string, limits: ModelLimits) => {
-    if (typeof limits !== 'object' || limits === null || 'name' in limits || 'parent' in limits)
+    if (typeof limits !== 'object' || limits === null || notHere(limits))
       throw new TypeError(
-        `limits of the model '${key}' must be options without name and parent, got ${text(limits)}`,
+        `limits of the model '${key}' must be options without name and parent, got ${text(limits)}${asOption(key)}`,
       )
     const limiter = named(
       key,
       () => new BucketRateLimiter({ ...limits, name: key, ...(parent && { parent }) }),
     )
     limiters.set(key, limiter)
-    for (const show of listeners) show(limiter)
+    add(limiter)
     return limiter
   }
   if (typeof models !== 'object' || models === null || Object.keys(models).length === 0)
@@ -97,23 +107,10 @@ export function perModel(models: Record<string, ModelLimits>, options: ServiceOp
         return limiters.get(key) ?? make(key, rest)
       }
       throw new TypeError(
-        `'${name}' has no limits for the model ${text(model)}${model ? '' : ' (option model tells it)'} and no default; known: ${Object.keys(models).join(', ')}`,
+        `'${name}' has no limits for the model ${text(model)}${model ? '' : ' (option model tells it)'} and no default${didYouMean(model, Object.keys(models))}; known: ${Object.keys(models).join(', ')}`,
       )
     },
-    limiters: () => [...limiters.values()],
-    onLimiter(listener) {
-      // The listener may throw only here, to the one who gave it: not later, to somebody who makes a call.
-      for (const limiter of limiters.values()) listener(limiter)
-      const show = (limiter: BucketRateLimiter) => {
-        try {
-          listener(limiter)
-        } catch (error) {
-          limiter.report(error, 'listener of onLimiter')
-        }
-      }
-      listeners.add(show)
-      return () => void listeners.delete(show)
-    },
+    ...group,
     ...(isBlocked && { isBlocked }),
   }
 }
@@ -131,14 +128,11 @@ export function shared(
   fields(service, 'shared', ['isBlocked'])
   const { isBlocked } = service
   const limiter = new BucketRateLimiter(options)
+  const { group } = limiterGroup(limiter)
   return {
-    name: options.name,
+    name: limiter.name,
     limiterFor: () => limiter,
-    limiters: () => [limiter],
-    onLimiter(listener) {
-      listener(limiter)
-      return () => {}
-    },
+    ...group,
     ...(isBlocked && { isBlocked }),
   }
 }

@@ -2,7 +2,8 @@
 // everything that may happen to a call while it waits.
 
 import { RetryQueue } from '../call/retry-queue.ts'
-import { EventEmitter } from './events.ts'
+import { Emitter } from '../lib/emitter.ts'
+import type { LimiterEmitter } from './events.ts'
 import type { HealthMonitor } from '../call/health.ts'
 import { openHealth } from './health.ts'
 import { Scheduler, type SchedulerHost } from '../scheduler/scheduler.ts'
@@ -10,7 +11,7 @@ import type { Clock } from '../scheduler/clock.ts'
 import type { Cost } from '../core/cost.ts'
 import { type IssuerOptions, TicketIssuer } from '../core/ticket-issuer.ts'
 import { DIMENSIONS, isTokens, type Limit } from '../core/limit/parse-limits.ts'
-import { LimiterStoppedError, type QuotaExhaustedError } from '../call/errors.ts'
+import { LimiterStoppedError, QueueClearedError, type QuotaExhaustedError } from '../call/errors.ts'
 import { TokenEstimator } from '../call/token-estimator.ts'
 import type { LimitHint } from '../responses/headers.ts'
 import type { Refusal } from '../responses/verdict.ts'
@@ -31,7 +32,7 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
   /** This runtime and all above it, up to the root. */
   readonly chain: readonly LimiterRuntime[]
   readonly children: LimiterRuntime[] = []
-  readonly events: EventEmitter
+  readonly events: LimiterEmitter
   readonly counters = new Counters()
   readonly estimator = new TokenEstimator()
   options: LimiterOptions
@@ -49,6 +50,8 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
   /** Calls that wait for their next try, here and below. */
   backingOff = 0
   readonly random: () => number
+  trials = 1000
+  wrapper: object | undefined | null = null
   /** Where tickets come from when processes share the limits. */
   shared: StoreAdapter | undefined
   /** Asks whether the provider accepts again. */
@@ -68,12 +71,18 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
   readonly #backoff = new RetryQueue(this)
   whenIdle: (() => void)[] = []
 
-  constructor(options: LimiterOptions, limits: Limit[], parent: LimiterRuntime | undefined, clock: Clock) {
-    this.name = options.name
+  constructor(
+    name: string,
+    options: LimiterOptions,
+    limits: Limit[],
+    parent: LimiterRuntime | undefined,
+    clock: Clock,
+  ) {
+    this.name = name
     this.options = options
     this.chain = [this, ...(parent?.chain ?? [])]
     this.probe = options.probe
-    this.events = new EventEmitter(this.name)
+    this.events = new Emitter({ limiter: this.name })
     this.scheduler =
       parent?.scheduler ?? new (timersBelongToRequests() ? WorkerdScheduler : Scheduler)(clock, this)
     const { random } = this.scheduler.clock
@@ -221,6 +230,7 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     const waitState = pending.more()
     waitState.refusals++
     waitState.lastRefusal = error
+    waitState.lastReason = verdict.reason
     this.#left()
     this.counters.refused++
     if (this.events.heard.has('refuse')) this.events.emit('refuse', { verdict, error })
@@ -253,7 +263,7 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
   /** Money or quota is used up: nobody in line will get through either. */
   #spend(pending: PendingCall, verdict: Refusal, error: unknown, now: number): void {
     this.issuer.spend(pending, verdict.waitMs, now)
-    this.failAll((this.spent = quotaSpent(this.name, verdict.waitMs, error)))
+    this.failAll((this.spent = quotaSpent(this.name, verdict, error)))
   }
 
   failAll(error: unknown): void {
@@ -264,7 +274,7 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
   }
 
   /** A transient failure: the call comes back to its place in line after a wait. */
-  backOff(pending: PendingCall, delayMs: number, error: unknown): void {
+  backOff(pending: PendingCall, delayMs: number, error: unknown, reason: string): void {
     const now = this.scheduler.now()
     const waitState = pending.more()
     this.issuer.putOff(pending, now)
@@ -272,11 +282,23 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     waitState.failures++
     waitState.parkedAt = now
     waitState.lastRefusal = error
+    waitState.lastReason = reason
     this.#backoff.add(pending, delayMs, now)
     if (this.events.heard.has('retry'))
       this.events.emit('retry', { attempt: waitState.failures + 1, delayMs, error })
     comeBack(pending, now)
     this.#moved(now)
+  }
+
+  /** Rejects all who wait here and below, and goes on. */
+  clear(reason?: unknown): void {
+    const now = this.scheduler.now()
+    const until = this.issuer.pausedUntil
+    // Those given up first must not make room for the others.
+    this.issuer.pause(Infinity)
+    this.failAll(new QueueClearedError(`'${this.name}': clear() has dropped all calls that waited`, reason))
+    this.issuer.pause(until)
+    this.scheduler.pump(now)
   }
 
   stop(reason?: unknown): void {

@@ -13,7 +13,7 @@ import type { Learned } from '../core/rate/rate-estimator.ts'
 import { storeDown } from '../call/admission.ts'
 import type { TicketIssuer } from '../core/ticket-issuer.ts'
 import type { Scheduler } from '../scheduler/scheduler.ts'
-import type { EventEmitter } from './events.ts'
+import type { LimiterEmitter } from './events.ts'
 import type { LimiterOptions } from './options.ts'
 import type { SharedSlots, Store, StoreHost } from './store.ts'
 import { JITTER_MS } from '../core/limit/gcra.ts'
@@ -23,7 +23,7 @@ export interface StoreContext {
   readonly name: string
   readonly issuer: TicketIssuer
   readonly scheduler: Pick<Scheduler<never>, 'clock' | 'now' | 'pump' | 'at' | 'forget'>
-  readonly events: EventEmitter
+  readonly events: LimiterEmitter
   readonly options: Pick<LimiterOptions, 'ramp'>
   readonly probe: LimiterOptions['probe']
   /** Asks the user's own probe. */

@@ -1,9 +1,10 @@
 // A ticket in the hands of code that runs its call itself.
 
 import { concede, settle } from '../call/outcome.ts'
-import { admit, backOff, bounded, readBody, verdictOf } from '../call/execute.ts'
+import { admit, backOff, bounded, readBody, verdictOf, within } from '../call/execute.ts'
 import { needsBody } from '../responses/classify.ts'
 import type { Usage } from '../responses/usage.ts'
+import { TicketOverError } from '../call/errors.ts'
 import { hold } from '../call/stream-ticket.ts'
 import { learnFrom } from '../call/apply-headers.ts'
 import { PendingCall } from '../call/pending-call.ts'
@@ -40,7 +41,7 @@ export class Ticket {
    */
   attempt<T>(work: (signal: AbortSignal | undefined) => PromiseLike<T>): Promise<T> {
     const { signal, timeoutMs } = this.#call.policy
-    if (timeoutMs === Infinity) return Promise.resolve(work(signal))
+    if (timeoutMs === Infinity) return Promise.resolve(within(this.#call, work, signal))
     return bounded(this.#call, work) as Promise<T>
   }
 
@@ -56,7 +57,7 @@ export class Ticket {
    * ticket stays out.
    */
   accepted({ headers }: { headers?: unknown } = {}): void {
-    if (this.#over) return
+    if (this.#done) return
     const { runtime } = this.#call.policy
     if (headers !== undefined) learnFrom({ headers }, this.#call)
     runtime.answered(this.#call)
@@ -70,7 +71,7 @@ export class Ticket {
    * Returns what to read in the stream's place. What is no stream gives the ticket back at once.
    */
   hold<S extends object>(stream: S, usage?: (chunk: unknown) => Usage | undefined): S {
-    if (this.#over) return stream
+    if (this.#done) return stream
     dropped?.unregister(this)
     const held = hold(this.#call, stream, usage)
     if (!held) this.finish()
@@ -82,14 +83,23 @@ export class Ticket {
    * ticket; after a transient failure (5xx, lost connection, `CallTimeoutError`) it does so as `retry` says. Rejects
    * with the error or `Response` itself when no new try follows (quota, too large, no `retry`). A `Response` can
    * still be read.
+   *
+   * `body` is the text of the response from which an SDK made the error, which may have parts of it only.
    */
-  async refuse(answer: unknown): Promise<Ticket> {
-    if (!this.#giveBack()) throw new Error('this ticket was given back already')
+  async refuse(answer: unknown, body?: string): Promise<Ticket> {
+    // A call within has taken the ticket over, and has done with this answer what there was to do.
+    if (this.#call.waitState?.heir) throw answer
     const call = this.#call
     const { runtime } = call.policy
+    if (!this.#giveBack()) {
+      const message = `'${runtime.name}': this ticket was given back already`
+      throw new TicketOverError(
+        `${message}: call refuse() once, in place of finish(), fail() and release(), or ask for another ticket by again()`,
+      )
+    }
     const outcome = needsBody(answer)
       ? { value: answer, body: await readBody(call, answer as Response) }
-      : { error: answer }
+      : { error: answer, body }
     const verdict = verdictOf(call, outcome)
     if (!verdict || (verdict.kind === 'transient' && !backOff(call, answer, verdict))) {
       concede(call, answer, verdict)
@@ -138,8 +148,13 @@ export class Ticket {
     this.finish()
   }
 
+  /** Whether it was given back, or a call within has it. */
+  get #done(): boolean {
+    return this.#over || this.#call.waitState?.heir !== undefined
+  }
+
   #giveBack(): boolean {
-    const first = !this.#over
+    const first = !this.#done
     this.#over = true
     dropped?.unregister(this)
     return first

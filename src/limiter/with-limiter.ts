@@ -1,8 +1,10 @@
 // withLimiter: a function in, the same function out, whose calls wait for their tickets.
 
-import { dispatch } from '../call/execute.ts'
+import { dispatch, within } from '../call/execute.ts'
+import { context } from '../lib/async-context.ts'
+import { CALL_SYNONYMS } from '../lib/synonyms.ts'
 import { fields, text } from '../lib/validate.ts'
-import { type Duration, duration } from '../core/limit/parse-limits.ts'
+import { type Duration, duration } from '../lib/duration.ts'
 import { defaultLimiter } from './default-limiter.ts'
 import type { LimiterRuntime } from './runtime.ts'
 import type { Usage } from '../responses/usage.ts'
@@ -17,7 +19,7 @@ import {
   type RetryOptions,
 } from '../call/call-options.ts'
 import type { RateLimitedService } from './per-model.ts'
-import type { CallPolicy } from '../call/pending-call.ts'
+import type { CallPolicy, PendingCall } from '../call/pending-call.ts'
 
 /** The arguments as the function itself declares them: without this, a callback that names an optional one makes it required. */
 type ArgsOf<A extends readonly unknown[]> = A extends infer B extends readonly unknown[] ? B : never
@@ -28,27 +30,27 @@ type StreamedOr<R> = R extends AsyncIterable<infer C> ? C : R
 /** How the calls of one function are limited. Functions of the arguments are called once for each call. */
 export interface WrapOptions<A extends readonly unknown[], R> {
   /** What a call takes of each limit. Default: one request, and an estimate of its tokens. */
-  cost?: (...args: A) => CallOptions['cost']
+  cost?: ((...args: A) => CallOptions['cost']) | undefined
   /** What a result (each chunk, when it is a stream) says was used. Default: read from results of known shapes. */
-  usage?: (result: R) => Usage | undefined
+  usage?: ((result: R) => Usage | undefined) | undefined
   /** The model, for a service that has a limiter for each. Default: `args[0].model`. */
-  model?: (...args: A) => string | undefined
+  model?: ((...args: A) => string | undefined) | undefined
   /** Tenants of one limiter get fair turns. */
-  tenant?: (...args: A) => string | undefined
+  tenant?: ((...args: A) => string | undefined) | undefined
   /** The signal that gives a call up. Default: none. */
-  signal?: (...args: A) => AbortSignal | undefined
-  priority?: number
-  maxWaitMs?: Duration
-  maxRefusals?: number
-  timeoutMs?: Duration
-  retry?: RetryOptions | false
-  classify?: Classify
+  signal?: ((...args: A) => AbortSignal | undefined) | undefined
+  priority?: number | undefined
+  maxWaitMs?: Duration | undefined
+  maxRefusals?: number | undefined
+  timeoutMs?: Duration | undefined
+  retry?: RetryOptions | false | undefined
+  classify?: Classify | undefined
   /** A stream that is not read for this long gives its ticket back. Default 5 minutes. */
-  streamIdleMs?: Duration
+  streamIdleMs?: Duration | undefined
 }
 
 /** Where the tickets come from: a limiter, a service, or the options of a limiter to be made. */
-export type LimiterLike = AnyLimiter | RateLimitedService | (Omit<LimiterOptions, 'name'> & { name?: string })
+export type LimiterLike = AnyLimiter | RateLimitedService | LimiterOptions
 
 const KEYS = [
   'cost',
@@ -85,10 +87,14 @@ export function withLimiter<A extends unknown[], R, T = unknown>(
   options: WrapOptions<ArgsOf<A>, StreamedOr<Awaited<R>>> = {},
 ): (this: T, ...args: A) => Promise<Awaited<R>> {
   const prepare = preparer(fn, limiter, options as unknown as WrapOptions<A, never>)
+  const method = isMethod(fn)
   const wrapped = function (this: T, ...args: A): Promise<Awaited<R>> {
     try {
       const { policy, cost } = prepare(args)
-      return dispatch(policy, cost, () => fn.apply(this, args)) as Promise<Awaited<R>>
+      const call = () => fn.apply(this, args)
+      return dispatch(policy, cost, method && this === undefined ? () => cutOff(fn, call) : call) as Promise<
+        Awaited<R>
+      >
     } catch (error) {
       return Promise.reject(error)
     }
@@ -109,12 +115,17 @@ withLimiter.stream = function stream<A extends unknown[], C, T = unknown>(
   limiter?: LimiterLike,
   options: WrapOptions<ArgsOf<A>, C> = {},
 ): (this: T, ...args: A) => AsyncGenerator<C, void, void> {
+  callable(fn, 'fn', limiter)
+  const method = isMethod(fn)
   const start = withLimiter<A, Promise<AsyncIterable<C>>, T>(
     // Asked for its first item with the ticket in hand: then a refusal there can still wait and begin again.
     async function (this: T, ...args: A) {
-      const iterator = fn.apply(this, args)[Symbol.asyncIterator]()
-      const first = await iterator.next()
-      return resumed(iterator, first)
+      const call = context.current as PendingCall
+      const begin = async () => {
+        const iterator = fn.apply(this, args)[Symbol.asyncIterator]()
+        return resumed(iterator, await iterator.next(), call)
+      }
+      return method && this === undefined ? cutOff(fn, begin) : begin()
     },
     limiter,
     options as unknown as WrapOptions<ArgsOf<A>, C>,
@@ -124,14 +135,43 @@ withLimiter.stream = function stream<A extends unknown[], C, T = unknown>(
   }
 }
 
+/** The source of what is neither an arrow function nor begins with `function` or `class`. */
+const METHOD = /^(?!async\s*\(|(async\s+)?function\b|class\b)(async\b|\*|\s)*[\w$#[]+[^=]*?\(/
+
+/** Whether a function needs its `this`: a method of a class or an object that speaks of it. */
+function isMethod(fn: (...args: never[]) => unknown): boolean {
+  const source = Function.prototype.toString.call(fn)
+  return METHOD.test(source) && /\bthis\b/.test(source)
+}
+
+/** Calls a method that was taken from its object, such as `openai.chat.completions.create`, and says so if that is why it fails. */
+function cutOff<R>({ name }: { readonly name: string }, call: () => R): R {
+  const explain = (error: unknown): never => {
+    if (!(error instanceof TypeError)) throw error
+    const message = `'${name}' is a method and was called without its object: wrap (...args) => object.${name}(...args)`
+    throw new TypeError(`${message}. ${error.message}`, { cause: error })
+  }
+  try {
+    const result = call()
+    const { then } = Object(result) as { then?: unknown }
+    return typeof then === 'function' ? (Promise.resolve(result).catch(explain) as R) : result
+  } catch (error) {
+    return explain(error)
+  }
+}
+
 /** An iterator whose first item has been read already. */
-function resumed<C>(iterator: AsyncIterator<C>, first: IteratorResult<C>): AsyncIterableIterator<C> {
+function resumed<C>(
+  iterator: AsyncIterator<C>,
+  first: IteratorResult<C>,
+  call: PendingCall,
+): AsyncIterableIterator<C> {
   let next: IteratorResult<C> | undefined = first
   return {
     next() {
       const result = next
       next = undefined
-      return result ? Promise.resolve(result) : iterator.next()
+      return result ? Promise.resolve(result) : within(call, () => iterator.next(), call.policy.signal)
     },
     return: async (value) => (await iterator.return?.(value)) ?? { done: true, value },
     ...(iterator.throw && { throw: (error) => iterator.throw!(error) }),
@@ -147,8 +187,8 @@ function preparer<A extends unknown[]>(
   limiter: LimiterLike | undefined,
   options: WrapOptions<A, never>,
 ) {
-  callable(fn, 'fn')
-  fields(options, 'withLimiter', KEYS)
+  callable(fn, 'fn', limiter)
+  fields(options, 'withLimiter', KEYS, CALL_SYNONYMS)
   const { cost, usage, model, tenant, signal, classify, streamIdleMs, ...call } = options
   for (const key of ['cost', 'usage', 'model', 'tenant', 'signal', 'classify'] as const) {
     if (options[key] !== undefined) callable(options[key], key)
@@ -161,6 +201,7 @@ function preparer<A extends unknown[]>(
     ...(classify && { classify }),
     ...(usage && { usage }),
     ...(idle && { streamIdleMs: idle }),
+    wrapper: {},
   }
   let plain: CallPolicy | undefined
   let version = 0
@@ -174,6 +215,11 @@ function preparer<A extends unknown[]>(
     if (said !== undefined) checkCost(said)
     return { policy, cost: costOf(at, said, args) }
   }
+}
+
+/** Options without a name get this one, unless other processes would share it without anybody having said so. */
+export function namedAfter(name: string, options: LimiterOptions): LimiterOptions {
+  return options.name === undefined && options.store === undefined && name ? { ...options, name } : options
 }
 
 /** Finds the runtime of a call; made once for each wrapped function. */
@@ -196,10 +242,7 @@ function resolver(
       return runtime
     }
   }
-  const made =
-    RUNTIME in limiter
-      ? limiter
-      : new BucketRateLimiter({ ...limiter, name: limiter.name ?? (fn.name || 'limiter') })
+  const made = RUNTIME in limiter ? limiter : new BucketRateLimiter(namedAfter(fn.name, limiter))
   const runtime = runtimeOf(made, 'limiter')
   return () => runtime
 }

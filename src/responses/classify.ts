@@ -10,16 +10,20 @@ import { DAY, HOUR, MINUTE } from '../lib/units.ts'
 import { enclosed, readAnswer, statusOf } from './error-text.ts'
 import { headersOf, readLimits } from './headers.ts'
 import { dimensionOf, windowOf } from './limit-words.ts'
-import { rules, slowDown, untilPacificMidnightMs } from './provider-rules.ts'
-import { readWait, serverNow } from './retry-after.ts'
+import { rules, slowDown } from './provider-rules.ts'
+import { readWait, serverNow, untilPacificMidnightMs } from './retry-after.ts'
 import { get, guard, isObject, known } from './safe-access.ts'
 import type { Outcome, RefusalKind, Verdict } from './verdict.ts'
 
 const LIMIT = /(?:\blimit(?: of)?:? ?|quotaValue:|quota_limit_value:|\bof (?=[\d,]+ [\w ]*per ))(\d[\d,.]*)/i
-const REQUESTED = /\brequested:? ?[~≈]? ?(\d[\d,.]*)/i
+const REQUESTED = /\b(?:requested:?|request of) ?(?:[~≈]|about |approx\w*\.? )? ?(\d[\d,.]*)/i
 /** What a message echoes of the request must not reach logs and spans. */
 const ECHOED =
   /"[^"]*("|$)|“[^”]*(”|$)|`[^`]*(`|$)|(?<!\w)'[^']*('(?!\w)|$)|\b(content|prompt|input|messages?|text|query)s?\b ?[:=].*/gi
+/** What speaks of limits. The rest of a message may be the caller's own words, and is left out. */
+const TELLING =
+  /\b(limit|quota|rate|tokens?|requests?|capacity|overload|credits?|balance|billing|budget|spend|spent|tier|busy|quick|usage|wait|retry|again|resets?)|\btoo \w+|[限额額频頻余餘残欠]|초과|한도|부족|лимит|квот|kontingent|l[ií]mit|cuota|saldo/i
+const CLAUSES = /[:;!?\n]\s|\.(?:\s|$)|[。；：！]/
 const LONG = /day|daily|week|month|quota/i
 /** A limit in words of our own choosing: nothing that a caller wrote can stand in it. */
 const PER =
@@ -30,17 +34,22 @@ function numberAfter(words: RegExp, text: string): number {
   return parseFloat((words.exec(text)?.[1] ?? '').replaceAll(',', ''))
 }
 
+const clauses = (message: string): string =>
+  message
+    .replace(ECHOED, '…')
+    .split(CLAUSES)
+    .filter((clause) => TELLING.test(clause))
+    .map((clause) => clause.trim())
+    .join('. ')
+
 /** '429 rate_limit_exceeded: tokens per min' */
-function reasonOf(status: number | undefined, text: string): string {
+function reasonOf(kind: Verdict['kind'], status: number | undefined, text: string): string {
   const code = /:(?!ERR_|AI_)(\w+_\w+|\w+Exception|E[A-Z]+)$/m.exec(text)?.[1]
   // Messages enclose one another, too: the innermost is the provider's own.
-  const said =
-    PER.exec(text)?.[0] ??
-    [...text.matchAll(/(?<=^(?:message|error|detail):)(?!failed$)[^{\n]+/gm)]
-      .pop()?.[0]
-      .replace(ECHOED, '…')
-      .slice(0, REASON_CHARS)
-      .trim()
+  const message = [...text.matchAll(/(?<=^(?:message|error|detail):)(?!failed$)[^{\n]+/gm)].pop()?.[0] ?? ''
+  // A lost connection is told by the runtime, which knows nothing of the request.
+  const own = kind === 'transient' && status === undefined ? message.replace(ECHOED, '…') : clauses(message)
+  const said = PER.exec(text)?.[0] ?? own.slice(0, REASON_CHARS).trim()
   return [[status, code].filter(Boolean).join(' '), said].filter(Boolean).join(': ')
 }
 
@@ -63,7 +72,7 @@ function judge(outcome: Outcome, wall: number): Verdict | undefined {
   const isResponse = !thrown && statusOf(source) !== undefined && isObject(get(source, 'headers'))
   // A result that holds an error says that it is none, whatever its status was (OpenRouter, Responses).
   if (!thrown && !isResponse && !isObject(get(source, 'error'))) return undefined
-  const body = !thrown && outcome.body
+  const { body } = outcome
   const { status, text } = readAnswer(source, body)
   const rule = rules.find(({ when }) => when.test(text))
   if (!rule || rule.kind === 'aborted') return undefined
@@ -93,7 +102,7 @@ function judge(outcome: Outcome, wall: number): Verdict | undefined {
     slowDown: slowDown.test(text) || undefined,
     waitMs,
     status,
-    reason: reasonOf(status, text),
+    reason: reasonOf(kind, status, text),
   }) as Verdict
 }
 

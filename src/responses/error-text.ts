@@ -8,6 +8,7 @@
  * within `data` or `details` there are only words. What was sent is never read.
  */
 
+import { WAIT_NAME } from './retry-after.ts'
 import { get, guard, isObject, reach } from './safe-access.ts'
 
 export interface AnswerText {
@@ -53,8 +54,6 @@ const CODES = [
   'retryDelay',
   'title',
 ]
-/** Names under which providers give a wait as a number, or a moment. */
-const WAITS = /^(retry|resets?|wait|estimated|available|try_?again)[\w-]*$/i
 /** What the caller sent, and what a client is made of. */
 const SENT = /^(request|req|config|options|input|params?|prompt|messages?|client|agent|socket|init|parent)$/i
 
@@ -104,7 +103,7 @@ const isWord = (value: unknown) => typeof value === 'string' || typeof value ===
 function codesOf(node: object, inBody: boolean): [key: string, value: unknown][] {
   const codes = CODES.map((key) => [key, get(node, key)] as [string, unknown])
   const waits = keysOf(node)
-    .filter((key) => WAITS.test(key) && !CODES.includes(key))
+    .filter((key) => WAIT_NAME.test(key) && !CODES.includes(key))
     .map((key) => [key, get(node, key)] as [string, unknown])
   return [
     ...codes.filter(([key, value]) =>

@@ -120,7 +120,9 @@ function readPolicies(header: string): LimitPolicy[] {
   return listOf(header).flatMap(({ name, params: { q = name, w, qu = '' } }) => {
     const [quota, windowMs] = [Number(q), Number(w) * SECOND]
     const of = /token/i.test(qu || name) ? 'tokens' : 'requests'
-    return quota > 0 && windowMs > 0 ? [{ name, of, quota, windowMs }] : []
+    // What is counted in bytes, or in units of their own, is no limit of ours.
+    const ours = qu === '' || /token|request/i.test(qu)
+    return ours && quota > 0 && windowMs > 0 ? [{ name, of, quota, windowMs }] : []
   })
 }
 

@@ -24,7 +24,7 @@ export interface Rule {
 const turnedAway = (words: string) => new RegExp(`${TURNED_AWAY}[^]*(${words})`, 'im')
 const TURNED_AWAY = '(^http 4(00|02|03|29)$|^http u\\w+$[^]*^(code|type):\\w)'
 
-const MONEY = 'credits?|balance|funds|saldo|solde|guthaben|crédits?|créditos?|средств'
+const MONEY = 'credits?|balance|funds|saldo|solde|guthaben|crédits?|cr[ée]ditos?|credito|средств'
 const GONE =
   'insufficient|not enough|no (more|remaining|available)|(ran|run|runs) out of|out of|used( up)? all( of)?|exhausted|depleted|too low|insuffisante?s?|insuficientes?|nicht (genug|genügend)|aufgebraucht|недостаточно'
 
@@ -80,14 +80,19 @@ export const rules: readonly Rule[] = [
   // OpenAI, Anthropic, MiniMax, Moonshot, DashScope, Bedrock
   {
     kind: 'quota',
-    when: /:(insufficient_quota|billing_hard_limit_reached|billing_not_active|credit_balance_exhausted|\w*insufficient_?(balance|credits?)\w*|(organization|project|enforced)_(spend|usage)_limit_(exceeded|reached)|usage_limit_(reached|exceeded)|(free_?tier|free)_quota_\w+|Arrearage|\w*\.?FreeTierOnly|ServiceQuotaExceededException|quota_?exceeded|exceeded_current_quota_error|account_(deactivated|suspended))$/im,
+    when: /:(insufficient_quota|billing_hard_limit_reached|billing_not_active|credit_balance_exhausted|\w*insufficient_?(balance|credits?)\w*|(organization|project|enforced)_(spend|usage)_limit_(exceeded|reached)|usage_limit_(reached|exceeded)|(free_?tier|free)_quota_\w+|Arrearage|\w*\.?FreeTierOnly|ServiceQuotaExceededException|(token_)?quota_?reached|quota_?exceeded|budget_exceeded|dailyLimitExceeded|exceeded_current_quota_error|account_(deactivated|suspended))$/im,
   },
   // Anthropic (a 400), xAI, Together, DeepInfra, Perplexity: the type says nothing, the prose does
   {
     kind: 'quota',
     when: turnedAway(
-      `(${GONE})[\\s,]+([^\\s:.]+[\\s,]+){0,5}?(${MONEY})\\b|\\b(${MONEY})[\\s,]+([^\\s:.]+[\\s,]+){0,4}?(${GONE})|(reached|exceeded|hit|over)[\\s,]+([^\\s:.]+[\\s,]+){0,4}?(spend(ing)?|billing|budget|credit)[\\s,]+([^\\s:.]+[\\s,]+){0,2}?(limit|cap)|(spend(ing)?|billing|budget|credit) (limit|cap) [^.]{0,30}(reached|exceeded)|payment (is )?required|overdue|arrears|specified \\w+ usage limits`,
+      `(${GONE})[\\s,]+([^\\s:.]+[\\s,]+){0,5}?(${MONEY})\\b|\\b(${MONEY})[\\s,]+([^\\s:.]+[\\s,]+){0,4}?(${GONE})|(reached|exceeded|hit|over)[\\s,]+([^\\s:.]+[\\s,]+){0,4}?(spend(ing)?|billing|budget|credit)[\\s,]+([^\\s:.]+[\\s,]+){0,2}?(limit|cap)|(spend(ing)?|billing|budget|credit) (limit|cap) [^.]{0,30}(reached|exceeded)|(spend(ing)?|budget)( limit)? (has been|was|is) (exceeded|reached)|payment (is )?required|overdue|arrears|specified \\w+ usage limits`,
     ),
+  },
+  // OpenRouter, Azure API Management, IBM: a status that no limit of a minute has
+  {
+    kind: 'quota',
+    when: /^http 403$[^]*(\b(key|usage|total|daily|weekly|monthly|token|request|volume|credit)s?( \w+)? (limit|quota)s?( is| was| has been)? (exceeded|reached|used up)|\bout of ([\w-]+ ){0,3}quota)/im,
   },
   // Zhipu, Moonshot, DeepSeek, Volcengine and others, in their own languages
   {
@@ -106,12 +111,12 @@ export const rules: readonly Rule[] = [
   // HTTP; Groq (498); Anthropic (529); OpenAI, Gemini and Bedrock where a stream has no status
   {
     kind: 'overload',
-    when: /(^http (498|503|529)|:(overloaded(_error)?|(server|engine|model|system)(_is)?_overloaded(_error)?|service_unavailable(_error)?|server_busy|UNAVAILABLE|ServiceUnavailable(Exception|Error)?|ModelNotReadyException))$/im,
+    when: /(^http (498|503|529)|:(overloaded(_error)?|(server|engine|model|system)(_?is)?_?overloaded(_error)?|service_unavailable(_error)?|server_busy|UNAVAILABLE|ServiceUnavailable(Exception|Error)?|ModelNotReadyException))$/im,
   },
-  // Mistral and others: a model too busy for the tier of the account
+  // Mistral, Cloudflare, DeepInfra, Zhipu: a model that is too busy, or too busy for the tier of the account
   {
     kind: 'overload',
-    when: /^http 429$[^]*(tier capacity exceeded|(server|model|engine|system|service)s? (is|are) (currently |temporarily )?(overloaded|busy|at capacity)|服务器?繁忙|负载过高|混み合っています)/im,
+    when: /^http 429$[^]*(capacity (is |was |has been )?(temporarily )?exceeded|(server|model|engine|system|service)s? ((is|are) )?(currently |temporarily )?(overloaded|busy|(at|over) capacity)|服务器?繁忙|负载过高|访问量过大|混み合っています)/im,
   },
   // OpenRouter: the provider it chose failed, and the next call may go to another
   {
@@ -122,7 +127,7 @@ export const rules: readonly Rule[] = [
   // HTTP; OpenAI, Anthropic, Mistral, Gemini, Bedrock and Azure where a stream has no status
   {
     kind: 'rate',
-    when: /((^http |:)429|:(rate_?limit(ed|_exceeded|_error|_reached)?|user_?rate_?limit_?exceeded|too_?many_?requests(_error|Exception)?|RESOURCE_EXHAUSTED|Throttl(ing|ed)(Exception)?|RequestLimitExceeded))$/im,
+    when: /((^http |:)429|:(rate_?limit(ed|_exceeded|_reached)?(_error)?|user_?rate_?limit_?exceeded|too_?many_?(requests|tokens)(_error|Exception)?|RESOURCE_EXHAUSTED|Throttl(ing|ed)(Exception)?|RequestLimitExceeded))$/im,
   },
 
   // HTTP
@@ -167,11 +172,3 @@ export const limitHeaders: readonly LimitHeader[] = [
   // The IETF's older drafts, likewise, unless RateLimit-Policy names it
   ['ratelimit-*', 'requests'],
 ]
-
-/** Tried hour by hour, so that the two days a year that do not have 24 of them need no rule. */
-export function untilPacificMidnightMs(now: number): number | undefined {
-  for (let at = Math.ceil(now / HOUR) * HOUR; at < now + 26 * HOUR; at += HOUR)
-    if (/^00/.test(new Date(at).toLocaleTimeString('en-GB', { timeZone: 'America/Los_Angeles' })))
-      return at - now
-  return undefined
-}

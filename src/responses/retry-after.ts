@@ -12,14 +12,26 @@ import type { HeaderReader } from './header-reader.ts'
 const PART = /[ ,]*(?:and |und |et |y |e |и )?(\d+(?:\.\d+)?) ?(\p{L}+)/iuy
 /** Prose, and Google's RetryInfo. */
 const ASKING =
-  /(?:\b(?:again|retry|wait|resets?|available|back|renew\w*|refill\w*|refresh\w*) (?:in|after|for|at least|within)? ?(?:about |approximately |another |at least |~ ?)?|retryDelay:|(?<!\p{L})(?:nach|warten(?: sie)?|dans|attende[rz]|patientez|en|dentro de|esper[ea]|em|aguarde|fra|через|подождите) )(?=\d+(?:\.\d+)? ?(?!%|\d))/giu
+  /(?:\b(?:again|retry|wait|resets?|available|back|renew\w*|refill\w*|refresh\w*|replenish\w*) (?:in|after|for|at least|within)? ?(?:about |approximately |another |at least |~ ?)?|retry[- ]after: ?|retryDelay:|(?<!\p{L})(?:nach|warten(?: sie)?|dans|attende[rz]|patientez|en|dentro de|esper[ea]|em|aguarde|[tf]ra|через|подождите) )(?=\d+(?:\.\d+)? ?(?!%|\d))/giu
 /** "6 秒后重试", "20秒後に", "30초 후에". */
 const ASKING_CJK =
   /(\d+(?:\.\d+)?) ?(毫秒|秒钟?|分钟?|分鐘|小时|小時|時間|天|日|초|분|시간|일) ?(?:之?[后後]|以内|후|뒤|待)/
-const MOMENT =
-  /(?:reset|again|until|available|retry|after|renew|at|bis|jusqu|hasta|até)[^.;\n]{0,24}?(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(?::\d\d(?:\.\d+)?)?) ?(Z|UTC|GMT|[+-]\d\d:?\d\d)?/i
-/** A field of a body whose name says that it holds a wait, or the moment when it ends. */
-const FIELD = /^((?:retry|resets?|wait|estimated|available|try_?again)[\w-]*):(.+)$/gim
+const ENDS =
+  '(?:reset|again|until|available|access|retry|after|renew|replenish|at|bis|jusqu|hasta|até)[^.;\\n]{0,24}?'
+const MOMENT = new RegExp(
+  `${ENDS}(\\d{4}-\\d\\d-\\d\\d)(?:T| at | )(\\d\\d:\\d\\d(?::\\d\\d(?:\\.\\d+)?)?) ?(Z|UTC|GMT|[+-]\\d\\d:?\\d\\d)?`,
+  'i',
+)
+const HTTP_DATE = new RegExp(`${ENDS}(\\w{3}, \\d\\d \\w{3} \\d{4} [\\d:]{8} GMT)`, 'i')
+/** A time of day: "resets at midnight UTC", "again at 00:00 UTC". */
+const TIME_OF_DAY = new RegExp(`${ENDS}(midnight|\\d\\d:\\d\\d) \\(?(UTC|GMT|Pacific|P[DS]?T)\\b`, 'i')
+/** "22.23:59:59", "00:00:12": days, hours, minutes and seconds, as .NET writes them. */
+const TIME_SPAN = /(?:(\d+)\.)?(\d+):(\d\d):(\d\d(?:\.\d+)?)(?!\d)/y
+
+const NAMES = 'retry|resets?|wait|estimated|available|try_?again|cooldown|next_?(?:allowed|available|retry)'
+/** A name under which providers give a wait, or the moment when it ends. */
+export const WAIT_NAME = new RegExp(`^(?:${NAMES})[\\w-]*$`, 'i')
+const FIELD = new RegExp(`^((?:${NAMES})[\\w-]*):(.+)$`, 'gim')
 const NO_WAIT = /count|attempt|max|num|limit|tries|url|policy|after_?(date|id)$/i
 
 function sane(ms: number): number | undefined {
@@ -35,8 +47,12 @@ const UNITS: readonly (readonly [unit: RegExp, ms: number])[] = [
 ]
 const unitMs = (unit: string): number => UNITS.find(([pattern]) => pattern.test(unit))?.[1] ?? NaN
 
-/** '6m0s', '1.574s', '20ms', '2 minutes', '1 hour and 5 minutes'; NaN when it is none of those. */
+/** '6m0s', '1.574s', '2 minutes', '1 hour and 5 minutes', 'PT30S', '00:00:12'; NaN when it is none of those. */
 function spelled(text: string, from: number): number {
+  TIME_SPAN.lastIndex = from
+  const [, days = 0, hours, minutes, seconds] = TIME_SPAN.exec(text) ?? []
+  if (seconds)
+    return ((Number(days) * 24 + Number(hours)) * 60 + Number(minutes)) * MINUTE + Number(seconds) * SECOND
   let ms = NaN
   PART.lastIndex = from
   for (let part; (part = PART.exec(text));) {
@@ -52,8 +68,9 @@ function spelled(text: string, from: number): number {
 export function readDuration(text: string, now: number): number | undefined {
   const number = text.trim() ? Number(text) : NaN
   if (number > 1e9) return sane(number * (number > 1e11 ? 1 : SECOND) - now)
-  // The engines' Date.parse finds a date in almost any words, so a time of day must be there.
-  return sane(number * SECOND) ?? sane(/\d:\d\d/.test(text) ? Date.parse(text) - now : spelled(text, 0))
+  // The engines' Date.parse finds a date in almost any words, so a year and a time of day must be there.
+  const isDate = /\d{4}.*\d:\d\d/.test(text)
+  return sane(number * SECOND) ?? sane(isDate ? Date.parse(text) - now : spelled(text.replace(/^PT?/, ''), 0))
 }
 
 /** The server's own clock, as far as it told it. */
@@ -79,15 +96,39 @@ function readField(text: string, now: number): number | undefined {
   return waits.find((ms) => ms !== undefined)
 }
 
-function readProse(text: string, now: number): number | undefined {
+/** Tried hour by hour, so that the two days a year that do not have 24 of them need no rule. */
+export function untilPacificMidnightMs(now: number): number | undefined {
+  for (let at = Math.ceil(now / HOUR) * HOUR; at < now + 26 * HOUR; at += HOUR)
+    if (/^00/.test(new Date(at).toLocaleTimeString('en-GB', { timeZone: 'America/Los_Angeles' })))
+      return at - now
+  return undefined
+}
+
+/** Until the next time that the clock of this zone shows it. */
+function untilTimeOfDay(time: string, zone: string, now: number): number | undefined {
+  const midnight = /^(midnight|00:00)/i.test(time)
+  if (/^p/i.test(zone)) return midnight ? untilPacificMidnightMs(now) : undefined
+  const at = midnight ? 0 : Date.parse(`1970-01-01T${time}Z`)
+  return (((at - now) % DAY) + DAY) % DAY
+}
+
+function readProse(prose: string, now: number): number | undefined {
+  const text = prose.replace(/\b(in|for|after) an? (?=(second|minute|hour)\b)/gi, '$1 1 ')
   for (const asking of text.matchAll(ASKING)) {
-    const ms = sane(spelled(text, asking.index + asking[0].length))
+    const from = asking.index + asking[0].length
+    const ms = sane(spelled(text, from))
     if (ms !== undefined) return ms
+    // As the header has it, a number alone is seconds.
+    if (/-after/i.test(asking[0])) return sane(parseFloat(text.slice(from)) * SECOND)
   }
   const [, amount, unit] = ASKING_CJK.exec(text) ?? []
   if (unit) return sane(Number(amount) * unitMs(unit))
   const [, date, time, zone = 'Z'] = MOMENT.exec(text) ?? []
-  return date ? sane(Date.parse(`${date}T${time}${/^[+-]/.test(zone) ? zone : 'Z'}`) - now) : undefined
+  if (date) return sane(Date.parse(`${date}T${time}${/^[+-]/.test(zone) ? zone : 'Z'}`) - now)
+  const httpDate = HTTP_DATE.exec(text)?.[1]
+  if (httpDate) return sane(Date.parse(httpDate) - now)
+  const [, clock, place] = TIME_OF_DAY.exec(text) ?? []
+  return clock ? untilTimeOfDay(clock, place!, now) : undefined
 }
 
 export function readWait(headers: HeaderReader | undefined, text: string, now: number): number | undefined {

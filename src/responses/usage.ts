@@ -2,9 +2,8 @@
  * What a call has used, from the results and the stream events of the known SDKs.
  *
  * They differ in where the usage lies and in what its fields are called, not in what they mean, so there
- * is one list of places and one of names. What counts is what is held against a limit: Anthropic's
- * cache writes are input and its cache reads are not, nor is what Groq (whose answers carry `x_groq`) has cached;
- * Gemini's thoughts are output.
+ * is one list of places and one of names. What counts is what is held against a limit: cache writes are input;
+ * cache reads are not, with the providers that say so (Anthropic, Bedrock, Groq); Gemini's thoughts are output.
  */
 
 import { get, guard, isObject, isPlain, known, reach } from './safe-access.ts'
@@ -56,6 +55,22 @@ function less(count: number | undefined, free: number): number | undefined {
   return count && Math.max(0, count - free)
 }
 
+/** Their limits do not count what is read from their caches. Their own answers leave it out, those of others do not. */
+const FREE_READS = /\b(anthropic|groq|bedrock)\b/i
+/** OpenAI and Groq; the AI SDK at its model level and above; LangChain. */
+const CACHED = ['prompt_tokens_details', 'inputTokens', 'inputTokenDetails', 'input_token_details']
+
+function readsAreFree(value: object): boolean {
+  const providers = Object.keys(Object(get(value, 'providerMetadata')) as object)
+  providers.push(String(get(get(value, 'response_metadata'), 'model_provider')))
+  return 'x_groq' in value || providers.some((provider) => FREE_READS.test(provider))
+}
+
+const cacheReads = (counts: object): number =>
+  Math.max(
+    ...CACHED.map((key) => most(Object(get(counts, key)), /^cache(d_tokens|Read(Tokens)?|_read)$/) ?? 0),
+  )
+
 /** A total may tell more than its parts (a part was left out), never less. */
 function whole(usage: Usage): Usage {
   const { inputTokens = 0, outputTokens = 0, tokens = 0 } = usage
@@ -67,17 +82,17 @@ export function readUsage(value: unknown): Usage | undefined {
   return guard(() => {
     // Reading `usage` of a stream of the AI SDK would start to consume it.
     if (!isObject(value) || 'fullStream' in value) return undefined
-    const groq = 'x_groq' in value
+    const free = readsAreFree(value)
     for (const counts of reach(value, isPlain(value) ? [...PLACES, ...HOLDERS] : PLACES)) {
-      const free = (groq && most(Object(get(counts, 'prompt_tokens_details')), /^cached_tokens$/)) || 0
+      const reads = free ? cacheReads(counts) : 0
       const usage = known({
         inputTokens: plus(
-          less(most(counts, INPUT), free),
+          less(most(counts, INPUT), reads),
           most(counts, /^(cache_creation_i|cacheWriteInputTokens$)/),
         ),
         outputTokens: plus(most(counts, OUTPUT), most(counts, /^thoughtsT/)),
         // Bedrock's total holds what was read from the cache; its other providers leave that out, or have no such name.
-        tokens: less(most(counts, TOTAL), free + (most(counts, /^cacheReadInputTokens$/) ?? 0)),
+        tokens: less(most(counts, TOTAL), reads + (most(counts, /^cacheReadInputTokens$/) ?? 0)),
       })
       if (Object.keys(usage).length) return whole(usage)
     }

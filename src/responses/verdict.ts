@@ -35,5 +35,8 @@ export interface Transient {
 
 export type Verdict = Refusal | Transient
 
-/** What a call came to. `body` is the parsed JSON or the text of a returned Response, read by the caller. */
-export type Outcome = { error: unknown } | { value: unknown; body?: unknown }
+/**
+ * What a call came to. `body` is the parsed JSON or the text of the response: of one that was returned, or of the one
+ * from which an SDK made its error.
+ */
+export type Outcome = { error: unknown; body?: unknown } | { value: unknown; body?: unknown }

@@ -51,7 +51,8 @@ export class Scheduler<C extends ScheduledCall<C>> {
   protected readonly host: SchedulerHost<C>
   readonly #agenda = new Heap<ScheduledTask>((a, b) => a.when < b.when)
   #awaited = 0
-  #now = 0
+  /** The latest time that the clock told; a clock may begin below zero. */
+  #now: number | undefined
   #timerAt = Infinity
   #timerKeeps = false
   #cancel: (() => void) | undefined
@@ -59,7 +60,7 @@ export class Scheduler<C extends ScheduledCall<C>> {
   constructor(clock: Clock, host: SchedulerHost<C>) {
     this.clock = clock
     this.host = host
-    const now = () => this.#now
+    const now = () => this.#now ?? 0
     this.wall = {
       get offsetMs() {
         return clock.wall() - now()
@@ -70,8 +71,8 @@ export class Scheduler<C extends ScheduledCall<C>> {
   /** Monotonic whatever the clock does: time that goes back, or is NaN, stands still. */
   now(): number {
     const now = this.clock.now()
-    if (now > this.#now) this.#now = now
-    return this.#now
+    if (this.#now === undefined ? Number.isFinite(now) : now > this.#now) this.#now = now
+    return this.#now ?? 0
   }
 
   /** Issues every ticket whose time has come, then sees to the timer. */
@@ -113,7 +114,7 @@ export class Scheduler<C extends ScheduledCall<C>> {
     const task = { at: -1, when, keep, awaited }
     this.#agenda.push(task)
     if (awaited) this.#awaited++
-    if (when < this.#timerAt || awaited > this.#timerKeeps) this.#arm(this.#now)
+    if (when < this.#timerAt || awaited > this.#timerKeeps) this.#arm(this.#now ?? 0)
     return task
   }
 
@@ -121,7 +122,7 @@ export class Scheduler<C extends ScheduledCall<C>> {
     if (task.at < 0) return
     this.#agenda.remove(task)
     if (task.awaited) this.#awaited--
-    if (task.awaited || this.#agenda.size === 0) this.#arm(this.#now)
+    if (task.awaited || this.#agenda.size === 0) this.#arm(this.#now ?? 0)
   }
 
   #arm(now: number): void {
@@ -158,7 +159,7 @@ export class Scheduler<C extends ScheduledCall<C>> {
       this.pump(now)
     } catch (error) {
       this.host.failed(error)
-      this.#timerAt = this.#now + ASK_AGAIN_MS
+      this.#timerAt = (this.#now ?? 0) + ASK_AGAIN_MS
       this.#cancel = this.clock.setTimer(this.#ring, ASK_AGAIN_MS, true)
     }
   }

@@ -4,27 +4,28 @@
 // So when streams begin late, or their tokens come slowly, the limiter lowers its rate, or rejects some calls at once,
 // until the provider has recovered. `latency-controller.ts` decides what is measured, and what counts as slow.
 
-import { type Health, type HealthReading, type LatencyKind, LimiterError } from 'llmiter'
-import { fields, text } from '../lib/validate.ts'
+import { type Duration, type Health, type HealthReading, type LatencyKind, LimiterError } from 'llmiter'
+import { durationMs } from '../lib/duration.ts'
+import { choice, fields, given, notNumber } from '../lib/validate.ts'
 import { Vitals } from './latency-controller.ts'
 
 export interface LatencyHealthOptions {
-  /** The longest average time to the first token of a stream, in ms: 10 to 600,000. */
-  ttftMs?: number
-  /** The longest average time between tokens, in ms: 1 to 60,000. */
-  itlMs?: number
-  /** The longest average time of a call that is not a stream, in ms: 10 to 3,600,000. */
-  durationMs?: number
+  /** The longest average time to the first token of a stream: 10 ms to 10 minutes. */
+  ttftMs?: Duration | undefined
+  /** The longest average time between tokens: 1 ms to a minute. */
+  itlMs?: Duration | undefined
+  /** The longest average time of a call that is not a stream: 10 ms to an hour. */
+  durationMs?: Duration | undefined
   /**
-   * Time constant of the averages in ms: 1,000 to 3,600,000.
-   * @default 15_000
+   * Time constant of the averages: a second to an hour.
+   * @default '15s'
    */
-  timeConstantMs?: number
+  timeConstantMs?: Duration | undefined
   /**
    * `'slow'` lowers the rate; `'refuse'` rejects a share of new calls with `ProviderUnhealthyError`.
    * @default 'slow'
    */
-  onUnhealthy?: 'slow' | 'refuse'
+  onUnhealthy?: 'slow' | 'refuse' | undefined
 }
 
 type ThresholdName = `${LatencyKind}Ms`
@@ -153,27 +154,35 @@ function byKind(thresholds: Thresholds): Partial<Record<LatencyKind, number>> {
   return Object.fromEntries(given.map((kind) => [kind, thresholds[`${kind}Ms`]]))
 }
 
-function checked(options: LatencyHealthOptions): LatencyHealthOptions {
+/** The options with their times in ms. */
+function checked(options: LatencyHealthOptions) {
   fields(options, 'latencyHealth', [...Object.keys(RANGES), 'onUnhealthy'])
-  for (const [key, [least, most]] of Object.entries(RANGES)) {
-    const value: unknown = options[key as keyof typeof RANGES]
-    if (value === undefined || (typeof value === 'number' && value >= least && value <= most)) continue
-    throw new TypeError(
-      `${key} must be a number of ms from ${least} to ${most}, got ${text(value)}${hint(value, least)}`,
-    )
+  const times: Partial<Record<keyof typeof RANGES, number>> = {}
+  for (const [name, [least, most]] of Object.entries(RANGES)) {
+    const key = name as keyof typeof RANGES
+    const value: unknown = options[key]
+    if (value === undefined) continue
+    const ms = typeof value === 'string' ? durationMs(value) : value
+    if (typeof ms !== 'number' || !(ms >= least && ms <= most)) {
+      throw new TypeError(
+        `${key} must be a number of ms from ${least} to ${most}, got ${notNumber(value)}${hint(value, least)}`,
+      )
+    }
+    times[key] = ms
   }
-  const { ttftMs, itlMs, durationMs, onUnhealthy } = options
-  if ((ttftMs ?? itlMs ?? durationMs) === undefined)
+  const { ttftMs, itlMs } = times
+  const { onUnhealthy } = options
+  if ((ttftMs ?? itlMs ?? times.durationMs) === undefined)
     throw new TypeError('latencyHealth needs a threshold: ttftMs, itlMs or durationMs')
   if (ttftMs !== undefined && itlMs !== undefined && itlMs > ttftMs)
     throw new TypeError(`itlMs must be at most ttftMs (${ttftMs}), got ${itlMs}: are they exchanged?`)
-  if (onUnhealthy !== undefined && onUnhealthy !== 'slow' && onUnhealthy !== 'refuse')
-    throw new TypeError(`onUnhealthy must be 'slow' or 'refuse', got ${text(onUnhealthy)}`)
-  return options
+  given(onUnhealthy, (value) => choice(value, 'onUnhealthy', ['slow', 'refuse']))
+  return { ...times, onUnhealthy }
 }
 
 /** The wrong unit is the easiest mistake. */
 function hint(value: unknown, least: number): string {
+  if (typeof value === 'string') return `: a time is a number of ms, or like '2s'`
   if (typeof value !== 'number' || !(value > 0)) return ''
   return value < least ? `: is it meant in seconds, ${value * 1000}?` : ': is it meant in µs?'
 }

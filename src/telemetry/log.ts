@@ -3,8 +3,9 @@
 // A log never delays a call. Its first error (a full disk, a folder that cannot be written) is reported to the
 // limiter's `error` event, or as a process warning if there is no listener. Seconds that cannot be written are lost.
 
-import type { BucketRateLimiter, Clock, LimitedService } from 'llmiter'
-import { fields, text } from '../lib/validate.ts'
+import type { BucketRateLimiter, Clock, Duration, LimitedService } from 'llmiter'
+import { duration } from '../lib/duration.ts'
+import { fields, number, text } from '../lib/validate.ts'
 import { LogFile } from './rolling-file.ts'
 import { Pulse } from './log-ticker.ts'
 
@@ -15,27 +16,27 @@ export interface LogOptions {
    * The folder for the files. It is created if it does not exist.
    * @default 'llmiter-logs'
    */
-  dir?: string
+  dir?: string | undefined
   /**
    * The first part of the file names.
    * @default the name of the limiter or of the service
    */
-  name?: string
+  name?: string | undefined
   /**
    * The size in bytes at which a new file is begun.
    * @default 16_777_216
    */
-  maxBytes?: number
+  maxBytes?: number | undefined
   /**
-   * The age in ms at which a new file is begun.
-   * @default 86_400_000
+   * The age at which a new file is begun.
+   * @default '1d'
    */
-  maxAgeMs?: number
+  maxAgeMs?: Duration | undefined
   /**
    * How many files of a run are kept. Files of earlier runs are kept for `keep × maxAgeMs`.
    * @default 14
    */
-  keep?: number
+  keep?: number | undefined
 }
 
 export interface LimiterLog {
@@ -129,15 +130,18 @@ function serviceOf(limiter: BucketRateLimiter | LimitedService): Pick<LimitedSer
   }
 }
 
-function checked(options: LogOptions): LogOptions {
-  fields(options, 'logTo', [...Object.keys(DEFAULTS), 'name'])
-  for (const [key, value] of Object.entries(options)) {
-    const isText = key === 'dir' || key === 'name'
-    const fine = isText ? typeof value === 'string' && value !== '' : value >= 1 && Number.isInteger(value)
-    if (!fine) {
-      const allowed = isText ? 'a text that is not empty' : 'a whole number of at least 1'
-      throw new TypeError(`${key} must be ${allowed}, got ${text(value)}`)
-    }
+/** The options that are given, their times in ms. */
+function checked(options: LogOptions) {
+  fields(options, 'logTo', [...Object.keys(DEFAULTS), 'name'], { dir: 'folder directory path file' })
+  const given = Object.entries(options)
+    .filter(([, value]) => value !== undefined)
+    .map(([key, value]) => [key, key === 'maxAgeMs' ? duration(value, key) : value] as const)
+  for (const [key, value] of given) {
+    if (key === 'maxAgeMs') continue
+    if (key === 'dir' || key === 'name') {
+      if (typeof value !== 'string' || value === '')
+        throw new TypeError(`${key} must be a text that is not empty, got ${text(value)}`)
+    } else number(value, key, 'a whole number of at least 1')
   }
-  return options
+  return Object.fromEntries(given) as Partial<typeof DEFAULTS> & { name?: string }
 }

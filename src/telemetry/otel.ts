@@ -29,21 +29,21 @@ export interface InstrumentOptions {
    * The provider of the meter that records the metrics.
    * @default the global one
    */
-  meterProvider?: MeterProvider
+  meterProvider?: MeterProvider | undefined
   /** `gen_ai.provider.name`, such as `'openai'` or `'anthropic'`. */
-  provider?: string
+  provider?: string | undefined
   /**
    * `gen_ai.operation.name`.
    * @default 'chat'
    */
-  operation?: string
+  operation?: string | undefined
   /**
    * `gen_ai.request.model` of a limiter.
    * @default the limiter's name, if it is one of `perModel` and has no wildcard
    */
-  model?: (limiter: string) => string | undefined
+  model?: ((limiter: string) => string | undefined) | undefined
   /** Attributes that are added to all metrics. */
-  attributes?: Attributes
+  attributes?: Attributes | undefined
 }
 
 const KEYS = ['meterProvider', 'provider', 'operation', 'model', 'attributes']

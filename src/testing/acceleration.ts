@@ -4,7 +4,8 @@
  */
 import { CallLog } from './call-log.ts'
 import { requestsOf } from './charge.ts'
-import { fields, MINUTE_MS, positive, text } from './check.ts'
+import { fields, MINUTE_MS, positive, notNumber } from './check.ts'
+import { LIMIT_SYNONYMS } from '../lib/synonyms.ts'
 import type { Meter } from './quota-counter.ts'
 import { MeteredProvider, type RefusalOptions } from './limited-provider.ts'
 
@@ -41,12 +42,17 @@ export interface AccelerationOptions extends Pick<RefusalOptions, 'retryAfter'> 
  */
 export class AccelerationProvider extends MeteredProvider {
   constructor(options: AccelerationOptions) {
-    fields(options, 'AccelerationProvider', ['requestsPerMinute', 'floorPerMinute', 'growth', 'retryAfter'])
+    fields(
+      options,
+      'AccelerationProvider',
+      ['requestsPerMinute', 'floorPerMinute', 'growth', 'retryAfter'],
+      LIMIT_SYNONYMS,
+    )
     const { requestsPerMinute, floorPerMinute, growth = 2, retryAfter = 'exact' } = options
     positive(requestsPerMinute, 'requestsPerMinute')
     positive(floorPerMinute, 'floorPerMinute')
     if (!(Number.isFinite(growth) && growth >= 1))
-      throw new TypeError(`growth must be a number of at least 1, got ${text(growth)}`)
+      throw new TypeError(`growth must be a number of at least 1, got ${notNumber(growth)}`)
     super(
       `growth × ${growth} a minute`,
       () => [{ meter: new GrowthMeter(requestsPerMinute, floorPerMinute, growth), charge: requestsOf }],

@@ -1,20 +1,18 @@
 /** Decides which options make sense, and how a model names its times. An error quotes the value it got. */
-import { fields, text } from '../lib/validate.ts'
+import { LIMIT_SYNONYMS } from '../lib/synonyms.ts'
+import { callable, fields, notNumber, number, text } from '../lib/validate.ts'
 
-export { choice, fields, text } from '../lib/validate.ts'
+export { choice, fields, notNumber, text } from '../lib/validate.ts'
 
 export const MINUTE_MS = 60_000
 
 /** Checks an option that must be above 0, for an error that names it. */
 export function positive(value: number, name: string): number {
-  if (!(typeof value === 'number' && value > 0 && value < Infinity))
-    throw new TypeError(`${name} must be a number above 0, got ${text(value)}`)
-  return value
+  return number(value, name, 'a number above 0')
 }
 
 export function finite(value: number, name: string): number {
-  if (!Number.isFinite(value)) throw new TypeError(`${name} must be a finite number, got ${text(value)}`)
-  return value
+  return number(value, name, 'a finite number')
 }
 
 /** A number that may also be drawn anew each time. */
@@ -22,7 +20,7 @@ export function drawn(value: number | (() => number), name: string): () => numbe
   if (typeof value === 'function') return value
   if (!(Number.isFinite(value) && value >= 0))
     throw new TypeError(
-      `${name} must be a number of at least 0, or a function that gives one, got ${text(value)}`,
+      `${name} must be a number of at least 0, or a function that gives one, got ${notNumber(value)}`,
     )
   return () => value
 }
@@ -38,13 +36,12 @@ export function provider(value: unknown, name: string, method: 'ask' | 'scale' =
 }
 
 export function callableOrNone(value: unknown, name: string): void {
-  if (value !== undefined && typeof value !== 'function')
-    throw new TypeError(`${name} must be a function, got ${text(value)}`)
+  if (value !== undefined) callable(value, name)
 }
 
 /** The options of a provider; all can say how it refuses. */
 export function limitsAnd(options: object, name: string, known: readonly string[]): void {
-  fields(options, name, [...known, 'retryAfter', 'failuresCount'])
+  fields(options, name, [...known, 'retryAfter', 'failuresCount'], LIMIT_SYNONYMS)
 }
 
 export function seconds(ms: number): string {

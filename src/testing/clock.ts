@@ -6,8 +6,8 @@
  * `await`s takes no time, so it must be over before time moves; and a timer that it arms may be the next one.
  */
 import { MAX_TIMER_MS, type Clock } from '../scheduler/clock.ts'
-import { drawn, fields, finite, text } from './check.ts'
-import { seededRandom } from './random.ts'
+import { drawn, fields, finite, text, notNumber } from './check.ts'
+import { seededRandom } from '../lib/random.ts'
 import { TimerHeap } from './timer-heap.ts'
 
 export interface VirtualClockOptions {
@@ -114,7 +114,7 @@ export class VirtualClock implements Clock {
     fields(options, 'runAll', ['untilMs'])
     const { untilMs = Infinity } = options
     if (typeof untilMs !== 'number' || Number.isNaN(untilMs))
-      throw new TypeError(`untilMs must be a moment of now(), in ms, got ${text(untilMs)}`)
+      throw new TypeError(`untilMs must be a moment of now(), in ms, got ${notNumber(untilMs)}`)
     return this.#move(untilMs)
   }
 

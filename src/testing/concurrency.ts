@@ -32,7 +32,7 @@ export interface ConcurrencyOptions {
  */
 export class ConcurrencyProvider extends MeteredProvider {
   constructor(options: ConcurrencyOptions) {
-    fields(options, 'ConcurrencyProvider', ['concurrency'])
+    fields(options, 'ConcurrencyProvider', ['concurrency'], { concurrency: 'maxconcurrent maxinflight' })
     const { concurrency } = options
     positive(concurrency, 'concurrency')
     super(

@@ -6,7 +6,7 @@
  * a limiter that guesses by the mean is wrong for nearly every call.
  */
 import { fields, positive } from './check.ts'
-import { seededRandom } from './random.ts'
+import { seededRandom } from '../lib/random.ts'
 
 export interface LognormalOptions {
   /** Half of the numbers are below it. */

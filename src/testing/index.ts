@@ -37,7 +37,7 @@ export type {
 } from './provider.ts'
 export { memoryStore, type MemoryStore, type MemoryStoreOptions } from './reference-store/memory-store.ts'
 export { MeteredProvider, type RefusalOptions } from './limited-provider.ts'
-export { seededRandom } from './random.ts'
+export { seededRandom } from '../lib/random.ts'
 export { ShortQuantumProvider, type ShortQuantumOptions } from './short-quantum.ts'
 export { SlidingLogProvider, type SlidingLogOptions } from './sliding-log.ts'
 export { StepChangeProvider, type LimitStep, type StepChangeOptions } from './step-change.ts'

@@ -3,6 +3,7 @@
  */
 import { playBacklog } from './optimum.ts'
 import { choice, fields, finite, MINUTE_MS, positive } from './check.ts'
+import { LIMIT_SYNONYMS } from '../lib/synonyms.ts'
 import type { ModelProvider, ProviderAnswer, ProviderCall, ProviderLimit } from './provider.ts'
 
 export interface LimitReqOptions {
@@ -42,7 +43,7 @@ export class LimitReqProvider implements ModelProvider {
   #at = -Infinity
 
   constructor(options: LimitReqOptions) {
-    fields(options, 'LimitReqProvider', ['requestsPerMinute', 'burst', 'status'])
+    fields(options, 'LimitReqProvider', ['requestsPerMinute', 'burst', 'status'], LIMIT_SYNONYMS)
     const { requestsPerMinute, burst = 0, status = 503 } = options
     positive(requestsPerMinute, 'requestsPerMinute')
     if (finite(burst, 'burst') < 0) throw new TypeError(`burst must be at least 0, got ${burst}`)

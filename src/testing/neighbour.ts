@@ -3,6 +3,7 @@
  */
 import { playBacklog } from './optimum.ts'
 import { fields, finite, positive, provider } from './check.ts'
+import { LIMIT_SYNONYMS } from '../lib/synonyms.ts'
 import type { ModelProvider, ProviderAnswer, ProviderCall, ProviderLimit } from './provider.ts'
 
 export interface NeighbourOptions {
@@ -41,7 +42,7 @@ export class NeighbourProvider implements ModelProvider {
   /** `within` becomes this one's own: nobody else should ask it. */
   constructor(within: ModelProvider, options: NeighbourOptions) {
     provider(within, 'provider')
-    fields(options, 'NeighbourProvider', ['requestsPerMinute', 'spellMs', 'fromMs'])
+    fields(options, 'NeighbourProvider', ['requestsPerMinute', 'spellMs', 'fromMs'], LIMIT_SYNONYMS)
     const { requestsPerMinute, spellMs, fromMs = 0 } = options
     this.#everyMs = 60_000 / positive(requestsPerMinute, 'requestsPerMinute')
     positive(spellMs, 'spellMs')

@@ -2,9 +2,9 @@
  * Decides which calls a busy provider refuses by chance, whatever the rate of the client.
  */
 import { playBacklog } from './optimum.ts'
-import { choice, drawn, fields, finite, provider, text } from './check.ts'
+import { choice, drawn, fields, finite, provider, notNumber } from './check.ts'
 import type { ModelProvider, ProviderAnswer, ProviderCall, ProviderLimit, Refused } from './provider.ts'
-import { seededRandom } from './random.ts'
+import { seededRandom } from '../lib/random.ts'
 
 export interface NoiseOptions {
   /** The share of calls that are refused, above 0 and below 1. */
@@ -42,7 +42,7 @@ export class NoiseProvider implements ModelProvider {
     fields(options, 'NoiseProvider', ['share', 'status', 'retryAfterMs', 'seed'])
     const { share, status = 429, seed = 1 } = options
     if (!(typeof share === 'number' && share > 0 && share < 1))
-      throw new TypeError(`share must be above 0 and below 1, got ${text(share)}`)
+      throw new TypeError(`share must be above 0 and below 1, got ${notNumber(share)}`)
     choice(status, 'status', [429, 503])
     if (options.retryAfterMs !== undefined) drawn(options.retryAfterMs, 'retryAfterMs')
     this.#provider = within

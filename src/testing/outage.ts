@@ -2,9 +2,9 @@
  * Decides how a provider fails for a while: all of its calls or some, with a word or in silence.
  */
 import { playBacklog } from './optimum.ts'
-import { choice, drawn, fields, finite, provider, seconds, text } from './check.ts'
+import { choice, drawn, fields, finite, provider, seconds, notNumber } from './check.ts'
 import type { ModelProvider, ProviderAnswer, ProviderCall, ProviderLimit, Refused } from './provider.ts'
-import { seededRandom } from './random.ts'
+import { seededRandom } from '../lib/random.ts'
 
 export interface OutageOptions {
   /** From this moment, of the `now` that the provider is asked with, in ms. */
@@ -76,7 +76,7 @@ export class OutageProvider implements ModelProvider {
     finite(seed, 'seed')
     if (options.retryAfterMs !== undefined) drawn(options.retryAfterMs, 'retryAfterMs')
     if (!(typeof share === 'number' && share > 0 && share <= 1))
-      throw new TypeError(`share must be above 0 and at most 1, got ${text(share)}`)
+      throw new TypeError(`share must be above 0 and at most 1, got ${notNumber(share)}`)
     choice(says, 'says', Object.keys(outageNames))
     this.#provider = within
     this.#options = options

@@ -122,9 +122,12 @@ test.each([
   ['text', {}, "items must be an iterable or async iterable, got 'text'"],
   [
     [],
-    { limiter: undefined },
-    'limiter must be a BucketRateLimiter, or a service made by perModel or shared, got undefined',
+    { limiter: null },
+    'limiter must be a limited client, a BucketRateLimiter, or a service made by perModel or shared, got null',
   ],
+  [[], { limiter: new Map() }, 'or a service made by perModel or shared, got {}'],
+  [[], { limiter: undefined, call: { priority: 1 } }, 'limiter must be given where `call` is, got undefined'],
+  [[], { onSummary: true }, 'onSummary must be a function, got true'],
   [
     [],
     { limiter: { requestsPerMinute: 5 } },
@@ -132,14 +135,22 @@ test.each([
   ],
   [[], { concurrency: 0 }, 'concurrency must be a whole number of at least 1, or Infinity, got 0'],
   [[], { concurrency: NaN }, 'concurrency must be a whole number of at least 1, or Infinity, got NaN'],
-  [[], { concurrency: '3' }, "concurrency must be a whole number of at least 1, or Infinity, got '3'"],
+  [
+    [],
+    { concurrency: '3' },
+    "concurrency must be a whole number of at least 1, or Infinity, got the string '3'",
+  ],
   [[], { ordered: 1 }, 'ordered must be true or false, got 1'],
   [[], { skip: [1] }, 'skip must be a Set, a Map or an object with has(), got an array of 1'],
   [[], { signal: {} }, 'signal must be an AbortSignal, got {}'],
   [[], { total: -1 }, 'total must be a whole number of at least 0, got -1'],
   [[], { key: 'id' }, "key must be a function, got 'id'"],
   [[], { call: null }, 'call must be options or a function, got null'],
-  [[], { parallel: 3 }, "runAll has no option 'parallel'; known: limiter, call, concurrency"],
+  [
+    [],
+    { parallel: 3 },
+    "runAll has no option 'parallel' (did you mean 'concurrency'?); known: limiter, call, concurrency",
+  ],
 ])('%j with %j: %s', (items, options, message) => {
   const { limiter } = rig({})
   const run = () => runAll(items as never, () => 1, { limiter, ...options } as never)
@@ -147,9 +158,9 @@ test.each([
   expect(run).toThrow(message)
 })
 
-test('fn must be a function, and there must be options', () => {
+test('fn must be a function, and options an object', () => {
   expect(() => runAll([], 'ask' as never, rig({}) as never)).toThrow("fn must be a function, got 'ask'")
-  expect(() => runAll([], () => 1, undefined as never)).toThrow(
-    'runAll takes an object of options, got undefined; known: limiter, call',
+  expect(() => runAll([], () => 1, 5 as never)).toThrow(
+    'runAll takes an object of options, got 5; known: limiter, call',
   )
 })

@@ -125,7 +125,11 @@ test('without a log it says where it looked, and how to write one', async () => 
 })
 
 test.each([
-  [['--fro', '1m'], 2, "Unknown option '--fro'; known: --help, --dir, --name, --lines,"],
+  [
+    ['--fro', '1m'],
+    2,
+    "Unknown option '--fro' (did you mean '--from'?); known: --help, --dir, --name, --lines,",
+  ],
   [['extra'], 2, "Unexpected argument 'extra'"],
   [['--lines', 'rix'], 2, "--lines takes letters of riefoal, got 'rix'"],
   [['--lines', ''], 2, "--lines takes letters of riefoal, got ''"],

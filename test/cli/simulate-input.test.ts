@@ -28,7 +28,7 @@ describe('a flag', () => {
     ['--rpm 5,000', "got '000'"],
     ['--rpm 500,5000 --tpm 1,2,3', 'one limit, or 3 of them'],
     ['--rpm', "'--rpm"],
-    ['--rmp 5', "Unknown option '--rmp'; known: --provider, --rpm,"],
+    ['--rmp 5', "Unknown option '--rmp' (did you mean '--rpm'?); known: --provider, --rpm,"],
     ['5', "Unexpected argument '5'"],
     ['--rpm 5 --json=yes', "Option '--json' does not take an argument"],
     [

@@ -208,8 +208,8 @@ test.skipIf(!hasScript)('on a real terminal Ctrl-C leaves the cursor as it was',
 })
 
 test.each([
-  [['wach'], "there is no command 'wach'; known: graph, watch, simulate"],
-  [['watch', '--folder', 'x'], "Unknown option '--folder'; known: --dir, --help"],
+  [['wach'], "there is no command 'wach' (did you mean 'watch'?); known: graph, watch, simulate"],
+  [['watch', '--folder', 'x'], "Unknown option '--folder' (did you mean '--dir'?); known: --dir, --help"],
 ])('%j is told', (args, words) => {
   try {
     execFileSync(process.execPath, ['--disable-warning=ExperimentalWarning', MAIN, ...args], {

@@ -80,3 +80,12 @@ test.each([1, 2, 3, 7, 64, 1e6])(
     expect(readIn(size, `{\n${'"open": 1,\n'.repeat(200_000)}`).events).toEqual([])
   },
 )
+
+test('a long line in small pieces is searched once, not with each piece', () => {
+  const line = `data: {"picture":"${'A'.repeat(900_000)}"}\n\n`
+  const before = process.cpuUsage()
+  expect(readIn(64, line + openai.chatStream().frames!.join('')).usage).toEqual(used)
+  const { user, system } = process.cpuUsage(before)
+  // Searched again with each piece it took half a minute.
+  expect((user + system) / 1e6).toBeLessThan(5)
+})

@@ -75,7 +75,7 @@ describe('fetch', () => {
   const limited = limitFetch(fetch, limiter)
 
   test('has the type of the bare one', () => {
-    expectTypeOf(limited).toEqualTypeOf<typeof fetch>()
+    expectTypeOf(limited).toExtend<typeof fetch>()
   })
 
   test('takes a Request, as often as it is refused', async () => {
@@ -196,10 +196,13 @@ describe('fetch', () => {
     [[fetch, { models: { a: {} } }], "limits of the model 'a': 'a' has no limit"],
     [
       [fetch, { models: { a: { requestsPerMinute: 0 } } }],
-      "limits of the model 'a': requestsPerMinute must be more than 0 (a number), got 0",
+      "limits of the model 'a': requestsPerMinute must be a number above 0, got 0",
     ],
 
-    [[fetch, limiter, { other: 1 }], "limitFetch has no option 'other'; known: countTokens, tenant"],
+    [
+      [fetch, limiter, { other: 1 }],
+      "limitFetch has no option 'other' (did you mean 'otherCalls'?); known: countTokens, tenant",
+    ],
     [[fetch, limiter, { otherCalls: 'none' }], "otherCalls must be 'free' or 'requests', got 'none'"],
     [[fetch, limiter, { countTokens: 5 }], 'countTokens must be a function, got 5'],
   ])('%#: wrong options are named', (args, message) => {

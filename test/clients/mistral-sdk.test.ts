@@ -29,7 +29,7 @@ test('its class, its type; the bare one stays bare', async () => {
   const bare = bareClient()
   const client = limitMistral(bare, limiter)
   expect(client).toBeInstanceOf(Mistral)
-  expectTypeOf(client).toEqualTypeOf<Mistral>()
+  expectTypeOf(client).toExtend<Mistral>()
   await bare.chat.complete(ask)
   expect(limiter.stats().issued).toBe(0)
   expectTypeOf(client.chat.complete).toEqualTypeOf(bare.chat.complete)

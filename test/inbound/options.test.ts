@@ -81,7 +81,9 @@ describe('a wrong option', () => {
     const limiter = guard({ limit })
     for (const key of ['', undefined, null, {}, NaN])
       await expect(limiter.check(key as string)).rejects.toThrow(/^key must be a string that is not empty/)
-    expect(() => limiter.on('refused' as 'refuse', () => {})).toThrow(`'refuse' or 'full'`)
+    expect(() => limiter.on('refused' as 'refuse', () => {})).toThrow(
+      "no event 'refused' (did you mean 'refuse'?); known: refuse, full",
+    )
     expect(() => limiter.on('refuse', 5 as never)).toThrow('listener must be a function, got 5')
   })
 })

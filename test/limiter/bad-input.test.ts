@@ -8,8 +8,13 @@ type Row = [options: Record<string, unknown>, ...words: string[]]
 
 const LIMITER: Row[] = [
   [{ requestsPerMinut: 5 }, 'requestsPerMinut', 'requestsPerMinute'],
-  [{ requestsPerMinute: NaN }, 'requestsPerMinute', 'NaN', 'more than 0'],
-  [{ requestsPerMinute: 0 }, 'requestsPerMinute', '0', 'more than 0'],
+  [
+    { requestsPerMinute: NaN },
+    'requestsPerMinute',
+    'a number above 0',
+    'NaN (is an environment variable unset?)',
+  ],
+  [{ requestsPerMinute: 0 }, 'requestsPerMinute', 'a number above 0', 'got 0'],
   [{ requestsPerMinute: -1 }, 'requestsPerMinute', '-1'],
   [{ requestsPerMinute: Infinity }, 'requestsPerMinute', 'Infinity'],
   [{ requestsPerMinute: '60' }, 'requestsPerMinute', `'60'`],
@@ -71,7 +76,6 @@ const LIMITER: Row[] = [
   [{ retry: { times: 3 } }, 'retry', 'times', 'attempts'],
   [{ clock: {} }, 'clock', '{}'],
   [{ name: '' }, 'name', `''`],
-  [{ name: undefined }, 'name', 'undefined'],
 ]
 
 const CALL: Row[] = [

@@ -1,8 +1,8 @@
 // What the limiter learns of the provider's real limit: from headers, from refusals, and never above what was said.
 
 import { expect, test } from 'vitest'
-import type { LimiterOptions } from 'llmiter'
-import { TokenBucketProvider } from 'llmiter/testing'
+import { BucketRateLimiter, type LimiterOptions, type Ticket } from 'llmiter'
+import { TokenBucketProvider, VirtualClock } from 'llmiter/testing'
 import { departures, fate, rateLimited, rig, steadyClock } from '../helpers.ts'
 
 const headers = (limit: number, remaining: number, reset = '1s') => ({
@@ -104,14 +104,19 @@ test('a single refusal in half a minute delays and does not cut', async () => {
 const eager = (options: Partial<LimiterOptions> = {}) =>
   rig({ requestsPerMinute: 60, burst: 1, pacing: 'eager', ...options })
 
-test('eager spends what the headers prove is left, less what is in flight', async () => {
-  const { limiter } = eager()
-  const [first] = [await limiter.acquire()]
+test('eager spends what the headers prove is left, less what is in flight, at three times the rate', async () => {
+  const { clock, limiter } = eager()
+  const first = await limiter.acquire()
   first.finish(headers(60, 20))
-  const tickets = Array.from({ length: 30 }, () => limiter.tryAcquire())
-  const got = tickets.filter(Boolean).length
-  expect(got).toBeGreaterThanOrEqual(19)
-  expect(got).toBeLessThanOrEqual(21)
+  const tickets: Ticket[] = []
+  // The bucket itself adds one a second.
+  for (let i = 0; i < 140; i++) {
+    const ticket = limiter.tryAcquire()
+    if (ticket) tickets.push(ticket)
+    await clock.advance(50)
+  }
+  expect(tickets.length).toBeGreaterThanOrEqual(19)
+  expect(tickets.length).toBeLessThanOrEqual(22)
   // A late answer does not know of the others: nothing more is proven by it.
   tickets[0]!.finish(headers(60, 19))
   expect(limiter.tryAcquire()).toBeUndefined()
@@ -122,6 +127,30 @@ test('smooth does not', async () => {
   const first = await limiter.acquire()
   first.finish(headers(60, 20))
   expect(limiter.tryAcquire()).toBeUndefined()
+})
+
+test('eager: a provider that counts by the second too is found out by two refusals', async () => {
+  const clock = new VirtualClock()
+  const limiter = new BucketRateLimiter({ name: 'm', requestsPerMinute: 500, pacing: 'eager', clock })
+  const accepted: number[] = []
+  let refused = 0
+  const call = async () => {
+    await clock.sleep(50)
+    const now = clock.now()
+    if (accepted.filter((at) => at > now - 1000).length >= 500 / 60 + 1) {
+      refused++
+      await clock.sleep(50)
+      throw rateLimited(1000)
+    }
+    accepted.push(now)
+    await clock.sleep(750)
+    return headers(500, 500 - accepted.length)
+  }
+  const all = Promise.all(Array.from({ length: 60 }, () => limiter.run(call)))
+  await clock.runAll()
+  await all
+  expect(refused).toBeLessThanOrEqual(2)
+  expect(clock.now()).toBeLessThan(12_000)
 })
 
 test('eager subtracts tokens in flight as tokens', async () => {

@@ -19,6 +19,8 @@ declare module 'vitest' {
   export interface ProvidedContext {
     /** A folder in which the package is installed, with the programs of `programs/` beside. */
     app: string
+    /** The package itself, as npm would publish it. */
+    tarball: string
   }
 }
 
@@ -56,5 +58,6 @@ export default function pack({ provide }: TestProject): () => void {
     symlinkSync(join(ROOT, 'node_modules', name), link, 'junction')
   }
   provide('app', app)
+  provide('tarball', join(folder, tarball.filename))
   return () => rmSync(folder, { recursive: true, force: true })
 }

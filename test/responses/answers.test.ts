@@ -2,17 +2,28 @@ import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import Anthropic from '@anthropic-ai/sdk'
 import { GoogleGenAI } from '@google/genai'
+import { GoogleGenerativeAI } from '@google/generative-ai'
 import { Mistral } from '@mistralai/mistralai'
+import { CohereClient } from 'cohere-ai'
 import Groq from 'groq-sdk'
 import OpenAI from 'openai'
 import OpenAI6 from 'openai-6'
 import { BucketRateLimiter, withLimiter } from 'llmiter'
+import { limitAnthropic } from 'llmiter/anthropic'
+import { limitFetch } from 'llmiter/fetch'
+import { limitGoogle } from 'llmiter/google'
+import { limitGoogleGenerativeAI } from 'llmiter/google-generative-ai'
+import { limitGroq } from 'llmiter/groq'
+import { limitMistral } from 'llmiter/mistral'
+import { limitOpenAI } from 'llmiter/openai'
 import { VirtualClock } from 'llmiter/testing'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { classify } from '../../src/responses/index.ts'
-import { type Answer, answers } from './answers.ts'
+import { type Answer, answers as firstAnswers } from './answers.ts'
+import { moreAnswers } from './more-answers.ts'
 import { thrown, wall } from './bodies.ts'
 
+const answers = [...firstAnswers, ...moreAnswers]
 const named = answers.map((answer) => [answer.name, answer] as const)
 
 function expectVerdict(outcome: Parameters<typeof classify>[0], { kind, waitMs, perMs, of }: Answer): void {
@@ -33,7 +44,8 @@ describe('as a thrown error', () => {
   test.each(named)('%s', (_name, answer) => {
     const { status, headers = {}, body } = answer
     // The body as the error's own fields, as its `error`, and as JSON text in its message.
-    expectVerdict(thrown({ headers, ...(body as object), status }), answer)
+    const fields = Array.isArray(body) ? { errors: body } : (body as object)
+    expectVerdict(thrown({ headers, ...fields, status }), answer)
     expectVerdict(thrown({ status, headers, error: body }), answer)
     expectVerdict(thrown({ status, headers }, `${status} ${JSON.stringify(body)}`), answer)
   })
@@ -57,44 +69,97 @@ describe('through the real SDKs', () => {
 
   const url = () => `http://127.0.0.1:${(server.address() as AddressInfo).port}`
   const messages = [{ role: 'user' as const, content: 'hello' }]
-  const sdks: Record<string, () => Promise<unknown>> = {
-    'openai 7': () =>
-      new OpenAI({ apiKey: 'none', baseURL: url(), maxRetries: 0 }).chat.completions.create({
-        model: 'm',
-        messages,
+  const openai = () => new OpenAI({ apiKey: 'none', baseURL: url(), maxRetries: 0 })
+  const openai6 = () => new OpenAI6({ apiKey: 'none', baseURL: url(), maxRetries: 0 })
+  const anthropic = () => new Anthropic({ apiKey: 'none', baseURL: url(), maxRetries: 0 })
+  const groq = () => new Groq({ apiKey: 'none', baseURL: url(), maxRetries: 0 })
+  const mistral = () => new Mistral({ apiKey: 'none', serverURL: url() })
+  const google = () => new GoogleGenAI({ apiKey: 'none', httpOptions: { baseUrl: url() } })
+  const gemini = () => new GoogleGenerativeAI('none')
+  const ask = {
+    openai: (client: OpenAI, signal?: AbortSignal) =>
+      client.chat.completions.create({ model: 'm', messages }, { signal }),
+    openai6: (client: OpenAI6, signal?: AbortSignal) =>
+      client.chat.completions.create({ model: 'm', messages }, { signal }),
+    anthropic: (client: Anthropic, signal?: AbortSignal) =>
+      client.messages.create({ ...{ model: 'm', max_tokens: 5, messages } }, { signal }),
+    groq: (client: Groq, signal?: AbortSignal) =>
+      client.chat.completions.create({ model: 'm', messages }, signal && { signal }),
+    mistral: (client: Mistral, signal?: AbortSignal) =>
+      client.chat.complete({ model: 'm', messages }, signal && { fetchOptions: { signal } }),
+    google: (client: GoogleGenAI, signal?: AbortSignal) =>
+      client.models.generateContent({
+        ...{ model: 'm', contents: 'hello', ...(signal && { config: { abortSignal: signal } }) },
       }),
-    'openai 6': () =>
-      new OpenAI6({ apiKey: 'none', baseURL: url(), maxRetries: 0 }).chat.completions.create({
-        model: 'm',
-        messages,
-      }),
-    anthropic: () =>
-      new Anthropic({ apiKey: 'none', baseURL: url(), maxRetries: 0 }).messages.create({
-        ...{ model: 'm', max_tokens: 5, messages },
-      }),
-    groq: () =>
-      new Groq({ apiKey: 'none', baseURL: url(), maxRetries: 0 }).chat.completions.create({
-        model: 'm',
-        messages,
-      }),
-    mistral: () => new Mistral({ apiKey: 'none', serverURL: url() }).chat.complete({ model: 'm', messages }),
-    '@google/genai': () =>
-      new GoogleGenAI({ apiKey: 'none', httpOptions: { baseUrl: url() } }).models.generateContent({
-        ...{ model: 'm', contents: 'hello' },
+    gemini: (client: GoogleGenerativeAI, signal?: AbortSignal) =>
+      client
+        .getGenerativeModel({ model: 'm' }, { baseUrl: url() })
+        .generateContent('hello', signal && { signal }),
+    fetch: (send: typeof fetch, signal?: AbortSignal) =>
+      send(`${url()}/v1/chat/completions`, {
+        ...{ method: 'POST', body: JSON.stringify({ model: 'm', messages }), ...(signal && { signal }) },
       }),
   }
-  /** These keep `error` of a body and drop what stands beside it, or all of a body that has none. */
-  const seen = (sdk: string, { body }: Answer) =>
-    !sdk.startsWith('openai') || ('error' in (body as object) && !('estimated_time' in (body as object)))
-  /** This one has no headers on its errors: a wait that only they tell is lost with them. */
-  const headless = (sdk: string, { headers }: Answer) => sdk === '@google/genai' && headers !== undefined
 
-  describe.each(Object.keys(sdks))('%s', (sdk) => {
-    const rows = named.filter(([, answer]) => seen(sdk, answer) && !headless(sdk, answer))
-    test.each(rows)('%s', async (_name, answer) => {
+  const bare: Record<string, () => Promise<unknown>> = {
+    'openai 7': () => ask.openai(openai()),
+    'openai 6': () => ask.openai6(openai6()),
+    anthropic: () => ask.anthropic(anthropic()),
+    groq: () => ask.groq(groq()),
+    mistral: () => ask.mistral(mistral()),
+    '@google/genai': () => ask.google(google()),
+    '@google/generative-ai': () => ask.gemini(gemini()),
+    cohere: () =>
+      new CohereClient({ token: 'none', environment: url() }).chat({ message: 'hello' }, { maxRetries: 0 }),
+  }
+  /** What this SDK's error leaves out of the answer, so that nobody can read it there. */
+  const lost = (sdk: string, { body, headers }: Answer): boolean => {
+    const { error } = body as { error?: unknown }
+    // Of a body, these keep what is in `error` alone.
+    if (sdk.startsWith('openai')) return error === undefined || 'estimated_time' in (body as object)
+    // No headers, and of the body `error.message` and `error.details` alone.
+    if (sdk === '@google/generative-ai')
+      return headers !== undefined || typeof Object(error).message !== 'string' || codes(error as object)
+    return sdk === '@google/genai' && headers !== undefined
+  }
+  const codes = (error: object) => Object.keys(error).some((key) => !/^(message|details|status)$/.test(key))
+
+  describe.each(Object.keys(bare))('%s', (sdk) => {
+    test.each(named.filter(([, answer]) => !lost(sdk, answer)))('%s', async (_name, answer) => {
       next = answer
-      const error = await sdks[sdk]!().catch((error: unknown) => error)
-      expectVerdict({ error }, answer)
+      expectVerdict({ error: await bare[sdk]!().catch((error: unknown) => error) }, answer)
+    })
+  })
+
+  const limited: Record<string, (limiter: BucketRateLimiter, signal: AbortSignal) => Promise<unknown>> = {
+    'openai 7': (limiter, signal) => ask.openai(limitOpenAI(openai(), limiter), signal),
+    'openai 6': (limiter, signal) =>
+      ask.openai6(limitOpenAI(openai6() as unknown as OpenAI, limiter) as unknown as OpenAI6, signal),
+    anthropic: (limiter, signal) => ask.anthropic(limitAnthropic(anthropic(), limiter), signal),
+    groq: (limiter, signal) => ask.groq(limitGroq(groq(), limiter), signal),
+    mistral: (limiter, signal) => ask.mistral(limitMistral(mistral(), limiter), signal),
+    '@google/genai': (limiter, signal) => ask.google(limitGoogle(google(), limiter), signal),
+    '@google/generative-ai': (limiter, signal) =>
+      ask.gemini(limitGoogleGenerativeAI(gemini(), limiter), signal),
+    fetch: (limiter, signal) => ask.fetch(limitFetch(fetch, limiter), signal),
+  }
+  describe.each(Object.keys(limited))('%s, limited', (sdk) => {
+    // Limited, the SDKs that send by a fetch of ours lose nothing: it has seen the whole answer.
+    const refusals = named.filter(
+      ([, answer]) => answer.kind && !(sdk === '@google/generative-ai' && lost(sdk, answer)),
+    )
+    test.each(refusals)('%s', async (_name, answer) => {
+      next = answer
+      const limiter = new BucketRateLimiter({ name: 'm', requestsPerMinute: 60_000, maxRetryAfterMs: '60d' })
+      const told = new AbortController()
+      const kinds: (string | undefined)[] = []
+      limiter.on('refuse', ({ verdict }) => {
+        kinds.push(verdict.kind)
+        told.abort()
+      })
+      await limited[sdk]!(limiter, told.signal).catch(() => {})
+      expect(kinds[0]).toBe(answer.kind)
+      limiter.stop()
     })
   })
 })
@@ -108,7 +173,7 @@ describe('in the middle of a stream', () => {
     }
     const word = error?.code ?? error?.type ?? error?.status ?? code
     return (
-      typeof word === 'number' ||
+      (typeof word === 'number' && word < 600) ||
       (typeof word === 'string' &&
         /rate_limit|RESOURCE_EXHAUSTED|insufficient|overloaded|UNAVAILABLE|Throttling|usage_limit|1113|quota/.test(
           word,
@@ -124,7 +189,9 @@ describe('in the middle of a stream', () => {
     limiter.on('refuse', ({ verdict }) => kinds.push(verdict.kind))
     async function* events() {
       yield { text: 'a' }
-      yield { type: 'error', ...(answer.body as object) }
+      yield 'error' in (answer.body as object)
+        ? { type: 'error', ...(answer.body as object) }
+        : { type: 'error', error: answer.body }
     }
     for await (const event of await withLimiter(async () => events(), limiter)()) expect(event).toBeDefined()
     // A call in mid-stream was let in: what could never fit is not asked again, whatever it is called.
@@ -168,11 +235,21 @@ describe('what a message echoes of the request is not told further', () => {
     ['Blocked: “my secret plan', 'secret'],
     ['content: "my secret per diem"', 'secret'],
     ['Request "alpha secret per beta" refused', 'secret'],
+    ['Blocked: my secret plan of the world', 'secret'],
+    ['Rate limit exceeded. You asked about my secret recipe.', 'secret'],
+    ['Rejected by the filter; my secret recipe\nis long', 'secret'],
   ])('%s', (message, word) => {
     const verdict = classify(thrown({ status: 429, error: { message } }), wall)
-    expect(verdict?.reason).toMatch(/^429: ./)
+    expect(verdict?.reason).toMatch(/^429/)
     expect(verdict?.reason).not.toContain(word)
   })
+})
+
+test('what speaks of limits is told', () => {
+  const said = (message: string) => classify(thrown({ status: 429, error: { message } }), wall)?.reason
+  expect(said('Rate limit exceeded, slow down. Hello!')).toBe('429: Rate limit exceeded, slow down')
+  expect(said('Rate limit reached on tokens per min (TPM): Limit 10')).toBe('429: tokens per min')
+  expect(said('余额不足，请充值。')).toBe('429: 余额不足，请充值')
 })
 
 test('a megabyte of anything is classified with bounded work', () => {

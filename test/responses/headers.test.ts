@@ -24,6 +24,32 @@ describe('every format in which providers tell their limits', () => {
       ],
     ],
     [
+      'two policies, each told by its name',
+      {
+        'ratelimit-policy': '"burst";q=10;w=1, "day";q=1000;w=86400',
+        ratelimit: '"burst";r=0;t=1, "day";r=900;t=3600',
+      },
+      [
+        { of: 'requests', perMs: 1000, limit: 10, remaining: 0, resetMs: 1000 },
+        { of: 'requests', perMs: DAY, limit: 1000, remaining: 900, resetMs: 3_600_000 },
+      ],
+    ],
+    [
+      'two policies, one of them told',
+      {
+        'ratelimit-policy': '10;w=1, 1000;w=3600',
+        'ratelimit-limit': '1000',
+        'ratelimit-remaining': '3',
+        'ratelimit-reset': '900',
+      },
+      [{ of: 'requests', perMs: 3_600_000, limit: 1000, remaining: 3, resetMs: 900_000 }],
+    ],
+    [
+      'a policy that counts bytes',
+      { 'ratelimit-policy': '"size";q=1000;w=60;qu="content-bytes"', ratelimit: '"other";r=1' },
+      [{ of: 'requests', remaining: 1 }],
+    ],
+    [
       'OpenAI, requests counted by the day',
       {
         'x-ratelimit-limit-requests': '10000',

@@ -40,7 +40,7 @@ afterAll(() => {
 })
 beforeEach(() => {
   const { port } = server.address() as AddressInfo
-  openai = new OpenAI({ apiKey: 'none', baseURL: `http://127.0.0.1:${port}`, maxRetries: 0, timeout: 200 })
+  openai = new OpenAI({ apiKey: 'none', baseURL: `http://127.0.0.1:${port}`, maxRetries: 0 })
 })
 
 const messages = [{ role: 'user' as const, content: 'Hello' }]
@@ -109,6 +109,7 @@ test('a refusal in the middle of a stream has no status, only a code', async () 
 })
 
 test('a connection that breaks or hangs is transient', async () => {
+  openai = openai.withOptions({ timeout: 200 })
   for (const does of ['reset', 'hang'] as const) {
     reply = { does }
     const error = await failure(ask())

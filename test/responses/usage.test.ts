@@ -140,6 +140,39 @@ test.each([
     { metadata: { usage: { inputTokens: 3, outputTokens: 2, totalTokens: 5 } } },
     { inputTokens: 3, outputTokens: 2, tokens: 5 },
   ],
+  [
+    'LangChain: cache reads of Anthropic do not count',
+    {
+      response_metadata: { model_provider: 'anthropic' },
+      usage_metadata: {
+        ...{ input_tokens: 1000, output_tokens: 7, total_tokens: 1007 },
+        input_token_details: { cache_read: 990 },
+      },
+    },
+    { inputTokens: 10, outputTokens: 7, tokens: 17 },
+  ],
+  [
+    'LangChain: those of OpenAI do',
+    {
+      response_metadata: { model_provider: 'openai' },
+      usage_metadata: {
+        ...{ input_tokens: 1000, output_tokens: 7, total_tokens: 1007 },
+        input_token_details: { cache_read: 990 },
+      },
+    },
+    { inputTokens: 1000, outputTokens: 7, tokens: 1007 },
+  ],
+  [
+    'the AI SDK, a result by Anthropic',
+    {
+      providerMetadata: { anthropic: {} },
+      totalUsage: {
+        ...{ inputTokens: 1000, outputTokens: 7, totalTokens: 1007 },
+        inputTokenDetails: { noCacheTokens: 10, cacheReadTokens: 990 },
+      },
+    },
+    { inputTokens: 10, outputTokens: 7, tokens: 17 },
+  ],
 ])('%s', (_name, answer, usage) => {
   expect(readUsage(answer)).toEqual(usage)
 })

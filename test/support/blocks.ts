@@ -3,7 +3,7 @@
 import { execFile } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
 import ts from 'typescript'
@@ -66,23 +66,24 @@ const textOf = (block: Block | undefined) => block && `${block.code}\nexport {}\
 
 const fileOf = ({ where }: Block) => where.slice(0, where.lastIndexOf(':'))
 
-/** Runs a block in a process of its own. Resolves with what is wrong, which should be nothing. */
-export async function mishaps(block: Block): Promise<string[]> {
-  const folder = mkdtempSync(join(tmpdir(), 'llmiter-block-'))
+/** Runs a block in a process of its own, in this folder. */
+export function execute(block: Block, folder: string, env: Record<string, string> = {}) {
   const main = join(folder, 'block.mts')
   const hooks = join(folder, 'hooks.mjs')
   writeFileSync(main, textOf(block)!)
   writeFileSync(hooks, resolveFromSources)
+  return promisify(execFile)(process.execPath, ['--import', pathToFileURL(hooks).href, main], {
+    cwd: folder,
+    timeout: RUN_MS,
+    env: { ...process.env, NODE_NO_WARNINGS: '1', ...env },
+  })
+}
+
+/** Runs a block. Resolves with what is wrong, which should be nothing. */
+export async function mishaps(block: Block): Promise<string[]> {
+  const folder = mkdtempSync(join(tmpdir(), 'llmiter-block-'))
   try {
-    const { stdout } = await promisify(execFile)(
-      process.execPath,
-      ['--import', pathToFileURL(hooks).href, main],
-      {
-        cwd: folder,
-        timeout: RUN_MS,
-        env: { ...process.env, NODE_NO_WARNINGS: '1' },
-      },
-    )
+    const { stdout } = await execute(block, folder)
     const lines = new Set(stdout.split('\n').map((line) => line.trim()))
     const missing = printed(block).filter((text) => !lines.has(text))
     return missing.map(
@@ -92,7 +93,7 @@ export async function mishaps(block: Block): Promise<string[]> {
     const { killed, stderr } = error as { killed?: boolean; stderr?: string }
     const why = killed
       ? `it ran for more than ${RUN_MS} ms`
-      : stderr?.replaceAll(pathToFileURL(dirname(main)).href, '')
+      : stderr?.replaceAll(pathToFileURL(folder).href, '')
     return [`${block.where}: ${why}`]
   } finally {
     rmSync(folder, { recursive: true, force: true })

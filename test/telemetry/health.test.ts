@@ -34,7 +34,7 @@ describe('a slow provider', () => {
 
   test('is asked less though nobody stands in line: light load is load too', async () => {
     const latency = { ttftMs: 4000, count: 1 }
-    const health = latencyHealth({ ttftMs: 1000 })
+    const health = latencyHealth({ ttftMs: '1s' })
     // 20 % of the limit: the burst would pay for all of it.
     const { clock, limiter, call } = streaming({ requestsPerMinute: 600, burst: 20, health }, latency)
     const times = departures(limiter, clock)

@@ -112,7 +112,8 @@ describe('options', () => {
       { ttftMs: 1_000_000 },
       'ttftMs must be a number of ms from 10 to 600000, got 1000000: is it meant in µs?',
     ],
-    [{ ttftMs: '1s' }, "ttftMs must be a number of ms from 10 to 600000, got '1s'"],
+    [{ ttftMs: '5ms' }, "ttftMs must be a number of ms from 10 to 600000, got the string '5ms'"],
+    [{ ttftMs: 'soon' }, "got the string 'soon': a time is a number of ms, or like '2s'"],
     [{ itlMs: 0.03 }, 'itlMs must be a number of ms from 1 to 60000, got 0.03: is it meant in seconds, 30?'],
     [{ itlMs: NaN }, 'itlMs must be a number of ms from 1 to 60000, got NaN'],
     [{ durationMs: Infinity }, 'durationMs must be a number of ms from 10 to 3600000, got Infinity'],
@@ -121,7 +122,7 @@ describe('options', () => {
     [{ ttftMs: 1000, onUnhealthy: 'stop' }, "onUnhealthy must be 'slow' or 'refuse', got 'stop'"],
     [
       { ttft: 1000 },
-      "latencyHealth has no option 'ttft'; known: ttftMs, itlMs, durationMs, timeConstantMs, onUnhealthy",
+      "latencyHealth has no option 'ttft' (did you mean 'ttftMs'?); known: ttftMs, itlMs, durationMs, timeConstantMs, onUnhealthy",
     ],
     [null, 'latencyHealth takes an object of options, got null'],
   ])('%j: %s', (options, message) => {

@@ -195,10 +195,13 @@ test('options that cannot be are told at once', () => {
     () =>
       logTo(of as typeof limiter, options)
   expect(log({ folder: 'x' })).toThrow(
-    "logTo has no option 'folder'; known: dir, maxBytes, maxAgeMs, keep, name",
+    "logTo has no option 'folder' (did you mean 'dir'?); known: dir, maxBytes, maxAgeMs, keep, name",
   )
   expect(log({ keep: 0 })).toThrow('keep must be a whole number of at least 1, got 0')
-  expect(log({ maxAgeMs: '1d' })).toThrow("maxAgeMs must be a whole number of at least 1, got '1d'")
+  expect(log({ maxAgeMs: 'soon' })).toThrow(
+    "maxAgeMs must be a time above 0 (ms or like '1m'), got the string 'soon'",
+  )
+  expect(log({ maxAgeMs: '1d', keep: undefined })).not.toThrow()
   expect(log({ dir: '' })).toThrow("dir must be a text that is not empty, got ''")
   expect(log({}, {})).toThrow(
     'logTo takes a BucketRateLimiter, or a service made by perModel or shared; got {}',

@@ -200,7 +200,7 @@ describe('metrics', () => {
   test.each([
     [
       { meter: 1 },
-      "instrument has no option 'meter'; known: meterProvider, provider, operation, model, attributes",
+      "instrument has no option 'meter' (did you mean 'meterProvider'?); known: meterProvider, provider, operation, model, attributes",
     ],
   ])('%j is no option', (options, message) => {
     expect(() => instrument(rig({}).limiter, options as never)).toThrow(message)

@@ -57,24 +57,24 @@ test.each<[string, object, string]>([
   [
     'TokenBucketProvider',
     { requestsPerMinute: '60' },
-    "requestsPerMinute must be a number above 0, got '60'",
+    "requestsPerMinute must be a number above 0, got the string '60'",
   ],
   ['TokenBucketProvider', { failuresCount: 'yes' }, "failuresCount must be true or false, got 'yes'"],
-  ['FixedWindowProvider', { phaseMs: '5s' }, "phaseMs must be a finite number, got '5s'"],
+  ['FixedWindowProvider', { phaseMs: '5s' }, "phaseMs must be a finite number, got the string '5s'"],
   ['LeakyBucketProvider', { estimate: 5 }, 'estimate must be a function, got 5'],
-  ['AccelerationProvider', { growth: '2' }, "growth must be a number of at least 1, got '2'"],
+  ['AccelerationProvider', { growth: '2' }, "growth must be a number of at least 1, got the string '2'"],
   ['ConcurrencyProvider', { concurrency: null }, 'concurrency must be a number above 0, got null'],
   ['StepChangeProvider', { steps: 5 }, 'steps must be an array like [{ atMs: 60_000, factor: 0.5 }], got 5'],
   ['StepChangeProvider', { steps: [{ at: 5 }] }, "a step has no option 'at'; known: atMs, factor"],
   ['StepChangeProvider', { told: 1 }, 'told must be true or false, got 1'],
-  ['OutageProvider', { share: '1' }, "share must be above 0 and at most 1, got '1'"],
+  ['OutageProvider', { share: '1' }, "share must be above 0 and at most 1, got the string '1'"],
   ['OutageProvider', { says: 'sorry' }, "says must be 'overloaded' or 'unavailable'"],
   ['OutageProvider', { retryAfterMs: -1 }, 'retryAfterMs must be a number of at least 0'],
   ['VirtualClock', { seed: NaN }, 'seed must be a finite number, got NaN'],
   [
     'VirtualClock',
     { lateMs: 'late' },
-    "lateMs must be a number of at least 0, or a function that gives one, got 'late'",
+    "lateMs must be a number of at least 0, or a function that gives one, got the string 'late'",
   ],
   [
     'memoryStore',
@@ -110,7 +110,7 @@ test('a clock moves to a moment that is one', () => {
     'untilMs must be a moment of now(), in ms, got NaN',
   )
   expect(() => new VirtualClock().runAll({ until: 5 } as never)).toThrow(
-    "runAll has no option 'until'; known: untilMs",
+    "runAll has no option 'until' (did you mean 'untilMs'?); known: untilMs",
   )
 })
 
@@ -124,10 +124,13 @@ describe('startHttpProvider', () => {
       "model must be a provider, like new TokenBucketProvider({ requestsPerMinute: 60 }), got 'gpt-5'",
     ],
     [{ model: { 'gpt-5': { requestsPerMinute: 5 } } }, "model 'gpt-5' must be a provider"],
-    [{ model: bucket(), models: 5 }, "startHttpProvider has no option 'models'; known: model, latencyMs"],
+    [
+      { model: bucket(), models: 5 },
+      "startHttpProvider has no option 'models' (did you mean 'model'?); known: model, latencyMs",
+    ],
     [
       { model: bucket(), latencyMs: '1s' },
-      "latencyMs must be a number of at least 0, or a function that gives one, got '1s'",
+      "latencyMs must be a number of at least 0, or a function that gives one, got the string '1s'",
     ],
     [{ model: bucket(), answerTokens: -1 }, 'answerTokens must be a number of at least 0'],
     [{ model: bucket(), tokensPerSecond: 0 }, 'tokensPerSecond must be a number above 0, got 0'],

@@ -27,7 +27,20 @@ export type Flags = {
   [K in keyof typeof OPTIONS]?: (typeof OPTIONS)[K] extends typeof flag ? boolean : string
 }
 
-export const readFlags = (args: readonly string[]): Flags => readOptions(args.flatMap(asIs(args)), OPTIONS)
+const SYNONYMS = {
+  '--rpm': 'requestsperminute rate requests rps qpm limit',
+  '--tpm': 'tokensperminute tokens',
+  '--itpm': 'inputtokensperminute',
+  '--otpm': 'outputtokensperminute',
+  '--max-concurrent': 'concurrency maxconcurrency',
+  '--workers': 'threads parallel parallelism',
+  '--workload': 'load traffic jobs calls',
+  '--out': 'output file',
+  '--from': 'log logs',
+}
+
+export const readFlags = (args: readonly string[]): Flags =>
+  readOptions(args.flatMap(asIs(args)), OPTIONS, SYNONYMS)
 
 /** `--rpm -5` is a wrong number, not a flag named 5. */
 function asIs(args: readonly string[]) {

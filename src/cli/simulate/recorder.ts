@@ -3,7 +3,7 @@
 
 import type { VirtualClock } from 'llmiter/testing'
 import type { LogRecord } from '../../telemetry/log-record.ts'
-import { percentile } from './percentile.ts'
+import { percentile } from '../../lib/percentile.ts'
 
 export type Levels = Pick<LogRecord, 'waiting' | 'parked' | 'inFlight' | 'gate' | 'rate' | 'limit'> & {
   tokens?: { available: number; limit: number }
@@ -73,7 +73,7 @@ export class Recorder {
       ...levels,
       ...(tokens && { tokens: { asked, used, ...tokens } }),
       ...(waitsMs.length > 0 && {
-        waitMs: { p50: percentile(waitsMs, 0.5), p95: percentile(waitsMs, 0.95) },
+        waitMs: { p50: percentile(waitsMs, 0.5) ?? 0, p95: percentile(waitsMs, 0.95) ?? 0 },
       }),
     })
   }

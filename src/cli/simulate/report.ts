@@ -1,7 +1,7 @@
 // What a simulation tells: a table in which clients and tiers compare, what is worth knowing beside it, and the
 // answer in a sentence.
 
-import { percentile } from './percentile.ts'
+import { percentile } from '../../lib/percentile.ts'
 import { callsPerMinute, type Plan } from './plan.ts'
 import { FLAG_OF, type Tier } from './providers.ts'
 import type { Ran } from './run.ts'
@@ -63,13 +63,14 @@ export function reportOf(plan: Plan, provider: string, all: readonly Compared[])
 function rowOf(plan: Plan, ran: Ran, best: Ran): Row {
   const { client, tier, calls, done, lost, endMs, refused, waitsMs, firstLoss } = ran
   const fleet = fleetOf(plan, ran)
+  const waited = (share: number) => percentile(waitsMs, share) ?? 0
   return {
     ...{ client, limits: tier, calls, done, lost },
     timeMs: endMs,
     goodputPercent: (100 * done * Math.min(1, best.endMs / (endMs || 1))) / calls,
     refused,
     refusedPer1000: done > 0 ? (1000 * refused) / done : refused > 0 ? null : 0,
-    waitMs: { p50: percentile(waitsMs, 0.5), p95: percentile(waitsMs, 0.95), p99: percentile(waitsMs, 0.99) },
+    waitMs: { p50: waited(0.5), p95: waited(0.95), p99: waited(0.99) },
     ...(firstLoss !== undefined && { firstLoss }),
     ...(fleet && { fleet }),
   }

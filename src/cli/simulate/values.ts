@@ -1,6 +1,9 @@
 // How the values of flags are read: numbers, durations and lists as people write them. What cannot be read is an
 // error that names the flag, the value and what is allowed; nothing is guessed.
 
+import { durationMs } from '../../lib/duration.ts'
+import { didYouMean } from '../../lib/suggest.ts'
+import { DAY } from '../../lib/units.ts'
 import { UsageError } from '../usage.ts'
 
 export function wrong(flag: string, value: string, allowed: string): UsageError {
@@ -8,7 +11,6 @@ export function wrong(flag: string, value: string, allowed: string): UsageError 
 }
 
 const SCALES: Record<string, number> = { '': 1, k: 1e3, M: 1e6 }
-const UNITS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 
 function read(text: string): number {
   const [, digits, scale] = /^(\d+(?:[_,]\d{3})*(?:\.\d+)?|\.\d+)([kM]?)$/.exec(text) ?? []
@@ -36,10 +38,9 @@ export function whole(flag: string, text: string, least = 1, most = Infinity): n
 
 /** In ms. On a command line a bare number could be anything, so the unit is part of it. */
 export function duration(flag: string, text: string, least = 0): number {
-  const [, digits, unit] = /^(\d*\.?\d+)(ms|s|m|h|d)$/.exec(text) ?? []
-  const ms = digits === undefined ? NaN : Number(digits) * UNITS[unit!]!
+  const ms = durationMs(text)
   // Longer than that is a slip of the hand, and beyond what a number tells to the ms.
-  if (ms >= least && ms <= 3650 * UNITS.d!) return ms
+  if (ms >= least && ms <= 3650 * DAY) return ms
   throw wrong(flag, text, `a duration${least > 0 ? ' above 0' : ''}, like 500ms, 10s, 5m or 2h`)
 }
 
@@ -53,7 +54,9 @@ export function percent(flag: string, text: string): number {
 export function oneOf<T extends string>(flag: string, text: string, known: readonly T[]): T {
   const found = known.find((name) => name === text)
   if (found !== undefined) return found
-  throw wrong(flag, text, `one of ${known.join(', ')}`)
+  const hint = didYouMean(text, known)
+  if (!hint) throw wrong(flag, text, `one of ${known.join(', ')}`)
+  throw new UsageError(`${flag} cannot be '${text}'${hint}; known: ${known.join(', ')}`)
 }
 
 /** `500,5000`, but not the comma of `5,000`: that would be a tier of 0 requests. */

@@ -9,11 +9,10 @@ import type { Grant } from './limits.ts'
 
 export const ATTEMPT = Symbol('llmiter.attempt')
 
-/** On clients that have a limiter: a second one would wait within the first. */
-export const LIMITED = Symbol.for('llmiter.limited')
-
 /** Statuses that are always a refusal. SDKs would retry them by themselves, round the line. */
 const REFUSED = [429, 498, 503, 529]
+/** Statuses that may be one: the body tells. SDKs do not try them again. */
+const DENIED = [400, 402, 403, 413]
 
 export type Fetch = (input: string | URL | Request, init?: RequestInit) => Promise<Response>
 
@@ -29,11 +28,13 @@ export const withSignal = (
 }
 
 export class Attempt {
-  /** `refused`: it waits for what its SDK makes of the refusal. `failed`: over, and may be tried again. */
+  /** `refused`: it waits for what its SDK makes of the answer. `failed`: over, and may be tried again. */
   state: 'unsent' | 'sent' | 'refused' | 'failed' | 'answered' = 'unsent'
   readonly #grant: Grant
   readonly #alone: boolean
   #restore: (() => void) | undefined
+  /** What a refusal says in full: the SDK's error has parts of it only. */
+  #body: string | undefined
 
   /** `alone`: the SDK does not try again, so that a failure waits for what the limiter's `retry` says. */
   constructor(grant: Grant, alone = false) {
@@ -52,15 +53,26 @@ export class Attempt {
       else this.fail(error)
       throw error
     }
-    if (response.ok) return this.#watch(response, init?.signal)
-    if (REFUSED.includes(response.status)) {
+    const { ok, status } = response
+    if (ok) return this.#watch(response, init?.signal)
+    if (REFUSED.includes(status)) this.#restore = forbidRetry(response)
+    if (DENIED.includes(status) || REFUSED.includes(status)) {
       this.state = 'refused'
-      this.#restore = forbidRetry(response)
-    } else if (response.status >= 500 || response.status === 408 || response.status === 409) {
+      void this.#read(response)
+    } else if (status >= 500 || status === 408 || status === 409) {
       if (this.#alone) this.state = 'refused'
       else this.fail(response)
     }
     return response
+  }
+
+  /** Begins before the SDK reads, and is over before the SDK is. */
+  async #read(response: Response): Promise<void> {
+    try {
+      this.#body = await response.clone().text()
+    } catch {
+      // Cut off, or not to be copied: then the SDK's error must do.
+    }
   }
 
   /** The SDK has obeyed: what it was told not to do need not be read by its caller. */
@@ -80,7 +92,7 @@ export class Attempt {
   /** Waits in line after a refusal. Rejects with the refusal itself when waiting does not help. */
   async refuse(error: unknown): Promise<Grant> {
     this.state = 'failed'
-    return { ...this.#grant, ticket: await this.#grant.ticket.refuse(error) }
+    return { ...this.#grant, ticket: await this.#grant.ticket.refuse(error, this.#body) }
   }
 
   /** Waits for another ticket, at the place in line that the call first had. */
@@ -102,8 +114,8 @@ export class Attempt {
 export function watch(response: Response, { ticket, used }: Grant): Response {
   const { body, headers } = response
   ticket.accepted({ headers })
-  // An empty body is read by nobody.
-  if (!body || headers.get('content-length') === '0') {
+  // An empty body is read by nobody, and a stream of Node by whoever it goes to.
+  if (!body || !('getReader' in body) || headers.get('content-length') === '0') {
     ticket.finish()
     return response
   }
@@ -119,7 +131,7 @@ export function watch(response: Response, { ticket, used }: Grant): Response {
 }
 
 /** The same response with another body. */
-function renewed(response: Response, body: ReadableStream): Response {
+export function renewed(response: Response, body: ReadableStream): Response {
   const { status, statusText, headers, url, redirected, type } = response
   const fresh = new Response(body, { status, statusText, headers })
   for (const [key, value] of Object.entries({ url, redirected, type }))

@@ -46,18 +46,28 @@ export class BodyReader {
   }
 
   #add(chunk: Uint8Array | string): void {
-    this.#text += typeof chunk === 'string' ? chunk : this.#decoder.decode(chunk, { stream: true })
-    if (this.#streams) this.#lines()
-    else if (this.#text.length > MOST_CHARS) {
+    const added = typeof chunk === 'string' ? chunk : this.#decoder.decode(chunk, { stream: true })
+    if (this.#streams) this.#lines(added)
+    else {
+      this.#text += added
+      if (this.#text.length <= MOST_CHARS) return
       this.#long = true
       this.#text = this.#text.slice(0, ENDS) + this.#text.slice(-ENDS)
     }
   }
 
-  #lines(): void {
-    const lines = this.#text.split(/\r\n|\n|\r(?!$)/)
-    this.#text = lines.pop()!
-    for (const line of lines) this.#line(line)
+  /**
+   * Searches only what is new: a long line that comes in small pieces must not be read again with each of them. A
+   * `\r\n` that is cut in two gives an empty line more, which says nothing.
+   */
+  #lines(added: string): void {
+    const lines = added.split(/\r\n|\n|\r/)
+    const last = lines.pop()!
+    for (const line of lines) {
+      this.#line(this.#text + line)
+      this.#text = ''
+    }
+    this.#text += last
     // The last line of what comes without a frame may be the last there is.
     if (this.#open && this.#text === '}') {
       this.#text = ''

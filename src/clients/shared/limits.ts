@@ -8,7 +8,11 @@ import {
   type Cost,
   type Duration,
   estimateTokens,
+  type LimiterGroup,
+  limiterGroup,
+  type LimitedService,
   type LimiterLike,
+  type LimiterOptions,
   type ModelLimits,
   perModel,
   type RateLimitedService,
@@ -17,13 +21,15 @@ import {
   type Usage,
 } from 'llmiter'
 import type { Charge } from './charge.ts'
-import { fields, text } from '../../lib/validate.ts'
+import { context } from '../../lib/async-context.ts'
+import { CALL_SYNONYMS } from '../../lib/synonyms.ts'
+import { defined, callable, choice, fields, kindOf, text } from '../../lib/validate.ts'
 
 /** A limiter for each model; `'gpt-5*'` is one that a family shares, `default` is for each that is not listed. */
 export interface LimitsByModel {
   models: Record<string, ModelLimits>
   /** The account's limiter, above all models. */
-  parent?: AnyLimiter
+  parent?: AnyLimiter | undefined
 }
 
 /** Limits by model, or one limiter for all calls: a limiter, a service, or the options of a limiter to be made. */
@@ -31,23 +37,30 @@ export type ClientLimits = LimitsByModel | LimiterLike
 
 export interface ClientOptions {
   /** Counts the input tokens of a request's body. Default: an estimate, corrected by what calls really use. */
-  countTokens?: (request: unknown) => number
+  countTokens?: ((request: unknown) => number) | undefined
   /** Tenants of one limiter get fair turns; told from the request's body. */
-  tenant?: (request: unknown) => string | undefined
+  tenant?: ((request: unknown) => string | undefined) | undefined
   /** Higher goes first. Default 0. */
-  priority?: number
+  priority?: number | undefined
   /** The longest wait for a ticket, refusals included: then `WaitTimeoutError`. Default: as long as it takes. */
-  maxWaitMs?: Duration
+  maxWaitMs?: Duration | undefined
   /** Calls that generate nothing (lists, files, batches): `'free'` (default), or `'requests'`: each takes a request. */
-  otherCalls?: 'free' | 'requests'
+  otherCalls?: 'free' | 'requests' | undefined
   /**
    * Whether each text of a batch of embeddings takes a request, as Gemini counts them, or the whole call takes one.
    * Only Gemini's clients send such batches.
    * @default 'per-text'
    */
-  countEmbeddings?: 'per-text' | 'per-call'
+  countEmbeddings?: 'per-text' | 'per-call' | undefined
 }
 
+/** What the calls of one client may have of their own: see `withLimiterOptions`. */
+export type ClientCallOptions = Pick<
+  CallOptions,
+  'priority' | 'tenant' | 'maxWaitMs' | 'maxRefusals' | 'cost' | 'timeoutMs' | 'retry'
+>
+
+const CALL_OPTIONS = ['priority', 'tenant', 'maxWaitMs', 'maxRefusals', 'cost', 'timeoutMs', 'retry']
 const OPTIONS = ['countTokens', 'tenant', 'priority', 'maxWaitMs', 'otherCalls', 'countEmbeddings']
 const NO_TOKENS = { requests: 1, tokens: 0, inputTokens: 0, outputTokens: 0 }
 
@@ -59,6 +72,8 @@ export interface LimitedCall {
   /** Whether it generates something: else it is one of the others. */
   generates: boolean
   signal: AbortSignal | undefined
+  /** Options of this call alone. */
+  options?: ClientCallOptions
   /** By whose rule, where one client speaks to several providers. */
   charge?: Charge
 }
@@ -71,37 +86,29 @@ export interface Grant {
 }
 
 export class Limits {
-  readonly #service: RateLimitedService
+  /** All limiters of these calls, as far as they are known. */
+  readonly group: LimiterGroup
+  /** Says which of them a model's calls belong to. */
+  readonly service: RateLimitedService
   readonly #charge: Charge
   readonly #options: ClientOptions
-  readonly #policy: CallOptions
-  readonly #probing = new WeakSet<AnyLimiter>()
+  readonly #call: ClientCallOptions
 
-  constructor(
-    limits: ClientLimits,
-    charge: Charge,
-    options: ClientOptions,
-    name: string,
-    more: readonly string[] = [],
-  ) {
-    fields(options, name, [...OPTIONS, ...more])
-    const { priority, maxWaitMs, otherCalls = 'free', countEmbeddings = 'per-text' } = options
-    for (const key of ['countTokens', 'tenant'] as const) {
-      const given = options[key]
-      if (given !== undefined && typeof given !== 'function')
-        throw new TypeError(`${key} must be a function, got ${text(given)}`)
-    }
-    if (otherCalls !== 'free' && otherCalls !== 'requests')
-      throw new TypeError(`otherCalls must be 'free' or 'requests', got ${text(otherCalls)}`)
-    if (countEmbeddings !== 'per-text' && countEmbeddings !== 'per-call')
-      throw new TypeError(`countEmbeddings must be 'per-text' or 'per-call', got ${text(countEmbeddings)}`)
-    this.#service = serviceOf(limits, name)
+  constructor(service: GroupedService, charge: Charge, options: ClientOptions, call: ClientCallOptions) {
+    this.group = service.group
+    this.service = service
+    // Its calls may be made within calls of the same limiter.
+    context.wanted = true
     this.#charge = charge
     this.#options = options
-    this.#policy = {
-      ...(priority !== undefined && { priority }),
-      ...(maxWaitMs !== undefined && { maxWaitMs }),
-    }
+    this.#call = call
+  }
+
+  /** The same limits, for calls with options of their own. */
+  withOptions(options: ClientCallOptions): Limits {
+    checkCallOptions(options, 'withLimiterOptions')
+    const service = { ...this.service, group: this.group }
+    return new Limits(service, this.#charge, this.#options, { ...this.#call, ...defined(options) })
   }
 
   /** Whether a call of this kind waits for a ticket at all. */
@@ -113,23 +120,19 @@ export class Limits {
   async grant(call: LimitedCall): Promise<Grant> {
     const { generates, request, model, signal, charge = this.#charge } = call
     const limiter = this.#limiterFor(model)
-    const cost = generates ? this.#cost(request, limiter, charge) : NO_TOKENS
-    const ticket = await limiter.acquire({
-      ...this.#policy,
-      cost,
-      request,
-      signal,
-      tenant: this.#options.tenant?.(request),
-    })
+    const own = { ...this.#call, ...call.options }
+    const cost = generates ? { ...this.#cost(request, limiter, charge), ...own.cost } : NO_TOKENS
+    const { tenant = this.#options.tenant?.(request) } = own
+    const ticket = await limiter.acquire({ ...own, cost, request, signal, tenant })
     return { ticket, used: (usage) => (generates ? charge.used(usage, cost) : NO_TOKENS) }
   }
 
   #limiterFor(model: string | undefined): BucketRateLimiter {
-    const service = this.#service
+    const service = this.service
     // Of whichever copy of the package: its methods are the same.
     const limiter = service.limiterFor(model) as BucketRateLimiter
-    if (service.isBlocked && !this.#probing.has(limiter)) {
-      this.#probing.add(limiter)
+    if (service.isBlocked && !probing.has(limiter)) {
+      probing.add(limiter)
       limiter.update({ probe: async (signal) => !(await service.isBlocked!(signal)) })
     }
     return limiter
@@ -150,10 +153,70 @@ export class Limits {
   }
 }
 
+/** Limiters that ask their service whether it accepts again. */
+const probing = new WeakSet<AnyLimiter>()
+
+/** The limits of a client, from what its caller said. */
+export function limitsOf(
+  limits: ClientLimits,
+  charge: Charge,
+  options: ClientOptions,
+  name: string,
+  more: readonly string[] = [],
+): Limits {
+  fields(options, name, [...OPTIONS, ...more], CALL_SYNONYMS)
+  const { priority, maxWaitMs, otherCalls = 'free', countEmbeddings = 'per-text' } = options
+  for (const key of ['countTokens', 'tenant'] as const) {
+    const given = options[key]
+    if (given !== undefined) callable(given, key)
+  }
+  choice(otherCalls, 'otherCalls', ['free', 'requests'])
+  choice(countEmbeddings, 'countEmbeddings', ['per-text', 'per-call'])
+  // Its calls may be made within calls of the same limiter.
+  context.wanted = true
+  return new Limits(grouped(serviceOf(limits, name)), charge, options, {
+    ...(priority !== undefined && { priority }),
+    ...(maxWaitMs !== undefined && { maxWaitMs }),
+  })
+}
+
+export function checkCallOptions(options: ClientCallOptions, name: string): void {
+  fields(options, name, CALL_OPTIONS, CALL_SYNONYMS)
+  if (options.tenant !== undefined && typeof options.tenant !== 'string')
+    throw new TypeError(`tenant must be a string, got ${text(options.tenant)}`)
+}
+
+type GroupedService = RateLimitedService & { group: LimiterGroup }
+
+/** A service of the user's own tells its limiters one by one, as they are used. */
+function grouped(service: RateLimitedService): GroupedService {
+  if ('onLimiter' in service) return { ...service, group: service as LimitedService }
+  const { add, group } = limiterGroup()
+  return {
+    ...service,
+    name: service.name,
+    group,
+    limiterFor(model) {
+      const limiter = service.limiterFor(model)
+      add(limiter as BucketRateLimiter)
+      return limiter
+    },
+    ...(service.isBlocked && { isBlocked: (signal: AbortSignal) => service.isBlocked!(signal) }),
+  }
+}
+
+/** Options without a name get that of the wrapper, unless processes would share them by it. */
+const namedAfter = (name: string, options: LimiterOptions): LimiterOptions =>
+  options.store === undefined ? { name, ...options } : options
+
 function serviceOf(limits: ClientLimits, name: string): RateLimitedService {
-  if (typeof limits !== 'object' || limits === null) {
+  const isService = 'limiterFor' in Object(limits) || 'acquire' in Object(limits)
+  const kind = isService ? undefined : kindOf(limits)
+  if (typeof limits !== 'object' || limits === null || kind) {
+    const got = kind ? `an instance of ${kind}` : text(limits)
+    const hint = kind || typeof limits === 'function' ? ' (are the arguments exchanged?)' : ''
     throw new TypeError(
-      `limits must be { models }, a BucketRateLimiter, a RateLimitedService or options, got ${text(limits)}`,
+      `limits must be { models }, a BucketRateLimiter, a RateLimitedService or options, got ${got}${hint}`,
     )
   }
   if ('models' in limits) {
@@ -166,9 +229,12 @@ function serviceOf(limits: ClientLimits, name: string): RateLimitedService {
     return perModel(models, { name, ...(parent && { parent }) })
   }
   if ('limiterFor' in limits) return limits
-  if ('acquire' in limits) return { name, limiterFor: () => limits as unknown as AnyLimiter }
+  if ('acquire' in limits) {
+    const limiter = limits as unknown as BucketRateLimiter
+    return { name, limiterFor: () => limiter, ...limiterGroup(limiter).group }
+  }
   try {
-    return shared({ name, ...(limits as object) })
+    return shared(namedAfter(name, limits as LimiterOptions))
   } catch (error) {
     if (error instanceof TypeError) error.message += `. Limits by model: { models: { 'gpt-5': { … } } }`
     throw error

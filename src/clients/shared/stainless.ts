@@ -16,13 +16,15 @@
 // `makeRequest` is private to the SDKs: a test pins it, and a client without it is refused. A request that reaches
 // `fetch` by another way is limited there.
 
-import { ATTEMPT, Attempt, type Fetch, LIMITED, type Marked } from './attempt.ts'
+import { ATTEMPT, Attempt, type Fetch, type Marked } from './attempt.ts'
 import { limitedFetch } from './fetch.ts'
+import { withWebBody } from './node-fetch.ts'
+import { type Limited, limitedWith, refuseLimited } from './limited.ts'
 import type { Grant, LimitedCall, Limits } from './limits.ts'
 import { describeStray, isRepeatable } from './request.ts'
 
 /** The options of a request, as the core hands them on. */
-interface RequestOptions {
+export interface RequestOptions {
   method: string
   path: string
   body?: unknown
@@ -38,17 +40,28 @@ type MakeRequest = (
   ...more: unknown[]
 ) => Promise<unknown>
 
-interface Core {
+export interface Core {
   maxRetries: number
   withOptions(options: object): Core
   fetch: Fetch
   makeRequest: MakeRequest
 }
 
+/** The core before `withOptions` (openai 4, @anthropic-ai/sdk before 0.50, groq-sdk 0): what it made of a request was its own. */
+interface OldCore extends Omit<Core, 'withOptions'> {
+  _options: object
+  buildRequest(options: RequestOptions, ...more: unknown[]): Built | Promise<Built>
+}
+interface Built {
+  req: object
+}
+
 /** What a client says of the calls it makes. */
 export interface Dialect {
   /** For errors: `limitOpenAI`. */
   name: string
+  /** Which clients it can limit: 'openai 4 or later'. */
+  sdk: string
   /** Whether a call of this path generates something. */
   generates(path: string): boolean
   /** The model of a call, where its body does not name it. */
@@ -62,34 +75,63 @@ export function limitClient<C extends object>(
   client: C,
   limits: Limits,
   dialectOf: (client: C) => Dialect,
-): C {
+): Limited<C> {
   const dialect = dialectOf(Object(client) as C)
-  const core = Object(client) as C & Partial<Core>
-  if (typeof core.makeRequest !== 'function' || typeof core.withOptions !== 'function') {
+  const bare = Object(client) as C & Partial<Core>
+  const old = bare as Partial<OldCore>
+  const known =
+    typeof bare.withOptions === 'function' || (old._options && typeof old.buildRequest === 'function')
+  if (typeof bare.makeRequest !== 'function' || !known) {
     const got = client instanceof Object ? client.constructor.name : String(client)
-    throw new TypeError(`${dialect.name} needs a client of a version that it knows, got ${got}`)
+    throw new TypeError(`${dialect.name} needs a client of ${dialect.sdk}, got ${got}`)
   }
-  if (LIMITED in client) throw new TypeError(`${dialect.name}: this client is limited already`)
-  const bare = core as C & Core
+  refuseLimited(client, dialect.name)
+  return limitedWith(limits, (limits) => copyOf(bare as C & Core, limits, dialectOf, dialect))
+}
+
+function copyOf<C extends object>(
+  bare: C & Core,
+  limits: Limits,
+  dialectOf: (client: C) => Dialect,
+  dialect: Dialect,
+): C {
   const { fetch } = bare
-  const limited = bare.withOptions({
-    ...dialect.remember,
-    fetch: limitedFetch(fetch, limits, describeStray(dialect.generates)),
-  }) as C & Core
+  const inside = limitedFetch(withWebBody(fetch), limits, describeStray(dialect.generates))
+  const limited = remade(bare, { ...dialect.remember, fetch: inside }) as C & Core
   const { makeRequest, withOptions } = limited
   const own = {
-    [LIMITED]: true,
     makeRequest: inLine(limits, dialect, limited, makeRequest.bind(limited)),
-    withOptions: (options: object) =>
-      limitClient(
-        withOptions.call(limited, { ...dialect.remember, fetch, ...options }) as C,
-        limits,
-        dialectOf,
-      ),
+    ...(withOptions
+      ? {
+          withOptions: (options: object) =>
+            limitClient(
+              withOptions.call(limited, { ...dialect.remember, fetch, ...options }) as C,
+              limits,
+              dialectOf,
+            ),
+        }
+      : { buildRequest: marking(limited as unknown as OldCore) }),
   }
-  for (const key of Reflect.ownKeys(own) as (keyof typeof own)[])
-    Object.defineProperty(limited, key, { value: own[key], configurable: true, writable: true })
+  for (const [key, value] of Object.entries(own))
+    Object.defineProperty(limited, key, { value, configurable: true, writable: true })
   return limited
+}
+
+/** A client with the same options, but for these. */
+function remade(client: Core | (Core & OldCore), options: object): Core {
+  if (typeof client.withOptions === 'function') return client.withOptions(options)
+  const make = client.constructor as new (options: object) => Core
+  return new make({ ...(client as OldCore)._options, ...options })
+}
+
+/** The old core knows no options of `fetch`: what an attempt travels with is put into the request itself. */
+function marking(client: OldCore): OldCore['buildRequest'] {
+  const { buildRequest } = client
+  return (options, ...more) => {
+    const marked = (built: Built) => ({ ...built, req: { ...built.req, ...options.fetchOptions } })
+    const built = buildRequest.call(client, options, ...more)
+    return 'then' in built ? built.then(marked) : marked(built)
+  }
 }
 
 function inLine(limits: Limits, dialect: Dialect, client: Core, makeRequest: MakeRequest): MakeRequest {
@@ -130,7 +172,7 @@ function inLine(limits: Limits, dialect: Dialect, client: Core, makeRequest: Mak
   }
 }
 
-function callOf(options: RequestOptions, dialect: Dialect): LimitedCall {
+export function callOf(options: RequestOptions, dialect: Dialect): LimitedCall {
   const { method, path, body, signal } = options
   return {
     model: dialect.modelOf(options),
@@ -140,6 +182,6 @@ function callOf(options: RequestOptions, dialect: Dialect): LimitedCall {
   }
 }
 
-function canRepeat({ body, __metadata }: RequestOptions): boolean {
+export function canRepeat({ body, __metadata }: RequestOptions): boolean {
   return isRepeatable(body) && __metadata?.['hasStreamingBody'] !== true
 }

@@ -14,20 +14,20 @@
 
 import { type Suspected, Suspicion, type Trust } from './suspicion.ts'
 import { WindowPhase } from './window-phase.ts'
-import { type Duration, duration } from '../limit/parse-limits.ts'
+import { type Duration, duration } from '../../lib/duration.ts'
 import type { WallTime } from '../limit/sliding-window.ts'
 import type { Closure } from '../rate/rate-estimator.ts'
 
 /** How long a closed gate stays closed when the provider does not say. */
 export interface RecoveryOptions {
   /** The first wait. Default 500. */
-  minMs?: Duration
+  minMs?: Duration | undefined
   /** The longest. Default: the time of 40 tickets, at least 2 s (5 s after a `rate` refusal), at most 30 s. */
-  maxMs?: Duration
+  maxMs?: Duration | undefined
   /** Each wait is so many times the one before. Default 1.5. */
-  factor?: number
+  factor?: number | undefined
   /** Waits are spread by this share up and down. Default 0.15. */
-  jitter?: number
+  jitter?: number | undefined
 }
 
 export type GateKind = 'rate' | 'overload'

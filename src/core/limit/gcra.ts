@@ -29,6 +29,9 @@ function latenessMs(spacingMs: number): number {
   return Math.min(LATENESS_MS, Math.max(LATENESS_SHARE * spacingMs, LATENESS_AREA / spacingMs))
 }
 
+/** What headers prove is left leaves at so many times the rate. */
+const EAGER = 3
+
 export class Bucket {
   readonly limit: Limit
   readonly rate: RateEstimator
@@ -44,6 +47,8 @@ export class Bucket {
   used = 0
   /** What the provider's headers prove is left, while pacing is eager. */
   #proven = 0
+  /** When the next of it may go. */
+  #provenDue = -Infinity
   #trusted = false
   #distrusted = false
   #heldUntil = -Infinity
@@ -64,11 +69,27 @@ export class Bucket {
 
   /** The earliest time from `now` on at which `cost` fits. */
   at(cost: number, now: number): number {
-    if (cost === 0 || cost <= this.#proven) return now
+    if (cost === 0) return now
+    if (cost <= this.#proven) return Math.max(now, this.#provenDue)
     const due = this.limit.paced && this.#due > now + ROUNDING_MS ? this.#due : now
     const room = Math.max(0, this.amount(now) * (1 + 1e-9) - cost)
     const free = !this.#trusted && this.#counter.used(now) > room ? this.#counter.when(room, now) : now
     return Math.max(due, free, this.#heldUntil)
+  }
+
+  /** About when `cost` would fit, from `from` on and behind others that take `ahead` in all. */
+  forecast(cost: number, ahead: number, from: number, now: number): number {
+    const need = ahead + cost
+    if (need <= this.#proven) return Math.max(from, this.#provenDue + ahead / this.#eagerRate(now))
+    const start = Math.max(from, this.#heldUntil)
+    const amount = this.amount(now)
+    this.#counter.used(now)
+    const free = this.#trusted ? start : this.#counter.reaches(need, amount * (1 + 1e-9), start)
+    if (!this.limit.paced) return free
+    const due = Math.max(this.#due, now - this.#credit(now), start > now ? start : -Infinity)
+    const step = Math.max(0, ahead - this.#proven) / this.pace(now)
+    const behind = Math.min(step, Math.max(0, now - due))
+    return Math.max(free, due + behind + this.#ramp.stretch(step - behind, now))
   }
 
   /** Units per ms that are followed at `now`, but for the ramp. */
@@ -84,6 +105,7 @@ export class Bucket {
     this.asked += cost
     if (cost <= this.#proven) {
       this.#proven -= cost
+      this.#provenDue = Math.max(now, this.#provenDue) + cost / this.#eagerRate(now)
       return
     }
     if (!this.limit.paced) return
@@ -91,6 +113,11 @@ export class Bucket {
     const step = cost / this.pace(now)
     const behind = Math.min(step, Math.max(0, now - this.#due))
     this.#due += behind + this.#ramp.stretch(step - behind, now)
+  }
+
+  /** Faster than the limit, so that a job of few calls is over soon; not all at once, since the provider may count by the second too. */
+  #eagerRate(now: number): number {
+    return EAGER * this.rate.at(now)
   }
 
   /** A ticket's cost turned out to be `difference` more than reserved (less, when negative). */
@@ -201,10 +228,14 @@ export class Bucket {
   }
 
   #advance(now: number): void {
+    this.#due = Math.max(this.#due, now - this.#credit(now))
+    this.#seen = now
+  }
+
+  /** How far behind now the next ticket may be due. */
+  #credit(now: number): number {
     const rate = this.rate.at(now)
     const burst = this.rate.tight(now) ? 1 : this.limit.burst
-    const credit = this.#crowded ? Math.max(latenessMs(1 / rate), this.#seen - this.#due) : (burst - 1) / rate
-    this.#due = Math.max(this.#due, now - credit)
-    this.#seen = now
+    return this.#crowded ? Math.max(latenessMs(1 / rate), this.#seen - this.#due) : (burst - 1) / rate
   }
 }

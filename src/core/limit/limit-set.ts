@@ -34,6 +34,9 @@ export interface LimitSetOptions {
 /** After so many rounds of calls without a refusal one more at once is tried; it doubles when that was too many. */
 const PATIENCE = 10
 const MOST_PATIENCE = 160
+/** The length of calls is the mean of so many, and the starts of so many in flight are known. */
+const MEASURED = 32
+const MOST_STARTS = 1000
 
 /** What makes two limits the same limit, with perhaps another amount. */
 export const keyOf = ({ of, said, timeZone }: Limit): string => `${of}/${timeZone ?? said.perMs}`
@@ -47,6 +50,12 @@ export class LimitSet implements SlotSource {
   #finished = 0
   #patience = PATIENCE
   #grown = false
+  /** When the last calls went, in any order. */
+  #starts: number[] = []
+  #went = 0
+  /** How long calls take, by the last ones. */
+  #meanMs = 0
+  #measured = 0
 
   constructor(
     { limits, maxConcurrent = Infinity, discover }: LimitSetOptions,
@@ -60,6 +69,9 @@ export class LimitSet implements SlotSource {
   /** Takes over what another budget has counted, limit by limit of the same name and length. */
   inherit(other: LimitSet, now: number): void {
     this.inFlight = other.inFlight
+    this.#meanMs = other.#meanMs
+    this.#measured = other.#measured
+    this.#starts = other.#starts.slice(0, Math.min(this.maxConcurrent, MOST_STARTS))
     if (other.#concurrency < other.maxConcurrent) {
       this.#concurrency = Math.min(this.maxConcurrent, other.#concurrency)
       this.#patience = other.#patience
@@ -87,16 +99,13 @@ export class LimitSet implements SlotSource {
 
   take(cost: Cost, now: number): void {
     this.inFlight++
+    if (this.maxConcurrent < Infinity)
+      this.#starts[this.#went++ % Math.min(this.maxConcurrent, MOST_STARTS)] = now
     for (const bucket of this.buckets) bucket.take(cost[bucket.limit.of] ?? 0, now)
   }
 
   settle(cost: Cost, used: Used, takenAt: number, now: number): void {
-    this.inFlight--
-    if (this.#concurrency < this.maxConcurrent && ++this.#finished > this.#patience * this.#concurrency) {
-      this.#finished = 0
-      this.#concurrency++
-      this.#grown = true
-    }
+    this.#landed(typeof used !== 'string', now - takenAt)
     for (const bucket of this.buckets) {
       const { of, settle } = bucket.limit
       const reserved = cost[of] ?? 0
@@ -107,6 +116,30 @@ export class LimitSet implements SlotSource {
       if (typeof used === 'string') {
         if (used === 'unsent' || of !== 'requests') bucket.amend(-reserved, takenAt, now)
       } else if (settle === 'usage' && used[of] !== undefined) bucket.amend(used[of] - reserved, takenAt, now)
+    }
+  }
+
+  /** What was reserved at `takenAt` turns out to be another cost, before the call is over. */
+  exchange(from: Cost, to: Cost, takenAt: number, now: number): void {
+    for (const bucket of this.buckets) {
+      const more = (to[bucket.limit.of] ?? 0) - (from[bucket.limit.of] ?? 0)
+      bucket.reserved += more
+      bucket.asked += more
+      bucket.amend(more, takenAt, now)
+    }
+  }
+
+  /** A call is not in flight any more; one that was answered tells how long calls take. */
+  #landed(answered: boolean, ms: number): void {
+    this.inFlight--
+    if (answered) {
+      this.#measured = Math.min(this.#measured + 1, MEASURED)
+      this.#meanMs += (ms - this.#meanMs) / this.#measured
+    }
+    if (this.#concurrency < this.maxConcurrent && ++this.#finished > this.#patience * this.#concurrency) {
+      this.#finished = 0
+      this.#concurrency++
+      this.#grown = true
     }
   }
 
@@ -178,25 +211,42 @@ export class LimitSet implements SlotSource {
     return changed
   }
 
-  /** How long a cost would wait behind so many others of its kind. */
-  waitTime(cost: Cost, ahead: number, now: number): number {
-    let wait = 0
+  /** About when a cost would fit, from `from` on and behind so many others, which take `ahead` in all. */
+  forecast(cost: Cost, ahead: Cost, calls: number, from: number, now: number): number {
+    let at = this.#slotAt(calls, from, now)
     for (const bucket of this.buckets) {
-      const amount = cost[bucket.limit.of] ?? 0
-      if (amount) wait = Math.max(wait, bucket.at(amount, now) - now + (ahead * amount) / bucket.pace(now))
+      const { of } = bucket.limit
+      at = Math.max(at, bucket.forecast(cost[of] ?? 0, ahead[of] ?? 0, from, now))
     }
-    return wait
+    return at
+  }
+
+  /** When so many others have gone and one more may be in flight, if calls take as long as they did. */
+  #slotAt(calls: number, from: number, now: number): number {
+    const most = this.#concurrency
+    const ends = this.inFlight + calls + 1 - most
+    if (ends <= 0) return from
+    // Those in flight are about the last that went.
+    const starts = [...this.#starts].sort((a, b) => a - b).slice(-Math.max(1, this.inFlight))
+    const meanMs = this.#measured > 0 ? this.#meanMs : now - (starts[0] ?? now)
+    const rounds = Math.floor((ends - 1) / most)
+    const first = starts[Math.min((ends - 1) % most, starts.length - 1)] ?? now
+    return Math.max(from, Math.max(now, first + meanMs) + rounds * meanMs)
   }
 
   /** What this cost waits for, by name: a dimension, or `'concurrency'`. */
   waitingOn(cost: Cost, now: number): string | undefined {
-    if (this.full) return 'concurrency'
-    let [name, latest] = [undefined as string | undefined, now]
+    return this.full ? 'concurrency' : this.holding(cost, now)?.limit.of
+  }
+
+  /** The limit that holds this cost for the longest time. */
+  holding(cost: Cost, now: number): Bucket | undefined {
+    let [found, latest] = [undefined as Bucket | undefined, now]
     for (const bucket of this.buckets) {
       const at = bucket.at(cost[bucket.limit.of] ?? 0, now)
-      if (at > latest) [name, latest] = [bucket.limit.of, at]
+      if (at > latest) [found, latest] = [bucket, at]
     }
-    return name
+    return found
   }
 
   /** The limit that can never hold this cost. */

@@ -5,16 +5,16 @@
 // rate stays what was asked for. Whether a limit is paced (a rate: spread over the window) or counted (a
 // quota: spend it when you like) is decided here too, since 250 a day must not become one every six minutes.
 
-import { DAY, HOUR, MINUTE } from '../../lib/units.ts'
+import { DAY, HOUR } from '../../lib/units.ts'
+import { type Duration, duration } from '../../lib/duration.ts'
+import { meant } from '../../lib/suggest.ts'
+import { DIMENSION_SYNONYMS, LIMIT_SYNONYMS } from '../../lib/synonyms.ts'
 import { choice, fields, number, text } from '../../lib/validate.ts'
-
-/** Milliseconds, or a number with a unit: `'500ms'`, `'10s'`, `'1m'`, `'2h'`, `'1d'`. */
-export type Duration = number | `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`
 
 /** A day by the calendar of a time zone (IANA name, default `'UTC'`): counts start again at its midnight. */
 export interface CalendarDay {
   calendar: 'day'
-  timeZone?: string
+  timeZone?: string | undefined
 }
 
 /** One limit in its general form. */
@@ -25,30 +25,34 @@ export interface LimitOptions {
   amount: number
   per: Duration | CalendarDay
   /** The shorter window in which the provider enforces its rate: 600 a minute may be 10 a second. */
-  window?: Duration
+  window?: Duration | undefined
   /** How much may go at once after a quiet spell. Default `clamp(amount / 2, 1, 5)`; a fifth for tokens. */
-  burst?: number
+  burst?: number | undefined
   /** Spread over the window. Default: true below an hour, false (a quota) from an hour on and by calendar. */
-  pace?: boolean
+  pace?: boolean | undefined
   /** `'usage'` (default): what was not used comes back. `'reserve'`: charged at the start, nothing comes back. */
-  settle?: 'usage' | 'reserve'
+  settle?: 'usage' | 'reserve' | undefined
 }
 
 /** The short forms of the limits that everyone has, and the general form. */
 export interface LimitsOptions {
+  /** Calls in any second. */
+  requestsPerSecond?: number | undefined
   /** Calls in any minute. Fractions are exact. */
-  requestsPerMinute?: number
+  requestsPerMinute?: number | undefined
+  /** Calls in any hour: a quota, counted and not paced. With `limits` it can be paced. */
+  requestsPerHour?: number | undefined
   /** Tokens of input and output together, in any minute. */
-  tokensPerMinute?: number
-  inputTokensPerMinute?: number
-  outputTokensPerMinute?: number
+  tokensPerMinute?: number | undefined
+  inputTokensPerMinute?: number | undefined
+  outputTokensPerMinute?: number | undefined
   /** Calls in any 24 hours: a quota, counted and not paced. For a calendar day use `limits`. */
-  requestsPerDay?: number
-  tokensPerDay?: number
+  requestsPerDay?: number | undefined
+  tokensPerDay?: number | undefined
   /** Any other limit, in its general form. */
-  limits?: readonly LimitOptions[]
+  limits?: readonly LimitOptions[] | undefined
   /** How many requests may go at once after a quiet spell: the `burst` of the request limits. */
-  burst?: number
+  burst?: number | undefined
 }
 
 /** A limit made exact: at most `amount` in any `windowMs`, or in a day by the calendar of `timeZone`. */
@@ -64,8 +68,6 @@ export interface Limit {
   readonly said: { readonly amount: number; readonly perMs: number }
 }
 
-const UNITS: Record<string, number> = { ms: 1, s: 1000, m: MINUTE, h: HOUR, d: DAY }
-
 const SHORT = {
   requestsPerMinute: ['requests', '1m'],
   tokensPerMinute: ['tokens', '1m'],
@@ -73,6 +75,8 @@ const SHORT = {
   outputTokensPerMinute: ['outputTokens', '1m'],
   requestsPerDay: ['requests', '1d'],
   tokensPerDay: ['tokens', '1d'],
+  requestsPerSecond: ['requests', '1s'],
+  requestsPerHour: ['requests', '1h'],
 } as const
 
 /** What calls have without anybody naming it. */
@@ -82,19 +86,10 @@ export const LIMITS_KEYS = [...Object.keys(SHORT), 'limits', 'burst']
 
 export const isTokens = (of: string) => /token/i.test(of)
 
-/** A duration in ms. Throws a `TypeError` that names the option and the value. */
-export function duration(value: unknown, name: string): number {
-  if (typeof value === 'string') {
-    const [, count, unit] = /^(\d*\.?\d+)\s*(ms|s|m|h|d)$/.exec(value) ?? []
-    return number(count ? Number(count) * UNITS[unit!]! : value, name, 'more than 0', `ms or like '1m'`)
-  }
-  return number(value, name, 'more than 0', `ms or like '1m'`)
-}
-
 /** Makes every limit of these options exact. Throws a `TypeError` that names what is wrong. */
 export function parseLimits(options: LimitsOptions): Limit[] {
   const { limits, burst } = options
-  if (burst !== undefined) number(burst, 'burst', 'at least 1')
+  if (burst !== undefined) number(burst, 'burst', 'a number of at least 1')
   if (limits !== undefined && !Array.isArray(limits))
     throw new TypeError(`limits must be an array, got ${text(limits)}`)
   const short = Object.entries(SHORT).flatMap(([name, [of, per]]) => {
@@ -106,11 +101,17 @@ export function parseLimits(options: LimitsOptions): Limit[] {
 
 function parse(options: LimitOptions, name: string, burst?: number): Limit {
   const short = name in SHORT
-  fields(options, name, ['of', 'amount', 'per', 'window', 'burst', 'pace', 'settle'])
+  fields(options, name, ['of', 'amount', 'per', 'window', 'burst', 'pace', 'settle'], LIMIT_SYNONYMS)
   const { of, per, settle = 'usage' } = options
   if (typeof of !== 'string' || !of) throw new TypeError(`${name}.of must be a name, got ${text(of)}`)
-  if (DIMENSIONS.includes(`${of}s`)) throw new TypeError(`${name}.of must be '${of}s', got ${text(of)}`)
-  const amount = number(options.amount, short ? name : `${name}.amount`, 'more than 0')
+  // A name of the caller's own is fine, but one that nearly is one of ours would limit nothing.
+  const near = DIMENSIONS.includes(of) ? undefined : meant(of, DIMENSIONS, DIMENSION_SYNONYMS, 1)
+  if (near) {
+    throw new TypeError(
+      `${name}.of cannot be ${text(of)} (did you mean '${near}'?); known: ${DIMENSIONS.join(', ')}, or a name of your own`,
+    )
+  }
+  const amount = number(options.amount, short ? name : `${name}.amount`, 'a number above 0')
   const timeZone = calendar(per, name)
   const perMs = timeZone ? DAY : duration(per, `${name}.per`)
   const enforced = options.window === undefined ? perMs : duration(options.window, `${name}.window`)
@@ -121,7 +122,7 @@ function parse(options: LimitOptions, name: string, burst?: number): Limit {
   // Money and the like may cost a fraction; requests never do, nor what is paced by the piece.
   const whole = of === 'requests' || (paced && inWindow >= 1) ? Math.ceil(inWindow - 1e-9) : inWindow
   const wanted = options.burst ?? (of === 'requests' ? burst : undefined)
-  if (options.burst !== undefined) number(options.burst, `${name}.burst`, 'at least 1')
+  if (options.burst !== undefined) number(options.burst, `${name}.burst`, 'a number of at least 1')
   if (options.pace !== undefined) choice(options.pace, `${name}.pace`, [true, false])
   choice(settle, `${name}.settle`, ['usage', 'reserve'])
   return {

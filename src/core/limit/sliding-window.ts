@@ -4,6 +4,7 @@
 // windows begin. What goes within a 4096th of the window shares an entry, kept until its latest member may
 // leave: the memory is bounded and the error is on the safe side.
 
+import { dateOf, nextMidnight } from '../../lib/calendar.ts'
 import { DAY } from '../../lib/units.ts'
 
 export interface WindowCounter {
@@ -13,6 +14,8 @@ export interface WindowCounter {
   since(at: number, now: number): number
   /** The earliest time from `now` on at which no more than `room` counts. */
   when(room: number, now: number): number
+  /** The earliest time from `from` on at which `need` more went, if no window holds more than `amount` and each part goes when it fits. */
+  reaches(need: number, amount: number, from: number): number
   add(amount: number, now: number): void
   /** Corrects what was added at `takenAt`, if it still counts. */
   amend(difference: number, takenAt: number, now: number): void
@@ -68,6 +71,23 @@ export class SlidingWindow implements WindowCounter {
       at = this.#log[i]!.at + this.#windowMs
     }
     return at
+  }
+
+  reaches(need: number, amount: number, from: number): number {
+    const frees: { at: number; amount: number }[] = this.#log
+      .slice(this.#head)
+      .filter(({ at }) => at + this.#windowMs > from)
+    const room = amount - frees.reduce((sum, entry) => sum + entry.amount, 0)
+    if (need <= room) return from
+    // What fits goes at once, and from then on whatever leaves the window makes room again, window by window.
+    frees.push({ at: from, amount: Math.max(0, room) })
+    const windows = Math.ceil((need - room) / amount - 1e-9) - 1
+    let left = need - room - windows * amount
+    for (const entry of frees) {
+      left -= entry.amount
+      if (left <= 1e-9 * amount) return entry.at + (windows + 1) * this.#windowMs
+    }
+    return from + (windows + 2) * this.#windowMs
   }
 
   add(amount: number, now: number): void {
@@ -132,7 +152,7 @@ export class CalendarWindow implements WindowCounter {
       this.#since = now
       this.#offsetMs = this.#wall.offsetMs
       const wall = now + this.#offsetMs
-      this.#day = dayOf(wall, this.#timeZone)
+      this.#day = dateOf(wall, this.#timeZone)
       this.#ends = nextMidnight(wall, this.#timeZone) - this.#offsetMs
     }
     return this.#days.get(this.#day) ?? 0
@@ -146,6 +166,13 @@ export class CalendarWindow implements WindowCounter {
     return this.used(now) > room ? this.#ends : now
   }
 
+  reaches(need: number, amount: number, from: number): number {
+    const over = need + (from < this.#ends ? (this.#days.get(this.#day) ?? 0) : 0)
+    const days = Math.ceil(over / amount - 1e-9) - 1
+    if (days <= 0) return from
+    return Math.max(this.#ends, from < this.#ends ? 0 : from) + (days - 1) * DAY
+  }
+
   add(amount: number, now: number): void {
     const total = this.used(now) + amount
     this.#days.delete(this.#day)
@@ -155,7 +182,7 @@ export class CalendarWindow implements WindowCounter {
 
   amend(difference: number, takenAt: number, now: number): void {
     this.used(now)
-    const day = dayOf(takenAt + this.#offsetMs, this.#timeZone)
+    const day = dateOf(takenAt + this.#offsetMs, this.#timeZone)
     const total = this.#days.get(day)
     if (total !== undefined) this.#days.set(day, Math.max(0, total + difference))
   }
@@ -164,26 +191,4 @@ export class CalendarWindow implements WindowCounter {
     const used = this.used(now)
     return used > 0 ? [[0, used]] : []
   }
-}
-
-const formats = new Map<string, Intl.DateTimeFormat>()
-
-function dayOf(wall: number, timeZone: string): string {
-  let format = formats.get(timeZone)
-  if (!format)
-    formats.set(timeZone, (format = new Intl.DateTimeFormat('en', { timeZone, dateStyle: 'short' })))
-  return format.format(wall)
-}
-
-/** The first moment of the next day. Searched, not computed: days have 23 to 25 hours, and midnight may not exist. */
-export function nextMidnight(wall: number, timeZone: string): number {
-  const today = dayOf(wall, timeZone)
-  let before = Math.floor(wall)
-  let after = before + DAY + 2 * 3_600_000
-  while (after - before > 1) {
-    const middle = Math.floor((before + after) / 2)
-    if (dayOf(middle, timeZone) === today) before = middle
-    else after = middle
-  }
-  return after
 }

@@ -5,13 +5,13 @@
 // `ms` (5 s). The lost ground is ms × (1 − from) / 2, under 2 s in all, and tickets that a burst has paid for
 // are never stretched.
 
-import { type Duration, duration } from './parse-limits.ts'
+import { type Duration, duration } from '../../lib/duration.ts'
 
 export interface RampOptions {
   /** How long the rise takes. Default 5000. */
-  ms?: Duration
+  ms?: Duration | undefined
   /** The share of the rate it starts from, above 0 and at most 1. Default 1/3. */
-  from?: number
+  from?: number | undefined
 }
 
 const QUIET_MS = 60_000

@@ -88,6 +88,14 @@ export class TenantQueue<M extends QueueMember<M>> implements HeapItem {
     }
   }
 
+  /** Some of its calls: each `step`th of the new, and all that came back. */
+  sample(step: number): M[] {
+    const found = [...(this.#returned?.values() ?? [])]
+    for (let i = this.#head; i < this.#new.length; i += step)
+      if (this.#stands(this.#new[i])) found.push(this.#new[i]!)
+    return found
+  }
+
   /** Whether a place among the new is still its member's: who left may have come back among the returned. */
   #stands(member: M | undefined): boolean {
     return member?.queue === this && member.at < 0
@@ -195,6 +203,14 @@ export class FairQueue<M extends QueueMember<M>> {
       level.turns.moved(queue)
     }
     if (level.at >= 0) this.#order.moved(level)
+  }
+
+  /** About so many of those who wait, from the whole line; all, if there are no more. */
+  sample(most: number): M[] {
+    const step = Math.ceil(this.size / most)
+    return [...this.#order.values()].flatMap(({ turns }) =>
+      turns.values().flatMap((queue) => queue.sample(step)),
+    )
   }
 
   remove(member: M): void {

@@ -11,7 +11,7 @@ import { fields, text } from '../../lib/validate.ts'
 
 export interface RedisGuardStoreOptions {
   /** What all keys begin with. Default `'llmiter:guard:'`. */
-  prefix?: string
+  prefix?: string | undefined
 }
 
 // Times are µs: in ms, two requests a window apart could be one ms closer than that. A clock that was set back takes the
@@ -72,7 +72,7 @@ return answer`
  * @throws TypeError when an option is unknown or wrong, or the client is none of these.
  */
 export function redisGuardStore(client: RedisClient, options: RedisGuardStoreOptions = {}): GuardStore {
-  fields(options, 'redisGuardStore', ['prefix'])
+  fields(options, 'redisGuardStore', ['prefix'], { prefix: 'keyprefix namespace' })
   const { prefix = 'llmiter:guard:' } = options
   if (typeof prefix !== 'string' || /[{}]/.test(prefix))
     throw new TypeError(`prefix must be a string without braces, got ${text(prefix)}`)

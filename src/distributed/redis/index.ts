@@ -5,7 +5,7 @@ import { connect, type RedisClient } from './detect-client.ts'
 import { redisTransport } from './transport.ts'
 import { gone, ownId } from '../client/process-liveness.ts'
 import { FleetAgent } from '../client/agent.ts'
-import { fields, text } from '../../lib/validate.ts'
+import { choice, fields, given, number, text } from '../../lib/validate.ts'
 
 export { redisGuardStore, type RedisGuardStoreOptions } from './guard-store.ts'
 export type { RedisClient, UpstashLike } from './detect-client.ts'
@@ -14,15 +14,17 @@ export type { NodeRedisLike } from './node-redis.ts'
 
 export interface RedisStoreOptions {
   /** What all keys and channels begin with. Default `'llmiter:'`. */
-  prefix?: string
+  prefix?: string | undefined
   /**
    * While the store is out of reach: `'share'` (default) goes on at the limit ÷ the last known number of processes,
    * `'wait'` waits until it is back, `'reject'` rejects every call with `StoreDownError`.
    */
-  onStoreDown?: 'share' | 'wait' | 'reject'
+  onStoreDown?: 'share' | 'wait' | 'reject' | undefined
   /** How many processes share the limit: what a process goes by that has never reached the store. Default: it waits. */
-  processes?: number
+  processes?: number | undefined
 }
+
+const SYNONYMS = { prefix: 'keyprefix namespace', processes: 'workers instances replicas' }
 
 /**
  * Shares the limits of a limiter with the limiters of the same name in all processes that use this Redis or Valkey.
@@ -37,14 +39,12 @@ export interface RedisStoreOptions {
  * @throws TypeError when an option is unknown or wrong, or the client is none of these.
  */
 export function redisStore(client: RedisClient, options: RedisStoreOptions = {}): Store {
-  fields(options, 'redisStore', ['prefix', 'onStoreDown', 'processes'])
+  fields(options, 'redisStore', ['prefix', 'onStoreDown', 'processes'], SYNONYMS)
   const { prefix = 'llmiter:', onStoreDown = 'share', processes } = options
   if (typeof prefix !== 'string' || /[{}]/.test(prefix))
     throw new TypeError(`prefix must be a string without braces, got ${text(prefix)}`)
-  if (!['share', 'wait', 'reject'].includes(onStoreDown))
-    throw new TypeError(`onStoreDown must be 'share', 'wait' or 'reject', got ${text(onStoreDown)}`)
-  if (processes !== undefined && !(Number.isInteger(processes) && processes > 0))
-    throw new TypeError(`processes must be a whole number of at least 1, got ${text(processes)}`)
+  choice(onStoreDown, 'onStoreDown', ['share', 'wait', 'reject'])
+  given(processes, (value) => number(value, 'processes', 'a whole number of at least 1'))
   // What is no client is said here, not at the first call.
   connect(client)
   return {

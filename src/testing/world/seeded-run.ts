@@ -3,7 +3,7 @@
  * are up to 2 ms late, as those of a machine are. What comes every second must not stay in step with the provider.
  */
 import { VirtualClock } from '../clock.ts'
-import { seededRandom } from '../random.ts'
+import { seededRandom } from '../../lib/random.ts'
 
 const LATE_MS = 2
 const LATE_STREAM = 0

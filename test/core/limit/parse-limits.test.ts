@@ -1,7 +1,8 @@
 // What was said, made exact.
 
 import { expect, test } from 'vitest'
-import { duration, type LimitsOptions, parseLimits } from '../../../src/core/limit/parse-limits.ts'
+import { type LimitsOptions, parseLimits } from '../../../src/core/limit/parse-limits.ts'
+import { duration } from '../../../src/lib/duration.ts'
 
 test.each([
   [500, 500],
@@ -18,7 +19,7 @@ test.each([0, -1, NaN, Infinity, '', 'm', '1', '1 minute', '1e3s', '-1s', '0s', 
   'no duration: %j',
   (said) => {
     expect(() => duration(said, 'maxWaitMs')).toThrow(
-      /maxWaitMs must be more than 0 \(ms or like '1m'\), got/,
+      /maxWaitMs must be a time above 0 \(ms or like '1m'\), got/,
     )
   },
 )
@@ -43,6 +44,11 @@ const exact: [LimitsOptions, Record<string, unknown>][] = [
     { tokensPerMinute: 200_000, burst: 2 },
     { of: 'tokens', burst: 40_000 },
   ],
+  [
+    { requestsPerSecond: 10 },
+    { of: 'requests', amount: 10, windowMs: 1000, burst: 5, paced: true, said: { amount: 10, perMs: 1000 } },
+  ],
+  [{ requestsPerHour: 100 }, { of: 'requests', amount: 100, windowMs: 3_600_000, paced: false }],
   [{ requestsPerDay: 250 }, { amount: 250, windowMs: 86_400_000, paced: false }],
   [{ tokensPerDay: 5 }, { of: 'tokens', paced: false }],
   [{ limits: [{ of: 'x', amount: 100, per: '59m' }] }, { paced: true }],

@@ -2,7 +2,8 @@
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { CalendarWindow, nextMidnight, SlidingWindow } from '../../../src/core/limit/sliding-window.ts'
+import { CalendarWindow, SlidingWindow } from '../../../src/core/limit/sliding-window.ts'
+import { nextMidnight } from '../../../src/lib/calendar.ts'
 
 const steps = fc.array(
   fc.record({

@@ -1,0 +1,69 @@
+// A stream whose first content has come: until then its failure can still be hidden from the caller.
+
+import { isFrame } from '../responses/stream-events.ts'
+
+type Iterate = () => AsyncIterator<unknown>
+type Readable = Record<PropertyKey, unknown>
+
+/**
+ * Waits until the stream has given its first content, or ended, and returns a stream that gives all of it. Rejects with
+ * the stream's error if it fails before. Streams that can only be read in other ways are returned as they are.
+ */
+export async function firstContent(value: object): Promise<object> {
+  if (typeof ReadableStream === 'function' && value instanceof ReadableStream) return firstOfWeb(value)
+  const stream = value as Readable
+  // Node's streams are read by events too, and none must be missed.
+  if (typeof stream.on === 'function' || typeof stream[Symbol.asyncIterator] !== 'function') return value
+  const iterator = (stream[Symbol.asyncIterator] as Iterate).call(stream)
+  const seen = await ahead(() => iterator.next())
+  const next = iterator.next.bind(iterator)
+  const replay = () => {
+    const first = seen.shift()
+    return first ? Promise.resolve(first) : next()
+  }
+  if ((iterator as unknown) === value) {
+    iterator.next = replay
+    return value
+  }
+  // The streams of SDKs go through `iterator` for `tee` and `toReadableStream`, too.
+  const name = typeof stream.iterator === 'function' ? 'iterator' : Symbol.asyncIterator
+  Object.defineProperty(stream, name, {
+    configurable: true,
+    writable: true,
+    value: () => {
+      const again: AsyncIterableIterator<unknown> = {
+        next: replay,
+        return: (result) =>
+          iterator.return?.(result) ?? Promise.resolve({ done: true, value: result as unknown }),
+        [Symbol.asyncIterator]: () => again,
+      }
+      return again
+    },
+  })
+  return value
+}
+
+async function ahead(next: () => Promise<IteratorResult<unknown>>): Promise<IteratorResult<unknown>[]> {
+  const seen: IteratorResult<unknown>[] = []
+  for (;;) {
+    const result = await next()
+    seen.push(result)
+    if (result.done || !isFrame(result.value)) return seen
+  }
+}
+
+async function firstOfWeb(source: ReadableStream): Promise<ReadableStream> {
+  const reader = source.getReader()
+  const seen = await ahead(() => reader.read() as Promise<IteratorResult<unknown>>)
+  return new ReadableStream(
+    {
+      async pull(controller) {
+        const { done, value } = seen.shift() ?? (await reader.read())
+        if (done) controller.close()
+        else controller.enqueue(value)
+      },
+      cancel: (reason) => reader.cancel(reason),
+    },
+    { highWaterMark: 0 },
+  )
+}

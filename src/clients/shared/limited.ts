@@ -1,0 +1,37 @@
+// What every limited client has besides what it was.
+
+import type { Limits, ClientCallOptions } from './limits.ts'
+
+/** On clients that have a limiter: a second one would wait within the first. `limitersOf` reads it. */
+const LIMITED = Symbol.for('llmiter.limited')
+/** The service that says which limiter a call belongs to. `runAll` reads it. */
+const SERVICE = Symbol.for('llmiter.service')
+
+/** A client with a limiter inside: its own type, and one method more. */
+export type Limited<C> = C & {
+  /**
+   * The same client, with the same limiters, whose calls have these options.
+   *
+   * @example
+   * const chat = openai.withLimiterOptions({ priority: 1, maxWaitMs: '10s' })
+   * @throws TypeError when an option is wrong.
+   */
+  withLimiterOptions(options: ClientCallOptions): Limited<C>
+}
+
+export function refuseLimited(client: unknown, name: string): void {
+  if (LIMITED in (Object(client) as object)) throw new TypeError(`${name}: this client is limited already`)
+}
+
+/** `make` gives the client its limiter: once as it is, and once more for each set of options. */
+export function limitedWith<C extends object>(limits: Limits, make: (limits: Limits) => C): Limited<C> {
+  const own = {
+    [LIMITED]: limits.group,
+    [SERVICE]: limits.service,
+    withLimiterOptions: (options: ClientCallOptions) => limitedWith(limits.withOptions(options), make),
+  }
+  const client = make(limits)
+  for (const key of Reflect.ownKeys(own) as (keyof typeof own)[])
+    Object.defineProperty(client, key, { value: own[key], configurable: true, writable: true })
+  return client as Limited<C>
+}

@@ -1,0 +1,90 @@
+// Several limiters as one: those made so far, and those to come.
+
+import { text } from '../lib/validate.ts'
+import type { BucketRateLimiter } from './bucket-rate-limiter.ts'
+import type { EventName, LimiterEvent } from './events.ts'
+import type { LimiterStats } from './limiter-stats.ts'
+
+export interface LimiterGroup {
+  /** All limiters made so far. */
+  limiters(): BucketRateLimiter[]
+  /** Shows each limiter: those made so far at once, later ones when they are made. Returns a function that ends it. */
+  onLimiter(listener: (limiter: BucketRateLimiter) => void): () => void
+  /** The stats of each limiter, by its name. */
+  stats(): Record<string, LimiterStats>
+  /** Listens to an event of all limiters, later ones too. Returns a function that ends it. */
+  on<E extends EventName>(event: E, listener: (event: LimiterEvent<E>) => void): () => void
+  /** Resolves when nothing waits and nothing is in flight in any limiter. */
+  drain(): Promise<void>
+  /** Stops all limiters made so far. */
+  stop(reason?: unknown): void
+}
+
+/**
+ * A group, and what adds a limiter to it.
+ *
+ * @internal
+ */
+export function limiterGroup(...first: BucketRateLimiter[]): {
+  group: LimiterGroup
+  add: (limiter: BucketRateLimiter) => void
+} {
+  const all = new Set(first)
+  const listeners = new Set<(limiter: BucketRateLimiter) => void>()
+  const onLimiter: LimiterGroup['onLimiter'] = (listener) => {
+    // The listener may throw only here, to the one who gave it: not later, to somebody who makes a call.
+    for (const limiter of all) listener(limiter)
+    const show = (limiter: BucketRateLimiter) => {
+      try {
+        listener(limiter)
+      } catch (error) {
+        limiter.report(error, 'listener of onLimiter')
+      }
+    }
+    listeners.add(show)
+    return () => void listeners.delete(show)
+  }
+  const add = (limiter: BucketRateLimiter) => {
+    if (all.has(limiter)) return
+    all.add(limiter)
+    for (const show of listeners) show(limiter)
+  }
+  const group: LimiterGroup = {
+    limiters: () => [...all],
+    onLimiter,
+    stats: () => Object.fromEntries([...all].map((limiter) => [limiter.name, limiter.stats()])),
+    on(event, listener) {
+      const offs: (() => void)[] = []
+      offs.push(onLimiter((limiter) => void offs.push(limiter.on(event, listener))))
+      return () => offs.forEach((off) => off())
+    },
+    async drain() {
+      await Promise.all([...all].map((limiter) => limiter.drain()))
+    },
+    stop: (reason) => all.forEach((limiter) => limiter.stop(reason)),
+  }
+  return { group, add }
+}
+
+/** On clients that have a limiter: their limiters. The same in all copies of the package. */
+const LIMITED = Symbol.for('llmiter.limited')
+
+/**
+ * The limiters of a client that `limitOpenAI`, another of its kind, `limitFetch` or `limiterMiddleware` returned.
+ *
+ * @example
+ * const openai = limitOpenAI(new OpenAI(), { requestsPerMinute: 500 })
+ * const limiters = limitersOf(openai)
+ * limiters.on('refuse', ({ limiter, verdict }) => console.warn(limiter, verdict.reason))
+ * console.log(limiters.stats())
+ *
+ * @throws TypeError when the client has no limiter.
+ */
+export function limitersOf(client: object): LimiterGroup {
+  const group = (Object(client) as { [LIMITED]?: LimiterGroup })[LIMITED]
+  if (!group)
+    throw new TypeError(
+      `limitersOf needs a limited client, the one that limitOpenAI(client, …) returns, got ${text(client)}`,
+    )
+  return group
+}

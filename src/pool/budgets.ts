@@ -1,0 +1,308 @@
+// What a pool may spend: requests, tokens and USD, in a period. An upper bound of each call is reserved before it waits,
+// in all budgets or in none and without a pause between question and answer: so calls that come together cannot
+// overspend. What was really used settles it. Whatever is not known for sure to be unused stays counted.
+
+import { type Duration, LimiterError } from 'llmiter'
+import { type CalendarPeriod, endOf, PERIODS } from '../lib/calendar.ts'
+import { duration } from '../lib/duration.ts'
+import { callable, choice, fields, given, number, text } from '../lib/validate.ts'
+import type { PoolCall } from './pool-call.ts'
+import { compileCondition, type Condition } from './query.ts'
+
+/** A budget holds so much in each period. Give at least one of `requests`, `tokens` and `usd`. */
+export interface BudgetOptions {
+  readonly requests?: number
+  readonly tokens?: number
+  readonly usd?: number
+  /** A period of the calendar, which begins at midnight; or a duration: periods of it are counted from the epoch. */
+  readonly per: CalendarPeriod | Duration
+  /** Of a period of the calendar: an IANA name. Default 'UTC'. */
+  readonly timeZone?: string
+  /**
+   * Each tenant, model or target has a budget of its own, or each text that the function returns; calls for which it
+   * returns undefined are not counted. Default: one budget for the whole pool.
+   */
+  readonly by?: 'tenant' | 'model' | 'target' | ((call: PoolCall) => string | undefined)
+  /** Only calls that meet the condition are counted. */
+  readonly when?: Condition
+  /** For errors, `stats()` and snapshots. Default: what it is by, and its period. */
+  readonly name?: string
+}
+
+/** The budget cannot hold what the call may use. The call was not sent, and nothing of it was counted. */
+export class BudgetExceededError extends LimiterError {
+  override name = 'BudgetExceededError'
+  static readonly code = 'BUDGET_EXCEEDED'
+  /** The name of the budget. */
+  readonly budget: string
+  /** Epoch ms at which the next period begins. Undefined: the call is larger than the whole budget. */
+  readonly resetsAt: number | undefined
+
+  constructor(message: string, budget: string, resetsAt: number | undefined) {
+    super(message)
+    this.budget = budget
+    this.resetsAt = resetsAt
+  }
+}
+
+export interface BudgetStats {
+  name: string
+  /** The tenant, the model, the target, or what `by` returned. */
+  key: string | undefined
+  /** Epoch ms at which the next period begins. */
+  resetsAt: number
+  /** Used, and reserved by calls that are not over, beside the most that there may be. */
+  amounts: { of: Unit; used: number; reserved: number; limit: number }[]
+}
+
+export type BudgetSnapshot = readonly {
+  readonly name: string
+  readonly resetsAt: number
+  readonly spent: readonly (readonly [key: string, amounts: Amounts])[]
+}[]
+
+const UNITS = ['requests', 'tokens', 'usd'] as const
+type Unit = (typeof UNITS)[number]
+/** USD as whole billionths: so that sums are exact. */
+export type Amounts = Readonly<Record<Unit, number>>
+export const usdToAmount = (usd: number): number => Math.ceil(usd * 1e9 - 1e-3)
+const show = (of: Unit, amount: number): number => (of === 'usd' ? amount / 1e9 : amount)
+
+interface Account {
+  readonly used: Record<Unit, number>
+  readonly reserved: Record<Unit, number>
+}
+
+interface Rules {
+  readonly name: string
+  readonly limits: readonly (readonly [Unit, number])[]
+  readonly endOf: (wall: number) => number
+  readonly by: 'target' | ((call: PoolCall) => string | undefined)
+  readonly when: (call: PoolCall) => boolean
+}
+
+/** What a call has reserved. Settle it once. */
+export class Reservation {
+  readonly #parts: readonly Account[]
+  readonly #bound: Amounts
+  #over = false
+
+  constructor(parts: readonly Account[], bound: Amounts) {
+    this.#parts = parts
+    this.#bound = bound
+  }
+
+  /** So much was used; without an argument, nobody knows, and all that was reserved counts. */
+  settle(used: Amounts = this.#bound): void {
+    if (this.#over) return
+    this.#over = true
+    for (const { used: total, reserved } of this.#parts) {
+      for (const of of UNITS) {
+        reserved[of] -= this.#bound[of]
+        total[of] += used[of]
+      }
+    }
+  }
+
+  /** Nothing was used. */
+  release(): void {
+    this.settle({ requests: 0, tokens: 0, usd: 0 })
+  }
+}
+
+/** One budget, with an account for each key, in the period that runs. */
+class Budget {
+  readonly rules: Rules
+  resetsAt = -Infinity
+  accounts = new Map<string, Account>()
+
+  constructor(rules: Rules) {
+    this.rules = rules
+  }
+
+  /** Begins the next period when one is over. Calls that were reserved before end in the old one. */
+  turn(wall: number): void {
+    if (wall < this.resetsAt) return
+    this.resetsAt = this.rules.endOf(wall)
+    this.accounts = new Map()
+  }
+
+  account(key: string): Account {
+    let account = this.accounts.get(key)
+    if (!account) this.accounts.set(key, (account = { used: nothing(), reserved: nothing() }))
+    return account
+  }
+
+  /** Why it cannot hold so much more, if it cannot. */
+  refusal(key: string, bound: Amounts): BudgetExceededError | undefined {
+    const account = this.accounts.get(key)
+    for (const [of, limit] of this.rules.limits) {
+      const taken = account ? account.used[of] + account.reserved[of] : 0
+      if (taken + bound[of] <= limit) continue
+      const { name } = this.rules
+      const whose = key === '' ? '' : ` of ${text(key)}`
+      const [most, held, wanted] = [limit, taken, bound[of]].map((amount) => show(of, amount))
+      const never = bound[of] > limit
+      const message = never
+        ? `budget ${text(name)}${whose}: the call may use ${wanted} ${of}, which is more than the whole budget of ${most}`
+        : `budget ${text(name)}${whose}: ${held} of ${most} ${of} are used or reserved, and the call may use ${wanted}; ` +
+          `the next period begins at ${new Date(this.resetsAt).toISOString()}`
+      return new BudgetExceededError(message, name, never ? undefined : this.resetsAt)
+    }
+    return undefined
+  }
+}
+
+const nothing = () => ({ requests: 0, tokens: 0, usd: 0 })
+
+export class Budgets {
+  readonly #budgets: readonly Budget[]
+  /** Whether a budget counts this unit, so that it has to be known. */
+  readonly counts: ReadonlySet<Unit>
+  readonly byTarget: boolean
+
+  constructor(rules: readonly Rules[]) {
+    this.#budgets = rules.map((one) => new Budget(one))
+    this.counts = new Set(rules.flatMap(({ limits }) => limits.map(([of]) => of)))
+    this.byTarget = rules.some(({ by }) => by === 'target')
+  }
+
+  /** Reserves so much for a call, in every budget that counts it; at a target, in those of targets. */
+  reserve(call: PoolCall, bound: Amounts, wall: number, target?: string): Reservation | BudgetExceededError {
+    const parts: (readonly [Budget, string])[] = []
+    for (const budget of this.#budgets) {
+      const key = keyOf(budget.rules, call, target)
+      if (key === undefined || !budget.rules.when(call)) continue
+      budget.turn(wall)
+      const refusal = budget.refusal(key, bound)
+      if (refusal) return refusal
+      parts.push([budget, key])
+    }
+    const accounts = parts.map(([budget, key]) => budget.account(key))
+    for (const { reserved } of accounts) for (const of of UNITS) reserved[of] += bound[of]
+    return new Reservation(accounts, bound)
+  }
+
+  stats(wall: number): BudgetStats[] {
+    return this.#budgets.flatMap((budget) => {
+      budget.turn(wall)
+      const { name, limits, by } = budget.rules
+      const whole = by === WHOLE && budget.accounts.size === 0 ? [['', budget.account('')] as const] : []
+      return [...whole, ...budget.accounts].map(([key, { used, reserved }]) => ({
+        name,
+        key: by === WHOLE ? undefined : key,
+        resetsAt: budget.resetsAt,
+        amounts: limits.map(([of, limit]) => ({
+          of,
+          used: show(of, used[of]),
+          reserved: show(of, reserved[of]),
+          limit: show(of, limit),
+        })),
+      }))
+    })
+  }
+
+  /** What is reserved counts as used: after a crash nobody knows. */
+  snapshot(wall: number): BudgetSnapshot {
+    return this.#budgets.map((budget) => {
+      budget.turn(wall)
+      const spent = [...budget.accounts].map(([key, { used, reserved }]) => {
+        const sum = (of: Unit) => used[of] + reserved[of]
+        return [key, { requests: sum('requests'), tokens: sum('tokens'), usd: sum('usd') }] as const
+      })
+      return { name: budget.rules.name, resetsAt: budget.resetsAt, spent }
+    })
+  }
+
+  /** Takes over what was spent in the period that still runs. */
+  restore(saved: BudgetSnapshot, wall: number): void {
+    for (const budget of this.#budgets) {
+      budget.turn(wall)
+      const found = saved.find(({ name }) => name === budget.rules.name)
+      if (found?.resetsAt !== budget.resetsAt) continue
+      for (const [key, amounts] of found.spent) Object.assign(budget.account(key).used, amounts)
+    }
+  }
+}
+
+const WHOLE = () => ''
+const KEYS: Record<string, Rules['by']> = {
+  tenant: ({ tenant }) => tenant ?? '',
+  model: (call) => modelOf(call) ?? '',
+  target: 'target',
+}
+
+function keyOf({ by }: Rules, call: PoolCall, target: string | undefined): string | undefined {
+  if (by === 'target') return target
+  return target === undefined ? by(call) : undefined
+}
+
+/** The model that a call names: its own field, or that of its request. */
+export function modelOf({ model, request }: PoolCall): string | undefined {
+  const named = model ?? (Object(request) as { model?: unknown }).model
+  return typeof named === 'string' ? named : undefined
+}
+
+export function parseBudgets(
+  said: BudgetOptions | readonly BudgetOptions[] | undefined,
+): Budgets | undefined {
+  if (said === undefined) return undefined
+  const all = Array.isArray(said) ? (said as readonly BudgetOptions[]) : [said as BudgetOptions]
+  const rules = all.map((one, i) => parseBudget(one, Array.isArray(said) ? `budget[${i}]` : 'budget'))
+  for (const [i, { name }] of rules.entries()) {
+    if (rules.findIndex((other) => other.name === name) < i)
+      throw new TypeError(`budget[${i}].name must be unique, ${text(name)} is there twice: give it a name`)
+  }
+  return new Budgets(rules)
+}
+
+function parseBudget(budget: BudgetOptions, where: string): Rules {
+  fields(budget, where, ['requests', 'tokens', 'usd', 'per', 'timeZone', 'by', 'when', 'name'])
+  const { per, timeZone, by, when } = budget
+  const limits = UNITS.filter((of) => budget[of] !== undefined).map((of) => {
+    const limit = number(budget[of], `${where}.${of}`, 'a number of at least 0')
+    return [of, of === 'usd' ? Math.floor(limit * 1e9 + 1e-3) : limit] as const
+  })
+  if (limits.length === 0) throw new TypeError(`${where} must have requests, tokens or usd`)
+  given(budget.name, (name) => {
+    if (typeof name !== 'string' || !name)
+      throw new TypeError(`${where}.name must be a name, got ${text(name)}`)
+  })
+  return {
+    name: budget.name ?? `${typeof by === 'string' ? by : 'pool'} per ${String(per)}`,
+    limits,
+    endOf: parsePeriod(per, timeZone, where),
+    by: parseKey(by, `${where}.by`),
+    when: when === undefined ? () => true : compileCondition(when, `${where}.when`),
+  }
+}
+
+function parseKey(by: BudgetOptions['by'], name: string): Rules['by'] {
+  if (by === undefined) return WHOLE
+  if (typeof by !== 'string') {
+    callable(by, name)
+    return by
+  }
+  choice(by, name, Object.keys(KEYS))
+  return KEYS[by]!
+}
+
+function parsePeriod(per: unknown, timeZone: string | undefined, where: string): Rules['endOf'] {
+  if ((PERIODS as readonly unknown[]).includes(per)) {
+    const zone = timeZone ?? 'UTC'
+    try {
+      new Intl.DateTimeFormat('en', { timeZone: zone })
+    } catch {
+      throw new TypeError(`${where}.timeZone must be an IANA name like 'Europe/Berlin', got ${text(zone)}`)
+    }
+    return (wall) => endOf(per as CalendarPeriod, wall, zone)
+  }
+  if (timeZone !== undefined)
+    throw new TypeError(`${where}.timeZone is for periods of the calendar (${PERIODS.join(', ')})`)
+  if (typeof per === 'string' && !/\d/.test(per))
+    throw new TypeError(
+      `${where}.per must be ${PERIODS.join(', ')} or a duration like '1h', got ${text(per)}`,
+    )
+  const ms = duration(per, `${where}.per`)
+  return (wall) => (Math.floor(wall / ms) + 1) * ms
+}

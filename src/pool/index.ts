@@ -1,0 +1,11 @@
+// The public surface of 'llmiter/pool'.
+
+export { BudgetExceededError, type BudgetOptions, type BudgetSnapshot, type BudgetStats } from './budgets.ts'
+export { type ModelPrice, type Prices, UnknownPriceError } from './prices.ts'
+export { createPool, NoTargetError, Pool, type PoolEvents, type PoolStats } from './pool.ts'
+export type { BreakerOptions, PoolOptions, PoolSnapshot } from './options.ts'
+export type { PoolTarget } from './pool-target.ts'
+export type { Condition, PoolQuery } from './query.ts'
+export type { Strategy } from './strategy.ts'
+export type { TargetState } from './target.ts'
+export type { PoolCall } from './pool-call.ts'

@@ -1,0 +1,177 @@
+// What people may say to a pool and for a call, checked once.
+
+import type { Duration, Snapshot } from 'llmiter'
+import { duration } from '../lib/duration.ts'
+import { callable, fields, given, number, text } from '../lib/validate.ts'
+import type { BreakerRules } from './breaker.ts'
+import { type BudgetOptions, type BudgetSnapshot, parseBudgets } from './budgets.ts'
+import type { PoolCall } from './pool-call.ts'
+import type { PoolTarget } from './pool-target.ts'
+import { parsePrices, type Prices } from './prices.ts'
+import { Spending } from './spending.ts'
+import { compileStrategy, type Plan, type Strategy } from './strategy.ts'
+
+export interface BreakerOptions {
+  /** Calls within the window before the share counts. Default 10. */
+  readonly minCalls?: number
+  /** The share of failures that opens it. Default 0.5. */
+  readonly share?: number
+  /** Default 30 s. */
+  readonly windowMs?: Duration
+  /** How long it stays open before a call tries. Default 30 s. */
+  readonly openMs?: Duration
+}
+
+export interface PoolOptions<T extends PoolTarget = PoolTarget> {
+  readonly targets: readonly T[]
+  /** Default: the targets by their tiers, and in a tier by their weights. */
+  readonly strategy?: Strategy
+  /** Strategies with names, for others to refer to. */
+  readonly strategies?: Readonly<Record<string, Strategy>>
+  /** The next tier joins when the first would wait longer. Default 5 s. */
+  readonly waitUpTo?: Duration
+  /** Calls of one key stay with one target, unless they would wait there longer than `waitUpTo`. */
+  readonly sticky?:
+    | ((call: PoolCall) => string | undefined)
+    | { readonly by: (call: PoolCall) => string | undefined; readonly ttl: Duration }
+  /** Other errors after which the next target is tried, by status or by predicate. */
+  readonly fallbackOn?: readonly number[] | ((error: unknown) => boolean)
+  /** How often one call is sent at most. Default 20. */
+  readonly maxAttempts?: number
+  readonly breaker?: BreakerOptions | false
+  /** What may be spent. A call that could pass a budget is refused with a `BudgetExceededError`. */
+  readonly budget?: BudgetOptions | readonly BudgetOptions[]
+  /** Prices for budgets in USD. They win over those of the optional package `@pydantic/genai-prices`. */
+  readonly prices?: Prices
+  /** For budgets: the output that is reserved for a call that sets no bound itself. Default 16,384 tokens. */
+  readonly maxOutputTokens?: number
+}
+
+export interface PoolSnapshot {
+  readonly version: 1
+  /** Epoch ms at which it was made. */
+  readonly wall: number
+  readonly budgets?: BudgetSnapshot
+  readonly targets: Readonly<
+    Record<
+      string,
+      {
+        readonly limiter: Snapshot
+        /** Times until which it is put aside, counted from `wall`. */
+        readonly deadMs?: number
+        readonly deaths?: number
+        readonly brokenMs?: number
+        readonly spentMs?: number
+        readonly paused?: true
+      }
+    >
+  >
+}
+
+export interface PoolRules {
+  readonly plan: Plan
+  readonly waitUpTo: number
+  readonly stickyBy: ((call: PoolCall) => string | undefined) | undefined
+  readonly stickyMs: number | undefined
+  readonly fallsBack: (answer: unknown, status: number | undefined) => boolean
+  readonly maxAttempts: number
+  readonly breaker: BreakerRules | undefined
+  readonly spending: Spending | undefined
+}
+
+export function parsePool(options: PoolOptions): PoolRules {
+  fields(options, 'createPool', [
+    'targets',
+    'strategy',
+    'strategies',
+    'waitUpTo',
+    'sticky',
+    'fallbackOn',
+    'maxAttempts',
+    'breaker',
+    'budget',
+    'prices',
+    'maxOutputTokens',
+  ])
+  const { targets, strategies = {}, waitUpTo = '5s', sticky, fallbackOn, maxAttempts = 20 } = options
+  const names = namesOf(targets)
+  const known = { targets: names, strategies }
+  // Also those that nothing leads to yet.
+  for (const name of Object.keys(strategies)) {
+    if (names.has(name)) throw new TypeError(`strategies.${name}: a target has this name already`)
+    compileStrategy(name, known)
+  }
+  return {
+    plan: compileStrategy(options.strategy ?? byTiers(targets), known),
+    waitUpTo: waitUpTo === 0 ? 0 : duration(waitUpTo, 'waitUpTo'),
+    ...parseSticky(sticky),
+    fallsBack: parseFallback(fallbackOn),
+    maxAttempts: number(maxAttempts, 'maxAttempts', 'a whole number of at least 1'),
+    breaker: parseBreaker(options.breaker),
+    spending: parseSpending(options),
+  }
+}
+
+function parseSpending({ budget, prices, maxOutputTokens = 16_384 }: PoolOptions): Spending | undefined {
+  const budgets = parseBudgets(budget)
+  const pricing = parsePrices(prices)
+  number(maxOutputTokens, 'maxOutputTokens', 'a whole number of at least 1')
+  return budgets && new Spending(budgets, pricing, maxOutputTokens)
+}
+
+function namesOf(targets: readonly PoolTarget[]): Map<string, number> {
+  if (!Array.isArray(targets) || targets.length === 0)
+    throw new TypeError(`targets must be an array with at least one target, got ${text(targets)}`)
+  const names = new Map<string, number>()
+  for (const [i, { name, limiter, weight, tier }] of (targets as PoolTarget[]).entries()) {
+    if (typeof name !== 'string' || !name)
+      throw new TypeError(`targets[${i}].name must be a name, got ${text(name)}`)
+    if (names.has(name))
+      throw new TypeError(`targets[${i}].name must be unique, ${text(name)} is there twice`)
+    if (typeof limiter?.standBy !== 'function')
+      throw new TypeError(`targets[${i}].limiter must be a BucketRateLimiter, got ${text(limiter)}`)
+    given(weight, (value) => number(value, `targets[${i}].weight`, 'a number of at least 0'))
+    given(tier, (value) => number(value, `targets[${i}].tier`, 'a number of at least 0'))
+    names.set(name, i)
+  }
+  return names
+}
+
+function byTiers(targets: readonly PoolTarget[]): Strategy {
+  const tiers = new Map<number, { use: string; weight: number }[]>()
+  for (const { name, tier = 1, weight = 1 } of targets) {
+    const shares = tiers.get(tier) ?? []
+    tiers.set(tier, shares)
+    shares.push({ use: name, weight })
+  }
+  const inOrder = [...tiers].sort(([a], [b]) => a - b)
+  return { fallback: inOrder.map(([, loadbalance]) => ({ loadbalance })) }
+}
+
+function parseSticky(sticky: PoolOptions['sticky']): Pick<PoolRules, 'stickyBy' | 'stickyMs'> {
+  if (sticky === undefined || typeof sticky === 'function') return { stickyBy: sticky, stickyMs: undefined }
+  fields(sticky, 'sticky', ['by', 'ttl'])
+  callable(sticky.by, 'sticky.by')
+  return { stickyBy: sticky.by, stickyMs: duration(sticky.ttl, 'sticky.ttl') }
+}
+
+function parseFallback(on: PoolOptions['fallbackOn']): PoolRules['fallsBack'] {
+  if (on === undefined) return () => false
+  if (typeof on === 'function') return on
+  if (!Array.isArray(on))
+    throw new TypeError(`fallbackOn must be an array of statuses or a function, got ${text(on)}`)
+  const statuses = new Set<unknown>(on)
+  return (_error, status) => status !== undefined && statuses.has(status)
+}
+
+function parseBreaker(breaker: PoolOptions['breaker'] = {}): BreakerRules | undefined {
+  if (breaker === false) return undefined
+  fields(breaker, 'breaker', ['minCalls', 'share', 'windowMs', 'openMs'])
+  const { minCalls = 10, share = 0.5, windowMs = '30s', openMs = '30s' } = breaker
+  return {
+    minCalls: number(minCalls, 'breaker.minCalls', 'a whole number of at least 1'),
+    share: number(share, 'breaker.share', 'a number from 0 to 1'),
+    windowMs: duration(windowMs, 'breaker.windowMs'),
+    openMs: duration(openMs, 'breaker.openMs'),
+  }
+}

@@ -1,0 +1,15 @@
+// Where the calls of a pool may go.
+
+import type { BucketRateLimiter } from 'llmiter'
+
+/** A key, a model or a provider: whatever has limits of its own. Add fields of your own; `run` hands them back. */
+export interface PoolTarget {
+  readonly name: string
+  readonly limiter: BucketRateLimiter
+  /** Its share among targets of its tier that have room. Default 1; 0 gives it nothing. */
+  readonly weight?: number
+  /** Tiers are tried in order, the lowest first. Default 1. */
+  readonly tier?: number
+  /** The model that it asks, for prices. Default: the one that the call or its request names. */
+  readonly model?: string
+}

@@ -1,0 +1,185 @@
+// What calls cost. The `prices` of the pool come first, then the optional package `@pydantic/genai-prices`. A model whose
+// price nobody knows is an error under a budget in USD: it could spend without an end.
+
+import type { calcPrice } from '@pydantic/genai-prices'
+import { estimateTokens, LimiterError, readUsage, type Usage } from 'llmiter'
+import { callable, fields, number, text } from '../lib/validate.ts'
+import type { PoolCall } from './pool-call.ts'
+
+/** USD for a million tokens. */
+export interface ModelPrice {
+  readonly input: number
+  readonly output: number
+  /** Of input that was read from the provider's cache. Default: as `input`. */
+  readonly cachedInput?: number
+}
+
+/** By model: a name, a beginning of names (`'gpt-5*'`), or `default`. Or a function, which may know no price either. */
+export type Prices = Readonly<Record<string, ModelPrice>> | ((model: string) => ModelPrice | undefined)
+
+/** A budget counts USD, and nobody knows what the model costs. */
+export class UnknownPriceError extends LimiterError {
+  override name = 'UnknownPriceError'
+  static readonly code = 'UNKNOWN_PRICE'
+}
+
+/** Tokens as they are billed: `input` holds those that were read from a cache, too. */
+export interface Billed {
+  readonly input: number
+  readonly cached: number
+  readonly output: number
+}
+
+/** The price of so many tokens, in USD. Undefined: not known. */
+export type Pricing = (model: string, tokens: Billed) => number | undefined
+
+export const PRICES_PACKAGE: string = '@pydantic/genai-prices'
+
+type PricesPackage = { calcPrice: typeof calcPrice }
+
+/** Undefined when it is not installed. */
+export async function pricesOfPackage(): Promise<Pricing | undefined> {
+  let found: PricesPackage
+  try {
+    // By a variable: bundlers must not look for a package that need not be there.
+    found = (await import(/* @vite-ignore */ /* webpackIgnore: true */ PRICES_PACKAGE)) as PricesPackage
+  } catch {
+    return undefined
+  }
+  return (model, { input, cached, output }) =>
+    found.calcPrice({ input_tokens: input, cache_read_tokens: cached, output_tokens: output }, model)
+      ?.total_price
+}
+
+export function parsePrices(prices: Prices | undefined): Pricing {
+  if (prices === undefined) return () => undefined
+  if (typeof prices === 'function')
+    return (model, tokens) => priced(checked(prices(model), `prices(${text(model)})`), tokens)
+  if (typeof prices !== 'object' || prices === null) callable(prices, 'prices')
+  for (const [model, price] of Object.entries(prices)) checked(price, `prices[${text(model)}]`)
+  const families = Object.keys(prices)
+    .filter((name) => name.endsWith('*'))
+    .sort((a, b) => b.length - a.length)
+  return (model, tokens) => {
+    const name = Object.hasOwn(prices, model)
+      ? model
+      : (families.find((family) => model.startsWith(family.slice(0, -1))) ?? 'default')
+    return priced(Object.hasOwn(prices, name) ? prices[name] : undefined, tokens)
+  }
+}
+
+function checked(price: ModelPrice | undefined, name: string): ModelPrice | undefined {
+  if (price === undefined) return undefined
+  fields(price, name, ['input', 'output', 'cachedInput'])
+  number(price.input, `${name}.input`, 'a number of at least 0')
+  number(price.output, `${name}.output`, 'a number of at least 0')
+  if (price.cachedInput !== undefined)
+    number(price.cachedInput, `${name}.cachedInput`, 'a number of at least 0')
+  return price
+}
+
+function priced(price: ModelPrice | undefined, { input, cached, output }: Billed): number | undefined {
+  if (!price) return undefined
+  const { cachedInput = price.input } = price
+  return ((input - cached) * price.input + cached * cachedInput + output * price.output) / 1e6
+}
+
+/** The most that a call may use: several ways to read it, of which the dearest counts. */
+export function boundOf(call: PoolCall, maxOutputTokens: number): Billed[] {
+  const { cost, request } = call
+  if (cost?.tokens !== undefined && cost.inputTokens === undefined && cost.outputTokens === undefined) {
+    const { tokens } = cost
+    return [
+      { input: tokens, cached: 0, output: 0 },
+      { input: 0, cached: 0, output: tokens },
+    ]
+  }
+  if (request === undefined && (cost?.inputTokens === undefined || cost.outputTokens === undefined))
+    throw new TypeError(
+      'a budget of tokens or USD needs the request or the cost of each call, to know what it may use',
+    )
+  const estimate = estimateTokens([request])
+  const input = cost?.inputTokens ?? Math.max(estimate.inputTokens, textBound(request))
+  const output = cost?.outputTokens ?? answersOf(request) * (estimate.maxOutputTokens ?? maxOutputTokens)
+  return [{ input, cached: 0, output }]
+}
+
+/** So many answers a request asks for. */
+function answersOf(request: unknown): number {
+  const { n, config, generationConfig } = Object(request) as Record<
+    string,
+    Record<string, unknown> | undefined
+  >
+  const counts = [n, config?.candidateCount, generationConfig?.candidateCount]
+  return Math.max(1, ...counts.filter((count): count is never => Number.isInteger(count)))
+}
+
+const OVERHEAD = 8
+const MOST_NODES = 100_000
+
+/** No token is less than a byte of text. Media are guessed elsewhere: they are no text. */
+function textBound(request: unknown): number {
+  let bytes = OVERHEAD
+  let nodes = 0
+  const walk = (value: unknown): void => {
+    if (++nodes > MOST_NODES) return
+    if (typeof value === 'string')
+      bytes += isMedia(value) ? 0 : OVERHEAD + new TextEncoder().encode(value).length
+    else if (Array.isArray(value)) for (const item of value) walk(item)
+    else if (typeof value === 'object' && value !== null && !ArrayBuffer.isView(value)) {
+      for (const [key, item] of Object.entries(value)) {
+        bytes += key.length
+        walk(item)
+      }
+    }
+  }
+  walk(request)
+  return bytes
+}
+
+const isMedia = (value: string) =>
+  value.startsWith('data:') || (value.length > 1000 && !/\s/.test(value.slice(0, 1000)))
+
+const HOLDERS = ['usage', 'usageMetadata', 'response', 'message', 'data', 'totalUsage']
+
+const count = (from: unknown, ...names: string[]): number | undefined => {
+  for (const name of names) {
+    const found = (Object(from) as Record<string, unknown>)[name]
+    if (typeof found === 'number' && found >= 0) return found
+  }
+  return undefined
+}
+
+/**
+ * The tokens of an answer, or of one event of a stream, as they are billed. What counts against a limit is less: some
+ * providers do not count what is read from a cache, but all bill it.
+ */
+export function billedOf(answer: unknown, said?: Usage): Billed | undefined {
+  const usage = said ?? readUsage(answer)
+  if (!usage) return undefined
+  const { inputTokens, outputTokens, tokens = 0 } = usage
+  const counts = said ? undefined : countsIn(answer, 3)
+  const apart = count(counts, 'cache_read_input_tokens', 'cacheReadInputTokens')
+  const details = ['prompt_tokens_details', 'input_tokens_details', 'inputTokenDetails'].map(
+    (name) => (Object(counts) as Record<string, unknown>)[name],
+  )
+  const within = details
+    .map((from) => count(from, 'cached_tokens', 'cacheReadTokens'))
+    .find((n) => n !== undefined)
+  const cached = apart ?? within ?? count(counts, 'cachedContentTokenCount') ?? 0
+  const input = Math.max((inputTokens ?? 0) + (apart ?? 0), count(counts, 'inputTokens') ?? 0, cached)
+  // A total that is more than its parts holds output that nobody told apart.
+  return { input, cached, output: Math.max(outputTokens ?? 0, tokens - (inputTokens ?? 0)) }
+}
+
+function countsIn(value: unknown, depth: number): unknown {
+  if (typeof value !== 'object' || value === null || depth === 0) return undefined
+  for (const holder of HOLDERS) {
+    const held = Object.getOwnPropertyDescriptor(value, holder)?.value as unknown
+    if (typeof held !== 'object' || held === null) continue
+    if (holder.startsWith('usage') || holder === 'totalUsage') return held
+    const deeper = countsIn(held, depth - 1)
+    if (deeper) return deeper
+  }
+  return undefined
+}

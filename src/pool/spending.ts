@@ -1,0 +1,149 @@
+// What each call of a pool may spend and what it has spent: from its request to an upper bound, and from its answer to
+// what is settled.
+
+import type { GrantOutcome, Usage } from 'llmiter'
+import { isStream, watchStream } from '../lib/observe-stream.ts'
+import { text } from '../lib/validate.ts'
+import { type Amounts, type Budgets, modelOf, type Reservation, usdToAmount } from './budgets.ts'
+import type { PoolTarget } from './pool-target.ts'
+import type { PoolCall } from './pool-call.ts'
+import {
+  type Billed,
+  billedOf,
+  boundOf,
+  PRICES_PACKAGE,
+  pricesOfPackage,
+  type Pricing,
+  UnknownPriceError,
+} from './prices.ts'
+
+export class Spending {
+  readonly budgets: Budgets
+  readonly #prices: Pricing
+  #others: Pricing | undefined
+  #loading: Promise<void> | undefined
+  readonly #maxOutputTokens: number
+
+  constructor(budgets: Budgets, prices: Pricing, maxOutputTokens: number) {
+    this.budgets = budgets
+    this.#prices = prices
+    this.#maxOutputTokens = maxOutputTokens
+  }
+
+  /** Prices that others have collected, when the pool's own do not do. Returns whether there may be news. */
+  async load(): Promise<boolean> {
+    if (this.#others) return false
+    this.#loading ??= pricesOfPackage().then((others) => void (this.#others = others))
+    await this.#loading
+    return this.#others !== undefined
+  }
+
+  /**
+   * The most that one try of the call may use, at the dearest of these targets.
+   *
+   * @throws UnknownPriceError, TypeError when the call does not say enough.
+   */
+  bound(call: PoolCall, targets: readonly PoolTarget[]): Amounts {
+    const { counts } = this.budgets
+    const ways = counts.has('usd') || counts.has('tokens') ? boundOf(call, this.#maxOutputTokens) : []
+    const all = targets.flatMap((target) => ways.map((tokens) => this.#amounts(call, target, tokens)))
+    return {
+      requests: 1,
+      tokens: Math.max(0, ...all.map(({ tokens }) => tokens)),
+      usd: Math.max(0, ...all.map(({ usd }) => usd)),
+    }
+  }
+
+  #amounts(call: PoolCall, target: PoolTarget, billed: Billed): Amounts {
+    const usd = this.budgets.counts.has('usd') ? this.#usd(call, target, billed) : 0
+    return { requests: 1, tokens: billed.input + billed.output, usd: usdToAmount(usd) }
+  }
+
+  #usd(call: PoolCall, target: PoolTarget, billed: Billed): number {
+    const model = target.model ?? modelOf(call)
+    const usd =
+      model === undefined ? undefined : (this.#prices(model, billed) ?? this.#others?.(model, billed))
+    if (usd !== undefined) return usd
+    const why =
+      model === undefined
+        ? `neither the target ${text(target.name)} nor the call names a model`
+        : `nobody knows what ${text(model)} costs`
+    throw new UnknownPriceError(
+      `a budget counts USD, and ${why}: give its price in prices, or install ${PRICES_PACKAGE}`,
+    )
+  }
+
+  /** Settles what was reserved for one try. Returns what its caller is given: of a stream, one that is watched. */
+  settle(
+    call: PoolCall,
+    target: PoolTarget,
+    held: readonly Reservation[],
+    outcome: GrantOutcome,
+  ): GrantOutcome {
+    const failed = outcome.verdict !== undefined || (outcome.status ?? 200) >= 400
+    if (failed || 'error' in outcome) {
+      // An error without a status may have cost what it may cost: nobody knows whether the call arrived.
+      const unused = outcome.status !== undefined || (failed && outcome.verdict?.kind !== 'transient')
+      for (const one of held)
+        if (unused) one.release()
+        else one.settle()
+      return outcome
+    }
+    const { value } = outcome
+    if (isStream(value)) return { ...outcome, value: this.#follow(call, target, held, value) }
+    const said = this.#read(call, target, value)
+    const used = (billed: Billed | undefined) => this.#used(call, target, held, billed)
+    if (said instanceof Promise)
+      said.then(
+        (usage) => used(usage && billedOf(value, usage)),
+        () => used(undefined),
+      )
+    else used(said)
+    return outcome
+  }
+
+  #read(
+    call: PoolCall,
+    target: PoolTarget,
+    answer: unknown,
+  ): Billed | Promise<Usage | undefined> | undefined {
+    if (!call.usage) return billedOf(answer)
+    const said = attempt(() => call.usage!(answer), target, 'usage')
+    return said instanceof Promise ? said : said && billedOf(answer, said)
+  }
+
+  #used(call: PoolCall, target: PoolTarget, held: readonly Reservation[], billed: Billed | undefined): void {
+    const amounts = billed && attempt(() => this.#amounts(call, target, billed), target, 'prices')
+    for (const one of held) one.settle(amounts)
+  }
+
+  #follow(call: PoolCall, target: PoolTarget, held: readonly Reservation[], stream: object): object {
+    let billed: Billed | undefined
+    return watchStream(stream, {
+      reading: 0,
+      ask() {},
+      chunk: (chunk) => {
+        const next = this.#read(call, target, chunk)
+        // What a stream tells grows.
+        if (next && !(next instanceof Promise))
+          billed = {
+            input: Math.max(next.input, billed?.input ?? 0),
+            cached: Math.max(next.cached, billed?.cached ?? 0),
+            output: Math.max(next.output, billed?.output ?? 0),
+          }
+      },
+      // One that broke, or was left, has told a part only.
+      end: (failure, left) => this.#used(call, target, held, failure || left ? undefined : billed),
+    })
+  }
+}
+
+/** A function of the user's must not break a call that has its answer: what it throws is told to those who listen. */
+function attempt<T>(work: () => T, { limiter }: PoolTarget, where: string): T | undefined {
+  try {
+    return work()
+  } catch (error) {
+    limiter.report(error, where)
+    return undefined
+  }
+}

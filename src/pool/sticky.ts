@@ -1,0 +1,50 @@
+// Which target a key belongs to: by rendezvous hashing, so that a target that joins or leaves moves only its own keys;
+// or where the key was served last, for as long as that is remembered.
+
+import type { PoolTarget } from './pool-target.ts'
+import type { Tier } from './strategy.ts'
+
+const MOST_KEYS = 100_000
+
+export class StickyTargets {
+  readonly #ttlMs: number | undefined
+  readonly #last = new Map<string, { index: number; until: number }>()
+
+  constructor(ttlMs: number | undefined) {
+    this.#ttlMs = ttlMs
+  }
+
+  of(key: string, tier: Tier, targets: readonly PoolTarget[], now: number): number {
+    const last = this.#last.get(key)
+    if (last && now < last.until) return last.index
+    let best = -Infinity
+    let found = 0
+    for (const [index, weight] of tier) {
+      const share = -weight / Math.log((hash(`${targets[index]!.name}\n${key}`) + 0.5) / 2 ** 32)
+      if (weight > 0 && share > best) [best, found] = [share, index]
+    }
+    return found
+  }
+
+  keep(key: string, index: number, now: number): void {
+    if (this.#ttlMs === undefined) return
+    // Anew at the end: the first of the map is the one that was used longest ago.
+    this.#last.delete(key)
+    this.#last.set(key, { index, until: now + this.#ttlMs })
+    if (this.#last.size > MOST_KEYS) this.#last.delete(this.#last.keys().next().value!)
+  }
+}
+
+/** The same tiers, with this target before them. */
+export function prefer(tiers: readonly Tier[], index: number): readonly Tier[] {
+  return [new Map([[index, 1]]), ...tiers]
+}
+
+/** FNV-1a, and the last mixing of MurmurHash3: keys that differ in one letter are far apart. */
+function hash(text: string): number {
+  let h = 0x811c9dc5
+  for (let i = 0; i < text.length; i++) h = Math.imul(h ^ text.charCodeAt(i), 0x01000193)
+  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b)
+  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35)
+  return (h ^ (h >>> 16)) >>> 0
+}
