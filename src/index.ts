@@ -11,6 +11,8 @@ export {
   type RateLimitedService,
   type ServiceOptions,
 } from './limiter/per-model.ts'
+export { explain, reasonWords, type Explanation } from './limiter/explain.ts'
+export type { BoundBy, WaitReason } from './limiter/wait-reason.ts'
 export { limitersOf, limiterGroup, type LimiterGroup } from './limiter/limiter-group.ts'
 export * from './call/errors.ts'
 export type { Clock } from './scheduler/clock.ts'

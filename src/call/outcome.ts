@@ -98,7 +98,10 @@ export function settle(call: PendingCall, usage: Usage | undefined): void {
 /** The call ended with an error that is its caller's business; without a status nobody knows whether it arrived. */
 export function fail(call: PendingCall, error: unknown): void {
   const { runtime } = call.policy
-  if (statusOf(error) === undefined) runtime.lose(call)
+  const status = statusOf(error)
+  const name = safeRead(() => (error instanceof Error ? error.name : typeof error))
+  runtime.lastFailure = [status, name].filter(Boolean).join(' ')
+  if (status === undefined) runtime.lose(call)
   else runtime.finish(call, undefined, false)
 }
 

@@ -62,6 +62,8 @@ export interface CallContext {
   backingOff: number
   /** Calls in flight, here and below. */
   inFlight: number
+  /** The last failure that was no refusal: '401 AuthenticationError'. */
+  lastFailure: string | undefined
   /** Whether calls are turned away since the store of the shared limit does not answer. */
   storeFailure(): { cause: unknown } | undefined
   enqueue(call: PendingCall, now: number): Standing

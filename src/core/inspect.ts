@@ -13,7 +13,8 @@ export function gateOf({ recovery }: TicketIssuer, now: number): { state: GateSt
   return { state: 'closed', reopensInMs: recovery.remainingMs(now) }
 }
 
-function firstOf(issuer: TicketIssuer): Call<TicketIssuer> | undefined {
+/** The first in the queue here, or below. */
+export function firstOf(issuer: TicketIssuer): Call<TicketIssuer> | undefined {
   const child = issuer.children.find(({ waiting }) => waiting > 0)
   return issuer.line.first ?? (child && firstOf(child))
 }

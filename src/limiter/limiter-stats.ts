@@ -2,6 +2,7 @@
 
 import type { HealthReading } from '../call/health.ts'
 import type { GateState } from '../core/inspect.ts'
+import type { BoundBy, WaitReason } from './wait-reason.ts'
 
 export interface LimiterStats {
   name: string
@@ -24,6 +25,14 @@ export interface LimiterStats {
   reopensInMs?: number
   /** What the first in line waits for: a dimension, `'concurrency'`, `'gate'` or `'pause'`. */
   waitingOn?: string
+  /** The same in full: which limit, whose, and what the provider said. */
+  why?: WaitReason
+  /** What the first in the queue waited for in the last minute, the longest first. */
+  boundBy: BoundBy[]
+  /** The last refusal by the provider: codes and words, without what the caller wrote. */
+  lastRefusal?: { kind: string; reason: string; agoMs: number }
+  /** The last failure that was no refusal: '401 AuthenticationError'. */
+  lastFailure?: string
   /**
    * `amount` and `perMs` as configured; what could go at once; what was learned, in the same unit as `amount`;
    * what tickets took and what calls used, as far as known, since the start or the mark.

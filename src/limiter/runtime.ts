@@ -23,6 +23,10 @@ import { StoreAdapter } from './store-adapter.ts'
 import { Counters } from './counters.ts'
 import { attend, comeBack, unattend, watchStuck } from '../call/deadlines.ts'
 import type { CallContext, PendingCall, Standing } from '../call/pending-call.ts'
+import { reasonOf, WaitHistory } from './wait-reason.ts'
+
+/** What calls wait for is noted at most this often. */
+const NOTED_MS = 100
 
 // What runtimes do to each other is not #private: a tree may be built by two copies of the package.
 export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
@@ -47,6 +51,12 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
   /** What calls are rejected with while the quota is used up. */
   spent: QuotaExhaustedError | undefined
   inFlight = 0
+  /** What the first call has waited for. */
+  readonly history = new WaitHistory()
+  #notedAt = -Infinity
+  #waited = false
+  lastRefusal: { kind: string; reason: string; at: number } | undefined
+  lastFailure: string | undefined
   /** Calls that wait for their next try, here and below. */
   backingOff = 0
   readonly random: () => number
@@ -162,6 +172,21 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     this.scheduler.wake(pending)
   }
 
+  /** The scheduler has issued what it could: who still waits, waits for something. */
+  settled(now: number): void {
+    const waits = this.issuer.waiting + this.backingOff > 0
+    if (waits === this.#waited && (!waits || now - this.#notedAt < NOTED_MS)) return
+    this.#waited = waits
+    this.#notedAt = now
+    this.note(now)
+  }
+
+  note(now: number): void {
+    const waits = this.issuer.waiting + this.backingOff > 0
+    this.history.note(waits ? reasonOf(this, now) : undefined, now)
+    for (const child of this.children) child.note(now)
+  }
+
   /** The scheduler has a ticket for a call of this tree. */
   issue(pending: PendingCall, now: number): void {
     const { waitState, policy } = pending
@@ -233,6 +258,7 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     waitState.lastReason = verdict.reason
     this.#left()
     this.counters.refused++
+    this.lastRefusal = { kind: verdict.kind, reason: verdict.reason, at: now }
     if (this.events.heard.has('refuse')) this.events.emit('refuse', { verdict, error })
     const { kind } = verdict
     const passes = kind === 'rate' || kind === 'overload'

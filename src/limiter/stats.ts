@@ -5,6 +5,7 @@ import { gateOf, waitingOn } from '../core/inspect.ts'
 import type { LimiterStats, Mark } from './limiter-stats.ts'
 import type { LimiterRuntime } from './runtime.ts'
 import { NOTHING, type Counters } from './counters.ts'
+import { reasonOf } from './wait-reason.ts'
 
 class CounterMark implements Mark {
   readonly at: number
@@ -22,16 +23,16 @@ class CounterMark implements Mark {
 
 export const mark = (runtime: LimiterRuntime): Mark => new CounterMark(runtime)
 
-export function stats(
-  { issuer, scheduler, counters, inFlight, backingOff, name, told, health }: LimiterRuntime,
-  since?: Mark,
-): LimiterStats {
+export function stats(runtime: LimiterRuntime, since?: Mark): LimiterStats {
+  const { issuer, scheduler, counters, inFlight, backingOff, name, told, health } = runtime
   const now = scheduler.now()
   const before = since as CounterMark | undefined
   const { requests, issued, finished, failed, refused, rejected } = before?.counters ?? NOTHING
   const wait = (share: number) => counters.percentile(share, before?.counters)
   const { state, reopensInMs } = gateOf(issuer, now)
   const on = waitingOn(issuer, now)
+  const why = reasonOf(runtime, now)
+  const { lastRefusal, lastFailure } = runtime
   return {
     name,
     waiting: issuer.waiting + backingOff,
@@ -46,6 +47,12 @@ export function stats(
     gate: state,
     ...(reopensInMs !== undefined && { reopensInMs }),
     ...(on && { waitingOn: on }),
+    ...(why && { why }),
+    boundBy: runtime.history.boundBy(now),
+    ...(lastRefusal && {
+      lastRefusal: { kind: lastRefusal.kind, reason: lastRefusal.reason, agoMs: now - lastRefusal.at },
+    }),
+    ...(lastFailure && { lastFailure }),
     limits: issuer.limitSet.buckets.map((bucket) => {
       const { of, said } = bucket.limit
       const { learned, configured } = bucket.rate

@@ -1,6 +1,6 @@
 // What people may say to a pool and for a call, checked once.
 
-import type { Duration, Snapshot } from 'llmiter'
+import type { Clock, Duration, Snapshot } from 'llmiter'
 import { duration } from '../lib/duration.ts'
 import { callable, fields, given, number, text } from '../lib/validate.ts'
 import type { BreakerRules } from './breaker.ts'
@@ -8,6 +8,7 @@ import { type BudgetOptions, type BudgetSnapshot, parseBudgets } from './budgets
 import type { PoolCall } from './pool-call.ts'
 import type { PoolTarget } from './pool-target.ts'
 import { parsePrices, type Prices } from './prices.ts'
+import { type CacheOptions, parseSharing, type Sharing } from './sharing.ts'
 import { Spending } from './spending.ts'
 import { compileStrategy, type Plan, type Strategy } from './strategy.ts'
 
@@ -45,6 +46,10 @@ export interface PoolOptions<T extends PoolTarget = PoolTarget> {
   readonly prices?: Prices
   /** For budgets: the output that is reserved for a call that sets no bound itself. Default 16,384 tokens. */
   readonly maxOutputTokens?: number
+  /** Identical calls in flight share one: the same `request`, model, target and tenant. Default false. */
+  readonly coalesce?: boolean
+  /** Keeps answers of identical calls. Default: none is kept. */
+  readonly cache?: CacheOptions
 }
 
 export interface PoolSnapshot {
@@ -77,6 +82,7 @@ export interface PoolRules {
   readonly maxAttempts: number
   readonly breaker: BreakerRules | undefined
   readonly spending: Spending | undefined
+  readonly sharing: ((clock: Clock) => Sharing) | undefined
 }
 
 export function parsePool(options: PoolOptions): PoolRules {
@@ -92,6 +98,8 @@ export function parsePool(options: PoolOptions): PoolRules {
     'budget',
     'prices',
     'maxOutputTokens',
+    'coalesce',
+    'cache',
   ])
   const { targets, strategies = {}, waitUpTo = '5s', sticky, fallbackOn, maxAttempts = 20 } = options
   const names = namesOf(targets)
@@ -109,6 +117,7 @@ export function parsePool(options: PoolOptions): PoolRules {
     maxAttempts: number(maxAttempts, 'maxAttempts', 'a whole number of at least 1'),
     breaker: parseBreaker(options.breaker),
     spending: parseSpending(options),
+    sharing: parseSharing(options.coalesce, options.cache),
   }
 }
 

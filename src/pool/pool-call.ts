@@ -14,5 +14,7 @@ export interface PoolCall extends Pick<
    * Default: as all known SDKs tell it.
    */
   readonly usage?: (answer: unknown) => Usage | undefined | Promise<Usage | undefined>
+  /** `false`: it is sent, whatever `coalesce` and `cache` know. */
+  readonly share?: boolean
   readonly [field: string]: unknown
 }

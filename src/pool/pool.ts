@@ -25,6 +25,7 @@ import type { PoolTarget } from './pool-target.ts'
 import { prefer, StickyTargets } from './sticky.ts'
 import type { Tier } from './strategy.ts'
 import { UnknownPriceError } from './prices.ts'
+import type { Sharing, SharingStats } from './sharing.ts'
 import type { Spending } from './spending.ts'
 import { type Finding, TargetHealth, type TargetState } from './target.ts'
 
@@ -44,6 +45,8 @@ export interface PoolEvents {
 export interface PoolStats {
   waiting: number
   budgets: BudgetStats[]
+  /** Calls that were not sent, with `coalesce` and `cache`. */
+  sharing: SharingStats | undefined
   targets: {
     name: string
     state: TargetState
@@ -116,6 +119,7 @@ export class Pool<T extends PoolTarget = PoolTarget> {
   readonly #listeners = new Map<keyof PoolEvents, Set<(event: never) => void>>()
   readonly #sticky: StickyTargets
   readonly #spending: Spending | undefined
+  readonly #sharing: Sharing | undefined
   #stopped: LimiterStoppedError | undefined
 
   constructor(options: PoolOptions<T>) {
@@ -127,6 +131,7 @@ export class Pool<T extends PoolTarget = PoolTarget> {
     this.#health = options.targets.map((target) => new TargetHealth(target, this.#rules.breaker, this.#clock))
     this.#states = options.targets.map(() => 'ready')
     this.#spending = this.#rules.spending
+    this.#sharing = this.#rules.sharing?.(this.#clock)
     this.#sticky = new StickyTargets(this.#rules.stickyMs)
     for (const [i, { limiter }] of options.targets.entries()) this.#listen(limiter, i)
   }
@@ -148,6 +153,12 @@ export class Pool<T extends PoolTarget = PoolTarget> {
     call: PoolCall = {},
   ): Promise<Awaited<R>> {
     callable(fn, 'fn')
+    return this.#sharing
+      ? (this.#sharing.run(call, () => this.#send(fn, call)) as Promise<Awaited<R>>)
+      : this.#send(fn, call)
+  }
+
+  async #send<R>(fn: (target: T, signal: AbortSignal | undefined) => R, call: PoolCall): Promise<Awaited<R>> {
     const admitted = this.#admitted(call)
     const member = admitted instanceof Promise ? await admitted : admitted
     for (;;) {
@@ -165,6 +176,7 @@ export class Pool<T extends PoolTarget = PoolTarget> {
     const now = this.#clock.now()
     return {
       waiting: this.#lanes.size,
+      sharing: this.#sharing && { ...this.#sharing.stats },
       budgets: this.#spending?.budgets.stats(this.#clock.wall()) ?? [],
       targets: this.#health.map((health) => {
         const { target, inFlight, sent, answered, failed, refused } = health

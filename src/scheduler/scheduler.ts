@@ -36,6 +36,8 @@ export interface SchedulerHost<C> {
   /** A call in flight that will never be heard of again. */
   abandon(call: C): void
   failed(error: unknown): void
+  /** All tickets whose time has come are issued. */
+  settled(now: number): void
 }
 
 // Shared by all promises: a closure for each would be a fifth of what a waiting call costs to make.
@@ -83,6 +85,7 @@ export class Scheduler<C extends ScheduledCall<C>> {
       this.host.issue(call as C, now)
     }
     root.tell()
+    this.host.settled(now)
     this.#arm(now)
   }
 

@@ -34,6 +34,22 @@ export interface LogRecord {
   tokens?: TokenRecord
   /** How long those waited who had their ticket in this second, in ms. */
   waitMs?: { p50: number; p95: number }
+  /** What the first call waited for as the second ended: its kind, and in words. */
+  why?: { kind: string; text: string }
+  /** ms until all who wait have their tickets, as far as known. */
+  etaMs?: number
+  /** The last refusal, if there was one in this second: codes and words, never what the caller wrote. */
+  refusal?: string
+  /** All limits: what could be taken at once as the second ended, of the configured amount; what is followed, if lower. */
+  limits?: LimitRecord[]
+}
+
+export interface LimitRecord {
+  of: string
+  perMs: number
+  amount: number
+  available: number
+  learned?: number
 }
 
 export interface TokenRecord {
@@ -70,7 +86,36 @@ export function parseRecord(line: string): LogRecord | undefined {
   if (tokens) record.tokens = tokens
   const waitMs = isObject(found.waitMs) && numbers(found.waitMs, WAITS)
   if (waitMs) record.waitMs = waitMs
-  return record
+  return { ...record, ...causesOf(found) }
+}
+
+/** Words are cut, so that no line of a log fills a screen. */
+const MOST_CHARS = 200
+const MOST_LIMITS = 20
+
+function causesOf({
+  why,
+  etaMs,
+  refusal,
+  limits,
+}: Fields): Pick<LogRecord, 'why' | 'etaMs' | 'refusal' | 'limits'> {
+  const said = isObject(why) && words(why.kind) && words(why.text)
+  return {
+    ...(said && { why: { kind: words((why as Fields).kind)!, text: said } }),
+    ...(isAmount(etaMs) && { etaMs }),
+    ...(words(refusal) && { refusal: words(refusal)! }),
+    ...(Array.isArray(limits) && { limits: limits.slice(0, MOST_LIMITS).flatMap(limitOf) }),
+  }
+}
+
+const words = (value: unknown): string | undefined =>
+  typeof value === 'string' && value !== '' ? value.slice(0, MOST_CHARS) : undefined
+
+function limitOf(found: unknown): LimitRecord[] {
+  const told = isObject(found) && numbers(found, ['perMs', 'amount', 'available'])
+  if (!told || typeof (found as Fields).of !== 'string') return []
+  const { of, learned } = found as { of: string; learned?: unknown }
+  return [{ of, ...told, ...(isAmount(learned) && { learned }) }]
 }
 
 /** These fields, if each is a number that a count or a time can be. */

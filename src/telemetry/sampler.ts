@@ -5,7 +5,7 @@
 // to, for the first call that ends the rest.
 
 import { HOUR, MINUTE } from '../lib/units.ts'
-import type { BucketRateLimiter, LimiterStats, Mark } from 'llmiter'
+import { type BucketRateLimiter, explain, type LimiterStats, type Mark, reasonWords } from 'llmiter'
 import type { LogRecord } from './log-record.ts'
 
 type Limit = LimiterStats['limits'][number]
@@ -25,7 +25,8 @@ export class Meter {
     const stats = this.limiter.stats(this.#mark)
     if (isQuiet(stats)) return undefined
     this.#mark = this.limiter.mark()
-    return recordOf(stats, t)
+    const { etaMs } = explain(this.limiter)
+    return { ...recordOf(stats, t), ...(etaMs !== undefined && { etaMs: Math.round(etaMs) }) }
   }
 
   /** Calls once, when something happens. */
@@ -62,6 +63,20 @@ function recordOf(stats: LimiterStats, t: number): LogRecord {
     }),
     ...(tokens && { tokens: tokensOf(tokens) }),
     ...(issued > 0 && { waitMs: { p50: waitMs.p50, p95: waitMs.p95 } }),
+    ...causesOf(stats),
+  }
+}
+
+function causesOf({ name, why, lastRefusal, refused, limits }: LimiterStats) {
+  return {
+    ...(why && { why: { kind: why.kind, text: reasonWords(why, name) } }),
+    ...(refused > 0 && lastRefusal && { refusal: `${lastRefusal.kind}: ${lastRefusal.reason}` }),
+    ...(limits.length > 0 && {
+      limits: limits.map(({ of, perMs, amount, available, learned }) => ({
+        ...{ of, perMs, amount, available: round(available) },
+        ...(learned !== undefined && { learned: round(learned) }),
+      })),
+    }),
   }
 }
 

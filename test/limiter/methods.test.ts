@@ -194,10 +194,13 @@ test('stats: plain numbers, a copy each time', async () => {
   const calls = [1, 2, 3, 4].map(() => fate(limiter.run(() => clock.sleep(10))))
   await clock.advance(500)
   const stats = limiter.stats()
+  const requests = { kind: 'limit', limiter: 'test', of: 'requests', amount: 60, perMs: 60_000 }
   expect(stats).toEqual({
     ...{ name: 'test', waiting: 3, parked: 0, inFlight: 0 },
     ...{ requests: 4, issued: 1, finished: 1, failed: 0, refused: 0, rejected: 0 },
     ...{ gate: 'open', waitingOn: 'requests', waitMs: { p50: 0, p95: 0, p99: 0 } },
+    why: requests,
+    boundBy: [{ ...requests, share: 0.5 / 60 }],
     limits: [{ of: 'requests', amount: 60, perMs: 60_000, available: 0, asked: 1, used: 1 }],
   })
   expect(JSON.parse(JSON.stringify(stats))).toEqual(stats)

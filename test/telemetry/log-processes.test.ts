@@ -20,7 +20,9 @@ function program(dir: string, body: string): Promise<{ code: number; stderr: str
     const log = logTo(limiter, { dir: ${JSON.stringify(dir)} })
     const since = Date.now()
     ${body}`
-  const args = ['--disable-warning=ExperimentalWarning', '--input-type=module', '--eval', text]
+  const loader = new URL('../support/sources.ts', import.meta.url).href
+  const args = ['--disable-warning=ExperimentalWarning', '--import', loader]
+  args.push('--input-type=module', '--eval', text)
   return new Promise((resolve) => {
     execFile(process.execPath, args, { timeout: 15_000 }, (error, _, stderr) =>
       resolve({ code: error ? Number(error.code) : 0, stderr }),

@@ -18,15 +18,24 @@ test('a line for each second in which something happened, and none for the other
 
   for (let i = 0; i < 3; i++) fate(limiter.run(() => clock.sleep(100)))
   await clock.advance(60_000)
-  const levels = { parked: 0, refused: 0, failed: 0, rejected: 0, gate: 'open', rate: 60, limit: 60 }
+  const limits = [{ of: 'requests', perMs: 60_000, amount: 60, available: 0 }]
+  const levels = { parked: 0, refused: 0, failed: 0, rejected: 0, gate: 'open', rate: 60, limit: 60, limits }
+  const held = (etaMs: number) => ({
+    why: { kind: 'limit', text: 'requests (60 a minute)' },
+    etaMs: expect.closeTo(etaMs, -2) as number,
+  })
   expect(recordsIn(dir)).toEqual([
     {
       ...{ v: 1, t: 5, name: 'test', requests: 3, issued: 1, finished: 1, waiting: 2, inFlight: 0 },
-      ...{ ...levels, waitMs: { p50: 0, p95: 0 } },
+      ...{ ...levels, ...held(2500), waitMs: { p50: 0, p95: 0 } },
     },
     {
       ...{ v: 1, t: 6, name: 'test', requests: 0, issued: 1, finished: 1, waiting: 1, inFlight: 0 },
-      ...{ ...levels, waitMs: { p50: expect.closeTo(1000, -2), p95: expect.closeTo(1000, -2) } },
+      ...{
+        ...levels,
+        ...held(1500),
+        waitMs: { p50: expect.closeTo(1000, -2), p95: expect.closeTo(1000, -2) },
+      },
     },
     {
       ...{ v: 1, t: 7, name: 'test', requests: 0, issued: 1, finished: 1, waiting: 0, inFlight: 0 },

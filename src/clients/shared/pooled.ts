@@ -108,6 +108,7 @@ function spread<C extends object>(
     const { request, model, signal, generates } = callOf(given, dialect)
     // Lists, files and batches are of one account: they stay with the first target, or with the one that is named.
     if (!generates) return home.makeRequest(given, retriesRemaining, ...more)
+    // Its answer is a body that can be read once: never shared.
     const told = usageReport()
     let failure: { error: unknown } | undefined
     const send = async (target: ClientTarget<C>, until: AbortSignal | undefined) => {
@@ -128,6 +129,7 @@ function spread<C extends object>(
         ...(signal && { signal }),
         model,
         request,
+        share: false,
         usage: () => told.usage,
       })
     } catch (error) {

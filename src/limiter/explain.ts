@@ -1,0 +1,136 @@
+// "Why is it slow, and when will it be done?", as a sentence.
+
+import { DAY, HOUR, MINUTE, SECOND } from '../lib/units.ts'
+import type { BucketRateLimiter } from './bucket-rate-limiter.ts'
+import type { LimiterStats } from './limiter-stats.ts'
+import type { WaitReason } from './wait-reason.ts'
+
+export interface Explanation {
+  /** In words: what the calls wait for, for how long, and what has bound in the last minute. */
+  text: string
+  /** What holds the first call now. */
+  why?: WaitReason
+  /** ms until all who wait now have their tickets. Missing when nobody waits, or nobody knows. */
+  etaMs?: number
+}
+
+const WINDOWS: readonly (readonly [ms: number, name: string])[] = [
+  [SECOND, 'a second'],
+  [MINUTE, 'a minute'],
+  [HOUR, 'an hour'],
+  [DAY, 'a day'],
+]
+
+export const amountWords = (n: number): string =>
+  n.toLocaleString('en', { maximumFractionDigits: n < 10 ? 2 : 0 })
+
+export const windowWords = (ms: number): string =>
+  WINDOWS.find(([size]) => size === ms)?.[1] ?? `in ${spanWords(ms)}`
+
+/** 'outputTokens' is 'output tokens'. */
+export const dimensionWords = (of: string): string =>
+  of.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)
+
+/** In the unit that fits: '12 s', '7 min', '3.5 h', '2 d'. */
+export function spanWords(ms: number): string {
+  const [size, unit] =
+    ms >= 2 * DAY
+      ? [DAY, 'd']
+      : ms >= 2 * HOUR
+        ? [HOUR, 'h']
+        : ms >= 2 * MINUTE
+          ? [MINUTE, 'min']
+          : [SECOND, 's']
+  const n = ms / (size as number)
+  return `${n.toLocaleString('en', { maximumFractionDigits: n < 10 && ms >= HOUR ? 1 : 0 })} ${unit as string}`
+}
+
+const REFUSED = {
+  rate: 'refused calls as too many',
+  overload: 'is overloaded',
+  quota: 'says that the quota is used up',
+} as const
+
+/** A reason in words: 'output tokens (10,000 a minute)'. */
+export function reasonWords(reason: WaitReason, self?: string): string {
+  const { kind, limiter, of, amount, perMs, learned, refused, provider, reopensInMs } = reason
+  const whose = self !== undefined && limiter !== self ? ` of '${limiter}'` : ''
+  const limit =
+    of === undefined ? '' : `${dimensionWords(of)}${whose} (${limitWords(amount!, perMs!, learned)})`
+  const until = reopensInMs === undefined ? '' : `, for ${spanWords(reopensInMs)} more`
+  switch (kind) {
+    case 'limit':
+      return limit
+    case 'latency':
+      return `${limit}, lowered since the provider is slow`
+    case 'concurrency':
+      return `a free place${whose} (at most ${amountWords(amount!)} in flight)`
+    case 'pause':
+      return `the end of pause()${whose}${until}`
+    case 'retry':
+      return 'the next try after a failure'
+    case 'store':
+      return 'a slot from the store that processes share'
+    case 'gate':
+      return `the provider${whose}, which ${REFUSED[refused!]}${until}${provider ? ` ("${provider}")` : ''}`
+  }
+}
+
+function limitWords(amount: number, perMs: number, learned: number | undefined): string {
+  const window = windowWords(perMs)
+  const said = `${amountWords(amount)} ${window}`
+  return learned !== undefined && learned < 0.98 * amount
+    ? `${amountWords(learned)} ${window} by what the provider accepts, configured ${said}`
+    : said
+}
+
+/**
+ * Why calls wait, and about how long. A sentence for people, and the same as data. Read `limiter.stats()` for the numbers.
+ *
+ * @example
+ * console.log(explain(limiter).text)
+ * // 412 calls wait for output tokens (10,000 a minute); about 7 min. This bound for 98 % of the last minute.
+ */
+export function explain(limiter: Pick<BucketRateLimiter, 'stats' | 'waitTime'>): Explanation {
+  const stats = limiter.stats()
+  // Of a call that takes nothing: it goes with the last in the queue.
+  const nothing = Object.fromEntries(['requests', ...stats.limits.map(({ of }) => of)].map((of) => [of, 0]))
+  const etaMs = stats.waiting > 0 ? limiter.waitTime(nothing) : undefined
+  const known = etaMs !== undefined && etaMs < Infinity ? { etaMs } : {}
+  return { text: explainStats(stats, known.etaMs), ...(stats.why && { why: stats.why }), ...known }
+}
+
+type Explained = Pick<
+  LimiterStats,
+  'name' | 'waiting' | 'inFlight' | 'why' | 'boundBy' | 'finished' | 'failed' | 'lastFailure'
+>
+
+/** The same from numbers that were read before. */
+export function explainStats(stats: Explained, etaMs?: number): string {
+  return [waitSentence(stats, etaMs), shareSentence(stats), failureSentence(stats)].filter(Boolean).join(' ')
+}
+
+function waitSentence({ name, waiting, inFlight, why }: Explained, etaMs: number | undefined): string {
+  const calls = `${amountWords(waiting)} ${waiting === 1 ? 'call waits' : 'calls wait'}`
+  if (waiting > 0 && why) {
+    const about = etaMs === undefined ? '' : `; about ${spanWords(etaMs)}`
+    return `${calls} for ${reasonWords(why, name)}${about}.`
+  }
+  if (waiting > 0) return `${calls} for a ticket.`
+  if (why?.kind === 'gate') return `Nothing waits. Calls cannot go: ${reasonWords(why, name)}.`
+  return `Nothing waits; ${amountWords(inFlight)} in flight.`
+}
+
+function shareSentence({ name, waiting, why, boundBy: [most] }: Explained): string {
+  if (!most || !why || waiting === 0) return ''
+  const share = `${Math.round(100 * most.share)} % of the last minute`
+  const same = most.kind === why.kind && most.of === why.of && most.limiter === why.limiter
+  return same ? `This bound for ${share}.` : `For ${share} they waited for ${reasonWords(most, name)}.`
+}
+
+function failureSentence({ finished, failed, lastFailure }: Explained): string {
+  if (finished < 5 || failed <= finished / 2) return ''
+  const share =
+    failed === finished ? 'Every call fails' : `${Math.round((100 * failed) / finished)} % of calls fail`
+  return `${share}${lastFailure ? ` (${lastFailure})` : ''}.`
+}

@@ -1,0 +1,142 @@
+// Why calls wait: what holds the first in the queue now, and what has held it in the last minute.
+//
+// The history costs a call nothing: it is written when the scheduler has seen to its timer, at most ten times a second.
+
+import { firstOf } from '../core/inspect.ts'
+import { MINUTE } from '../lib/units.ts'
+import type { TicketIssuer } from '../core/ticket-issuer.ts'
+
+/** What holds the first call in the queue. Fields are there where they are known. */
+export interface WaitReason {
+  /**
+   * `'limit'`: a rate or a quota of `limits`. `'concurrency'`: as many calls are in flight as may be. `'gate'`: the provider
+   * refused, and has not yet accepted again. `'latency'`: the provider is slow, and `health` lowers the rate. `'pause'`:
+   * `pause()` was called. `'retry'`: a failed call waits for its next try. `'store'`: the store has no slot for this process yet.
+   */
+  kind: 'limit' | 'concurrency' | 'gate' | 'latency' | 'pause' | 'retry' | 'store'
+  /** The name of the limiter: this one, or one of its parents. */
+  limiter: string
+  /** The limit: its dimension, amount and window in ms as configured. */
+  of?: string
+  amount?: number
+  perMs?: number
+  /** The amount in `perMs` that the limiter follows, where it has learned a lower one. */
+  learned?: number
+  /** What the gate is closed for. */
+  refused?: 'rate' | 'overload' | 'quota'
+  /** Codes and words of the last refusal, without what the caller wrote. */
+  provider?: string
+  /** ms until the gate lets a call through, or the pause ends, when it is known. */
+  reopensInMs?: number
+}
+
+/** A reason, and the share of the last minute in which it held the first call: 0 to 1. */
+export interface BoundBy extends WaitReason {
+  share: number
+}
+
+/** What of a limiter tells why its calls wait. */
+interface Source {
+  readonly name: string
+  readonly issuer: TicketIssuer
+  /** This limiter and all above it, up to the root. */
+  readonly chain: readonly Source[]
+  readonly health: { reading(now: number): { share: number } } | undefined
+  readonly lastRefusal: { reason: string } | undefined
+  readonly backingOff: number
+}
+
+/** Why the first call waits; where nobody waits, why a call that came now would not go, as far as the gate holds it. */
+export function reasonOf(runtime: Source, now: number): WaitReason | undefined {
+  const first = firstOf(runtime.issuer)
+  if (!first && runtime.backingOff > 0) return { kind: 'retry', limiter: runtime.name }
+  for (const at of runtime.chain) {
+    const reason = gateReason(at, now) ?? (first && limitReason(at, first.cost, now))
+    if (reason) return reason
+  }
+  return first && { kind: 'store', limiter: runtime.name }
+}
+
+function gateReason({ name, issuer, lastRefusal }: Source, now: number): WaitReason | undefined {
+  const { gate } = issuer.recovery
+  if (issuer.pausedUntil > now) return { kind: 'pause', limiter: name, ...within(issuer.pausedUntil - now) }
+  if (gate.state === 'open') return undefined
+  return {
+    kind: 'gate',
+    limiter: name,
+    refused: gate.state === 'spent' ? 'quota' : gate.kind,
+    ...(lastRefusal && { provider: lastRefusal.reason }),
+    ...('until' in gate && within(issuer.recovery.remainingMs(now))),
+  }
+}
+
+const within = (ms: number) => (ms < Infinity ? { reopensInMs: Math.max(0, ms) } : {})
+
+function limitReason(
+  { name, issuer: { limitSet }, health }: Source,
+  cost: Parameters<typeof limitSet.holding>[0],
+  now: number,
+): WaitReason | undefined {
+  if (limitSet.full) return { kind: 'concurrency', limiter: name, amount: limitSet.maxConcurrent }
+  const bucket = limitSet.holding(cost, now)
+  if (!bucket) return undefined
+  const { limit, rate } = bucket
+  const slow = limit.paced && (health?.reading(now).share ?? 1) < 1
+  return {
+    kind: slow ? 'latency' : 'limit',
+    limiter: name,
+    of: limit.of,
+    amount: limit.said.amount,
+    perMs: limit.said.perMs,
+    ...(rate.learned && { learned: (limit.said.amount * rate.at(now)) / rate.configured }),
+  }
+}
+
+const keyOf = ({ kind, limiter, of, perMs, refused }: WaitReason): string =>
+  [kind, limiter, of, perMs, refused].join('/')
+
+/** Time, by what held the first call in it: of the minute that runs, and of the one before. */
+export class WaitHistory {
+  #reason: WaitReason | undefined
+  #since = -Infinity
+  #began = -Infinity
+  #minute = new Map<string, { reason: WaitReason; ms: number }>()
+  #before = this.#minute
+
+  /** From now on, this holds the first call. */
+  note(reason: WaitReason | undefined, now: number): void {
+    this.#add(this.#minute, now)
+    if (now - this.#began >= MINUTE) {
+      this.#before = now - this.#began < 2 * MINUTE ? this.#minute : new Map()
+      this.#minute = new Map()
+      this.#began = now
+    }
+    this.#reason = reason
+    this.#since = now
+  }
+
+  #add(minute: Map<string, { reason: WaitReason; ms: number }>, now: number): void {
+    if (!this.#reason) return
+    const key = keyOf(this.#reason)
+    const ms = (minute.get(key)?.ms ?? 0) + Math.max(0, now - this.#since)
+    minute.set(key, { reason: this.#reason, ms })
+  }
+
+  /** The last minute: of the one before, the part that is not yet over a minute ago counts. */
+  boundBy(now: number): BoundBy[] {
+    const minutes = Math.max(0, now - this.#began) / MINUTE
+    // Nothing was noted for long: what runs is the one before.
+    const old = minutes >= 1
+    const minute = new Map(old ? [] : this.#minute)
+    this.#add(minute, now)
+    const kept = Math.max(0, (old ? 2 : 1) - minutes)
+    for (const [key, { reason, ms }] of old ? this.#minute : this.#before) {
+      const found = minute.get(key)
+      minute.set(key, { reason: found?.reason ?? reason, ms: (found?.ms ?? 0) + kept * ms })
+    }
+    return [...minute.values()]
+      .map(({ reason, ms }) => ({ ...reason, share: Math.min(1, ms / MINUTE) }))
+      .filter(({ share }) => share > 0)
+      .sort((a, b) => b.share - a.share)
+  }
+}

@@ -1,0 +1,174 @@
+// Why is it slow, and when will it be done: one story for each cause.
+
+import { BucketRateLimiter, explain, type LimiterOptions } from 'llmiter'
+import { latencyHealth } from 'llmiter/health'
+import { VirtualClock } from 'llmiter/testing'
+import { describe, expect, test } from 'vitest'
+import { rateLimited } from '../helpers.ts'
+
+function stage(options: Partial<LimiterOptions>) {
+  const clock = new VirtualClock({ wall: Date.parse('2026-11-21T20:00:00Z') })
+  const limiter = new BucketRateLimiter({ name: 'gpt', clock, ...options })
+  return { clock, limiter }
+}
+const ok =
+  (clock: VirtualClock, ms = 500) =>
+  () =>
+    clock.sleep(ms)
+const quietly = (promise: Promise<unknown>) => void promise.catch(() => {})
+
+describe('the first call waits for', () => {
+  test('requests', async () => {
+    const { clock, limiter } = stage({ requestsPerMinute: 60 })
+    for (let i = 0; i < 200; i++) quietly(limiter.run(ok(clock)))
+    await clock.advance(70_000)
+    const { text, why, etaMs } = explain(limiter)
+    expect(why).toEqual({ kind: 'limit', limiter: 'gpt', of: 'requests', amount: 60, perMs: 60_000 })
+    expect(text).toMatch(
+      /^1\d\d calls wait for requests \(60 a minute\); about 2 min\. This bound for 100 % of the last minute\.$/,
+    )
+    const start = clock.now()
+    await clock.runAll()
+    expect(Math.abs(clock.now() - start - etaMs!)).toBeLessThan(0.05 * etaMs! + 1000)
+    expect(explain(limiter).text).toBe('Nothing waits; 0 in flight.')
+  })
+
+  test('output tokens, though requests are limited too', async () => {
+    const { clock, limiter } = stage({ requestsPerMinute: 500, outputTokensPerMinute: 10_000 })
+    for (let i = 0; i < 100; i++) quietly(limiter.run(ok(clock), { cost: { outputTokens: 1000 } }))
+    await clock.advance(30_000)
+    expect(explain(limiter).text).toMatch(/calls wait for output tokens \(10,000 a minute\); about \d+ min\./)
+    limiter.stop()
+  })
+
+  test("the day's quota", async () => {
+    const { clock, limiter } = stage({ requestsPerMinute: 600, requestsPerDay: 20 })
+    for (let i = 0; i < 30; i++) quietly(limiter.run(ok(clock)))
+    await clock.advance(60_000)
+    expect(explain(limiter).text).toMatch(/^10 calls wait for requests \(20 a day\); about 24 h\./)
+    limiter.stop()
+  })
+
+  test('a free place', async () => {
+    const { clock, limiter } = stage({ maxConcurrent: 2 })
+    for (let i = 0; i < 100; i++) quietly(limiter.run(ok(clock, 2000)))
+    await clock.advance(10_000)
+    expect(explain(limiter).text).toMatch(
+      /calls wait for a free place \(at most 2 in flight\); about \d+ s\./,
+    )
+    await clock.runAll()
+  })
+
+  test("the account's limit, not the model's", async () => {
+    const { clock, limiter: account } = stage({ name: 'account', requestsPerMinute: 60 })
+    const model = new BucketRateLimiter({ name: 'model', requestsPerMinute: 600, parent: account })
+    for (let i = 0; i < 100; i++) quietly(model.run(ok(clock)))
+    await clock.advance(5000)
+    expect(explain(model).text).toContain("requests of 'account' (60 a minute)")
+    expect(explain(account).text).toContain('requests (60 a minute)')
+    await clock.runAll()
+  })
+
+  test.each([
+    ['rate', rateLimited(30_000), /the provider, which refused calls as too many, for \d+ s more \("429/],
+    [
+      'overload',
+      Object.assign(new Error('x'), { status: 503, headers: { 'retry-after': '20' } }),
+      /the provider, which is overloaded, for \d+ s more \("503/,
+    ],
+  ])('the gate, after %s', async (_kind, error, words) => {
+    const { clock, limiter } = stage({ requestsPerMinute: 60 })
+    let refuse = true
+    for (let i = 0; i < 5; i++)
+      quietly(limiter.run(() => (refuse ? Promise.reject(error as Error) : Promise.resolve('in'))))
+    await clock.advance(2000)
+    expect(explain(limiter).text).toMatch(words)
+    expect(limiter.stats().lastRefusal).toMatchObject({ agoMs: expect.any(Number) as number })
+    refuse = false
+    await clock.runAll()
+    expect(explain(limiter).why).toBeUndefined()
+  })
+
+  test('a quota that is spent: nobody waits, and the reason is told', async () => {
+    const { clock, limiter } = stage({ requestsPerMinute: 60 })
+    const spent = { status: 429, code: 'insufficient_quota', message: 'You exceeded your current quota' }
+    quietly(limiter.run(() => Promise.reject(Object.assign(new Error(spent.message), spent))))
+    await clock.advance(1000)
+    expect(explain(limiter).text).toMatch(
+      /^Nothing waits\. Calls cannot go: the provider, which says that the quota is used up.*insufficient_quota/,
+    )
+  })
+
+  test('the end of a pause', async () => {
+    const { clock, limiter } = stage({ requestsPerMinute: 60 })
+    limiter.pause('10m')
+    quietly(limiter.run(ok(clock)))
+    await clock.advance(1000)
+    expect(explain(limiter).text).toMatch(/^1 call waits for the end of pause\(\), for 10 min more/)
+    limiter.stop()
+  })
+
+  test('the next try', async () => {
+    const { clock, limiter } = stage({ requestsPerMinute: 60, retry: { attempts: 3, minMs: '5s' } })
+    const broken = Object.assign(new Error('x'), { status: 500 })
+    quietly(limiter.run(() => Promise.reject(broken)))
+    await clock.advance(1000)
+    expect(explain(limiter).text).toMatch(/^1 call waits for the next try after a failure/)
+    await clock.runAll()
+  })
+
+  test('the provider, which is slow', async () => {
+    const health = latencyHealth({ durationMs: 1000, timeConstantMs: 2000 })
+    const { clock, limiter } = stage({ requestsPerMinute: 600, health })
+    for (let i = 0; i < 400; i++) quietly(limiter.run(ok(clock, 4000)))
+    await clock.advance(40_000)
+    expect(explain(limiter).why?.kind).toBe('latency')
+    expect(explain(limiter).text).toContain('lowered since the provider is slow')
+    limiter.stop()
+    await clock.runAll()
+  })
+})
+
+test('a key that fails says so', async () => {
+  const { clock, limiter } = stage({ requestsPerMinute: 600 })
+  class AuthenticationError extends Error {
+    override name = 'AuthenticationError'
+    status = 401
+  }
+  for (let i = 0; i < 10; i++) quietly(limiter.run(() => Promise.reject(new AuthenticationError('no'))))
+  await clock.runAll()
+  expect(explain(limiter).text).toBe(
+    'Nothing waits; 0 in flight. Every call fails (401 AuthenticationError).',
+  )
+})
+
+test('a lower limit that was learned is told beside the configured one', async () => {
+  const { clock, limiter } = stage({ requestsPerMinute: 600 })
+  const headers = { 'x-ratelimit-limit-requests': '60', 'x-ratelimit-remaining-requests': '30' }
+  for (let i = 0; i < 100; i++) quietly(limiter.run(() => Promise.resolve({ headers })))
+  await clock.advance(10_000)
+  expect(explain(limiter).text).toContain(
+    'requests (60 a minute by what the provider accepts, configured 600 a minute)',
+  )
+  await clock.runAll()
+})
+
+test('the shares of the last minute: first the gate, then the rate', async () => {
+  const { clock, limiter } = stage({ requestsPerMinute: 60 })
+  let refuse = true
+  for (let i = 0; i < 100; i++)
+    quietly(limiter.run(() => (refuse ? Promise.reject(rateLimited(40_000)) : Promise.resolve('in'))))
+  await clock.advance(1000)
+  refuse = false
+  await clock.advance(54_000)
+  const bound = limiter.stats().boundBy
+  expect(bound.map(({ kind }) => kind)).toEqual(['gate', 'limit'])
+  expect(bound[0]!.share).toBeGreaterThan(0.6)
+  expect(bound.reduce((sum, { share }) => sum + share, 0)).toBeLessThanOrEqual(1.001)
+  // A minute later the gate is forgotten.
+  await clock.advance(30_000)
+  expect(explain(limiter).text).toContain('requests (60 a minute)')
+  limiter.stop()
+  await clock.advance(200_000)
+  expect(limiter.stats().boundBy).toEqual([])
+})
