@@ -31,7 +31,7 @@ interface CurveShape {
 }
 
 export const HABITS: Record<CurveKind, CurveShape> = {
-  fast: { hold: 20, longest: 90, climb: 0.03, doubles: 10, tickets: 5, keeps: 0.97 },
+  fast: { hold: 15, longest: 90, climb: 0.03, doubles: 10, tickets: 5, keeps: 0.97 },
   slow: { hold: 50, longest: 300, climb: 0.02, doubles: 30, tickets: 1, keeps: 0.85 },
   window: { hold: 60, longest: 150, climb: 0.03, doubles: 10, tickets: 1, keeps: 0.85 },
   growing: { hold: 30, longest: 60, climb: 1, doubles: 68, tickets: 0, keeps: 0.85 },

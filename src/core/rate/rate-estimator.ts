@@ -24,7 +24,6 @@ const BACK = 0.97
 const LEAST = 0.05
 /** What passed between refusals is the rate, to within about so much. */
 const SHY = 0.985
-const MORE = 1.01
 /** CurvePoint again, within this. */
 const SAME = 1.05
 /** What a climb had reached when it was refused is so much too high. */
@@ -346,17 +345,12 @@ export class RateEstimator {
     const last = before.before
     // What the climb had led to was spent at once: it was what a bucket had saved, and not a rate.
     if (last && of === 'fast' && (!measured.exact || measured.rate <= SAME * last.rate)) {
-      this.#found(this.#again(last, measured.rate), last.confirmed + 1, of, now)
+      this.#found(last.rate, last.confirmed + 1, of, now)
       return
     }
     const least = stood || of !== 'fast' ? HABITS[of].keeps * rate : 0
     const next = Math.max(least, Math.min(measured.rate, BACK * rate))
     this.#found(next, stood ? confirmed : 0, of, now, stood ? undefined : last)
-  }
-
-  /** A rate that stood is right again; a little more of it is, where more got through. */
-  #again({ rate }: CurvePoint, measured: number): number {
-    return Math.max(rate, Math.min(SHY * measured, MORE * rate))
   }
 
   /** Whether as much as allowed got through, although some was refused. */
