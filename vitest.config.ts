@@ -24,6 +24,7 @@ const FLEET = [
   'distributed/handshake',
   'distributed/exit',
   'examples/api-server',
+  'cli/simulate-fleet',
 ].map((name) => `test/${name}.test.ts`)
 
 export default defineConfig({

@@ -4,6 +4,7 @@ import type { BucketRateLimiter, CallOptions, RateLimitedService } from 'llmiter
 import { callable, fields, notNumber, number, text } from '../lib/validate.ts'
 import type { Progress, Summary } from './progress.ts'
 
+/** Options of `runAll`. */
 export interface BatchOptions<T, K = number> {
   /**
    * What sets the pace: a `BucketRateLimiter`, a service (`perModel`, `shared`), or a client or fetch that is limited.
@@ -54,6 +55,7 @@ export interface BatchOptions<T, K = number> {
   total?: number | undefined
 }
 
+/** What has become of one item. */
 export type BatchResult<T, R, K = number> = { index: number; key: K; item: T } & (
   { ok: true; value: R } | { ok: false; error: unknown }
 )

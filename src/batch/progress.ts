@@ -3,10 +3,13 @@
 
 import { type BucketRateLimiter, type CallOptions, type Mark, readUsage } from 'llmiter'
 
+/** How far a job is. */
 export interface Progress {
   /** Items that are over, the failed included, the skipped not. */
   done: number
+  /** Items that failed. */
   failed: number
+  /** Items that were done by an earlier run. */
   skipped: number
   /** All items, where it is known. */
   total?: number
@@ -23,7 +26,9 @@ export interface Progress {
 export interface Summary {
   /** Items that are over, the failed included, the skipped not. */
   done: number
+  /** Items that failed. */
   failed: number
+  /** Items that were done by an earlier run. */
   skipped: number
   /** Refusals by the provider that the limiters of the job saw while it ran. */
   refused: number

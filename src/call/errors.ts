@@ -4,6 +4,7 @@
 
 const BRAND = Symbol.for('llmiter.error')
 
+/** The code of a `LimiterError`, for `switch`. */
 export type LimiterErrorCode =
   | 'QUEUE_FULL'
   | 'QUEUE_CLEARED'
@@ -21,6 +22,7 @@ export type LimiterErrorCode =
 
 /** Every error that the limiter itself makes. `code` says which; `cause` holds the original, if there is one. */
 export class LimiterError extends Error {
+  /** Which error it is. */
   readonly code!: LimiterErrorCode
 
   constructor(message: string, cause?: unknown) {
@@ -42,12 +44,14 @@ export class LimiterError extends Error {
 
 /** The line held `queue.max` calls already, or this call was evicted for a more urgent one. */
 export class QueueFullError extends LimiterError {
+  /** The name of the class. */
   override name = 'QueueFullError'
   static readonly code = 'QUEUE_FULL'
 }
 
 /** The ticket did not come within `maxWaitMs`. `cause` is the provider's last refusal, if there was one. */
 export class WaitTimeoutError extends LimiterError {
+  /** The name of the class. */
   override name = 'WaitTimeoutError'
   /** What it waited for: a dimension, `'concurrency'`, `'gate'`, `'pause'`, or `'retry'` after a failure. */
   readonly waitingOn?: string
@@ -58,42 +62,49 @@ export class WaitTimeoutError extends LimiterError {
 
 /** The call itself took longer than `timeoutMs`. */
 export class CallTimeoutError extends LimiterError {
+  /** The name of the class. */
   override name = 'CallTimeoutError'
   static readonly code = 'CALL_TIMEOUT'
 }
 
 /** The cost is more than a limit can ever hold. */
 export class RequestTooLargeError extends LimiterError {
+  /** The name of the class. */
   override name = 'RequestTooLargeError'
   static readonly code = 'REQUEST_TOO_LARGE'
 }
 
 /** The provider has said that money or quota is used up; `cause` is what it said. */
 export class QuotaExhaustedError extends LimiterError {
+  /** The name of the class. */
   override name = 'QuotaExhaustedError'
   static readonly code = 'QUOTA_EXHAUSTED'
 }
 
 /** `clear()` was called while the call waited. `cause` is its reason. */
 export class QueueClearedError extends LimiterError {
+  /** The name of the class. */
   override name = 'QueueClearedError'
   static readonly code = 'QUEUE_CLEARED'
 }
 
 /** `stop()` was called. */
 export class LimiterStoppedError extends LimiterError {
+  /** The name of the class. */
   override name = 'LimiterStoppedError'
   static readonly code = 'LIMITER_STOPPED'
 }
 
 /** `refuse()` of a ticket that was given back before. */
 export class TicketOverError extends LimiterError {
+  /** The name of the class. */
   override name = 'TicketOverError'
   static readonly code = 'TICKET_OVER'
 }
 
 /** The store that holds a shared limit is out of reach, and `onStoreDown` is `'reject'`. */
 export class StoreDownError extends LimiterError {
+  /** The name of the class. */
   override name = 'StoreDownError'
   static readonly code = 'STORE_DOWN'
 }

@@ -3,15 +3,20 @@
 /** What is measured of a call: to its first token and between tokens, of a stream; else to its answer. */
 export type LatencyKind = 'ttft' | 'itl' | 'duration'
 
+/** The state of a provider by its latency. */
 export type HealthState = 'healthy' | 'warning' | 'unhealthy'
 
 /** The moving averages in ms, of what has a threshold, and what follows from them. */
 export interface HealthReading {
+  /** Well, nearly too slow, or too slow. */
   state: HealthState
   /** The share of the rate, or of the calls, that goes. */
   share: number
+  /** The mean time to the first token in ms. */
   ttftMs?: number
+  /** The mean time between tokens in ms. */
   itlMs?: number
+  /** The mean length of calls in ms. */
   durationMs?: number
 }
 
@@ -21,6 +26,7 @@ export interface Health {
   open(name: string, tell: (reading: HealthReading) => void): HealthMonitor
 }
 
+/** What watches the latency of one limiter's calls. */
 export interface HealthMonitor {
   /** So long took a call. */
   sample(of: LatencyKind, ms: number, now: number): void
@@ -28,5 +34,6 @@ export interface HealthMonitor {
   share?(now: number): number
   /** Why a new call is turned away. */
   refusal?(now: number): Error | undefined
+  /** The state and the averages now. */
   reading(now: number): HealthReading
 }

@@ -35,18 +35,20 @@ export interface Grant {
   release(): void
 }
 
+/** A call that waits at several limiters at once. */
 export interface StandbyWaiter {
+  /** The limiter has room for it. */
   granted(grant: Grant): void
   /** There can be no ticket: the call is too large, the quota is used up, the limiter is stopped. */
   failed(error: unknown): void
 }
 
 export function standBy(
+  policy: CallPolicy,
   policyOf: (terms: Pick<CallOptions, 'signal' | 'timeoutMs'>) => CallPolicy,
   cost: Cost,
   waiter: StandbyWaiter,
 ): () => void {
-  const policy = policyOf({})
   const { runtime } = policy
   const { issuer, scheduler, counters } = runtime
   const now = scheduler.now()

@@ -34,11 +34,15 @@ interface StreamResult {
   response?: { headers?: unknown } | undefined
 }
 
+/** A middleware of the AI SDK with a limiter inside. */
 export interface LimiterMiddleware {
   /** Each version of the SDK wants its own here, and none reads it. */
   readonly specificationVersion: never
+  /** Limits a call that answers at once. */
   wrapGenerate<R extends Result>(call: Call & { doGenerate: () => PromiseLike<R> }): Promise<R>
+  /** Limits a call that streams. */
   wrapStream<R extends StreamResult>(call: Call & { doStream: () => PromiseLike<R> }): Promise<R>
+  /** Limits an embedding. */
   wrapEmbed<R extends Result>(call: Call & { doEmbed: () => PromiseLike<R> }): Promise<R>
 }
 

@@ -15,6 +15,7 @@ export type { ClientCallOptions, ClientLimits, ClientOptions, LimitsByModel } fr
 export type { Limited } from './shared/limited.ts'
 export type { ClientPool, Pooled, PooledCallOptions } from './shared/pooled.ts'
 
+/** Options of `limitOpenAI`. */
 export interface OpenAIOptions extends ClientOptions {
   /**
    * By whose rule a call is charged: `'openai'` at the start by `max_tokens` or the length of the prompt, `'azure'` at

@@ -4,6 +4,7 @@ import type { Cost } from './cost.ts'
 import type { Call } from './call.ts'
 import type { TicketIssuer } from './ticket-issuer.ts'
 
+/** Whether calls may go: `'open'`, `'closed'` after a refusal, `'probing'` while one call tries. */
 export type GateState = 'open' | 'closed' | 'probing'
 
 export function gateOf({ recovery }: TicketIssuer, now: number): { state: GateState; reopensInMs?: number } {

@@ -7,16 +7,23 @@
 import type { GuardCount } from 'llmiter'
 import type { NamedLimit } from './limit.ts'
 
+/** What is left of one limit for one client. */
 export interface LimitState {
+  /** As it was given: '30 per 60s'. */
   readonly name: string
+  /** Requests in one window. */
   readonly amount: number
+  /** The window in ms. */
   readonly perMs: number
+  /** Requests that would still pass. */
   readonly remaining: number
   /** Until there is more. */
   readonly resetMs: number
 }
 
+/** What a guard says of a request. */
 export interface Verdict {
+  /** Whether the request may pass. */
   readonly allowed: boolean
   /** Why not: over the limit, too many clients to remember another one, or the store is down. */
   readonly reason?: 'limit' | 'full' | 'store'

@@ -3,6 +3,7 @@
 import type { Emitter } from '../lib/emitter.ts'
 import type { Verdict } from './decision.ts'
 
+/** What each event of a guard tells. */
 export interface GuardEvents {
   /** A request was turned away. */
   refuse: { key: string; verdict: Verdict }
@@ -20,7 +21,9 @@ export interface GuardEvents {
   error: { error: unknown; where: string }
 }
 
+/** The name of an event of a guard. */
 export type GuardEventName = keyof GuardEvents
+/** An event of a guard, with its name. */
 export type GuardEvent<E extends GuardEventName = GuardEventName> = GuardEvents[E] & { guard: string }
 
 /** A list that the compiler keeps complete. */

@@ -39,9 +39,14 @@ export interface GuardOptions<R = unknown> {
   maxKeys?: number | undefined
   /** The JSON of a refusal. Default: a problem of RFC 9457. */
   body?: ((verdict: Verdict) => unknown) | undefined
+  /**
+   * Where time comes from, for tests.
+   * @default the system's clock
+   */
   clock?: GuardClock | undefined
 }
 
+/** Where a guard's time comes from. */
 export type GuardClock = Pick<Clock, 'now' | 'setTimer'>
 
 export interface Settings {

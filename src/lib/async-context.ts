@@ -39,6 +39,6 @@ export const markedBy = (signal: AbortSignal | undefined): unknown => signal && 
 
 /** Looks for a storage, once. Without an import: the package loads where there are no built-in modules. */
 export function findStorage(): Storage | null {
-  const { AsyncLocalStorage } = (globalThis as Global).process?.getBuiltinModule?.('node:async_hooks') ?? {}
+  const { AsyncLocalStorage } = (globalThis as Global).process?.getBuiltinModule?.('async_hooks') ?? {}
   return (context.storage = AsyncLocalStorage ? new AsyncLocalStorage() : null)
 }

@@ -50,10 +50,13 @@ export const RUNTIME = Symbol.for('llmiter.desk')
  * @throws TypeError when an option is unknown or out of range; it names the option, the value, what is allowed.
  */
 export class BucketRateLimiter {
+  /** Its name in errors, events and logs. */
   readonly name: string
   /** @internal */
   readonly [RUNTIME]: LimiterRuntime
   readonly #policy: CallPolicy
+  /** That of calls that a queue of somebody else's will choose. */
+  #standbyPolicy: CallPolicy | undefined
   /** The terms of calls that say no more than their tenant and priority: most of those that say anything. */
   readonly #lanes = new Map<string | undefined, Map<number, CallPolicy>>()
 
@@ -113,7 +116,13 @@ export class BucketRateLimiter {
   standBy(call: Pick<CallOptions, 'cost' | 'request'>, waiter: StandbyWaiter): () => void {
     checkCall(call)
     const plain = { maxRefusals: 0, retry: false } as const
-    return standBy((terms) => policyOf(this[RUNTIME], { ...plain, ...terms }), this.#cost(call), waiter)
+    const policy = (this.#standbyPolicy ??= policyOf(this[RUNTIME], plain))
+    return standBy(
+      policy,
+      (terms) => policyOf(this[RUNTIME], { ...plain, ...terms }),
+      this.#cost(call),
+      waiter,
+    )
   }
 
   /**
@@ -148,6 +157,7 @@ export class BucketRateLimiter {
     checkLimiter(next)
     runtime.update(next, parseLimits(next))
     Object.assign(this.#policy, policyOf(runtime))
+    this.#standbyPolicy = undefined
     this.#lanes.clear()
   }
 

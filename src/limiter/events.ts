@@ -7,6 +7,7 @@ import type { Synonyms } from '../lib/suggest.ts'
 import type { CallEvents } from '../call/events.ts'
 import type { HealthReading } from '../call/health.ts'
 
+/** What each event tells, besides the limiter's name. */
 export interface LimiterEvents extends CallEvents {
   /** The gate closed, is being probed, or is open again. */
   gate: { state: GateState; reopensInMs?: number }
@@ -26,6 +27,7 @@ export interface LimiterEvents extends CallEvents {
   stop: { reason?: unknown }
 }
 
+/** The name of an event of a limiter. */
 export type EventName = keyof LimiterEvents
 
 /** Every event carries the name of its limiter. */

@@ -5,6 +5,7 @@ import type { BucketRateLimiter } from './bucket-rate-limiter.ts'
 import type { LimiterStats } from './limiter-stats.ts'
 import type { WaitReason } from './wait-reason.ts'
 
+/** Why calls wait, as `explain` tells it. */
 export interface Explanation {
   /** In words: what the calls wait for, for how long, and what has bound in the last minute. */
   text: string
@@ -21,18 +22,16 @@ const WINDOWS: readonly (readonly [ms: number, name: string])[] = [
   [DAY, 'a day'],
 ]
 
-export const amountWords = (n: number): string =>
-  n.toLocaleString('en', { maximumFractionDigits: n < 10 ? 2 : 0 })
+const amountWords = (n: number): string => n.toLocaleString('en', { maximumFractionDigits: n < 10 ? 2 : 0 })
 
-export const windowWords = (ms: number): string =>
+const windowWords = (ms: number): string =>
   WINDOWS.find(([size]) => size === ms)?.[1] ?? `in ${spanWords(ms)}`
 
 /** 'outputTokens' is 'output tokens'. */
-export const dimensionWords = (of: string): string =>
-  of.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)
+const dimensionWords = (of: string): string => of.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)
 
 /** In the unit that fits: '12 s', '7 min', '3.5 h', '2 d'. */
-export function spanWords(ms: number): string {
+function spanWords(ms: number): string {
   const [size, unit] =
     ms >= 2 * DAY
       ? [DAY, 'd']
@@ -106,7 +105,7 @@ type Explained = Pick<
 >
 
 /** The same from numbers that were read before. */
-export function explainStats(stats: Explained, etaMs?: number): string {
+function explainStats(stats: Explained, etaMs?: number): string {
   return [waitSentence(stats, etaMs), shareSentence(stats), failureSentence(stats)].filter(Boolean).join(' ')
 }
 

@@ -3,7 +3,9 @@
 
 /** At most `amount` in any window of `windowMs`. */
 export interface GuardLimit {
+  /** Requests in one window. */
   readonly amount: number
+  /** The window in ms. */
   readonly windowMs: number
 }
 
@@ -13,6 +15,7 @@ export interface GuardQuestion {
   readonly name: string
   /** Of the client. */
   readonly key: string
+  /** The limits that the request takes from. */
   readonly limits: readonly GuardLimit[]
 }
 
@@ -24,8 +27,11 @@ export interface GuardCount {
   readonly resetMs: number
 }
 
+/** What a store says of a request. */
 export interface GuardAnswer {
+  /** Whether the request may pass. */
   readonly allowed: boolean
+  /** What each limit has counted. */
   readonly counts: readonly GuardCount[]
 }
 

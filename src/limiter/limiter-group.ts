@@ -5,6 +5,7 @@ import type { BucketRateLimiter } from './bucket-rate-limiter.ts'
 import type { EventName, LimiterEvent } from './events.ts'
 import type { LimiterStats } from './limiter-stats.ts'
 
+/** Several limiters as one: those of a service, or of a limited client. */
 export interface LimiterGroup {
   /** All limiters made so far. */
   limiters(): BucketRateLimiter[]
@@ -20,11 +21,7 @@ export interface LimiterGroup {
   stop(reason?: unknown): void
 }
 
-/**
- * A group, and what adds a limiter to it.
- *
- * @internal
- */
+/** A group, and what adds a limiter to it: for a service of your own that is to be listened to as a whole. */
 export function limiterGroup(...first: BucketRateLimiter[]): {
   group: LimiterGroup
   add: (limiter: BucketRateLimiter) => void

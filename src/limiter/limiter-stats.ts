@@ -4,22 +4,29 @@ import type { HealthReading } from '../call/health.ts'
 import type { GateState } from '../core/inspect.ts'
 import type { BoundBy, WaitReason } from './wait-reason.ts'
 
+/** The numbers of a limiter: a copy. */
 export interface LimiterStats {
+  /** The limiter's name. */
   name: string
   /** Calls in line, the parked included. */
   waiting: number
   /** Of these, the ones that have been sent before: refused, or failed and to be tried again. */
   parked: number
+  /** Calls that have a ticket and are not over. */
   inFlight: number
   /** Since the start, or the mark: calls that asked for a ticket, and tickets. */
   requests: number
+  /** Tickets since the start, or the mark. */
   issued: number
   /** Calls that ended, and of these the ones that failed: threw, were aborted, took too long. */
   finished: number
+  /** Calls that threw, were aborted or took too long. */
   failed: number
   /** Refusals by the provider, and calls turned away by the limiter. */
   refused: number
+  /** Calls that the limiter turned away. */
   rejected: number
+  /** Whether calls may go. */
   gate: GateState
   /** ms until the gate lets a call through, when it is known. */
   reopensInMs?: number

@@ -14,7 +14,9 @@ import type { LimiterStats } from './limiter-stats.ts'
 
 /** A `BucketRateLimiter`, of whichever copy of the package. */
 export interface AnyLimiter {
+  /** Its name in errors, events and logs. */
   readonly name: string
+  /** What goes on in it, in numbers. */
   stats(): LimiterStats
 }
 
@@ -64,6 +66,10 @@ export interface LimiterOptions extends LimitsOptions {
   discover?: boolean | undefined
   /** Goes slower, or turns calls away, when the provider gets slow: `latencyHealth` of `llmiter/health`. */
   health?: Health | undefined
+  /**
+   * Where time comes from: `VirtualClock` of `llmiter/testing` in tests.
+   * @default the system's clock
+   */
   clock?: Clock | undefined
   /** Shares the limits with the limiters of this name in other processes: `redisStore` of `llmiter/redis`. */
   store?: Store | undefined

@@ -9,6 +9,7 @@ import { type AnyLimiter, LIMITER_KEYS, type LimiterOptions } from './options.ts
 
 /** A provider, as far as limits go. */
 export interface RateLimitedService {
+  /** Its name in errors. */
   readonly name: string
   /** The limiter for calls to this model. Throws when the service does not know the model. */
   limiterFor(model?: string): AnyLimiter
@@ -21,9 +22,11 @@ export interface LimitedService extends RateLimitedService, LimiterGroup {
   limiterFor(model?: string): BucketRateLimiter
 }
 
+/** Options of a service with several limiters. */
 export interface ServiceOptions {
   /** For errors and events. */
   name?: string | undefined
+  /** Asks the provider whether it still refuses calls, instead of sending a waiting call as the probe. */
   isBlocked?: ((signal: AbortSignal) => boolean | Promise<boolean>) | undefined
   /** The account's limiter, above all models. */
   parent?: AnyLimiter | undefined
@@ -32,6 +35,7 @@ export interface ServiceOptions {
 /** So many models get a limiter of their own; those beyond share one. */
 const MOST_MODELS = 1000
 
+/** The options of one model's limiter, which gets its name and parent from the service. */
 export type ModelLimits = Omit<LimiterOptions, 'name' | 'parent'>
 
 /** What belongs to the service, not to one of its models. */

@@ -7,12 +7,15 @@ import { HABITS } from '../core/rate/rate-curve.ts'
 import type { Learned } from '../core/rate/rate-estimator.ts'
 import type { LimiterRuntime } from './runtime.ts'
 
+/** What a limiter has counted and learned, as plain JSON. */
 export interface Snapshot {
+  /** The format. */
   version: 1
   /** Whose it is. */
   name: string
   /** Epoch ms at which it was made. */
   wall: number
+  /** What each limit has counted and learned. */
   limits: Record<string, { taken: [ageMs: number, amount: number][]; learned?: Learned }>
 }
 

@@ -14,13 +14,17 @@ export interface Store {
 export interface SharedLimit {
   /** Names it among the limits of a limiter: the same in all processes. */
   readonly key: string
+  /** The amount in one window. */
   readonly amount: number
   /** The amount of the options; `amount` is more where the limiter has found more. */
   readonly configured: number
   /** The window with the spread of arrivals: W + J. */
   readonly windowMs: number
+  /** How much may go at once after a quiet spell. */
   readonly burst: number
+  /** Whether it is spread over the window, or only counted. */
   readonly paced: boolean
+  /** The time zone of a calendar day. */
   readonly timeZone?: string
   /** Units per ms that this process would follow now; 0 for what is counted. */
   readonly rate: number
@@ -28,14 +32,21 @@ export interface SharedLimit {
 
 /** The limiter, as its store sees it. All times are those of `now()`. */
 export interface StoreHost {
+  /** The limiter's name: limiters of one name share their limits. */
   readonly name: string
+  /** Where time comes from. */
   readonly clock: Clock
+  /** The time of the limiter's own monotonic clock, in ms. */
   now(): number
+  /** The limits to share. */
   limits(now: number): SharedLimit[]
+  /** The most calls in flight over all processes. */
   maxConcurrent(): number
+  /** The slow start. */
   ramp(): { ms: number; from: number }
   /** How many would go if they could: none while paused. */
   waiting(): number
+  /** How many wait, the parked included. */
   inLine(): number
   /** Whether a ticket needs room in other limiters too: those above and below. */
   inTree(): boolean
@@ -53,6 +64,7 @@ export interface StoreHost {
   open(): void
   /** What all have learned, by the key of the limit. */
   adopt(learned: Readonly<Record<string, Learned>>): void
+  /** Takes over a rate that another process has learned. */
   learned(now: number): Record<string, Learned>
   /** So much more than by this process was accepted of each limit. */
   accepted(amounts: readonly number[]): void
@@ -62,6 +74,7 @@ export interface StoreHost {
   reject(cause: unknown): void
 }
 
+/** What a store tells of itself. */
 export interface StoreEvent {
   /**
    * `'up'` and `'down'`: the store answers, or does not. `'foreign-data'`: a key or the channel held something that
@@ -73,6 +86,7 @@ export interface StoreEvent {
   state: 'up' | 'down' | 'foreign-data' | 'version-differs' | 'expired' | 'limits-differ'
   /** The number of processes that share the limit, as far as known. */
   processes?: number
+  /** What went wrong, if something did. */
   error?: unknown
   /** Where limits differ: the amount of this process, and the amount that all follow. */
   limits?: readonly { readonly key: string; readonly here: number; readonly followed: number }[]
@@ -84,6 +98,7 @@ export interface SharedSlots {
   at(amounts: readonly number[], now: number): number
   /** Whether no more may be in flight here. */
   readonly full: boolean
+  /** Takes what `at` has just said is free. */
   take(amounts: readonly number[], now: number): void
   /** A call taken at `takenAt` is over; it has used so much more (less, when negative) than it took. */
   settle(differences: readonly number[], takenAt: number, refused: readonly number[]): void

@@ -18,7 +18,9 @@ export interface WaitReason {
   limiter: string
   /** The limit: its dimension, amount and window in ms as configured. */
   of?: string
+  /** The amount of the limit as configured, or the most calls in flight. */
   amount?: number
+  /** The window of the limit in ms. */
   perMs?: number
   /** The amount in `perMs` that the limiter follows, where it has learned a lower one. */
   learned?: number
@@ -32,6 +34,7 @@ export interface WaitReason {
 
 /** A reason, and the share of the last minute in which it held the first call: 0 to 1. */
 export interface BoundBy extends WaitReason {
+  /** The share of the last minute: 0 to 1. */
   share: number
 }
 

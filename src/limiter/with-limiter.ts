@@ -39,11 +39,35 @@ export interface WrapOptions<A extends readonly unknown[], R> {
   tenant?: ((...args: A) => string | undefined) | undefined
   /** The signal that gives a call up. Default: none. */
   signal?: ((...args: A) => AbortSignal | undefined) | undefined
+  /**
+   * Higher goes first.
+   * @default 0
+   */
   priority?: number | undefined
+  /**
+   * The longest wait for a ticket, then `WaitTimeoutError`.
+   * @default as the limiter says
+   */
   maxWaitMs?: Duration | undefined
+  /**
+   * Refusals that a call waits through; the next one is thrown unchanged.
+   * @default as the limiter says
+   */
   maxRefusals?: number | undefined
+  /**
+   * The longest try of a call, then `CallTimeoutError`.
+   * @default as the limiter says
+   */
   timeoutMs?: Duration | undefined
+  /**
+   * Which transient failures are tried again, and how often.
+   * @default as the limiter says
+   */
   retry?: RetryOptions | false | undefined
+  /**
+   * Your own reading of an answer.
+   * @default the built-in one
+   */
   classify?: Classify | undefined
   /** A stream that is not read for this long gives its ticket back. Default 5 minutes. */
   streamIdleMs?: Duration | undefined
@@ -218,7 +242,7 @@ function preparer<A extends unknown[]>(
 }
 
 /** Options without a name get this one, unless other processes would share it without anybody having said so. */
-export function namedAfter(name: string, options: LimiterOptions): LimiterOptions {
+function namedAfter(name: string, options: LimiterOptions): LimiterOptions {
   return options.name === undefined && options.store === undefined && name ? { ...options, name } : options
 }
 

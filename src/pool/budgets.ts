@@ -11,8 +11,11 @@ import { compileCondition, type Condition } from './query.ts'
 
 /** A budget holds so much in each period. Give at least one of `requests`, `tokens` and `usd`. */
 export interface BudgetOptions {
+  /** The most requests in a period. */
   readonly requests?: number
+  /** The most input and output tokens in a period. */
   readonly tokens?: number
+  /** The most US dollars in a period. */
   readonly usd?: number
   /** A period of the calendar, which begins at midnight; or a duration: periods of it are counted from the epoch. */
   readonly per: CalendarPeriod | Duration
@@ -31,6 +34,7 @@ export interface BudgetOptions {
 
 /** The budget cannot hold what the call may use. The call was not sent, and nothing of it was counted. */
 export class BudgetExceededError extends LimiterError {
+  /** The name of the class. */
   override name = 'BudgetExceededError'
   static readonly code = 'BUDGET_EXCEEDED'
   /** The name of the budget. */
@@ -45,7 +49,9 @@ export class BudgetExceededError extends LimiterError {
   }
 }
 
+/** The state of one budget. */
 export interface BudgetStats {
+  /** The budget's name. */
   name: string
   /** The tenant, the model, the target, or what `by` returned. */
   key: string | undefined
@@ -55,6 +61,7 @@ export interface BudgetStats {
   amounts: { of: Unit; used: number; reserved: number; limit: number }[]
 }
 
+/** What has been spent, as plain JSON. */
 export type BudgetSnapshot = readonly {
   readonly name: string
   readonly resetsAt: number

@@ -12,6 +12,7 @@ import { type CacheOptions, parseSharing, type Sharing } from './sharing.ts'
 import { Spending } from './spending.ts'
 import { compileStrategy, type Plan, type Strategy } from './strategy.ts'
 
+/** When a target that fails is put aside. */
 export interface BreakerOptions {
   /** Calls within the window before the share counts. Default 10. */
   readonly minCalls?: number
@@ -23,7 +24,9 @@ export interface BreakerOptions {
   readonly openMs?: Duration
 }
 
+/** Options of `createPool`. */
 export interface PoolOptions<T extends PoolTarget = PoolTarget> {
+  /** The keys, models or providers to choose from. */
   readonly targets: readonly T[]
   /** Default: the targets by their tiers, and in a tier by their weights. */
   readonly strategy?: Strategy
@@ -39,6 +42,10 @@ export interface PoolOptions<T extends PoolTarget = PoolTarget> {
   readonly fallbackOn?: readonly number[] | ((error: unknown) => boolean)
   /** How often one call is sent at most. Default 20. */
   readonly maxAttempts?: number
+  /**
+   * The circuit breaker of each target; `false`: none.
+   * @default see `BreakerOptions`
+   */
   readonly breaker?: BreakerOptions | false
   /** What may be spent. A call that could pass a budget is refused with a `BudgetExceededError`. */
   readonly budget?: BudgetOptions | readonly BudgetOptions[]
@@ -52,11 +59,15 @@ export interface PoolOptions<T extends PoolTarget = PoolTarget> {
   readonly cache?: CacheOptions
 }
 
+/** What a pool has learned and spent, as plain JSON. */
 export interface PoolSnapshot {
+  /** The format. */
   readonly version: 1
   /** Epoch ms at which it was made. */
   readonly wall: number
+  /** What has been spent. */
   readonly budgets?: BudgetSnapshot
+  /** The state and the learned limits of each target. */
   readonly targets: Readonly<
     Record<
       string,

@@ -4,7 +4,9 @@ import type { BucketRateLimiter } from 'llmiter'
 
 /** A key, a model or a provider: whatever has limits of its own. Add fields of your own; `run` hands them back. */
 export interface PoolTarget {
+  /** Its name in errors, events and statistics. */
   readonly name: string
+  /** The limits of this target. */
   readonly limiter: BucketRateLimiter
   /** Its share among targets of its tier that have room. Default 1; 0 gives it nothing. */
   readonly weight?: number

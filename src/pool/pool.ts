@@ -31,10 +31,12 @@ import { type Finding, TargetHealth, type TargetState } from './target.ts'
 
 /** No target can answer the call: none fits it, or all that may are dead, spent or stopped. `cause` says why. */
 export class NoTargetError extends LimiterError {
+  /** The name of the class. */
   override name = 'NoTargetError'
   static readonly code = 'NO_TARGET'
 }
 
+/** What each event of a pool tells. */
 export interface PoolEvents {
   /** A target has come into another state. */
   state: { target: string; state: TargetState }
@@ -42,11 +44,15 @@ export interface PoolEvents {
   fallback: { from: string; error: unknown; attempts: number }
 }
 
+/** The numbers of a pool: a copy. */
 export interface PoolStats {
+  /** Calls in the queue. */
   waiting: number
+  /** The state of each budget. */
   budgets: BudgetStats[]
   /** Calls that were not sent, with `coalesce` and `cache`. */
   sharing: SharingStats | undefined
+  /** The state and the counts of each target. */
   targets: {
     name: string
     state: TargetState
@@ -106,7 +112,9 @@ class PoolMember extends LaneMember {
   }
 }
 
+/** Several targets behind one queue: `createPool` makes it. */
 export class Pool<T extends PoolTarget = PoolTarget> {
+  /** The targets as they were given. */
   readonly targets: readonly T[]
   readonly #health: readonly TargetHealth[]
   readonly #rules: PoolRules
@@ -200,6 +208,7 @@ export class Pool<T extends PoolTarget = PoolTarget> {
     this.#change(name, (health) => (health.paused = true))
   }
 
+  /** Ends `pause(name)`. */
   resume(name: string): void {
     this.#change(name, (health) => (health.paused = false))
   }
@@ -497,10 +506,11 @@ export class Pool<T extends PoolTarget = PoolTarget> {
     const health = this.#health[index]!
     health.full = false
     const member = this.#lanes.first(index) as PoolMember | undefined
-    const short = member && this.#reserveAt(index, member)
+    // Another call may be first by now, with needs that the ticket is not for.
+    const short = member?.terms === terms && this.#reserveAt(index, member)
     if (member?.terms !== terms || short) {
       grant.release()
-      if (short) this.#exclude(index, member, short)
+      if (short && member) this.#exclude(index, member, short)
     } else {
       const { targets } = member.lane!
       this.#lanes.serve(member)
@@ -568,10 +578,9 @@ export class Pool<T extends PoolTarget = PoolTarget> {
   ): Promise<Outcome | undefined> {
     const { signal, timeoutMs } = member.call
     const sentAt = this.#clock.now()
-    let outcome = await grant.run((given) => fn(this.targets[index]!, given), {
-      ...(signal && { signal }),
-      ...(timeoutMs !== undefined && { timeoutMs }),
-    })
+    const own = { ...(signal && { signal }), ...(timeoutMs !== undefined && { timeoutMs }) }
+    const plain = !signal && timeoutMs === undefined
+    let outcome = await grant.run((given) => fn(this.targets[index]!, given), plain ? undefined : own)
     const { verdict } = outcome
     const finding = findingOf(outcome, signal?.aborted === true)
     if (this.#spending)

@@ -8,7 +8,9 @@ import type { PoolCall } from './pool-call.ts'
 
 /** USD for a million tokens. */
 export interface ModelPrice {
+  /** US dollars for a million input tokens. */
   readonly input: number
+  /** US dollars for a million output tokens. */
   readonly output: number
   /** Of input that was read from the provider's cache. Default: as `input`. */
   readonly cachedInput?: number
@@ -19,6 +21,7 @@ export type Prices = Readonly<Record<string, ModelPrice>> | ((model: string) => 
 
 /** A budget counts USD, and nobody knows what the model costs. */
 export class UnknownPriceError extends LimiterError {
+  /** The name of the class. */
   override name = 'UnknownPriceError'
   static readonly code = 'UNKNOWN_PRICE'
 }

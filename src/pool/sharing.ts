@@ -8,19 +8,23 @@ import { isStream } from '../lib/observe-stream.ts'
 import { choice, fields, given, number } from '../lib/validate.ts'
 import type { PoolCall } from './pool-call.ts'
 
+/** How answers are kept for identical calls. */
 export interface CacheOptions {
   /** The least recently used answers go when all take more, counted as UTF-16 of their JSON. */
   readonly maxBytes: number
+  /** How long an answer is kept. */
   readonly ttl: Duration
   /** Whether one tenant may get the answer of another. Default false. */
   readonly acrossTenants?: boolean
 }
 
+/** Calls that were answered without being sent. */
 export interface SharingStats {
   /** Calls that got the answer of another one that was in flight. */
   coalesced: number
   /** Calls that were answered from the cache. */
   cached: number
+  /** What the kept answers take. */
   cacheBytes: number
 }
 

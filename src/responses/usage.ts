@@ -8,10 +8,15 @@
 
 import { get, guard, isObject, isPlain, known, reach } from './safe-access.ts'
 
+/** What a call has used of each limit. */
 export interface Usage {
+  /** Requests. */
   requests?: number
+  /** Input and output tokens together. */
   tokens?: number
+  /** Input tokens that count against the limit. */
   inputTokens?: number
+  /** Output tokens. */
   outputTokens?: number
   [dimension: string]: number | undefined
 }

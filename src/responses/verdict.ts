@@ -8,7 +8,9 @@
 
 export type RefusalKind = 'rate' | 'overload' | 'quota' | 'oversize'
 
+/** The provider turned a call away. */
 export interface Refusal {
+  /** What follows from it: wait, wait for a busy provider, give up for now, or give this call up. */
   kind: RefusalKind
   /** The dimension that the provider named: 'requests', 'tokens', 'inputTokens', 'outputTokens', 'concurrency'. */
   of?: string
@@ -20,6 +22,7 @@ export interface Refusal {
   perMs?: number
   /** The load grew too fast (OpenAI `slow_down`): go back to the earlier rate. */
   slowDown?: true
+  /** The HTTP status, if there was one. */
   status?: number
   /** For people: '429 rate_limit_exceeded: tokens per min'. */
   reason: string
@@ -27,12 +30,17 @@ export interface Refusal {
 
 /** 5xx, 408, 409, connection lost, timeout: worth another try when the user asks for one. */
 export interface Transient {
+  /** It broke; the next try may succeed. */
   kind: 'transient'
+  /** How long the provider asks to wait, in ms. */
   waitMs?: number
+  /** The HTTP status, if there was one. */
   status?: number
+  /** For people: '500', or 'ECONNRESET: socket hang up'. */
   reason: string
 }
 
+/** What an answer means to a limiter. */
 export type Verdict = Refusal | Transient
 
 /**

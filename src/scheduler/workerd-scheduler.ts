@@ -118,7 +118,8 @@ export class WorkerdScheduler<C extends ScheduledCall<C>> extends Scheduler<C> {
     } catch (error) {
       this.host.failed(error)
     }
-    if (pending.queue) this.#sleep(pending)
+    // Parked out of the queue: it waits for its next try, which nobody else may wake.
+    if (pending.queue || pending.state === 'parked') this.#sleep(pending)
     else if (pending.state === 'done') {
       this.#pulses.delete(pending)
       if (pending.failure) pending.grant?.(pending)

@@ -9,6 +9,7 @@ import { durationMs } from '../lib/duration.ts'
 import { choice, fields, given, notNumber } from '../lib/validate.ts'
 import { Vitals } from './latency-controller.ts'
 
+/** Options of `latencyHealth`. */
 export interface LatencyHealthOptions {
   /** The longest average time to the first token of a stream: 10 ms to 10 minutes. */
   ttftMs?: Duration | undefined
@@ -33,10 +34,12 @@ type Thresholds = Partial<Record<ThresholdName, number>>
 
 /** The provider is slow, so a share of new calls is rejected, including this one. */
 export class ProviderUnhealthyError extends LimiterError {
+  /** The name of the class. */
   override name = 'ProviderUnhealthyError'
   static readonly code = 'PROVIDER_UNHEALTHY'
   /** The moving averages in ms, for each threshold that is set. */
   readonly averages: Readonly<Thresholds>
+  /** The thresholds in ms. */
   readonly thresholds: Readonly<Thresholds>
   /** The share of new calls that are sent, from 0 to 1. */
   readonly share: number

@@ -6,6 +6,7 @@
 
 /** One second of one limiter. Counts are of that second; levels are as it ended. */
 export interface LogRecord {
+  /** The format. */
   v: 1
   /** The start of the second, in ms since the epoch. */
   t: number
@@ -13,9 +14,11 @@ export interface LogRecord {
   name: string
   /** Calls that asked for a ticket. */
   requests: number
+  /** Tickets. */
   issued: number
   /** Refusals by the provider. */
   refused: number
+  /** Calls that were answered. */
   finished: number
   /** Calls that had their ticket and ended otherwise: threw, were aborted, timed out. */
   failed: number
@@ -23,8 +26,11 @@ export interface LogRecord {
   rejected: number
   /** The overflow: calls in line, the parked ones included. */
   waiting: number
+  /** Calls that wait after a refusal or a failure. */
   parked: number
+  /** Calls that have a ticket and are not over. */
   inFlight: number
+  /** Whether calls may go. */
   gate: 'open' | 'closed' | 'probing'
   /** Requests a minute that the limiter follows now. */
   rate?: number
@@ -44,7 +50,7 @@ export interface LogRecord {
   limits?: LimitRecord[]
 }
 
-export interface LimitRecord {
+interface LimitRecord {
   of: string
   perMs: number
   amount: number
@@ -52,10 +58,15 @@ export interface LimitRecord {
   learned?: number
 }
 
+/** The numbers of a token limit in one second. */
 export interface TokenRecord {
+  /** Tokens that tickets reserved. */
   asked: number
+  /** Tokens that calls used, as far as known. */
   used: number
+  /** Tokens that could be taken at once. */
   available: number
+  /** The limit in tokens a minute. */
   limit: number
 }
 

@@ -11,6 +11,7 @@ import { Pulse } from './log-ticker.ts'
 
 export { parseRecord, type LogRecord, type TokenRecord } from './log-record.ts'
 
+/** Options of `logTo`. */
 export interface LogOptions {
   /**
    * The folder for the files. It is created if it does not exist.
@@ -39,6 +40,7 @@ export interface LogOptions {
   keep?: number | undefined
 }
 
+/** A log that is being written. */
 export interface LimiterLog {
   /** The current file. It is created with the first line. */
   readonly file: string

@@ -24,6 +24,7 @@ import {
 import { fields } from '../lib/validate.ts'
 import { type Instruments, makeInstruments } from './instruments.ts'
 
+/** Options of `instrument`. */
 export interface InstrumentOptions {
   /**
    * The provider of the meter that records the metrics.

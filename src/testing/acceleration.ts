@@ -9,6 +9,7 @@ import { LIMIT_SYNONYMS } from '../lib/synonyms.ts'
 import type { Meter } from './quota-counter.ts'
 import { MeteredProvider, type RefusalOptions } from './limited-provider.ts'
 
+/** Options of `AccelerationProvider`. */
 export interface AccelerationOptions extends Pick<RefusalOptions, 'retryAfter'> {
   /** Where growth ends: the limit of the account, and all that headers tell. */
   requestsPerMinute: number

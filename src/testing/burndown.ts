@@ -8,8 +8,14 @@ import { BucketMeter } from './quota-counter.ts'
 import { MeteredProvider, type MeteredLimit, type RefusalOptions } from './limited-provider.ts'
 import type { ProviderDimension, ProviderUsage } from './provider.ts'
 
+/** Options of `BurndownProvider`. */
 export interface BurndownOptions extends RefusalOptions {
+  /** The limit of tokens. */
   tokensPerMinute: number
+  /**
+   * The limit of requests.
+   * @default none
+   */
   requestsPerMinute?: number
   /**
    * How many tokens of the quota an output token burns: 5 for Claude from 3.7 on, else 1.

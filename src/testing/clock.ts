@@ -10,6 +10,7 @@ import { drawn, fields, finite, text, notNumber } from './check.ts'
 import { seededRandom } from '../lib/random.ts'
 import { TimerHeap } from './timer-heap.ts'
 
+/** Options of `VirtualClock`. */
 export interface VirtualClockOptions {
   /**
    * What `wall()` says at the start, in epoch ms.

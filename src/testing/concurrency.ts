@@ -5,6 +5,7 @@ import { fields, positive } from './check.ts'
 import type { Meter } from './quota-counter.ts'
 import { MeteredProvider } from './limited-provider.ts'
 
+/** Options of `ConcurrencyProvider`. */
 export interface ConcurrencyOptions {
   /** How many calls may be inside at once. */
   concurrency: number

@@ -9,6 +9,10 @@ import { MeteredProvider, type MeteredLimit, type RefusalOptions } from './limit
 
 /** At least one limit; each a number above 0. */
 export interface FixedWindowOptions extends RefusalOptions {
+  /**
+   * The limit of requests.
+   * @default none
+   */
   requestsPerMinute?: number
   /** Charged at the start with the prompt and `maxOutputTokens`; nothing comes back. */
   tokensPerMinute?: number

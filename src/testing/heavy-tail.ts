@@ -8,6 +8,7 @@
 import { fields, positive } from './check.ts'
 import { seededRandom } from '../lib/random.ts'
 
+/** Options of a lognormal distribution. */
 export interface LognormalOptions {
   /** Half of the numbers are below it. */
   median: number
@@ -48,6 +49,7 @@ export function normal(random: () => number): number {
   return radius * Math.cos(2 * Math.PI * random())
 }
 
+/** Options of a Pareto distribution. */
 export interface ParetoOptions {
   /** No number is below it. */
   min: number

@@ -3,6 +3,7 @@
 import type { Clock } from '../scheduler/clock.ts'
 import type { ModelProvider, Refused } from './provider.ts'
 
+/** Options of `startHttpProvider`. */
 export interface HttpProviderOptions {
   /**
    * The limits: one provider for whatever model name a request holds, or one for each name, and then any other
@@ -32,6 +33,10 @@ export interface HttpProviderOptions {
   /**
    * @default the system clock
    */
+  /**
+   * Where time comes from.
+   * @default the system's clock
+   */
   clock?: Clock
 }
 
@@ -55,7 +60,9 @@ export type HttpFault =
 export interface HttpRequestRecord {
   /** When it came, in ms of the server's clock. */
   atMs: number
+  /** The path of the request. */
   path: string
+  /** The model that it named. */
   model: string
   /** 0 while there is no answer, and for ever when it hangs or the connection breaks before one. */
   status: number
@@ -73,5 +80,6 @@ export interface HttpRequestCounters {
   readonly refused: number
   /** Answers by their status, those to bad requests too. */
   readonly byStatus: Readonly<Record<number, number>>
+  /** Each request to a model. */
   readonly log: readonly Readonly<HttpRequestRecord>[]
 }

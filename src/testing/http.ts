@@ -10,10 +10,13 @@ import { OpenAiService } from './openai/service.ts'
 import { callableOrNone, drawn, fields, positive, provider, text } from './check.ts'
 import type { HttpProviderOptions, HttpRequestCounters } from './http-options.ts'
 
+/** A provider that listens on loopback. */
 export interface HttpProvider {
   /** What an SDK takes as its base URL: `http://127.0.0.1:49152/v1`. */
   readonly url: string
+  /** The port it listens on. */
   readonly port: number
+  /** What it has seen so far. */
   readonly requests: HttpRequestCounters
   /** Stops at once: open connections are cut. May be called again. */
   close(): Promise<void>

@@ -8,7 +8,9 @@ import { BucketMeter } from './quota-counter.ts'
 import { MeteredProvider, type MeteredLimit, type RefusalOptions } from './limited-provider.ts'
 import type { ProviderCall } from './provider.ts'
 
+/** Options of `LeakyBucketProvider`. */
 export interface LeakyBucketOptions extends RefusalOptions {
+  /** The limit of tokens. */
   tokensPerMinute: number
   /**
    * How much the bucket holds, in ms of its leak.

@@ -6,7 +6,9 @@ import { choice, fields, finite, MINUTE_MS, positive } from './check.ts'
 import { LIMIT_SYNONYMS } from '../lib/synonyms.ts'
 import type { ModelProvider, ProviderAnswer, ProviderCall, ProviderLimit } from './provider.ts'
 
+/** Options of `LimitReqProvider`. */
 export interface LimitReqOptions {
+  /** The limit of requests. */
   requestsPerMinute: number
   /** How many may come before their time, as with `burst=20 nodelay`. Default: 0. */
   burst?: number

@@ -34,6 +34,7 @@ export interface MeteredLimit {
   settle?(usage: ProviderUsage): number
 }
 
+/** A provider that shows its limits. */
 export class MeteredProvider implements ModelProvider {
   readonly name: string
   readonly #kind: string

@@ -6,6 +6,7 @@ import { fields, finite, positive, provider } from './check.ts'
 import { LIMIT_SYNONYMS } from '../lib/synonyms.ts'
 import type { ModelProvider, ProviderAnswer, ProviderCall, ProviderLimit } from './provider.ts'
 
+/** Options of `NeighbourProvider`. */
 export interface NeighbourOptions {
   /** How many calls a minute the neighbour sends while it is there. */
   requestsPerMinute: number

@@ -6,6 +6,7 @@ import { choice, drawn, fields, finite, provider, notNumber } from './check.ts'
 import type { ModelProvider, ProviderAnswer, ProviderCall, ProviderLimit, Refused } from './provider.ts'
 import { seededRandom } from '../lib/random.ts'
 
+/** Options of `NoiseProvider`. */
 export interface NoiseOptions {
   /** The share of calls that are refused, above 0 and below 1. */
   share: number

@@ -6,6 +6,7 @@ import { choice, drawn, fields, finite, provider, seconds, notNumber } from './c
 import type { ModelProvider, ProviderAnswer, ProviderCall, ProviderLimit, Refused } from './provider.ts'
 import { seededRandom } from '../lib/random.ts'
 
+/** Options of `OutageProvider`. */
 export interface OutageOptions {
   /** From this moment, of the `now` that the provider is asked with, in ms. */
   fromMs: number

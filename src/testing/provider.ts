@@ -15,6 +15,10 @@ export interface ProviderCall {
   /**
    * @default 1
    */
+  /**
+   * How many requests it counts as.
+   * @default 1
+   */
   requests?: number
   /**
    * The prompt.
@@ -40,12 +44,15 @@ export interface ProviderCall {
 
 /** What a call turned out to use. */
 export interface ProviderUsage {
+  /** Input tokens. */
   inputTokens?: number
+  /** Output tokens. */
   outputTokens?: number
 }
 
 /** The call is in. */
 export interface Admitted {
+  /** The call is in. */
   kind: 'admitted'
   /**
    * The call is over at `now`: tell it once for each admitted call, also when the client left. Models that
@@ -64,42 +71,57 @@ interface RefusalBase {
 
 /** Over a limit (`rate`), or a call that no empty provider could take (`oversize`). */
 export interface LimitRefusal extends RefusalBase {
+  /** Too many for now, or more than could ever fit. */
   why: 'rate' | 'oversize'
+  /** The HTTP status. */
   status: 429
+  /** The dimension of the limit. */
   of: ProviderDimension
   /** The limit as the provider advertises it, what of it is used, and what this call wanted. */
   limit: number
+  /** What of the limit is used. */
   used: number
+  /** What the call wanted. */
   requested: number
 }
 
 /** The provider is busy with others; `slowDown` is OpenAI's way to say that traffic grew too fast. */
 export interface OverloadRefusal extends RefusalBase {
+  /** The provider is busy. */
   why: 'overload'
+  /** The HTTP status. */
   status: 503 | 529
+  /** Traffic grew too fast. */
   slowDown?: boolean
 }
 
 /** No money or no quota left: waiting a moment does not help. */
 export interface QuotaRefusal extends RefusalBase {
+  /** The quota is used up. */
   why: 'quota'
+  /** The HTTP status. */
   status: 429
 }
 
+/** A refusal of any kind. */
 export type Refused = LimitRefusal | OverloadRefusal | QuotaRefusal
 
 /** A black hole: no answer ever comes, and the client has to give up by itself. No limit was charged. */
 export interface Silent {
+  /** No answer ever comes. */
   kind: 'silent'
 }
 
+/** What a provider answers to a call. */
 export type ProviderAnswer = Admitted | Refused | Silent
 
 /** One limit as a client may read it from headers. A provider may have several of one dimension. */
 export interface ProviderLimit {
+  /** The dimension. */
   of: ProviderDimension
   /** `amount` per `perMs` ms; of concurrency, `amount` at once, and `perMs` is 0. */
   amount: number
+  /** The window in ms; 0 for concurrency. */
   perMs: number
   /** What a call could take at once, a whole number. */
   remaining: number

@@ -8,7 +8,9 @@ import { minuteWindows, type FixedWindowOptions } from './fixed-window.ts'
 import { WindowMeter } from './quota-counter.ts'
 import { MeteredProvider, type MeteredLimit } from './limited-provider.ts'
 
+/** Options of `ShortQuantumProvider`. */
 export interface ShortQuantumOptions extends FixedWindowOptions {
+  /** The limit of requests. */
   requestsPerMinute: number
   /**
    * Length of the short windows in ms; seen are 1,000 and 10,000.

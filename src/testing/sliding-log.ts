@@ -11,6 +11,10 @@ import type { ProviderDimension } from './provider.ts'
 
 /** At least one limit; each a number above 0. */
 export interface SlidingLogOptions extends RefusalOptions {
+  /**
+   * The limit of requests.
+   * @default none
+   */
   requestsPerMinute?: number
   /** Charged at the start with the prompt and `maxOutputTokens`; nothing comes back. */
   tokensPerMinute?: number

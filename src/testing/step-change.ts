@@ -10,9 +10,11 @@ import type { ModelProvider, ProviderAnswer, ProviderCall, ProviderLimit } from 
 export interface LimitStep {
   /** A moment of the `now` that the provider is asked with, in ms. */
   atMs: number
+  /** The limits are so many times what they were at first. */
   factor: number
 }
 
+/** Options of `StepChangeProvider`. */
 export interface StepChangeOptions {
   /** In any order. Halving for ten minutes: `[{ atMs: t, factor: 0.5 }, { atMs: t + 600_000, factor: 1 }]`. */
   steps: readonly LimitStep[]

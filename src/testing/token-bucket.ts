@@ -10,6 +10,10 @@ import type { ProviderDimension } from './provider.ts'
 
 /** At least one limit; each a number above 0. */
 export interface TokenBucketOptions extends RefusalOptions {
+  /**
+   * The limit of requests.
+   * @default none
+   */
   requestsPerMinute?: number
   /**
    * One budget for both directions, as on OpenAI: charged at the start with the larger of the prompt and

@@ -1,7 +1,15 @@
 // `llmiter watch`: what it reads, what it shows, and how it leaves the terminal.
 
 import { execFileSync, spawn } from 'node:child_process'
-import { appendFileSync, renameSync, rmSync, truncateSync, utimesSync, writeFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { Board } from '../../src/cli/watch/table.ts'
@@ -112,6 +120,18 @@ test('what nobody writes any more is at rest, and gone after a while', () => {
   expect(board(busy, NOW + 3_600_000)).toEqual([])
 })
 
+test('what calls wait for stands below, in the narrowest terminal too', () => {
+  const why = { kind: 'limit', text: 'output tokens (10,000 a minute)' }
+  const waiting = record(NOW, { waiting: 80, why, etaMs: 420_000, waitMs: { p50: 1000, p95: 61_000 } })
+  expect(board([waiting], NOW, 100)[2]).toBe(
+    '  for output tokens (10,000 a minute); about 7 min left; p95 1 min 1 s',
+  )
+  expect(board([waiting], NOW, 40)[2]).toBe('  for output tokens (10,000 a minute); a')
+  // A program that died with calls in its queue does not look like one at rest.
+  expect(board([waiting], NOW + 15_000, 100)[2]).toBe('  silent for 12 s, 80 were waiting')
+  expect(board([record(NOW)], NOW + 15_000, 100)).toHaveLength(2)
+})
+
 test('two runs of one limiter have a line each; a name cannot move the cursor; no line is too wide', () => {
   const evil = '\x1b[2Jname'.padEnd(60, 'x')
   const lines = board(
@@ -205,6 +225,16 @@ test.skipIf(!hasScript)('on a real terminal Ctrl-C leaves the cursor as it was',
   process.kill(Number(pid), 'SIGINT')
   expect(await ended).toBe(0)
   expect(told.out.trimEnd().endsWith('\x1b[?25h')).toBe(true)
+})
+
+test.each(['--version', '-v', 'version'])('%s is the version of the package', (arg) => {
+  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+    version: string
+  }
+  const said = execFileSync(process.execPath, ['--disable-warning=ExperimentalWarning', MAIN, arg], {
+    encoding: 'utf8',
+  })
+  expect(said).toBe(`${version}\n`)
 })
 
 test.each([

@@ -185,6 +185,21 @@ test('limits by model: later limiters are heard too', async () => {
   expect(Object.keys(group.stats())).toEqual(['default', 'gpt-9'])
 })
 
+test('a service may be an instance of a class', async () => {
+  server.replies(openai.chat())
+  const limiter = quickLimiter()
+  class Service {
+    readonly name = 'mine'
+    limiterFor() {
+      return limiter
+    }
+  }
+  const bare = new OpenAI({ apiKey: 'any', baseURL: server.url })
+  const client = limitOpenAI(bare, new Service()).withLimiterOptions({ priority: 1 })
+  await client.chat.completions.create({ model: 'gpt-9', messages: messages('first') })
+  expect(limitersOf(client).limiters()).toEqual([limiter])
+})
+
 test('a client without a limiter has none', () => {
   expect(() => limitersOf(new OpenAI({ apiKey: 'any' }))).toThrow(/needs a limited client/)
   expect(() => limitersOf(undefined as never)).toThrow(/got undefined/)

@@ -212,5 +212,7 @@ test('the hooks that this rests on', () => {
 })
 
 test('a client whose parts are unknown is refused', () => {
-  expect(() => limitMistral({} as never, quickLimiter())).toThrow('limitMistral needs a client of a version')
+  expect(() => limitMistral({} as never, quickLimiter())).toThrow(
+    'limitMistral needs a client of @mistralai/mistralai',
+  )
 })

@@ -13,7 +13,7 @@ import { haveRedis, type RedisServer, startRedis } from '../support/redis.ts'
 test.each([
   [{ prefix: 5 }, 'prefix must be a string without braces, got 5'],
   [{ prefix: 'a{b}' }, 'prefix'],
-  [{ prefx: 'a' }, "no option 'prefx'; known: prefix"],
+  [{ prefx: 'a' }, "no option 'prefx' (did you mean 'prefix'?)"],
 ])('wrong options: %j', (options, message) => {
   const client = { evalsha() {}, eval() {} }
   expect(() => redisGuardStore(client as never, options as never)).toThrow(message)

@@ -91,9 +91,10 @@ describe('a limit', () => {
 })
 
 describe('whatever comes', () => {
-  const limits = fc.array(
+  // The same limit twice is refused.
+  const limits = fc.uniqueArray(
     fc.record({ amount: fc.integer({ min: 1, max: 12 }), per: fc.integer({ min: 1, max: 5000 }) }),
-    { minLength: 1, maxLength: 3 },
+    { minLength: 1, maxLength: 3, selector: ({ amount, per }) => `${amount} per ${per}` },
   )
   const arrivals = fc.array(
     fc.record({

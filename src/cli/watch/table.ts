@@ -68,21 +68,27 @@ export class Board {
       row.map((cell, i) => (i === 0 ? fit(cell, widths[i]!) : cell.padStart(widths[i]!))).join('  '),
     )
     const room = Math.min(MINUTE_S, width - texts[0]!.length - 2)
-    return texts.map((text, i) => {
-      const bars = i === 0 || room < 5 ? '' : `  ${sparkline(rows[i - 1]!, now, room)}`
-      return `${text}${bars}`.slice(0, width).trimEnd()
+    return texts.flatMap((text, i) => {
+      if (i === 0) return [text.slice(0, width).trimEnd()]
+      const row = rows[i - 1]!
+      const bars = room < 5 ? '' : `  ${sparkline(row, now, room)}`
+      const why = whyOf(row, now)
+      // Below its numbers, where the narrowest terminal has room for it.
+      return [`${text}${bars}`, ...(why ? [`  ${clean(why)}`] : [])].map((line) =>
+        line.slice(0, width).trimEnd(),
+      )
     })
   }
 }
 
 /** One second, for where there is no screen to rewrite. */
 export function plainLine({ record }: Added): string {
-  const { t, name, requests, issued, finished, refused, waiting, parked, inFlight, gate, rate } = record
+  const { t, name, requests, issued, finished, refused, waiting, parked, inFlight, gate, rate, why } = record
   const time = new Date(t).toISOString().slice(11, 19)
   const pace = rate === undefined ? '' : ` rate ${count(rate)}/min`
   return (
     `${time} ${clean(name)}: requests ${requests} issued ${issued} finished ${finished} refused ${refused} ` +
-    `waiting ${waiting} parked ${parked} in-flight ${inFlight} gate ${gate}${pace}`
+    `waiting ${waiting} parked ${parked} in-flight ${inFlight} gate ${gate}${pace}${why ? ` for ${clean(why.text)}` : ''}`
   )
 }
 
@@ -101,6 +107,22 @@ function cells({ last, since, issued, refusedAt }: Row, now: number): string[] {
     ...[count(waiting), count(parked), count(inFlight), gate],
     refusedAt === undefined ? '-' : ago(now - refusedAt),
   ]
+}
+
+/** What its calls wait for and for how long; or that its program has not written for a while, though calls waited. */
+function whyOf({ last }: Row, now: number): string | undefined {
+  const { waiting, why, etaMs, waitMs, refusal } = last
+  const silentMs = now - last.t - LATE_MS
+  if (silentMs > 1000) {
+    return waiting > 0 ? `silent for ${span(silentMs / 1000)}, ${count(waiting)} were waiting` : undefined
+  }
+  if (!why) return undefined
+  return [
+    `for ${why.text}`,
+    ...(etaMs === undefined ? [] : [`about ${span(etaMs / 1000)} left`]),
+    ...(waitMs ? [`p95 ${span(waitMs.p95 / 1000)}`] : []),
+    ...(refusal ? [refusal] : []),
+  ].join('; ')
 }
 
 /** In the larger of its units: `3 min ago`. */

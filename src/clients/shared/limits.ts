@@ -27,6 +27,7 @@ import { defined, callable, choice, fields, kindOf, text } from '../../lib/valid
 
 /** A limiter for each model; `'gpt-5*'` is one that a family shares, `default` is for each that is not listed. */
 export interface LimitsByModel {
+  /** The limits of each model; `'gpt-5*'` is a family that shares one, `default` is for all others. */
   models: Record<string, ModelLimits>
   /** The account's limiter, above all models. */
   parent?: AnyLimiter | undefined
@@ -35,6 +36,7 @@ export interface LimitsByModel {
 /** Limits by model, or one limiter for all calls: a limiter, a service, or the options of a limiter to be made. */
 export type ClientLimits = LimitsByModel | LimiterLike
 
+/** Options for all calls of a limited client. */
 export interface ClientOptions {
   /** Counts the input tokens of a request's body. Default: an estimate, corrected by what calls really use. */
   countTokens?: ((request: unknown) => number) | undefined
@@ -190,18 +192,20 @@ type GroupedService = RateLimitedService & { group: LimiterGroup }
 
 /** A service of the user's own tells its limiters one by one, as they are used. */
 function grouped(service: RateLimitedService): GroupedService {
-  if ('onLimiter' in service) return { ...service, group: service as LimitedService }
+  // Not by spreading: a service may be an instance of a class.
+  const isBlocked = service.isBlocked && ((signal: AbortSignal) => service.isBlocked!(signal))
+  const asked = { name: service.name, ...(isBlocked && { isBlocked }) }
+  if ('onLimiter' in service)
+    return { ...asked, group: service as LimitedService, limiterFor: (model) => service.limiterFor(model) }
   const { add, group } = limiterGroup()
   return {
-    ...service,
-    name: service.name,
+    ...asked,
     group,
     limiterFor(model) {
       const limiter = service.limiterFor(model)
       add(limiter as BucketRateLimiter)
       return limiter
     },
-    ...(service.isBlocked && { isBlocked: (signal: AbortSignal) => service.isBlocked!(signal) }),
   }
 }
 

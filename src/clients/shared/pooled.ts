@@ -13,7 +13,9 @@ import { callOf, canRepeat, type Core, type Dialect, type RequestOptions } from 
 
 /** A pool of `llmiter/pool`, whose targets have a client each. */
 export interface ClientPool<C> {
+  /** The targets, each with its limiter and client. */
   readonly targets: readonly ClientTarget<C>[]
+  /** Makes a call with whichever target has room first. */
   run<R>(
     fn: (target: ClientTarget<C>, signal: AbortSignal | undefined) => R,
     call?: object,
@@ -30,8 +32,14 @@ interface ClientTarget<C> {
 
 /** What the calls of a pooled client may have of their own. */
 export interface PooledCallOptions {
+  /**
+   * Higher goes first.
+   * @default 0
+   */
   priority?: number
+  /** Tenants take fair turns. */
   tenant?: string
+  /** The longest wait for a target, then `WaitTimeoutError`. */
   maxWaitMs?: Duration
   /** The one target that may answer: where the file, batch or stored response is that the call speaks of. */
   target?: string

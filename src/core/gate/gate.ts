@@ -30,8 +30,10 @@ export interface RecoveryOptions {
   jitter?: number | undefined
 }
 
+/** What closed the gate: too many calls, or a busy provider. */
 export type GateKind = 'rate' | 'overload'
 
+/** The state of the gate, with what it waits for. */
 export type Gate =
   | { state: 'open' }
   | { state: 'closed'; kind: GateKind; until: number }

@@ -13,7 +13,12 @@ import { choice, fields, number, text } from '../../lib/validate.ts'
 
 /** A day by the calendar of a time zone (IANA name, default `'UTC'`): counts start again at its midnight. */
 export interface CalendarDay {
+  /** The only calendar period of a limiter: a day. */
   calendar: 'day'
+  /**
+   * An IANA time zone, such as `'America/Los_Angeles'`.
+   * @default 'UTC'
+   */
   timeZone?: string | undefined
 }
 
@@ -23,6 +28,7 @@ export interface LimitOptions {
   of: string
   /** How much may be used in `per`. Fractions are exact: `0.5` a minute is one in two minutes. */
   amount: number
+  /** The window: ms, `'1m'`, or a calendar day. */
   per: Duration | CalendarDay
   /** The shorter window in which the provider enforces its rate: 600 a minute may be 10 a second. */
   window?: Duration | undefined
@@ -44,10 +50,13 @@ export interface LimitsOptions {
   requestsPerHour?: number | undefined
   /** Tokens of input and output together, in any minute. */
   tokensPerMinute?: number | undefined
+  /** Input tokens a minute, over any 60 seconds. */
   inputTokensPerMinute?: number | undefined
+  /** Output tokens a minute, over any 60 seconds. */
   outputTokensPerMinute?: number | undefined
   /** Calls in any 24 hours: a quota, counted and not paced. For a calendar day use `limits`. */
   requestsPerDay?: number | undefined
+  /** Tokens in any 24 hours: counted, not spread. */
   tokensPerDay?: number | undefined
   /** Any other limit, in its general form. */
   limits?: readonly LimitOptions[] | undefined

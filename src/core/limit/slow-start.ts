@@ -7,6 +7,7 @@
 
 import { type Duration, duration } from '../../lib/duration.ts'
 
+/** The slow start after a quiet minute. */
 export interface RampOptions {
   /** How long the rise takes. Default 5000. */
   ms?: Duration | undefined

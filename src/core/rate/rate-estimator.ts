@@ -52,10 +52,15 @@ const TRIM_MS = 3_600_000
 
 /** A learned rate on its way to another process; without an age it was told by the provider. */
 export interface Learned {
+  /** The rate that is followed, in units per ms. */
   rate: number
+  /** How long ago it was learned, in ms. */
   ageMs?: number
+  /** How many refusals in a row have confirmed it: the more, the later a higher one is tried. */
   confirmed?: number
+  /** What taught it. */
   of?: CurveKind
+  /** Whether bursts are left out, since it was refused although it was kept. */
   trimmed?: boolean
 }
 

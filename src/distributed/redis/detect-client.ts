@@ -11,6 +11,7 @@ export interface UpstashLike {
   eval(script: string, keys: string[], args: string[]): Promise<unknown>
 }
 
+/** A client of `ioredis`, `redis` or `@upstash/redis`. */
 export type RedisClient = IoRedisLike | NodeRedisLike | UpstashLike
 
 export function connect(client: RedisClient): Connection {

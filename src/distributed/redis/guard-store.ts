@@ -9,6 +9,7 @@ import { connect, type RedisClient } from './detect-client.ts'
 import { cachedScript } from './cached-script.ts'
 import { fields, text } from '../../lib/validate.ts'
 
+/** Options of `redisGuardStore`. */
 export interface RedisGuardStoreOptions {
   /** What all keys begin with. Default `'llmiter:guard:'`. */
   prefix?: string | undefined

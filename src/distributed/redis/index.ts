@@ -12,6 +12,7 @@ export type { RedisClient, UpstashLike } from './detect-client.ts'
 export type { IoRedisLike } from './ioredis.ts'
 export type { NodeRedisLike } from './node-redis.ts'
 
+/** Options of `redisStore`. */
 export interface RedisStoreOptions {
   /** What all keys and channels begin with. Default `'llmiter:'`. */
   prefix?: string | undefined

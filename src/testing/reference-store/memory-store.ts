@@ -8,6 +8,7 @@ import { FleetAgent } from '../../distributed/client/agent.ts'
 import type { StoreTransport, StoreNews } from '../../distributed/protocol.ts'
 import { callableOrNone, drawn } from '../check.ts'
 
+/** Options of `memoryStore`. */
 export interface MemoryStoreOptions {
   /**
    * How long a request and its answer take together, in ms.
@@ -19,7 +20,12 @@ export interface MemoryStoreOptions {
    * @default true
    */
   pubsub?: boolean
+  /**
+   * What a limiter does that is cut off: see `redisStore`.
+   * @default 'share'
+   */
   onStoreDown?: 'share' | 'wait' | 'reject'
+  /** How many processes there are, for those that are cut off. */
   processes?: number
   /**
    * The store's clock, epoch ms.
@@ -34,6 +40,7 @@ export interface MemoryStore extends Store {
   readonly questions: number
   /** Who is in `cut` does not get through: limiters by their number, in the order in which they joined. */
   cut(limiters: 'all' | readonly number[]): void
+  /** Ends `cut`. */
   mend(): void
   /** Forgets everything, as FLUSHALL does. */
   flush(): void

@@ -34,6 +34,14 @@ export default {
       await fetching({ BucketRateLimiter }, { limitFetch })
       return new Response('ok')
     }
+    if (pathname === '/retry') {
+      let tries = 0
+      const flaky = () =>
+        tries++ === 0
+          ? Promise.reject(Object.assign(new Error('500'), { status: 500 }))
+          : Promise.resolve('ok')
+      return new Response(await limiter.run(flaky, { retry: { attempts: 2, minMs: '700ms' } }))
+    }
     if (pathname === '/refuse') {
       refuseNext = 3
       return new Response('ok')

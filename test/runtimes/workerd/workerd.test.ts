@@ -46,6 +46,14 @@ describe.each(['2024-01-01', '2026-04-26'])('a limiter at module scope, compatib
     expect(refused).toBeGreaterThan(0)
   })
 
+  test('tries a failed call again, alone and with others in the queue', async () => {
+    expect(await worker.get('/retry')).toBe('ok')
+    const answers = await Promise.all(
+      ['/?id=r4', '/retry', '/?id=r5', '/retry', '/?id=r6'].map((path) => worker.get(path)),
+    )
+    expect(answers).toEqual(['r4', 'ok', 'r5', 'ok', 'r6'])
+  })
+
   test("runs 'llmiter/fetch', on its own streams", async () => {
     expect(await worker.get('/fetch')).toBe('ok')
   })
