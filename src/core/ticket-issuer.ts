@@ -330,20 +330,20 @@ export class TicketIssuer {
     const suspected = this.recovery.refused(kind, waitMs, sentAt, pace, now, trust)
     const blocked = suspected.of === 'blocked'
     for (const bucket of buckets) {
-      if (!blocked) this.#doubt(bucket, suspected, kind, now)
+      if (!blocked) this.#doubt(bucket, suspected, now)
       else if (kind === 'rate' && of !== 'concurrency') this.blamed.add(bucket)
     }
     return !blocked
   }
 
   /** A call was refused, and others are not: what that says of a rate. */
-  #doubt(bucket: Bucket, suspected: Suspected, kind: RefusalReport['kind'], now: number): void {
+  #doubt(bucket: Bucket, suspected: Suspected, now: number): void {
     const { rate } = bucket
     if (suspected.of === 'chance') {
       if (suspected.first) rate.doubted(now)
     } else if (suspected.of === 'cleared') {
       if (rate.cleared(now)) this.learned(bucket, now)
-    } else if (suspected.of === 'exceeded' && kind === 'rate' && this.learns) {
+    } else if (suspected.of === 'exceeded' && this.learns) {
       if (!rate.exceeded(suspected.again, now)) this.recovery.suspicion.untested()
       this.learned(bucket, now)
     }

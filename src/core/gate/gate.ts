@@ -200,9 +200,9 @@ export class GateKeeper {
     }
     if (sentAt >= this.#closedAt) {
       this.#pace = rate
-      this.#remember(now)
       const suspected = this.suspicion.refused(trust, this.tickets, sentAt, now)
       if (suspected.of !== 'blocked' && gate.state === 'open') return suspected
+      this.#remember(now)
       // What was tried in vain already need not be tried again so soon.
       if (suspected.of === 'blocked' && suspected.refusals > 2 && gate.state === 'open') {
         this.#tries = 1

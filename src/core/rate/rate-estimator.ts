@@ -48,6 +48,8 @@ const EXPLORE_MS = 10_000
  * each W's share. First windows of 10 s are suspected, then those of a second.
  */
 const TRIMS = [1, 10_000 / 10_050, 1000 / 1050]
+/** A strict limiter that is exceeded a little refuses a good part, as each call that comes too early was in vain. */
+const STRICT = 0.6
 const TRIM_MS = 3_600_000
 
 /** A learned rate on its way to another process; without an age it was told by the provider. */
@@ -145,8 +147,14 @@ export class RateEstimator {
   tried(now: number): boolean {
     const state = this.#stateAt(now)
     return state.kind === 'found'
-      ? state.before !== undefined || this.#proof(now) - state.since >= climbsAfter(state)
+      ? state.before !== undefined || !this.#held(state, now)
       : state.kind === 'exploring'
+  }
+
+  /** A found rate that has stood, and does not climb yet. */
+  #held(state: CurvePoint, now: number): boolean {
+    const heldMs = this.#proof(now) - state.since
+    return (state.confirmed > 0 || heldMs > DIP * state.unit) && heldMs < climbsAfter(state)
   }
 
   /** Somebody was refused, and it may be chance: from here on it is measured what gets through. */
@@ -179,15 +187,14 @@ export class RateEstimator {
       else this.#found(BACK * rate, 0, of, now)
     }
     this.#tested = { ...tested, now: this.#state }
-    return this.at(now) < BACK * at
+    return step === 0 && this.at(now) < BACK * at
   }
 
   /** The next trim of a stated rate, if what passes is about as much; else 0. */
   #trimFor(state: RateState, passes: number, now: number): number {
     if (state.kind === 'found' || state.kind === 'exploring') return 0
     const step = (state.trim?.step ?? 0) + 1
-    const least = step === 1 ? 0.9 : TRIMS[step]! * 0.99
-    return passes > least * this.#base(state, now) ? step : 0
+    return step < TRIMS.length && passes > STRICT * this.#base(state, now) ? step : 0
   }
 
   /** The cut has not helped: back to what was before. Returns whether that changes the rate. */
