@@ -98,6 +98,8 @@ export class GateKeeper {
   /** The provider said how long to wait. */
   #told = false
   #tries = 0
+  /** One refusal was enough to close it. */
+  #single = true
   #smoothedMs = 0
   #variationMs = 0
   /** When the last few refusals came that said something new. */
@@ -203,8 +205,10 @@ export class GateKeeper {
       const suspected = this.suspicion.refused(trust, this.tickets, sentAt, now)
       if (suspected.of !== 'blocked' && gate.state === 'open') return suspected
       this.#remember(now)
+      this.#single = suspected.of !== 'blocked' || suspected.refusals === 1
+      if (!this.#single) this.#remember(now)
       // What was tried in vain already need not be tried again so soon.
-      if (suspected.of === 'blocked' && suspected.refusals > 2 && gate.state === 'open') {
+      if (!this.#single && gate.state === 'open') {
         this.#tries = 1
         this.#firstClosedAt = now
       }
@@ -301,6 +305,7 @@ export class GateKeeper {
     const memory = Math.max(MEMORY_MS, MEMORY_TICKETS / this.#pace)
     return {
       edge: this.#edge.known,
+      single: this.#single,
       // Counted from the last refusal: after a long told wait it would be forgotten.
       repeated: this.#lately.filter((at) => this.#lately.at(-1)! - at < memory).length > 1,
     }

@@ -83,7 +83,7 @@ export class Suspicion {
   refused({ tried, measured }: Trust, tickets: number, sentAt: number, now: number): Suspected {
     const passed = Math.max(0, tickets - this.#at - 1)
     this.#at = tickets
-    const cleared = this.#cleared(passed, sentAt)
+    const cleared = this.#cleared(passed, tried, sentAt)
     this.#blocked.add(passed, tried ? Math.max(this.#lately, LEAST_CHANCE) : MOST_CHANCE, BLOCKED)
     // Where chance is known to refuse, it takes one more refusal, and the next closing starts from nothing.
     const known = this.#chance > LEAST_CHANCE
@@ -120,18 +120,20 @@ export class Suspicion {
   }
 
   /** Whether the cut has not helped: then that share is refused by chance. */
-  #cleared(passed: number, sentAt: number): boolean {
+  #cleared(passed: number, tried: boolean, sentAt: number): boolean {
     const test = this.#test
     if (!test || sentAt < test.since) return false
     const [same, less] = [0.5 * test.share, LEAST_CHANCE]
     test.sum += passed * Math.log((1 - same) / (1 - less))
     test.calls += passed + 1
-    test.refusals++
     if (test.sum <= -2 * SURE) {
       this.#test = undefined
       this.#lately = this.#chance
       return false
     }
+    // What a higher rate than the tested one is refused says nothing of the test.
+    if (tried) return false
+    test.refusals++
     test.sum += Math.log(same / less)
     const remains = test.refusals / test.calls
     if (test.sum < SURE || remains > 2 * MOST_CHANCE) return false

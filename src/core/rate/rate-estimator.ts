@@ -14,6 +14,8 @@ import { Throughput, type ThroughputMark } from './throughput.ts'
 export interface Closure {
   /** The provider's windows end at a known second of the minute. */
   edge: boolean
+  /** One refusal has closed it, and not a good part of all calls. */
+  single: boolean
   /** Not the first refusal lately: more than bad luck. */
   repeated: boolean
 }
@@ -27,7 +29,7 @@ const SHY = 0.985
 /** CurvePoint again, within this. */
 const SAME = 1.05
 /** What a climb had reached when it was refused is so much too high. */
-const NEAR = 0.95
+const NEAR = +(process.env.NEAR ?? 0.95)
 /** A fast provider is measured over so many units, a slow one over its minute. */
 const SPAN = 5
 /** A cycle is at least so long. */
@@ -154,7 +156,8 @@ export class RateEstimator {
   /** A found rate that has stood, and does not climb yet. */
   #held(state: CurvePoint, now: number): boolean {
     const heldMs = this.#proof(now) - state.since
-    return (state.confirmed > 0 || heldMs > DIP * state.unit) && heldMs < climbsAfter(state)
+    const stood = state.confirmed > 0 || heldMs > DIP * state.unit || state === this.#tested?.now
+    return stood && heldMs < climbsAfter(state)
   }
 
   /** Somebody was refused, and it may be chance: from here on it is measured what gets through. */
@@ -298,7 +301,7 @@ export class RateEstimator {
     }
     if (!closure.repeated) return false
     const step = (state.trim?.step ?? 0) + 1
-    if (of === 'fast' && step < TRIMS.length && this.#kept(rate, now))
+    if (of === 'fast' && closure.single && step < TRIMS.length && this.#kept(rate, now))
       this.#state = { ...state, trim: { step, at: this.#proof(now) } }
     else if (measured && measured.rate < rate) {
       const grows = of !== 'fast' && measured.rate < FAR * rate && this.#measure.busyMs(now) < WARM_MS
@@ -332,7 +335,7 @@ export class RateEstimator {
     const fast = this.#slowness === 0
     const whole = this.#state.kind === 'exploring' ? Math.min(MINUTE, Math.max(10_000, 4 * ms)) : MINUTE
     const spanMs = fast ? SPAN * unit : whole
-    const exact = measure.cycle(spanMs, fast ? LEAST_FAST_MS : LEAST_SLOW_MS, now)
+    const exact = measure.cycle(fast ? +(process.env.CYC ?? 6) * spanMs : spanMs, fast ? LEAST_FAST_MS : LEAST_SLOW_MS, now)
     const about = exact ?? measure.over(spanMs, fast ? ms : 0, now)
     return !about || about < 0 ? undefined : { rate: about, exact: exact !== undefined }
   }
