@@ -177,7 +177,7 @@ export class RateEstimator {
     const of = this.#slowness === 0 ? 'fast' : 'slow'
     const before = (this.#state = this.#stateAt(now))
     const heldMs = this.#proof(now) - ('since' in before ? before.since : 0)
-    const tested = again && this.#tested?.now === before ? this.#tested : { before, heldMs }
+    const tested = this.#tested?.now === before ? this.#tested : { before, heldMs }
     const step = of === 'fast' ? this.#trimFor(before, rate, now) : 0
     if (step > 0) this.#state = { ...(before as StatedRate), trim: { step, at: this.#proof(now) } }
     else if (before.kind === 'found' && before.rate <= rate)
