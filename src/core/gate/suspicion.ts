@@ -17,6 +17,8 @@ const EXCEEDED = 0.05
 const LEAST_CHANCE = 0.002
 const MOST_CHANCE = 0.05
 const BOUND = Math.log(BLOCKED / LEAST_CHANCE)
+const SEEN = +(process.env.SEEN ?? 0.004)
+const FEW_CHANCE = 0.02
 /** A cut costs less than a closed gate. */
 const CUT = 4
 /** Before anything is accepted, a first refusal closes the gate: the first few calls may still be on their way. */
@@ -84,7 +86,8 @@ export class Suspicion {
     const passed = Math.max(0, tickets - this.#at - 1)
     this.#at = tickets
     const cleared = this.#cleared(passed, tried, sentAt)
-    this.#blocked.add(passed, tried ? Math.max(this.#lately, LEAST_CHANCE) : MOST_CHANCE, BLOCKED)
+    const most = this.#lately < SEEN ? FEW_CHANCE : MOST_CHANCE
+    this.#blocked.add(passed, tried ? Math.max(this.#lately, LEAST_CHANCE) : most, BLOCKED)
     // Where chance is known to refuse, it takes one more refusal, and the next closing starts from nothing.
     const known = this.#chance > LEAST_CHANCE
     if (this.#blocked.value >= (known ? BOUND + Math.log(BLOCKED / MOST_CHANCE) : BOUND)) {
