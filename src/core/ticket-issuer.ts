@@ -344,7 +344,7 @@ export class TicketIssuer {
     } else if (suspected.of === 'cleared') {
       if (rate.cleared(now)) this.learned(bucket, now)
     } else if (suspected.of === 'exceeded' && this.learns) {
-      if (!rate.exceeded(suspected.again, now)) this.recovery.suspicion.untested()
+      if (!rate.exceeded(now)) this.recovery.suspicion.untested()
       this.learned(bucket, now)
     }
   }

@@ -17,8 +17,6 @@ const EXCEEDED = 0.05
 const LEAST_CHANCE = 0.002
 const MOST_CHANCE = 0.05
 const BOUND = Math.log(BLOCKED / LEAST_CHANCE)
-const SEEN = +(process.env.SEEN ?? 0.004)
-const FEW_CHANCE = 0.02
 /** A cut costs less than a closed gate. */
 const CUT = 4
 /** Before anything is accepted, a first refusal closes the gate: the first few calls may still be on their way. */
@@ -39,8 +37,7 @@ export interface Trust {
 export type Suspected =
   /** `first`: those before it are forgotten. */
   | { of: 'chance'; first: boolean }
-  /** `again`: it is not known yet whether the last cut helped. */
-  | { of: 'exceeded'; again: boolean }
+  | { of: 'exceeded' }
   | { of: 'blocked'; refusals: number }
   | { of: 'cleared' }
 
@@ -86,8 +83,7 @@ export class Suspicion {
     const passed = Math.max(0, tickets - this.#at - 1)
     this.#at = tickets
     const cleared = this.#cleared(passed, tried, sentAt)
-    const most = this.#lately < SEEN ? FEW_CHANCE : MOST_CHANCE
-    this.#blocked.add(passed, tried ? Math.max(this.#lately, LEAST_CHANCE) : most, BLOCKED)
+    this.#blocked.add(passed, tried ? Math.max(this.#lately, LEAST_CHANCE) : MOST_CHANCE, BLOCKED)
     // Where chance is known to refuse, it takes one more refusal, and the next closing starts from nothing.
     const known = this.#chance > LEAST_CHANCE
     if (this.#blocked.value >= (known ? BOUND + Math.log(BLOCKED / MOST_CHANCE) : BOUND)) {
@@ -114,7 +110,7 @@ export class Suspicion {
     const share = Math.min(refusals / calls, MOST_CHANCE)
     this.#test = { before, share, since: now, sum: 0, calls: 0, refusals: 0 }
     this.#exceeded = new Sum()
-    return { of: 'exceeded', again }
+    return { of: 'exceeded' }
   }
 
   /** The last cut is no test: it was too small. */

@@ -29,9 +29,10 @@ const SHY = 0.985
 /** CurvePoint again, within this. */
 const SAME = 1.05
 /** What a climb had reached when it was refused is so much too high. */
-const NEAR = +(process.env.NEAR ?? 0.95)
-/** A fast provider is measured over so many units, a slow one over its minute. */
+const NEAR = 0.95
+/** A fast provider is measured over so many units, or cycles of up to so many; a slow one over its minute. */
 const SPAN = 5
+const CYCLE = 30
 /** A cycle is at least so long. */
 const LEAST_FAST_MS = 1000
 const LEAST_SLOW_MS = 30_000
@@ -149,15 +150,8 @@ export class RateEstimator {
   tried(now: number): boolean {
     const state = this.#stateAt(now)
     return state.kind === 'found'
-      ? state.before !== undefined || !this.#held(state, now)
+      ? state.before !== undefined || this.#proof(now) - state.since >= climbsAfter(state)
       : state.kind === 'exploring'
-  }
-
-  /** A found rate that has stood, and does not climb yet. */
-  #held(state: CurvePoint, now: number): boolean {
-    const heldMs = this.#proof(now) - state.since
-    const stood = state.confirmed > 0 || heldMs > DIP * state.unit || state === this.#tested?.now
-    return stood && heldMs < climbsAfter(state)
   }
 
   /** Somebody was refused, and it may be chance: from here on it is measured what gets through. */
@@ -171,7 +165,7 @@ export class RateEstimator {
   }
 
   /** More is refused than by chance. What gets through is the rate. Returns whether that is a cut that must help. */
-  exceeded(again: boolean, now: number): boolean {
+  exceeded(now: number): boolean {
     const at = this.at(now)
     const rate = Math.min(this.passes(now) ?? Infinity, at)
     const of = this.#slowness === 0 ? 'fast' : 'slow'
@@ -193,7 +187,7 @@ export class RateEstimator {
     return step === 0 && this.at(now) < BACK * at
   }
 
-  /** The next trim of a stated rate, if what passes is about as much; else 0. */
+  /** The next trim of a stated rate, if enough passes; else 0. */
   #trimFor(state: RateState, passes: number, now: number): number {
     if (state.kind === 'found' || state.kind === 'exploring') return 0
     const step = (state.trim?.step ?? 0) + 1
@@ -287,7 +281,7 @@ export class RateEstimator {
   reopened(closure: Closure | undefined, now: number): boolean {
     const rate = this.at(now)
     const measured = closure && this.#measured(rate, Math.min(this.#closedAt, now), now)
-    this.#measure.reopened(now)
+    this.#measure.reopened(Math.max(0, now - this.#closedAt), now)
     this.#closedAt = Infinity
     this.#prove(now)
     if (!closure) return false
@@ -335,7 +329,9 @@ export class RateEstimator {
     const fast = this.#slowness === 0
     const whole = this.#state.kind === 'exploring' ? Math.min(MINUTE, Math.max(10_000, 4 * ms)) : MINUTE
     const spanMs = fast ? SPAN * unit : whole
-    const exact = measure.cycle(fast ? +(process.env.CYC ?? 6) * spanMs : spanMs, fast ? LEAST_FAST_MS : LEAST_SLOW_MS, now)
+    const exact = fast
+      ? measure.cycle(CYCLE * unit, LEAST_FAST_MS, ms, now)
+      : measure.cycle(spanMs, LEAST_SLOW_MS, undefined, now)
     const about = exact ?? measure.over(spanMs, fast ? ms : 0, now)
     return !about || about < 0 ? undefined : { rate: about, exact: exact !== undefined }
   }

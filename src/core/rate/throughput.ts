@@ -16,7 +16,8 @@ export interface ThroughputMark {
   pressedMs: number
   accepted: number
   tickets: number
-  reopened: boolean
+  /** The gate has reopened here, after so many ms. */
+  closedMs?: number
 }
 
 export class Throughput {
@@ -27,7 +28,7 @@ export class Throughput {
   #sentAt = -Infinity
   /** When the last quiet minute was over, in pressed time. */
   #wokeMs = 0
-  #marks: ThroughputMark[] = [{ pressedMs: 0, accepted: 0, tickets: 0, reopened: false }]
+  #marks: ThroughputMark[] = [{ pressedMs: 0, accepted: 0, tickets: 0 }]
 
   get pressed(): boolean {
     return this.#since >= 0
@@ -50,7 +51,7 @@ export class Throughput {
     this.#sentAt = now
     const last = this.#marks.at(-1)!
     if (this.#time(now) - last.pressedMs >= LEAST_MS && this.#tickets - last.tickets >= LEAST_TICKETS)
-      this.#mark(false, now)
+      this.#mark(this.here(now))
     this.#accepted += amount
     this.#tickets += tickets
   }
@@ -61,8 +62,13 @@ export class Throughput {
   }
 
   /** A cycle of refusals ends here. */
-  reopened(now: number): void {
-    this.#mark(true, now)
+  reopened(closedMs: number, now: number): void {
+    this.#mark({ ...this.here(now), closedMs })
+  }
+
+  #mark(mark: ThroughputMark): void {
+    this.#marks.push(mark)
+    if (this.#marks.length > MOST_MARKS) this.#marks.splice(0, MOST_MARKS / 4)
   }
 
   /** For how long somebody has waited since the last quiet minute. */
@@ -71,16 +77,17 @@ export class Throughput {
   }
 
   /** What got through per ms from the first reopening in the last `spanMs` that is `cycleMs` old, if there is one. */
-  cycle(spanMs: number, cycleMs: number, now: number): number | undefined {
+  cycle(spanMs: number, cycleMs: number, closedMs: number | undefined, now: number): number | undefined {
     const time = this.#time(now)
     const from = this.#marks.find(
-      ({ reopened, pressedMs, tickets }) =>
-        reopened &&
+      ({ closedMs, pressedMs, tickets }) =>
+        closedMs !== undefined &&
         time - pressedMs <= 1.02 * spanMs &&
         time - pressedMs >= cycleMs &&
         this.#tickets - tickets >= LEAST_CYCLE_TICKETS,
     )
-    return from && this.#from(from, time)
+    if (!from || closedMs === undefined) return from && this.#from(from, time)
+    return this.#from({ ...from, pressedMs: from.pressedMs - from.closedMs! }, time - closedMs)
   }
 
   /** What got through per ms in `spanMs` until the gate closed, so long ago; or in all the time there is. */
@@ -94,7 +101,7 @@ export class Throughput {
 
   /** How things stand now. */
   here(now: number): ThroughputMark {
-    return { pressedMs: this.#time(now), accepted: this.#accepted, tickets: this.#tickets, reopened: false }
+    return { pressedMs: this.#time(now), accepted: this.#accepted, tickets: this.#tickets }
   }
 
   /** What got through per ms since then. */
@@ -109,10 +116,5 @@ export class Throughput {
 
   #time(now: number): number {
     return this.pressed ? this.#pressedMs + now - this.#since : this.#pressedMs
-  }
-
-  #mark(reopened: boolean, now: number): void {
-    this.#marks.push({ ...this.here(now), reopened })
-    if (this.#marks.length > MOST_MARKS) this.#marks.splice(0, MOST_MARKS / 4)
   }
 }
