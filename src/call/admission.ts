@@ -1,6 +1,7 @@
 // Who may not even stand in line: a call that can never fit, one that has no hope, one too many.
 
 import { QueueFullError, QuotaExhaustedError, RequestTooLargeError, StoreDownError } from './errors.ts'
+import { placesOf } from '../core/cost.ts'
 import { isTokens } from '../core/limit/parse-limits.ts'
 import type { Refusal } from '../responses/verdict.ts'
 import type { CallContext, PendingCall } from './pending-call.ts'
@@ -34,6 +35,11 @@ export function turnAway(
 
 /** A cost above a limit: what it is, and what can be done. */
 function neverFits({ name, issuer }: CallContext, { cost }: PendingCall): RequestTooLargeError | undefined {
+  const { maxConcurrent } = issuer.limitSet
+  if (placesOf(cost) > maxConcurrent)
+    return new RequestTooLargeError(
+      `'${name}': a call of weight ${placesOf(cost)} can never go, maxConcurrent is ${maxConcurrent}: lower its weight, or raise maxConcurrent`,
+    )
   const limit = issuer.limitSet.tooSmallFor(cost)
   if (!limit) return undefined
   const { of, amount, windowMs, timeZone } = limit
@@ -52,10 +58,22 @@ function crowdedOut(runtime: CallContext, call: PendingCall): { error: unknown }
   if (size < max || max === 0) return undefined
   const error = new QueueFullError(`'${runtime.name}': ${size} calls wait already, queue.max is ${max}`)
   // Who would not wait has no use for another's place.
-  const least = onFull === 'evict-lowest' && call.policy.maxWaitMs > 0 ? line.least : undefined
-  if (!least || least.priority >= call.priority) return { error }
-  runtime.giveUp(least as PendingCall, error)
+  const evicted = call.policy.maxWaitMs > 0 ? evictedFor(call, line, onFull) : undefined
+  if (!evicted) return { error }
+  runtime.giveUp(evicted as PendingCall, error)
   return undefined
+}
+
+/** Who is turned out of a full queue for this call: nobody more urgent. */
+function evictedFor(
+  { priority }: PendingCall,
+  line: CallContext['issuer']['line'],
+  onFull: 'reject' | 'evict-lowest' | 'evict-oldest' = 'reject',
+) {
+  if (onFull === 'reject') return undefined
+  const found = onFull === 'evict-lowest' ? line.least : line.oldest
+  const worth = found && priority - found.priority
+  return worth !== undefined && (onFull === 'evict-lowest' ? worth > 0 : worth >= 0) ? found : undefined
 }
 
 /** A call that need not wait has its ticket; any other leaves no trace. */

@@ -65,7 +65,7 @@ export function watchStuck(call: PendingCall, reason: string, now: number): void
   const waitState = call.more()
   const tell = () => {
     const parkedMs = runtime.scheduler.now() - waitState.firstParkedAt!
-    runtime.events.emit('stuck', { refusals: waitState.refusals, parkedMs, reason })
+    runtime.events.emit('stuck', { ...call.named, refusals: waitState.refusals, parkedMs, reason })
   }
   if (waitState.refusals % STUCK_REFUSALS === 0) tell()
   const at = waitState.firstParkedAt! + STUCK_MS

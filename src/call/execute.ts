@@ -3,7 +3,7 @@
 
 import { fail, judge, land } from './outcome.ts'
 import type { Cost } from '../core/cost.ts'
-import { duration } from '../lib/duration.ts'
+import { type Duration, duration } from '../lib/duration.ts'
 import { CallTimeoutError } from './errors.ts'
 import { needsBody } from '../responses/classify.ts'
 import type { Outcome, Verdict } from '../responses/verdict.ts'
@@ -55,7 +55,10 @@ export function admit(call: PendingCall): void {
     throw signal.reason
   }
   if (runtime.events.heard.has('start'))
-    runtime.events.emit('start', { waitedMs: Math.max(0, sentAt! - (waitState?.parkedAt ?? since)) })
+    runtime.events.emit('start', {
+      ...call.named,
+      waitedMs: Math.max(0, sentAt! - (waitState?.parkedAt ?? since)),
+    })
 }
 
 /** The call has its ticket (or must not get one: then this throws): does its work. */
@@ -218,15 +221,22 @@ export function backOff(call: PendingCall, answer: unknown, { waitMs, reason }: 
   return true
 }
 
-function retryDelay({ policy, waitState }: PendingCall, error: unknown, waitMs = 0): number | undefined {
+function retryDelay({ policy, waitState }: PendingCall, error: unknown, waitMs?: number): number | undefined {
   const { retry, runtime } = policy
   if (!retry) return undefined
-  const { attempts = 3, minMs = 500, maxMs = 8000, factor = 2, jitter = 0.25, on } = retry
+  const { attempts = 3, minMs = 500, maxMs = 8000, factor = 2, jitter = 0.25, on, delayMs } = retry
   const failures = waitState?.failures ?? 0
   if (failures + 1 >= attempts || (on && !safeCall(() => on(error), runtime, 'retry.on'))) return undefined
+  const failure = { error, failures: failures + 1, ...(waitMs !== undefined && { waitMs }) }
+  const chosen = delayMs && safeCall(() => delayOf(delayMs(failure)), runtime, 'retry.delayMs')
+  if (chosen !== undefined) return chosen
   const delay = Math.min(duration(minMs, 'minMs') * factor ** failures, duration(maxMs, 'maxMs'))
-  return Math.max(waitMs, delay * (1 - jitter * runtime.random()))
+  return Math.max(waitMs ?? 0, delay * (1 - jitter * runtime.random()))
 }
+
+/** What the user's own function chose. */
+const delayOf = (chosen: Duration | undefined): number | undefined =>
+  chosen === undefined || chosen === 0 ? chosen : duration(chosen, 'retry.delayMs')
 
 function discard(answer: unknown): void {
   const { body } = answer as Partial<Response>

@@ -32,7 +32,10 @@ export interface CallContext {
   readonly estimator: TokenEstimator
   readonly options: {
     readonly queue?:
-      | { readonly max?: number | undefined; readonly onFull?: 'reject' | 'evict-lowest' | undefined }
+      | {
+          readonly max?: number | undefined
+          readonly onFull?: 'reject' | 'evict-lowest' | 'evict-oldest' | undefined
+        }
       | undefined
     readonly learn?: boolean | undefined
     readonly maxRetryAfterMs?: Duration | undefined
@@ -84,6 +87,8 @@ export interface CallPolicy {
   readonly runtime: CallContext
   readonly priority: number
   readonly tenant: string | undefined
+  /** What the caller calls it, for events and lists. */
+  readonly id: string | undefined
   readonly signal: AbortSignal | undefined
   readonly maxWaitMs: number
   readonly maxRefusals: number
@@ -173,6 +178,12 @@ export class PendingCall extends Call<TicketIssuer> implements ScheduledCall<Pen
     const { state, failure } = this
     if (failure) return { is: 'rejected', error: failure.error }
     return state === 'in flight' ? ISSUED : WAITING
+  }
+
+  /** For events: whose call it is. */
+  get named(): { id: string } | undefined {
+    const { id } = this.policy
+    return id === undefined ? undefined : { id }
   }
 
   more(): WaitState {

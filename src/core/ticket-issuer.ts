@@ -29,6 +29,7 @@ export interface IssuerOptions extends LimitSetOptions {
   parent?: TicketIssuer | undefined
   ramp?: RampOptions | false | undefined
   recovery?: RecoveryOptions | undefined
+  queue?: { readonly ageing?: boolean | undefined } | undefined
   /** Numbers in [0, 1), to spread waits. */
   random: () => number
   wall: WallTime
@@ -40,12 +41,13 @@ export interface IssuerOptions extends LimitSetOptions {
   notify?: ((decision: Decision) => void) | undefined
 }
 
-/** What an issuer has decided besides the tickets: the gate moved, a probe is wanted, a rate was learned, a quota is used up. */
+/** What an issuer has decided besides the tickets: the gate moved, a probe is wanted, a rate was learned, a quota or a reservoir is used up. */
 export type Decision =
   | { of: 'gate' }
   | { of: 'probe' }
   | { of: 'learn'; limit: string; perMinute: number }
   | { of: 'quota'; limit: Limit; waitMs: number }
+  | { of: 'depleted'; limit: Limit }
 
 /** A call as an issuer holds it. */
 export type IssuerCall = Call<TicketIssuer>
@@ -96,6 +98,7 @@ export class TicketIssuer {
     this.ramp = new SlowStart(options.ramp)
     this.recovery = new GateKeeper(options.random, options.asks ?? (() => false), options.wall)
     this.recovery.configure(options.recovery)
+    this.line.ageing = options.queue?.ageing ?? true
     this.limitSet = new LimitSet(options, this.ramp, options.wall)
     this.slots = this.limitSet
   }
@@ -106,6 +109,7 @@ export class TicketIssuer {
     this.ramp.configure(options.ramp)
     this.recovery.configure(options.recovery)
     this.learns = options.learn ?? true
+    this.line.ageing = options.queue?.ageing ?? true
     this.limitSet = new LimitSet(options, this.ramp, options.wall)
     this.limitSet.inherit(before, now)
     if (this.slots === before) this.slots = this.limitSet
@@ -189,6 +193,8 @@ export class TicketIssuer {
       at.recovery.tickets++
       if (at.recovery.gate.state !== 'open') at.recovery.sent(now)
       at.slots.take(call.cost, now)
+      for (const bucket of at.limitSet.reservoirs)
+        if (bucket.available(now) === 0) at.decide({ of: 'depleted', limit: bucket.limit })
       if (!at.parent) break
       at.parent.clock = at.turn
       at.turn += at.parent.limitSet.share(call.cost)
@@ -233,7 +239,7 @@ export class TicketIssuer {
     const limit = this.limitSet.holding(call.cost, now)?.limit
     if (!limit || limit.paced) return
     this.#quotaUntil = until
-    this.#decide({ of: 'quota', limit, waitMs: until - now })
+    this.decide({ of: 'quota', limit, waitMs: until - now })
   }
 
   #sleep(wakeAt: number, pressed: boolean, now: number): undefined {
@@ -379,6 +385,14 @@ export class TicketIssuer {
     this.stir()
   }
 
+  /** So much more of a dimension is there. Returns whether any limit of it is refilled. */
+  refill(of: string, amount: number, now: number): boolean {
+    const buckets = this.limitSet.reservoirs.filter(({ limit }) => limit.of === of)
+    for (const bucket of buckets) bucket.refill(amount, now)
+    this.stir()
+    return buckets.length > 0
+  }
+
   pause(until: number): void {
     this.pausedUntil = until
     this.stir()
@@ -429,15 +443,15 @@ export class TicketIssuer {
       for (const bucket of this.limitSet.reopened(closure, this.blamed, now)) this.learned(bucket, now)
       this.blamed.clear()
     }
-    this.#decide({ of: 'gate' })
-    if (gate.state === 'asking') this.#decide({ of: 'probe' })
+    this.decide({ of: 'gate' })
+    if (gate.state === 'asking') this.decide({ of: 'probe' })
   }
 
   learned({ rate, limit }: Bucket, now: number): void {
-    this.#decide({ of: 'learn', limit: limit.of, perMinute: rate.at(now) * MINUTE })
+    this.decide({ of: 'learn', limit: limit.of, perMinute: rate.at(now) * MINUTE })
   }
 
-  #decide(decision: Decision): void {
+  decide(decision: Decision): void {
     this.root.#decisions.push(() => this.#notify(decision))
   }
 

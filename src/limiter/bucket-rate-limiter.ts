@@ -1,12 +1,13 @@
 // BucketRateLimiter: the public face. Each method is a few lines over the runtime; the law is in `core/`.
 
+import { QueueClearedError } from '../call/errors.ts'
 import { goNow } from '../call/admission.ts'
 import { dispatch, newCall } from '../call/execute.ts'
 import { type Clock, systemClock } from '../scheduler/clock.ts'
 import { didYouMean } from '../lib/suggest.ts'
 import { DIMENSION_SYNONYMS } from '../lib/synonyms.ts'
-import { choice, number, text } from '../lib/validate.ts'
-import type { Cost } from '../core/cost.ts'
+import { choice, given, number, text } from '../lib/validate.ts'
+import { type Cost, PLACES } from '../core/cost.ts'
 import { parseLimits } from '../core/limit/parse-limits.ts'
 import { type Duration, duration } from '../lib/duration.ts'
 import { waitTime } from '../core/inspect.ts'
@@ -19,6 +20,7 @@ import { checkLimiter, checkLimiterKeys, type LimiterOptions } from './options.t
 import { restore, type Snapshot, snapshot } from './snapshot.ts'
 import type { LimiterStats, Mark } from './limiter-stats.ts'
 import { mark, stats } from './stats.ts'
+import { inOrder, type QueuedCall, queuedCall } from './queued.ts'
 import { Ticket } from './ticket.ts'
 import { type CallPolicy, PendingCall } from '../call/pending-call.ts'
 import { standBy, type StandbyWaiter } from '../call/standby.ts'
@@ -182,12 +184,49 @@ export class BucketRateLimiter {
     return this[RUNTIME].drained()
   }
 
+  /** Those who wait here and in the limiters below, about in the order in which they will go. A copy. */
+  queued(): QueuedCall[] {
+    return inOrder(this[RUNTIME]).map(queuedCall)
+  }
+
   /**
    * Rejects all who wait, those that wait for their next try too, with `QueueClearedError` (`cause` is the reason). Calls in
    * flight and later calls go on as ever.
+   *
+   * @param which Only those for which it returns true. Default: all.
    */
-  clear(reason?: unknown): void {
-    this[RUNTIME].clear(reason)
+  clear(reason?: unknown, which?: (call: QueuedCall) => boolean): void {
+    given(which, (value) => callable(value, 'which'))
+    const calls = inOrder(this[RUNTIME])
+    const dropped = which ? 'this call while it' : 'all calls that'
+    const error = new QueueClearedError(`'${this.name}': clear() has dropped ${dropped} waited`, reason)
+    this[RUNTIME].clear(which ? calls.filter((call) => which(queuedCall(call))) : calls, error)
+  }
+
+  /**
+   * Adds to what is left of a limit with a `refill`; less than 0 takes away. Those who wait for it go at once.
+   *
+   * @param of The dimension. Default `'requests'`.
+   * @throws TypeError when no limit of this dimension has a `refill`.
+   */
+  refill(amount: number, of = 'requests'): void {
+    const { issuer, scheduler } = this[RUNTIME]
+    const now = scheduler.now()
+    if (!issuer.refill(of, number(amount, 'amount', 'a finite number'), now))
+      throw new TypeError(`'${this.name}' has no limit of ${text(of)} with a refill`)
+    scheduler.pump(now)
+  }
+
+  /**
+   * How much of a dimension could be taken at once now: the least that its limits have left; `Infinity` where none limits it.
+   *
+   * @param of The dimension. Default `'requests'`.
+   */
+  available(of = 'requests'): number {
+    const { issuer, scheduler } = this[RUNTIME]
+    const now = scheduler.now()
+    const buckets = issuer.limitSet.buckets.filter(({ limit }) => limit.of === of)
+    return Math.min(Infinity, ...buckets.map((bucket) => bucket.available(now)))
   }
 
   /**
@@ -245,9 +284,9 @@ export class BucketRateLimiter {
   #termsFor(call: CallOptions | undefined): CallPolicy {
     if (!call) return this.#policy
     checkCall(call)
-    const { priority = 0, tenant, signal, maxWaitMs, maxRefusals, timeoutMs, retry } = call
+    const { priority = 0, tenant, id, signal, maxWaitMs, maxRefusals, timeoutMs, retry } = call
     const runtime = this[RUNTIME]
-    if ((signal ?? maxWaitMs ?? maxRefusals ?? timeoutMs ?? retry) !== undefined)
+    if ((id ?? signal ?? maxWaitMs ?? maxRefusals ?? timeoutMs ?? retry) !== undefined)
       return policyOf(runtime, call)
     if (priority === 0 && tenant === undefined) return this.#policy
     const known = this.#lanes.get(tenant)?.get(priority)
@@ -261,7 +300,8 @@ export class BucketRateLimiter {
   }
 
   #cost(call: CallOptions | undefined): Cost {
-    return costOf(this[RUNTIME], call?.cost, call?.request === undefined ? undefined : [call.request])
+    const args = call?.request === undefined ? undefined : [call.request]
+    return costOf(this[RUNTIME], call?.cost, args, call?.weight)
   }
 }
 
@@ -270,11 +310,13 @@ export function costOf(
   runtime: LimiterRuntime,
   said: CallOptions['cost'],
   args: readonly unknown[] | undefined,
+  weight?: number,
 ): Cost {
+  if (weight !== undefined && weight !== 1) return weighed(runtime, said, args, weight)
   if (!said) return runtime.metered ? runtime.estimator.cost(args, runtime.limits) : ONE
   const { requests = 1 } = said
   for (const name in said) {
-    if (!runtime.dimensions.has(name)) {
+    if (!runtime.dimensions.has(name) && name !== PLACES) {
       const known = [...runtime.dimensions]
       throw new TypeError(
         `cost has no limit ${text(name)} in '${runtime.name}'${didYouMean(name, known, DIMENSION_SYNONYMS)}; known: ${known.join(', ')}`,
@@ -283,6 +325,20 @@ export function costOf(
   }
   if (runtime.tokens.every((of) => said[of] !== undefined)) return total({ ...said, requests })
   return runtime.estimator.cost(args, runtime.limits, { ...said, requests })
+}
+
+/** A call that takes more places than one, or none. */
+function weighed(
+  runtime: LimiterRuntime,
+  said: CallOptions['cost'],
+  args: readonly unknown[] | undefined,
+  weight: number,
+): Cost {
+  if (runtime.chain.some(({ shared, issuer }) => shared && issuer.limitSet.maxConcurrent < Infinity))
+    throw new TypeError(
+      `'${runtime.name}': weight must be 1 where a store shares maxConcurrent, got ${weight}. Limit a dimension of yours in its place`,
+    )
+  return costOf(runtime, { ...said, [PLACES]: weight }, args)
 }
 
 /** The terms of a call: its own over those of the limiter. */
@@ -297,6 +353,7 @@ export function policyOf(
     runtime,
     priority: call.priority ?? 0,
     tenant: call.tenant,
+    id: call.id,
     signal: call.signal,
     maxWaitMs: maxWaitMs === 0 ? 0 : bound(maxWaitMs, 'maxWaitMs'),
     maxRefusals: call.maxRefusals ?? options.maxRefusals ?? Infinity,

@@ -15,6 +15,8 @@ export interface LimiterEvents extends CallEvents {
   learn: { of: string; perMinute: number }
   /** A quota of this limiter's own is used up: calls wait `waitMs` and longer until it returns. Told once each time. */
   quota: { of: string; amount: number; perMs: number; waitMs: number }
+  /** Of a limit with a `refill` nothing is left: calls wait until it is refilled. Told with each ticket that leaves nothing. */
+  depleted: { of: string }
   /** By its latency the provider is unhealthy, nearly so (`warning`), or well again. */
   health: HealthReading
   /** The store of a shared limit is out of reach, or back; `processes` is how many share it. */
@@ -46,6 +48,8 @@ export const EVENTS = Object.keys({
   gate: 1,
   learn: 1,
   quota: 1,
+  depleted: 1,
+  empty: 1,
   health: 1,
   retry: 1,
   stuck: 1,
@@ -63,7 +67,6 @@ export const EVENT_SYNONYMS: Synonyms = {
   finish: 'done complete completed success end',
   refuse: '429 ratelimit ratelimited throttled',
   reject: 'dropped failed',
-  idle: 'empty',
 }
 
 export type LimiterEmitter = Emitter<LimiterEvents, { limiter: string }>

@@ -20,6 +20,7 @@ const WINDOWS: readonly (readonly [ms: number, name: string])[] = [
   [MINUTE, 'a minute'],
   [HOUR, 'an hour'],
   [DAY, 'a day'],
+  [Infinity, 'until it is refilled'],
 ]
 
 const amountWords = (n: number): string => n.toLocaleString('en', { maximumFractionDigits: n < 10 ? 2 : 0 })

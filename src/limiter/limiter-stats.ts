@@ -41,7 +41,7 @@ export interface LimiterStats {
   /** The last failure that was no refusal: '401 AuthenticationError'. */
   lastFailure?: string
   /**
-   * `amount` and `perMs` as configured; what could go at once; what was learned, in the same unit as `amount`;
+   * `amount` and `perMs` as configured (`Infinity` where it is refilled); what could go at once; what was learned, in the same unit as `amount`;
    * what tickets took and what calls used, as far as known, since the start or the mark.
    */
   limits: {

@@ -20,6 +20,21 @@ export interface AnyLimiter {
   stats(): LimiterStats
 }
 
+/** How many may wait, what happens to the next one, and who goes first. */
+export interface QueueOptions {
+  /** How many may wait. Default: any number. */
+  max?: number | undefined
+  /**
+   * What a full queue does with another call. `'reject'`: turns it away with `QueueFullError`. `'evict-lowest'`: turns out the
+   * newest call of the lowest priority for it, if that is lower than its own. `'evict-oldest'`: turns out the oldest call of
+   * the lowest priority for it, if that is not higher than its own: the latest news counts.
+   * @default 'reject'
+   */
+  onFull?: 'reject' | 'evict-lowest' | 'evict-oldest' | undefined
+  /** Whether lower priorities get a ticket now and then while higher ones wait, so that nobody starves. Default true. */
+  ageing?: boolean | undefined
+}
+
 /** What stays the same for all calls of a limiter, unless they say otherwise. */
 export interface LimiterOptions extends LimitsOptions {
   /**
@@ -47,8 +62,8 @@ export interface LimiterOptions extends LimitsOptions {
   retry?: RetryOptions | false | undefined
   /** Your own reading of an answer. Default: the built-in one. */
   classify?: Classify | undefined
-  /** How many may wait (default: any number), and whether a full line may turn out its least urgent call. */
-  queue?: { max?: number | undefined; onFull?: 'reject' | 'evict-lowest' | undefined } | undefined
+  /** How many may wait, and in which order. */
+  queue?: QueueOptions | undefined
   /** The longest wait for a ticket: then `WaitTimeoutError`. 0: go now or never. Default: as long as it takes. */
   maxWaitMs?: Duration | undefined
   /** So many refusals a call waits out; the next goes to its caller, untouched. 0: the first. Default: all. */
@@ -138,6 +153,8 @@ export function checkLimiter(options: LimiterOptions): void {
   })
   if (options.store !== undefined && options.name === undefined)
     throw new TypeError('name is required with a store: limiters of one name share their limits')
+  if (options.store !== undefined && options.limits?.some?.((limit) => limit?.refill !== undefined))
+    throw new TypeError('a limit with a refill cannot be shared by a store: give it a window in its place')
   given(options.clock, (clock) => {
     for (const key of ['now', 'wall', 'setTimer'] as const) {
       if (typeof clock?.[key] !== 'function') {
@@ -155,9 +172,10 @@ export function checkLimiter(options: LimiterOptions): void {
     given(options[key], (value) => choice(value, key, [true, false]))
   for (const key of ['probe', 'classify'] as const) given(options[key], (value) => callable(value, key))
   if (queue !== undefined) {
-    fields(queue, 'queue', ['max', 'onFull'])
+    fields(queue, 'queue', ['max', 'onFull', 'ageing'])
     given(queue.max, (value) => number(value, 'queue.max', 'a whole number of at least 0'))
-    given(queue.onFull, (value) => choice(value, 'queue.onFull', ['reject', 'evict-lowest']))
+    given(queue.onFull, (value) => choice(value, 'queue.onFull', ['reject', 'evict-lowest', 'evict-oldest']))
+    given(queue.ageing, (value) => choice(value, 'queue.ageing', [true, false]))
   }
   if (ramp) {
     fields(ramp, 'ramp', ['ms', 'from'])

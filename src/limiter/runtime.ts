@@ -11,7 +11,7 @@ import type { Clock } from '../scheduler/clock.ts'
 import type { Cost } from '../core/cost.ts'
 import { type IssuerOptions, TicketIssuer } from '../core/ticket-issuer.ts'
 import { DIMENSIONS, isTokens, type Limit } from '../core/limit/parse-limits.ts'
-import { LimiterStoppedError, QueueClearedError, type QuotaExhaustedError } from '../call/errors.ts'
+import { LimiterStoppedError, type QueueClearedError, type QuotaExhaustedError } from '../call/errors.ts'
 import { TokenEstimator } from '../call/token-estimator.ts'
 import type { LimitHint } from '../responses/headers.ts'
 import type { Refusal } from '../responses/verdict.ts'
@@ -106,6 +106,8 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     this.monitors = [...(this.health ? [this.health] : []), ...(parent?.monitors ?? [])]
     if (parent) parent.children.push(this)
     else this.scheduler.root = this.issuer
+    // Rules that refill by the clock begin now.
+    if (limits.some(({ refill }) => refill)) this.issuer.limitSet.crowd(false, this.scheduler.now())
     if (options.store) this.issuer.slots = this.shared = new StoreAdapter(this, options.store)
     this.count()
   }
@@ -142,7 +144,8 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
   enqueue(pending: PendingCall, now: number): Standing {
     if (pending.seq === 0) {
       this.counters.requests++
-      if (this.events.heard.has('request')) this.events.emit('request', { waiting: this.issuer.waiting })
+      if (this.events.heard.has('request'))
+        this.events.emit('request', { ...pending.named, waiting: this.issuer.waiting })
     }
     const failure = turnAway(this, pending, now)
     if (failure) this.#reject(pending, failure.error, now)
@@ -168,8 +171,16 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     this.issuer.cancel(pending, now)
     pending.more().failure = { error }
     this.counters.rejected++
-    if (this.events.heard.has('reject')) this.events.emit('reject', { error })
+    if (this.events.heard.has('reject')) this.events.emit('reject', { ...pending.named, error })
+    this.#tellEmpty(pending)
     this.scheduler.wake(pending)
+  }
+
+  /** A call has left the queue that really stood in it. */
+  #tellEmpty({ grant, policy }: PendingCall): void {
+    if (!grant) return
+    for (const { events, issuer } of policy.runtime.chain)
+      if (issuer.waiting === 0 && events.heard.has('empty')) events.emit('empty', {})
   }
 
   /** The scheduler has issued what it could: who still waits, waits for something. */
@@ -190,7 +201,7 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
   /** The scheduler has a ticket for a call of this tree. */
   issue(pending: PendingCall, now: number): void {
     const { waitState, policy } = pending
-    const { chain, counters, events } = policy.runtime
+    const { chain, counters, events, issuer } = policy.runtime
     const waitedMs = now - (waitState?.parkedAt ?? pending.since)
     for (const at of chain) at.inFlight++
     if (waitState) {
@@ -198,7 +209,9 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
       unattend(pending)
     }
     counters.waited(waitedMs)
-    if (events.heard.has('issue')) events.emit('issue', { waitedMs: Math.max(0, waitedMs) })
+    if (events.heard.has('issue'))
+      events.emit('issue', { ...pending.named, waitedMs: Math.max(0, waitedMs), waiting: issuer.waiting })
+    this.#tellEmpty(pending)
     this.scheduler.wake(pending)
   }
 
@@ -236,13 +249,13 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     this.#moved(now)
   }
 
-  #tellFinish({ sentAt, waitState }: PendingCall, ok: boolean, now: number): void {
+  #tellFinish({ sentAt, waitState, named }: PendingCall, ok: boolean, now: number): void {
     const { counters, events, monitors } = this
     counters.finished++
     if (!ok) counters.failed++
     const ms = now - sentAt!
     if (ok && !waitState?.answered) for (const monitor of monitors) monitor.sample('duration', ms, now)
-    if (events.heard.has('finish')) events.emit('finish', { ok, ms })
+    if (events.heard.has('finish')) events.emit('finish', { ...named, ok, ms })
   }
 
   /**
@@ -259,7 +272,7 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     this.#left()
     this.counters.refused++
     this.lastRefusal = { kind: verdict.kind, reason: verdict.reason, at: now }
-    if (this.events.heard.has('refuse')) this.events.emit('refuse', { verdict, error })
+    if (this.events.heard.has('refuse')) this.events.emit('refuse', { ...pending.named, verdict, error })
     const { kind } = verdict
     const passes = kind === 'rate' || kind === 'overload'
     const parks = passes && mayWait && waitState.refusals <= pending.policy.maxRefusals
@@ -281,7 +294,8 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     waitState.parkedAt = now
     waitState.firstParkedAt ??= now
     const { events, issuer } = this
-    if (events.heard.has('park')) events.emit('park', { parked: issuer.parked, refusals: waitState.refusals })
+    if (events.heard.has('park'))
+      events.emit('park', { ...pending.named, parked: issuer.parked, refusals: waitState.refusals })
     watchStuck(pending, reason, now)
     comeBack(pending, now)
   }
@@ -311,18 +325,25 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     waitState.lastReason = reason
     this.#backoff.add(pending, delayMs, now)
     if (this.events.heard.has('retry'))
-      this.events.emit('retry', { attempt: waitState.failures + 1, delayMs, error })
+      this.events.emit('retry', { ...pending.named, attempt: waitState.failures + 1, delayMs, error })
     comeBack(pending, now)
     this.#moved(now)
   }
 
-  /** Rejects all who wait here and below, and goes on. */
-  clear(reason?: unknown): void {
+  /** Those who wait here and below, those that wait for their next try too. */
+  queued(): PendingCall[] {
+    const { line } = this.issuer
+    const here = [...(line.size > 0 ? line.sample(line.size) : []), ...this.#backoff.waiters]
+    return [...(here as PendingCall[]), ...this.children.flatMap((child) => child.queued())]
+  }
+
+  /** Rejects these of those who wait here and below, and goes on. */
+  clear(calls: readonly PendingCall[], error: QueueClearedError): void {
     const now = this.scheduler.now()
     const until = this.issuer.pausedUntil
     // Those given up first must not make room for the others.
     this.issuer.pause(Infinity)
-    this.failAll(new QueueClearedError(`'${this.name}': clear() has dropped all calls that waited`, reason))
+    for (const call of calls) call.policy.runtime.giveUp(call, error)
     this.issuer.pause(until)
     this.scheduler.pump(now)
   }

@@ -48,7 +48,7 @@ export class StoreAdapter implements SlotSource {
 
   at(cost: Cost, now: number): number {
     const { limitSet } = this.#runtime.issuer
-    const at = limitSet.full ? Infinity : this.#slots.at(this.#amounts(cost), now)
+    const at = limitSet.crowded(cost) ? Infinity : this.#slots.at(this.#amounts(cost), now)
     // Who waits for the store to lease a slot waits for the rate, as who waits for its time does.
     if (at > now) limitSet.press(!limitSet.full && !this.#slots.full, now)
     return at
@@ -108,7 +108,7 @@ function hostOf(runtime: StoreContext): StoreHost {
           key: keyOf(limit),
           amount: bucket.amount(now),
           configured: limit.amount,
-          windowMs: limit.windowMs + JITTER_MS,
+          windowMs: limit.windowMs + (limit.jitterMs ?? JITTER_MS),
           burst: rate.tight(now) ? 1 : limit.burst,
           paced: limit.paced,
           rate: limit.paced ? bucket.pace(now) : 0,

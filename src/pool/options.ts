@@ -10,7 +10,7 @@ import type { PoolTarget } from './pool-target.ts'
 import { parsePrices, type Prices } from './prices.ts'
 import { type CacheOptions, parseSharing, type Sharing } from './sharing.ts'
 import { Spending } from './spending.ts'
-import { compileStrategy, type Plan, type Strategy } from './strategy.ts'
+import { compileStrategy, type TargetPlan, type Strategy } from './strategy.ts'
 
 /** When a target that fails is put aside. */
 export interface BreakerOptions {
@@ -85,7 +85,7 @@ export interface PoolSnapshot {
 }
 
 export interface PoolRules {
-  readonly plan: Plan
+  readonly plan: TargetPlan
   readonly waitUpTo: number
   readonly stickyBy: ((call: PoolCall) => string | undefined) | undefined
   readonly stickyMs: number | undefined

@@ -23,7 +23,7 @@ import { parsePool, type PoolOptions, type PoolRules, type PoolSnapshot } from '
 import type { PoolCall } from './pool-call.ts'
 import type { PoolTarget } from './pool-target.ts'
 import { prefer, StickyTargets } from './sticky.ts'
-import type { Tier } from './strategy.ts'
+import type { TargetTier } from './strategy.ts'
 import { UnknownPriceError } from './prices.ts'
 import type { Sharing, SharingStats } from './sharing.ts'
 import type { Spending } from './spending.ts'
@@ -78,7 +78,7 @@ type Outcome = { readonly error: unknown } | { readonly value: unknown }
 class PoolMember extends LaneMember {
   readonly call: PoolCall
   readonly terms: Terms
-  readonly tiers: readonly Tier[]
+  readonly tiers: readonly TargetTier[]
   /** In line, in all, but for the time since `queuedAt`. */
   waitedMs = 0
   queuedAt = 0
@@ -90,7 +90,7 @@ class PoolMember extends LaneMember {
   readonly visited = new Set<number>()
   readonly excluded = new Map<number, unknown>()
   last: Outcome | undefined
-  given: { readonly index: number; readonly grant: Grant } | undefined
+  given: { readonly index: number; readonly number: number; readonly grant: Grant } | undefined
   /** What its caller gets, when it is not sent any more. */
   end: Outcome | undefined
   wake: (() => void) | undefined
@@ -99,7 +99,7 @@ class PoolMember extends LaneMember {
   readonly held: Reservation[] = []
   readonly timers: (() => void)[] = []
 
-  constructor(call: PoolCall, tiers: readonly Tier[], stickyKey: string | undefined) {
+  constructor(call: PoolCall, tiers: readonly TargetTier[], stickyKey: string | undefined) {
     super(call.priority ?? 0, call.tenant)
     this.call = call
     const { cost, request } = call
@@ -172,11 +172,26 @@ export class Pool<T extends PoolTarget = PoolTarget> {
     for (;;) {
       if (!member.given && !member.end) await new Promise<void>((resolve) => (member.wake = resolve))
       if (member.end) return resultOf(member.end) as Awaited<R>
-      const { index, grant } = member.given!
+      const { index, number, grant } = member.given!
       member.given = undefined
-      const outcome = await this.#attempt(member, index, grant, fn)
+      const outcome = await this.#attempt(member, index, number, grant, fn)
       if (outcome) return resultOf(outcome) as Awaited<R>
     }
+  }
+
+  /**
+   * How long a call would wait for its ticket, in ms, as far as one can tell now: at the target that has room first.
+   * Infinity while no target that may answer it accepts calls.
+   *
+   * @throws NoTargetError, TypeError
+   */
+  waitTime(call: PoolCall = {}): number {
+    const now = this.#clock.now()
+    const tiers = this.#tiersFor(call, now)
+    const indices = new Set(
+      tiers.flatMap((tier) => [...tier].flatMap(([i, weight]) => (weight > 0 ? [i] : []))),
+    )
+    return Math.max(0, Math.min(...[...indices].map((i) => this.#estimate(i, call, now))))
   }
 
   /** What goes on, in numbers. A copy. */
@@ -278,14 +293,13 @@ export class Pool<T extends PoolTarget = PoolTarget> {
 
   #admit(call: PoolCall): PoolMember {
     if (this.#stopped) throw this.#stopped
-    const { signal, maxWaitMs, priority, target } = call
+    const { signal, maxWaitMs, priority } = call
     if (priority !== undefined && !Number.isFinite(priority))
       throw new TypeError(`priority must be a finite number, got ${text(priority)}`)
     if (signal?.aborted) throw signal.reason
     const now = this.#clock.now()
-    const pinned = target === undefined ? undefined : [new Map([[this.#indexOf(target), 1]])]
-    const key = pinned ? undefined : this.#rules.stickyBy?.(call)
-    const tiers = pinned ?? this.#tiersOf(call, key, now)
+    const key = this.#stickyKey(call)
+    const tiers = this.#tiersFor(call, now, key)
     if (maxWaitMs !== undefined && maxWaitMs !== 0) duration(maxWaitMs, 'maxWaitMs')
     const member = new PoolMember(call, tiers, key)
     const short = this.#reserve(member)
@@ -307,20 +321,33 @@ export class Pool<T extends PoolTarget = PoolTarget> {
   }
 
   /** The target that has a ticket may have a budget of its own. Returns why it cannot hold the call. */
-  #reserveAt(index: number, { call, bound, held }: PoolMember): BudgetExceededError | undefined {
+  #reserveAt(index: number, { call, bound, held }: PoolMember): { readonly error: unknown } | undefined {
     if (!this.#spending?.budgets.byTarget) return undefined
     const { budgets } = this.#spending
-    const own = budgets.reserve(call, bound!, this.#clock.wall(), this.targets[index]!.name)
-    if (own instanceof BudgetExceededError) return own
-    held.push(own)
-    return undefined
+    try {
+      const own = budgets.reserve(call, bound!, this.#clock.wall(), this.targets[index]!.name)
+      if (own instanceof BudgetExceededError) return { error: own }
+      held.push(own)
+      return undefined
+    } catch (error) {
+      return { error } // A condition of the user's threw.
+    }
   }
 
-  #tiersOf(call: PoolCall, key: string | undefined, now: number): readonly Tier[] {
+  #stickyKey(call: PoolCall): string | undefined {
+    return call.target === undefined ? this.#rules.stickyBy?.(call) : undefined
+  }
+
+  #tiersFor(call: PoolCall, now: number, key = this.#stickyKey(call)): readonly TargetTier[] {
+    const { target } = call
+    return target === undefined ? this.#tiersOf(call, key, now) : [new Map([[this.#indexOf(target), 1]])]
+  }
+
+  #tiersOf(call: PoolCall, key: string | undefined, now: number): readonly TargetTier[] {
     const tiers = this.#rules.plan(call)
     if (tiers.every((tier) => tier.size === 0))
       throw new NoTargetError('the strategy names no target for this call')
-    return key === undefined ? tiers : prefer(tiers, this.#sticky.of(key, tiers[0]!, this.targets, now))
+    return key === undefined ? tiers : prefer(tiers, this.#sticky.of(key, tiers, this.targets, now))
   }
 
   /** Puts a call in line for the targets that may answer it now. */
@@ -391,7 +418,7 @@ export class Pool<T extends PoolTarget = PoolTarget> {
         if (weight === 0 || excluded.has(index) || visited.has(index)) continue
         if (this.#health[index]!.hopeless(now)) continue
         allowed.add(index)
-        if (member.reach < tiers.length) soonest = Math.min(soonest, this.#estimate(index, member, now))
+        if (member.reach < tiers.length) soonest = Math.min(soonest, this.#estimate(index, member.terms, now))
       }
       if (waitedMs < waitUpTo && waitedMs + soonest <= waitUpTo) break
     }
@@ -399,7 +426,7 @@ export class Pool<T extends PoolTarget = PoolTarget> {
   }
 
   /** How long the call would wait for this target, as far as one can tell. */
-  #estimate(index: number, { terms }: PoolMember, now: number): number {
+  #estimate(index: number, terms: Terms, now: number): number {
     const health = this.#health[index]!
     if (!health.admits(now)) return health.opensAt() - now
     let wait = health.limiter.waitTime(terms.cost)
@@ -507,16 +534,16 @@ export class Pool<T extends PoolTarget = PoolTarget> {
     health.full = false
     const member = this.#lanes.first(index) as PoolMember | undefined
     // Another call may be first by now, with needs that the ticket is not for.
-    const short = member?.terms === terms && this.#reserveAt(index, member)
-    if (member?.terms !== terms || short) {
+    const failure = member?.terms === terms ? this.#reserveAt(index, member) : undefined
+    if (member?.terms !== terms || failure) {
       grant.release()
-      if (short && member) this.#exclude(index, member, short)
+      if (failure?.error instanceof BudgetExceededError) this.#exclude(index, member!, failure.error)
+      else if (failure) this.#reject(member!, failure.error)
     } else {
       const { targets } = member.lane!
       this.#lanes.serve(member)
       this.#catchUp(index, member)
-      health.sentOne()
-      member.given = { index, grant }
+      member.given = { index, number: health.sentOne(this.#clock.now()), grant }
       if (member.stickyKey !== undefined) this.#sticky.keep(member.stickyKey, index, this.#clock.now())
       this.#rest(member)
       member.wake?.()
@@ -573,11 +600,11 @@ export class Pool<T extends PoolTarget = PoolTarget> {
   async #attempt<R>(
     member: PoolMember,
     index: number,
+    number: number,
     grant: Grant,
     fn: (target: T, signal: AbortSignal | undefined) => R,
   ): Promise<Outcome | undefined> {
     const { signal, timeoutMs } = member.call
-    const sentAt = this.#clock.now()
     const own = { ...(signal && { signal }), ...(timeoutMs !== undefined && { timeoutMs }) }
     const plain = !signal && timeoutMs === undefined
     let outcome = await grant.run((given) => fn(this.targets[index]!, given), plain ? undefined : own)
@@ -585,8 +612,8 @@ export class Pool<T extends PoolTarget = PoolTarget> {
     const finding = findingOf(outcome, signal?.aborted === true)
     if (this.#spending)
       outcome = this.#spending.settle(member.call, this.targets[index]!, member.held.splice(0), outcome)
-    this.#over(index, finding, sentAt)
-    if (!this.#goesOn(member, outcome, finding)) return outcome
+    this.#over(index, finding, number)
+    if (!this.#goesOn(member, index, outcome, finding)) return outcome
     const answer = answerOf(outcome)
     member.attempts++
     if (verdict?.kind === 'rate' || verdict?.kind === 'overload') this.#health[index]!.refused++
@@ -603,16 +630,22 @@ export class Pool<T extends PoolTarget = PoolTarget> {
     return undefined
   }
 
-  #goesOn(member: PoolMember, outcome: GrantOutcome, finding: Finding): boolean {
+  #goesOn(member: PoolMember, index: number, outcome: GrantOutcome, finding: Finding): boolean {
     if (member.call.signal?.aborted) return false
     if (outcome.verdict || finding.of === 'unauthorized') return true
     const failed = 'error' in outcome || (outcome.status ?? 200) >= 400
-    return failed && this.#rules.fallsBack(answerOf(outcome), outcome.status)
+    if (!failed) return false
+    try {
+      return this.#rules.fallsBack(answerOf(outcome), outcome.status)
+    } catch (error) {
+      this.targets[index]!.limiter.report(error, 'fallbackOn')
+      return false
+    }
   }
 
-  #over(index: number, finding: Finding, sentAt: number): void {
+  #over(index: number, finding: Finding, number: number): void {
     const health = this.#health[index]!
-    health.ended(finding, sentAt, this.#clock.now())
+    health.ended(finding, number, this.#clock.now())
     if (finding.of === 'broke' || finding.of === 'unauthorized') health.failed++
     this.#review(index)
   }

@@ -2,7 +2,7 @@
 // or where the key was served last, for as long as that is remembered.
 
 import type { PoolTarget } from './pool-target.ts'
-import type { Tier } from './strategy.ts'
+import type { TargetTier } from './strategy.ts'
 
 const MOST_KEYS = 100_000
 
@@ -14,12 +14,13 @@ export class StickyTargets {
     this.#ttlMs = ttlMs
   }
 
-  of(key: string, tier: Tier, targets: readonly PoolTarget[], now: number): number {
+  /** The target of a key, among those that may answer the call. */
+  of(key: string, tiers: readonly TargetTier[], targets: readonly PoolTarget[], now: number): number {
     const last = this.#last.get(key)
-    if (last && now < last.until) return last.index
+    if (last && now < last.until && tiers.some((tier) => tier.has(last.index))) return last.index
     let best = -Infinity
     let found = 0
-    for (const [index, weight] of tier) {
+    for (const [index, weight] of tiers[0]!) {
       const share = -weight / Math.log((hash(`${targets[index]!.name}\n${key}`) + 0.5) / 2 ** 32)
       if (weight > 0 && share > best) [best, found] = [share, index]
     }
@@ -36,7 +37,7 @@ export class StickyTargets {
 }
 
 /** The same tiers, with this target before them. */
-export function prefer(tiers: readonly Tier[], index: number): readonly Tier[] {
+export function prefer(tiers: readonly TargetTier[], index: number): readonly TargetTier[] {
   return [new Map([[index, 1]]), ...tiers]
 }
 

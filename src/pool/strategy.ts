@@ -18,8 +18,8 @@ export type Strategy =
     }
 
 /** Targets by their index, with their weights. */
-export type Tier = ReadonlyMap<number, number>
-export type Plan = (call: PoolCall) => readonly Tier[]
+export type TargetTier = ReadonlyMap<number, number>
+export type TargetPlan = (call: PoolCall) => readonly TargetTier[]
 
 interface Names {
   readonly targets: ReadonlyMap<string, number>
@@ -30,14 +30,16 @@ export function compileStrategy(
   strategy: Strategy,
   names: Names,
   where = 'strategy',
-  path: readonly string[] = [],
-): Plan {
+  path: readonly (string | object)[] = [],
+): TargetPlan {
   if (typeof strategy === 'string') return compileName(strategy, names, where, path)
+  if (path.includes(strategy)) throw new TypeError(`${where}: a strategy must not lead back to itself`)
   if (typeof strategy !== 'object' || strategy === null)
     throw new TypeError(
       `${where} must be a name, { loadbalance }, { fallback } or { conditional }, got ${text(strategy)}`,
     )
-  const branch = (use: Strategy, at: string) => compileStrategy(use, names, `${where}.${at}`, path)
+  const branch = (use: Strategy, at: string) =>
+    compileStrategy(use, names, `${where}.${at}`, [...path, strategy])
   if ('fallback' in strategy) {
     fields(strategy, where, ['fallback'])
     const plans = list(strategy.fallback, `${where}.fallback`).map((use, i) => branch(use, `fallback[${i}]`))
@@ -63,15 +65,22 @@ export function compileStrategy(
   return (call) => balanced(shares.map(({ weight, plan }) => ({ weight, tiers: plan(call) })))
 }
 
-function compileName(name: string, names: Names, where: string, path: readonly string[]): Plan {
+function compileName(
+  name: string,
+  names: Names,
+  where: string,
+  path: readonly (string | object)[],
+): TargetPlan {
   const index = names.targets.get(name)
   if (index !== undefined) {
     const tiers = [new Map([[index, 1]])]
     return () => tiers
   }
   const way = [...path, name]
-  if (path.includes(name))
-    throw new TypeError(`${where}: strategies must not lead back to themselves: ${way.join(' → ')}`)
+  if (path.includes(name)) {
+    const steps = way.filter((step) => typeof step === 'string').join(' → ')
+    throw new TypeError(`${where}: strategies must not lead back to themselves: ${steps}`)
+  }
   const found = Object.hasOwn(names.strategies, name) ? names.strategies[name] : undefined
   if (found === undefined) {
     const known = [...names.targets.keys(), ...Object.keys(names.strategies)].join(', ')
@@ -80,7 +89,7 @@ function compileName(name: string, names: Names, where: string, path: readonly s
   return compileStrategy(found, names, `strategies.${name}`, way)
 }
 
-function balanced(shares: readonly { weight: number; tiers: readonly Tier[] }[]): Tier[] {
+function balanced(shares: readonly { weight: number; tiers: readonly TargetTier[] }[]): TargetTier[] {
   const all: Map<number, number>[] = []
   for (const { weight, tiers } of shares) {
     if (weight === 0) continue

@@ -10,7 +10,7 @@ import type { LogRecord } from './log-record.ts'
 
 type Limit = LimiterStats['limits'][number]
 
-export class Meter {
+export class Sampler {
   readonly limiter: BucketRateLimiter
   #mark: Mark
   #offs: (() => void)[] = []
@@ -68,11 +68,12 @@ function recordOf(stats: LimiterStats, t: number): LogRecord {
 }
 
 function causesOf({ name, why, lastRefusal, refused, limits }: LimiterStats) {
+  const windows = limits.filter(({ perMs }) => perMs < Infinity)
   return {
     ...(why && { why: { kind: why.kind, text: reasonWords(why, name) } }),
     ...(refused > 0 && lastRefusal && { refusal: `${lastRefusal.kind}: ${lastRefusal.reason}` }),
-    ...(limits.length > 0 && {
-      limits: limits.map(({ of, perMs, amount, available, learned }) => ({
+    ...(windows.length > 0 && {
+      limits: windows.map(({ of, perMs, amount, available, learned }) => ({
         ...{ of, perMs, amount, available: round(available) },
         ...(learned !== undefined && { learned: round(learned) }),
       })),
