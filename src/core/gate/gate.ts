@@ -203,15 +203,8 @@ export class GateKeeper {
     if (sentAt >= this.#closedAt) {
       this.#pace = rate
       const suspected = this.suspicion.refused(trust, this.tickets, sentAt, now)
-      if (suspected.of !== 'blocked' && gate.state === 'open') return suspected
-      this.#remember(now)
-      this.#single = suspected.of !== 'blocked' || suspected.refusals === 1
-      if (!this.#single) this.#remember(now)
-      // What was tried in vain already need not be tried again so soon.
-      if (!this.#single && gate.state === 'open') {
-        this.#tries = 1
-        this.#firstClosedAt = now
-      }
+      if (gate.state === 'open' && suspected.of !== 'blocked') return suspected
+      this.#blocked(suspected, now)
       this.#close(kind, waitMs, now)
     } else if (waitMs !== undefined && gate.state === 'closed') {
       if (waitMs > this.remainingMs(now)) gate.until = this.#waits(waitMs, now)
@@ -309,6 +302,18 @@ export class GateKeeper {
       // Counted from the last refusal: after a long told wait it would be forgotten.
       repeated: this.#lately.filter((at) => this.#lately.at(-1)! - at < memory).length > 1,
     }
+  }
+
+  /** The gate is about to close: for one refusal, or for several, which are more than bad luck. */
+  #blocked(suspected: Suspected, now: number): void {
+    this.#single = suspected.of !== 'blocked' || suspected.refusals === 1
+    this.#remember(now)
+    if (this.#single) return
+    this.#remember(now)
+    if (this.gate.state !== 'open') return
+    // What was tried in vain already need not be tried again so soon.
+    this.#tries = 1
+    this.#firstClosedAt = now
   }
 
   #remember(now: number): void {

@@ -97,7 +97,8 @@ export class Suspicion {
     if (!tried) {
       const mean = (share: number) => share + (1 - share * (passed + 1)) / MEMORY_CALLS
       this.#lately = Math.min(Math.max(0, mean(this.#lately)), MOST_CHANCE)
-      if (this.#chance > LEAST_CHANCE) this.#chance = Math.max(mean(this.#chance), LEAST_CHANCE)
+      // Only a lower rate tells chance; what is refused at this one may be its own fault.
+      this.#chance = Math.max(Math.min(mean(this.#chance), this.#chance), LEAST_CHANCE)
     }
     if (cleared) return { of: 'cleared' }
     const chance = this.#test?.share ?? this.#chance

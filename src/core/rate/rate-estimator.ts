@@ -107,6 +107,8 @@ export class RateEstimator {
   /** What was before a cut that may have been needless, and since when it had been held. */
   #doubted: ThroughputMark | undefined
   #tested: { before: RateState; heldMs: number; now: RateState } | undefined
+  /** Chance refuses, too: small steps cannot be told from it. */
+  #noisy = false
 
   constructor(configured: number, discover = false) {
     this.configured = this.#said = configured
@@ -189,7 +191,7 @@ export class RateEstimator {
 
   /** The next trim of a stated rate, if enough passes; else 0. */
   #trimFor(state: RateState, passes: number, now: number): number {
-    if (state.kind === 'found' || state.kind === 'exploring') return 0
+    if (this.#noisy || state.kind === 'found' || state.kind === 'exploring') return 0
     const step = (state.trim?.step ?? 0) + 1
     return step < TRIMS.length && passes > STRICT * this.#base(state, now) ? step : 0
   }
@@ -199,6 +201,7 @@ export class RateEstimator {
     const tested = this.#tested
     if (tested?.now !== this.#state) return false
     const { before, heldMs } = tested
+    this.#noisy = true
     this.#state = 'since' in before ? { ...before, since: this.#proof(now) - heldMs } : before
     return true
   }

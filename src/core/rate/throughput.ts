@@ -1,8 +1,9 @@
 // What got through, and in how much time. Only time counts in which somebody waited for this limit: else the
 // demand is measured, and not the limit.
 //
-// From one reopening of the gate to another, what got through is exactly what the provider gives: the stock that
-// it had saved up was gone by the first. So that is measured where there is such a cycle of a decent length.
+// From one closing of the gate to another, what got through is exactly what a bucket gives: each time its stock is
+// gone. What counts by the window begins afresh when it accepts again, so there it is measured between reopenings. So
+// that is measured where there is such a cycle of a decent length.
 
 /** Measured over less time or fewer tickets than this, a rate is noise. */
 const LEAST_MS = 1000
@@ -76,7 +77,10 @@ export class Throughput {
     return this.#time(now) - this.#wokeMs
   }
 
-  /** What got through per ms from the first reopening in the last `spanMs` that is `cycleMs` old, if there is one. */
+  /**
+   * What got through per ms from the first reopening in the last `spanMs` that is `cycleMs` old, if there is one: until
+   * now, or with `closedMs` from closing to closing, the last of which was so long ago.
+   */
   cycle(spanMs: number, cycleMs: number, closedMs: number | undefined, now: number): number | undefined {
     const time = this.#time(now)
     const from = this.#marks.find(
