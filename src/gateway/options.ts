@@ -1,6 +1,7 @@
 // What an operator may say to the gateway.
 
 import type { Duration, LimitsOptions } from 'llmiter'
+import type { BudgetOptions, Prices } from 'llmiter/pool'
 import type { Protocol } from './protocol.ts'
 
 /** The limits of one key of a provider, or of one model. */
@@ -57,4 +58,14 @@ export interface GatewayOptions {
   readonly waitComments?: Duration
   /** How long calls may go on after SIGTERM. Default 30 s. */
   readonly drain?: Duration
+  /** What may be spent in all. */
+  readonly budgets?: readonly BudgetOptions[]
+  /** Prices for budgets in USD. */
+  readonly prices?: Prices
+  /** Under a budget: the output that is reserved for a call that sets no bound itself. Default 16,384 tokens. */
+  readonly maxOutputTokens?: number
+  /** The folder of keys, ledger and snapshot. Default: nothing is kept. */
+  readonly state?: string
+  /** The key for `/-/`. */
+  readonly adminKey?: string
 }

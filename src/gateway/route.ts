@@ -1,8 +1,9 @@
 // Who may answer a call. The targets of one route stand behind one queue; where limits are kept by model, there is a queue
 // for each set of limiters.
 
-import { createPool, type Pool, type PoolTarget } from 'llmiter/pool'
+import { createPool, type Pool, type PoolTarget, type TargetState } from 'llmiter/pool'
 import type { Protocol } from './protocol.ts'
+import type { SavedPools } from './state.ts'
 import type { Target } from './target.ts'
 
 /** A target within a route. */
@@ -18,8 +19,23 @@ export class Route {
   /** Found before: by protocol and model. */
   readonly #known = new Map<string, Pool<Leaf> | undefined>()
 
-  constructor(targets: readonly Target[]) {
+  readonly #saved: SavedPools
+
+  /** `saved`: what was known before a restart. */
+  constructor(targets: readonly Target[], saved: SavedPools) {
     this.#targets = targets
+    this.#saved = saved
+  }
+
+  snapshots(): SavedPools {
+    return Object.fromEntries([...this.#pools].map(([key, pool]) => [key, pool.snapshot()]))
+  }
+
+  /** The states of a target, in each queue in which it stands. */
+  statesOf({ name }: Target): TargetState[] {
+    return [...this.#pools.values()].flatMap((pool) =>
+      pool.stats().targets.flatMap((one) => (one.name === name ? [one.state] : [])),
+    )
   }
 
   /** Undefined: none of its targets speaks this protocol. */
@@ -48,8 +64,11 @@ export class Route {
       }
     })
     const key = leaves.map(({ limiter }) => limiter.name).join('\n')
-    let pool = this.#pools.get(key)
-    if (!pool) this.#pools.set(key, (pool = createPool({ targets: leaves })))
-    return pool
+    const pool = this.#pools.get(key)
+    if (pool) return pool
+    const made = createPool({ targets: leaves })
+    this.#pools.set(key, made)
+    if (Object.hasOwn(this.#saved, key)) made.restore(this.#saved[key]!)
+    return made
   }
 }

@@ -3,7 +3,15 @@
 
 import * as http from 'node:http'
 import * as https from 'node:https'
-import { type HeaderView, parseObject, StreamAnswer, usageIn, viewOf, type WholeAnswer } from './answer.ts'
+import {
+  type HeaderView,
+  parseObject,
+  StreamAnswer,
+  type StreamTerms,
+  usageIn,
+  viewOf,
+  type WholeAnswer,
+} from './answer.ts'
 import { BrokenError, GatewayError, UpstreamError } from './errors.ts'
 import { type Headers, toClient } from './headers.ts'
 import { Secrets } from './secrets.ts'
@@ -37,6 +45,8 @@ export interface UpstreamCall {
   readonly hideUsage: boolean
   /** The longest wait for the first byte, and the longest silence of a stream. */
   readonly timeoutMs: number | undefined
+  /** Its answer is a stream, and is over. */
+  readonly streamOver: StreamTerms['over']
 }
 
 const CONNECT_MS = 10_000
@@ -176,6 +186,7 @@ export class Upstreams {
       },
       silenceMs: call.timeoutMs,
       signal: call.signal,
+      over: call.streamOver,
     })
   }
 }

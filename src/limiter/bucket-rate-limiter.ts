@@ -117,15 +117,12 @@ export class BucketRateLimiter {
    */
   standBy(call: Pick<CallOptions, 'cost' | 'request'>, waiter: StandbyWaiter): () => void {
     checkCall(call)
-    const plain = { maxRefusals: 0, retry: false } as const
-    const policy = (this.#standbyPolicy ??= policyOf(this[RUNTIME], plain))
-    return standBy(
-      policy,
-      (terms) => policyOf(this[RUNTIME], { ...plain, ...terms }),
-      this.#cost(call),
-      waiter,
-    )
+    const policy = (this.#standbyPolicy ??= this.#standbyPolicyOf({}))
+    return standBy(policy, this.#standbyPolicyOf, this.#cost(call), waiter)
   }
+
+  readonly #standbyPolicyOf = (terms: Pick<CallOptions, 'signal' | 'timeoutMs'>): CallPolicy =>
+    policyOf(this[RUNTIME], { maxRefusals: 0, retry: false, ...terms })
 
   /**
    * How long a call made now would wait, in ms: 0 when it would not, `Infinity` when it never could go, or while the

@@ -174,20 +174,35 @@ export class Budgets {
     this.byTarget = rules.some(({ by }) => by === 'target')
   }
 
-  /** Reserves so much for a call, in every budget that counts it; at a target, in those of targets. */
-  reserve(call: PoolCall, bound: Amounts, wall: number, target?: string): Reservation | BudgetExceededError {
+  /**
+   * Reserves so much for a call, in every budget that counts it; at a target, in those of targets.
+   *
+   * @throws BudgetExceededError
+   */
+  reserve(call: PoolCall, bound: Amounts, wall: number, target?: string): Reservation {
     const parts: (readonly [Budget, string])[] = []
     for (const budget of this.#budgets) {
       const key = keyOf(budget.rules, call, target)
       if (key === undefined || !budget.rules.when(call)) continue
       budget.turn(wall)
       const refusal = budget.refusal(key, bound)
-      if (refusal) return refusal
+      if (refusal) throw refusal
       parts.push([budget, key])
     }
     const accounts = parts.map(([budget, key]) => budget.account(key))
     for (const { reserved } of accounts) for (const of of UNITS) reserved[of] += bound[of]
     return new Reservation(accounts, bound)
+  }
+
+  /** What was spent at that time, before a restart. */
+  count(call: PoolCall, amounts: Amounts, wall: number): void {
+    for (const budget of this.#budgets) {
+      const key = keyOf(budget.rules, call, undefined)
+      if (key === undefined || !budget.rules.when(call)) continue
+      budget.turn(wall)
+      const { used } = budget.account(key)
+      for (const of of UNITS) used[of] += amounts[of]
+    }
   }
 
   stats(wall: number): BudgetStats[] {

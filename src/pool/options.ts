@@ -89,7 +89,7 @@ export interface PoolRules {
   readonly waitUpTo: number
   readonly stickyBy: ((call: PoolCall) => string | undefined) | undefined
   readonly stickyMs: number | undefined
-  readonly fallsBack: (answer: unknown, status: number | undefined) => boolean
+  readonly fallsBack: ((answer: unknown, status: number | undefined) => boolean) | undefined
   readonly maxAttempts: number
   readonly breaker: BreakerRules | undefined
   readonly spending: Spending | undefined
@@ -176,7 +176,7 @@ function parseSticky(sticky: PoolOptions['sticky']): Pick<PoolRules, 'stickyBy' 
 }
 
 function parseFallback(on: PoolOptions['fallbackOn']): PoolRules['fallsBack'] {
-  if (on === undefined) return () => false
+  if (on === undefined) return undefined
   if (typeof on === 'function') return on
   if (!Array.isArray(on))
     throw new TypeError(`fallbackOn must be an array of statuses or a function, got ${text(on)}`)

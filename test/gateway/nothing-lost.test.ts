@@ -1,13 +1,11 @@
 // What happens when one side goes away: the provider, or the gateway itself.
 
-import { type ChildProcess, spawn } from 'node:child_process'
-import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { Reply } from '../clients/server.ts'
 import { sse } from '../clients/server.ts'
-import { ask, type Rig, startRig } from './rig.ts'
+import { tempDir } from '../support/temp.ts'
+import { ask, type Rig, startProgram, startRig, statusOf } from './rig.ts'
 
-const ROOT = join(import.meta.dirname, '../..')
 const body = { model: 'm', stream: true }
 
 let rig: Rig
@@ -74,68 +72,53 @@ describe('a stream that breaks', () => {
 })
 
 describe('the command', () => {
-  let child: ChildProcess | undefined
-  afterEach(() => void child?.kill('SIGKILL'))
-
-  /** The gateway as a program of its own. */
-  async function start(...args: string[]) {
-    const program = [join(ROOT, 'test/support/sources.ts'), join(ROOT, 'src/cli/llmiter.ts')]
-    const env = {
-      ...process.env,
+  const start = (...args: string[]) =>
+    startProgram(['gateway', '--port', '0', '--state', tempDir(), ...args], {
       OPENAI_API_KEY: 'sk-canary-of-the-command',
       OPENAI_BASE_URL: `${rig.server.url}/v1`,
-    }
-    const one = spawn(process.execPath, ['--import', program[0]!, program[1]!, 'gateway', ...args], { env })
-    child = one
-    let output = ''
-    for (const stream of [one.stdout, one.stderr]) stream.on('data', (text) => (output += String(text)))
-    const ended = new Promise<number | null>((resolve) => one.once('exit', resolve))
-    return {
-      ended,
-      output: () => output,
-      stop: (signal: NodeJS.Signals) => one.kill(signal),
-      url: () => vi.waitFor(() => /OPENAI_BASE_URL=(\S+)\/v1/.exec(output)![1]!, { timeout: 15_000 }),
-    }
-  }
+    })
+
+  /** So many calls have arrived, beside the one that asks. */
+  const arrived = (url: string, count: number) =>
+    vi.waitFor(async () => expect((await statusOf(url)).inHand).toBe(count + 1), { timeout: 10_000 })
 
   test('told to end, lets streams and waiting calls end', { timeout: 40_000 }, async () => {
-    const gateway = await start('--port', '0', '--requests-per-minute', '3000')
+    const gateway = start('--requests-per-minute', '1200')
     const url = await gateway.url()
     rig.server.replies({ frames: sse({ n: 1 }, { n: 2 }, { n: 3 }, '[DONE]'), frameMs: 100 })
     const all = Array.from({ length: 60 }, () => ask(url, { body }))
-    await vi.waitFor(() => expect(rig.server.seen.length).toBeGreaterThan(5))
+    await arrived(url, 60)
     gateway.stop('SIGTERM')
     const answers = await Promise.all(all)
     expect(answers.filter(({ text }) => text.endsWith('data: [DONE]\n\n'))).toHaveLength(60)
     expect(await gateway.ended).toBe(0)
     await expect(ask(url)).rejects.toThrow('ECONNREFUSED')
-    expect(gateway.output()).not.toContain('canary')
+    expect(gateway.output() + gateway.errors()).not.toContain('canary')
   })
 
   test('who waits for longer than the drain hears when to come back', { timeout: 40_000 }, async () => {
-    const gateway = await start('--port', '0', '--requests-per-minute', '1', '--drain', '300ms')
+    const gateway = start('--requests-per-minute', '1', '--drain', '300ms')
     const url = await gateway.url()
     rig.server.replies({ body: {} })
-    const answers = await Promise.all([
-      ...Array.from({ length: 5 }, () => ask(url)),
-      vi.waitFor(() => expect(rig.server.seen.length).toBeGreaterThan(0)).then(() => gateway.stop('SIGTERM')),
-    ])
-    const waited = answers.slice(0, 5).map((answer) => answer as Awaited<ReturnType<typeof ask>>)
+    expect((await ask(url)).status).toBe(200)
+    const all = Array.from({ length: 5 }, () => ask(url))
+    await arrived(url, 5)
+    gateway.stop('SIGTERM')
+    const waited = await Promise.all(all)
     const refused = waited.filter(({ status }) => status === 503)
-    expect(refused.length).toBeGreaterThan(0)
-    expect(waited.filter(({ status }) => status === 200)).toHaveLength(5 - refused.length)
+    expect(refused).toHaveLength(5)
     for (const { headers } of refused)
       expect(headers).toMatchObject({ 'x-llmiter-error': 'shutting_down', 'retry-after': '1' })
     expect(await gateway.ended).toBe(0)
   })
 
   test('says what is wrong, and ends with 2', { timeout: 40_000 }, async () => {
-    const wrong = await start('--requests-per-minute', 'many')
+    const wrong = start('--requests-per-minute', 'many')
     expect(await wrong.ended).toBe(2)
-    expect(wrong.output()).toContain("--requests-per-minute must be a number, got 'many'")
+    expect(wrong.errors()).toContain("--requests-per-minute must be a number, got 'many'")
     const { port } = new URL(rig.server.url)
-    const taken = await start('--port', port)
+    const taken = startProgram(['gateway', '--port', port, '--state', tempDir()], { OPENAI_API_KEY: 'sk-x' })
     expect(await taken.ended).toBe(1)
-    expect(taken.output()).toContain(`port ${port} is in use`)
+    expect(taken.errors()).toContain(`port ${port} is in use`)
   })
 })

@@ -113,6 +113,7 @@ describe('where it wants to go', () => {
       signal: undefined,
       hideUsage: false,
       timeoutMs: undefined,
+      streamOver: () => {},
     } as const
     await expect(upstreams.send(call)).rejects.toMatchObject({ code: 'host_not_allowed' })
     elsewhere.replies({ body: {} })
