@@ -12,7 +12,7 @@
 //
 // Where a provider counts by the minute and says nothing, the wait ends with its window, once that is known: window-phase.ts.
 
-import { type Suspected, Suspicion, type Trust } from './suspicion.ts'
+import { type Suspected, Suspicion, type RateTrust } from './suspicion.ts'
 import { WindowPhase } from './window-phase.ts'
 import { type Duration, duration } from '../../lib/duration.ts'
 import type { WallTime } from '../limit/sliding-window.ts'
@@ -44,7 +44,7 @@ export type Gate =
 
 const OPEN: Gate = { state: 'open' }
 const BLOCKED: Suspected = { of: 'blocked', refusals: 1 }
-const TRIED: Trust = { tried: true, measured: false }
+const TRIED: RateTrust = { tried: true, measured: false }
 /** A told wait that proves too short is not believed for long: at least this, doubling. An overload may end at once. */
 const LEAST_MS = 50
 const MOST_LEAST_MS = { rate: 8000, overload: 1000 } as const
@@ -190,7 +190,7 @@ export class GateKeeper {
     sentAt: number,
     rate: number,
     now: number,
-    trust: Trust = TRIED,
+    trust: RateTrust = TRIED,
   ): Suspected {
     let { gate } = this
     this.#measure(now - sentAt)

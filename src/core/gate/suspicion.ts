@@ -27,7 +27,7 @@ const SURE = 3
 const MEMORY_CALLS = 300
 
 /** What is known of the rate that was refused. */
-export interface Trust {
+export interface RateTrust {
   /** It has not been allowed for long: refusals have to be expected. */
   tried: boolean
   /** It is known what got through since the first refusal that may be chance. */
@@ -79,7 +79,7 @@ export class Suspicion {
     { before: number; share: number; since: number; sum: number; calls: number; refusals: number } | undefined
 
   /** A call sent at `sentAt` was refused. */
-  refused({ tried, measured }: Trust, tickets: number, sentAt: number, now: number): Suspected {
+  refused({ tried, measured }: RateTrust, tickets: number, sentAt: number, now: number): Suspected {
     const passed = Math.max(0, tickets - this.#at - 1)
     this.#at = tickets
     const cleared = this.#cleared(passed, tried, sentAt)
