@@ -1,7 +1,7 @@
 // Who may not even stand in line: a call that can never fit, one that has no hope, one too many.
 
 import { QueueFullError, QuotaExhaustedError, RequestTooLargeError, StoreDownError } from './errors.ts'
-import { placesOf } from '../core/cost.ts'
+import { placesOf } from '../core/limit/limit-set.ts'
 import { isTokens } from '../core/limit/parse-limits.ts'
 import type { Refusal } from '../responses/verdict.ts'
 import type { CallContext, PendingCall } from './pending-call.ts'

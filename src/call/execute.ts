@@ -62,18 +62,12 @@ export function admit(call: PendingCall): void {
 }
 
 /** The call has its ticket (or must not get one: then this throws): does its work. */
-export function start(call: PendingCall): unknown {
+function start(call: PendingCall): unknown {
   admit(call)
-  const { timeoutMs, signal } = call.policy
   let result: unknown
   let promise: Promise<unknown> | undefined
   try {
-    // Where awaits cannot be followed, a signal of its own stands for the call.
-    const marked = context.storage === null && (context.wanted || call.policy.runtime.trials > 0)
-    result =
-      signal || timeoutMs < Infinity || marked
-        ? bounded(call, call.work!)
-        : within(call, call.work!, undefined)
+    result = perform(call)
     promise = promised(result)
   } catch (error) {
     return failed(call, error)
@@ -83,6 +77,16 @@ export function start(call: PendingCall): unknown {
     (value) => returned(call, value),
     (error) => failed(call, error),
   )
+}
+
+/** Does the work of a call that has its ticket. */
+export function perform(call: PendingCall): unknown {
+  const { timeoutMs, signal } = call.policy
+  // Where awaits cannot be followed, a signal of its own stands for the call.
+  const marked = context.storage === null && (context.wanted || call.policy.runtime.trials > 0)
+  return signal || timeoutMs < Infinity || marked
+    ? bounded(call, call.work!)
+    : within(call, call.work!, undefined)
 }
 
 function promised(result: unknown): Promise<unknown> | undefined {
@@ -157,7 +161,8 @@ export function bounded(call: PendingCall, work: Work): Promise<unknown> {
   })
 }
 
-function returned(call: PendingCall, value: unknown): unknown {
+/** The work has given a value. Returns what its caller gets, or throws it. */
+export function returned(call: PendingCall, value: unknown): unknown {
   if (call.waitState?.heir) return value
   if (typeof value !== 'object' || value === null) {
     land(call, value)
@@ -167,7 +172,8 @@ function returned(call: PendingCall, value: unknown): unknown {
   return judged(call, { value })
 }
 
-function failed(call: PendingCall, error: unknown): unknown {
+/** The work has thrown. Throws what its caller gets, or returns what came of trying again. */
+export function failed(call: PendingCall, error: unknown): unknown {
   if (call.waitState?.heir) throw error
   return judged(call, { error })
 }

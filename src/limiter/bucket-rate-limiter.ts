@@ -7,7 +7,8 @@ import { type Clock, systemClock } from '../scheduler/clock.ts'
 import { didYouMean } from '../lib/suggest.ts'
 import { DIMENSION_SYNONYMS } from '../lib/synonyms.ts'
 import { choice, given, number, text } from '../lib/validate.ts'
-import { type Cost, PLACES } from '../core/cost.ts'
+import type { Cost } from '../core/cost.ts'
+import { PLACES } from '../core/limit/limit-set.ts'
 import { parseLimits } from '../core/limit/parse-limits.ts'
 import { type Duration, duration } from '../lib/duration.ts'
 import { waitTime } from '../core/inspect.ts'
@@ -117,15 +118,12 @@ export class BucketRateLimiter {
    */
   standBy(call: Pick<CallOptions, 'cost' | 'request'>, waiter: StandbyWaiter): () => void {
     checkCall(call)
-    const plain = { maxRefusals: 0, retry: false } as const
-    const policy = (this.#standbyPolicy ??= policyOf(this[RUNTIME], plain))
-    return standBy(
-      policy,
-      (terms) => policyOf(this[RUNTIME], { ...plain, ...terms }),
-      this.#cost(call),
-      waiter,
-    )
+    const policy = (this.#standbyPolicy ??= this.#standbyPolicyOf({}))
+    return standBy(policy, this.#standbyPolicyOf, this.#cost(call), waiter)
   }
+
+  readonly #standbyPolicyOf = (terms: Pick<CallOptions, 'signal' | 'timeoutMs'>): CallPolicy =>
+    policyOf(this[RUNTIME], { maxRefusals: 0, retry: false, ...terms })
 
   /**
    * How long a call made now would wait, in ms: 0 when it would not, `Infinity` when it never could go, or while the

@@ -276,8 +276,10 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     const { kind } = verdict
     const passes = kind === 'rate' || kind === 'overload'
     const parks = passes && mayWait && waitState.refusals <= pending.policy.maxRefusals
-    if (passes) this.issuer.refuse(pending, { ...verdict, kind }, parks, now)
-    else if (kind === 'quota') this.#spend(pending, verdict, error, now)
+    if (passes) {
+      const aloneMs = this.issuer.refuse(pending, { ...verdict, kind }, parks, now)
+      if (aloneMs > 0) this.#backoff.add(pending, aloneMs, now)
+    } else if (kind === 'quota') this.#spend(pending, verdict, error, now)
     else this.issuer.finish(pending, 'refused', now)
     if (parks) this.#park(pending, verdict, now)
     else {
