@@ -1,4 +1,4 @@
-// What people may say for one call: the types, their defaults, and their checks.
+// The options of one call: types, defaults and checks.
 
 import type { Cost } from '../core/cost.ts'
 import { type Duration, duration } from '../lib/duration.ts'
@@ -20,29 +20,45 @@ export interface RetryOptions {
   minMs?: Duration | undefined
   /** The longest wait. Default 8 s. */
   maxMs?: Duration | undefined
-  /** Each wait is so many times the one before. Default 2. */
+  /** Each wait is this many times the one before. Default 2. */
   factor?: number | undefined
   /** Each wait is shortened by a random share up to this. Default 0.25. */
   jitter?: number | undefined
+  /** The wait after this failure, 0 for none; `undefined` leaves it to the options above. `attempts` still holds. */
+  delayMs?: ((failure: RetryFailure) => Duration | undefined) | undefined
   /** Which failures: default those that the limiter takes for transient. */
   on?: ((error: unknown) => boolean) | undefined
+}
+
+/** A failure that will be tried again. */
+export interface RetryFailure {
+  /** What the call threw, or the `Response` that it returned. */
+  error: unknown
+  /** How many tries have failed: 1 after the first. */
+  failures: number
+  /** The wait in ms that the provider asked for, if it did. */
+  waitMs?: number
 }
 
 /** What can be said for each call. */
 export interface CallOptions {
   /** What it takes of each limit. Default one request; tokens, where they are limited, are estimated. */
   cost?: Partial<Cost> | undefined
+  /** How many places of `maxConcurrent` it takes. Default 1; 0: none. */
+  weight?: number | undefined
+  /** A name of yours for the call: its events carry it, `queued()` lists it, and `clear()` finds it. */
+  id?: string | undefined
   /** What the call sends, such as the body of its request: tokens that `cost` does not name are estimated from it. */
   request?: unknown
   /** Gives the call up: it rejects with the signal's own reason, at once while it waits. */
   signal?: AbortSignal | undefined
-  /** Higher goes first. Default 0. A lower one gets at least every 17th ticket for each step below. */
+  /** Higher goes first. Default 0. A lower one gets at least every 17th ticket for each step below, unless `queue.ageing` is false. */
   priority?: number | undefined
   /** Tenants of one limiter get fair turns. */
   tenant?: string | undefined
   /** Rejects with `WaitTimeoutError` after this long without a ticket. Default: waits as long as it takes. */
   maxWaitMs?: Duration | undefined
-  /** So many refusals the call waits out; the next goes to its caller, untouched. 0: the first. Default: all. */
+  /** Refusals that the call waits through; the next one is thrown unchanged. 0: none. Default: all. */
   maxRefusals?: number | undefined
   /** Rejects with `CallTimeoutError` when a try of the call itself takes longer. Default: none. A ticket in your hands has no such bound. */
   timeoutMs?: Duration | undefined
@@ -53,6 +69,8 @@ export interface CallOptions {
 // A list that the compiler keeps complete.
 export const CALL_KEYS = Object.keys({
   cost: 1,
+  weight: 1,
+  id: 1,
   request: 1,
   signal: 1,
   priority: 1,
@@ -66,7 +84,7 @@ export const CALL_KEYS = Object.keys({
 // Runs for every call with options of its own, so without closures.
 export function checkCall(call: CallOptions): void {
   fields(call, 'call', CALL_KEYS, CALL_SYNONYMS)
-  const { priority, signal, cost } = call
+  const { priority, signal, cost, weight, id } = call
   if (priority !== undefined && !Number.isFinite(priority)) {
     number(priority, 'priority', 'a finite number')
   }
@@ -75,6 +93,8 @@ export function checkCall(call: CallOptions): void {
     const hint = 'signal' in Object(signal) ? ' (did you mean its .signal?)' : ''
     throw new TypeError(`signal must be an AbortSignal, got ${text(signal)}${hint}`)
   }
+  if (weight !== undefined) number(weight, 'weight', 'a whole number of at least 0')
+  if (id !== undefined && typeof id !== 'string') throw new TypeError(`id must be a string, got ${text(id)}`)
   if (cost !== undefined) checkCost(cost)
   checkCallValues(call)
 }
@@ -95,10 +115,10 @@ export function checkCallValues({ maxWaitMs, maxRefusals, timeoutMs, retry }: Ca
   given(maxRefusals, (value) => number(value, 'maxRefusals', 'a whole number of at least 0'))
   if (timeoutMs !== undefined) duration(timeoutMs, 'timeoutMs')
   if (!retry) return
-  fields(retry, 'retry', ['attempts', 'minMs', 'maxMs', 'factor', 'jitter', 'on'], CALL_SYNONYMS)
+  fields(retry, 'retry', ['attempts', 'minMs', 'maxMs', 'factor', 'jitter', 'on', 'delayMs'], CALL_SYNONYMS)
   given(retry.attempts, (value) => number(value, 'retry.attempts', 'a whole number of at least 1'))
   for (const key of ['minMs', 'maxMs'] as const) given(retry[key], (value) => duration(value, `retry.${key}`))
   given(retry.factor, (value) => number(value, 'retry.factor', 'a number of at least 1'))
   given(retry.jitter, (value) => number(value, 'retry.jitter', 'a number from 0 to 1'))
-  given(retry.on, (value) => callable(value, 'retry.on'))
+  for (const key of ['on', 'delayMs'] as const) given(retry[key], (value) => callable(value, `retry.${key}`))
 }

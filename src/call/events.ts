@@ -1,35 +1,43 @@
-// What calls tell to those who listen to their limiter.
+// The events of calls.
 
 import type { Refusal } from '../responses/verdict.ts'
 
+/** Whose call it is: the `id` that the call was given, if it was. */
+interface CallId {
+  /** The `id` of the call's options. */
+  id?: string
+}
+
 export interface CallEvents {
   /** A call asks for a ticket. */
-  request: { waiting: number }
-  /** A ticket was issued, after so long in line since the call came, or was refused. */
-  issue: { waitedMs: number }
+  request: CallId & { waiting: number }
+  /** A ticket was issued. `waitMs`: since the call came or was refused. `waiting`: calls that still wait. */
+  issue: CallId & { waitedMs: number; waiting: number }
   /** A call begins with its ticket, in its caller's own async context: what is active there (a span) is the caller's. */
-  start: { waitedMs: number }
+  start: CallId & { waitedMs: number }
   /** A call ended: answered (`ok`) or failed with an error of its own. */
-  finish: { ok: boolean; ms: number }
+  finish: CallId & { ok: boolean; ms: number }
   /** A stream gave its `first` token, or the next; its reader waited so long for it. */
-  chunk: { first: boolean; ms: number }
+  chunk: CallId & { first: boolean; ms: number }
   /** The provider refused a call. */
-  refuse: { verdict: Refusal; error: unknown }
-  /** The refused call waits at the front of the line. */
-  park: { parked: number; refusals: number }
-  /** The limiter turned a call away: the line is full, the wait too long, the limiter stopped, the call aborted. */
-  reject: { error: unknown }
+  refuse: CallId & { verdict: Refusal; error: unknown }
+  /** The refused call waits at the front of the queue. */
+  park: CallId & { parked: number; refusals: number }
+  /** The limiter rejected a call: the queue is full, the wait too long, the limiter stopped, or the call aborted. */
+  reject: CallId & { error: unknown }
+  /** Nobody waits in the queue any more. */
+  empty: Record<never, never>
   /** A transient failure will be tried again. */
-  retry: { attempt: number; delayMs: number; error: unknown }
+  retry: CallId & { attempt: number; delayMs: number; error: unknown }
   /** A call was refused ten times, has been parked for five minutes, or its stream is not being read. */
-  stuck: { refusals: number; parkedMs: number; reason: string }
+  stuck: CallId & { refusals: number; parkedMs: number; reason: string }
   /** Something of yours threw (a listener, a probe, `usage`, `classify`, the clock); the calls go on. */
   error: { error: unknown; where: string }
 }
 
-/** Where calls tell their events. */
+/** Where calls emit their events. */
 export interface EventSink {
-  /** The events that somebody listens to: the others need not be made. */
+  /** The events that have a listener. The others are not created. */
   readonly heard: { has(name: keyof CallEvents): boolean }
   emit<E extends keyof CallEvents>(name: E, event: CallEvents[E]): void
 }

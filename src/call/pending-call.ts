@@ -32,7 +32,10 @@ export interface CallContext {
   readonly estimator: TokenEstimator
   readonly options: {
     readonly queue?:
-      | { readonly max?: number | undefined; readonly onFull?: 'reject' | 'evict-lowest' | undefined }
+      | {
+          readonly max?: number | undefined
+          readonly onFull?: 'reject' | 'evict-lowest' | 'evict-oldest' | undefined
+        }
       | undefined
     readonly learn?: boolean | undefined
     readonly maxRetryAfterMs?: Duration | undefined
@@ -84,6 +87,8 @@ export interface CallPolicy {
   readonly runtime: CallContext
   readonly priority: number
   readonly tenant: string | undefined
+  /** What the caller calls it, for events and lists. */
+  readonly id: string | undefined
   readonly signal: AbortSignal | undefined
   readonly maxWaitMs: number
   readonly maxRefusals: number
@@ -109,11 +114,11 @@ export interface WaitState {
   lastRefusal?: unknown
   /** What the last refusal or failure said, in few words. */
   lastReason?: string
-  /** What its last answer was taken for, if that was no success. */
+  /** How its last answer was classified, if it was no success. */
   verdict?: Verdict
   refusals: number
   failures: number
-  /** In line, in all: what `maxWaitMs` bounds. */
+  /** All the time it has waited in the queue: what `maxWaitMs` bounds. */
   waitedMs: number
   /** A stream of its answer has begun. */
   answered?: boolean
@@ -125,7 +130,7 @@ export interface WaitState {
   inherited?: boolean
 }
 
-/** How it stands with a call that has asked for a ticket. */
+/** The state of a call that has asked for a ticket. */
 export type Standing =
   | { readonly is: 'waiting' }
   | { readonly is: 'issued' }
@@ -173,6 +178,12 @@ export class PendingCall extends Call<TicketIssuer> implements ScheduledCall<Pen
     const { state, failure } = this
     if (failure) return { is: 'rejected', error: failure.error }
     return state === 'in flight' ? ISSUED : WAITING
+  }
+
+  /** For events: whose call it is. */
+  get named(): { id: string } | undefined {
+    const { id } = this.policy
+    return id === undefined ? undefined : { id }
   }
 
   more(): WaitState {

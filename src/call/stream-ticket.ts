@@ -86,7 +86,12 @@ class StreamTicket implements Watcher {
 
   abandon(reason: string): void {
     if (this.#call.state === 'in flight')
-      this.#call.policy.runtime.events.emit('stuck', { refusals: 0, parkedMs: 0, reason })
+      this.#call.policy.runtime.events.emit('stuck', {
+        ...this.#call.named,
+        refusals: 0,
+        parkedMs: 0,
+        reason,
+      })
     this.end()
   }
 

@@ -6,7 +6,7 @@ import { resolve } from 'node:path'
 import { plain } from '../telemetry/rolling-file.ts'
 import type { LogRecord } from '../telemetry/log-record.ts'
 import { noLogs, readLogs, runsIn, titleOf } from './logs.ts'
-import { graphPage, graphSvg, type GraphOptions, type Run, RunSeries } from './page/index.ts'
+import { graphPage, graphSvg, type GraphOptions, type PlottedRun, RunSeries } from './page/index.ts'
 import { LINES } from './page/labels.ts'
 import { summary } from './page/totals.ts'
 import { Progress } from './progress.ts'
@@ -77,7 +77,7 @@ export const graph = (args: string[]): Promise<number> =>
     return 0
   })
 
-interface Found extends Run {
+interface Found extends PlottedRun {
   /** Lines that are no records. */
   bad: number
   /** The names of all its limiters, also those that the part to be drawn has nothing of. */
@@ -131,7 +131,7 @@ function listed(names: ReadonlySet<string>): string {
 }
 
 function draw(
-  runs: readonly Run[],
+  runs: readonly PlottedRun[],
   options: GraphOptions,
   files: { out?: string; svg?: string; open?: boolean },
 ): void {

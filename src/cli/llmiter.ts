@@ -21,9 +21,22 @@ const COMMANDS: Record<string, { what: string; load: () => Promise<Command> }> =
     what: 'tells how long a job will take, and what if the limits were others',
     load: async () => (await import('./simulate/index.ts')).simulate,
   },
+  gateway: {
+    what: 'passes calls of any program on, at the pace that the providers accept',
+    load: async () => (await import('./gateway.ts')).gateway,
+  },
+  keys: {
+    what: 'makes, shows and revokes the keys that programs need for a gateway',
+    load: async () => (await import('./keys.ts')).keys,
+  },
 }
 
-const SYNONYMS = { graph: 'plot chart draw', watch: 'top monitor tail live', simulate: 'sim plan run bench' }
+const SYNONYMS = {
+  graph: 'plot chart draw',
+  watch: 'top monitor tail live',
+  simulate: 'sim plan run bench',
+  gateway: 'proxy server serve',
+}
 
 const HELP = `usage: llmiter <command> [options]
 

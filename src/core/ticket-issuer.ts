@@ -18,6 +18,7 @@ import type { WallTime } from './limit/sliding-window.ts'
 import { MINUTE } from '../lib/units.ts'
 import type { RefusalReport, LimitReading } from './messages.ts'
 import { FairQueue } from './queue/fair-queue.ts'
+import type { Suspected } from './gate/suspicion.ts'
 import { type RampOptions, SlowStart } from './limit/slow-start.ts'
 import { type Gate, GateKeeper, type RecoveryOptions } from './gate/gate.ts'
 
@@ -28,6 +29,7 @@ export interface IssuerOptions extends LimitSetOptions {
   parent?: TicketIssuer | undefined
   ramp?: RampOptions | false | undefined
   recovery?: RecoveryOptions | undefined
+  queue?: { readonly ageing?: boolean | undefined } | undefined
   /** Numbers in [0, 1), to spread waits. */
   random: () => number
   wall: WallTime
@@ -39,12 +41,13 @@ export interface IssuerOptions extends LimitSetOptions {
   notify?: ((decision: Decision) => void) | undefined
 }
 
-/** What an issuer has decided besides the tickets: the gate moved, a probe is wanted, a rate was learned, a quota is used up. */
+/** What an issuer has decided besides the tickets: the gate moved, a probe is wanted, a rate was learned, a quota or a reservoir is used up. */
 export type Decision =
   | { of: 'gate' }
   | { of: 'probe' }
   | { of: 'learn'; limit: string; perMinute: number }
   | { of: 'quota'; limit: Limit; waitMs: number }
+  | { of: 'depleted'; limit: Limit }
 
 /** A call as an issuer holds it. */
 export type IssuerCall = Call<TicketIssuer>
@@ -95,6 +98,7 @@ export class TicketIssuer {
     this.ramp = new SlowStart(options.ramp)
     this.recovery = new GateKeeper(options.random, options.asks ?? (() => false), options.wall)
     this.recovery.configure(options.recovery)
+    this.line.ageing = options.queue?.ageing ?? true
     this.limitSet = new LimitSet(options, this.ramp, options.wall)
     this.slots = this.limitSet
   }
@@ -105,6 +109,7 @@ export class TicketIssuer {
     this.ramp.configure(options.ramp)
     this.recovery.configure(options.recovery)
     this.learns = options.learn ?? true
+    this.line.ageing = options.queue?.ageing ?? true
     this.limitSet = new LimitSet(options, this.ramp, options.wall)
     this.limitSet.inherit(before, now)
     if (this.slots === before) this.slots = this.limitSet
@@ -185,8 +190,11 @@ export class TicketIssuer {
     call.state = 'in flight'
     call.sentAt = now
     for (const at of this.chain) {
+      at.recovery.tickets++
       if (at.recovery.gate.state !== 'open') at.recovery.sent(now)
       at.slots.take(call.cost, now)
+      for (const bucket of at.limitSet.reservoirs)
+        if (bucket.available(now) === 0) at.decide({ of: 'depleted', limit: bucket.limit })
       if (!at.parent) break
       at.parent.clock = at.turn
       at.turn += at.parent.limitSet.share(call.cost)
@@ -231,7 +239,7 @@ export class TicketIssuer {
     const limit = this.limitSet.holding(call.cost, now)?.limit
     if (!limit || limit.paced) return
     this.#quotaUntil = until
-    this.#decide({ of: 'quota', limit, waitMs: until - now })
+    this.decide({ of: 'quota', limit, waitMs: until - now })
   }
 
   #sleep(wakeAt: number, pressed: boolean, now: number): undefined {
@@ -289,27 +297,62 @@ export class TicketIssuer {
     call.state = 'parked'
   }
 
-  /** The provider refused this call: it goes back to its place in line, or is over (refused in mid-stream). */
-  refuse(call: IssuerCall, { kind, of, waitMs, slowDown }: RefusalReport, park: boolean, now: number): void {
+  /**
+   * The provider refused this call: it goes back to its place in line, or is over (refused in mid-stream). If it was
+   * told to wait and the others need not, it is to be enqueued after so many ms.
+   */
+  refuse(call: IssuerCall, report: RefusalReport, park: boolean, now: number): number {
+    const { kind, of, waitMs = 0, slowDown } = report
     const issuer = this.#responsible(of)
-    const buckets = issuer.limitSet.named(of)
     const crowded = of === 'concurrency'
     if (crowded) issuer.limitSet.tooMany()
     else if (kind === 'rate')
-      for (const bucket of buckets) {
-        bucket.refused(call.cost[bucket.limit.of] ?? 0)
-        issuer.blamed.add(bucket)
-      }
+      for (const bucket of issuer.limitSet.named(of)) bucket.refused(call.cost[bucket.limit.of] ?? 0)
     if (slowDown && issuer.learns && issuer.recovery.gate.state === 'open')
       for (const bucket of issuer.limitSet.ease(kind, now)) issuer.learned(bucket, now)
     this.end(call, 'refused', now)
-    const pace = Math.min(...buckets.map((bucket) => bucket.rate.at(now)))
     // While others are in flight, one that ends makes room: nobody has to guess when.
-    if (crowded && issuer.limitSet.inFlight > 0) issuer.recovery.lost(call.sentAt!)
-    else issuer.recovery.refused(kind, waitMs, call.sentAt!, crowded ? Infinity : pace, now)
+    const roomComes = crowded && issuer.limitSet.inFlight > 0
+    if (roomComes) issuer.recovery.lost(call.sentAt!)
+    const alone = !roomComes && issuer.refused(report, call.sentAt!, now)
     issuer.watchGate(now)
     for (const at of this.chain) if (at !== issuer) at.recovery.lost(call.sentAt!)
-    if (park) this.enqueue(call, now)
+    if (!park) return 0
+    if (!alone || waitMs === 0) {
+      this.enqueue(call, now)
+      return 0
+    }
+    call.state = 'parked'
+    return waitMs
+  }
+
+  /** A limit of this issuer has refused a call. Returns whether that concerns this call alone. */
+  refused({ kind, of, waitMs }: RefusalReport, sentAt: number, now: number): boolean {
+    const buckets = this.limitSet.named(of)
+    const pace = of === 'concurrency' ? Infinity : Math.min(...buckets.map(({ rate }) => rate.at(now)))
+    // What one process takes for chance may be what another of many was refused for, too.
+    const tried = this.slots !== this.limitSet || buckets.some(({ rate }) => rate.tried(now))
+    const trust = { tried, measured: buckets.every(({ rate }) => rate.passes(now) !== undefined) }
+    const suspected = this.recovery.refused(kind, waitMs, sentAt, pace, now, trust)
+    const blocked = suspected.of === 'blocked'
+    for (const bucket of buckets) {
+      if (!blocked) this.#doubt(bucket, suspected, now)
+      else if (kind === 'rate' && of !== 'concurrency') this.blamed.add(bucket)
+    }
+    return !blocked
+  }
+
+  /** A call was refused, and others are not: what that says of a rate. */
+  #doubt(bucket: Bucket, suspected: Suspected, now: number): void {
+    const { rate } = bucket
+    if (suspected.of === 'chance') {
+      if (suspected.first) rate.doubted(now)
+    } else if (suspected.of === 'cleared') {
+      if (rate.cleared(now)) this.learned(bucket, now)
+    } else if (suspected.of === 'exceeded' && this.learns) {
+      if (!rate.exceeded(now)) this.recovery.suspicion.untested()
+      this.learned(bucket, now)
+    }
   }
 
   /** The provider says that money or quota is used up. The call itself is over. */
@@ -340,6 +383,14 @@ export class TicketIssuer {
   told(told: LimitReading, eager: boolean, sentAt: number, now: number): void {
     for (const bucket of this.limitSet.told(told, eager, sentAt, now)) this.learned(bucket, now)
     this.stir()
+  }
+
+  /** So much more of a dimension is there. Returns whether any limit of it is refilled. */
+  refill(of: string, amount: number, now: number): boolean {
+    const buckets = this.limitSet.reservoirs.filter(({ limit }) => limit.of === of)
+    for (const bucket of buckets) bucket.refill(amount, now)
+    this.stir()
+    return buckets.length > 0
   }
 
   pause(until: number): void {
@@ -392,15 +443,15 @@ export class TicketIssuer {
       for (const bucket of this.limitSet.reopened(closure, this.blamed, now)) this.learned(bucket, now)
       this.blamed.clear()
     }
-    this.#decide({ of: 'gate' })
-    if (gate.state === 'asking') this.#decide({ of: 'probe' })
+    this.decide({ of: 'gate' })
+    if (gate.state === 'asking') this.decide({ of: 'probe' })
   }
 
   learned({ rate, limit }: Bucket, now: number): void {
-    this.#decide({ of: 'learn', limit: limit.of, perMinute: rate.at(now) * MINUTE })
+    this.decide({ of: 'learn', limit: limit.of, perMinute: rate.at(now) * MINUTE })
   }
 
-  #decide(decision: Decision): void {
+  decide(decision: Decision): void {
     this.root.#decisions.push(() => this.#notify(decision))
   }
 

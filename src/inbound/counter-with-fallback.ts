@@ -49,19 +49,16 @@ export class Keeper {
 
   #takeHere(key: string): Verdict {
     const answer = this.#table.take(key, this.#settings.clock.now())
-    if ('counts' in answer) {
-      if (answer.allowed) this.#full = false
-      return this.#verdict(answer)
-    }
-    if (!this.#full) this.#news.full(this.#table.size)
-    this.#full = true
-    return turnedAway('full', answer.fullMs)
+    const { full } = this.#table
+    if (full && !this.#full) this.#news.full(this.#table.size)
+    this.#full = full
+    return this.#verdict(answer)
   }
 
   async #takeThere(store: GuardStore, key: string): Promise<Verdict> {
-    const { name, limits, clock } = this.#settings
+    const { name, limits, clock, shownKey } = this.#settings
     try {
-      const answer = await this.#inTime(store.take({ name, key, limits }))
+      const answer = await this.#inTime(store.take({ name, key: shownKey(key), limits }))
       if (this.#down) this.#news.store('up')
       this.#down = false
       const verdict = this.#verdict(answer)
@@ -82,7 +79,7 @@ export class Keeper {
   #without(key: string): Verdict {
     const { onStoreDown } = this.#settings
     if (onStoreDown === 'local') return this.#takeHere(key)
-    return onStoreDown === 'open' ? UNKNOWN : turnedAway('store', ASK_AGAIN_MS)
+    return onStoreDown === 'open' ? UNKNOWN : turnedAway(ASK_AGAIN_MS)
   }
 
   #stillRefused(key: string, now: number): GuardAnswer | undefined {

@@ -25,8 +25,8 @@ export interface LimitState {
 export interface Verdict {
   /** Whether the request may pass. */
   readonly allowed: boolean
-  /** Why not: over the limit, too many clients to remember another one, or the store is down. */
-  readonly reason?: 'limit' | 'full' | 'store'
+  /** Why not: over the limit, or the store is down. */
+  readonly reason?: 'limit' | 'store'
   /** When to come back; 0 if allowed. */
   readonly retryAfterMs: number
   /** Empty where nothing is known: the store is down. */
@@ -35,8 +35,8 @@ export interface Verdict {
 
 export const UNKNOWN: Verdict = { allowed: true, retryAfterMs: 0, limits: [] }
 
-export function turnedAway(reason: 'full' | 'store', retryAfterMs: number): Verdict {
-  return { allowed: false, reason, retryAfterMs, limits: [] }
+export function turnedAway(retryAfterMs: number): Verdict {
+  return { allowed: false, reason: 'store', retryAfterMs, limits: [] }
 }
 
 export function verdictOf(

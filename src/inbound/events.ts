@@ -5,9 +5,12 @@ import type { Verdict } from './decision.ts'
 
 /** What each event of a guard tells. */
 export interface GuardEvents {
-  /** A request was turned away. */
+  /** A request was turned away. `key` is a hash of the client's key, unless `hashKeys` is false. */
   refuse: { key: string; verdict: Verdict }
-  /** The guard remembers as many clients as it may, and new ones are turned away. Told once, until one is let in. */
+  /**
+   * A limit remembers as many clients as it may. From now on some are forgotten early, and IPv6 clients that are new share
+   * a count with their neighbours. Told once, until a quarter of the room is free again.
+   */
   full: { keys: number }
   /**
    * A request came with `X-Forwarded-For` from a peer that `trustProxy` does not trust, so its client is

@@ -1,66 +1,164 @@
-// The counts of all clients of one guard, in this process.
+// The counts of all clients of one guard, in this process: a table for each limit, so that whoever matters to a limit of a
+// minute is forgotten after a minute, whatever else is limited by the day.
 //
 // Clients stand in the order in which they last passed, so whoever can be forgotten stands first, and forgetting needs
-// no timer and no search. There are never more than `maxKeys` of them. When all of those still count, a new client
-// is turned away: to forget one that counts would give its limit twice, and that is what a flood of made-up keys is
-// after.
+// no timer and no search. There are never more than `maxKeys` of them, and up to there every count is exact.
+//
+// A flood of made-up addresses fills a table, and must not lock out those who come after it. So a full table is exact no
+// more: IPv6 clients that are new are known by the /56 that they share with their neighbours, and by the /48 where many
+// of its /56 come. And for each that comes one is forgotten: of those who passed the longest ago the one that is
+// furthest from its limit, since it loses the least by being counted anew.
 
-import type { GuardAnswer, GuardLimit } from 'llmiter'
+import type { GuardAnswer, GuardCount, GuardLimit } from 'llmiter'
+import { addressKey, parseNetwork } from './address.ts'
 import { SlidingLog } from './sliding-log.ts'
 
+/** A table that was full is full until so much of it is left. */
+const EASED = 0.75
+/** A /48 of which so many /56 are known is known as a whole. */
+const MOST_BLOCKS = 16
+/** Whom to forget is decided among so many… */
+const LOOKED_AT = 16
+/** …or among more, as long as all of them have used up their limit. */
+const MOST_LOOKED_AT = 1000
+
 interface Client {
-  readonly logs: readonly SlidingLog[]
+  readonly log: SlidingLog
   lastAt: number
 }
 
-/** There is no room for another client before so many ms. */
-export interface Full {
-  readonly fullMs: number
+/** The blocks that an IPv6 client belongs to; none for other clients. */
+function blocksOf(key: string): { narrow: string; wide: string } | undefined {
+  const network = key.includes('/') ? parseNetwork(key) : undefined
+  if (!network || network.bits <= 56) return undefined
+  return { narrow: addressKey(network.address, 56), wide: addressKey(network.address, 48) }
 }
 
-export class Table {
-  readonly #limits: readonly GuardLimit[]
+/** The clients of one limit. */
+class LimitTable {
+  readonly #limit: GuardLimit
   readonly #maxKeys: number
-  readonly #longestMs: number
   readonly #clients = new Map<string, Client>()
+  /** How many of its /56 each /48 has here. */
+  readonly #blocks = new Map<string, number>()
+  #full = false
+  /** Goes round: what it has passed is not looked at again before all others were. */
+  #hand: Iterator<[string, Client]> = this.#clients.entries()
 
-  constructor(limits: readonly GuardLimit[], maxKeys: number) {
-    this.#limits = limits
+  constructor(limit: GuardLimit, maxKeys: number) {
+    this.#limit = limit
     this.#maxKeys = maxKeys
-    this.#longestMs = Math.max(...limits.map(({ windowMs }) => windowMs))
   }
 
   get size(): number {
     return this.#clients.size
   }
 
-  take(key: string, now: number): GuardAnswer | Full {
-    const known = this.#clients.get(key)
-    if (!known) {
-      const fullMs = this.#makeRoom(now)
-      if (fullMs > 0) return { fullMs }
-    }
-    const limits = this.#limits
-    const client = known ?? { logs: limits.map(() => new SlidingLog()), lastAt: now }
-    const { logs } = client
-    const counts = logs.map((log, i) => log.count(limits[i]!, now))
-    if (counts.some(({ used }, i) => used >= limits[i]!.amount)) return { allowed: false, counts }
-    logs.forEach((log, i) => log.add(limits[i]!, now))
-    client.lastAt = now
-    if (known) this.#clients.delete(key)
-    this.#clients.set(key, client)
-    return { allowed: true, counts: logs.map((log, i) => log.count(limits[i]!, now)) }
+  get full(): boolean {
+    return this.#full
   }
 
-  /** Two go for each that comes, so the table shrinks after a flood. Returns the ms until there is room. */
-  #makeRoom(now: number): number {
+  /** By what this client is known here. */
+  nameOf(key: string, now: number): string {
+    if (this.#clients.has(key)) return key
+    this.#forget(now)
+    if (this.#clients.size >= this.#maxKeys) this.#full = true
+    else if (this.#clients.size <= EASED * this.#maxKeys) this.#full = false
+    if (!this.#full) return key
+    const blocks = blocksOf(key)
+    if (!blocks) return key
+    const { narrow, wide } = blocks
+    if (this.#clients.has(narrow)) return narrow
+    return this.#clients.has(wide) || (this.#blocks.get(wide) ?? 0) >= MOST_BLOCKS ? wide : narrow
+  }
+
+  count(name: string, now: number): GuardCount {
+    return this.#clients.get(name)?.log.count(this.#limit, now) ?? { used: 0, resetMs: 0 }
+  }
+
+  /** Only after `count` has found room at `now`. */
+  add(name: string, now: number): GuardCount {
+    const known = this.#clients.get(name)
+    if (known) this.#clients.delete(name)
+    else if (this.#clients.size >= this.#maxKeys) this.#drop(this.#furthest(now))
+    const client = known ?? { log: new SlidingLog(), lastAt: now }
+    this.#clients.set(name, client)
+    if (!known) this.#countBlock(name, 1)
+    client.lastAt = now
+    client.log.add(this.#limit, now)
+    return client.log.count(this.#limit, now)
+  }
+
+  /** Two go for each that comes, so the table shrinks after a flood. */
+  #forget(now: number): void {
     let gone = 0
     for (const [key, { lastAt }] of this.#clients) {
-      const leftMs = lastAt + this.#longestMs - now
-      if (leftMs > 0) return this.#clients.size < this.#maxKeys ? 0 : leftMs
-      this.#clients.delete(key)
-      if (++gone === 2) break
+      if (lastAt + this.#limit.windowMs > now || gone++ === 2) return
+      this.#drop(key)
     }
-    return 0
+  }
+
+  #drop(key: string): void {
+    this.#clients.delete(key)
+    this.#countBlock(key, -1)
+  }
+
+  #countBlock(key: string, by: 1 | -1): void {
+    if (!key.endsWith('/56')) return
+    const network = parseNetwork(key)
+    if (!network) return
+    const wide = addressKey(network.address, 48)
+    const count = (this.#blocks.get(wide) ?? 0) + by
+    if (count > 0) this.#blocks.set(wide, count)
+    else this.#blocks.delete(wide)
+  }
+
+  #furthest(now: number): string {
+    const { amount } = this.#limit
+    let furthest = ''
+    let least = Infinity
+    for (let seen = 0; seen < Math.min(MOST_LOOKED_AT, this.#clients.size); seen++) {
+      if (seen >= LOOKED_AT && least < amount) break
+      const [key, client] = this.#next()
+      const { used } = client.log.count(this.#limit, now)
+      if (used < least) [furthest, least] = [key, used]
+    }
+    return furthest
+  }
+
+  #next(): [string, Client] {
+    let next = this.#hand.next()
+    if (next.done) {
+      this.#hand = this.#clients.entries()
+      next = this.#hand.next()
+    }
+    return next.value
+  }
+}
+
+export class Table {
+  readonly #limits: readonly GuardLimit[]
+  readonly #tables: readonly LimitTable[]
+
+  constructor(limits: readonly GuardLimit[], maxKeys: number) {
+    this.#limits = limits
+    this.#tables = limits.map((limit) => new LimitTable(limit, maxKeys))
+  }
+
+  /** The most clients that a limit knows. */
+  get size(): number {
+    return Math.max(...this.#tables.map(({ size }) => size))
+  }
+
+  /** Whether a limit knows so many clients that new ones are no longer counted exactly. */
+  get full(): boolean {
+    return this.#tables.some(({ full }) => full)
+  }
+
+  take(key: string, now: number): GuardAnswer {
+    const names = this.#tables.map((table) => table.nameOf(key, now))
+    const counts = this.#tables.map((table, i) => table.count(names[i]!, now))
+    if (counts.some(({ used }, i) => used >= this.#limits[i]!.amount)) return { allowed: false, counts }
+    return { allowed: true, counts: this.#tables.map((table, i) => table.add(names[i]!, now)) }
   }
 }

@@ -3,6 +3,7 @@
 import type { Clock, Duration, GuardStore } from 'llmiter'
 import { type GuardLimitOption, milliseconds, type NamedLimit, parseLimits } from './limit.ts'
 import { parseTrust, type Trust, type TrustProxy } from './trust-proxy.ts'
+import { sha256 } from '../lib/sha256.ts'
 import { callable, choice, fields, notNumber, text } from '../lib/validate.ts'
 import type { Verdict } from './decision.ts'
 
@@ -35,8 +36,23 @@ export interface GuardOptions<R = unknown> {
   onStoreDown?: 'local' | 'open' | 'closed' | undefined
   /** How long the store may take before it counts as down. Default 500 ms. */
   storeTimeoutMs?: Duration | undefined
-  /** How many clients are remembered at most; beyond, new ones get 503. Default 100,000. */
+  /**
+   * How many clients each limit remembers, and counts exactly. When more come, new IPv6 clients are known by their /56 or
+   * /48, and for each that comes one is forgotten that is far from its limit. Nobody is locked out.
+   * @default 100_000
+   */
   maxKeys?: number | undefined
+  /**
+   * By how many bits of its address an IPv6 client is known, 32 to 128: all addresses that begin alike are one client.
+   * @default 64
+   */
+  ipv6Prefix?: number | undefined
+  /**
+   * Whether a client's key stands in the store and in events as a hash (`sha256:` and 32 digits), so that tokens and
+   * addresses cannot be read there. `false` shows the keys as they are.
+   * @default true
+   */
+  hashKeys?: boolean | undefined
   /** The JSON of a refusal. Default: a problem of RFC 9457. */
   body?: ((verdict: Verdict) => unknown) | undefined
   /**
@@ -54,6 +70,9 @@ export interface Settings {
   readonly limits: readonly NamedLimit[]
   readonly trust: Trust
   readonly maxKeys: number
+  readonly ipv6Prefix: number
+  /** A client's key as the store and listeners see it. */
+  readonly shownKey: (key: string) => string
   readonly onStoreDown: 'local' | 'open' | 'closed'
   readonly storeTimeoutMs: number
   readonly clock: GuardClock
@@ -61,7 +80,7 @@ export interface Settings {
 
 const KEYS = Object.keys({
   ...{ limit: 1, name: 1, key: 1, address: 1, trustProxy: 1, skip: 1, store: 1, onStoreDown: 1 },
-  ...{ storeTimeoutMs: 1, maxKeys: 1, body: 1, clock: 1 },
+  ...{ storeTimeoutMs: 1, maxKeys: 1, ipv6Prefix: 1, hashKeys: 1, body: 1, clock: 1 },
 } as const satisfies Record<keyof GuardOptions, 1>)
 
 /** Other guards' words. */
@@ -71,9 +90,13 @@ const SYNONYMS = {
   key: 'keygenerator identifier id by user userid',
   address: 'ip ipaddress clientip',
   trustProxy: 'proxy proxies trust',
+  ipv6Prefix: 'ipv6subnet subnet prefix prefixlength',
   body: 'message handler response',
   store: 'redis storeclient client',
 }
+
+/** 128 bits: nobody finds two keys that are taken for one. */
+const hashed = (key: string) => `sha256:${sha256(key).slice(0, 32)}`
 
 const systemClock: GuardClock = {
   now: () => performance.now(),
@@ -102,6 +125,10 @@ export function settingsOf<R>(options: GuardOptions<R>): Settings {
   }
   if (!Number.isInteger(maxKeys) || maxKeys < 1 || maxKeys > 16_000_000)
     throw new TypeError(`maxKeys must be a whole number from 1 to 16,000,000, got ${notNumber(maxKeys)}`)
+  const { ipv6Prefix = 64, hashKeys = true } = options
+  if (!Number.isInteger(ipv6Prefix) || ipv6Prefix < 32 || ipv6Prefix > 128)
+    throw new TypeError(`ipv6Prefix must be a whole number from 32 to 128, got ${notNumber(ipv6Prefix)}`)
+  choice(hashKeys, 'hashKeys', [true, false])
   choice(onStoreDown, 'onStoreDown', ['local', 'open', 'closed'])
   const timeoutMs = milliseconds(storeTimeoutMs)
   if (!(timeoutMs > 0 && timeoutMs < 2 ** 31))
@@ -114,7 +141,8 @@ export function settingsOf<R>(options: GuardOptions<R>): Settings {
       throw new TypeError(`clock must have now() and setTimer(), got ${text(clock)}`)
   }
   return {
-    ...{ name, limits, maxKeys, onStoreDown },
+    ...{ name, limits, maxKeys, ipv6Prefix, onStoreDown },
+    shownKey: hashKeys ? hashed : (key) => key,
     trust: parseTrust(options.trustProxy),
     storeTimeoutMs: timeoutMs,
     clock: clock as GuardClock,

@@ -6,6 +6,7 @@ import type { GuardEmitter } from './events.ts'
 import { Keeper } from './counter-with-fallback.ts'
 import { type GuardOptions, type Settings, settingsOf } from './options.ts'
 import { clientAddress } from './trust-proxy.ts'
+import { sha256 } from '../lib/sha256.ts'
 import { text } from '../lib/validate.ts'
 import { problemOf, type Verdict } from './decision.ts'
 
@@ -52,14 +53,15 @@ export class Warden<R> {
     if (!fine) throw new TypeError(`key must be a string that is not empty, or a number, got ${text(key)}`)
     // Apart from addresses: nobody shall use up an address by taking it for a name.
     const said = String(key)
-    return this.take(`key ${said.length > LONGEST_KEY ? await digestOf(said) : said}`)
+    return this.take(`key ${said.length > LONGEST_KEY ? `sha256 ${sha256(said)}` : said}`)
   }
 
   async take(key: string): Promise<Verdict> {
     const answer = this.#keeper.take(key)
     // In one process it is there at once: no need to wait for it.
     const verdict = answer instanceof Promise ? await answer : answer
-    if (!verdict.allowed) this.events.emit('refuse', { key, verdict })
+    if (!verdict.allowed && this.events.heard.has('refuse'))
+      this.events.emit('refuse', { key: this.#settings.shownKey(key), verdict })
     return verdict
   }
 
@@ -76,7 +78,7 @@ export class Warden<R> {
     const connected = said === undefined ? undefined : parseAddress(said)
     const address = clientAddress(connected, forwarded, trust)
     if (forwarded && address === connected && !this.#options.address) this.#tellOfProxy(peer)
-    if (address) return addressKey(address)
+    if (address) return addressKey(address, this.#settings.ipv6Prefix)
     throw new TypeError(
       said === undefined
         ? 'guard: nobody says from which address this request came: give `key` or `address`, or behind a proxy on a Unix socket `trustProxy: 1`'
@@ -95,9 +97,4 @@ export class Warden<R> {
           'all clients behind that peer share one limit. If it is your proxy, set trustProxy; if not, listen to the event proxy to silence this.',
       )
   }
-}
-
-async function digestOf(key: string): Promise<string> {
-  const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(key))
-  return `sha256 ${[...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, '0')).join('')}`
 }

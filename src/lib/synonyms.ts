@@ -38,5 +38,5 @@ export const CALL_SYNONYMS: Synonyms = {
   timeoutMs: 'deadline',
   signal: 'abort abortsignal abortcontroller controller cancel',
   tenant: 'user userid customer group key',
-  cost: 'weight points tokens maxtokens requests rpm tpm',
+  cost: 'points tokens maxtokens requests rpm tpm',
 }

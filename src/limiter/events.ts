@@ -1,4 +1,4 @@
-// What a limiter tells those who listen.
+// The events of a limiter.
 
 import type { Emitter } from '../lib/emitter.ts'
 import type { GateState } from '../core/inspect.ts'
@@ -7,23 +7,25 @@ import type { Synonyms } from '../lib/suggest.ts'
 import type { CallEvents } from '../call/events.ts'
 import type { HealthReading } from '../call/health.ts'
 
-/** What each event tells, besides the limiter's name. */
+/** The data of each event, besides the limiter's name. */
 export interface LimiterEvents extends CallEvents {
   /** The gate closed, is being probed, or is open again. */
   gate: { state: GateState; reopensInMs?: number }
-  /** The provider's real limit, as far as it is known, changed. */
+  /** The limiter's estimate of the provider's real limit changed. */
   learn: { of: string; perMinute: number }
-  /** A quota of this limiter's own is used up: calls wait `waitMs` and longer until it returns. Told once each time. */
+  /** A configured quota is used up: calls wait `waitMs` or longer until it resets. Emitted once each time. */
   quota: { of: string; amount: number; perMs: number; waitMs: number }
-  /** By its latency the provider is unhealthy, nearly so (`warning`), or well again. */
+  /** A limit with a `refill` is empty: calls wait until it is refilled. Emitted with each ticket that leaves nothing. */
+  depleted: { of: string }
+  /** The provider's latency is too high, nearly too high (`warning`), or normal again. */
   health: HealthReading
-  /** The store of a shared limit is out of reach, or back; `processes` is how many share it. */
+  /** The store of a shared limit became unreachable, or is back; `processes` is how many share it. */
   store: StoreEvent
   /** Nothing waits and nothing is in flight. */
   idle: Record<never, never>
   /** A `drain()` is over. */
   drain: Record<never, never>
-  /** `stop()` was called; those who waited have been turned away. */
+  /** `stop()` was called; the calls that waited were rejected. */
   stop: { reason?: unknown }
 }
 
@@ -46,6 +48,8 @@ export const EVENTS = Object.keys({
   gate: 1,
   learn: 1,
   quota: 1,
+  depleted: 1,
+  empty: 1,
   health: 1,
   retry: 1,
   stuck: 1,
@@ -63,7 +67,6 @@ export const EVENT_SYNONYMS: Synonyms = {
   finish: 'done complete completed success end',
   refuse: '429 ratelimit ratelimited throttled',
   reject: 'dropped failed',
-  idle: 'empty',
 }
 
 export type LimiterEmitter = Emitter<LimiterEvents, { limiter: string }>

@@ -1,4 +1,4 @@
-// What the issuer has decided becomes events and is told to the store; a probe that is wanted is asked.
+// Turns the issuer's decisions into events, tells the store, and asks the user's probe.
 
 import { keyOf } from '../core/limit/limit-set.ts'
 import type { Decision } from '../core/ticket-issuer.ts'
@@ -18,35 +18,37 @@ export interface Notifier extends CallContext {
   readonly probe: ((signal: AbortSignal) => boolean | Promise<boolean>) | undefined
 }
 
-export function announce(runtime: Notifier, decision: Decision): void {
-  const { shared } = runtime
-  if (decision.of === 'learn') {
-    shared?.slots.learned(runtime.scheduler.now())
-    if (runtime.events.heard.has('learn'))
-      runtime.events.emit('learn', { of: decision.limit, perMinute: decision.perMinute })
-  } else if (decision.of === 'quota') {
-    const { limit, waitMs } = decision
-    if (runtime.events.heard.has('quota'))
-      runtime.events.emit('quota', {
-        of: limit.of,
-        amount: limit.said.amount,
-        perMs: limit.said.perMs,
-        waitMs,
-      })
-  } else if (decision.of === 'probe') {
-    if (shared) shared.slots.claim()
+type Tell = { [D in Decision as D['of']]: (runtime: Notifier, decision: D) => void }
+
+const TELL: Tell = {
+  learn({ shared, scheduler, events }, { limit, perMinute }) {
+    shared?.slots.learned(scheduler.now())
+    if (events.heard.has('learn')) events.emit('learn', { of: limit, perMinute })
+  },
+  quota({ events }, { limit: { of, said }, waitMs }) {
+    if (events.heard.has('quota')) events.emit('quota', { of, ...said, waitMs })
+  },
+  depleted({ events }, { limit: { of } }) {
+    if (events.heard.has('depleted')) events.emit('depleted', { of })
+  },
+  probe(runtime) {
+    if (runtime.shared) runtime.shared.slots.claim()
     else void ask(runtime)
-  } else {
-    const { issuer, scheduler, events } = runtime
+  },
+  gate({ issuer, scheduler, events, shared }) {
     const blamed = () => [...issuer.blamed].map(({ limit }) => keyOf(limit))
     shared?.slots.gate(issuer.recovery.gate, blamed(), scheduler.now())
     if (!events.heard.has('gate')) return
     const { state, reopensInMs } = gateOf(issuer, scheduler.now())
     events.emit('gate', { state, ...(reopensInMs !== undefined && { reopensInMs }) })
-  }
+  },
 }
 
-/** Asks the user's own probe. One that throws or hangs means "still blocked", never "for ever". */
+export function announce(runtime: Notifier, decision: Decision): void {
+  TELL[decision.of](runtime, decision as never)
+}
+
+/** Asks the user's own probe. If it throws or hangs, the gate stays closed until the next try. */
 export async function ask(runtime: Notifier): Promise<void> {
   const { scheduler, issuer, probe } = runtime
   const hung = new AbortController()

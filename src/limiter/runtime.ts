@@ -1,4 +1,4 @@
-// What a limiter does with calls, behind its public methods: the one road in (`enqueue`), the roads out, and
+// What a limiter does with calls, behind its public methods: the one way in (`enqueue`), the ways out, and
 // everything that may happen to a call while it waits.
 
 import { RetryQueue } from '../call/retry-queue.ts'
@@ -11,7 +11,7 @@ import type { Clock } from '../scheduler/clock.ts'
 import type { Cost } from '../core/cost.ts'
 import { type IssuerOptions, TicketIssuer } from '../core/ticket-issuer.ts'
 import { DIMENSIONS, isTokens, type Limit } from '../core/limit/parse-limits.ts'
-import { LimiterStoppedError, QueueClearedError, type QuotaExhaustedError } from '../call/errors.ts'
+import { LimiterStoppedError, type QueueClearedError, type QuotaExhaustedError } from '../call/errors.ts'
 import { TokenEstimator } from '../call/token-estimator.ts'
 import type { LimitHint } from '../responses/headers.ts'
 import type { Refusal } from '../responses/verdict.ts'
@@ -106,6 +106,8 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     this.monitors = [...(this.health ? [this.health] : []), ...(parent?.monitors ?? [])]
     if (parent) parent.children.push(this)
     else this.scheduler.root = this.issuer
+    // Rules that refill by the clock begin now.
+    if (limits.some(({ refill }) => refill)) this.issuer.limitSet.crowd(false, this.scheduler.now())
     if (options.store) this.issuer.slots = this.shared = new StoreAdapter(this, options.store)
     this.count()
   }
@@ -138,11 +140,12 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     for (const child of this.children) child.count()
   }
 
-  /** A call asks for a ticket. Says what became of it: it waits, has its ticket, or is turned away. */
+  /** A call asks for a ticket. Returns what became of it: it waits, has its ticket, or is rejected. */
   enqueue(pending: PendingCall, now: number): Standing {
     if (pending.seq === 0) {
       this.counters.requests++
-      if (this.events.heard.has('request')) this.events.emit('request', { waiting: this.issuer.waiting })
+      if (this.events.heard.has('request'))
+        this.events.emit('request', { ...pending.named, waiting: this.issuer.waiting })
     }
     const failure = turnAway(this, pending, now)
     if (failure) this.#reject(pending, failure.error, now)
@@ -153,7 +156,7 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     return pending.standing
   }
 
-  /** A call leaves the line, or its backoff, without a ticket. */
+  /** A call leaves the queue, or its backoff, without a ticket. */
   giveUp(pending: PendingCall, error: unknown): void {
     // Others that ended at the same moment may have made room for this one.
     if (pending.state !== 'waiting' && pending.state !== 'parked') return
@@ -168,8 +171,16 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     this.issuer.cancel(pending, now)
     pending.more().failure = { error }
     this.counters.rejected++
-    if (this.events.heard.has('reject')) this.events.emit('reject', { error })
+    if (this.events.heard.has('reject')) this.events.emit('reject', { ...pending.named, error })
+    this.#tellEmpty(pending)
     this.scheduler.wake(pending)
+  }
+
+  /** A call has left the queue. */
+  #tellEmpty({ grant, policy }: PendingCall): void {
+    if (!grant) return
+    for (const { events, issuer } of policy.runtime.chain)
+      if (issuer.waiting === 0 && events.heard.has('empty')) events.emit('empty', {})
   }
 
   /** The scheduler has issued what it could: who still waits, waits for something. */
@@ -190,7 +201,7 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
   /** The scheduler has a ticket for a call of this tree. */
   issue(pending: PendingCall, now: number): void {
     const { waitState, policy } = pending
-    const { chain, counters, events } = policy.runtime
+    const { chain, counters, events, issuer } = policy.runtime
     const waitedMs = now - (waitState?.parkedAt ?? pending.since)
     for (const at of chain) at.inFlight++
     if (waitState) {
@@ -198,11 +209,13 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
       unattend(pending)
     }
     counters.waited(waitedMs)
-    if (events.heard.has('issue')) events.emit('issue', { waitedMs: Math.max(0, waitedMs) })
+    if (events.heard.has('issue'))
+      events.emit('issue', { ...pending.named, waitedMs: Math.max(0, waitedMs), waiting: issuer.waiting })
+    this.#tellEmpty(pending)
     this.scheduler.wake(pending)
   }
 
-  /** The provider answered: with what was asked for, or with an error that is the caller's business. Twice does nothing. */
+  /** The provider answered, perhaps with an error that concerns the caller alone. A second call does nothing. */
   finish(pending: PendingCall, used: Cost | undefined, ok = true): void {
     if (pending.state !== 'in flight') return
     const now = this.scheduler.now()
@@ -211,7 +224,7 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     this.#landed(pending, ok, now)
   }
 
-  /** Nobody knows whether the provider accepted the call. Twice does nothing. */
+  /** Nobody knows whether the provider accepted the call. A second call does nothing. */
   lose(pending: PendingCall): void {
     if (pending.state !== 'in flight') return
     const now = this.scheduler.now()
@@ -220,7 +233,7 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     this.#landed(pending, false, now)
   }
 
-  /** The call was never sent. Twice does nothing. */
+  /** The call was never sent. A second call does nothing. */
   release(pending: PendingCall): void {
     if (pending.state !== 'in flight') return
     const now = this.scheduler.now()
@@ -229,25 +242,25 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     this.#landed(pending, false, now)
   }
 
-  /** A call is over that had a ticket. */
+  /** A call with a ticket has ended. */
   #landed(pending: PendingCall, ok: boolean, now: number): void {
     this.#left()
     this.#tellFinish(pending, ok, now)
     this.#moved(now)
   }
 
-  #tellFinish({ sentAt, waitState }: PendingCall, ok: boolean, now: number): void {
+  #tellFinish({ sentAt, waitState, named }: PendingCall, ok: boolean, now: number): void {
     const { counters, events, monitors } = this
     counters.finished++
     if (!ok) counters.failed++
     const ms = now - sentAt!
     if (ok && !waitState?.answered) for (const monitor of monitors) monitor.sample('duration', ms, now)
-    if (events.heard.has('finish')) events.emit('finish', { ok, ms })
+    if (events.heard.has('finish')) events.emit('finish', { ...named, ok, ms })
   }
 
   /**
-   * The provider refused: the call is back in line, unless it failed for good: its standing says why.
-   * One refused in mid-stream is over (`mayWait` false): its caller has seen half an answer.
+   * The provider refused: the call is back in the queue, unless it failed for good; its standing says why.
+   * A call refused in mid-stream has ended (`mayWait` false): its caller has seen half an answer.
    */
   refuse(pending: PendingCall, verdict: Refusal, error: unknown, mayWait = true): void {
     if (pending.state !== 'in flight') return
@@ -259,12 +272,14 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     this.#left()
     this.counters.refused++
     this.lastRefusal = { kind: verdict.kind, reason: verdict.reason, at: now }
-    if (this.events.heard.has('refuse')) this.events.emit('refuse', { verdict, error })
+    if (this.events.heard.has('refuse')) this.events.emit('refuse', { ...pending.named, verdict, error })
     const { kind } = verdict
     const passes = kind === 'rate' || kind === 'overload'
     const parks = passes && mayWait && waitState.refusals <= pending.policy.maxRefusals
-    if (passes) this.issuer.refuse(pending, { ...verdict, kind }, parks, now)
-    else if (kind === 'quota') this.#spend(pending, verdict, error, now)
+    if (passes) {
+      const aloneMs = this.issuer.refuse(pending, { ...verdict, kind }, parks, now)
+      if (aloneMs > 0) this.#backoff.add(pending, aloneMs, now)
+    } else if (kind === 'quota') this.#spend(pending, verdict, error, now)
     else this.issuer.finish(pending, 'refused', now)
     if (parks) this.#park(pending, verdict, now)
     else {
@@ -279,12 +294,13 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     waitState.parkedAt = now
     waitState.firstParkedAt ??= now
     const { events, issuer } = this
-    if (events.heard.has('park')) events.emit('park', { parked: issuer.parked, refusals: waitState.refusals })
+    if (events.heard.has('park'))
+      events.emit('park', { ...pending.named, parked: issuer.parked, refusals: waitState.refusals })
     watchStuck(pending, reason, now)
     comeBack(pending, now)
   }
 
-  /** Money or quota is used up: nobody in line will get through either. */
+  /** Money or quota is used up: no call that waits would get through either. */
   #spend(pending: PendingCall, verdict: Refusal, error: unknown, now: number): void {
     this.issuer.spend(pending, verdict.waitMs, now)
     this.failAll((this.spent = quotaSpent(this.name, verdict, error)))
@@ -297,7 +313,7 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     for (const child of this.children) child.failAll(error)
   }
 
-  /** A transient failure: the call comes back to its place in line after a wait. */
+  /** A transient failure: the call returns to its place in the queue after a wait. */
   backOff(pending: PendingCall, delayMs: number, error: unknown, reason: string): void {
     const now = this.scheduler.now()
     const waitState = pending.more()
@@ -309,24 +325,31 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     waitState.lastReason = reason
     this.#backoff.add(pending, delayMs, now)
     if (this.events.heard.has('retry'))
-      this.events.emit('retry', { attempt: waitState.failures + 1, delayMs, error })
+      this.events.emit('retry', { ...pending.named, attempt: waitState.failures + 1, delayMs, error })
     comeBack(pending, now)
     this.#moved(now)
   }
 
-  /** Rejects all who wait here and below, and goes on. */
-  clear(reason?: unknown): void {
+  /** The calls that wait here and below, for a ticket or for a retry. */
+  queued(): PendingCall[] {
+    const { line } = this.issuer
+    const here = [...(line.size > 0 ? line.sample(line.size) : []), ...this.#backoff.waiters]
+    return [...(here as PendingCall[]), ...this.children.flatMap((child) => child.queued())]
+  }
+
+  /** Rejects some of the calls that wait here and below. The others are not affected. */
+  clear(calls: readonly PendingCall[], error: QueueClearedError): void {
     const now = this.scheduler.now()
     const until = this.issuer.pausedUntil
-    // Those given up first must not make room for the others.
+    // A call rejected first must not make room for one that is rejected next.
     this.issuer.pause(Infinity)
-    this.failAll(new QueueClearedError(`'${this.name}': clear() has dropped all calls that waited`, reason))
+    for (const call of calls) call.policy.runtime.giveUp(call, error)
     this.issuer.pause(until)
     this.scheduler.pump(now)
   }
 
   stop(reason?: unknown): void {
-    // Those given up first must not make room for the others.
+    // A call rejected first must not make room for one that is rejected next.
     this.issuer.pause(Infinity)
     this.failAll((this.stopped ??= new LimiterStoppedError(`'${this.name}' was stopped`, reason)))
     for (const child of this.children) child.stop(reason)
@@ -369,7 +392,7 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     call.policy.runtime.lose(call)
   }
 
-  /** A call is not in flight any more. */
+  /** A call is no longer in flight. */
   #left(): void {
     for (const at of this.chain) at.inFlight--
   }

@@ -1,6 +1,6 @@
-// A limit shared by many processes: the seam between a limiter and its store.
+// A limit shared by many processes: the interface between a limiter and its store.
 //
-// The limiter keeps its own line, its gate and its learned rates. Where a store is given, tickets come from what
+// The limiter keeps its own queue, its gate and its learned rates. With a store, tickets come from what
 // the store has leased to this process instead of from the limiter's own budget, the gate does what all processes
 // together have seen, and only one of them sends the probe. What a store is stands in `llmiter/redis`; here is
 // only what the two say to each other, so that a limiter without a store pays nothing for it.
@@ -48,7 +48,7 @@ export class StoreAdapter implements SlotSource {
 
   at(cost: Cost, now: number): number {
     const { limitSet } = this.#runtime.issuer
-    const at = limitSet.full ? Infinity : this.#slots.at(this.#amounts(cost), now)
+    const at = limitSet.crowded(cost) ? Infinity : this.#slots.at(this.#amounts(cost), now)
     // Who waits for the store to lease a slot waits for the rate, as who waits for its time does.
     if (at > now) limitSet.press(!limitSet.full && !this.#slots.full, now)
     return at
@@ -108,7 +108,7 @@ function hostOf(runtime: StoreContext): StoreHost {
           key: keyOf(limit),
           amount: bucket.amount(now),
           configured: limit.amount,
-          windowMs: limit.windowMs + JITTER_MS,
+          windowMs: limit.windowMs + (limit.jitterMs ?? JITTER_MS),
           burst: rate.tight(now) ? 1 : limit.burst,
           paced: limit.paced,
           rate: limit.paced ? bucket.pace(now) : 0,

@@ -168,6 +168,7 @@ const dropped =
         if (call.state !== 'in flight') return
         const { runtime } = call.policy
         runtime.events.emit('stuck', {
+          ...call.named,
           refusals: 0,
           parkedMs: 0,
           reason: 'a ticket was dropped without finish()',

@@ -37,6 +37,8 @@ export interface WrapOptions<A extends readonly unknown[], R> {
   model?: ((...args: A) => string | undefined) | undefined
   /** Tenants of one limiter get fair turns. */
   tenant?: ((...args: A) => string | undefined) | undefined
+  /** A name of yours for a call: its events carry it. */
+  id?: ((...args: A) => string | undefined) | undefined
   /** The signal that gives a call up. Default: none. */
   signal?: ((...args: A) => AbortSignal | undefined) | undefined
   /**
@@ -44,6 +46,8 @@ export interface WrapOptions<A extends readonly unknown[], R> {
    * @default 0
    */
   priority?: number | undefined
+  /** How many places of `maxConcurrent` a call takes. Default 1. */
+  weight?: number | undefined
   /**
    * The longest wait for a ticket, then `WaitTimeoutError`.
    * @default as the limiter says
@@ -81,8 +85,10 @@ const KEYS = [
   'usage',
   'model',
   'tenant',
+  'id',
   'signal',
   'priority',
+  'weight',
   'maxWaitMs',
   'maxRefusals',
   'timeoutMs',
@@ -213,8 +219,8 @@ function preparer<A extends unknown[]>(
 ) {
   callable(fn, 'fn', limiter)
   fields(options, 'withLimiter', KEYS, CALL_SYNONYMS)
-  const { cost, usage, model, tenant, signal, classify, streamIdleMs, ...call } = options
-  for (const key of ['cost', 'usage', 'model', 'tenant', 'signal', 'classify'] as const) {
+  const { cost, usage, model, tenant, id, signal, classify, streamIdleMs, ...call } = options
+  for (const key of ['cost', 'usage', 'model', 'tenant', 'id', 'signal', 'classify'] as const) {
     if (options[key] !== undefined) callable(options[key], key)
   }
   checkCall(call)
@@ -234,10 +240,12 @@ function preparer<A extends unknown[]>(
     if (plain?.runtime !== at || version !== at.version) plain = policyOf(at, fixed)
     version = at.version
     const policy =
-      tenant || signal ? { ...plain, tenant: tenant?.(...args), signal: signal?.(...args) } : plain
+      tenant || signal || id
+        ? { ...plain, tenant: tenant?.(...args), id: id?.(...args), signal: signal?.(...args) }
+        : plain
     const said = cost?.(...args)
     if (said !== undefined) checkCost(said)
-    return { policy, cost: costOf(at, said, args) }
+    return { policy, cost: costOf(at, said, args, call.weight) }
   }
 }
 

@@ -14,15 +14,24 @@ export interface BreakerRules {
 export type BreakerState =
   | { readonly state: 'closed' }
   | { readonly state: 'open'; readonly until: number }
-  | { readonly state: 'half-open'; readonly allowed: number; out: number; good: number }
+  /** A probe that has not come back by `until` lets one more go: it may hang. `out` holds it still, `hung` counts it. */
+  | {
+      readonly state: 'half-open'
+      readonly allowed: number
+      out: number
+      hung: number
+      good: number
+      until: number
+    }
 
 const LAST_STEP = 4
 
 export class CircuitBreaker {
   state: BreakerState = { state: 'closed' }
   readonly #rules: BreakerRules
-  /** Answers of calls sent before the state last changed say nothing of the present one. */
-  #since = -Infinity
+  #sent = 0
+  /** Answers of the calls sent up to this one say nothing of the present state. */
+  #since = 0
   /** The failures and calls of the present half of the window, and of the one before. */
   #present = { failed: 0, calls: 0 }
   #before = { failed: 0, calls: 0 }
@@ -34,47 +43,53 @@ export class CircuitBreaker {
 
   /** Whether a call may go. Moves on from a wait that is over. */
   allows(now: number): boolean {
-    if (this.state.state === 'open' && now >= this.state.until) this.#halfOpen(1, now)
+    if (this.state.state === 'open' && now >= this.state.until) this.#halfOpen(1, 0)
     const { state } = this
-    if (state.state === 'half-open') return state.out + state.good < state.allowed
-    return state.state === 'closed'
+    if (state.state !== 'half-open') return state.state === 'closed'
+    if (state.out + state.good < state.allowed + state.hung) return true
+    if (now < state.until) return false
+    state.hung++
+    return true
   }
 
-  sent(): void {
-    if (this.state.state === 'half-open') this.state.out++
+  sent(now: number): void {
+    this.#sent++
+    if (this.state.state !== 'half-open') return
+    this.state.out++
+    this.state.until = now + this.#rules.openMs
   }
 
-  /** A call sent at `sentAt` is over. `undefined`: it says nothing of the target's health. */
-  ended(failed: boolean | undefined, sentAt: number, now: number): void {
+  /** The `number`th call that was sent is over. `undefined`: it says nothing of the target's health. */
+  ended(failed: boolean | undefined, number: number, now: number): void {
     const { state } = this
-    if (sentAt < this.#since || state.state === 'open') return
+    if (number <= this.#since || state.state === 'open') return
     if (state.state === 'closed') {
       if (failed !== undefined) this.#count(failed, now)
       return
     }
     state.out--
-    if (failed) this.open(now + this.#rules.openMs, now)
-    else if (failed === false && ++state.good === state.allowed) {
-      if (state.allowed >= LAST_STEP) this.close(now)
-      else this.#halfOpen(2 * state.allowed, now, this.#since)
+    state.hung = Math.min(state.hung, state.out)
+    if (failed) this.open(now + this.#rules.openMs)
+    else if (failed === false && ++state.good >= state.allowed) {
+      if (state.allowed >= LAST_STEP) this.close()
+      else this.#halfOpen(2 * state.allowed, state.out)
     }
   }
 
-  open(until: number, now: number): void {
+  open(until: number): void {
     this.state = { state: 'open', until }
-    this.#since = now
+    this.#since = this.#sent
   }
 
-  close(now: number): void {
+  close(): void {
     this.state = { state: 'closed' }
-    this.#since = now
+    this.#since = this.#sent
     this.#present = { failed: 0, calls: 0 }
     this.#before = { failed: 0, calls: 0 }
   }
 
-  #halfOpen(allowed: number, now: number, since = now): void {
-    this.state = { state: 'half-open', allowed, out: 0, good: 0 }
-    this.#since = since
+  #halfOpen(allowed: number, out: number): void {
+    this.state = { state: 'half-open', allowed, out, hung: out, good: 0, until: Infinity }
   }
 
   #count(failed: boolean, now: number): void {
@@ -91,6 +106,6 @@ export class CircuitBreaker {
     if (failed) present.failed++
     const calls = before.calls + present.calls
     if (failed && calls >= minCalls && before.failed + present.failed >= share * calls)
-      this.open(now + openMs, now)
+      this.open(now + openMs)
   }
 }

@@ -50,19 +50,32 @@ const OPERATORS: Record<string, (bound: unknown) => Test> = {
   },
 }
 
-export function compileCondition(condition: Condition, name: string): (call: PoolCall) => boolean {
+export function compileCondition(
+  condition: Condition,
+  name: string,
+  above: readonly Condition[] = [],
+): (call: PoolCall) => boolean {
   if (typeof condition === 'function') return condition
   if (typeof condition !== 'object' || condition === null || Array.isArray(condition))
     throw new TypeError(`${name} must be a function or a query object, got ${text(condition)}`)
-  const tests = Object.entries(condition).map(([key, value]) => compileField(key, value, `${name}.${key}`))
+  if (above.includes(condition)) throw new TypeError(`${name}: a query must not lead back to itself`)
+  const way = [...above, condition]
+  const tests = Object.entries(condition).map(([key, value]) =>
+    compileField(key, value, `${name}.${key}`, way),
+  )
   return (call) => tests.every((test) => test(call))
 }
 
-function compileField(key: string, value: unknown, name: string): (call: PoolCall) => boolean {
+function compileField(
+  key: string,
+  value: unknown,
+  name: string,
+  above: readonly Condition[],
+): (call: PoolCall) => boolean {
   if (key === '$and' || key === '$or') {
     if (!Array.isArray(value) || value.length === 0)
       throw new TypeError(`${name} must be an array of queries, got ${text(value)}`)
-    const tests = value.map((query: Condition, i) => compileCondition(query, `${name}[${i}]`))
+    const tests = value.map((query: Condition, i) => compileCondition(query, `${name}[${i}]`, above))
     return key === '$and'
       ? (call) => tests.every((test) => test(call))
       : (call) => tests.some((test) => test(call))

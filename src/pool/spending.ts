@@ -5,6 +5,7 @@ import type { GrantOutcome, Usage } from 'llmiter'
 import { isStream, watchStream } from '../lib/observe-stream.ts'
 import { text } from '../lib/validate.ts'
 import { type Amounts, type Budgets, modelOf, type Reservation, usdToAmount } from './budgets.ts'
+import type { PoolMember } from './pool-member.ts'
 import type { PoolTarget } from './pool-target.ts'
 import type { PoolCall } from './pool-call.ts'
 import {
@@ -39,11 +40,27 @@ export class Spending {
   }
 
   /**
-   * The most that one try of the call may use, at the dearest of these targets.
+   * Reserves the most that the next try may use, at the dearest of the targets that may answer it.
    *
-   * @throws UnknownPriceError, TypeError when the call does not say enough.
+   * @throws BudgetExceededError, UnknownPriceError, TypeError when the call does not say enough.
    */
-  bound(call: PoolCall, targets: readonly PoolTarget[]): Amounts {
+  reserve(member: PoolMember, targets: readonly PoolTarget[], wall: number): Promise<void> | undefined {
+    const { call, tiers } = member
+    const may = () => tiers.flatMap(({ indices }) => indices.map((i) => targets[i]!))
+    member.bound ??= this.#bound(call, may())
+    return hold(member, this.budgets.share(call, member.bound, wall))
+  }
+
+  /**
+   * Reserves the same in the budget of one target.
+   *
+   * @throws BudgetExceededError
+   */
+  reserveAt(member: PoolMember, target: PoolTarget, wall: number): Promise<void> | undefined {
+    return hold(member, this.budgets.share(member.call, member.bound!, wall, target.name))
+  }
+
+  #bound(call: PoolCall, targets: readonly PoolTarget[]): Amounts {
     const { counts } = this.budgets
     const ways = counts.has('usd') || counts.has('tokens') ? boundOf(call, this.#maxOutputTokens) : []
     const all = targets.flatMap((target) => ways.map((tokens) => this.#amounts(call, target, tokens)))
@@ -91,29 +108,34 @@ export class Spending {
     }
     const { value } = outcome
     if (isStream(value)) return { ...outcome, value: this.#follow(call, target, held, value) }
-    const said = this.#read(call, target, value)
-    const used = (billed: Billed | undefined) => this.#used(call, target, held, billed)
-    if (said instanceof Promise)
-      said.then(
-        (usage) => used(usage && billedOf(value, usage)),
-        () => used(undefined),
-      )
-    else used(said)
+    const billed = this.#read(call, target, value)
+    const used = (known: Billed | undefined) => this.#used(call, target, held, known)
+    if (billed instanceof Promise) void billed.then(used)
+    else used(billed)
     return outcome
   }
 
+  /** What an answer tells of its usage; the promise never rejects. */
   #read(
     call: PoolCall,
     target: PoolTarget,
     answer: unknown,
-  ): Billed | Promise<Usage | undefined> | undefined {
+  ): Billed | Promise<Billed | undefined> | undefined {
     if (!call.usage) return billedOf(answer)
-    const said = attempt(() => call.usage!(answer), target, 'usage')
-    return said instanceof Promise ? said : said && billedOf(answer, said)
+    const told = (usage: Usage | undefined) => usage && billedOf(answer, sound(usage))
+    return attempt(
+      () => {
+        const usage = call.usage!(answer)
+        if (!(usage instanceof Promise)) return told(usage)
+        return usage.then(told).catch((error: unknown) => void target.limiter.report(error, 'usage'))
+      },
+      target,
+      'usage',
+    )
   }
 
   #used(call: PoolCall, target: PoolTarget, held: readonly Reservation[], billed: Billed | undefined): void {
-    const amounts = billed && attempt(() => this.#amounts(call, target, billed), target, 'prices')
+    const amounts = billed && attempt(() => sound(this.#amounts(call, target, billed)), target, 'usage')
     for (const one of held) one.settle(amounts)
   }
 
@@ -136,6 +158,21 @@ export class Spending {
       end: (failure, left) => this.#used(call, target, held, failure || left ? undefined : billed),
     })
   }
+}
+
+function hold(member: PoolMember, reserved: Reservation | Promise<Reservation>): Promise<void> | undefined {
+  if (reserved instanceof Promise) return reserved.then((reservation) => member.hold(reservation))
+  member.hold(reserved)
+  return undefined
+}
+
+/** An amount that is no number would spoil the sum of its whole period. */
+function sound<A extends Usage | Amounts>(amounts: A): A {
+  for (const [of, amount] of Object.entries(amounts)) {
+    if (amount !== undefined && !(amount >= 0 && amount < Infinity))
+      throw new TypeError(`usage.${of} must be a number of at least 0, got ${text(amount)}`)
+  }
+  return amounts
 }
 
 /** A function of the user's must not break a call that has its answer: what it throws is told to those who listen. */

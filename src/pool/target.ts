@@ -38,18 +38,36 @@ export type Finding =
   /** It says nothing: a refusal, which is the gate's business, or a call that its caller gave up. */
   | { readonly of: 'nothing' }
 
+const NOTHING: Finding = { of: 'nothing' }
+
+/** What each finding is to the circuit breaker. */
+const FAILED: Record<Finding['of'], boolean | undefined> = {
+  answered: false,
+  broke: true,
+  unauthorized: false,
+  spent: undefined,
+  nothing: undefined,
+}
+
 const FIRST_DEATH_MS = 600_000
 const LONGEST_DEATH_MS = 21_600_000
 const SPENT_AGAIN_MS = 60_000
 const ASK_AGAIN_MS = 1000
 const RATE_FOR_MS = 1000
+/** The one call that tries a dead target may hang: after so long another one tries. */
+const TRIAL_MS = 60_000
 
-interface Death {
-  until: number
-  readonly count: number
+/** Why a target is put aside. Answers of the calls that were sent up to `since` are older than that. */
+interface Aside {
+  readonly until: number
+  readonly since: number
   readonly cause: unknown
-  /** The one call that tries again is out. */
-  trial: boolean
+}
+
+interface Death extends Aside {
+  readonly count: number
+  /** The one call that tries again is out: which one, and until when it is waited for. */
+  trial: { readonly number: number; readonly until: number } | undefined
 }
 
 export class TargetHealth {
@@ -66,8 +84,10 @@ export class TargetHealth {
   full = false
   inFlight = 0
   readonly #clock: Clock
+  /** So many calls were given to it, with those that were not sent after all. */
+  #number = 0
   #death: Death | undefined
-  #spent: { until: number; cause: unknown } | undefined
+  #spent: Aside | undefined
   #stopped: { cause: unknown } | undefined
   #retryAt = -Infinity
   #rate = { perMs: Infinity, until: -Infinity }
@@ -81,70 +101,85 @@ export class TargetHealth {
 
   /** Whether a call may stand in line there. */
   admits(now: number): boolean {
-    if (this.paused || this.#stopped || now < this.#retryAt) return false
-    if (this.#death && (now < this.#death.until || this.#death.trial)) return false
+    if (this.paused || this.#stopped || now < this.#retryAt || this.#dead(now)) return false
     if (this.#spent && now < this.#spent.until) return false
     return this.breaker?.allows(now) ?? true
   }
 
+  #dead(now: number): Death | undefined {
+    const death = this.#death
+    return death && now < (death.trial ?? death).until ? death : undefined
+  }
+
   /** When to look again, if nothing else happens. */
   opensAt(): number {
-    if (this.paused || this.#stopped || this.#death?.trial) return Infinity
-    const broken = this.breaker?.state
+    if (this.paused || this.#stopped) return Infinity
+    const { state } = this.breaker ?? {}
     return Math.max(
       this.#retryAt,
-      this.#death?.until ?? -Infinity,
+      (this.#death?.trial ?? this.#death)?.until ?? -Infinity,
       this.#spent?.until ?? -Infinity,
-      broken?.state === 'open' ? broken.until : -Infinity,
+      state && state.state !== 'closed' ? state.until : -Infinity,
     )
   }
 
   /** Why nobody should wait for it: it is dead, spent or stopped. */
   hopeless(now: number): { cause: unknown } | undefined {
     if (this.#stopped) return this.#stopped
-    if (this.#death && (now < this.#death.until || this.#death.trial)) return this.#death
-    return this.#spent && now < this.#spent.until ? this.#spent : undefined
+    return this.#dead(now) ?? (this.#spent && now < this.#spent.until ? this.#spent : undefined)
   }
 
-  sentOne(): void {
+  /** Returns the number of the call, for `ended`. */
+  sentOne(now: number): number {
     this.sent++
     this.inFlight++
-    this.breaker?.sent()
-    if (this.#death) this.#death.trial = true
+    this.#number++
+    this.breaker?.sent(now)
+    if (this.#death) this.#death.trial = { number: this.#number, until: now + TRIAL_MS }
+    return this.#number
   }
 
-  /** A call sent at `sentAt` is over. */
-  ended(finding: Finding, sentAt: number, now: number): void {
+  /** The `number`th call is over. Returns whether others may have to be told: it is put aside, or not any more. */
+  ended(finding: Finding, number: number, now: number): boolean {
     this.inFlight--
-    const failed = {
-      answered: false,
-      broke: true,
-      unauthorized: false,
-      spent: undefined,
-      nothing: undefined,
-    }[finding.of]
-    this.breaker?.ended(failed, sentAt, now)
+    const before = this.breaker?.state
+    this.breaker?.ended(FAILED[finding.of], number, now)
+    if (finding.of === 'broke' || finding.of === 'unauthorized') this.failed++
+    const aside = this.#death !== undefined || this.#spent !== undefined
+    this.#found(finding, number, now)
+    const changed = this.breaker?.state !== before || before?.state === 'half-open'
+    return changed || aside || this.#death !== undefined || this.#spent !== undefined
+  }
+
+  /** The `number`th call was not sent after all. */
+  unsent(number: number, now: number): void {
+    this.sent--
+    this.ended(NOTHING, number, now)
+  }
+
+  #found(finding: Finding, number: number, now: number): void {
     if (finding.of === 'answered') {
       this.answered++
-      this.#death = undefined
-      this.#spent = undefined
-    } else if (finding.of === 'unauthorized') this.#die(finding.cause, sentAt, now)
-    else if (this.#death) this.#death.trial = false
-    if (finding.of === 'spent') this.#spend(finding.cause, now)
+      // Only of the calls that were sent since: it may have been put aside while the others were under way.
+      if (this.#death && number > this.#death.since) this.#death = undefined
+      if (this.#spent && number > this.#spent.since) this.#spent = undefined
+    } else if (finding.of === 'unauthorized') this.#die(finding.cause, number, now)
+    else if (finding.of === 'spent') this.#spend(finding.cause, now)
+    if (this.#death?.trial?.number === number) this.#death.trial = undefined
   }
 
   #spend(cause: unknown, now: number): void {
     const until = now + (this.limiter.stats().reopensInMs || SPENT_AGAIN_MS)
-    this.#spent = { until: Math.max(until, this.#spent?.until ?? 0), cause }
+    this.#spent = { until: Math.max(until, this.#spent?.until ?? -Infinity), since: this.#number, cause }
   }
 
-  #die(cause: unknown, sentAt: number, now: number): void {
+  #die(cause: unknown, number: number, now: number): void {
     const before = this.#death
     // Of calls sent together one is enough: those sent before it died say nothing new.
-    if (before && !before.trial && sentAt < before.until) return
+    if (before && number <= before.since) return
     const count = (before?.count ?? 0) + 1
     const ms = Math.min(FIRST_DEATH_MS * 2 ** (count - 1), LONGEST_DEATH_MS)
-    this.#death = { until: now + ms, count, cause, trial: false }
+    this.#death = { until: now + ms, since: this.#number, count, cause, trial: undefined }
   }
 
   /** Its limiter turned a call away for a reason that holds for the next one, too. */
@@ -157,10 +192,10 @@ export class TargetHealth {
 
   /** The next call tries, whatever was known. */
   retry(now: number): void {
-    if (this.#death) this.#death = { ...this.#death, until: now, trial: false }
+    if (this.#death) this.#death = { ...this.#death, until: now, trial: undefined }
     this.#spent = undefined
     this.limiter.resume()
-    this.breaker?.close(now)
+    this.breaker?.close()
   }
 
   /** Calls per ms that its limits let through, one with another. */
@@ -168,7 +203,7 @@ export class TargetHealth {
     if (now >= this.#rate.until) {
       const rates = this.limiter
         .stats()
-        .limits.filter(({ of }) => of === 'requests')
+        .limits.filter(({ of, perMs }) => of === 'requests' && perMs < Infinity)
         .map(({ amount, learned, perMs }) => (learned ?? amount) / perMs)
       this.#rate = { perMs: Math.min(Infinity, ...rates), until: now + RATE_FOR_MS }
     }
@@ -181,7 +216,7 @@ export class TargetHealth {
     if (this.paused) return { state: 'paused' }
     const death = this.#death
     if (death?.trial) return { state: 'probing' }
-    if (death && now < death.until) return { state: 'dead', until: wall(death.until), cause: death.cause }
+    if (this.#dead(now)) return { state: 'dead', until: wall(death!.until), cause: death!.cause }
     if (this.#spent && now < this.#spent.until) return { state: 'spent', until: wall(this.#spent.until) }
     const breaker = this.breaker?.state
     if (breaker?.state === 'open' && now < breaker.until)
@@ -198,7 +233,9 @@ export class TargetHealth {
     return {
       limiter: this.limiter.snapshot(),
       ...(death && { deadMs: Math.max(0, death.until - now), deaths: death.count }),
+      // Half-open begins anew after a restart.
       ...(breaker?.state === 'open' && { brokenMs: Math.max(0, breaker.until - now) }),
+      ...(breaker?.state === 'half-open' && { brokenMs: 0 }),
       ...(this.#spent && { spentMs: Math.max(0, this.#spent.until - now) }),
       ...(this.paused && { paused: true }),
     }
@@ -209,10 +246,10 @@ export class TargetHealth {
     const { limiter, deadMs, deaths = 1, brokenMs, spentMs, paused = false } = saved
     this.limiter.restore(limiter)
     const cause = new Error(`'${this.target.name}' was put aside before the restart`)
-    if (deadMs !== undefined)
-      this.#death = { until: now + Math.max(0, deadMs - ageMs), count: deaths, cause, trial: false }
-    if (brokenMs !== undefined) this.breaker?.open(now + Math.max(0, brokenMs - ageMs), now)
-    if (spentMs !== undefined) this.#spent = { until: now + Math.max(0, spentMs - ageMs), cause }
+    const aside = (ms: number) => ({ until: now + Math.max(0, ms - ageMs), since: this.#number, cause })
+    if (deadMs !== undefined) this.#death = { ...aside(deadMs), count: deaths, trial: undefined }
+    if (brokenMs !== undefined) this.breaker?.open(aside(brokenMs).until)
+    if (spentMs !== undefined) this.#spent = aside(spentMs)
     this.paused = paused
   }
 }

@@ -162,6 +162,7 @@ function observe(
       result.observe(gate, stats.gate === state ? 1 : 0, { ...own, 'llmiter.gate.state': state })
     if (stats.health) result.observe(share, stats.health.share, own)
     for (const { of, amount, learned = amount, perMs } of stats.limits) {
+      if (perMs === Infinity) continue
       const perMinute = (learned * MINUTE) / perMs
       result.observe(rate, perMinute, { ...own, 'llmiter.limit': of, 'llmiter.limit.window': perMs / 1000 })
     }

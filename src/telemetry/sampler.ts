@@ -17,7 +17,7 @@ import type { LogRecord, WhyRecord } from './log-record.ts'
 
 type Limit = LimiterStats['limits'][number]
 
-export class Meter {
+export class Sampler {
   readonly limiter: BucketRateLimiter
   #mark: Mark
   #offs: (() => void)[] = []
@@ -75,12 +75,13 @@ function recordOf(stats: LimiterStats, t: number): LogRecord {
 }
 
 function causesOf({ name, why, lastRefusal, refused, lastFailure, failed, limits }: LimiterStats) {
+  const windows = limits.filter(({ perMs }) => perMs < Infinity)
   return {
     ...(why && { why: whyOf(why, name) }),
     ...(refused > 0 && lastRefusal && { refusal: `${lastRefusal.kind}: ${lastRefusal.reason}` }),
     ...(failed > 0 && lastFailure && { failure: lastFailure }),
-    ...(limits.length > 0 && {
-      limits: limits.map(({ of, perMs, amount, available, asked, learned }) => ({
+    ...(windows.length > 0 && {
+      limits: windows.map(({ of, perMs, amount, available, asked, learned }) => ({
         ...{ of, perMs, amount, available: round(available), asked: round(asked) },
         ...(learned !== undefined && { learned: round(learned) }),
       })),
@@ -94,7 +95,7 @@ function whyOf(why: WaitReason, name: string): WhyRecord {
   return {
     ...{ kind, text: reasonWords(why, name) },
     ...(of !== undefined && { of }),
-    ...(perMs !== undefined && { perMs }),
+    ...(perMs !== undefined && perMs < Infinity && { perMs }),
     ...(amount !== undefined && { amount }),
     ...(limiter !== name && { limiter }),
     ...(refused !== undefined && { refused }),

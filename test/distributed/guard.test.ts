@@ -160,6 +160,53 @@ describe.skipIf(!haveRedis())('guards', () => {
     expect((await store.take(question)).allowed).toBe(false)
   })
 
+  test('a full log of 100,000 is never read as a whole: not when it leaves the window, nor when the clock was set back', async () => {
+    const store = redisGuardStore(admin)
+    const question = { name: 'chat', key: 'ann', limits: [{ amount: 100_000, windowMs: 86_400_000 }] }
+    const key = 'llmiter:guard:{chat:ann}:100000/86400000'
+    const [seconds, micros] = (await admin.time()).map(Number) as [number, number]
+    const now = seconds * 1e6 + micros
+    /** Half of the log is older than a window, at `end`. */
+    const fill = async (end: number) => {
+      await admin.del(key)
+      for (let from = 0; from < 100_000; from += 10_000)
+        await admin.rpush(
+          key,
+          ...Array.from({ length: 10_000 }, (_, i) => end - 2 * 86_400e6 + (from + i + 1) * 1728e3),
+        )
+    }
+    const commands = async () =>
+      [
+        ...(await admin.info('commandstats')).matchAll(
+          /cmdstat_(?!info|config|evalsha|eval|script|rpush)\w+:calls=(\d+)/g,
+        ),
+      ]
+        .map(([, calls]) => Number(calls))
+        .reduce((sum, calls) => sum + calls, 0)
+    for (const end of [now, now + 3600e6]) {
+      await fill(end)
+      await store.take(question)
+      await fill(end)
+      await admin.config('RESETSTAT')
+      const { allowed, counts } = await store.take(question)
+      expect(allowed).toBe(true)
+      // One leaves each 1.7 s.
+      expect(counts[0]!.used).toBeGreaterThan(49_900)
+      expect(counts[0]!.used).toBeLessThanOrEqual(50_001)
+      expect(await commands()).toBeLessThan(40)
+    }
+  })
+
+  test('a token that is a key stands nowhere in Redis, unless the user wants to see it', async () => {
+    const options = { limit: '5 per 60s', name: 'chat', store: redisGuardStore(admin) }
+    await guard(options).check('Bearer sk-secret')
+    expect(await admin.keys('*')).toEqual([
+      expect.stringMatching(/^llmiter:guard:\{chat:sha256:[0-9a-f]{32}\}:5\/60000$/),
+    ])
+    await guard({ ...options, hashKeys: false }).check('Bearer sk-secret')
+    expect(await admin.keys('*secret*')).toHaveLength(1)
+  })
+
   test('Redis is frozen, then gone, then back with nothing: no request hangs, and the limit holds in each process', async () => {
     const own = clients.ioredis()
     const limiter = guard({

@@ -6,9 +6,9 @@ import { describe, expect, test } from 'vitest'
 import { addressKey, parseAddress, parseNetwork, within } from '../../src/inbound/address.ts'
 import { clientAddress, parseTrust, type TrustProxy } from '../../src/inbound/trust-proxy.ts'
 
-const keyOf = (text: string) => {
+const keyOf = (text: string, bits = 64) => {
   const address = parseAddress(text)
-  return address && addressKey(address)
+  return address && addressKey(address, bits)
 }
 
 describe('an address', () => {
@@ -28,6 +28,18 @@ describe('an address', () => {
     ['fe80::1%25en1', 'fe80:0:0:0::/64'],
     ['64:ff9b::1.2.3.4', '64:ff9b:0:0::/64'],
   ])('%s is known as %s', (text, key) => expect(keyOf(text)).toBe(key))
+
+  test.each([
+    [32, '2001:db8::/32'],
+    [48, '2001:db8:aaaa::/48'],
+    [56, '2001:db8:aaaa:bb00::/56'],
+    [60, '2001:db8:aaaa:bbb0::/60'],
+    [127, '2001:db8:aaaa:bbbb:1:2:3:fffe/127'],
+    [128, '2001:db8:aaaa:bbbb:1:2:3:ffff/128'],
+  ])('by %s bits is known as %s', (bits, key) => {
+    expect(keyOf('2001:db8:aaaa:bbbb:1:2:3:ffff', bits)).toBe(key)
+    expect(keyOf('1.2.3.4', bits)).toBe('1.2.3.4')
+  })
 
   test.each([
     ...[
@@ -116,7 +128,7 @@ const who = (trust: TrustProxy | undefined, peer: string | undefined, forwarded?
     forwarded,
     parseTrust(trust),
   )
-  return address && addressKey(address)
+  return address && addressKey(address, 64)
 }
 
 describe('behind proxies', () => {

@@ -8,7 +8,7 @@ import { ALL, isoTime, LABELS, LINES, localZone, TOKEN_LINES } from './labels.ts
 import { packColumns, type PackedColumns } from './pack.ts'
 import { hasTokens } from './panels.ts'
 import type { LimiterSeries } from './series.ts'
-import { type GraphOptions, graphSvg, type Run } from './svg.ts'
+import { type GraphOptions, graphSvg, type PlottedRun } from './svg.ts'
 import { silence, summary, type Totals } from './totals.ts'
 
 /** One run of the page. */
@@ -35,7 +35,7 @@ export interface PageData {
 const MOST_CHARS = 13_000_000
 
 /** A page for one run, or for several side by side. */
-export function graphPage(runs: readonly Run[], options: GraphOptions = {}): string {
+export function graphPage(runs: readonly PlottedRun[], options: GraphOptions = {}): string {
   const page = { made: Date.now(), zone: localZone(), options }
   const limiters = runs.flatMap(({ series }) => series.limiters)
   const data = dataOf(runs, page)
@@ -81,7 +81,7 @@ interface PageOptions {
 }
 
 /** As JSON, of a size that a page may have. */
-function dataOf(runs: readonly Run[], { made, zone, options }: PageOptions): string {
+function dataOf(runs: readonly PlottedRun[], { made, zone, options }: PageOptions): string {
   for (;;) {
     const packed = runs.map(({ title, series: { causes, totals, limiters } }) => ({
       ...{ title, causes, totals },
@@ -133,7 +133,7 @@ const ZOOM = [
   .join('')
 
 /** What came of a run, which is what most readers want to know. */
-function head({ title, series, command }: Run, i: number, { made, zone }: PageOptions): string {
+function head({ title, series, command }: PlottedRun, i: number, { made, zone }: PageOptions): string {
   const { totals, causes } = series
   const said = `${summary(totals, causes)} ${silence(totals, (t) => isoTime(t, zone), made)}`.trim()
   const more =

@@ -16,7 +16,7 @@ import {
 } from './series.ts'
 import { summary, type Totals } from './totals.ts'
 
-export interface Run {
+export interface PlottedRun {
   title: string
   series: RunSeries
   /** The command that plays the same calls against higher limits. */
@@ -51,7 +51,7 @@ interface Shown {
 }
 
 /** Runs below each other, on one scale of time, each with its tokens. */
-export function graphSvg(runs: readonly Run[], options: GraphOptions = {}): string {
+export function graphSvg(runs: readonly PlottedRun[], options: GraphOptions = {}): string {
   const shown = runs.map((run) => shownOf(run, options.name))
   const longest = Math.max(1, ...shown.map(({ columns }) => lengthOf(columns)))
   let y = 0
@@ -66,7 +66,7 @@ export function graphSvg(runs: readonly Run[], options: GraphOptions = {}): stri
   return picture({ width: WIDTH, height: y, title, description: description.join(' '), style, body: parts })
 }
 
-function shownOf({ title, series }: Run, name: string | undefined): Shown {
+function shownOf({ title, series }: PlottedRun, name: string | undefined): Shown {
   const { limiters, causes } = series
   const columns = pick(
     limiters.map(({ columns }) => columns),

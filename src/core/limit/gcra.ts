@@ -14,9 +14,13 @@ import type { Limit } from './parse-limits.ts'
 import { RateEstimator } from '../rate/rate-estimator.ts'
 import type { SlowStart } from './slow-start.ts'
 import { CalendarWindow, type WindowCounter, SlidingWindow, type WallTime } from './sliding-window.ts'
+import { Reservoir } from './reservoir.ts'
 
 /** J: how far apart in time two calls may drift on their way to the provider. */
 export const JITTER_MS = 50
+/** The window with the spread of arrivals: W + J. */
+const spanOf = ({ windowMs, jitterMs = JITTER_MS }: Limit): number => windowMs + jitterMs
+
 /** The lateness of timers that is made up for: 20 ms where many go in that time, but 4 ms of 100 ms. */
 const LATENESS_MS = 20
 const LATENESS_SHARE = 0.04
@@ -58,13 +62,13 @@ export class Bucket {
   constructor(limit: Limit, ramp: SlowStart, wall: WallTime, discover = false) {
     this.limit = limit
     this.#ramp = ramp
-    this.rate = new RateEstimator(
-      limit.paced ? limit.amount / (limit.windowMs + JITTER_MS) : Infinity,
-      discover,
-    )
+    const spanMs = spanOf(limit)
+    this.rate = new RateEstimator(limit.paced ? limit.amount / spanMs : Infinity, discover)
     this.#counter = limit.timeZone
       ? new CalendarWindow(limit.timeZone, wall)
-      : new SlidingWindow(limit.windowMs + JITTER_MS)
+      : limit.refill
+        ? new Reservoir(limit.amount, limit.refill)
+        : new SlidingWindow(spanMs)
   }
 
   /** The earliest time from `now` on at which `cost` fits. */
@@ -72,7 +76,9 @@ export class Bucket {
     if (cost === 0) return now
     if (cost <= this.#proven) return Math.max(now, this.#provenDue)
     const due = this.limit.paced && this.#due > now + ROUNDING_MS ? this.#due : now
-    const room = Math.max(0, this.amount(now) * (1 + 1e-9) - cost)
+    const left = this.amount(now) * (1 + 1e-9) - cost
+    // More than a window holds goes when it is empty; a reservoir may be refilled beyond what it had at first.
+    const room = this.limit.refill ? left : Math.max(0, left)
     const free = !this.#trusted && this.#counter.used(now) > room ? this.#counter.when(room, now) : now
     return Math.max(due, free, this.#heldUntil)
   }
@@ -84,7 +90,11 @@ export class Bucket {
     const start = Math.max(from, this.#heldUntil)
     const amount = this.amount(now)
     this.#counter.used(now)
-    const free = this.#trusted ? start : this.#counter.reaches(need, amount * (1 + 1e-9), start)
+    // A reservoir may never hold this cost at once, whatever it gives bit by bit.
+    const alone = this.limit.refill ? this.#counter.when(amount - cost, now) : start
+    const free = this.#trusted
+      ? start
+      : Math.max(alone, this.#counter.reaches(need, amount * (1 + 1e-9), start))
     if (!this.limit.paced) return free
     const due = Math.max(this.#due, now - this.#credit(now), start > now ? start : -Infinity)
     const step = Math.max(0, ahead - this.#proven) / this.pace(now)
@@ -132,6 +142,7 @@ export class Bucket {
 
   /** Whether anyone waits. Only quiet time earns credit for a burst. */
   crowd(crowded: boolean, now: number): void {
+    if (this.limit.refill) this.#counter.used(now)
     this.#advance(now)
     this.#crowded = crowded
   }
@@ -154,6 +165,11 @@ export class Bucket {
     if (remaining <= 0 && !this.limit.paced) this.#heldUntil = now + Math.min(resetMs, this.limit.windowMs)
   }
 
+  /** So much more is there from now on. */
+  refill(amount: number, now: number): void {
+    this.#counter.add(-amount, now)
+  }
+
   /** What could be taken at once now. */
   available(now: number): number {
     const room = this.amount(now) - this.#counter.used(now)
@@ -174,7 +190,8 @@ export class Bucket {
   /** Takes over from a bucket for the same limit with other numbers. */
   inherit(other: Bucket, now: number): void {
     const entries = other.dump(now)
-    for (const [ageMs, amount] of entries) this.#counter.add(amount, now - ageMs)
+    if (this.#counter instanceof Reservoir) this.#counter.inherit(other.#counter as Reservoir, now)
+    else for (const [ageMs, amount] of entries) this.#counter.add(amount, now - ageMs)
     this.rate.inherit(other.rate)
     this.reserved = other.reserved
     this.asked = other.asked

@@ -13,6 +13,11 @@ import type { SlowStart } from './slow-start.ts'
 import type { Closure } from '../rate/rate-estimator.ts'
 import type { WallTime } from './sliding-window.ts'
 
+/** How many places of `maxConcurrent` a call takes stands in its cost under this name, which no dimension has. */
+export const PLACES = '#places'
+
+export const placesOf = (cost: Cost): number => cost[PLACES] ?? 1
+
 export interface SlotSource {
   /** The earliest time from `now` on at which the cost fits; `Infinity` when only another event can tell. */
   at(cost: Cost, now: number): number
@@ -39,11 +44,15 @@ const MEASURED = 32
 const MOST_STARTS = 1000
 
 /** What makes two limits the same limit, with perhaps another amount. */
-export const keyOf = ({ of, said, timeZone }: Limit): string => `${of}/${timeZone ?? said.perMs}`
+export const keyOf = ({ of, said, timeZone, refill }: Limit): string =>
+  `${of}/${refill ? 'refill' : (timeZone ?? said.perMs)}`
 
 export class LimitSet implements SlotSource {
   readonly buckets: readonly Bucket[]
   readonly maxConcurrent: number
+  /** Those that are refilled. */
+  readonly reservoirs: readonly Bucket[]
+  /** Places that calls in flight take: one each, unless they say otherwise. */
   inFlight = 0
   /** Fewer at once than configured, since the provider refused more. */
   #concurrency: number
@@ -63,6 +72,7 @@ export class LimitSet implements SlotSource {
     wall: WallTime,
   ) {
     this.buckets = limits.map((limit) => new Bucket(limit, ramp, wall, discover))
+    this.reservoirs = this.buckets.filter(({ limit }) => limit.refill)
     this.maxConcurrent = this.#concurrency = maxConcurrent
   }
 
@@ -87,8 +97,14 @@ export class LimitSet implements SlotSource {
     return this.inFlight >= this.#concurrency
   }
 
+  /** Whether a call of this cost has no place. One that is too heavy for what is left of them goes alone. */
+  crowded(cost: Cost): boolean {
+    const places = placesOf(cost)
+    return this.inFlight + places > this.#concurrency && this.inFlight > 0 && places > 0
+  }
+
   at(cost: Cost, now: number): number {
-    if (this.full) return Infinity
+    if (this.crowded(cost)) return Infinity
     let at = now
     for (const bucket of this.buckets) {
       const amount = cost[bucket.limit.of]
@@ -98,13 +114,14 @@ export class LimitSet implements SlotSource {
   }
 
   take(cost: Cost, now: number): void {
-    this.inFlight++
+    this.inFlight += placesOf(cost)
     if (this.maxConcurrent < Infinity)
       this.#starts[this.#went++ % Math.min(this.maxConcurrent, MOST_STARTS)] = now
     for (const bucket of this.buckets) bucket.take(cost[bucket.limit.of] ?? 0, now)
   }
 
   settle(cost: Cost, used: Used, takenAt: number, now: number): void {
+    this.inFlight -= placesOf(cost)
     this.#landed(typeof used !== 'string', now - takenAt)
     for (const bucket of this.buckets) {
       const { of, settle } = bucket.limit
@@ -121,6 +138,7 @@ export class LimitSet implements SlotSource {
 
   /** What was reserved at `takenAt` turns out to be another cost, before the call is over. */
   exchange(from: Cost, to: Cost, takenAt: number, now: number): void {
+    this.inFlight += placesOf(to) - placesOf(from)
     for (const bucket of this.buckets) {
       const more = (to[bucket.limit.of] ?? 0) - (from[bucket.limit.of] ?? 0)
       bucket.reserved += more
@@ -131,7 +149,6 @@ export class LimitSet implements SlotSource {
 
   /** A call is not in flight any more; one that was answered tells how long calls take. */
   #landed(answered: boolean, ms: number): void {
-    this.inFlight--
     if (answered) {
       this.#measured = Math.min(this.#measured + 1, MEASURED)
       this.#meanMs += (ms - this.#meanMs) / this.#measured
@@ -236,7 +253,7 @@ export class LimitSet implements SlotSource {
 
   /** What this cost waits for, by name: a dimension, or `'concurrency'`. */
   waitingOn(cost: Cost, now: number): string | undefined {
-    return this.full ? 'concurrency' : this.holding(cost, now)?.limit.of
+    return this.crowded(cost) ? 'concurrency' : this.holding(cost, now)?.limit.of
   }
 
   /** The limit that holds this cost for the longest time. */
@@ -251,13 +268,13 @@ export class LimitSet implements SlotSource {
 
   /** The limit that can never hold this cost. */
   tooSmallFor(cost: Cost): Limit | undefined {
-    return this.buckets.find(({ limit }) => (cost[limit.of] ?? 0) > limit.amount)?.limit
+    return this.buckets.find(({ limit }) => !limit.refill && (cost[limit.of] ?? 0) > limit.amount)?.limit
   }
 
   /** The share of the limits that a cost takes: how long a turn it is. */
   share(cost: Cost): number {
     let most = 0
-    for (const { limit } of this.buckets) most = Math.max(most, (cost[limit.of] ?? 0) / limit.amount)
+    for (const { limit } of this.buckets) most = Math.max(most, (cost[limit.of] ?? 0) / (limit.amount || 1))
     return most || 1e-6
   }
 

@@ -28,16 +28,47 @@ export interface LimitOptions {
   of: string
   /** How much may be used in `per`. Fractions are exact: `0.5` a minute is one in two minutes. */
   amount: number
-  /** The window: ms, `'1m'`, or a calendar day. */
-  per: Duration | CalendarDay
+  /** The window: ms, `'1m'`, or a calendar day. Required, unless there is a `refill`. */
+  per?: Duration | CalendarDay | undefined
+  /**
+   * In place of `per`: `amount` is what is there at the start, and only a refill adds to it. `'manual'`: your
+   * `limiter.refill(n)`. A rule, or several, refills by the clock, and `limiter.refill(n)` still adds.
+   */
+  refill?: 'manual' | RefillRule | readonly RefillRule[] | undefined
   /** The shorter window in which the provider enforces its rate: 600 a minute may be 10 a second. */
   window?: Duration | undefined
   /** How much may go at once after a quiet spell. Default `clamp(amount / 2, 1, 5)`; a fifth for tokens. */
   burst?: number | undefined
+  /**
+   * How far apart in time two calls may drift on their way, in ms: windows are longer by this. 0 spaces calls exactly as
+   * `per` says, and a provider may then count one more than `amount` in a window of its own.
+   * @default 50
+   */
+  jitterMs?: number | undefined
   /** Spread over the window. Default: true below an hour, false (a quota) from an hour on and by calendar. */
   pace?: boolean | undefined
   /** `'usage'` (default): what was not used comes back. `'reserve'`: charged at the start, nothing comes back. */
   settle?: 'usage' | 'reserve' | undefined
+}
+
+/** A refill by the clock: sets what is left, or adds to it. The first one is due `every` after the limiter was made. */
+export interface RefillRule {
+  /** The time from one refill to the next. */
+  every: Duration
+  /** What is left is this much then. */
+  to?: number | undefined
+  /** So much is added then. */
+  by?: number | undefined
+  /** `by` adds no more than makes this much. Default: no bound. */
+  max?: number | undefined
+}
+
+/** A rule made exact: it has `to`, or `by`. */
+export interface Refill {
+  readonly everyMs: number
+  readonly to?: number | undefined
+  readonly by?: number | undefined
+  readonly max: number
 }
 
 /** The short forms of the limits that everyone has, and the general form. */
@@ -73,6 +104,10 @@ export interface Limit {
   readonly paced: boolean
   readonly settle: 'usage' | 'reserve'
   readonly timeZone?: string
+  /** The spread of arrivals, where it is not the usual one. */
+  readonly jitterMs?: number
+  /** No window: what is left is refilled by these rules, and by hand. */
+  readonly refill?: readonly Refill[]
   /** As it was configured, for people. */
   readonly said: { readonly amount: number; readonly perMs: number }
 }
@@ -108,10 +143,12 @@ export function parseLimits(options: LimitsOptions): Limit[] {
   return [...short, ...(limits ?? []).map((limit, i) => parse(limit, `limits[${i}]`, burst))]
 }
 
-function parse(options: LimitOptions, name: string, burst?: number): Limit {
-  const short = name in SHORT
-  fields(options, name, ['of', 'amount', 'per', 'window', 'burst', 'pace', 'settle'], LIMIT_SYNONYMS)
-  const { of, per, settle = 'usage' } = options
+const KEYS = ['of', 'amount', 'per', 'window', 'burst', 'pace', 'settle', 'jitterMs', 'refill']
+
+/** Throws a `TypeError` for an option that does not exist, or a dimension that cannot be meant. */
+function checkNames(options: LimitOptions, name: string): void {
+  fields(options, name, KEYS, LIMIT_SYNONYMS)
+  const { of, settle } = options
   if (typeof of !== 'string' || !of) throw new TypeError(`${name}.of must be a name, got ${text(of)}`)
   // A name of the caller's own is fine, but one that nearly is one of ours would limit nothing.
   const near = DIMENSIONS.includes(of) ? undefined : meant(of, DIMENSIONS, DIMENSION_SYNONYMS, 1)
@@ -120,7 +157,16 @@ function parse(options: LimitOptions, name: string, burst?: number): Limit {
       `${name}.of cannot be ${text(of)} (did you mean '${near}'?); known: ${DIMENSIONS.join(', ')}, or a name of your own`,
     )
   }
+  if (settle !== undefined) choice(settle, `${name}.settle`, ['usage', 'reserve'])
+}
+
+function parse(options: LimitOptions, name: string, burst?: number): Limit {
+  const short = name in SHORT
+  checkNames(options, name)
+  const { of, per, settle = 'usage', refill, jitterMs } = options
+  if (refill !== undefined) return reservoir(options, parseRefill(refill, `${name}.refill`), name)
   const amount = number(options.amount, short ? name : `${name}.amount`, 'a number above 0')
+  if (jitterMs !== undefined) number(jitterMs, `${name}.jitterMs`, 'a number of at least 0')
   const timeZone = calendar(per, name)
   const perMs = timeZone ? DAY : duration(per, `${name}.per`)
   const enforced = options.window === undefined ? perMs : duration(options.window, `${name}.window`)
@@ -133,7 +179,6 @@ function parse(options: LimitOptions, name: string, burst?: number): Limit {
   const wanted = options.burst ?? (of === 'requests' ? burst : undefined)
   if (options.burst !== undefined) number(options.burst, `${name}.burst`, 'a number of at least 1')
   if (options.pace !== undefined) choice(options.pace, `${name}.pace`, [true, false])
-  choice(settle, `${name}.settle`, ['usage', 'reserve'])
   return {
     of,
     amount: whole,
@@ -145,8 +190,39 @@ function parse(options: LimitOptions, name: string, burst?: number): Limit {
     paced,
     settle,
     ...(timeZone && { timeZone }),
+    ...(jitterMs !== undefined && { jitterMs }),
     said: { amount, perMs },
   }
+}
+
+/** A limit without a window. */
+function reservoir(options: LimitOptions, refill: readonly Refill[], name: string): Limit {
+  for (const key of ['per', 'window', 'burst', 'pace', 'jitterMs'] as const) {
+    if (options[key] !== undefined)
+      throw new TypeError(`${name} has a refill, so ${key} means nothing there, got ${text(options[key])}`)
+  }
+  const { of, settle = 'usage' } = options
+  const amount = number(options.amount, `${name}.amount`, 'a number of at least 0')
+  const said = { amount, perMs: Infinity }
+  return { of, amount, windowMs: Infinity, burst: 1, paced: false, settle, refill, said }
+}
+
+function parseRefill(refill: unknown, name: string): Refill[] {
+  if (typeof refill !== 'object' || refill === null) {
+    choice(refill, name, ['manual'])
+    return []
+  }
+  return (Array.isArray(refill) ? (refill as RefillRule[]) : [refill as RefillRule]).map((rule) => {
+    fields(rule, name, ['every', 'to', 'by', 'max'])
+    const { every, to, by, max } = rule
+    if ((to === undefined) === (by === undefined))
+      throw new TypeError(`${name} must have either to or by, got ${text(rule)}`)
+    if (max !== undefined && by === undefined) throw new TypeError(`${name}.max goes with by, not with to`)
+    if (to !== undefined) number(to, `${name}.to`, 'a number of at least 0')
+    if (by !== undefined) number(by, `${name}.by`, 'a number above 0')
+    if (max !== undefined) number(max, `${name}.max`, 'a number of at least 0')
+    return { everyMs: duration(every, `${name}.every`), to, by, max: max ?? Infinity }
+  })
 }
 
 function calendar(per: unknown, name: string): string | undefined {

@@ -4,7 +4,8 @@
 //   levels    one for each priority. A level ages by one step for every 16 tickets that go ahead of it, so a
 //             chat at priority 1 overtakes a job at 0, and the job still gets every 17th ticket. Counted in
 //             tickets, not in time, ageing means the same at 10 a minute and at 10,000. As all levels age
-//             alike, `last served − 16 · priority` never changes while a level waits: a heap orders them.
+//             alike, `last served − 16 · priority` never changes while a level waits: a heap orders them. Without
+//             ageing the higher priority goes first, always.
 //   turns     start-time fair queueing (Goyal, Vin, Cheng 1996): whoever has used the least goes next, and
 //             who comes back from a pause has saved nothing up.
 //   queue     the new in order of arrival, the refused by the place they first had.
@@ -60,6 +61,12 @@ export class TenantQueue<M extends QueueMember<M>> implements HeapItem {
     const all = this.#new
     while (all.length > this.#head && !this.#stands(all.at(-1))) all.pop()
     return all.length > this.#head ? all.at(-1) : undefined
+  }
+
+  /** The one that has waited longest among those that were never sent. */
+  get oldest(): M | undefined {
+    for (let i = this.#head; i < this.#new.length; i++) if (this.#stands(this.#new[i])) return this.#new[i]
+    return undefined
   }
 
   add(member: M, returned: boolean): void {
@@ -144,7 +151,9 @@ class PriorityLevel<M extends QueueMember<M>> implements HeapItem {
 
 export class FairQueue<M extends QueueMember<M>> {
   readonly #levels = new Map<number, PriorityLevel<M>>()
+  #ageing = true
   readonly #order = new Heap<PriorityLevel<M>>((a, b) => {
+    if (!this.#ageing) return a.priority > b.priority
     const [x, y] = [a.served - AGE * a.priority, b.served - AGE * b.priority]
     return x < y || (x === y && a.priority < b.priority)
   })
@@ -152,6 +161,15 @@ export class FairQueue<M extends QueueMember<M>> {
   /** Where the last call stood, while it is remembered: mostly that of the next one, too. */
   last: TenantQueue<M> | undefined = undefined
   size = 0
+
+  /** Whether lower priorities get tickets while higher ones wait. Nobody starves then. */
+  set ageing(ageing: boolean) {
+    if (ageing === this.#ageing) return
+    const levels = [...this.#order.values()]
+    for (const level of levels) this.#order.remove(level)
+    this.#ageing = ageing
+    for (const level of levels) this.#order.push(level)
+  }
 
   /** Whether turns matter: several queues, or some that may come back. */
   get contested(): boolean {
@@ -242,5 +260,16 @@ export class FairQueue<M extends QueueMember<M>> {
       }
     }
     return least
+  }
+
+  /** Of the lowest priority, who came first and was never sent. */
+  get oldest(): M | undefined {
+    let oldest: M | undefined
+    for (const level of this.#order.values())
+      for (const { oldest: one } of level.turns.values()) {
+        const before = one && oldest && (one.priority - oldest.priority || one.seq - oldest.seq)
+        if (one && (before === undefined || before < 0)) oldest = one
+      }
+    return oldest
   }
 }

@@ -3,6 +3,9 @@
 // The same law as in one process: a log of those that passed, so no window of any phase holds more than the limit. One
 // atomic step on the store's clock asks all limits of a request and counts it in all or in none. Each key is a list of
 // at most as many times as the limit allows, and goes by itself one window after the last of them.
+//
+// While the script runs nobody else is served, so it does little however long a list is: what has left the window is
+// found by halving and cut off at once, and no list is ever read or rewritten as a whole.
 
 import type { GuardAnswer, GuardStore } from 'llmiter'
 import { connect, type RedisClient } from './detect-client.ts'
@@ -15,48 +18,62 @@ export interface RedisGuardStoreOptions {
   prefix?: string | undefined
 }
 
-// Times are µs: in ms, two requests a window apart could be one ms closer than that. A clock that was set back takes the
-// log with it: else nobody would be let in until the time that was is there again.
+// Times are µs: in ms, two requests a window apart could be one ms closer than that. When the clock was set back, the
+// times of this client go on from the last of them, by a shift that is kept in the last key: else nobody would be let in
+// until the time that was is there again.
 const SCRIPT = `
 local time = redis.call('TIME')
-local now = time[1] * 1000000 + time[2]
+local shiftKey = KEYS[#KEYS]
+local shift = tonumber(redis.call('GET', shiftKey) or 0)
+local now = time[1] * 1000000 + time[2] + shift
+local limits, longest = {}, 0
+for i = 1, #KEYS - 1 do
+  local key = KEYS[i]
+  local limit = { key = key, amount = tonumber(ARGV[2 * i - 1]), window = tonumber(ARGV[2 * i]) }
+  limit.last = tonumber(redis.call('LINDEX', key, -1) or 0)
+  longest = math.max(longest, limit.window)
+  limits[i] = limit
+end
+for _, limit in ipairs(limits) do
+  if limit.last > now then
+    shift = shift + limit.last - now
+    now = limit.last
+    redis.call('SET', shiftKey, string.format('%.0f', shift), 'PX', math.ceil(longest / 1000))
+  end
+end
+local function timeAt(limit, index) return tonumber(redis.call('LINDEX', limit.key, index)) end
 local allowed = 1
-local answer = { 1 }
-local function resets(key, window)
-  local first = redis.call('LINDEX', key, 0)
-  return first and tonumber(first) + window - now or 0
-end
-for i, key in ipairs(KEYS) do
-  local window = tonumber(ARGV[2 * i])
-  local last = tonumber(redis.call('LINDEX', key, -1) or 0)
-  if last > now then
-    local times = redis.call('LRANGE', key, 0, -1)
-    for at, was in ipairs(times) do
-      redis.call('LSET', key, at - 1, string.format('%.0f', tonumber(was) - (last - now)))
+for _, limit in ipairs(limits) do
+  if limit.last + limit.window <= now then
+    redis.call('DEL', limit.key)
+    limit.used = 0
+  else
+    limit.used = redis.call('LLEN', limit.key)
+    limit.first = timeAt(limit, 0)
+    if limit.first + limit.window <= now then
+      local low, high = 0, limit.used - 1
+      while high - low > 1 do
+        local middle = math.floor((low + high) / 2)
+        if timeAt(limit, middle) + limit.window <= now then low = middle else high = middle end
+      end
+      redis.call('LTRIM', limit.key, high, -1)
+      limit.used = limit.used - high
+      limit.first = timeAt(limit, 0)
     end
-    redis.call('PEXPIRE', key, math.ceil(window / 1000))
-  elseif last + window <= now then
-    redis.call('DEL', key)
   end
-  local first = redis.call('LINDEX', key, 0)
-  while first and tonumber(first) + window <= now do
-    redis.call('LPOP', key)
-    first = redis.call('LINDEX', key, 0)
-  end
-  local used = redis.call('LLEN', key)
-  if used >= tonumber(ARGV[2 * i - 1]) then allowed = 0 end
-  answer[2 * i] = used
-  answer[2 * i + 1] = resets(key, window)
+  if limit.used >= limit.amount then allowed = 0 end
 end
-answer[1] = allowed
-if allowed == 1 then
-  for i, key in ipairs(KEYS) do
-    local window = tonumber(ARGV[2 * i])
-    redis.call('RPUSH', key, string.format('%.0f', now))
-    redis.call('PEXPIRE', key, math.ceil(window / 1000))
-    answer[2 * i] = answer[2 * i] + 1
-    answer[2 * i + 1] = resets(key, window)
+local answer = { allowed }
+if allowed == 1 and shift > 0 then redis.call('PEXPIRE', shiftKey, math.ceil(longest / 1000)) end
+for i, limit in ipairs(limits) do
+  if allowed == 1 then
+    redis.call('RPUSH', limit.key, string.format('%.0f', now))
+    redis.call('PEXPIRE', limit.key, math.ceil(limit.window / 1000))
+    limit.used = limit.used + 1
+    limit.first = limit.first or now
   end
+  answer[2 * i] = limit.used
+  answer[2 * i + 1] = limit.first and limit.first + limit.window - now or 0
 end
 return answer`
 
@@ -83,7 +100,7 @@ export function redisGuardStore(client: RedisClient, options: RedisGuardStoreOpt
     async take({ name, key, limits }) {
       // All limits of a client share its hash tag: in a cluster they live on one node.
       const tag = `${prefix}{${name.replace(/[{}%:]/g, encodeURIComponent)}:${key.replace(/[{}%]/g, encodeURIComponent)}}`
-      const keys = limits.map(({ amount, windowMs }) => `${tag}:${amount}/${windowMs}`)
+      const keys = [...limits.map(({ amount, windowMs }) => `${tag}:${amount}/${windowMs}`), `${tag}:shift`]
       const args = limits.flatMap(({ amount, windowMs }) => [`${amount}`, `${Math.round(windowMs * 1000)}`])
       const [allowed, ...numbers] = ((await ask(keys, args)) as unknown[]).map(Number)
       const counts = limits.map((_, i) => ({ used: numbers[2 * i]!, resetMs: numbers[2 * i + 1]! / 1000 }))

@@ -1,0 +1,57 @@
+// How a call fails: by the gateway's own word, or by its provider's.
+
+/** The gateway's own answer. */
+export class GatewayError extends Error {
+  readonly status: number
+  readonly code: string
+  readonly retryAfterMs: number | undefined
+  /** `false`: an SDK need not try again. */
+  readonly mayRetry: boolean
+
+  constructor(
+    status: number,
+    code: string,
+    message: string,
+    more: { retryAfterMs?: number | undefined; mayRetry?: boolean; cause?: unknown } = {},
+  ) {
+    super(message, { cause: more.cause })
+    this.status = status
+    this.code = code
+    this.retryAfterMs = more.retryAfterMs
+    this.mayRetry = more.mayRetry ?? true
+  }
+}
+
+/** The connection to the provider is lost. */
+export class BrokenError extends Error {
+  /** By which a limiter knows it. */
+  readonly code = 'ECONNRESET'
+
+  constructor(message = 'the provider broke the connection') {
+    super(message)
+  }
+}
+
+/** The provider answered with an error. A limiter reads `status`, `headers` and `error`; the client gets the rest. */
+export class UpstreamError extends Error {
+  readonly status: number
+  readonly headers: { get(name: string): string | undefined }
+  readonly error: unknown
+  /** The route says that another target is tried after it. */
+  goesOn = false
+  /** What goes to the client. */
+  readonly passed: { readonly headers: Record<string, string | string[] | number>; readonly content: Buffer }
+
+  constructor(
+    status: number,
+    headers: UpstreamError['headers'],
+    passed: UpstreamError['passed'],
+    error: unknown,
+  ) {
+    super(`the provider answered with ${status}`)
+    this.status = status
+    this.headers = headers
+    this.passed = passed
+    this.error = error
+  }
+}

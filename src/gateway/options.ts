@@ -1,0 +1,73 @@
+// What an operator may say to the gateway.
+
+import type { Duration, LimitsOptions } from 'llmiter'
+import type { BudgetOptions, Prices } from 'llmiter/pool'
+import type { Protocol } from './protocol.ts'
+
+/** The limits of one key of a provider, or of one model. */
+export interface TargetLimits extends LimitsOptions {
+  /** How many calls may be in flight at once. */
+  readonly maxConcurrent?: number
+}
+
+/** A key of a provider. */
+export interface GatewayTarget {
+  /** Its name in headers, errors, the log and statistics. */
+  readonly name: string
+  /** What it speaks. */
+  readonly protocol: Protocol
+  /** The provider's key. */
+  readonly apiKey?: string | undefined
+  /** Where it listens. Default: where the provider of the protocol does. */
+  readonly baseUrl?: string | undefined
+  /** More headers for each call to it. */
+  readonly headers?: Readonly<Record<string, string>>
+  /** Its share among targets of its tier. Default 1. */
+  readonly weight?: number
+  /** Tiers are tried in order, the lowest first. Default 1. */
+  readonly tier?: number
+  /** Its limits, over all models. Default: each model has limits of its own, which headers and refusals tell. */
+  readonly limits?: TargetLimits
+  /** Limits of single models; `default` is for the others. */
+  readonly models?: Readonly<Record<string, TargetLimits>>
+  /** Whether streams of chats are asked for their usage. Default true. */
+  readonly includeUsage?: boolean
+  /** The longest wait for an answer to begin, and the longest silence of a stream. Default 10 minutes. */
+  readonly timeout?: Duration
+}
+
+/** How many calls may wait. */
+interface GatewayQueue {
+  /** Default 10,000. */
+  readonly max?: number
+  /** How many bytes the bodies of calls may have that are not over yet. Default 256 MB. */
+  readonly maxBytes?: number
+}
+
+/** Options of a gateway. */
+export interface GatewayOptions {
+  /** Default '127.0.0.1'. */
+  readonly host?: string
+  /** Default 8787; 0 is any free port. */
+  readonly port?: number
+  readonly targets: readonly GatewayTarget[]
+  /** Portkey's config objects, by the names that calls give in `x-portkey-config`; `default` is for the others. */
+  readonly routes?: Readonly<Record<string, unknown>>
+  readonly queue?: GatewayQueue
+  /** The longest wait of calls that do not say it themselves. Default: as long as it takes. */
+  readonly maxWait?: Duration
+  /** Streams that wait get a comment so often, so that nobody in between takes the connection for dead. Default: none. */
+  readonly waitComments?: Duration
+  /** How long calls may go on after SIGTERM. Default 30 s. */
+  readonly drain?: Duration
+  /** What may be spent in all. */
+  readonly budgets?: readonly BudgetOptions[]
+  /** Prices for budgets in USD. */
+  readonly prices?: Prices
+  /** Under a budget: the output that is reserved for a call that sets no bound itself. Default 16,384 tokens. */
+  readonly maxOutputTokens?: number
+  /** The folder of keys, ledger and snapshot. Default: nothing is kept. */
+  readonly state?: string
+  /** The key for `/-/`. */
+  readonly adminKey?: string
+}

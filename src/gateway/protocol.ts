@@ -1,0 +1,114 @@
+// The three protocols that pass through, and what the gateway must know of each: which paths are its own, where its
+// credentials stand, and how it words an error. So each SDK reads an error of the gateway as one of its provider's.
+
+import type { IncomingHttpHeaders } from 'node:http'
+
+export type Protocol = 'openai' | 'anthropic' | 'gemini'
+
+export interface ProtocolRules {
+  /** Where its provider listens, unless the operator says otherwise. */
+  readonly baseUrl: string
+  /** A path of the gateway begins with this, and a base URL ends with it: it stands there once. */
+  readonly prefix: string
+  readonly credentials: (apiKey: string) => Record<string, string>
+  readonly error: (status: number, code: string, message: string) => object
+  /** An event with which a stream ends that has broken. */
+  readonly lastEvent: (error: object) => string
+}
+
+const BY_STATUS: Record<number, { anthropic: string; gemini: string }> = {
+  400: { anthropic: 'invalid_request_error', gemini: 'INVALID_ARGUMENT' },
+  401: { anthropic: 'authentication_error', gemini: 'UNAUTHENTICATED' },
+  402: { anthropic: 'billing_error', gemini: 'RESOURCE_EXHAUSTED' },
+  403: { anthropic: 'permission_error', gemini: 'PERMISSION_DENIED' },
+  404: { anthropic: 'not_found_error', gemini: 'NOT_FOUND' },
+  413: { anthropic: 'request_too_large', gemini: 'INVALID_ARGUMENT' },
+  429: { anthropic: 'rate_limit_error', gemini: 'RESOURCE_EXHAUSTED' },
+  503: { anthropic: 'overloaded_error', gemini: 'UNAVAILABLE' },
+}
+const OPENAI_TYPES: Record<number, string> = { 402: 'insufficient_quota', 429: 'rate_limit_error' }
+
+export const PROTOCOLS: Readonly<Record<Protocol, ProtocolRules>> = {
+  openai: {
+    baseUrl: 'https://api.openai.com/v1',
+    prefix: '/v1',
+    credentials: (apiKey) => ({ authorization: `Bearer ${apiKey}` }),
+    error: (status, code, message) => ({
+      error: {
+        message,
+        type: OPENAI_TYPES[status] ?? (status < 500 ? 'invalid_request_error' : 'server_error'),
+        param: null,
+        code,
+      },
+    }),
+    lastEvent: (error) => `data: ${JSON.stringify(error)}\n\n`,
+  },
+  anthropic: {
+    baseUrl: 'https://api.anthropic.com',
+    prefix: '',
+    credentials: (apiKey) => ({ 'x-api-key': apiKey }),
+    error: (status, code, message) => ({
+      type: 'error',
+      error: { type: BY_STATUS[status]?.anthropic ?? 'api_error', message, code },
+    }),
+    lastEvent: (error) => `event: error\ndata: ${JSON.stringify(error)}\n\n`,
+  },
+  gemini: {
+    baseUrl: 'https://generativelanguage.googleapis.com',
+    prefix: '',
+    credentials: (apiKey) => ({ 'x-goog-api-key': apiKey }),
+    error: (status, code, message) => ({
+      error: {
+        code: status,
+        message,
+        status: BY_STATUS[status]?.gemini ?? 'INTERNAL',
+        details: [{ '@type': 'type.googleapis.com/google.rpc.ErrorInfo', reason: code }],
+      },
+    }),
+    lastEvent: (error) => `data: ${JSON.stringify(error)}\n\n`,
+  },
+}
+
+const GEMINI_PATH = /^\/v1(alpha|beta)\d*\/|^\/v1\/models\/[^/:]+:\w+$/
+const ANTHROPIC_PATH = /^\/v1\/(messages|complete)(\/|$)/
+
+/** Undefined: a path that none of them has. */
+export function protocolOf(path: string, headers: IncomingHttpHeaders): Protocol | undefined {
+  if (GEMINI_PATH.test(path)) return 'gemini'
+  if (!path.startsWith('/v1/')) return undefined
+  if (ANTHROPIC_PATH.test(path) || 'anthropic-version' in headers) return 'anthropic'
+  return 'x-goog-api-key' in headers && !headers.authorization ? 'gemini' : 'openai'
+}
+
+/** Calls that generate nothing: they have limits of their own, or none. */
+const GENERATES_NOTHING = /\/(count_tokens|files|uploads|batches)(\/|$)|:(countTokens|batchGenerateContent)$/
+
+export const generates = (method: string, path: string): boolean =>
+  method === 'POST' && !GENERATES_NOTHING.test(path)
+
+/** The model that a path names, as Gemini's do: `/v1beta/models/gemini-2.5-flash:generateContent`. */
+export function modelInPath(path: string): string | undefined {
+  return /\/models\/([^/:]+):\w+$/.exec(path)?.[1]
+}
+
+/** Streams of OpenAI's that tell their usage only when they are asked to. */
+export const asksForUsage = (protocol: Protocol, path: string): boolean =>
+  protocol === 'openai' && /^\/v1\/(chat\/)?completions$/.test(path)
+
+/** The key with which a client has come, wherever its SDK puts it. */
+export function clientKey(headers: IncomingHttpHeaders, query: string): string | undefined {
+  const bearer = /^Bearer (\S+)$/i.exec(headers.authorization ?? '')?.[1]
+  const inQuery = new URLSearchParams(query).get('key') ?? undefined
+  return bearer ?? one(headers['x-api-key']) ?? one(headers['x-goog-api-key']) ?? inQuery
+}
+
+const one = (value: string | string[] | undefined) => (typeof value === 'string' ? value : undefined)
+
+/** The query without a key of the client's, untouched otherwise. */
+export function withoutKey(query: string): string {
+  if (!/(^|&)(key|access_token)=/i.test(query)) return query
+  return query
+    .split('&')
+    .filter((part) => !/^(key|access_token)=/i.test(part))
+    .join('&')
+}

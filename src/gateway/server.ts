@@ -1,0 +1,92 @@
+// The gateway on a port.
+
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo, Socket } from 'node:net'
+import { text } from '../lib/validate.ts'
+import { Gateway, type GatewayHooks } from './gateway.ts'
+import { isLoopback } from './incoming.ts'
+import type { GatewayOptions } from './options.ts'
+
+/** A gateway that listens. */
+export interface RunningGateway {
+  readonly gateway: Gateway
+  /** `http://127.0.0.1:8787` */
+  readonly url: string
+  readonly port: number
+  /** Takes no new calls, and resolves when the last one is over: see `drain`. */
+  drain(): Promise<void>
+  /** Stops at once: all connections are cut. */
+  close(): Promise<void>
+}
+
+const HEADERS_MS = 15_000
+/** A body of 20 MB over a line of 2 Mbit/s. */
+const BODY_MS = 90_000
+const LOOK_MS = 5000
+const IDLE_MS = 65_000
+const MOST_HEADER_BYTES = 32_768
+
+export async function startGateway(options: GatewayOptions, hooks?: GatewayHooks): Promise<RunningGateway> {
+  const { host = '127.0.0.1', port = 8787 } = options
+  const gateway = new Gateway(options, isLoopback(host), hooks)
+  if (!isLoopback(host) && !gateway.needsKeys)
+    throw new TypeError(
+      `host ${text(host)} can be reached from elsewhere, so programs need keys: llmiter keys add`,
+    )
+  await gateway.ready()
+  const server = createServer(
+    {
+      headersTimeout: HEADERS_MS,
+      requestTimeout: BODY_MS,
+      connectionsCheckingInterval: LOOK_MS,
+      keepAliveTimeout: IDLE_MS,
+      maxHeaderSize: MOST_HEADER_BYTES,
+      noDelay: true,
+    },
+    (request, response) => gateway.handle(request, response),
+  )
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => refuse(error, socket))
+  await listen(server, port, host)
+  const address = server.address() as AddressInfo
+  const shown = address.family === 'IPv6' ? `[${address.address}]` : address.address
+  const closed = new Promise<void>((resolve) => server.once('close', resolve))
+  return {
+    gateway,
+    url: `http://${shown}:${address.port}`,
+    port: address.port,
+    async drain() {
+      server.close()
+      await gateway.drain()
+      server.closeAllConnections()
+      await closed
+    },
+    async close() {
+      server.close()
+      server.closeAllConnections()
+      await closed
+      gateway.close()
+    },
+  }
+}
+
+function listen(server: Server, port: number, host: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(port, host, () => {
+      server.removeListener('error', reject)
+      resolve()
+    })
+  })
+}
+
+const STATUS: Record<string, string> = {
+  ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
+  HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
+}
+
+/** What came was no request, or came too slowly. */
+function refuse({ code = '' }: NodeJS.ErrnoException, socket: Socket): void {
+  if (socket.writable)
+    socket.end(`HTTP/1.1 ${STATUS[code] ?? '400 Bad Request'}\r\nConnection: close\r\n\r\n`)
+  else socket.destroy()
+}

@@ -1,0 +1,233 @@
+// One call to a provider, over connections that are kept open. Only hosts that the operator has named can be reached:
+// the dialer itself refuses any other.
+
+import * as http from 'node:http'
+import * as https from 'node:https'
+import {
+  type HeaderView,
+  parseObject,
+  StreamAnswer,
+  type StreamTerms,
+  usageIn,
+  viewOf,
+  type WholeAnswer,
+} from './answer.ts'
+import { BrokenError, GatewayError, UpstreamError } from './errors.ts'
+import { type Headers, toClient } from './headers.ts'
+import { Secrets } from './secrets.ts'
+
+/** Where calls of a target go. */
+export interface Address {
+  readonly protocol: 'http:' | 'https:'
+  readonly host: string
+  readonly port: number
+  /** What stands before the path of a call. */
+  readonly path: string
+}
+
+export function addressOf(baseUrl: string): Address {
+  const { protocol, hostname, port, pathname } = new URL(baseUrl)
+  return {
+    protocol: protocol === 'http:' ? 'http:' : 'https:',
+    host: hostname.replace(/^\[|\]$/g, ''),
+    port: Number(port) || (protocol === 'http:' ? 80 : 443),
+    path: pathname.replace(/\/+$/, ''),
+  }
+}
+
+export interface UpstreamCall {
+  readonly address: Address
+  readonly method: string
+  readonly path: string
+  readonly headers: Headers
+  readonly body: Buffer | undefined
+  readonly signal: AbortSignal | undefined
+  readonly hideUsage: boolean
+  /** The longest wait for the first byte, and the longest silence of a stream. */
+  readonly timeoutMs: number | undefined
+  /** Its answer is a stream, and is over. */
+  readonly streamOver: StreamTerms['over']
+}
+
+const CONNECT_MS = 10_000
+const LONGEST_ERROR = 1_000_000
+const LONGEST_WHOLE = 16_000_000
+
+const JSON_TYPE = /^application\/(?:[\w.+-]+\+)?json/i
+
+export class Upstreams {
+  readonly #allowed = new Set<string>()
+  readonly #secrets = new Secrets()
+  readonly #agents: { 'http:': http.Agent; 'https:': https.Agent }
+
+  constructor() {
+    const options = { keepAlive: true, maxFreeSockets: 1024 }
+    const check = ({
+      host,
+      port,
+    }: {
+      host?: string | null | undefined
+      port?: string | number | null | undefined
+    }) => {
+      if (!this.#allowed.has(`${host}:${port}`))
+        throw new GatewayError(502, 'host_not_allowed', 'no target has this address')
+    }
+    const agents = { 'http:': new http.Agent(options), 'https:': new https.Agent(options) }
+    for (const agent of Object.values(agents)) {
+      const connect = agent.createConnection.bind(agent)
+      agent.createConnection = (to: Parameters<typeof connect>[0], done: Parameters<typeof connect>[1]) => {
+        check(to)
+        return connect(to, done)
+      }
+    }
+    this.#agents = agents
+  }
+
+  /** A host that calls may go to, and a key that must stand in no answer. */
+  allow({ host, port }: Address, secrets: readonly string[]): void {
+    this.#allowed.add(`${host}:${port}`)
+    for (const secret of secrets) this.#secrets.add(secret)
+  }
+
+  close(): void {
+    for (const agent of Object.values(this.#agents)) agent.destroy()
+  }
+
+  /**
+   * Rejects with an `UpstreamError` where the provider's answer is an error, and with the error of the connection
+   * otherwise.
+   */
+  send(call: UpstreamCall, again = true): Promise<WholeAnswer | StreamAnswer> {
+    return new Promise((resolve, reject) => {
+      const { address, method, path, headers, body, signal, timeoutMs } = call
+      const { request: ask } = address.protocol === 'http:' ? http : https
+      const request = ask({
+        agent: this.#agents[address.protocol],
+        host: address.host,
+        port: address.port,
+        method,
+        path: address.path + path,
+        headers: body ? { ...headers, 'content-length': body.length } : headers,
+      })
+      const giveUp = () => request.destroy(signal!.reason as Error)
+      const over = () => {
+        clearTimeout(late)
+        signal?.removeEventListener('abort', giveUp)
+      }
+      const fail = (error: unknown) => {
+        over()
+        reject(error as Error)
+      }
+      const late =
+        timeoutMs === undefined
+          ? undefined
+          : setTimeout(() => request.destroy(new TimeoutError(timeoutMs)), timeoutMs)
+      signal?.addEventListener('abort', giveUp, { once: true })
+      request.once('socket', (socket) => {
+        if (!socket.connecting) return
+        const giveUpSoon = setTimeout(
+          () => request.destroy(new BrokenError('the provider cannot be reached')),
+          CONNECT_MS,
+        )
+        for (const event of ['connect', 'close']) socket.once(event, () => clearTimeout(giveUpSoon))
+      })
+      request.once('response', (message) => {
+        over()
+        this.#read(message, call).then(resolve, reject)
+      })
+      request.once('error', (error: NodeJS.ErrnoException) => {
+        // A connection that its other end closed just as the call went out: the provider has not seen it.
+        const stale = request.reusedSocket && error.code === 'ECONNRESET' && again && !signal?.aborted
+        if (!stale) return fail(error)
+        over()
+        this.send(call, false).then(resolve, reject)
+      })
+      request.end(body)
+    })
+  }
+
+  async #read(message: http.IncomingMessage, call: UpstreamCall): Promise<WholeAnswer | StreamAnswer> {
+    const headers = viewOf(message)
+    const passed = toClient(message, (text) => this.#secrets.redactText(text))
+    const status = message.statusCode!
+    if (status >= 300 && status < 400 && status !== 304) {
+      message.destroy()
+      throw new GatewayError(
+        502,
+        'redirected',
+        `the provider answered with a redirect (${status}), which is not followed`,
+      )
+    }
+    const type = message.headers['content-type'] ?? ''
+    const known = Number(message.headers['content-length'])
+    const isWhole =
+      status >= 400 || (JSON_TYPE.test(type) && !(known > LONGEST_WHOLE) && !/:stream/.test(call.path))
+    if (!isWhole) return this.#stream(message, headers, passed, call)
+    const bytes = this.#secrets.redact(
+      await wholeOf(message, call, status >= 400 ? LONGEST_ERROR : LONGEST_WHOLE),
+    )
+    if (status < 400) return { answered: status, headers, passed, bytes, ...usageIn(bytes) }
+    throw new UpstreamError(status, headers, { headers: passed, content: bytes }, errorIn(bytes))
+  }
+
+  #stream(
+    message: http.IncomingMessage,
+    headers: HeaderView,
+    passed: Headers,
+    call: UpstreamCall,
+  ): StreamAnswer {
+    return new StreamAnswer(message, headers, passed, {
+      hideUsage: call.hideUsage,
+      redact: (bytes) => this.#secrets.redact(bytes),
+      failed: (status, error) => {
+        const content = this.#secrets.redact(Buffer.from(JSON.stringify(error)))
+        const ownHeaders = { ...passed, 'content-type': 'application/json' }
+        return new UpstreamError(status, headers, { headers: ownHeaders, content }, errorIn(content))
+      },
+      silenceMs: call.timeoutMs,
+      signal: call.signal,
+      over: call.streamOver,
+    })
+  }
+}
+
+/** The provider took too long. To a limiter it is a transient failure; to the client a 408. */
+class TimeoutError extends GatewayError {
+  override name = 'TimeoutError'
+
+  constructor(ms: number) {
+    super(408, 'request_timeout', `the provider did not answer within ${ms} ms`)
+  }
+}
+
+/** What a limiter reads of an error: the object that the body holds, or its text. */
+function errorIn(bytes: Buffer): unknown {
+  const text = bytes.toString()
+  const found = parseObject(text)
+  return found ? ((found as { error?: unknown }).error ?? found) : text
+}
+
+function wholeOf(message: http.IncomingMessage, { signal }: UpstreamCall, most: number): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = []
+    let length = 0
+    const giveUp = () => message.destroy(signal!.reason as Error)
+    const fail = (error: unknown) => {
+      signal?.removeEventListener('abort', giveUp)
+      reject(error as Error)
+    }
+    signal?.addEventListener('abort', giveUp, { once: true })
+    message.on('data', (chunk: Buffer) => {
+      chunks.push(chunk)
+      length += chunk.length
+      if (length > most)
+        message.destroy(new GatewayError(502, 'too_long', `the answer is longer than ${most} bytes`))
+    })
+    message.once('end', () => {
+      signal?.removeEventListener('abort', giveUp)
+      resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks))
+    })
+    message.once('error', fail)
+    message.once('close', () => fail(new BrokenError()))
+  })
+}

@@ -1,0 +1,125 @@
+// What the tests of the gateway share: a provider that answers as it is told, and a gateway before it.
+
+import { spawn } from 'node:child_process'
+import { type IncomingHttpHeaders, request } from 'node:http'
+import { join } from 'node:path'
+import { onTestFinished, vi } from 'vitest'
+import type { GatewayStatus } from '../../src/gateway/admin.ts'
+import { startGateway } from '../../src/gateway/server.ts'
+import type { GatewayOptions, GatewayTarget } from '../../src/gateway/options.ts'
+import { type Server, startServer } from '../clients/server.ts'
+
+export const CANARY = 'sk-canary-7f3a9b2c4d5e'
+
+export interface Rig {
+  server: Server
+  gatewayOf(options?: Partial<GatewayOptions>): ReturnType<typeof startGateway>
+  targetOf(more?: Partial<GatewayTarget>): GatewayTarget
+  close(): Promise<void>
+}
+
+export async function startRig(): Promise<Rig> {
+  const server = await startServer()
+  const running: Awaited<ReturnType<typeof startGateway>>[] = []
+  const targetOf = (more: Partial<GatewayTarget> = {}): GatewayTarget => ({
+    name: 'first',
+    protocol: 'openai',
+    apiKey: CANARY,
+    baseUrl: `${server.url}/v1`,
+    limits: { limits: [] },
+    ...more,
+  })
+  return {
+    server,
+    targetOf,
+    async gatewayOf(options = {}) {
+      const one = await startGateway({ port: 0, targets: [targetOf()], ...options })
+      running.push(one)
+      return one
+    },
+    async close() {
+      for (const one of running) await one.close()
+      await server.close()
+    },
+  }
+}
+
+export interface Answer {
+  status: number
+  headers: IncomingHttpHeaders
+  text: string
+  /** The connection ended before the answer did. */
+  broke: boolean
+  json(): Record<string, Record<string, unknown>>
+}
+
+interface Ask {
+  path?: string
+  method?: string
+  headers?: Record<string, string>
+  body?: unknown
+  /** Leaves when so many ms have passed. */
+  leaveAfterMs?: number
+}
+
+const chat = { model: 'gpt-5', messages: [{ role: 'user', content: 'hi' }] }
+
+/** One request, as any program makes it: nothing is followed, retried or decoded. */
+export function ask(
+  url: string,
+  { path = '/v1/chat/completions', method = 'POST', headers, body = chat, leaveAfterMs }: Ask = {},
+) {
+  return new Promise<Answer>((resolve, reject) => {
+    const bytes = typeof body === 'string' || Buffer.isBuffer(body) ? body : JSON.stringify(body)
+    const { hostname, port } = new URL(url)
+    // Not as a URL: that would tidy the path.
+    const outgoing = request({
+      hostname,
+      port,
+      path,
+      method,
+      agent: false,
+      headers: { 'content-type': 'application/json', ...headers },
+    })
+    outgoing.once('error', reject)
+    if (leaveAfterMs !== undefined) setTimeout(() => outgoing.destroy(), leaveAfterMs)
+    outgoing.once('response', (response) => {
+      const chunks: Buffer[] = []
+      response.on('data', (chunk: Buffer) => chunks.push(chunk))
+      response.on('error', () => {})
+      response.once('close', () => {
+        const text = Buffer.concat(chunks).toString()
+        resolve({
+          status: response.statusCode!,
+          headers: response.headers,
+          text,
+          broke: !response.complete,
+          json: () => JSON.parse(text),
+        })
+      })
+    })
+    outgoing.end(/GET|OPTIONS/.test(method) ? undefined : bytes)
+  })
+}
+
+export const statusOf = async (url: string, headers: Record<string, string> = {}): Promise<GatewayStatus> =>
+  JSON.parse((await ask(url, { path: '/-/status', method: 'GET', headers })).text) as GatewayStatus
+
+const ROOT = join(import.meta.dirname, '../..')
+
+/** `llmiter`, as a program of its own; the first word is the command. */
+export function startProgram(words: readonly string[], env: Record<string, string> = {}) {
+  const files = ['--import', join(ROOT, 'test/support/sources.ts'), join(ROOT, 'src/cli/llmiter.ts')]
+  const child = spawn(process.execPath, [...files, ...words], { env: { PATH: process.env['PATH'], ...env } })
+  onTestFinished(() => void child.kill('SIGKILL'))
+  let [output, errors] = ['', '']
+  child.stdout.on('data', (text) => (output += String(text)))
+  child.stderr.on('data', (text) => (errors += String(text)))
+  return {
+    ended: new Promise<number | null>((resolve) => child.once('close', resolve)),
+    output: () => output,
+    errors: () => errors,
+    stop: (signal: NodeJS.Signals) => child.kill(signal),
+    url: () => vi.waitFor(() => /OPENAI_BASE_URL=(\S+)\/v1/.exec(output)![1]!, { timeout: 15_000 }),
+  }
+}
