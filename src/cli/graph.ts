@@ -9,7 +9,7 @@ import { noLogs, readLogs, runsIn, titleOf } from './logs.ts'
 import { graphPage, graphSvg, type GraphOptions, type PlottedRun, RunSeries } from './page/index.ts'
 import { LINES } from './page/labels.ts'
 import { summary } from './page/totals.ts'
-import { Progress } from './progress.ts'
+import { ProgressLine } from './progress.ts'
 import { tierCommand } from './tier-command.ts'
 import { CannotError, command, printable, readOptions, UsageError } from './usage.ts'
 import { type Moment, moment } from './time-argument.ts'
@@ -101,7 +101,7 @@ async function readRun(files: readonly string[], from?: Moment, to?: Moment): Pr
     part ??= { first: from?.(t) ?? -Infinity, last: to?.(t) ?? Infinity }
     if (t >= part.first && t < part.last) series.add(record)
   }
-  const progress = new Progress()
+  const progress = new ProgressLine()
   const bad = await readLogs(files, { onRecord, onProgress: (read, all) => progress.show(read, all) })
   progress.end()
   const command = tierCommand(series, files[0]!)

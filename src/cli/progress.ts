@@ -4,7 +4,7 @@ const SHOWN_EACH_MS = 200
 /** A short task is over before anybody asks. */
 const SILENT_MS = 500
 
-export class Progress {
+export class ProgressLine {
   readonly #output: Pick<NodeJS.WriteStream, 'write' | 'isTTY'>
   readonly #since = performance.now()
   #shownAt = 0
