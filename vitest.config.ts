@@ -18,6 +18,7 @@ const FLEET = [
   'distributed/processes',
   'distributed/clients',
   'distributed/guard',
+  'distributed/budgets',
   'distributed/trouble',
   'distributed/failover',
   'distributed/foreign',

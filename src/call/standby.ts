@@ -12,9 +12,9 @@ import { firstContent } from './first-content.ts'
 import { judge } from './outcome.ts'
 import { type CallPolicy, PendingCall, type Work } from './pending-call.ts'
 
-/** What a call has come to, and what the limiter takes that for. */
+/** The result of a call, and what the limiter makes of it. */
 export type GrantOutcome = ({ readonly value: unknown } | { readonly error: unknown }) & {
-  /** Undefined: an answer, or an error that is the caller's own business. */
+  /** Undefined: an answer, or an error that concerns the caller alone. */
   readonly verdict: Verdict | undefined
   /** The HTTP status of an error or of a returned `Response`, if it has one. */
   readonly status: number | undefined

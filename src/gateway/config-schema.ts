@@ -143,6 +143,12 @@ export const CONFIG_SCHEMA: Schema = {
       minItems: 1,
       items: target,
     },
+    routes: {
+      description:
+        "Portkey's config objects, by the names that calls give in x-portkey-config; 'default' is for the others.",
+      type: 'object',
+      additionalProperties: { type: 'object' },
+    },
     queue: {
       description: 'How much may wait.',
       type: 'object',

@@ -10,6 +10,7 @@ import { checkBySchema } from './check-schema.ts'
 import { CONFIG_SCHEMA } from './config-schema.ts'
 import { targetsFromEnv } from './from-env.ts'
 import type { GatewayOptions, GatewayTarget, TargetLimits } from './options.ts'
+import { compileRoute } from './portkey.ts'
 import { Target } from './target.ts'
 
 /** The configuration as it is written. */
@@ -48,6 +49,9 @@ export async function loadConfig(
     : targetsFromEnv(env, limits)
   checkTargets(targets)
   checkBudgets(rest.budgets)
+  const byName = new Map(targets.map((one) => [one.name, new Target(one, () => {})]))
+  for (const [name, route] of Object.entries(rest.routes ?? {}))
+    compileRoute(route, byName, `routes.${name}`, false)
   return { ...rest, targets, ...(adminKey !== undefined && { adminKey: secret(adminKey, 'adminKey') }) }
 }
 

@@ -37,6 +37,8 @@ export class UpstreamError extends Error {
   readonly status: number
   readonly headers: { get(name: string): string | undefined }
   readonly error: unknown
+  /** The route says that another target is tried after it. */
+  goesOn = false
   /** What goes to the client. */
   readonly passed: { readonly headers: Record<string, string | string[] | number>; readonly content: Buffer }
 

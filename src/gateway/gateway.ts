@@ -20,14 +20,18 @@ import type { GatewayOptions } from './options.ts'
 import { clientKey, type Protocol, protocolOf } from './protocol.ts'
 import { wordsOf } from './refusal.ts'
 import { fail, passStream, passWhole } from './respond.ts'
-import { type Leaf, Route } from './route.ts'
+import { compileRoute, type RoutePlan } from './portkey.ts'
+import { type Leaf, planOf, Route } from './route.ts'
 import { type BudgetHold, Spend } from './spend.ts'
-import { StateFile } from './state.ts'
+import { type SavedPools, StateFile } from './state.ts'
 import { Target } from './target.ts'
 import { Upstreams } from './upstream.ts'
 
 const MOST_WAITING = 10_000
 const MOST_BYTES = 256_000_000
+const DEFAULT = 'default'
+const MOST_OF_CLIENTS = 50
+const LONGEST_CONFIG = 10_000
 
 /** How a call has gone. */
 interface Course {
@@ -36,6 +40,8 @@ interface Course {
   waitedMs: number
   attempts: number
   target: string
+  /** Where it stands in its route. */
+  option: string | undefined
   /** Of the key's own limits. */
   ticket: Ticket | undefined
   cost: number | undefined
@@ -59,7 +65,11 @@ export class Gateway {
   readonly #hooks: GatewayHooks
   readonly #upstreams = new Upstreams()
   readonly #targets = new Map<string, Target>()
-  #route: Route
+  #routes: ReadonlyMap<string, Route>
+  /** Of the present configuration. */
+  #present: ReadonlyMap<string, Target> = new Map()
+  /** Routes that calls have brought, by their text. */
+  readonly #ofClients = new Map<string, Route>()
   #spend: Spend
   readonly #keys: KeyRing | undefined
   readonly #keyLimiters = new Map<string, BucketRateLimiter>()
@@ -81,8 +91,8 @@ export class Gateway {
     const { state } = options
     this.#keys = state === undefined ? undefined : new KeyRing(state)
     this.#ledger = state === undefined ? undefined : new CallLedger(state)
-    this.#state = state === undefined ? undefined : new StateFile(state, () => this.#route.snapshots())
-    this.#route = this.#routeOf(options)
+    this.#state = state === undefined ? undefined : new StateFile(state, () => this.#snapshots())
+    this.#routes = this.#routesOf(options)
     this.#spend = this.#spendOf(options)
   }
 
@@ -90,13 +100,13 @@ export class Gateway {
   reload(options: GatewayOptions): void {
     this.#state?.write()
     this.#ledger?.flush()
-    const route = this.#routeOf(options)
+    const routes = this.#routesOf(options)
     this.#spend = this.#spendOf(options)
-    this.#route = route
+    this.#routes = routes
     this.#options = options
   }
 
-  #routeOf({ targets }: GatewayOptions): Route {
+  #routesOf({ targets, routes = {} }: GatewayOptions): ReadonlyMap<string, Route> {
     const present = targets.map((options) => {
       const known = this.#targets.get(options.name)
       if (known?.adopt(options)) return known
@@ -105,7 +115,34 @@ export class Gateway {
       return target
     })
     for (const { address, secrets } of present) this.#upstreams.allow(address, secrets)
-    return new Route(present, this.#state?.saved ?? {})
+    const saved = this.#state?.saved ?? {}
+    const byName = new Map(present.map((target) => [target.name, target]))
+    this.#present = byName
+    this.#ofClients.clear()
+    const own = Object.entries(routes).map(([name, config]) => {
+      const plan = compileRoute(config, byName, `routes.${name}`, false)
+      return [name, new Route(plan, name, saved)] as const
+    })
+    return new Map([[DEFAULT, new Route(planOf(present), DEFAULT, saved)], ...own])
+  }
+
+  /** The route that a call names: by its name, or as a config object of its own. */
+  #routeFor(config: string | undefined): Route {
+    if (config === undefined) return this.#routes.get(DEFAULT)!
+    const known = this.#routes.get(config) ?? this.#ofClients.get(config)
+    if (known) return known
+    if (!config.startsWith('{')) {
+      const names = [...this.#routes.keys()].join(', ')
+      throw new GatewayError(
+        400,
+        'unknown_route',
+        `x-portkey-config: there is no route '${config.slice(0, 80)}'; known: ${names}`,
+      )
+    }
+    const route = new Route(planOfClient(config, this.#present), 'of a client', {})
+    if (this.#ofClients.size >= MOST_OF_CLIENTS) this.#ofClients.delete(this.#ofClients.keys().next().value!)
+    this.#ofClients.set(config, route)
+    return route
   }
 
   #spendOf(options: GatewayOptions): Spend {
@@ -158,6 +195,14 @@ export class Gateway {
     this.#ledger?.close()
   }
 
+  #allRoutes(): Route[] {
+    return [...this.#routes.values(), ...this.#ofClients.values()]
+  }
+
+  #snapshots(): SavedPools {
+    return Object.assign({}, ...[...this.#routes.values()].map((route) => route.snapshots())) as SavedPools
+  }
+
   /** What goes on, in numbers. */
   status(): GatewayStatus {
     return {
@@ -165,7 +210,9 @@ export class Gateway {
       inHand: this.#inHand,
       bytesInHand: this.#hold.bytes,
       draining: this.#draining,
-      targets: [...this.#targets.values()].map((target) => target.status(this.#route.statesOf(target))),
+      targets: [...this.#present.values()].map((target) =>
+        target.status(this.#allRoutes().flatMap((route) => route.statesOf(target))),
+      ),
       budgets: this.#spend.stats(this.#keys?.all ?? []),
       counts: this.#counters.all(),
     }
@@ -215,7 +262,7 @@ export class Gateway {
 
   async #pass(call: ClientCall, response: ServerResponse): Promise<void> {
     const { protocol, model } = call
-    const pool = this.#route.poolFor(protocol, model)
+    const pool = this.#routeFor(call.terms.route).poolFor(protocol, model)
     if (!pool) throw this.#noTarget(protocol)
     const options = this.#poolCall(pool, call)
     this.#admit(pool, options, call)
@@ -225,6 +272,7 @@ export class Gateway {
       waitedMs: 0,
       attempts: 0,
       target: '',
+      option: undefined,
       ticket: undefined,
       cost: undefined,
     }
@@ -280,12 +328,13 @@ export class Gateway {
     const maxWaitMs = terms.maxWaitMs ?? (maxWait === undefined ? undefined : duration(maxWait, 'maxWait'))
     return {
       ...costOf(call),
-      ...((pool.targets.some(({ target }) => target.countsTokens) ||
+      ...((pool.targets.some(({ plan }) => plan.target.countsTokens) ||
         key?.limits ||
         this.#spend.reads(key)) && {
         request: requestOf(call),
       }),
-      ...(model !== undefined && { model }),
+      ...(terms.metadata && { metadata: terms.metadata }),
+      ...(model !== undefined && { model, params: { model } }),
       ...(priority !== undefined && { priority }),
       ...(tenant !== undefined && { tenant }),
       ...(maxWaitMs !== undefined && { maxWaitMs }),
@@ -347,12 +396,13 @@ export class Gateway {
     course: Course,
     signal: AbortSignal | undefined,
   ): Promise<WholeAnswer | StreamAnswer> {
-    const { target } = leaf
+    const { target, overrides, timeoutMs, option, goesOn } = leaf.plan
     this.#waiting.delete(course)
     course.charge?.hold()
     if (course.attempts++ === 0) course.waitedMs = performance.now() - course.startedAt
-    course.target = leaf.name
-    const attempt: Try = { id: randomUUID(), at: Date.now(), target: leaf.name }
+    course.target = target.name
+    course.option = option
+    const attempt: Try = { id: randomUUID(), at: Date.now(), target: target.name }
     if (course.charge) this.#ledger?.add({ of: 'sent', ...lineOf(call, attempt), bound: course.charge.bound })
     const hideUsage = call.bodyForUsage !== undefined && target.options.includeUsage !== false
     try {
@@ -361,16 +411,17 @@ export class Gateway {
         method: call.method,
         path: call.path,
         headers: { ...call.headers, ...target.headers },
-        body: hideUsage ? call.bodyForUsage : call.body,
+        body: bodyOf(call, hideUsage, overrides),
         signal,
         hideUsage,
-        timeoutMs: target.timeoutMs,
+        timeoutMs: timeoutMs ?? target.timeoutMs,
         streamOver: (end) => this.#streamOver(call, course, attempt, end),
       })
       if (!(answer instanceof StreamAnswer)) this.#answered(call, course, attempt, answer.answered, answer)
       return answer
     } catch (error) {
       this.#failed(call, course, attempt, error)
+      if (error instanceof UpstreamError) error.goesOn = goesOn?.(error.status) ?? false
       throw error
     }
   }
@@ -466,9 +517,34 @@ const unknownPath = (path: string) =>
     `the gateway does not serve ${path.slice(0, 100)}: OpenAI's and Anthropic's paths begin with /v1/, Gemini's with /v1beta/`,
   )
 
+/** @throws GatewayError that names the field which is wrong, or which is not served. */
+function planOfClient(config: string, targets: ReadonlyMap<string, Target>): RoutePlan {
+  try {
+    if (config.length > LONGEST_CONFIG) throw new TypeError(`it is longer than ${LONGEST_CONFIG} characters`)
+    return compileRoute(JSON.parse(config), targets, 'config', true)
+  } catch (error) {
+    throw new GatewayError(400, 'bad_route', `x-portkey-config: ${(error as Error).message}`, {
+      mayRetry: false,
+    })
+  }
+}
+
+/** The body as it came, unless the route has fields for it. */
+function bodyOf(
+  call: ClientCall,
+  hideUsage: boolean,
+  overrides: Readonly<Record<string, unknown>> | undefined,
+) {
+  const body = hideUsage ? call.bodyForUsage : call.body
+  if (!overrides || !body) return body
+  const said = requestOf({ ...call, body })
+  return Buffer.from(JSON.stringify({ ...Object(said), ...overrides }))
+}
+
 function knownTarget(pool: Pool<Leaf>, name: string): string {
-  if (pool.targets.some((target) => target.name === name)) return name
-  const known = pool.targets.map((target) => target.name).join(', ')
+  const found = pool.targets.find(({ plan }) => plan.target.name === name)
+  if (found) return found.name
+  const known = [...new Set(pool.targets.map(({ plan }) => plan.target.name))].join(', ')
   throw new GatewayError(
     400,
     'unknown_target',
@@ -487,11 +563,13 @@ function lineOf({ key, terms, model }: ClientCall, { id, at }: Try) {
   }
 }
 
-function ownHeaders({ target, waitedMs, attempts, cost }: Course): Record<string, string> {
+function ownHeaders({ target, waitedMs, attempts, cost, option }: Course): Record<string, string> {
   return {
     'x-llmiter-target': target,
     'x-llmiter-waited-ms': String(Math.round(waitedMs)),
     'x-llmiter-attempts': String(attempts),
+    'x-portkey-retry-attempt-count': String(attempts - 1),
+    ...(option !== undefined && { 'x-portkey-last-used-option-index': option }),
     ...(cost !== undefined && { 'x-llmiter-cost': String(cost) }),
   }
 }

@@ -51,6 +51,8 @@ export interface GatewayOptions {
   /** Default 8787; 0 is any free port. */
   readonly port?: number
   readonly targets: readonly GatewayTarget[]
+  /** Portkey's config objects, by the names that calls give in `x-portkey-config`; `default` is for the others. */
+  readonly routes?: Readonly<Record<string, unknown>>
   readonly queue?: GatewayQueue
   /** The longest wait of calls that do not say it themselves. Default: as long as it takes. */
   readonly maxWait?: Duration

@@ -2,7 +2,7 @@
 
 import { type Budgets, parseBudgets, type Reservation, usdToAmount } from '../pool/budgets.ts'
 import { type Billed, billedOf, boundOf, parsePrices, type Pricing, pricesOfPackage } from '../pool/prices.ts'
-import { BudgetExceededError, type BudgetStats, type PoolCall } from 'llmiter/pool'
+import type { BudgetStats, PoolCall } from 'llmiter/pool'
 import { text } from '../lib/validate.ts'
 import { GatewayError } from './errors.ts'
 import type { StoredKey } from './key-ring.ts'
@@ -113,13 +113,11 @@ export class Spend {
     }
     const reserve = () => {
       const held: Reservation[] = []
-      for (const one of budgets) {
-        const reserved = one.reserve(call, bound, Date.now())
-        if (!(reserved instanceof BudgetExceededError)) held.push(reserved)
-        else {
-          for (const other of held) other.release()
-          throw reserved
-        }
+      try {
+        for (const one of budgets) held.push(one.reserve(call, bound, Date.now()))
+      } catch (error) {
+        for (const other of held) other.release()
+        throw error
       }
       return held
     }

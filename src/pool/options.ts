@@ -1,6 +1,6 @@
 // What people may say to a pool and for a call, checked once.
 
-import type { Clock, Duration, Snapshot } from 'llmiter'
+import type { BudgetStore, Clock, Duration, Snapshot } from 'llmiter'
 import { duration } from '../lib/duration.ts'
 import { callable, fields, given, number, text } from '../lib/validate.ts'
 import type { BreakerRules } from './breaker.ts'
@@ -49,6 +49,8 @@ export interface PoolOptions<T extends PoolTarget = PoolTarget> {
   readonly breaker?: BreakerOptions | false
   /** What may be spent. A call that could pass a budget is refused with a `BudgetExceededError`. */
   readonly budget?: BudgetOptions | readonly BudgetOptions[]
+  /** Where processes share their budgets, by name: `redisStore` of `llmiter/redis`. Default: this process counts alone. */
+  readonly store?: BudgetStore
   /** Prices for budgets in USD. They win over those of the optional package `@pydantic/genai-prices`. */
   readonly prices?: Prices
   /** For budgets: the output that is reserved for a call that sets no bound itself. Default 16,384 tokens. */
@@ -107,6 +109,7 @@ export function parsePool(options: PoolOptions): PoolRules {
     'maxAttempts',
     'breaker',
     'budget',
+    'store',
     'prices',
     'maxOutputTokens',
     'coalesce',
@@ -132,8 +135,13 @@ export function parsePool(options: PoolOptions): PoolRules {
   }
 }
 
-function parseSpending({ budget, prices, maxOutputTokens = 16_384 }: PoolOptions): Spending | undefined {
-  const budgets = parseBudgets(budget)
+function parseSpending({
+  budget,
+  store,
+  prices,
+  maxOutputTokens = 16_384,
+}: PoolOptions): Spending | undefined {
+  const budgets = parseBudgets(budget, store)
   const pricing = parsePrices(prices)
   number(maxOutputTokens, 'maxOutputTokens', 'a whole number of at least 1')
   return budgets && new Spending(budgets, pricing, maxOutputTokens)

@@ -44,6 +44,9 @@ export class Pool<T extends PoolTarget = PoolTarget> {
     this.#health = options.targets.map((target) => new TargetHealth(target, this.#rules.breaker, this.#clock))
     this.#states = options.targets.map(() => 'ready')
     this.#spending = this.#rules.spending
+    if (this.#spending)
+      this.#spending.budgets.failed = (error) =>
+        void this.targets[0]!.limiter.report(error, 'store of budgets')
     this.#sharing = this.#rules.sharing?.(this.#clock)
     this.#sticky = new StickyTargets(this.#rules.stickyMs)
     const told = (index: number) => this.#tell(index)
@@ -94,8 +97,8 @@ export class Pool<T extends PoolTarget = PoolTarget> {
 
   /** What the next try may use is reserved, and the call is in line, or has a ticket, or its end. */
   #placed(member: PoolMember): Promise<unknown> {
-    this.#spending?.reserve(member, this.targets, this.#clock.wall())
-    return this.#inLine(member)
+    const reserving = this.#spending?.reserve(member, this.targets, this.#clock.wall())
+    return reserving ? reserving.then(() => this.#inLine(member)) : this.#inLine(member)
   }
 
   #inLine(member: PoolMember): Promise<unknown> {
@@ -115,7 +118,7 @@ export class Pool<T extends PoolTarget = PoolTarget> {
   async #heldAt(member: PoolMember): Promise<unknown> {
     const { index } = member
     try {
-      this.#spending!.reserveAt(member, this.targets[index]!, this.#clock.wall())
+      await this.#spending!.reserveAt(member, this.targets[index]!, this.#clock.wall())
     } catch (error) {
       member.takeGrant().release()
       this.#health[index]!.unsent(member.number, this.#clock.now())

@@ -44,11 +44,11 @@ export class Spending {
    *
    * @throws BudgetExceededError, UnknownPriceError, TypeError when the call does not say enough.
    */
-  reserve(member: PoolMember, targets: readonly PoolTarget[], wall: number): void {
+  reserve(member: PoolMember, targets: readonly PoolTarget[], wall: number): Promise<void> | undefined {
     const { call, tiers } = member
     const may = () => tiers.flatMap(({ indices }) => indices.map((i) => targets[i]!))
     member.bound ??= this.#bound(call, may())
-    member.hold(this.budgets.reserve(call, member.bound, wall))
+    return hold(member, this.budgets.share(call, member.bound, wall))
   }
 
   /**
@@ -56,8 +56,8 @@ export class Spending {
    *
    * @throws BudgetExceededError
    */
-  reserveAt(member: PoolMember, target: PoolTarget, wall: number): void {
-    member.hold(this.budgets.reserve(member.call, member.bound!, wall, target.name))
+  reserveAt(member: PoolMember, target: PoolTarget, wall: number): Promise<void> | undefined {
+    return hold(member, this.budgets.share(member.call, member.bound!, wall, target.name))
   }
 
   #bound(call: PoolCall, targets: readonly PoolTarget[]): Amounts {
@@ -158,6 +158,12 @@ export class Spending {
       end: (failure, left) => this.#used(call, target, held, failure || left ? undefined : billed),
     })
   }
+}
+
+function hold(member: PoolMember, reserved: Reservation | Promise<Reservation>): Promise<void> | undefined {
+  if (reserved instanceof Promise) return reserved.then((reservation) => member.hold(reservation))
+  member.hold(reserved)
+  return undefined
 }
 
 /** An amount that is no number would spoil the sum of its whole period. */
