@@ -342,7 +342,7 @@ export class RateEstimator {
     const about = exact ?? measure.over(spanMs, fast ? ms : 0, now)
     if (!about || about < 0) return undefined
     // Refused at once: nothing had been saved up while the gate was closed, so that time must not be counted.
-    this.strict = fast && measure.sinceReopened <= STRICT_TICKETS
+    this.strict = fast && this.#state.kind !== 'found' && measure.sinceReopened <= STRICT_TICKETS
     return { rate: this.strict ? Math.max(about, rate / 2) : about, exact: exact !== undefined }
   }
 
