@@ -12,6 +12,7 @@ import { bundleSection } from './overhead/bundle.ts'
 import { callsSection } from './overhead/calls.ts'
 import { coreSection } from './overhead/core.ts'
 import { memorySection } from './overhead/memory.ts'
+import { poolSection } from './overhead/pool.ts'
 import { scalingSection } from './overhead/scaling.ts'
 import { timersSection } from './overhead/timers.ts'
 import { exitCodeOf, isMet, printSection, type Section, writeJson } from './table.ts'
@@ -30,6 +31,7 @@ const all: Record<string, () => Promise<Section>> = {
   e: () => scalingSection(sizes, 5),
   f: bundleSection,
   g: () => timersSection(1000),
+  h: () => poolSection(calls, rounds),
 }
 
 const sections: Section[] = []

@@ -2,7 +2,7 @@
  * A small chart of traffic over time: what was accepted a second, against what the provider allows, and a tick for
  * each refusal below. One form for all pictures of the law, so that who has read one can read them all.
  */
-import { FONT, type Frame, path, Plot, round, type Step, text } from '../src/cli/page/plot.ts'
+import { FONT, type PlotArea, path, Plot, round, type Step, text } from '../src/cli/page/plot.ts'
 
 /** Room under the frame for the ticks of refusals. */
 const REFUSED_GAP = 4
@@ -11,10 +11,10 @@ const REFUSED_HEIGHT = 7
 /** Seconds to the right, calls a second upwards. */
 export class Chart {
   readonly body: string[] = []
-  readonly #frame: Frame
+  readonly #frame: PlotArea
   readonly #plot: Plot
 
-  constructor(frame: Frame) {
+  constructor(frame: PlotArea) {
     this.#frame = frame
     this.#plot = new Plot(frame)
   }

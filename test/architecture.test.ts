@@ -106,6 +106,22 @@ function impurities(source: ts.SourceFile): string[] {
   return found
 }
 
+/** Names that a file exports as a type, an interface or a class. */
+function typesOf(source: ts.SourceFile): string[] {
+  return source.statements.flatMap((node) => {
+    const named =
+      ts.isInterfaceDeclaration(node) || ts.isTypeAliasDeclaration(node) || ts.isClassDeclaration(node)
+    const exported = named && node.modifiers?.some(({ kind }) => kind === ts.SyntaxKind.ExportKeyword)
+    return exported && node.name ? [node.name.text] : []
+  })
+}
+
+/** Type names that more than one file exports. */
+function sharedNames(sources: readonly ts.SourceFile[]): string[] {
+  const names = sources.flatMap(typesOf).sort()
+  return [...new Set(names.filter((name, i) => name === names[i - 1]))]
+}
+
 const runs = ({ typeOnly, lazy }: Import) => !typeOnly && !lazy
 const arrow = (to: string, kind: Partial<Import> = {}): Import => ({
   to,
@@ -139,6 +155,11 @@ describe('src/', () => {
     const roots = [...entries.map(({ name }) => `${name}.ts`), ...commands, 'responses/index.ts']
     const reached = new Set(roots.flatMap((root) => [...reach(imports, root)]))
     expect([...imports.keys()].filter((file) => !reached.has(file))).toEqual([])
+  })
+
+  test('has one type for each name', () => {
+    // Both are public: what the limiter makes of an answer, and what a guard makes of a request.
+    expect(sharedNames(sourceFiles().map((file) => parse(file)))).toEqual(['Verdict'])
   })
 
   test('has a core that knows no time, no chance and no promises', () => {
@@ -257,6 +278,11 @@ describe('the rules', () => {
       expect(impurities(parse('core/x.ts', text))).toEqual([])
     },
   )
+
+  test('find two types of one name', () => {
+    const sources = ['export interface A {}', 'export class A {}', 'type A = 1', 'export type B = A']
+    expect(sharedNames(sources.map((text, i) => parse(`lib/${i}.ts`, text)))).toEqual(['A'])
+  })
 
   test('find a built-in module that loads at once', () => {
     expect(builtins(plant('testing/index.ts', arrow('node:http')), 'testing/index.ts')).toEqual(['node:http'])

@@ -84,7 +84,7 @@ export async function callsSection(calls: number, rounds: number): Promise<Secti
   }
 }
 
-function turnOf(contestant: Contestant, calls: number): Turn {
+export function turnOf(contestant: Contestant, calls: number): Turn {
   const work: Work = async () => 1
   return async () => {
     const line = contestant(calls)

@@ -1,12 +1,12 @@
-// Who may not even stand in line: a call that can never fit, one that has no hope, one too many.
+// Which calls are rejected before they queue: one that can never fit, one whose wait would be too long, one too many.
 
 import { QueueFullError, QuotaExhaustedError, RequestTooLargeError, StoreDownError } from './errors.ts'
-import { placesOf } from '../core/cost.ts'
+import { placesOf } from '../core/limit/limit-set.ts'
 import { isTokens } from '../core/limit/parse-limits.ts'
 import type { Refusal } from '../responses/verdict.ts'
 import type { CallContext, PendingCall } from './pending-call.ts'
 
-/** Why a call is turned away, or undefined. May evict another to make room. */
+/** Why a call is rejected, or undefined. May evict another call to make room. */
 export function turnAway(
   runtime: CallContext,
   call: PendingCall,
@@ -22,7 +22,7 @@ export function turnAway(
     if (down) return { error: storeDown(at.name, down.cause) }
     if (at.issuer.spent(now)) return { error: at.spent }
   }
-  // Who was let in before is not turned away when the line is full.
+  // A call that was admitted before is not rejected when the queue is full.
   if (call.seq > 0) return undefined
   const crowded = crowdedOut(runtime, call)
   if (crowded) return crowded
@@ -54,17 +54,17 @@ function crowdedOut(runtime: CallContext, call: PendingCall): { error: unknown }
   const { max = Infinity, onFull } = runtime.options.queue ?? {}
   const { line } = runtime.issuer
   const { size } = line
-  // With no room at all a call may still go that need not wait; the runtime turns away those that must.
+  // With `queue.max: 0` a call may still go if it need not wait; the runtime rejects the others.
   if (size < max || max === 0) return undefined
   const error = new QueueFullError(`'${runtime.name}': ${size} calls wait already, queue.max is ${max}`)
-  // Who would not wait has no use for another's place.
+  // A call that would not wait anyway must not evict another.
   const evicted = call.policy.maxWaitMs > 0 ? evictedFor(call, line, onFull) : undefined
   if (!evicted) return { error }
   runtime.giveUp(evicted as PendingCall, error)
   return undefined
 }
 
-/** Who is turned out of a full queue for this call: nobody more urgent. */
+/** The call that a full queue evicts for this one: never a more urgent one. */
 function evictedFor(
   { priority }: PendingCall,
   line: CallContext['issuer']['line'],
@@ -76,12 +76,12 @@ function evictedFor(
   return worth !== undefined && (onFull === 'evict-lowest' ? worth > 0 : worth >= 0) ? found : undefined
 }
 
-/** A call that need not wait has its ticket; any other leaves no trace. */
+/** Gives the call its ticket if it need not wait. Otherwise nothing changes. */
 export function goNow(runtime: CallContext, call: PendingCall, now: number): boolean {
   const { issuer, scheduler } = runtime
   if (issuer.line.size > 0) return false
   const failure = turnAway(runtime, call, now)
-  // Only what can never go is an error: the rest may go another time.
+  // Only a call that can never go is an error. The others may go later.
   if (failure?.error instanceof RequestTooLargeError) throw failure.error
   if (failure) return false
   scheduler.join(call, now)

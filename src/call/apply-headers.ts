@@ -1,4 +1,4 @@
-// What the headers of an answer teach: the provider's limits, and what is left of them.
+// What the limiter learns from the headers of an answer: the provider's limits, and what is left of them.
 
 import { headersOf, readLimits } from '../responses/headers.ts'
 import type { PendingCall } from './pending-call.ts'
@@ -11,7 +11,7 @@ export function learnFrom(answer: unknown, { policy: { runtime }, sentAt }: Pend
   const now = scheduler.now()
   for (const hint of readLimits(headers, scheduler.clock.wall())) {
     runtime.told.set(`${hint.of}/${hint.perMs}`, { ...hint, at: now })
-    // What is said of a model must not be taken for the account's: the nearest limit of its kind is meant.
+    // A header about one model says nothing about the whole account: it is applied to the nearest limit of its kind.
     const meant = chain.find(({ issuer }) => issuer.limitSet.knows(hint))
     if (!meant || meant.options.learn === false) continue
     meant.issuer.told(hint, meant.options.pacing === 'eager', sentAt!, now)

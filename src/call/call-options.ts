@@ -1,4 +1,4 @@
-// What people may say for one call: the types, their defaults, and their checks.
+// The options of one call: types, defaults and checks.
 
 import type { Cost } from '../core/cost.ts'
 import { type Duration, duration } from '../lib/duration.ts'
@@ -20,7 +20,7 @@ export interface RetryOptions {
   minMs?: Duration | undefined
   /** The longest wait. Default 8 s. */
   maxMs?: Duration | undefined
-  /** Each wait is so many times the one before. Default 2. */
+  /** Each wait is this many times the one before. Default 2. */
   factor?: number | undefined
   /** Each wait is shortened by a random share up to this. Default 0.25. */
   jitter?: number | undefined
@@ -34,7 +34,7 @@ export interface RetryOptions {
 export interface RetryFailure {
   /** What the call threw, or the `Response` that it returned. */
   error: unknown
-  /** So many tries have failed: 1 after the first. */
+  /** How many tries have failed: 1 after the first. */
   failures: number
   /** The wait in ms that the provider asked for, if it did. */
   waitMs?: number
@@ -58,7 +58,7 @@ export interface CallOptions {
   tenant?: string | undefined
   /** Rejects with `WaitTimeoutError` after this long without a ticket. Default: waits as long as it takes. */
   maxWaitMs?: Duration | undefined
-  /** So many refusals the call waits out; the next goes to its caller, untouched. 0: the first. Default: all. */
+  /** Refusals that the call waits through; the next one is thrown unchanged. 0: none. Default: all. */
   maxRefusals?: number | undefined
   /** Rejects with `CallTimeoutError` when a try of the call itself takes longer. Default: none. A ticket in your hands has no such bound. */
   timeoutMs?: Duration | undefined

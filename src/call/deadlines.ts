@@ -1,4 +1,4 @@
-// What may happen to a call while it stands in line: its signal aborts, its longest wait is over, it is stuck.
+// What may happen to a call while it waits: its signal aborts, its `maxWaitMs` passes, or it is stuck.
 
 import { LimiterStoppedError, QueueFullError, WaitTimeoutError } from './errors.ts'
 import { waitingOn, waitLeft } from '../core/inspect.ts'
@@ -18,7 +18,7 @@ const spelled = (ms: number) => (ms === Infinity ? 'without an end' : `about ${m
 const STUCK_MS = 300_000
 const STUCK_REFUSALS = 10
 
-/** Begins to watch what may end this wait, which may have ended already. */
+/** Starts to watch what may end this wait. It may have ended already. */
 export function attend(call: PendingCall, now: number): void {
   const { runtime, signal, maxWaitMs } = call.policy
   if (runtime.options.queue?.max === 0 && call.state === 'waiting') {
@@ -38,7 +38,7 @@ export function attend(call: PendingCall, now: number): void {
   }
 }
 
-/** A call is back in line, unless what it comes back to has ended meanwhile. */
+/** A call is back in the queue, unless its limiter was stopped or its signal aborted meanwhile. */
 export function comeBack(call: PendingCall, now: number): void {
   const { runtime } = call.policy
   const { stopped } = runtime
@@ -59,7 +59,7 @@ export function unattend({ policy, waitState }: PendingCall): void {
   }
 }
 
-/** Tells when a call has been refused again and again, or for long. */
+/** Emits `stuck` when a call has been refused many times, or has been parked for long. */
 export function watchStuck(call: PendingCall, reason: string, now: number): void {
   const { runtime } = call.policy
   const waitState = call.more()

@@ -42,7 +42,7 @@ export class LimiterError extends Error {
   }
 }
 
-/** The line held `queue.max` calls already, or this call was evicted for a more urgent one. */
+/** The queue held `queue.max` calls already, or this call was evicted for a more urgent one. */
 export class QueueFullError extends LimiterError {
   /** The name of the class. */
   override name = 'QueueFullError'
@@ -53,9 +53,9 @@ export class QueueFullError extends LimiterError {
 export class WaitTimeoutError extends LimiterError {
   /** The name of the class. */
   override name = 'WaitTimeoutError'
-  /** What it waited for: a dimension, `'concurrency'`, `'gate'`, `'pause'`, or `'retry'` after a failure. */
+  /** What the call waited for: a dimension, `'concurrency'`, `'gate'`, `'pause'`, or `'retry'` after a failure. */
   readonly waitingOn?: string
-  /** About how much longer it would have waited, in ms; `Infinity` while the limiter is paused without an end. */
+  /** About how much longer the call would have waited, in ms; `Infinity` while the limiter is paused without an end. */
   readonly leftMs!: number
   static readonly code = 'WAIT_TIMEOUT'
 }

@@ -1,4 +1,4 @@
-// What calls tell to those who listen to their limiter.
+// The events of calls.
 
 import type { Refusal } from '../responses/verdict.ts'
 
@@ -11,7 +11,7 @@ interface CallId {
 export interface CallEvents {
   /** A call asks for a ticket. */
   request: CallId & { waiting: number }
-  /** A ticket was issued, after so long in line since the call came, or was refused; `waiting` still wait. */
+  /** A ticket was issued. `waitMs`: since the call came or was refused. `waiting`: calls that still wait. */
   issue: CallId & { waitedMs: number; waiting: number }
   /** A call begins with its ticket, in its caller's own async context: what is active there (a span) is the caller's. */
   start: CallId & { waitedMs: number }
@@ -21,9 +21,9 @@ export interface CallEvents {
   chunk: CallId & { first: boolean; ms: number }
   /** The provider refused a call. */
   refuse: CallId & { verdict: Refusal; error: unknown }
-  /** The refused call waits at the front of the line. */
+  /** The refused call waits at the front of the queue. */
   park: CallId & { parked: number; refusals: number }
-  /** The limiter turned a call away: the line is full, the wait too long, the limiter stopped, the call aborted. */
+  /** The limiter rejected a call: the queue is full, the wait too long, the limiter stopped, or the call aborted. */
   reject: CallId & { error: unknown }
   /** Nobody waits in the queue any more. */
   empty: Record<never, never>
@@ -35,9 +35,9 @@ export interface CallEvents {
   error: { error: unknown; where: string }
 }
 
-/** Where calls tell their events. */
+/** Where calls emit their events. */
 export interface EventSink {
-  /** The events that somebody listens to: the others need not be made. */
+  /** The events that have a listener. The others are not created. */
   readonly heard: { has(name: keyof CallEvents): boolean }
   emit<E extends keyof CallEvents>(name: E, event: CallEvents[E]): void
 }

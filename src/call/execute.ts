@@ -1,4 +1,4 @@
-// A call from its ticket to its end: run the work, see what the answer means, and act on it. Every answer, thrown
+// A call from its ticket to its end: run the function, classify the answer, and act on it. Every answer, thrown
 // or returned, goes through one classifier.
 
 import { fail, judge, land } from './outcome.ts'
@@ -21,7 +21,7 @@ const BODY_MS = 2000
 /** Some SDKs listen on the signal at each try and never stop, and Node warns at the eleventh. */
 const MOST_LISTENERS = 8
 
-/** One call: in line, with its ticket, to its end. */
+/** One call: it waits, gets its ticket, and ends. */
 export function dispatch(policy: CallPolicy, cost: Cost, work: Work): Promise<unknown> {
   const call = newCall(policy, cost, work)
   if (call.standing.is === 'waiting') return policy.runtime.scheduler.ticket(call).then(start)
@@ -41,7 +41,7 @@ export function newCall(policy: CallPolicy, cost: Cost, work: Work | undefined):
   return call
 }
 
-/** Throws why a call must not go, though it was woken: it failed, or its signal aborted with the ticket in hand. */
+/** Throws if a call that was woken must not start: it was rejected, or its signal aborted after the ticket was issued. */
 export function admit(call: PendingCall): void {
   const { waitState, policy, since, sentAt } = call
   const { runtime, signal } = policy
@@ -61,19 +61,13 @@ export function admit(call: PendingCall): void {
     })
 }
 
-/** The call has its ticket (or must not get one: then this throws): does its work. */
-export function start(call: PendingCall): unknown {
+/** Runs the call's function with its ticket. Throws if the call must not get one. */
+function start(call: PendingCall): unknown {
   admit(call)
-  const { timeoutMs, signal } = call.policy
   let result: unknown
   let promise: Promise<unknown> | undefined
   try {
-    // Where awaits cannot be followed, a signal of its own stands for the call.
-    const marked = context.storage === null && (context.wanted || call.policy.runtime.trials > 0)
-    result =
-      signal || timeoutMs < Infinity || marked
-        ? bounded(call, call.work!)
-        : within(call, call.work!, undefined)
+    result = perform(call)
     promise = promised(result)
   } catch (error) {
     return failed(call, error)
@@ -85,13 +79,23 @@ export function start(call: PendingCall): unknown {
   )
 }
 
+/** Does the work of a call that has its ticket. */
+export function perform(call: PendingCall): unknown {
+  const { timeoutMs, signal } = call.policy
+  // Where awaits cannot be followed, a signal of its own stands for the call.
+  const marked = context.storage === null && (context.wanted || call.policy.runtime.trials > 0)
+  return signal || timeoutMs < Infinity || marked
+    ? bounded(call, call.work!)
+    : within(call, call.work!, undefined)
+}
+
 function promised(result: unknown): Promise<unknown> | undefined {
   if (result instanceof Promise) return result
   const { then } = Object(result) as { then?: unknown }
   return typeof then === 'function' ? Promise.resolve(result) : undefined
 }
 
-/** Does work as a part of the call: a call of a limiter that is made there knows that it is within this one. */
+/** Runs work as a part of the call: calls made in it know that they are nested. */
 export function within<T>(
   call: PendingCall,
   work: (signal: AbortSignal | undefined) => T,
@@ -120,7 +124,7 @@ export function within<T>(
   }
 }
 
-/** The work, given up when its caller gives it up or when it takes too long; its signal aborts then. */
+/** Runs the work. Stops waiting for it, and aborts its signal, when the caller gives up or `timeoutMs` passes. */
 export function bounded(call: PendingCall, work: Work): Promise<unknown> {
   const { policy, waitState } = call
   const { runtime, signal, timeoutMs } = policy
@@ -135,7 +139,7 @@ export function bounded(call: PendingCall, work: Work): Promise<unknown> {
       abandonHeir(call, error)
     }
     const unwatch = signal && watch(signal, () => giveUp(signal.reason))
-    // A call that has the ticket of this one has its timeout too: it may wait in line now.
+    // A call that took over this ticket took over the timeout too: it may wait in the queue now.
     const late = () =>
       call.waitState?.heir ||
       giveUp(new CallTimeoutError(`'${runtime.name}': the call took longer than timeoutMs (${timeoutMs} ms)`))
@@ -157,7 +161,8 @@ export function bounded(call: PendingCall, work: Work): Promise<unknown> {
   })
 }
 
-function returned(call: PendingCall, value: unknown): unknown {
+/** The work has given a value. Returns what its caller gets, or throws it. */
+export function returned(call: PendingCall, value: unknown): unknown {
   if (call.waitState?.heir) return value
   if (typeof value !== 'object' || value === null) {
     land(call, value)
@@ -167,7 +172,8 @@ function returned(call: PendingCall, value: unknown): unknown {
   return judged(call, { value })
 }
 
-function failed(call: PendingCall, error: unknown): unknown {
+/** The work has thrown. Throws what its caller gets, or returns what came of trying again. */
+export function failed(call: PendingCall, error: unknown): unknown {
   if (call.waitState?.heir) throw error
   return judged(call, { error })
 }
@@ -199,13 +205,13 @@ function judged(call: PendingCall, outcome: Outcome): unknown {
   learnFrom(answer, call)
   if (!threw) {
     if (call.waitState?.failure?.error === answer) return answer
-    // The caller never sees this answer: its connection must not wait for somebody to read it.
+    // The caller never sees this answer, so nobody would read its body and free the connection.
     discard(answer)
   }
   return call.standing.is === 'waiting' ? runtime.scheduler.ticket(call).then(start) : start(call)
 }
 
-/** What an answer means, with what the user's `retry.on` may take for transient. */
+/** Classifies an answer, including what the user's `retry.on` calls transient. */
 export function verdictOf(call: PendingCall, outcome: Outcome): Verdict | undefined {
   const { retry, signal } = call.policy
   const verdict = judge(call, outcome)

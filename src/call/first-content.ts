@@ -1,4 +1,4 @@
-// A stream whose first content has come: until then its failure can still be hidden from the caller.
+// Waits for the first content of a stream: until then a failure can still be retried without the caller's notice.
 
 import { isFrame } from '../responses/stream-events.ts'
 

@@ -1,16 +1,16 @@
 // What watches the provider's latency, as calls and limiters see it: `latencyHealth` of `llmiter/health` makes one.
 
-/** What is measured of a call: to its first token and between tokens, of a stream; else to its answer. */
+/** What is measured: for a stream the time to its first token and between tokens; otherwise the time to the answer. */
 export type LatencyKind = 'ttft' | 'itl' | 'duration'
 
 /** The state of a provider by its latency. */
 export type HealthState = 'healthy' | 'warning' | 'unhealthy'
 
-/** The moving averages in ms, of what has a threshold, and what follows from them. */
+/** The moving averages in ms of each measure that has a threshold, and the state that follows. */
 export interface HealthReading {
-  /** Well, nearly too slow, or too slow. */
+  /** Fast enough, nearly too slow, or too slow. */
   state: HealthState
-  /** The share of the rate, or of the calls, that goes. */
+  /** The share of the rate, or of the calls, that is let through. */
   share: number
   /** The mean time to the first token in ms. */
   ttftMs?: number
@@ -28,11 +28,11 @@ export interface Health {
 
 /** What watches the latency of one limiter's calls. */
 export interface HealthMonitor {
-  /** So long took a call. */
+  /** How long a call took. */
   sample(of: LatencyKind, ms: number, now: number): void
-  /** The share of the rate to follow; missing where calls are turned away instead. */
+  /** The share of the rate to use; missing where calls are rejected instead. */
   share?(now: number): number
-  /** Why a new call is turned away. */
+  /** Why a new call is rejected. */
   refusal?(now: number): Error | undefined
   /** The state and the averages now. */
   reading(now: number): HealthReading

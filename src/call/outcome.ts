@@ -17,11 +17,11 @@ import type { CallContext, PendingCall } from './pending-call.ts'
 
 const KINDS: readonly string[] = ['rate', 'overload', 'quota', 'oversize', 'transient']
 
-/** Whatever was thrown: even to ask what a revoked Proxy is may throw. */
+/** Accepts anything that can be thrown. A revoked Proxy throws even when its type is read. */
 const isA = (value: unknown, kind: new (...args: never[]) => Error): boolean =>
   safeRead(() => value instanceof kind) ?? false
 
-/** The user's own reading, else ours. Undefined: an answer, or an error that is the caller's own business. */
+/** What the user's `classify` says, else our own reading. Undefined: an answer, or an error that concerns the caller alone. */
 export function judge({ policy }: PendingCall, outcome: Outcome): Verdict | undefined {
   const own = policy.classify && safeCall(() => policy.classify!(outcome), policy.runtime, 'classify')
   if (own === 'ok') return undefined
@@ -41,7 +41,7 @@ export function judge({ policy }: PendingCall, outcome: Outcome): Verdict | unde
   return withinReason(classify(outcome, policy.runtime.scheduler.clock.wall()), policy.runtime)
 }
 
-/** A wait longer than anybody stands in line is a quota. */
+/** A wait longer than `maxRetryAfterMs` is treated as a used-up quota. */
 function withinReason(verdict: Verdict | undefined, { options }: CallContext): Verdict | undefined {
   const waits = verdict?.kind === 'rate' || verdict?.kind === 'overload'
   if (!waits || verdict.waitMs === undefined) return verdict
@@ -50,7 +50,7 @@ function withinReason(verdict: Verdict | undefined, { options }: CallContext): V
   return verdict.waitMs > mostMs ? { ...verdict, kind: 'quota' } : verdict
 }
 
-/** Tokens are limited, and the function gave back the text alone: then only estimates are left. Told once. */
+/** Tokens are limited, but the function returned only the text, so only estimates are left. Warns once. */
 function warnUnread({ policy: { runtime } }: PendingCall, value: unknown): undefined {
   if (typeof value !== 'string' || runtime.estimator.warned || !runtime.limits.some(({ of }) => isTokens(of)))
     return
@@ -62,7 +62,7 @@ function warnUnread({ policy: { runtime } }: PendingCall, value: unknown): undef
   )
 }
 
-/** The call has its answer: it has used what its result says. */
+/** The call was answered: its usage is what the result says. */
 export function land(call: PendingCall, value: unknown): void {
   const { runtime, usage } = call.policy
   let used: Usage | undefined
@@ -71,7 +71,7 @@ export function land(call: PendingCall, value: unknown): void {
   settle(call, used)
 }
 
-/** What can be counted of a usage. */
+/** The parts of a usage that have a limit. */
 function sound(usage: Usage, runtime: CallContext): Usage {
   const good: Usage = {}
   for (const [of, amount] of Object.entries(usage)) {
@@ -95,7 +95,7 @@ export function settle(call: PendingCall, usage: Usage | undefined): void {
   runtime.finish(call, used)
 }
 
-/** The call ended with an error that is its caller's business; without a status nobody knows whether it arrived. */
+/** The call ended with an error that concerns its caller alone. Without a status nobody knows whether it arrived. */
 export function fail(call: PendingCall, error: unknown): void {
   const { runtime } = call.policy
   const status = statusOf(error)

@@ -114,11 +114,11 @@ export interface WaitState {
   lastRefusal?: unknown
   /** What the last refusal or failure said, in few words. */
   lastReason?: string
-  /** What its last answer was taken for, if that was no success. */
+  /** How its last answer was classified, if it was no success. */
   verdict?: Verdict
   refusals: number
   failures: number
-  /** In line, in all: what `maxWaitMs` bounds. */
+  /** All the time it has waited in the queue: what `maxWaitMs` bounds. */
   waitedMs: number
   /** A stream of its answer has begun. */
   answered?: boolean
@@ -130,7 +130,7 @@ export interface WaitState {
   inherited?: boolean
 }
 
-/** How it stands with a call that has asked for a ticket. */
+/** The state of a call that has asked for a ticket. */
 export type Standing =
   | { readonly is: 'waiting' }
   | { readonly is: 'issued' }

@@ -1,4 +1,4 @@
-// Calls that have failed for a moment: out of the line until their next try, and then back at their place.
+// Calls after a transient failure: they leave the queue until their next try, and then return to their place.
 
 import type { CallContext, PendingCall } from './pending-call.ts'
 

@@ -1,4 +1,4 @@
-// Code of the user's that we call may throw. It is told to the `error` event and changes nothing else.
+// Functions of the user may throw. The error goes to the `error` event and changes nothing else.
 
 import type { CallContext } from './pending-call.ts'
 

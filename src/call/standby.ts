@@ -7,14 +7,14 @@ import { statusOf } from '../responses/error-text.ts'
 import type { Verdict } from '../responses/verdict.ts'
 import { turnAway } from './admission.ts'
 import type { CallOptions } from './call-options.ts'
-import { start } from './execute.ts'
+import { admit, failed, perform, returned } from './execute.ts'
 import { firstContent } from './first-content.ts'
 import { judge } from './outcome.ts'
-import { type CallPolicy, PendingCall } from './pending-call.ts'
+import { type CallPolicy, PendingCall, type Work } from './pending-call.ts'
 
-/** What a call has come to, and what the limiter takes that for. */
+/** The result of a call, and what the limiter makes of it. */
 export type GrantOutcome = ({ readonly value: unknown } | { readonly error: unknown }) & {
-  /** Undefined: an answer, or an error that is the caller's own business. */
+  /** Undefined: an answer, or an error that concerns the caller alone. */
   readonly verdict: Verdict | undefined
   /** The HTTP status of an error or of a returned `Response`, if it has one. */
   readonly status: number | undefined
@@ -24,13 +24,14 @@ export type GrantOutcome = ({ readonly value: unknown } | { readonly error: unkn
 export interface Grant {
   /**
    * Runs `fn` with the ticket, as `limiter.run` does: streams, usage, headers and refusals are seen to. It does not wait
-   * when it is refused, and never rejects. A stream is given out when its first content has come, so that one which
-   * fails before is an error.
+   * when it is refused. A stream is given out when its first content has come, so that one which fails before is an
+   * error. `over` is told how it ended, and the promise becomes what that returns or throws.
    */
-  run(
+  run<R>(
     fn: (signal: AbortSignal | undefined) => unknown,
+    over: (outcome: GrantOutcome) => R | Promise<R>,
     terms?: Pick<CallOptions, 'signal' | 'timeoutMs'>,
-  ): Promise<GrantOutcome>
+  ): Promise<R>
   /** The ticket is not used: all that was reserved comes back. */
   release(): void
 }
@@ -43,52 +44,110 @@ export interface StandbyWaiter {
   failed(error: unknown): void
 }
 
+type Terms = Pick<CallOptions, 'signal' | 'timeoutMs'>
+type Over<R> = (outcome: GrantOutcome) => R | Promise<R>
+type PolicyOf = (terms: Terms) => CallPolicy
+
 export function standBy(
   policy: CallPolicy,
-  policyOf: (terms: Pick<CallOptions, 'signal' | 'timeoutMs'>) => CallPolicy,
+  policyOf: PolicyOf,
   cost: Cost,
   waiter: StandbyWaiter,
 ): () => void {
   const { runtime } = policy
-  const { issuer, scheduler, counters } = runtime
-  const now = scheduler.now()
-  const call = new PendingCall(policy, cost, undefined, now)
+  const now = runtime.scheduler.now()
+  const call = new StandbyCall(policy, cost, waiter, policyOf, now)
   const failure = turnAway(runtime, call, now)
-  if (failure) {
-    waiter.failed(failure.error)
-    return () => {}
-  }
-  call.grant = () => {
-    call.grant = undefined
-    if (call.failure) return waiter.failed(call.failure.error)
-    counters.requests++
-    waiter.granted({
-      run: (fn, terms) => {
-        if (terms) call.policy = policyOf(terms)
-        call.work = fn
-        return outcomeOf(call)
-      },
-      release: () => runtime.release(call),
-    })
-  }
-  scheduler.join(call, now)
-  return () => {
-    if (!call.queue) return
-    const then = scheduler.now()
-    issuer.cancel(call, then)
-    scheduler.pump(then)
-  }
+  if (failure) waiter.failed(failure.error)
+  else runtime.scheduler.join(call, now)
+  return call.queue ? () => call.leave() : gone
 }
 
-async function outcomeOf(call: PendingCall): Promise<GrantOutcome> {
-  try {
-    let value = await start(call)
-    if (!call.waitState?.verdict && isStream(value)) value = await firstContent(value)
+const gone = (): void => {}
+
+/** Shared by all: whoever is granted tells its own waiter. */
+const tellWaiter = (call: PendingCall): void => (call as StandbyCall).tell()
+
+class StandbyCall extends PendingCall implements Grant {
+  readonly #waiter: StandbyWaiter
+  readonly #policyOf: PolicyOf
+
+  constructor(policy: CallPolicy, cost: Cost, waiter: StandbyWaiter, policyOf: PolicyOf, now: number) {
+    super(policy, cost, undefined, now)
+    this.#waiter = waiter
+    this.#policyOf = policyOf
+    this.grant = tellWaiter
+  }
+
+  tell(): void {
+    this.grant = undefined
+    if (this.failure) return this.#waiter.failed(this.failure.error)
+    this.policy.runtime.counters.requests++
+    this.#waiter.granted(this)
+  }
+
+  leave(): void {
+    if (!this.queue) return
+    const { issuer, scheduler } = this.policy.runtime
+    const now = scheduler.now()
+    issuer.cancel(this, now)
+    scheduler.pump(now)
+  }
+
+  // One promise, as for any other call: two would be a third of what a call costs.
+  run<R>(fn: Work, over: Over<R>, terms?: Terms): Promise<R> {
+    if (terms) this.policy = this.#policyOf(terms)
+    this.work = fn
+    try {
+      admit(this)
+    } catch (error) {
+      return Promise.reject(error).catch(() => over(this.#failure(error)))
+    }
+    let result: Promise<unknown>
+    try {
+      result = Promise.resolve(perform(this))
+    } catch (error) {
+      result = Promise.reject(error)
+    }
+    return result.then(
+      (value) => this.#ended(returned, value, over),
+      (error) => this.#ended(failed, error, over),
+    )
+  }
+
+  #ended<R>(how: typeof returned, result: unknown, over: Over<R>): R | Promise<R> {
+    let answer: unknown
+    try {
+      answer = how(this, result)
+    } catch (error) {
+      return over(this.#failure(error))
+    }
+    if (typeof answer !== 'object' || answer === null) return over(this.#answer(answer))
+    const told = answer instanceof Promise ? answer : this.#content(answer)
+    if (!told) return over(this.#answer(answer))
+    return told.then(
+      (value) => over(this.#answer(value)),
+      (error) => over(this.#failure(error)),
+    )
+  }
+
+  /** A stream that has given its first content. Undefined: it is no stream, or one that was refused. */
+  #content(value: unknown): Promise<object> | undefined {
+    return this.waitState?.verdict || !isStream(value) ? undefined : firstContent(value)
+  }
+
+  #answer(value: unknown): GrantOutcome {
     const { status } = typeof Response === 'function' && value instanceof Response ? value : {}
-    return { value, verdict: call.waitState?.verdict, status }
-  } catch (error) {
-    const { verdict, heir } = call.waitState ?? {}
+    return { value, verdict: this.waitState?.verdict, status }
+  }
+
+  #failure(error: unknown): GrantOutcome {
+    const { verdict, heir } = this.waitState ?? {}
     // A call within has handled it: what it was taken for there is asked once more.
     return { error, verdict: verdict ?? (heir && judge(heir, { error })), status: statusOf(error) }
+  }
+
+  release(): void {
+    this.policy.runtime.release(this)
   }
 }

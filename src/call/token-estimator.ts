@@ -10,18 +10,18 @@ import { get } from '../responses/safe-access.ts'
 import { examine } from '../responses/token-count.ts'
 import type { Usage } from '../responses/usage.ts'
 
-/** The estimate is corrected by so many calls. */
+/** How many of the last calls correct the estimate. */
 const RECENT = 15
-/** An experience is kept for so many models. */
+/** For how many models past usage is kept. */
 const MOST_MODELS = 200
 /** Tokens of input and output of a call of which nothing is known yet. */
 const UNKNOWN = 500
 
 export const ONE: Cost = Object.freeze({ requests: 1 })
 
-/** What a cost was made of, so that it can be made again. */
+/** What a cost was computed from, so that it can be computed again. */
 interface Guess {
-  /** As the arguments look; undefined when there are none to look at. */
+  /** Estimated from the arguments; undefined when there are none. */
   inputTokens?: number
   maxOutputTokens?: number
   /** Whose experience counts: the model, and whether there are media among the arguments. */

@@ -1,4 +1,4 @@
-// How fast a stream comes, measured only where somebody wants to know.
+// How fast a stream arrives. Measured only when a health watcher or a listener needs it.
 //
 // The stopwatch runs while somebody waits for the provider: until the answer begins, and from each time the reader
 // asks until it gets. A reader that takes its time between two chunks is not the provider's slowness. Chunks

@@ -1,29 +1,41 @@
 // `llmiter gateway`: one queue, one pace and one budget for programs in any language.
 
-import { startGateway, type RunningGateway } from '../gateway/server.ts'
-import { optionsFromEnv } from '../gateway/from-env.ts'
+import { findConfig, loadConfig } from '../gateway/config.ts'
+import { CONFIG_SCHEMA } from '../gateway/config-schema.ts'
 import { isLoopback } from '../gateway/incoming.ts'
 import type { GatewayOptions } from '../gateway/options.ts'
-import { CannotError, command, readOptions, UsageError } from './usage.ts'
+import { type RunningGateway, startGateway } from '../gateway/server.ts'
+import { CannotError, command, printable, readOptions, UsageError } from './usage.ts'
 
 const HELP = `usage: OPENAI_API_KEY=… llmiter gateway [options]
 
 Listens on 127.0.0.1 and passes calls on to OpenAI, Anthropic and Gemini, at the pace that they accept. Programs set
-its address as their base URL. The keys of the providers come from OPENAI_API_KEY, ANTHROPIC_API_KEY and
-GEMINI_API_KEY, other addresses of theirs from OPENAI_BASE_URL, ANTHROPIC_BASE_URL and GOOGLE_GEMINI_BASE_URL.
+its address as their base URL. Without a configuration the keys of the providers come from OPENAI_API_KEY,
+ANTHROPIC_API_KEY and GEMINI_API_KEY, other addresses of theirs from OPENAI_BASE_URL, ANTHROPIC_BASE_URL and
+GOOGLE_GEMINI_BASE_URL. SIGTERM lets calls end, SIGHUP reads the configuration anew.
 
-  --port N                  where it listens (8787)
-  --requests-per-minute N   the limit of each key, over all models; default: what the provider tells
+  --config FILE             the configuration (llmiter.config.json or .ts in this folder, if there is one)
+  --check                   checks the configuration, and ends
+  --schema                  prints the JSON schema of the configuration
+  --host ADDRESS            where it listens (127.0.0.1); any other address needs keys: llmiter keys add
+  --port N                  the port (8787)
+  --requests-per-minute N   without a configuration: the limit of each key, over all models
   --tokens-per-minute N     the same in tokens
   --max-wait TIME           calls that would wait longer are refused at once
-  --drain TIME              how long calls may go on after SIGTERM (30s)`
+  --drain TIME              how long calls may wait after SIGTERM (30s)
+  --state FOLDER            keys, ledger and snapshot (llmiter-gateway)`
 
 const OPTIONS = {
+  config: { type: 'string' },
+  check: { type: 'boolean' },
+  schema: { type: 'boolean' },
+  host: { type: 'string' },
   port: { type: 'string' },
   'requests-per-minute': { type: 'string' },
   'tokens-per-minute': { type: 'string' },
   'max-wait': { type: 'string' },
   drain: { type: 'string' },
+  state: { type: 'string' },
   help: { type: 'boolean' },
 } as const
 
@@ -31,38 +43,61 @@ const SYNONYMS = {
   '--requests-per-minute': 'rpm limit rate',
   '--tokens-per-minute': 'tpm',
   '--max-wait': 'timeout wait',
+  '--check': 'validate test dryrun',
+  '--host': 'bind address listen',
+  '--state': 'dir folder data',
 }
+
+export const STATE_FOLDER = 'llmiter-gateway'
+
+type Values = Readonly<Record<string, string | boolean | undefined>>
 
 export const gateway = (args: string[]): Promise<number> =>
   command('gateway', async () => {
     const values = readOptions(args, OPTIONS, SYNONYMS)
-    if (values.help) {
-      console.log(HELP)
+    if (values.help || values.schema) {
+      console.log(values.help ? HELP : JSON.stringify(CONFIG_SCHEMA, undefined, 2))
       return 0
     }
-    const running = await start(optionsOf(values))
+    const options = await configOf(values)
+    if (values.check) {
+      console.log(`The configuration is right: ${options.targets.map(({ name }) => name).join(', ')}.`)
+      return 0
+    }
+    const running = await start(options)
     announce(running)
+    process.on('SIGHUP', () => void reload(running, values))
     await untilTold()
     await running.drain()
     return 0
   })
 
-type Values = Record<string, string | boolean | undefined>
-
-function optionsOf(values: Values): GatewayOptions {
+async function configOf(values: Values): Promise<GatewayOptions> {
   const limits = {
     ...numberOf(values, 'requests-per-minute', 'requestsPerMinute'),
     ...numberOf(values, 'tokens-per-minute', 'tokensPerMinute'),
   }
-  const targets = optionsFromEnv(process.env, limits)
-  if (targets.length === 0)
-    throw new UsageError('no provider has a key: set OPENAI_API_KEY, ANTHROPIC_API_KEY or GEMINI_API_KEY')
+  const file = (values['config'] as string | undefined) ?? findConfig(process.cwd())
+  let config: GatewayOptions
+  try {
+    config = await loadConfig(file, process.env, limits)
+  } catch (error) {
+    if (error instanceof TypeError) throw new UsageError(error.message)
+    throw error
+  }
+  if (config.targets.length === 0)
+    throw new UsageError(
+      'no provider has a key: set OPENAI_API_KEY, ANTHROPIC_API_KEY or GEMINI_API_KEY, or write llmiter.config.json',
+    )
   return {
-    targets,
+    state: STATE_FOLDER,
+    ...config,
     ...numberOf(values, 'port', 'port', 0),
+    ...textOf(values, 'host', 'host'),
     ...textOf(values, 'max-wait', 'maxWait'),
     ...textOf(values, 'drain', 'drain'),
-  } as GatewayOptions
+    ...textOf(values, 'state', 'state'),
+  }
 }
 
 function numberOf(values: Values, option: string, name: string, least = Number.MIN_VALUE) {
@@ -70,7 +105,7 @@ function numberOf(values: Values, option: string, name: string, least = Number.M
   if (said === undefined) return {}
   const number = Number(said)
   if (!(number >= least && number < Infinity))
-    throw new UsageError(`--${option} must be a number, got '${said}'`)
+    throw new UsageError(`--${option} must be a number, got '${String(said)}'`)
   return { [name]: number }
 }
 
@@ -87,8 +122,10 @@ async function start(options: GatewayOptions): Promise<RunningGateway> {
     const { code } = error as NodeJS.ErrnoException
     if (code === 'EADDRINUSE')
       throw new CannotError(`port ${options.port ?? 8787} is in use: give another one with --port`)
-    if (code === 'EACCES')
-      throw new CannotError(`port ${options.port} may not be used: give another one with --port`)
+    if (code === 'EACCES' || code === 'EADDRNOTAVAIL')
+      throw new CannotError(
+        `it may not listen on ${options.host ?? '127.0.0.1'}:${options.port ?? 8787} (${code})`,
+      )
     throw error
   }
 }
@@ -102,6 +139,16 @@ function checkNoLoop({ targets }: GatewayOptions, { port }: RunningGateway): voi
       throw new UsageError(
         `the base URL of ${name} is the gateway itself: unset it for the gateway, and set it for programs`,
       )
+  }
+}
+
+/** A configuration with a fault changes nothing. */
+async function reload({ gateway: running }: RunningGateway, values: Values): Promise<void> {
+  try {
+    running.reload(await configOf(values))
+    console.log('The configuration has been read anew.')
+  } catch (error) {
+    console.error(printable(`llmiter gateway: nothing is changed: ${(error as Error).message}`))
   }
 }
 

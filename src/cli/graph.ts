@@ -6,7 +6,7 @@ import { resolve } from 'node:path'
 import { plain } from '../telemetry/rolling-file.ts'
 import type { LogRecord } from '../telemetry/log-record.ts'
 import { noLogs, type Read, readRecords, runsIn, titleOf } from './logs.ts'
-import { graphPage, graphSvg, type GraphOptions, type Run } from './page/index.ts'
+import { graphPage, graphSvg, type GraphOptions, type PlottedRun } from './page/index.ts'
 import { columnsOf, together } from './page/series.ts'
 import { ALL, LINES, summary, totalsOf } from './page/labels.ts'
 import { CannotError, command, printable, readOptions, UsageError } from './usage.ts'
@@ -113,7 +113,7 @@ function between(records: LogRecord[], from?: Moment, to?: Moment): LogRecord[] 
 }
 
 function draw(
-  runs: Run[],
+  runs: PlottedRun[],
   options: GraphOptions,
   files: { out?: string; svg?: string; open?: boolean },
 ): void {

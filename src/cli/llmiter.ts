@@ -25,6 +25,10 @@ const COMMANDS: Record<string, { what: string; load: () => Promise<Command> }> =
     what: 'passes calls of any program on, at the pace that the providers accept',
     load: async () => (await import('./gateway.ts')).gateway,
   },
+  keys: {
+    what: 'makes, shows and revokes the keys that programs need for a gateway',
+    load: async () => (await import('./keys.ts')).keys,
+  },
 }
 
 const SYNONYMS = {

@@ -7,7 +7,7 @@ import { type LogRecord, parseRecord } from '../telemetry/log-record.ts'
 import { CannotError } from './usage.ts'
 
 /** One log from its start to its end, in one or several files. */
-export interface Run {
+export interface LoggedRun {
   id: string
   name: string
   /** In the order in which they were written. */
@@ -15,8 +15,8 @@ export interface Run {
 }
 
 /** The runs of a folder, the newest first. */
-export function runsIn(dir: string): Run[] {
-  const runs = new Map<string, Run>()
+export function runsIn(dir: string): LoggedRun[] {
+  const runs = new Map<string, LoggedRun>()
   for (const file of listed(dir).sort()) {
     const found = parseFileName(file)
     if (!found) continue

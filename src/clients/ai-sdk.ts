@@ -12,7 +12,7 @@ import {
   type ClientCallOptions,
   type ClientLimits,
   type ClientOptions,
-  type Grant,
+  type ClientTicket,
   type Limits,
   limitsOf,
 } from './shared/limits.ts'
@@ -131,7 +131,7 @@ function usageOf(result: Result, model: Call['model']): Usage | undefined {
   return typeof tokens === 'number' ? { tokens, inputTokens: tokens } : readUsage(by(model, result))
 }
 
-async function inLine<R>(limits: Limits, { params, model }: Call, send: Send<R>): Promise<[R, Grant]> {
+async function inLine<R>(limits: Limits, { params, model }: Call, send: Send<R>): Promise<[R, ClientTicket]> {
   const { abortSignal: signal, ...request } = params
   const [, charge = byUsage] = CHARGES.find(([provider]) => provider.test(model.provider)) ?? []
   const own = params.providerOptions?.llmiter as ClientCallOptions | undefined

@@ -10,7 +10,7 @@ import { inputOnly } from './shared/charge.ts'
 import {
   type ClientLimits,
   type ClientOptions,
-  type Grant,
+  type ClientTicket,
   type LimitedCall,
   type Limits,
   limitsOf,
@@ -163,7 +163,7 @@ async function inLine(limits: Limits, call: LimitedCall, send: Send, options: Ca
   }
 }
 
-function settle(answer: Partial<Streamed>, { ticket, used }: Grant): void {
+function settle(answer: Partial<Streamed>, { ticket, used }: ClientTicket): void {
   const finish = (response: unknown) => {
     const usage = readUsage(response)
     ticket.finish({ usage: usage && used(usage) })

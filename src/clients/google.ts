@@ -12,7 +12,7 @@ import type { AnyLimiter, LimitedService, ModelLimits } from 'llmiter'
 import type { GoogleGenAI } from '@google/genai'
 import type { Fetch } from './shared/attempt.ts'
 import { inputOnly } from './shared/charge.ts'
-import { type Describe, limitedFetch, type Place } from './shared/fetch.ts'
+import { type Describe, limitedFetch, type Destination } from './shared/fetch.ts'
 import { type Limited, limitedWith, refuseLimited } from './shared/limited.ts'
 import { type ClientLimits, type ClientOptions, type Limits, limitsOf } from './shared/limits.ts'
 import { describe, modelIn } from './shared/request.ts'
@@ -162,7 +162,7 @@ function tried(
   retryOptions: RetryOptions | undefined,
   call: (...changed: Changed) => Promise<Response>,
 ): Promise<Response> {
-  const place: Place = {}
+  const place: Destination = {}
   let lost: unknown
   const send: Fetch = async (input, init) => {
     try {

@@ -36,6 +36,8 @@ const GENERATES =
 
 /** Carries the timeout from where a request is made to where it is sent, and no further. */
 const TIMEOUT = 'x-llmiter-timeout-ms'
+/** Carries the number of the caller's signal in the same way. */
+const SIGNAL = 'x-llmiter-signal'
 const DEFAULT_TIMEOUT_MS = 300_000
 
 const describeCall: Describe = (input, init) => describe(input, init, (path) => GENERATES.test(path))
@@ -67,48 +69,94 @@ export function limitMistral<C extends Mistral>(
   }
   refuseLimited(client, 'limitMistral')
   const http = given!.httpClient
-  const send: Fetch = (input, init) => {
-    const request = timed(input as Request, init?.signal)
-    return http ? http.request(request) : fetch(request)
+  const send: Fetch = async (input, init) => {
+    const { request, signal } = timed(input as Request, init?.signal)
+    const sent = http && signal ? new Request(request, { signal }) : request
+    const response = await (http ? http.request(sent) : fetch(sent, signal && { signal }))
+    requests.set(response.body ?? response, [input, sent])
+    return response
   }
   const { timeoutMs = DEFAULT_TIMEOUT_MS } = given!
+  const signals = new CallerSignals()
   const make = client.constructor as new (options: SDKOptions & { hooks: Hooks }) => C
   return limitedWith(
     own,
     (limits) =>
       new make({
         ...given,
-        hooks: noting(hooks, timeoutMs),
+        hooks: noting(hooks, timeoutMs, signals),
         timeoutMs: -1,
-        httpClient: { request: limitedFetch(send, limits, describeCall) } as unknown as HTTPClient,
+        httpClient: signals.client(limitedFetch(send, limits, describeCall)),
       }),
   )
 }
 
-/** Writes the timeout on each request, but for those of callers who give a signal: for them the SDK has none. */
-function noting(hooks: Hooks, timeoutMs: number): Hooks {
+/**
+ * The signals that callers gave. The SDK puts each into a `Request`, and then into a copy of that. Once the first
+ * `Request` is garbage collected, the copy hears nothing of an abort.
+ */
+class CallerSignals {
+  readonly #signals = new Map<string, AbortSignal>()
+  #last = 0
+
+  /** Remembers a signal until its request comes. Returns its number. */
+  keep(signal: AbortSignal): string {
+    const id = String(++this.#last)
+    this.#signals.set(id, signal)
+    return id
+  }
+
+  /** An HTTP client that gives each request its caller's own signal. */
+  client(fetch: Fetch): HTTPClient {
+    const request: Fetch = (input, init) => {
+      const id = (input as Request).headers.get(SIGNAL)
+      const signal = id === null ? undefined : this.#signals.get(id)
+      if (id !== null) this.#signals.delete(id)
+      return fetch(input, signal ? { ...init, signal } : init)
+    }
+    return { request } as unknown as HTTPClient
+  }
+}
+
+/** Writes the timeout on each request, or the number of its caller's signal: the SDK has no timeout then. */
+function noting(hooks: Hooks, timeoutMs: number, signals: CallerSignals): Hooks {
   const beforeCreateRequest: Hooks['beforeCreateRequest'] = (context, input) => {
     const { url, options } = hooks.beforeCreateRequest(context, input)
-    if (options?.signal || !(timeoutMs > 0)) return { url, options }
+    const signal = options?.signal
+    if (!signal && !(timeoutMs > 0)) return { url, options }
     const headers = new Headers(options?.headers)
-    headers.set(TIMEOUT, String(timeoutMs))
+    if (signal) headers.set(SIGNAL, signals.keep(signal))
+    else headers.set(TIMEOUT, String(timeoutMs))
     return { url, options: { ...options, headers } }
   }
   // Hooks that are registered later are heard too.
   return Object.create(hooks, { beforeCreateRequest: { value: beforeCreateRequest } }) as Hooks
 }
 
-/** The request, with its time running: that of the SDK, and that of the limiter, whose `signal` ends it. */
-function timed(request: Request, signal: AbortSignal | null | undefined): Request {
+/** The request, and the signal that ends it: by the caller, by the limiter's `signal`, or by the SDK's timeout. */
+function timed(request: Request, signal: AbortSignal | null | undefined) {
   const timeoutMs = request.headers.get(TIMEOUT)
-  if (timeoutMs === null && !signal) return request
+  if (timeoutMs === null && !signal) return { request, signal: undefined }
   const headers = new Headers(request.headers)
   headers.delete(TIMEOUT)
+  headers.delete(SIGNAL)
   const signals = [request.signal]
   if (signal) signals.push(signal)
-  if (timeoutMs !== null) signals.push(AbortSignal.timeout(Number(timeoutMs)))
-  return new Request(request, { headers, signal: AbortSignal.any(signals) })
+  if (timeoutMs !== null) signals.push(timeout(Number(timeoutMs)))
+  return { request: new Request(request, { headers }), signal: AbortSignal.any(signals) }
 }
+
+/** As `AbortSignal.timeout`, which is lost when it is garbage collected as a part of `AbortSignal.any`. */
+function timeout(ms: number): AbortSignal {
+  const controller = new AbortController()
+  const late = new DOMException('The operation was aborted due to timeout', 'TimeoutError')
+  const timer: unknown = setTimeout(() => controller.abort(late), ms)
+  ;(timer as { unref?: () => void }).unref?.()
+  return controller.signal
+}
+
+/** The requests of answers that are being read: a Request that is garbage collected passes no abort on. */
+const requests = new WeakMap<object, readonly unknown[]>()
 
 /**
  * Mistral limits the account, across all models. With `probeWith`, a client without limits, and a `model`, it is asked by a

@@ -3,11 +3,6 @@
 /** What a call takes of each dimension, by name. Dimensions that are not named take nothing. */
 export type Cost = Readonly<Record<string, number>>
 
-/** How many places of `maxConcurrent` a call takes stands in its cost under this name, which no dimension has. */
-export const PLACES = '#places'
-
-export const placesOf = (cost: Cost): number => cost[PLACES] ?? 1
-
 /**
  * What became of a reserved cost: what was used, by name, or `undefined` where nobody knows: then the whole cost counts
  * as used. `'unsent'`: all of it is refunded. `'refused'`: all but the requests is refunded, since many providers

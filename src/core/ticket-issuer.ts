@@ -18,6 +18,7 @@ import type { WallTime } from './limit/sliding-window.ts'
 import { MINUTE } from '../lib/units.ts'
 import type { RefusalReport, LimitReading } from './messages.ts'
 import { FairQueue } from './queue/fair-queue.ts'
+import type { Suspected } from './gate/suspicion.ts'
 import { type RampOptions, SlowStart } from './limit/slow-start.ts'
 import { type Gate, GateKeeper, type RecoveryOptions } from './gate/gate.ts'
 
@@ -189,6 +190,7 @@ export class TicketIssuer {
     call.state = 'in flight'
     call.sentAt = now
     for (const at of this.chain) {
+      at.recovery.tickets++
       if (at.recovery.gate.state !== 'open') at.recovery.sent(now)
       at.slots.take(call.cost, now)
       for (const bucket of at.limitSet.reservoirs)
@@ -295,27 +297,62 @@ export class TicketIssuer {
     call.state = 'parked'
   }
 
-  /** The provider refused this call: it goes back to its place in line, or is over (refused in mid-stream). */
-  refuse(call: IssuerCall, { kind, of, waitMs, slowDown }: RefusalReport, park: boolean, now: number): void {
+  /**
+   * The provider refused this call: it goes back to its place in line, or is over (refused in mid-stream). If it was
+   * told to wait and the others need not, it is to be enqueued after so many ms.
+   */
+  refuse(call: IssuerCall, report: RefusalReport, park: boolean, now: number): number {
+    const { kind, of, waitMs = 0, slowDown } = report
     const issuer = this.#responsible(of)
-    const buckets = issuer.limitSet.named(of)
     const crowded = of === 'concurrency'
     if (crowded) issuer.limitSet.tooMany()
     else if (kind === 'rate')
-      for (const bucket of buckets) {
-        bucket.refused(call.cost[bucket.limit.of] ?? 0)
-        issuer.blamed.add(bucket)
-      }
+      for (const bucket of issuer.limitSet.named(of)) bucket.refused(call.cost[bucket.limit.of] ?? 0)
     if (slowDown && issuer.learns && issuer.recovery.gate.state === 'open')
       for (const bucket of issuer.limitSet.ease(kind, now)) issuer.learned(bucket, now)
     this.end(call, 'refused', now)
-    const pace = Math.min(...buckets.map((bucket) => bucket.rate.at(now)))
     // While others are in flight, one that ends makes room: nobody has to guess when.
-    if (crowded && issuer.limitSet.inFlight > 0) issuer.recovery.lost(call.sentAt!)
-    else issuer.recovery.refused(kind, waitMs, call.sentAt!, crowded ? Infinity : pace, now)
+    const roomComes = crowded && issuer.limitSet.inFlight > 0
+    if (roomComes) issuer.recovery.lost(call.sentAt!)
+    const alone = !roomComes && issuer.refused(report, call.sentAt!, now)
     issuer.watchGate(now)
     for (const at of this.chain) if (at !== issuer) at.recovery.lost(call.sentAt!)
-    if (park) this.enqueue(call, now)
+    if (!park) return 0
+    if (!alone || waitMs === 0) {
+      this.enqueue(call, now)
+      return 0
+    }
+    call.state = 'parked'
+    return waitMs
+  }
+
+  /** A limit of this issuer has refused a call. Returns whether that concerns this call alone. */
+  refused({ kind, of, waitMs }: RefusalReport, sentAt: number, now: number): boolean {
+    const buckets = this.limitSet.named(of)
+    const pace = of === 'concurrency' ? Infinity : Math.min(...buckets.map(({ rate }) => rate.at(now)))
+    // What one process takes for chance may be what another of many was refused for, too.
+    const tried = this.slots !== this.limitSet || buckets.some(({ rate }) => rate.tried(now))
+    const trust = { tried, measured: buckets.every(({ rate }) => rate.passes(now) !== undefined) }
+    const suspected = this.recovery.refused(kind, waitMs, sentAt, pace, now, trust)
+    const blocked = suspected.of === 'blocked'
+    for (const bucket of buckets) {
+      if (!blocked) this.#doubt(bucket, suspected, now)
+      else if (kind === 'rate' && of !== 'concurrency') this.blamed.add(bucket)
+    }
+    return !blocked
+  }
+
+  /** A call was refused, and others are not: what that says of a rate. */
+  #doubt(bucket: Bucket, suspected: Suspected, now: number): void {
+    const { rate } = bucket
+    if (suspected.of === 'chance') {
+      if (suspected.first) rate.doubted(now)
+    } else if (suspected.of === 'cleared') {
+      if (rate.cleared(now)) this.learned(bucket, now)
+    } else if (suspected.of === 'exceeded' && this.learns) {
+      if (!rate.exceeded(now)) this.recovery.suspicion.untested()
+      this.learned(bucket, now)
+    }
   }
 
   /** The provider says that money or quota is used up. The call itself is over. */

@@ -120,6 +120,7 @@ function failureOf(data: string): { status: number; error: object } | undefined 
   return type === 'error' ? { status: statusIn(found), error: { error: found } } : undefined
 }
 
+const DATA = Buffer.from('data:')
 const BLANK_LINES = [Buffer.from('\n\n'), Buffer.from('\r\n\r\n')]
 /** An event longer than this is passed on in parts. */
 const LONGEST_EVENT = 1_000_000
@@ -136,6 +137,17 @@ export interface StreamTerms {
   /** How long the provider may be silent. */
   readonly silenceMs: number | undefined
   readonly signal: AbortSignal | undefined
+  /** It is over: it ended, broke, or was left. */
+  readonly over: (stream: StreamEnd) => void
+}
+
+/** What a stream has told when it is over. */
+export interface StreamEnd {
+  /** It was read to its regular end. */
+  readonly whole: boolean
+  readonly usage: Pick<Piece, 'usage' | 'usageMetadata'>
+  /** So many events have come: each holds about one token. */
+  readonly events: number
 }
 
 type Next = IteratorResult<Piece, undefined>
@@ -154,6 +166,9 @@ export class StreamAnswer implements AsyncIterableIterator<Piece, undefined> {
   #held = 0
   #rest: Buffer | undefined
   #begun = false
+  #usage: Pick<Piece, 'usage' | 'usageMetadata'> = {}
+  #events = 0
+  #left = false
   #over: { error?: unknown } | undefined
   #silence: NodeJS.Timeout | undefined
   readonly #giveUp = () => void this.#message.destroy(this.#terms.signal!.reason as Error)
@@ -167,8 +182,10 @@ export class StreamAnswer implements AsyncIterableIterator<Piece, undefined> {
     this.#terms = terms
     message.on('data', (bytes: Buffer) => this.#came(bytes))
     message.once('end', () => this.#end({}))
-    message.once('error', (error) => this.#end({ error }))
-    message.once('close', () => this.#end({ error: new BrokenError('the provider broke the connection') }))
+    message.once('error', (error: NodeJS.ErrnoException) =>
+      this.#end({ error: error.code === 'ECONNRESET' ? new BrokenError() : error }),
+    )
+    message.once('close', () => this.#end({ error: new BrokenError() }))
     const { silenceMs, signal } = terms
     signal?.addEventListener('abort', this.#giveUp, { once: true })
     if (silenceMs !== undefined)
@@ -202,6 +219,7 @@ export class StreamAnswer implements AsyncIterableIterator<Piece, undefined> {
 
   /** Nobody reads on: the provider is told so at once. */
   return(): Promise<Next> {
+    this.#left = true
     this.#end({})
     this.#ready.length = 0
     this.#message.destroy()
@@ -242,8 +260,16 @@ export class StreamAnswer implements AsyncIterableIterator<Piece, undefined> {
 
   #pieceOf(bytes: Buffer, more: Pick<Piece, 'type' | 'error'> | undefined): Piece {
     const usage = usageIn(bytes)
+    this.#count(bytes, usage)
     const shown = this.#terms.hideUsage ? withoutUsage(bytes) : bytes
     return { bytes: this.#terms.redact(shown), ...usage, ...more }
+  }
+
+  /** What is told later replaces what was told before, count by count. */
+  #count(bytes: Buffer, { usage, usageMetadata }: Pick<Piece, 'usage' | 'usageMetadata'>): void {
+    for (let at = bytes.indexOf(DATA); at >= 0; at = bytes.indexOf(DATA, at + DATA.length)) this.#events++
+    if (usage) this.#usage = { usage: { ...this.#usage.usage, ...usage } }
+    if (usageMetadata) this.#usage = { usageMetadata }
   }
 
   #fail(status: number, error: object): void {
@@ -269,6 +295,8 @@ export class StreamAnswer implements AsyncIterableIterator<Piece, undefined> {
     this.#terms.signal?.removeEventListener('abort', this.#giveUp)
     this.#giveRest()
     this.#over = over
+    const whole = !('error' in over) && !this.#left
+    this.#terms.over({ whole, usage: this.#usage, events: this.#events })
     const waiting = this.#waiting
     this.#waiting = undefined
     if (!waiting) return
@@ -312,9 +340,10 @@ function failureIn(events: Buffer): ReturnType<typeof failureOf> {
   return undefined
 }
 
-/** `event: message_start`, or the type that the data name first. */
+/** `event: message_start`, or the type that the data name first. What has no data is no content: a comment. */
 function typeOf(event: Buffer): string | undefined {
   const text = event.toString('latin1', 0, 300)
+  if (!/^data:/m.test(text)) return 'ping'
   return /^event: ?(\S+)/m.exec(text)?.[1] ?? /^data: ?\{"type": ?"([\w.]+)"/m.exec(text)?.[1]
 }
 

@@ -23,13 +23,22 @@ export class GatewayError extends Error {
 }
 
 /** The connection to the provider is lost. */
-export class BrokenError extends Error {}
+export class BrokenError extends Error {
+  /** By which a limiter knows it. */
+  readonly code = 'ECONNRESET'
+
+  constructor(message = 'the provider broke the connection') {
+    super(message)
+  }
+}
 
 /** The provider answered with an error. A limiter reads `status`, `headers` and `error`; the client gets the rest. */
 export class UpstreamError extends Error {
   readonly status: number
   readonly headers: { get(name: string): string | undefined }
   readonly error: unknown
+  /** The route says that another target is tried after it. */
+  goesOn = false
   /** What goes to the client. */
   readonly passed: { readonly headers: Record<string, string | string[] | number>; readonly content: Buffer }
 

@@ -12,7 +12,7 @@ const VARIABLES: readonly { protocol: Protocol; keys: readonly string[]; urls: r
 ]
 
 /** One target for each provider that has a key. */
-export function optionsFromEnv(env: Environment, limits: TargetLimits): GatewayTarget[] {
+export function targetsFromEnv(env: Environment, limits: TargetLimits): GatewayTarget[] {
   const first = (names: readonly string[]) => names.map((name) => env[name]).find(Boolean)
   return VARIABLES.flatMap(({ protocol, keys, urls }) => {
     const apiKey = first(keys)

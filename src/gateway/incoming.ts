@@ -4,9 +4,10 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import { isIP } from 'node:net'
 import { durationMs } from '../lib/duration.ts'
+import { parseObject } from './answer.ts'
 import { GatewayError } from './errors.ts'
 
-export const MOST_BODY = 20_000_000
+const MOST_BODY = 20_000_000
 
 /** Whether only programs on this machine can reach an address. */
 export const isLoopback = (host: string): boolean =>
@@ -128,6 +129,10 @@ export interface CallTerms {
   readonly maxWaitMs: number | undefined
   /** The one target that may answer. */
   readonly target: string | undefined
+  /** The name of a route, or a config object. */
+  readonly route: string | undefined
+  /** What conditions of a route ask for. */
+  readonly metadata: object | undefined
 }
 
 /** @throws GatewayError that names the header and its value. */
@@ -144,6 +149,8 @@ export function termsOf(headers: IncomingHttpHeaders): CallTerms {
     tenant: read('x-llmiter-tenant'),
     maxWaitMs: maxWait === undefined ? undefined : readNumber(maxWait, 'x-llmiter-max-wait', msOf(maxWait)),
     target: read('x-llmiter-target'),
+    route: read('x-portkey-config'),
+    metadata: readObject(read('x-portkey-metadata'), 'x-portkey-metadata'),
   }
 }
 
@@ -153,4 +160,11 @@ function readNumber(written: string, name: string, value: number): number {
   if (Number.isFinite(value)) return value
   const allowed = name.endsWith('wait') ? "a time such as '2s' or '500ms'" : 'a number'
   throw new GatewayError(400, 'bad_header', `${name} must be ${allowed}, got '${written.slice(0, 80)}'`)
+}
+
+function readObject(written: string | undefined, name: string): object | undefined {
+  if (written === undefined) return undefined
+  const found = parseObject(written)
+  if (found) return found
+  throw new GatewayError(400, 'bad_header', `${name} must be a JSON object, got '${written.slice(0, 80)}'`)
 }

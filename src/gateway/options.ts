@@ -1,6 +1,7 @@
 // What an operator may say to the gateway.
 
 import type { Duration, LimitsOptions } from 'llmiter'
+import type { BudgetOptions, Prices } from 'llmiter/pool'
 import type { Protocol } from './protocol.ts'
 
 /** The limits of one key of a provider, or of one model. */
@@ -36,7 +37,7 @@ export interface GatewayTarget {
 }
 
 /** How many calls may wait. */
-export interface GatewayQueue {
+interface GatewayQueue {
   /** Default 10,000. */
   readonly max?: number
   /** How many bytes the bodies of calls may have that are not over yet. Default 256 MB. */
@@ -50,6 +51,8 @@ export interface GatewayOptions {
   /** Default 8787; 0 is any free port. */
   readonly port?: number
   readonly targets: readonly GatewayTarget[]
+  /** Portkey's config objects, by the names that calls give in `x-portkey-config`; `default` is for the others. */
+  readonly routes?: Readonly<Record<string, unknown>>
   readonly queue?: GatewayQueue
   /** The longest wait of calls that do not say it themselves. Default: as long as it takes. */
   readonly maxWait?: Duration
@@ -57,4 +60,14 @@ export interface GatewayOptions {
   readonly waitComments?: Duration
   /** How long calls may go on after SIGTERM. Default 30 s. */
   readonly drain?: Duration
+  /** What may be spent in all. */
+  readonly budgets?: readonly BudgetOptions[]
+  /** Prices for budgets in USD. */
+  readonly prices?: Prices
+  /** Under a budget: the output that is reserved for a call that sets no bound itself. Default 16,384 tokens. */
+  readonly maxOutputTokens?: number
+  /** The folder of keys, ledger and snapshot. Default: nothing is kept. */
+  readonly state?: string
+  /** The key for `/-/`. */
+  readonly adminKey?: string
 }

@@ -77,7 +77,7 @@ export function protocolOf(path: string, headers: IncomingHttpHeaders): Protocol
   if (GEMINI_PATH.test(path)) return 'gemini'
   if (!path.startsWith('/v1/')) return undefined
   if (ANTHROPIC_PATH.test(path) || 'anthropic-version' in headers) return 'anthropic'
-  return 'x-goog-api-key' in headers ? 'gemini' : 'openai'
+  return 'x-goog-api-key' in headers && !headers.authorization ? 'gemini' : 'openai'
 }
 
 /** Calls that generate nothing: they have limits of their own, or none. */

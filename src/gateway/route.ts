@@ -1,25 +1,58 @@
 // Who may answer a call. The targets of one route stand behind one queue; where limits are kept by model, there is a queue
 // for each set of limiters.
 
-import { createPool, type Pool, type PoolTarget } from 'llmiter/pool'
+import { createPool, type Pool, type PoolTarget, type TargetState } from 'llmiter/pool'
+import { UpstreamError } from './errors.ts'
+import type { LeafPlan, RoutePlan } from './portkey.ts'
 import type { Protocol } from './protocol.ts'
+import type { SavedPools } from './state.ts'
 import type { Target } from './target.ts'
 
 /** A target within a route. */
 export interface Leaf extends PoolTarget {
-  readonly target: Target
+  readonly plan: LeafPlan
 }
 
 const MOST_KNOWN = 1000
 
+/** All targets, by their tiers and weights. */
+export const planOf = (targets: readonly Target[]): RoutePlan => ({
+  leaves: targets.map((target) => {
+    const { weight, tier } = target.options
+    return {
+      name: target.name,
+      target,
+      ...(weight !== undefined && { weight }),
+      ...(tier !== undefined && { tier }),
+    }
+  }),
+})
+
 export class Route {
-  readonly #targets: readonly Target[]
+  readonly #plan: RoutePlan
   readonly #pools = new Map<string, Pool<Leaf>>()
   /** Found before: by protocol and model. */
   readonly #known = new Map<string, Pool<Leaf> | undefined>()
+  readonly #name: string
+  readonly #saved: SavedPools
 
-  constructor(targets: readonly Target[]) {
-    this.#targets = targets
+  /** `saved`: what was known before a restart. */
+  constructor(plan: RoutePlan, name: string, saved: SavedPools) {
+    this.#plan = plan
+    this.#name = name
+    this.#saved = saved
+  }
+
+  snapshots(): SavedPools {
+    return Object.fromEntries([...this.#pools].map(([key, pool]) => [key, pool.snapshot()]))
+  }
+
+  /** The states of a target, in each queue in which it stands. */
+  statesOf({ name }: Target): TargetState[] {
+    return [...this.#pools.values()].flatMap((pool) => {
+      const { targets } = pool.stats()
+      return targets.flatMap(({ state }, i) => (pool.targets[i]!.plan.target.name === name ? [state] : []))
+    })
   }
 
   /** Undefined: none of its targets speaks this protocol. */
@@ -34,22 +67,34 @@ export class Route {
   }
 
   #find(protocol: Protocol, model: string | undefined): Pool<Leaf> | undefined {
-    const targets = this.#targets.filter(({ options }) => options.protocol === protocol)
-    if (targets.length === 0) return undefined
-    const leaves = targets.map((target): Leaf => {
-      const { weight, tier } = target.options
-      const limiter = target.limiterFor(model)
+    const plans = this.#plan.leaves.filter(({ target }) => target.options.protocol === protocol)
+    const strategy = this.#plan.strategyOf?.(new Set(plans.map(({ name }) => name)))
+    if (plans.length === 0 || (this.#plan.strategyOf && strategy === undefined)) return undefined
+    const leaves = plans.map((plan): Leaf => {
+      const { name, weight, tier, overrides, target } = plan
+      const own = overrides?.['model']
+      const limiter = target.limiterFor(typeof own === 'string' ? own : model)
       return {
-        name: target.name,
+        name,
         limiter,
-        target,
+        plan,
         ...(weight !== undefined && { weight }),
         ...(tier !== undefined && { tier }),
       }
     })
-    const key = leaves.map(({ limiter }) => limiter.name).join('\n')
-    let pool = this.#pools.get(key)
-    if (!pool) this.#pools.set(key, (pool = createPool({ targets: leaves })))
-    return pool
+    const key = [this.#name, ...leaves.map(({ limiter }) => limiter.name)].join('\n')
+    const pool = this.#pools.get(key)
+    if (pool) return pool
+    const made = createPool({
+      targets: leaves,
+      ...(strategy !== undefined && { strategy }),
+      fallbackOn: goesOn,
+    })
+    this.#pools.set(key, made)
+    if (Object.hasOwn(this.#saved, key)) made.restore(this.#saved[key]!)
+    return made
   }
 }
+
+/** Where a try has failed stands on its error. */
+const goesOn = (error: unknown): boolean => error instanceof UpstreamError && error.goesOn

@@ -2,6 +2,7 @@
 
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
+import { text } from '../lib/validate.ts'
 import { Gateway, type GatewayHooks } from './gateway.ts'
 import { isLoopback } from './incoming.ts'
 import type { GatewayOptions } from './options.ts'
@@ -28,6 +29,11 @@ const MOST_HEADER_BYTES = 32_768
 export async function startGateway(options: GatewayOptions, hooks?: GatewayHooks): Promise<RunningGateway> {
   const { host = '127.0.0.1', port = 8787 } = options
   const gateway = new Gateway(options, isLoopback(host), hooks)
+  if (!isLoopback(host) && !gateway.needsKeys)
+    throw new TypeError(
+      `host ${text(host)} can be reached from elsewhere, so programs need keys: llmiter keys add`,
+    )
+  await gateway.ready()
   const server = createServer(
     {
       headersTimeout: HEADERS_MS,
@@ -58,6 +64,7 @@ export async function startGateway(options: GatewayOptions, hooks?: GatewayHooks
       server.close()
       server.closeAllConnections()
       await closed
+      gateway.close()
     },
   }
 }

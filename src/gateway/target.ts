@@ -5,6 +5,8 @@ import { duration } from '../lib/duration.ts'
 import type { GatewayTarget, TargetLimits } from './options.ts'
 import { PROTOCOLS, type ProtocolRules } from './protocol.ts'
 import { type Address, addressOf } from './upstream.ts'
+import type { GatewayTargetStatus } from './admin.ts'
+import type { TargetState } from 'llmiter/pool'
 
 /** Until the provider has told its limit: most tiers allow this much, and a refusal or a header teaches better. */
 const UNKNOWN: TargetLimits & { discover: true } = { requestsPerMinute: 300, discover: true }
@@ -16,11 +18,11 @@ const SECRET_NAME = /auth|key|token|secret/i
 
 export class Target {
   readonly name: string
-  readonly options: GatewayTarget
+  options: GatewayTarget
   readonly rules: ProtocolRules
   readonly address: Address
-  readonly headers: Readonly<Record<string, string>>
-  readonly timeoutMs: number
+  headers: Readonly<Record<string, string>>
+  timeoutMs: number
   readonly limiters = new Map<string, BucketRateLimiter>()
   readonly #clock: Clock | undefined
   readonly #made: (limiter: BucketRateLimiter) => void
@@ -30,15 +32,53 @@ export class Target {
     made: (limiter: BucketRateLimiter) => void,
     clock: Clock | undefined = undefined,
   ) {
-    const { name, protocol, apiKey, baseUrl, headers } = options
+    const { name, protocol, baseUrl } = options
     this.name = name
     this.options = options
     this.rules = PROTOCOLS[protocol]
     this.address = addressOf(baseUrl ?? this.rules.baseUrl)
-    this.headers = { ...(apiKey !== undefined && this.rules.credentials(apiKey)), ...headers }
-    this.timeoutMs = duration(options.timeout ?? TIMEOUT, `${name}.timeout`)
+    this.headers = this.#headersOf(options)
+    this.timeoutMs = timeoutOf(options)
     this.#made = made
     this.#clock = clock
+  }
+
+  /**
+   * Takes over other options of the same provider: calls that wait stay where they are, and limits change under them.
+   * Returns false when it speaks to another one now.
+   */
+  adopt(options: GatewayTarget): boolean {
+    const { protocol, baseUrl } = this.options
+    if (options.protocol !== protocol || options.baseUrl !== baseUrl) return false
+    this.options = options
+    this.headers = this.#headersOf(options)
+    this.timeoutMs = timeoutOf(options)
+    for (const [name, limiter] of this.limiters) {
+      const limits = this.#limitsOf(name === this.name ? undefined : name.slice(this.name.length + 1))
+      if (limits.name === name) limiter.update(limits.limits)
+    }
+    return true
+  }
+
+  #headersOf({ apiKey, headers }: GatewayTarget): Readonly<Record<string, string>> {
+    return { ...(apiKey !== undefined && this.rules.credentials(apiKey)), ...headers }
+  }
+
+  /** Whether a limit counts tokens, so that they have to be estimated. */
+  get countsTokens(): boolean {
+    const { limits, models = {} } = this.options
+    return [limits, ...Object.values(models)].some((one) =>
+      Object.keys(one ?? {}).some((name) => /tokens/i.test(name)),
+    )
+  }
+
+  status(states: readonly TargetState[]): GatewayTargetStatus {
+    return {
+      name: this.name,
+      protocol: this.options.protocol,
+      states: states.map((one) => ({ state: one.state, ...('until' in one && { until: one.until }) })),
+      limiters: [...this.limiters.values()].map((limiter) => limiter.stats()),
+    }
   }
 
   /** What must stand in no answer. */
@@ -50,14 +90,18 @@ export class Target {
 
   /** The limiter whose limits hold for a model. */
   limiterFor(model: string | undefined): BucketRateLimiter {
+    const { name, limits } = this.#limitsOf(model)
+    const known = limits !== UNKNOWN || this.limiters.has(name) || this.limiters.size < MOST_MODELS
+    return this.#limiter(known ? name : `${this.name}/${OTHERS}`, limits)
+  }
+
+  #limitsOf(model: string | undefined): { name: string; limits: TargetLimits } {
     const { limits, models } = this.options
     const own = model !== undefined && models && Object.hasOwn(models, model) ? models[model] : undefined
-    if (own) return this.#limiter(`${this.name}/${model}`, own)
+    if (own) return { name: `${this.name}/${model}`, limits: own }
     const rest = models?.['default'] ?? limits
-    if (rest) return this.#limiter(this.name, rest)
-    const name = `${this.name}/${model ?? OTHERS}`
-    const known = this.limiters.has(name) || this.limiters.size < MOST_MODELS
-    return this.#limiter(known ? name : `${this.name}/${OTHERS}`, UNKNOWN)
+    if (rest) return { name: this.name, limits: rest }
+    return { name: `${this.name}/${model ?? OTHERS}`, limits: UNKNOWN }
   }
 
   #limiter(name: string, limits: TargetLimits): BucketRateLimiter {
@@ -76,3 +120,5 @@ export class Target {
     return limiter
   }
 }
+
+const timeoutOf = ({ name, timeout = TIMEOUT }: GatewayTarget): number => duration(timeout, `${name}.timeout`)

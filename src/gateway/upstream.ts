@@ -3,7 +3,15 @@
 
 import * as http from 'node:http'
 import * as https from 'node:https'
-import { type HeaderView, parseObject, StreamAnswer, usageIn, viewOf, type WholeAnswer } from './answer.ts'
+import {
+  type HeaderView,
+  parseObject,
+  StreamAnswer,
+  type StreamTerms,
+  usageIn,
+  viewOf,
+  type WholeAnswer,
+} from './answer.ts'
 import { BrokenError, GatewayError, UpstreamError } from './errors.ts'
 import { type Headers, toClient } from './headers.ts'
 import { Secrets } from './secrets.ts'
@@ -37,6 +45,8 @@ export interface UpstreamCall {
   readonly hideUsage: boolean
   /** The longest wait for the first byte, and the longest silence of a stream. */
   readonly timeoutMs: number | undefined
+  /** Its answer is a stream, and is over. */
+  readonly streamOver: StreamTerms['over']
 }
 
 const CONNECT_MS = 10_000
@@ -176,12 +186,13 @@ export class Upstreams {
       },
       silenceMs: call.timeoutMs,
       signal: call.signal,
+      over: call.streamOver,
     })
   }
 }
 
 /** The provider took too long. To a limiter it is a transient failure; to the client a 408. */
-export class TimeoutError extends GatewayError {
+class TimeoutError extends GatewayError {
   override name = 'TimeoutError'
 
   constructor(ms: number) {
@@ -217,6 +228,6 @@ function wholeOf(message: http.IncomingMessage, { signal }: UpstreamCall, most: 
       resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks))
     })
     message.once('error', fail)
-    message.once('close', () => fail(new BrokenError('the provider broke the connection')))
+    message.once('close', () => fail(new BrokenError()))
   })
 }

@@ -3,17 +3,17 @@
 // An IPv6 client is known by a prefix, usually its /64: one household, one server has 2⁶⁴ addresses to come from.
 
 /** Eight numbers from 0 to 0xffff. */
-export type Address = readonly number[]
+export type IpAddress = readonly number[]
 
 export interface Network {
-  readonly address: Address
+  readonly address: IpAddress
   readonly bits: number
 }
 
 const MAPPED = [0, 0, 0, 0, 0, 0xffff] as const
 
 /** Reads `1.2.3.4`, `1.2.3.4:80`, `::1`, `[::1]:80`, `fe80::1%eth0`; undefined for anything else. */
-export function parseAddress(text: string): Address | undefined {
+export function parseAddress(text: string): IpAddress | undefined {
   const trimmed = text.trim()
   if (trimmed.length > 100) return undefined
   const bare = trimmed.startsWith('[') ? (/^\[([^\]]*)\](?::\d{1,5})?$/.exec(trimmed)?.[1] ?? '') : trimmed
@@ -31,7 +31,7 @@ export function parseNetwork(text: string): Network | undefined {
   return bits <= 128 ? { address, bits } : undefined
 }
 
-export function within(address: Address, { address: base, bits }: Network): boolean {
+export function within(address: IpAddress, { address: base, bits }: Network): boolean {
   return base.every((group, i) => {
     const kept = Math.min(16, Math.max(0, bits - 16 * i))
     return (group ^ address[i]!) >> (16 - kept) === 0
@@ -39,7 +39,7 @@ export function within(address: Address, { address: base, bits }: Network): bool
 }
 
 /** What a client at this address is known by: `1.2.3.4`, or so many bits of IPv6, `2001:db8:0:1::/64`. */
-export function addressKey(address: Address, bits: number): string {
+export function addressKey(address: IpAddress, bits: number): string {
   const [a, b] = address.slice(6) as [number, number]
   if (MAPPED.every((group, i) => group === address[i])) return `${a >> 8}.${a & 255}.${b >> 8}.${b & 255}`
   const groups = address.slice(0, Math.ceil(bits / 16)).map((group, i) => {

@@ -4,7 +4,7 @@
 // as far as the proxies are ours, and what stands left of that is whatever the client wrote. It is read from the
 // right, and no further than trust goes.
 
-import { type Address, type Network, parseAddress, parseNetwork, within } from './address.ts'
+import { type IpAddress, type Network, parseAddress, parseNetwork, within } from './address.ts'
 import { text } from '../lib/validate.ts'
 
 /** How many proxies stand before the server, or their addresses and networks: `['10.0.0.0/8', '::1']`. */
@@ -34,10 +34,10 @@ export function parseTrust(option: TrustProxy = 0): Trust {
 
 /** `peer` is who is connected, undefined for a Unix socket. Undefined when that is all there is to know. */
 export function clientAddress(
-  peer: Address | undefined,
+  peer: IpAddress | undefined,
   forwarded: string | undefined,
   trust: Trust,
-): Address | undefined {
+): IpAddress | undefined {
   let address = peer
   if (!forwarded) return address
   const trusts = (hop: number) =>

@@ -1,4 +1,4 @@
-// BucketRateLimiter: the public face. Each method is a few lines over the runtime; the law is in `core/`.
+// BucketRateLimiter, the public class. Each method is a few lines over the runtime; the algorithm is in `core/`.
 
 import { QueueClearedError } from '../call/errors.ts'
 import { goNow } from '../call/admission.ts'
@@ -7,7 +7,8 @@ import { type Clock, systemClock } from '../scheduler/clock.ts'
 import { didYouMean } from '../lib/suggest.ts'
 import { DIMENSION_SYNONYMS } from '../lib/synonyms.ts'
 import { choice, given, number, text } from '../lib/validate.ts'
-import { type Cost, PLACES } from '../core/cost.ts'
+import type { Cost } from '../core/cost.ts'
+import { PLACES } from '../core/limit/limit-set.ts'
 import { parseLimits } from '../core/limit/parse-limits.ts'
 import { type Duration, duration } from '../lib/duration.ts'
 import { waitTime } from '../core/inspect.ts'
@@ -25,7 +26,7 @@ import { Ticket } from './ticket.ts'
 import { type CallPolicy, PendingCall } from '../call/pending-call.ts'
 import { standBy, type StandbyWaiter } from '../call/standby.ts'
 
-/** The terms of so many tenants, and of so many priorities of each, are kept. */
+/** How many tenants, and priorities of each, have their call policies cached. */
 const MOST_LANES = 1000
 
 let unnamed = 0
@@ -73,8 +74,8 @@ export class BucketRateLimiter {
   }
 
   /**
-   * Runs `fn` when its ticket comes and resolves with its result. Refused, it waits at the front of the line and
-   * runs again; any other error reaches you untouched. `fn` is given a signal that aborts when the call is
+   * Runs `fn` when its ticket comes and resolves with its result. If it is refused, it waits at the front of the queue and
+   * runs again; any other error is thrown unchanged. `fn` gets a signal that aborts when the call is
    * given up (`signal`, `timeoutMs`), if there is one.
    */
   run<T>(fn: (signal: AbortSignal | undefined) => T, call?: CallOptions): Promise<Awaited<T>> {
@@ -111,28 +112,25 @@ export class BucketRateLimiter {
   }
 
   /**
-   * `tryAcquire` that stays in line: for a queue of your own in front of several limiters, such as a pool. `granted` is
-   * called the moment there is a ticket, perhaps before this returns; `failed` when there can be none. Returns a
-   * function that leaves the line and the statistics as if nobody had asked.
+   * `tryAcquire` that stays in the queue: for a queue of your own in front of several limiters, such as a pool. `granted` is
+   * called as soon as there is a ticket, perhaps before this returns; `failed` if there can be none. Returns a
+   * function that leaves the queue, and the statistics, as if nobody had asked.
    */
   standBy(call: Pick<CallOptions, 'cost' | 'request'>, waiter: StandbyWaiter): () => void {
     checkCall(call)
-    const plain = { maxRefusals: 0, retry: false } as const
-    const policy = (this.#standbyPolicy ??= policyOf(this[RUNTIME], plain))
-    return standBy(
-      policy,
-      (terms) => policyOf(this[RUNTIME], { ...plain, ...terms }),
-      this.#cost(call),
-      waiter,
-    )
+    const policy = (this.#standbyPolicy ??= this.#standbyPolicyOf({}))
+    return standBy(policy, this.#standbyPolicyOf, this.#cost(call), waiter)
   }
+
+  readonly #standbyPolicyOf = (terms: Pick<CallOptions, 'signal' | 'timeoutMs'>): CallPolicy =>
+    policyOf(this[RUNTIME], { maxRefusals: 0, retry: false, ...terms })
 
   /**
    * How long a call made now would wait, in ms: 0 when it would not, `Infinity` when it never could go, or while the
-   * limiter is paused without an end. It counts all who wait as before it, by what they take of each limit; the limits of
+   * limiter is paused without an end. It counts all calls that wait before it, by what they take of each limit; the limits of
    * the parents; a closed gate; quotas, by when they return; and `maxConcurrent`, by how long calls took on average.
    *
-   * It is a lower bound where more may come between: as long as no call has finished, nobody knows how long calls take;
+   * It is a lower bound, because more may happen: until a call has finished, nobody knows how long calls take;
    * a gate may close again; calls of a higher priority go first; other processes use a shared limit.
    *
    * @param cost What the call takes of each limit. Default: one request, and an estimate of its tokens.
@@ -145,7 +143,7 @@ export class BucketRateLimiter {
     return waitTime(issuer, this.#cost({ cost: cost ?? {} }), ahead, scheduler.now())
   }
 
-  /** Other options from now on, for those who wait too; `undefined` takes an option back. Calls in flight and what was counted stay. */
+  /** Changes options from now on, also for calls that wait. `undefined` removes an option. Calls in flight and counts stay. */
   update(options: Partial<Omit<LimiterOptions, 'name' | 'parent' | 'clock' | 'health' | 'store'>>): void {
     const runtime = this[RUNTIME]
     checkLimiterKeys(options, 'update')
@@ -171,7 +169,7 @@ export class BucketRateLimiter {
     scheduler.pump(now)
   }
 
-  /** Ends `pause()`. When a quota was used up, and is not any more, the next call tries at once. */
+  /** Ends `pause()`. If a quota was used up, the next call tries at once whether it is back. */
   resume(): void {
     const { issuer, scheduler } = this[RUNTIME]
     issuer.pause(-Infinity)
@@ -184,14 +182,14 @@ export class BucketRateLimiter {
     return this[RUNTIME].drained()
   }
 
-  /** Those who wait here and in the limiters below, about in the order in which they will go. A copy. */
+  /** The calls that wait here and in the limiters below, roughly in the order in which they will go. A copy. */
   queued(): QueuedCall[] {
     return inOrder(this[RUNTIME]).map(queuedCall)
   }
 
   /**
-   * Rejects all who wait, those that wait for their next try too, with `QueueClearedError` (`cause` is the reason). Calls in
-   * flight and later calls go on as ever.
+   * Rejects all calls that wait, also for a retry, with `QueueClearedError` (`cause` is the reason). Calls in
+   * flight and later calls are not affected.
    *
    * @param which Only those for which it returns true. Default: all.
    */
@@ -204,7 +202,7 @@ export class BucketRateLimiter {
   }
 
   /**
-   * Adds to what is left of a limit with a `refill`; less than 0 takes away. Those who wait for it go at once.
+   * Adds to what is left of a limit with a `refill`; a negative amount takes away. Calls that wait for it go at once.
    *
    * @param of The dimension. Default `'requests'`.
    * @throws TypeError when no limit of this dimension has a `refill`.
@@ -218,7 +216,7 @@ export class BucketRateLimiter {
   }
 
   /**
-   * How much of a dimension could be taken at once now: the least that its limits have left; `Infinity` where none limits it.
+   * How much of a dimension a call could take now without waiting: the least that its limits have left; `Infinity` if nothing limits it.
    *
    * @param of The dimension. Default `'requests'`.
    */
@@ -230,51 +228,51 @@ export class BucketRateLimiter {
   }
 
   /**
-   * Rejects all who wait, and every later call, with `LimiterStoppedError` (`cause` is the reason). Calls in
-   * flight end by themselves.
+   * Rejects all calls that wait, and every later call, with `LimiterStoppedError` (`cause` is the reason). Calls in
+   * flight run to their end.
    */
   stop(reason?: unknown): void {
     this[RUNTIME].stop(reason)
   }
 
-  /** What goes on, in numbers. A copy; cheap. With a mark, what is counted is counted from there. */
+  /** The state of the limiter in numbers: a copy, cheap to make. With a mark, counts start there. */
   stats(since?: Mark): LimiterStats {
     return stats(this[RUNTIME], since)
   }
 
-  /** A moment to count from. */
+  /** A moment for `stats(mark)` to count from. */
   mark(): Mark {
     return mark(this[RUNTIME])
   }
 
-  /** Where its time comes from. */
+  /** The clock of the limiter. */
   get clock(): Clock {
     return this[RUNTIME].scheduler.clock
   }
 
   /**
-   * Tells those who listen to `error`: for what is built around a limiter, and must not throw into its calls. Returns
-   * whether anybody listens.
+   * Emits `error`: for code that is built around a limiter and must not throw into its calls. Returns
+   * whether anyone listens.
    */
   report(error: unknown, where: string): boolean {
     this[RUNTIME].failed(error, where)
     return this[RUNTIME].events.heard.has('error')
   }
 
-  /** What has been counted and learned, as plain JSON, for `restore` in a later process. */
+  /** What the limiter has counted and learned, as plain JSON, for `restore` in a later process. */
   snapshot(): Snapshot {
     return snapshot(this[RUNTIME])
   }
 
   /**
-   * Takes over a snapshot of the limiter of this name, however long ago it was made. Of limits that are no longer, or
-   * new, nothing is taken over.
+   * Restores a snapshot of a limiter with the same name, of any age. Limits that no longer exist, and
+   * new ones, are left as they are.
    */
   restore(saved: Snapshot): void {
     restore(this[RUNTIME], saved)
   }
 
-  /** Listens to an event. Returns a function that ends it. */
+  /** Listens to an event. Returns a function that stops it. */
   on<E extends EventName>(event: E, listener: (event: LimiterEvent<E>) => void): () => void {
     choice(event, 'event', EVENTS, EVENT_SYNONYMS)
     callable(listener, 'listener')
@@ -305,7 +303,7 @@ export class BucketRateLimiter {
   }
 }
 
-/** What a call takes: as its caller says, and an estimate of the tokens that the caller does not speak of. */
+/** What a call takes: the cost that its caller gave, and an estimate of the tokens that it does not name. */
 export function costOf(
   runtime: LimiterRuntime,
   said: CallOptions['cost'],
@@ -341,7 +339,7 @@ function weighed(
   return costOf(runtime, { ...said, [PLACES]: weight }, args)
 }
 
-/** The terms of a call: its own over those of the limiter. */
+/** The policy of a call: its own options over those of the limiter. */
 export function policyOf(
   runtime: LimiterRuntime,
   call: CallOptions & Partial<Pick<CallPolicy, 'classify' | 'usage' | 'streamIdleMs' | 'wrapper'>> = {},

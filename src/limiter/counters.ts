@@ -36,7 +36,7 @@ export class Counters {
     return copy
   }
 
-  /** The wait that this share of the tickets since an earlier copy did not exceed, in ms. */
+  /** The wait in ms that this share of the tickets since an earlier copy did not exceed. */
   percentile(share: number, since: Counters = NOTHING): number {
     let left = share * (this.issued - since.issued) - (this.#zero - since.#zero)
     if (left <= 0 || !this.#waits) return 0

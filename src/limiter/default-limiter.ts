@@ -1,4 +1,4 @@
-// The limiter that functions share whose user named none. It lives on `globalThis`, so that the ESM and the CJS
+// The limiter that wrapped functions share if none is given. It lives on `globalThis`, so that the ESM and the CJS
 // copy of the package share it too.
 
 import { headersOf } from '../responses/headers.ts'
@@ -9,7 +9,7 @@ import type { LimiterOptions } from './options.ts'
 const KEY = Symbol.for('llmiter.default')
 type Global = typeof globalThis & { [KEY]?: BucketRateLimiter }
 
-/** How an answer tells whose it is: the beginning of its model's name, or a header of the provider's own. */
+/** How to tell which provider an answer is from: the start of its model's name, or a header that only this provider sends. */
 const PROVIDERS = [
   ['OpenAI', /^(gpt|chatgpt|o\d)/, 'openai-version'],
   ['Anthropic', /^claude/, 'anthropic-organization-id'],
@@ -47,7 +47,7 @@ function providerOf(answer: unknown): string | undefined {
 
 /**
  * Sets the options of the limiter that is shared by all functions wrapped without one: 300 requests a minute unless
- * you say otherwise. Calls that wait already follow the new options. Returns that limiter.
+ * you set another limit. Calls that already wait follow the new options. Returns that limiter.
  */
 export function configureDefaultLimiter(
   options: Partial<Omit<LimiterOptions, 'name' | 'parent' | 'clock' | 'health' | 'store'>> = {},

@@ -1,4 +1,4 @@
-// What a limiter tells those who listen.
+// The events of a limiter.
 
 import type { Emitter } from '../lib/emitter.ts'
 import type { GateState } from '../core/inspect.ts'
@@ -7,25 +7,25 @@ import type { Synonyms } from '../lib/suggest.ts'
 import type { CallEvents } from '../call/events.ts'
 import type { HealthReading } from '../call/health.ts'
 
-/** What each event tells, besides the limiter's name. */
+/** The data of each event, besides the limiter's name. */
 export interface LimiterEvents extends CallEvents {
   /** The gate closed, is being probed, or is open again. */
   gate: { state: GateState; reopensInMs?: number }
-  /** The provider's real limit, as far as it is known, changed. */
+  /** The limiter's estimate of the provider's real limit changed. */
   learn: { of: string; perMinute: number }
-  /** A quota of this limiter's own is used up: calls wait `waitMs` and longer until it returns. Told once each time. */
+  /** A configured quota is used up: calls wait `waitMs` or longer until it resets. Emitted once each time. */
   quota: { of: string; amount: number; perMs: number; waitMs: number }
-  /** Of a limit with a `refill` nothing is left: calls wait until it is refilled. Told with each ticket that leaves nothing. */
+  /** A limit with a `refill` is empty: calls wait until it is refilled. Emitted with each ticket that leaves nothing. */
   depleted: { of: string }
-  /** By its latency the provider is unhealthy, nearly so (`warning`), or well again. */
+  /** The provider's latency is too high, nearly too high (`warning`), or normal again. */
   health: HealthReading
-  /** The store of a shared limit is out of reach, or back; `processes` is how many share it. */
+  /** The store of a shared limit became unreachable, or is back; `processes` is how many share it. */
   store: StoreEvent
   /** Nothing waits and nothing is in flight. */
   idle: Record<never, never>
   /** A `drain()` is over. */
   drain: Record<never, never>
-  /** `stop()` was called; those who waited have been turned away. */
+  /** `stop()` was called; the calls that waited were rejected. */
   stop: { reason?: unknown }
 }
 

@@ -7,11 +7,11 @@ import type { WaitReason } from './wait-reason.ts'
 
 /** Why calls wait, as `explain` tells it. */
 export interface Explanation {
-  /** In words: what the calls wait for, for how long, and what has bound in the last minute. */
+  /** In words: what the calls wait for, for how long, and what was the bottleneck in the last minute. */
   text: string
   /** What holds the first call now. */
   why?: WaitReason
-  /** ms until all who wait now have their tickets. Missing when nobody waits, or nobody knows. */
+  /** ms until all calls that wait now have their tickets. Missing if nobody waits, or if it is unknown. */
   etaMs?: number
 }
 
@@ -85,7 +85,7 @@ function limitWords(amount: number, perMs: number, learned: number | undefined):
 }
 
 /**
- * Why calls wait, and about how long. A sentence for people, and the same as data. Read `limiter.stats()` for the numbers.
+ * Says why calls wait and about how long, as a sentence and as data. `limiter.stats()` has the numbers.
  *
  * @example
  * console.log(explain(limiter).text)

@@ -1,5 +1,5 @@
-// How a guard of an endpoint (`llmiter/inbound`) asks a store that processes share: types only, since the two sides
-// know nothing of each other.
+// How a guard of an endpoint (`llmiter/inbound`) asks a shared store. Types only: the two sides
+// do not import each other.
 
 /** At most `amount` in any window of `windowMs`. */
 export interface GuardLimit {
@@ -9,7 +9,7 @@ export interface GuardLimit {
   readonly windowMs: number
 }
 
-/** One request of one client: all limits have room and count it, or none counts it. */
+/** One request of one client. It is counted on all limits if each has room, else on none. */
 export interface GuardQuestion {
   /** Of the guard: guards of one name share their counts. */
   readonly name: string

@@ -1,5 +1,5 @@
-// The seam between a limiter and what watches the provider's latency. The shell measures, and does what the watcher
-// says; what it says is decided in `llmiter/health`, so that a limiter without it pays nothing for it.
+// Between a limiter and a watcher of the provider's latency. The limiter measures, and does what the watcher
+// says; the watcher itself is in `llmiter/health`, so that a limiter without one pays nothing for it.
 
 import type { Health, HealthMonitor } from '../call/health.ts'
 import type { TicketIssuer } from '../core/ticket-issuer.ts'

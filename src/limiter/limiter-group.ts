@@ -1,19 +1,19 @@
-// Several limiters as one: those made so far, and those to come.
+// A group of limiters: those that exist, and those that will be made.
 
 import { text } from '../lib/validate.ts'
 import type { BucketRateLimiter } from './bucket-rate-limiter.ts'
 import type { EventName, LimiterEvent } from './events.ts'
 import type { LimiterStats } from './limiter-stats.ts'
 
-/** Several limiters as one: those of a service, or of a limited client. */
+/** A group of limiters: those of a service, or of a limited client. */
 export interface LimiterGroup {
   /** All limiters made so far. */
   limiters(): BucketRateLimiter[]
-  /** Shows each limiter: those made so far at once, later ones when they are made. Returns a function that ends it. */
+  /** Calls you with each limiter: existing ones at once, later ones when they are made. Returns a function that stops it. */
   onLimiter(listener: (limiter: BucketRateLimiter) => void): () => void
   /** The stats of each limiter, by its name. */
   stats(): Record<string, LimiterStats>
-  /** Listens to an event of all limiters, later ones too. Returns a function that ends it. */
+  /** Listens to an event of all limiters, later ones too. Returns a function that stops it. */
   on<E extends EventName>(event: E, listener: (event: LimiterEvent<E>) => void): () => void
   /** Resolves when nothing waits and nothing is in flight in any limiter. */
   drain(): Promise<void>
@@ -21,7 +21,7 @@ export interface LimiterGroup {
   stop(reason?: unknown): void
 }
 
-/** A group, and what adds a limiter to it: for a service of your own that is to be listened to as a whole. */
+/** A group, and the function that adds a limiter to it: for a service of your own. */
 export function limiterGroup(...first: BucketRateLimiter[]): {
   group: LimiterGroup
   add: (limiter: BucketRateLimiter) => void

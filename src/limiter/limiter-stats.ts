@@ -1,42 +1,42 @@
-// What `limiter.stats()` gives: a copy in plain numbers.
+// The type that `limiter.stats()` returns: a copy in plain numbers.
 
 import type { HealthReading } from '../call/health.ts'
 import type { GateState } from '../core/inspect.ts'
 import type { BoundBy, WaitReason } from './wait-reason.ts'
 
-/** The numbers of a limiter: a copy. */
+/** The state of a limiter in numbers: a copy. */
 export interface LimiterStats {
   /** The limiter's name. */
   name: string
-  /** Calls in line, the parked included. */
+  /** Calls that wait, the parked ones included. */
   waiting: number
-  /** Of these, the ones that have been sent before: refused, or failed and to be tried again. */
+  /** Those of them that were sent before: refused, or waiting for a retry. */
   parked: number
-  /** Calls that have a ticket and are not over. */
+  /** Calls that have a ticket and have not ended. */
   inFlight: number
-  /** Since the start, or the mark: calls that asked for a ticket, and tickets. */
+  /** Calls that asked for a ticket since the start, or the mark. */
   requests: number
-  /** Tickets since the start, or the mark. */
+  /** Tickets issued since the start, or the mark. */
   issued: number
-  /** Calls that ended, and of these the ones that failed: threw, were aborted, took too long. */
+  /** Calls that ended since the start, or the mark: answered or failed. */
   finished: number
   /** Calls that threw, were aborted or took too long. */
   failed: number
-  /** Refusals by the provider, and calls turned away by the limiter. */
+  /** Refusals by the provider since the start, or the mark. */
   refused: number
-  /** Calls that the limiter turned away. */
+  /** Calls that the limiter itself rejected. */
   rejected: number
   /** Whether calls may go. */
   gate: GateState
-  /** ms until the gate lets a call through, when it is known. */
+  /** ms until the gate lets a call through, if that is known. */
   reopensInMs?: number
-  /** What the first in line waits for: a dimension, `'concurrency'`, `'gate'` or `'pause'`. */
+  /** What the first call in the queue waits for: a dimension, `'concurrency'`, `'gate'` or `'pause'`. */
   waitingOn?: string
-  /** The same in full: which limit, whose, and what the provider said. */
+  /** The same in detail: which limit, of which limiter, and what the provider said. */
   why?: WaitReason
-  /** What the first in the queue waited for in the last minute, the longest first. */
+  /** What the first call in the queue waited for in the last minute, the longest first. */
   boundBy: BoundBy[]
-  /** The last refusal by the provider: codes and words, without what the caller wrote. */
+  /** The last refusal by the provider: its codes and words, without any text of the request. */
   lastRefusal?: { kind: string; reason: string; agoMs: number }
   /** The last failure that was no refusal: '401 AuthenticationError'. */
   lastFailure?: string
@@ -53,9 +53,9 @@ export interface LimiterStats {
     asked: number
     used: number
   }[]
-  /** What the provider's headers said last, if they did; `resetsInMs` counts from now. */
+  /** What the provider's headers last said, if anything; `resetsInMs` counts from now. */
   told?: { of: string; perMs?: number; limit?: number; remaining?: number; resetsInMs?: number }[]
-  /** Of all tickets since the start, or the mark, in ms. */
+  /** The waits of all tickets since the start, or the mark, in ms. */
   waitMs: { p50: number; p95: number; p99: number }
   /** The provider's latency, where it is watched. */
   health?: HealthReading

@@ -1,4 +1,4 @@
-// What the issuer has decided becomes events and is told to the store; a probe that is wanted is asked.
+// Turns the issuer's decisions into events, tells the store, and asks the user's probe.
 
 import { keyOf } from '../core/limit/limit-set.ts'
 import type { Decision } from '../core/ticket-issuer.ts'
@@ -48,7 +48,7 @@ export function announce(runtime: Notifier, decision: Decision): void {
   TELL[decision.of](runtime, decision as never)
 }
 
-/** Asks the user's own probe. One that throws or hangs means "still blocked", never "for ever". */
+/** Asks the user's own probe. If it throws or hangs, the gate stays closed until the next try. */
 export async function ask(runtime: Notifier): Promise<void> {
   const { scheduler, issuer, probe } = runtime
   const hung = new AbortController()

@@ -1,4 +1,4 @@
-// What people may say to a limiter: the types, their defaults, and one check for each.
+// The options of a limiter: types, defaults and checks.
 
 import type { Clock } from '../scheduler/clock.ts'
 import { CALL_SYNONYMS, LIMIT_SYNONYMS } from '../lib/synonyms.ts'
@@ -12,30 +12,30 @@ import type { Health } from '../call/health.ts'
 import type { Store } from './store.ts'
 import type { LimiterStats } from './limiter-stats.ts'
 
-/** A `BucketRateLimiter`, of whichever copy of the package. */
+/** A `BucketRateLimiter`, from any copy of the package. */
 export interface AnyLimiter {
   /** Its name in errors, events and logs. */
   readonly name: string
-  /** What goes on in it, in numbers. */
+  /** Its state in numbers. */
   stats(): LimiterStats
 }
 
-/** How many may wait, what happens to the next one, and who goes first. */
+/** How many calls may wait, what happens to the next one, and which goes first. */
 export interface QueueOptions {
-  /** How many may wait. Default: any number. */
+  /** How many calls may wait. Default: any number. */
   max?: number | undefined
   /**
-   * What a full queue does with another call. `'reject'`: turns it away with `QueueFullError`. `'evict-lowest'`: turns out the
-   * newest call of the lowest priority for it, if that is lower than its own. `'evict-oldest'`: turns out the oldest call of
-   * the lowest priority for it, if that is not higher than its own: the latest news counts.
+   * What a full queue does with another call. `'reject'`: rejects it with `QueueFullError`. `'evict-lowest'`: rejects the
+   * newest call of the lowest priority instead, if that is lower than its own. `'evict-oldest'`: rejects the oldest call of
+   * the lowest priority instead, if that is not higher than its own.
    * @default 'reject'
    */
   onFull?: 'reject' | 'evict-lowest' | 'evict-oldest' | undefined
-  /** Whether lower priorities get a ticket now and then while higher ones wait, so that nobody starves. Default true. */
+  /** Whether lower priorities get a ticket now and then while higher ones wait, so that none starves. Default true. */
   ageing?: boolean | undefined
 }
 
-/** What stays the same for all calls of a limiter, unless they say otherwise. */
+/** The options of a limiter. A call may override some of them. */
 export interface LimiterOptions extends LimitsOptions {
   /**
    * For errors, events and logs. Limiters that share a `store` share their limits by this name, so there it is required.
@@ -45,44 +45,44 @@ export interface LimiterOptions extends LimitsOptions {
   /** How many calls may be in flight at once. */
   maxConcurrent?: number | undefined
   /**
-   * `'smooth'` spreads calls over the window. `'eager'` is for jobs of few calls: what the provider's headers say is left
-   * leaves at three times the rate, until a refusal shows that it counts in shorter windows. Without headers both are the same.
+   * `'smooth'` spreads calls over the window. `'eager'` is for jobs of few calls: the amount that the provider's headers say is left
+   * is used at three times the rate, until a refusal shows that the provider counts in shorter windows. Without headers both are the same.
    * @default 'smooth'
    */
   pacing?: 'smooth' | 'eager' | undefined
   /** The slow start after a quiet minute. Default `{ ms: 5000, from: 1/3 }`. */
   ramp?: RampOptions | false | undefined
-  /** How long the gate stays closed after a refusal that names no wait. Default 0.5 s × 1.5ⁿ ± 15 %. */
+  /** How long the gate stays closed after a refusal without Retry-After. Default 0.5 s × 1.5ⁿ ± 15 %. */
   recovery?: RecoveryOptions | undefined
   /** Asks the provider itself whether it accepts again: resolve to true when it does. Default: the oldest call is the probe. */
   probe?: ((signal: AbortSignal) => boolean | Promise<boolean>) | undefined
-  /** A limiter whose limits hold too: the account over its models. */
+  /** A limiter whose limits apply too, such as that of the account above its models. */
   parent?: AnyLimiter | undefined
   /** Which failures that are no refusals are tried again, and how often. Default: none; `{}` is 3 tries. */
   retry?: RetryOptions | false | undefined
-  /** Your own reading of an answer. Default: the built-in one. */
+  /** Your own classification of an answer. Default: the built-in one. */
   classify?: Classify | undefined
   /** How many may wait, and in which order. */
   queue?: QueueOptions | undefined
   /** The longest wait for a ticket: then `WaitTimeoutError`. 0: go now or never. Default: as long as it takes. */
   maxWaitMs?: Duration | undefined
-  /** So many refusals a call waits out; the next goes to its caller, untouched. 0: the first. Default: all. */
+  /** Refusals that a call waits through; the next one is thrown unchanged. 0: none. Default: all. */
   maxRefusals?: number | undefined
   /**
-   * The longest wait that a provider may ask for. A longer one is a quota: calls fail at once, with the wait in the error.
+   * The longest wait that the limiter accepts from a provider. A longer one counts as a used-up quota: calls fail at once, with the wait in the error.
    * @default '1h'
    */
   maxRetryAfterMs?: Duration | undefined
   /** The longest try of a call: then `CallTimeoutError`. Default: none. */
   timeoutMs?: Duration | undefined
-  /** Whether headers and refusals teach the limiter the real limit. Default true. */
+  /** Whether the limiter learns the real limit from headers and refusals. Default true. */
   learn?: boolean | undefined
   /** Lets it learn a limit above the configured one. Default false. */
   discover?: boolean | undefined
-  /** Goes slower, or turns calls away, when the provider gets slow: `latencyHealth` of `llmiter/health`. */
+  /** Slows down, or rejects calls, when the provider becomes slow: `latencyHealth` of `llmiter/health`. */
   health?: Health | undefined
   /**
-   * Where time comes from: `VirtualClock` of `llmiter/testing` in tests.
+   * The clock: `VirtualClock` of `llmiter/testing` in tests.
    * @default the system's clock
    */
   clock?: Clock | undefined
@@ -113,7 +113,7 @@ const OWN_KEYS = Object.keys({
   store: 1,
 } satisfies Record<Exclude<keyof LimiterOptions, keyof LimitsOptions>, 1>)
 export const LIMITER_KEYS = [...LIMITS_KEYS, ...OWN_KEYS]
-/** Without any of these a limiter would let everything pass, which nobody means who makes one. */
+/** Without any of these a limiter would limit nothing, which is surely a mistake. */
 const LIMITING = [
   ...LIMITS_KEYS.filter((key) => key !== 'burst'),
   'maxConcurrent',
@@ -126,7 +126,7 @@ const SYNONYMS = { ...CALL_SYNONYMS, ...LIMIT_SYNONYMS }
 
 /** Throws a `TypeError` that names the first option that does not exist, and the one that was probably meant. */
 export function checkLimiterKeys(options: object, name: string): void {
-  // What is no object at all is told below.
+  // A value that is not an object at all is reported below.
   const model = Object.keys(Object(options) as object).find((key) => isModel(key, options))
   if (model !== undefined) {
     throw new TypeError(

@@ -32,7 +32,7 @@ export interface ServiceOptions {
   parent?: AnyLimiter | undefined
 }
 
-/** So many models get a limiter of their own; those beyond share one. */
+/** How many models get a limiter of their own; the rest share one. */
 const MOST_MODELS = 1000
 
 /** The options of one model's limiter, which gets its name and parent from the service. */
@@ -41,7 +41,7 @@ export type ModelLimits = Omit<LimiterOptions, 'name' | 'parent'>
 /** What belongs to the service, not to one of its models. */
 const notHere = ({ name, parent }: LimiterOptions): boolean => (name ?? parent) !== undefined
 
-/** What is wrong with the options of a model names the model. */
+/** An error in the options of a model names the model. */
 function named<T>(key: string, make: () => T): T {
   try {
     return make()
@@ -92,7 +92,7 @@ export function perModel(models: Record<string, ModelLimits>, options: ServiceOp
       `models must be like { 'gpt-5': { requestsPerMinute: 500 }, default: … }, got ${text(models)}`,
     )
   const { default: rest, ...listed } = models
-  // Made at once, so that a wrong option shows at once.
+  // Made at once, so that a wrong option is reported at once.
   for (const [key, limits] of Object.entries(listed)) make(key, limits)
   if (rest !== undefined) make('default', rest)
   const families = Object.keys(listed)
@@ -106,7 +106,7 @@ export function perModel(models: Record<string, ModelLimits>, options: ServiceOp
       const family = model !== undefined && families.find((key) => model.startsWith(key.slice(0, -1)))
       if (family) return limiters.get(family)!
       if (rest) {
-        // Names that come from outside must not grow the memory, nor be a way round the limit.
+        // Model names may come from clients: they must not grow the memory, nor get round the limit.
         const key = limiters.size < MOST_MODELS ? (model ?? 'default') : 'default'
         return limiters.get(key) ?? make(key, rest)
       }

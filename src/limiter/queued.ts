@@ -1,4 +1,4 @@
-// Who waits, as a list for people.
+// The list of calls that wait.
 
 import type { Cost } from '../core/cost.ts'
 import type { PendingCall } from '../call/pending-call.ts'
@@ -22,7 +22,7 @@ export interface QueuedCall {
   readonly ageMs: number
 }
 
-/** Those who wait, about in the order in which they will go: turns of tenants and ageing come between. */
+/** The calls that wait, roughly in the order in which they will go: turns of tenants and ageing change it. */
 export const inOrder = (runtime: LimiterRuntime): PendingCall[] =>
   runtime.queued().sort((a, b) => b.priority - a.priority || sent(b) - sent(a) || a.seq - b.seq)
 

@@ -1,4 +1,4 @@
-// What a limiter does with calls, behind its public methods: the one road in (`enqueue`), the roads out, and
+// What a limiter does with calls, behind its public methods: the one way in (`enqueue`), the ways out, and
 // everything that may happen to a call while it waits.
 
 import { RetryQueue } from '../call/retry-queue.ts'
@@ -140,7 +140,7 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     for (const child of this.children) child.count()
   }
 
-  /** A call asks for a ticket. Says what became of it: it waits, has its ticket, or is turned away. */
+  /** A call asks for a ticket. Returns what became of it: it waits, has its ticket, or is rejected. */
   enqueue(pending: PendingCall, now: number): Standing {
     if (pending.seq === 0) {
       this.counters.requests++
@@ -156,7 +156,7 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     return pending.standing
   }
 
-  /** A call leaves the line, or its backoff, without a ticket. */
+  /** A call leaves the queue, or its backoff, without a ticket. */
   giveUp(pending: PendingCall, error: unknown): void {
     // Others that ended at the same moment may have made room for this one.
     if (pending.state !== 'waiting' && pending.state !== 'parked') return
@@ -176,7 +176,7 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     this.scheduler.wake(pending)
   }
 
-  /** A call has left the queue that really stood in it. */
+  /** A call has left the queue. */
   #tellEmpty({ grant, policy }: PendingCall): void {
     if (!grant) return
     for (const { events, issuer } of policy.runtime.chain)
@@ -215,7 +215,7 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     this.scheduler.wake(pending)
   }
 
-  /** The provider answered: with what was asked for, or with an error that is the caller's business. Twice does nothing. */
+  /** The provider answered, perhaps with an error that concerns the caller alone. A second call does nothing. */
   finish(pending: PendingCall, used: Cost | undefined, ok = true): void {
     if (pending.state !== 'in flight') return
     const now = this.scheduler.now()
@@ -224,7 +224,7 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     this.#landed(pending, ok, now)
   }
 
-  /** Nobody knows whether the provider accepted the call. Twice does nothing. */
+  /** Nobody knows whether the provider accepted the call. A second call does nothing. */
   lose(pending: PendingCall): void {
     if (pending.state !== 'in flight') return
     const now = this.scheduler.now()
@@ -233,7 +233,7 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     this.#landed(pending, false, now)
   }
 
-  /** The call was never sent. Twice does nothing. */
+  /** The call was never sent. A second call does nothing. */
   release(pending: PendingCall): void {
     if (pending.state !== 'in flight') return
     const now = this.scheduler.now()
@@ -242,7 +242,7 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     this.#landed(pending, false, now)
   }
 
-  /** A call is over that had a ticket. */
+  /** A call with a ticket has ended. */
   #landed(pending: PendingCall, ok: boolean, now: number): void {
     this.#left()
     this.#tellFinish(pending, ok, now)
@@ -259,8 +259,8 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
   }
 
   /**
-   * The provider refused: the call is back in line, unless it failed for good: its standing says why.
-   * One refused in mid-stream is over (`mayWait` false): its caller has seen half an answer.
+   * The provider refused: the call is back in the queue, unless it failed for good; its standing says why.
+   * A call refused in mid-stream has ended (`mayWait` false): its caller has seen half an answer.
    */
   refuse(pending: PendingCall, verdict: Refusal, error: unknown, mayWait = true): void {
     if (pending.state !== 'in flight') return
@@ -276,8 +276,10 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     const { kind } = verdict
     const passes = kind === 'rate' || kind === 'overload'
     const parks = passes && mayWait && waitState.refusals <= pending.policy.maxRefusals
-    if (passes) this.issuer.refuse(pending, { ...verdict, kind }, parks, now)
-    else if (kind === 'quota') this.#spend(pending, verdict, error, now)
+    if (passes) {
+      const aloneMs = this.issuer.refuse(pending, { ...verdict, kind }, parks, now)
+      if (aloneMs > 0) this.#backoff.add(pending, aloneMs, now)
+    } else if (kind === 'quota') this.#spend(pending, verdict, error, now)
     else this.issuer.finish(pending, 'refused', now)
     if (parks) this.#park(pending, verdict, now)
     else {
@@ -298,7 +300,7 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     comeBack(pending, now)
   }
 
-  /** Money or quota is used up: nobody in line will get through either. */
+  /** Money or quota is used up: no call that waits would get through either. */
   #spend(pending: PendingCall, verdict: Refusal, error: unknown, now: number): void {
     this.issuer.spend(pending, verdict.waitMs, now)
     this.failAll((this.spent = quotaSpent(this.name, verdict, error)))
@@ -311,7 +313,7 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     for (const child of this.children) child.failAll(error)
   }
 
-  /** A transient failure: the call comes back to its place in line after a wait. */
+  /** A transient failure: the call returns to its place in the queue after a wait. */
   backOff(pending: PendingCall, delayMs: number, error: unknown, reason: string): void {
     const now = this.scheduler.now()
     const waitState = pending.more()
@@ -328,18 +330,18 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     this.#moved(now)
   }
 
-  /** Those who wait here and below, those that wait for their next try too. */
+  /** The calls that wait here and below, for a ticket or for a retry. */
   queued(): PendingCall[] {
     const { line } = this.issuer
     const here = [...(line.size > 0 ? line.sample(line.size) : []), ...this.#backoff.waiters]
     return [...(here as PendingCall[]), ...this.children.flatMap((child) => child.queued())]
   }
 
-  /** Rejects these of those who wait here and below, and goes on. */
+  /** Rejects some of the calls that wait here and below. The others are not affected. */
   clear(calls: readonly PendingCall[], error: QueueClearedError): void {
     const now = this.scheduler.now()
     const until = this.issuer.pausedUntil
-    // Those given up first must not make room for the others.
+    // A call rejected first must not make room for one that is rejected next.
     this.issuer.pause(Infinity)
     for (const call of calls) call.policy.runtime.giveUp(call, error)
     this.issuer.pause(until)
@@ -347,7 +349,7 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
   }
 
   stop(reason?: unknown): void {
-    // Those given up first must not make room for the others.
+    // A call rejected first must not make room for one that is rejected next.
     this.issuer.pause(Infinity)
     this.failAll((this.stopped ??= new LimiterStoppedError(`'${this.name}' was stopped`, reason)))
     for (const child of this.children) child.stop(reason)
@@ -390,7 +392,7 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     call.policy.runtime.lose(call)
   }
 
-  /** A call is not in flight any more. */
+  /** A call is no longer in flight. */
   #left(): void {
     for (const at of this.chain) at.inFlight--
   }

@@ -1,4 +1,4 @@
-// What a limiter has counted and learned, carried over a restart as plain JSON. Ages are taken on the wall clock,
+// What a limiter has counted and learned, kept over a restart as plain JSON. Ages are taken on the wall clock,
 // the only one that two processes share.
 
 import { keyOf } from '../core/limit/limit-set.ts'

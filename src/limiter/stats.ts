@@ -1,4 +1,4 @@
-// What goes on in a limiter, as a copy in plain numbers.
+// Fills `LimiterStats`.
 
 import { keyOf } from '../core/limit/limit-set.ts'
 import { gateOf, waitingOn } from '../core/inspect.ts'

@@ -1,6 +1,6 @@
-// A limit shared by many processes: the seam between a limiter and its store.
+// A limit shared by many processes: the interface between a limiter and its store.
 //
-// The limiter keeps its own line, its gate and its learned rates. Where a store is given, tickets come from what
+// The limiter keeps its own queue, its gate and its learned rates. With a store, tickets come from what
 // the store has leased to this process instead of from the limiter's own budget, the gate does what all processes
 // together have seen, and only one of them sends the probe. What a store is stands in `llmiter/redis`; here is
 // only what the two say to each other, so that a limiter without a store pays nothing for it.

@@ -2,7 +2,7 @@
 // in all budgets or in none and without a pause between question and answer: so calls that come together cannot
 // overspend. What was really used settles it. Whatever is not known for sure to be unused stays counted.
 
-import { type Duration, LimiterError } from 'llmiter'
+import { type BudgetAccount, type BudgetStore, type Duration, LimiterError, StoreDownError } from 'llmiter'
 import { type CalendarPeriod, endOf, PERIODS } from '../lib/calendar.ts'
 import { duration } from '../lib/duration.ts'
 import { callable, choice, fields, given, number, text } from '../lib/validate.ts'
@@ -92,11 +92,15 @@ interface Rules {
 export class Reservation {
   readonly #parts: readonly Account[]
   readonly #bound: Amounts
+  /** Where other processes are told, too: so much more is used than was reserved, mostly less than nothing. */
+  readonly #tell: ((difference: Amounts) => void) | undefined
   #over = false
 
-  constructor(parts: readonly Account[], bound: Amounts) {
+  constructor(parts: readonly Account[], bound: Amounts, tell?: (difference: Amounts) => void) {
     this.#parts = parts
     this.#bound = bound
+    this.#tell = tell
+    for (const { reserved } of parts) for (const of of UNITS) reserved[of] += bound[of]
   }
 
   /** So much was used; without an argument, nobody knows, and all that was reserved counts. */
@@ -109,6 +113,9 @@ export class Reservation {
         total[of] += used[of]
       }
     }
+    const difference = { ...used }
+    for (const of of UNITS) difference[of] -= this.#bound[of]
+    if (UNITS.some((of) => difference[of] !== 0)) this.#tell?.(difference)
   }
 
   /** Nothing was used. */
@@ -160,6 +167,17 @@ class Budget {
   }
 }
 
+type Parts = readonly (readonly [Budget, string])[]
+
+const accountsOf = (parts: Parts): Account[] => parts.map(([budget, key]) => budget.account(key))
+
+function refuse(parts: Parts, bound: Amounts): void {
+  for (const [budget, key] of parts) {
+    const refusal = budget.refusal(key, bound)
+    if (refusal) throw refusal
+  }
+}
+
 const nothing = () => ({ requests: 0, tokens: 0, usd: 0 })
 
 export class Budgets {
@@ -167,27 +185,74 @@ export class Budgets {
   /** Whether a budget counts this unit, so that it has to be known. */
   readonly counts: ReadonlySet<Unit>
   readonly byTarget: boolean
+  /** Where processes share what was spent. */
+  readonly store: BudgetStore | undefined
+  /** Is told when the store cannot be. */
+  failed: (error: unknown) => void = () => {}
 
-  constructor(rules: readonly Rules[]) {
+  constructor(rules: readonly Rules[], store: BudgetStore | undefined) {
+    this.store = store
     this.#budgets = rules.map((one) => new Budget(one))
     this.counts = new Set(rules.flatMap(({ limits }) => limits.map(([of]) => of)))
     this.byTarget = rules.some(({ by }) => by === 'target')
   }
 
-  /** Reserves so much for a call, in every budget that counts it; at a target, in those of targets. */
-  reserve(call: PoolCall, bound: Amounts, wall: number, target?: string): Reservation | BudgetExceededError {
+  /**
+   * Reserves so much for a call, in every budget that counts it; at a target, in those of targets.
+   *
+   * @throws BudgetExceededError
+   */
+  reserve(call: PoolCall, bound: Amounts, wall: number, target?: string): Reservation {
+    const parts = this.#partsOf(call, wall, target)
+    refuse(parts, bound)
+    return new Reservation(accountsOf(parts), bound)
+  }
+
+  /** `reserve`, as the store says, if there is one. */
+  share(call: PoolCall, bound: Amounts, wall: number, target?: string): Reservation | Promise<Reservation> {
+    if (!this.store) return this.reserve(call, bound, wall, target)
+    const parts = this.#partsOf(call, wall, target)
+    return parts.length > 0 ? this.#ask(this.store, parts, bound) : new Reservation([], bound)
+  }
+
+  #partsOf(call: PoolCall, wall: number, target: string | undefined): Parts {
     const parts: (readonly [Budget, string])[] = []
     for (const budget of this.#budgets) {
       const key = keyOf(budget.rules, call, target)
       if (key === undefined || !budget.rules.when(call)) continue
       budget.turn(wall)
-      const refusal = budget.refusal(key, bound)
-      if (refusal) return refusal
       parts.push([budget, key])
     }
-    const accounts = parts.map(([budget, key]) => budget.account(key))
-    for (const { reserved } of accounts) for (const of of UNITS) reserved[of] += bound[of]
-    return new Reservation(accounts, bound)
+    return parts
+  }
+
+  /** What the store has counted is taken over: for errors and `stats()`. */
+  async #ask(store: BudgetStore, parts: Parts, bound: Amounts): Promise<Reservation> {
+    const shared = parts.map(([{ rules, resetsAt }, key]): BudgetAccount => {
+      return { budget: rules.name, key, resetsAt, limits: Object.fromEntries(rules.limits) }
+    })
+    const accounts = accountsOf(parts)
+    const { reserved, taken } = await store.reserve(shared, bound).catch((cause: unknown) => {
+      throw new StoreDownError('the store of the budgets does not answer: nothing may be spent', cause)
+    })
+    for (const [i, account] of accounts.entries())
+      for (const of of UNITS) account.used[of] = taken[i]![of]! - account.reserved[of]
+    if (!reserved) refuse(parts, bound)
+    // What cannot be told stays reserved there.
+    return new Reservation(accounts, bound, (difference) => {
+      store.settle(shared, difference).catch((error: unknown) => this.failed(error))
+    })
+  }
+
+  /** What was spent at that time, before a restart. */
+  count(call: PoolCall, amounts: Amounts, wall: number): void {
+    for (const budget of this.#budgets) {
+      const key = keyOf(budget.rules, call, undefined)
+      if (key === undefined || !budget.rules.when(call)) continue
+      budget.turn(wall)
+      const { used } = budget.account(key)
+      for (const of of UNITS) used[of] += amounts[of]
+    }
   }
 
   stats(wall: number): BudgetStats[] {
@@ -209,8 +274,9 @@ export class Budgets {
     })
   }
 
-  /** What is reserved counts as used: after a crash nobody knows. */
-  snapshot(wall: number): BudgetSnapshot {
+  /** What is reserved counts as used: after a crash nobody knows. A store keeps it by itself. */
+  snapshot(wall: number): BudgetSnapshot | undefined {
+    if (this.store) return undefined
     return this.#budgets.map((budget) => {
       budget.turn(wall)
       const spent = [...budget.accounts].map(([key, { used, reserved }]) => {
@@ -252,15 +318,21 @@ export function modelOf({ model, request }: PoolCall): string | undefined {
 
 export function parseBudgets(
   said: BudgetOptions | readonly BudgetOptions[] | undefined,
+  store?: BudgetStore,
 ): Budgets | undefined {
-  if (said === undefined) return undefined
+  if (store !== undefined && typeof store?.reserve !== 'function')
+    throw new TypeError(`store must be made by redisStore, got ${text(store)}`)
+  if (said === undefined) {
+    if (store) throw new TypeError('store shares budgets: give budget, too')
+    return undefined
+  }
   const all = Array.isArray(said) ? (said as readonly BudgetOptions[]) : [said as BudgetOptions]
   const rules = all.map((one, i) => parseBudget(one, Array.isArray(said) ? `budget[${i}]` : 'budget'))
   for (const [i, { name }] of rules.entries()) {
     if (rules.findIndex((other) => other.name === name) < i)
       throw new TypeError(`budget[${i}].name must be unique, ${text(name)} is there twice: give it a name`)
   }
-  return new Budgets(rules)
+  return new Budgets(rules, store)
 }
 
 function parseBudget(budget: BudgetOptions, where: string): Rules {

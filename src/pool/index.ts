@@ -2,7 +2,9 @@
 
 export { BudgetExceededError, type BudgetOptions, type BudgetSnapshot, type BudgetStats } from './budgets.ts'
 export { type ModelPrice, type Prices, UnknownPriceError } from './prices.ts'
-export { createPool, NoTargetError, Pool, type PoolEvents, type PoolStats } from './pool.ts'
+export { createPool, Pool } from './pool.ts'
+export type { PoolEvents, PoolStats } from './pool-events.ts'
+export { NoTargetError } from './pool-queue.ts'
 export type { BreakerOptions, PoolOptions, PoolSnapshot } from './options.ts'
 export type { PoolTarget } from './pool-target.ts'
 export type { CacheOptions, SharingStats } from './sharing.ts'

@@ -8,12 +8,13 @@ export class LaneMember implements QueueMember<LaneMember> {
   seq = 0
   queue: TenantQueue<LaneMember> | undefined = undefined
   lane: Lane | undefined = undefined
-  readonly priority: number
-  readonly tenant: string | undefined
 
-  constructor(priority: number, tenant: string | undefined) {
-    this.priority = priority
-    this.tenant = tenant
+  get priority(): number {
+    return 0
+  }
+
+  get tenant(): string | undefined {
+    return undefined
   }
 }
 
@@ -22,26 +23,52 @@ export interface Lane {
   readonly queue: FairQueue<LaneMember>
 }
 
+/** So many lanes are kept though they are empty: they know whose turn it is among tenants. */
+const KEPT = 16
+
 export class Lanes {
   readonly #lanes = new Map<string, Lane>()
+  readonly #byTarget: Lane[][]
+  #last: Lane | undefined
   #arrivals = 0
   size = 0
+  /** The lanes in which somebody waits. */
+  readonly occupied = new Set<Lane>()
 
-  /** Puts a member in line; one that has been there keeps its place. */
-  add(member: LaneMember, targets: readonly number[]): void {
-    const key = targets.join()
-    let lane = this.#lanes.get(key)
-    if (!lane) this.#lanes.set(key, (lane = { targets, queue: new FairQueue() }))
-    const returned = member.seq > 0
-    if (!returned) member.seq = ++this.#arrivals
+  constructor(targets: number) {
+    this.#byTarget = Array.from({ length: targets }, () => [])
+  }
+
+  /** Gives a member its place, if it is new. Returns whether it is. */
+  arrive(member: LaneMember): boolean {
+    if (member.seq > 0) return false
+    member.seq = ++this.#arrivals
+    return true
+  }
+
+  /** Puts a member in line; one that has returned keeps its place. */
+  add(member: LaneMember, targets: readonly number[], returned: boolean): void {
+    const lane = this.#laneOf(targets)
     member.lane = lane
+    if (lane.queue.size === 0) this.occupied.add(lane)
     lane.queue.add(member, returned)
     this.size++
   }
 
+  #laneOf(targets: readonly number[]): Lane {
+    if (this.#last?.targets === targets) return this.#last
+    const key = targets.join()
+    let lane = this.#lanes.get(key)
+    if (!lane) {
+      lane = { targets, queue: new FairQueue() }
+      this.#lanes.set(key, lane)
+      for (const target of targets) this.#byTarget[target]!.push(lane)
+    }
+    return (this.#last = lane)
+  }
+
   serve(member: LaneMember): void {
-    const { queue } = member.lane!
-    queue.serve(member, 1)
+    member.lane!.queue.serve(member, 1)
     this.#left(member)
   }
 
@@ -54,25 +81,32 @@ export class Lanes {
     const lane = member.lane!
     member.lane = undefined
     this.size--
-    // The common lane stays: it knows whose turn it is among tenants.
-    if (lane.queue.size === 0 && this.#lanes.size > 16) this.#lanes.delete(lane.targets.join())
+    if (lane.queue.size > 0) return
+    this.occupied.delete(lane)
+    if (this.#lanes.size <= KEPT) return
+    this.#lanes.delete(lane.targets.join())
+    this.#last = undefined
+    for (const target of lane.targets) {
+      const lanes = this.#byTarget[target]!
+      lanes.splice(lanes.indexOf(lane), 1)
+    }
+  }
+
+  /** The lanes that this target serves. */
+  of(target: number): readonly Lane[] {
+    return this.#byTarget[target]!
   }
 
   /** Who goes next to this target. */
   first(target: number): LaneMember | undefined {
     let best: LaneMember | undefined
-    for (const { targets, queue } of this.#lanes.values()) {
-      if (queue.size === 0 || !targets.includes(target)) continue
-      const first = queue.first!
+    for (const { queue } of this.#byTarget[target]!) {
+      const { first } = queue
+      if (!first) continue
       const before =
         !best || first.priority > best.priority || (first.priority === best.priority && first.seq < best.seq)
       if (before) best = first
     }
     return best
-  }
-
-  /** The lanes in which somebody waits. */
-  *occupied(): Generator<Lane> {
-    for (const lane of [...this.#lanes.values()]) if (lane.queue.size > 0) yield lane
   }
 }

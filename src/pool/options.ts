@@ -1,6 +1,6 @@
 // What people may say to a pool and for a call, checked once.
 
-import type { Clock, Duration, Snapshot } from 'llmiter'
+import type { BudgetStore, Clock, Duration, Snapshot } from 'llmiter'
 import { duration } from '../lib/duration.ts'
 import { callable, fields, given, number, text } from '../lib/validate.ts'
 import type { BreakerRules } from './breaker.ts'
@@ -10,7 +10,7 @@ import type { PoolTarget } from './pool-target.ts'
 import { parsePrices, type Prices } from './prices.ts'
 import { type CacheOptions, parseSharing, type Sharing } from './sharing.ts'
 import { Spending } from './spending.ts'
-import { compileStrategy, type Plan, type Strategy } from './strategy.ts'
+import { compileStrategy, type TargetPlan, type Strategy } from './strategy.ts'
 
 /** When a target that fails is put aside. */
 export interface BreakerOptions {
@@ -49,6 +49,8 @@ export interface PoolOptions<T extends PoolTarget = PoolTarget> {
   readonly breaker?: BreakerOptions | false
   /** What may be spent. A call that could pass a budget is refused with a `BudgetExceededError`. */
   readonly budget?: BudgetOptions | readonly BudgetOptions[]
+  /** Where processes share their budgets, by name: `redisStore` of `llmiter/redis`. Default: this process counts alone. */
+  readonly store?: BudgetStore
   /** Prices for budgets in USD. They win over those of the optional package `@pydantic/genai-prices`. */
   readonly prices?: Prices
   /** For budgets: the output that is reserved for a call that sets no bound itself. Default 16,384 tokens. */
@@ -85,11 +87,11 @@ export interface PoolSnapshot {
 }
 
 export interface PoolRules {
-  readonly plan: Plan
+  readonly plan: TargetPlan
   readonly waitUpTo: number
   readonly stickyBy: ((call: PoolCall) => string | undefined) | undefined
   readonly stickyMs: number | undefined
-  readonly fallsBack: (answer: unknown, status: number | undefined) => boolean
+  readonly fallsBack: ((answer: unknown, status: number | undefined) => boolean) | undefined
   readonly maxAttempts: number
   readonly breaker: BreakerRules | undefined
   readonly spending: Spending | undefined
@@ -107,6 +109,7 @@ export function parsePool(options: PoolOptions): PoolRules {
     'maxAttempts',
     'breaker',
     'budget',
+    'store',
     'prices',
     'maxOutputTokens',
     'coalesce',
@@ -132,8 +135,13 @@ export function parsePool(options: PoolOptions): PoolRules {
   }
 }
 
-function parseSpending({ budget, prices, maxOutputTokens = 16_384 }: PoolOptions): Spending | undefined {
-  const budgets = parseBudgets(budget)
+function parseSpending({
+  budget,
+  store,
+  prices,
+  maxOutputTokens = 16_384,
+}: PoolOptions): Spending | undefined {
+  const budgets = parseBudgets(budget, store)
   const pricing = parsePrices(prices)
   number(maxOutputTokens, 'maxOutputTokens', 'a whole number of at least 1')
   return budgets && new Spending(budgets, pricing, maxOutputTokens)
@@ -176,7 +184,7 @@ function parseSticky(sticky: PoolOptions['sticky']): Pick<PoolRules, 'stickyBy' 
 }
 
 function parseFallback(on: PoolOptions['fallbackOn']): PoolRules['fallsBack'] {
-  if (on === undefined) return () => false
+  if (on === undefined) return undefined
   if (typeof on === 'function') return on
   if (!Array.isArray(on))
     throw new TypeError(`fallbackOn must be an array of statuses or a function, got ${text(on)}`)

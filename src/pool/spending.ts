@@ -5,6 +5,7 @@ import type { GrantOutcome, Usage } from 'llmiter'
 import { isStream, watchStream } from '../lib/observe-stream.ts'
 import { text } from '../lib/validate.ts'
 import { type Amounts, type Budgets, modelOf, type Reservation, usdToAmount } from './budgets.ts'
+import type { PoolMember } from './pool-member.ts'
 import type { PoolTarget } from './pool-target.ts'
 import type { PoolCall } from './pool-call.ts'
 import {
@@ -39,11 +40,27 @@ export class Spending {
   }
 
   /**
-   * The most that one try of the call may use, at the dearest of these targets.
+   * Reserves the most that the next try may use, at the dearest of the targets that may answer it.
    *
-   * @throws UnknownPriceError, TypeError when the call does not say enough.
+   * @throws BudgetExceededError, UnknownPriceError, TypeError when the call does not say enough.
    */
-  bound(call: PoolCall, targets: readonly PoolTarget[]): Amounts {
+  reserve(member: PoolMember, targets: readonly PoolTarget[], wall: number): Promise<void> | undefined {
+    const { call, tiers } = member
+    const may = () => tiers.flatMap(({ indices }) => indices.map((i) => targets[i]!))
+    member.bound ??= this.#bound(call, may())
+    return hold(member, this.budgets.share(call, member.bound, wall))
+  }
+
+  /**
+   * Reserves the same in the budget of one target.
+   *
+   * @throws BudgetExceededError
+   */
+  reserveAt(member: PoolMember, target: PoolTarget, wall: number): Promise<void> | undefined {
+    return hold(member, this.budgets.share(member.call, member.bound!, wall, target.name))
+  }
+
+  #bound(call: PoolCall, targets: readonly PoolTarget[]): Amounts {
     const { counts } = this.budgets
     const ways = counts.has('usd') || counts.has('tokens') ? boundOf(call, this.#maxOutputTokens) : []
     const all = targets.flatMap((target) => ways.map((tokens) => this.#amounts(call, target, tokens)))
@@ -141,6 +158,12 @@ export class Spending {
       end: (failure, left) => this.#used(call, target, held, failure || left ? undefined : billed),
     })
   }
+}
+
+function hold(member: PoolMember, reserved: Reservation | Promise<Reservation>): Promise<void> | undefined {
+  if (reserved instanceof Promise) return reserved.then((reservation) => member.hold(reservation))
+  member.hold(reserved)
+  return undefined
 }
 
 /** An amount that is no number would spoil the sum of its whole period. */

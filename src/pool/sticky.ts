@@ -2,7 +2,7 @@
 // or where the key was served last, for as long as that is remembered.
 
 import type { PoolTarget } from './pool-target.ts'
-import type { Tier } from './strategy.ts'
+import { only, type TargetTier } from './strategy.ts'
 
 const MOST_KEYS = 100_000
 
@@ -15,14 +15,16 @@ export class StickyTargets {
   }
 
   /** The target of a key, among those that may answer the call. */
-  of(key: string, tiers: readonly Tier[], targets: readonly PoolTarget[], now: number): number {
+  of(key: string, tiers: readonly TargetTier[], targets: readonly PoolTarget[], now: number): number {
     const last = this.#last.get(key)
-    if (last && now < last.until && tiers.some((tier) => tier.has(last.index))) return last.index
+    if (last && now < last.until && tiers.some(({ indices }) => indices.includes(last.index)))
+      return last.index
     let best = -Infinity
     let found = 0
-    for (const [index, weight] of tiers[0]!) {
-      const share = -weight / Math.log((hash(`${targets[index]!.name}\n${key}`) + 0.5) / 2 ** 32)
-      if (weight > 0 && share > best) [best, found] = [share, index]
+    const { indices, weights } = tiers[0]!
+    for (const [i, index] of indices.entries()) {
+      const share = -weights[i]! / Math.log((hash(`${targets[index]!.name}\n${key}`) + 0.5) / 2 ** 32)
+      if (share > best) [best, found] = [share, index]
     }
     return found
   }
@@ -37,8 +39,8 @@ export class StickyTargets {
 }
 
 /** The same tiers, with this target before them. */
-export function prefer(tiers: readonly Tier[], index: number): readonly Tier[] {
-  return [new Map([[index, 1]]), ...tiers]
+export function prefer(tiers: readonly TargetTier[], index: number): readonly TargetTier[] {
+  return [only(index), ...tiers]
 }
 
 /** FNV-1a, and the last mixing of MurmurHash3: keys that differ in one letter are far apart. */

@@ -1,7 +1,7 @@
 // Who may answer a call: tiers of targets with their weights. When one answers is the queue's business.
 //
 // A strategy is a tree. A fallback sets the tiers of its branches one after the other; a balance lays them side by side,
-// and multiplies weights; a condition takes one branch.
+// and multiplies weights; a condition takes one branch. A tree without conditions is worked out once.
 
 import { fields, number, text } from '../lib/validate.ts'
 import type { PoolCall } from './pool-call.ts'
@@ -17,13 +17,30 @@ export type Strategy =
       readonly otherwise?: Strategy
     }
 
-/** Targets by their index, with their weights. */
-export type Tier = ReadonlyMap<number, number>
-export type Plan = (call: PoolCall) => readonly Tier[]
+/** Targets by their indices, in order, and the weight of each: more than 0. */
+export interface TargetTier {
+  readonly indices: readonly number[]
+  readonly weights: readonly number[]
+}
+type Tiers = readonly TargetTier[]
+export type TargetPlan = Tiers | ((call: PoolCall) => Tiers)
 
 interface Names {
   readonly targets: ReadonlyMap<string, number>
   readonly strategies: Readonly<Record<string, Strategy>>
+}
+
+export const tiersOf = (plan: TargetPlan, call: PoolCall): Tiers =>
+  typeof plan === 'function' ? plan(call) : plan
+
+export const only = (index: number): TargetTier => ({ indices: [index], weights: [1] })
+
+export function weightOf(tiers: Tiers, index: number): number {
+  for (const { indices, weights } of tiers) {
+    const i = indices.indexOf(index)
+    if (i >= 0) return weights[i]!
+  }
+  return 1
 }
 
 export function compileStrategy(
@@ -31,7 +48,7 @@ export function compileStrategy(
   names: Names,
   where = 'strategy',
   path: readonly (string | object)[] = [],
-): Plan {
+): TargetPlan {
   if (typeof strategy === 'string') return compileName(strategy, names, where, path)
   if (path.includes(strategy)) throw new TypeError(`${where}: a strategy must not lead back to itself`)
   if (typeof strategy !== 'object' || strategy === null)
@@ -43,7 +60,7 @@ export function compileStrategy(
   if ('fallback' in strategy) {
     fields(strategy, where, ['fallback'])
     const plans = list(strategy.fallback, `${where}.fallback`).map((use, i) => branch(use, `fallback[${i}]`))
-    return (call) => plans.flatMap((plan) => plan(call))
+    return combined(plans, (all) => all.flat())
   }
   if ('conditional' in strategy) {
     fields(strategy, where, ['conditional', 'otherwise'])
@@ -52,8 +69,8 @@ export function compileStrategy(
       plan: branch(use, `conditional[${i}].use`),
     }))
     const { otherwise } = strategy
-    const rest = otherwise === undefined ? undefined : branch(otherwise, 'otherwise')
-    return (call) => (choices.find(({ test }) => test(call))?.plan ?? rest)?.(call) ?? []
+    const rest = otherwise === undefined ? [] : branch(otherwise, 'otherwise')
+    return (call) => tiersOf(choices.find(({ test }) => test(call))?.plan ?? rest, call)
   }
   fields(strategy, where, ['loadbalance'])
   const shares = list(strategy.loadbalance, `${where}.loadbalance`).map(({ use, weight = 1 }, i) => ({
@@ -62,15 +79,27 @@ export function compileStrategy(
   }))
   if (shares.every(({ weight }) => weight === 0))
     throw new TypeError(`${where}.loadbalance: at least one weight must be more than 0`)
-  return (call) => balanced(shares.map(({ weight, plan }) => ({ weight, tiers: plan(call) })))
+  const weights = shares.map(({ weight }) => weight)
+  return combined(
+    shares.map(({ plan }) => plan),
+    (all) => balanced(all, weights),
+  )
 }
 
-function compileName(name: string, names: Names, where: string, path: readonly (string | object)[]): Plan {
+function combined(plans: readonly TargetPlan[], combine: (all: readonly Tiers[]) => Tiers): TargetPlan {
+  const depends = plans.some((plan) => typeof plan === 'function')
+  const of = (call: PoolCall) => combine(plans.map((plan) => tiersOf(plan, call)))
+  return depends ? of : of({})
+}
+
+function compileName(
+  name: string,
+  names: Names,
+  where: string,
+  path: readonly (string | object)[],
+): TargetPlan {
   const index = names.targets.get(name)
-  if (index !== undefined) {
-    const tiers = [new Map([[index, 1]])]
-    return () => tiers
-  }
+  if (index !== undefined) return [only(index)]
   const way = [...path, name]
   if (path.includes(name)) {
     const steps = way.filter((step) => typeof step === 'string').join(' → ')
@@ -84,16 +113,21 @@ function compileName(name: string, names: Names, where: string, path: readonly (
   return compileStrategy(found, names, `strategies.${name}`, way)
 }
 
-function balanced(shares: readonly { weight: number; tiers: readonly Tier[] }[]): Tier[] {
+function balanced(plans: readonly Tiers[], shares: readonly number[]): Tiers {
   const all: Map<number, number>[] = []
-  for (const { weight, tiers } of shares) {
-    if (weight === 0) continue
-    for (const [i, tier] of tiers.entries()) {
-      const into = (all[i] ??= new Map())
-      for (const [target, own] of tier) into.set(target, (into.get(target) ?? 0) + weight * own)
+  for (const [i, tiers] of plans.entries()) {
+    const share = shares[i]!
+    if (share === 0) continue
+    for (const [depth, { indices, weights }] of tiers.entries()) {
+      const into = (all[depth] ??= new Map())
+      for (const [at, index] of indices.entries())
+        into.set(index, (into.get(index) ?? 0) + share * weights[at]!)
     }
   }
-  return all
+  return all.map((tier) => {
+    const inOrder = [...tier].sort(([a], [b]) => a - b)
+    return { indices: inOrder.map(([index]) => index), weights: inOrder.map(([, weight]) => weight) }
+  })
 }
 
 function list<T>(value: readonly T[], name: string): readonly T[] {

@@ -38,6 +38,17 @@ export type Finding =
   /** It says nothing: a refusal, which is the gate's business, or a call that its caller gave up. */
   | { readonly of: 'nothing' }
 
+const NOTHING: Finding = { of: 'nothing' }
+
+/** What each finding is to the circuit breaker. */
+const FAILED: Record<Finding['of'], boolean | undefined> = {
+  answered: false,
+  broke: true,
+  unauthorized: false,
+  spent: undefined,
+  nothing: undefined,
+}
+
 const FIRST_DEATH_MS = 600_000
 const LONGEST_DEATH_MS = 21_600_000
 const SPENT_AGAIN_MS = 60_000
@@ -73,6 +84,8 @@ export class TargetHealth {
   full = false
   inFlight = 0
   readonly #clock: Clock
+  /** So many calls were given to it, with those that were not sent after all. */
+  #number = 0
   #death: Death | undefined
   #spent: Aside | undefined
   #stopped: { cause: unknown } | undefined
@@ -120,22 +133,31 @@ export class TargetHealth {
   sentOne(now: number): number {
     this.sent++
     this.inFlight++
+    this.#number++
     this.breaker?.sent(now)
-    if (this.#death) this.#death.trial = { number: this.sent, until: now + TRIAL_MS }
-    return this.sent
+    if (this.#death) this.#death.trial = { number: this.#number, until: now + TRIAL_MS }
+    return this.#number
   }
 
-  /** The `number`th call is over. */
-  ended(finding: Finding, number: number, now: number): void {
+  /** The `number`th call is over. Returns whether others may have to be told: it is put aside, or not any more. */
+  ended(finding: Finding, number: number, now: number): boolean {
     this.inFlight--
-    const failed = {
-      answered: false,
-      broke: true,
-      unauthorized: false,
-      spent: undefined,
-      nothing: undefined,
-    }[finding.of]
-    this.breaker?.ended(failed, number, now)
+    const before = this.breaker?.state
+    this.breaker?.ended(FAILED[finding.of], number, now)
+    if (finding.of === 'broke' || finding.of === 'unauthorized') this.failed++
+    const aside = this.#death !== undefined || this.#spent !== undefined
+    this.#found(finding, number, now)
+    const changed = this.breaker?.state !== before || before?.state === 'half-open'
+    return changed || aside || this.#death !== undefined || this.#spent !== undefined
+  }
+
+  /** The `number`th call was not sent after all. */
+  unsent(number: number, now: number): void {
+    this.sent--
+    this.ended(NOTHING, number, now)
+  }
+
+  #found(finding: Finding, number: number, now: number): void {
     if (finding.of === 'answered') {
       this.answered++
       // Only of the calls that were sent since: it may have been put aside while the others were under way.
@@ -148,7 +170,7 @@ export class TargetHealth {
 
   #spend(cause: unknown, now: number): void {
     const until = now + (this.limiter.stats().reopensInMs || SPENT_AGAIN_MS)
-    this.#spent = { until: Math.max(until, this.#spent?.until ?? -Infinity), since: this.sent, cause }
+    this.#spent = { until: Math.max(until, this.#spent?.until ?? -Infinity), since: this.#number, cause }
   }
 
   #die(cause: unknown, number: number, now: number): void {
@@ -157,7 +179,7 @@ export class TargetHealth {
     if (before && number <= before.since) return
     const count = (before?.count ?? 0) + 1
     const ms = Math.min(FIRST_DEATH_MS * 2 ** (count - 1), LONGEST_DEATH_MS)
-    this.#death = { until: now + ms, since: this.sent, count, cause, trial: undefined }
+    this.#death = { until: now + ms, since: this.#number, count, cause, trial: undefined }
   }
 
   /** Its limiter turned a call away for a reason that holds for the next one, too. */
@@ -224,7 +246,7 @@ export class TargetHealth {
     const { limiter, deadMs, deaths = 1, brokenMs, spentMs, paused = false } = saved
     this.limiter.restore(limiter)
     const cause = new Error(`'${this.target.name}' was put aside before the restart`)
-    const aside = (ms: number) => ({ until: now + Math.max(0, ms - ageMs), since: this.sent, cause })
+    const aside = (ms: number) => ({ until: now + Math.max(0, ms - ageMs), since: this.#number, cause })
     if (deadMs !== undefined) this.#death = { ...aside(deadMs), count: deaths, trial: undefined }
     if (brokenMs !== undefined) this.breaker?.open(aside(brokenMs).until)
     if (spentMs !== undefined) this.#spent = aside(spentMs)

@@ -1,10 +1,10 @@
-// When the meters of a log are read: at the end of each second of the wall clock, as long as something happens,
+// When the samplers of a log are read: at the end of each second of the wall clock, as long as something happens,
 // all at once, so that a log of a thousand models still makes one write a second. At rest there is no timer, and
 // none of its timers keeps a process alive.
 
 import { SECOND } from '../lib/units.ts'
 import type { BucketRateLimiter, Clock } from 'llmiter'
-import { Meter } from './sampler.ts'
+import { Sampler } from './sampler.ts'
 
 /** What becomes of the records: `lines` of the second that began at `t`, in epoch ms. */
 export type Keep = (lines: string, t: number) => void
@@ -27,13 +27,13 @@ function leave(pulse: Pulse): void {
   if (awake.size === 0) process.off('exit', flushAll)
 }
 
-/** The meters of limiters that have one clock. */
+/** The samplers of limiters that have one clock. */
 export class Pulse {
   readonly #clock: Clock
   readonly #keep: Keep
   readonly #failed: (error: unknown) => void
-  readonly #meters = new Set<Meter>()
-  readonly #busy = new Set<Meter>()
+  readonly #samplers = new Set<Sampler>()
+  readonly #busy = new Set<Sampler>()
   #cancel: (() => void) | undefined
   #second = 0
 
@@ -44,11 +44,11 @@ export class Pulse {
   }
 
   add(limiter: BucketRateLimiter): void {
-    const meter = new Meter(limiter)
-    this.#meters.add(meter)
+    const sampler = new Sampler(limiter)
+    this.#samplers.add(sampler)
     const { waiting, inFlight } = limiter.stats()
-    if (waiting + inFlight > 0) this.#wake(meter)
-    else meter.rest(() => this.#wake(meter))
+    if (waiting + inFlight > 0) this.#wake(sampler)
+    else sampler.rest(() => this.#wake(sampler))
   }
 
   /** Writes what the running second has so far; the rest of it makes a second record. */
@@ -58,14 +58,14 @@ export class Pulse {
 
   end(): void {
     this.flush()
-    for (const meter of this.#meters) meter.end()
-    this.#meters.clear()
+    for (const sampler of this.#samplers) sampler.end()
+    this.#samplers.clear()
     this.#busy.clear()
     this.#sleep()
   }
 
-  #wake(meter: Meter): void {
-    this.#busy.add(meter)
+  #wake(sampler: Sampler): void {
+    this.#busy.add(sampler)
     if (!this.#cancel) this.#arm()
   }
 
@@ -79,7 +79,7 @@ export class Pulse {
       stay(this)
     })
     // Without a clock there is no second to wait for; the next call tries again.
-    if (!armed) for (const meter of this.#busy) this.#rest(meter)
+    if (!armed) for (const sampler of this.#busy) this.#rest(sampler)
   }
 
   #sleep(): void {
@@ -93,25 +93,25 @@ export class Pulse {
     this.#safely(() => {
       // A timer may fire a fraction of a ms early: that second is not over.
       const early = Math.floor(this.#clock.wall() / SECOND) * SECOND === this.#second
-      if (!early) for (const meter of this.#read()) this.#rest(meter)
+      if (!early) for (const sampler of this.#read()) this.#rest(sampler)
     })
     if (this.#busy.size > 0) this.#arm()
   }
 
-  #rest(meter: Meter): void {
-    this.#busy.delete(meter)
-    meter.rest(() => this.#wake(meter))
+  #rest(sampler: Sampler): void {
+    this.#busy.delete(sampler)
+    sampler.rest(() => this.#wake(sampler))
   }
 
-  /** Reads all meters, and returns those with nothing to say. */
-  #read(): Meter[] {
+  /** Reads all samplers, and returns those with nothing to say. */
+  #read(): Sampler[] {
     const t = this.#second
     let lines = ''
-    const quiet: Meter[] = []
-    for (const meter of this.#busy) {
-      const record = meter.read(t)
+    const quiet: Sampler[] = []
+    for (const sampler of this.#busy) {
+      const record = sampler.read(t)
       if (record) lines += `${JSON.stringify(record)}\n`
-      else quiet.push(meter)
+      else quiet.push(sampler)
     }
     if (lines) this.#safely(() => this.#keep(lines, t))
     return quiet

@@ -10,7 +10,7 @@ import type { LogRecord } from './log-record.ts'
 
 type Limit = LimiterStats['limits'][number]
 
-export class Meter {
+export class Sampler {
   readonly limiter: BucketRateLimiter
   #mark: Mark
   #offs: (() => void)[] = []

@@ -6,7 +6,7 @@ import { CallLog } from './call-log.ts'
 import { requestsOf } from './charge.ts'
 import { fields, MINUTE_MS, positive, notNumber } from './check.ts'
 import { LIMIT_SYNONYMS } from '../lib/synonyms.ts'
-import type { Meter } from './quota-counter.ts'
+import type { QuotaCounter } from './quota-counter.ts'
 import { MeteredProvider, type RefusalOptions } from './limited-provider.ts'
 
 /** Options of `AccelerationProvider`. */
@@ -56,13 +56,13 @@ export class AccelerationProvider extends MeteredProvider {
       throw new TypeError(`growth must be a number of at least 1, got ${notNumber(growth)}`)
     super(
       `growth × ${growth} a minute`,
-      () => [{ meter: new GrowthMeter(requestsPerMinute, floorPerMinute, growth), charge: requestsOf }],
+      () => [{ counter: new GrowthCounter(requestsPerMinute, floorPerMinute, growth), charge: requestsOf }],
       { retryAfter, failuresCount: false },
     )
   }
 }
 
-class GrowthMeter implements Meter {
+class GrowthCounter implements QuotaCounter {
   readonly of = 'requests'
   readonly perMs = MINUTE_MS
   amount: number

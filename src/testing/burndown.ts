@@ -4,7 +4,7 @@
  */
 import { inputOf, outputOf, promptAndMaximum, requestsOf } from './charge.ts'
 import { limitsAnd, MINUTE_MS, positive } from './check.ts'
-import { BucketMeter } from './quota-counter.ts'
+import { BucketCounter } from './quota-counter.ts'
 import { MeteredProvider, type MeteredLimit, type RefusalOptions } from './limited-provider.ts'
 import type { ProviderDimension, ProviderUsage } from './provider.ts'
 
@@ -55,14 +55,14 @@ export class BurndownProvider extends MeteredProvider {
 }
 
 function limitsOf({ tokensPerMinute, requestsPerMinute }: BurndownOptions, burndown: number): MeteredLimit[] {
-  const meter = (of: ProviderDimension, amount: number) =>
-    new BucketMeter({ of, amount: positive(amount, `${of}PerMinute`), perMs: MINUTE_MS }, MINUTE_MS)
+  const counter = (of: ProviderDimension, amount: number) =>
+    new BucketCounter({ of, amount: positive(amount, `${of}PerMinute`), perMs: MINUTE_MS }, MINUTE_MS)
   const settle = (usage: ProviderUsage) => inputOf(usage) + burndown * outputOf(usage)
   const limits: MeteredLimit[] = [
-    { meter: meter('tokens', tokensPerMinute), charge: promptAndMaximum, settle },
+    { counter: counter('tokens', tokensPerMinute), charge: promptAndMaximum, settle },
   ]
   if (requestsPerMinute !== undefined) {
-    limits.push({ meter: meter('requests', requestsPerMinute), charge: requestsOf })
+    limits.push({ counter: counter('requests', requestsPerMinute), charge: requestsOf })
   }
   return limits
 }

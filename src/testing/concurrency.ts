@@ -2,7 +2,7 @@
  * Decides as providers do that count the calls inside: so many at once, and the next when one of them is over.
  */
 import { fields, positive } from './check.ts'
-import type { Meter } from './quota-counter.ts'
+import type { QuotaCounter } from './quota-counter.ts'
 import { MeteredProvider } from './limited-provider.ts'
 
 /** Options of `ConcurrencyProvider`. */
@@ -38,14 +38,14 @@ export class ConcurrencyProvider extends MeteredProvider {
     positive(concurrency, 'concurrency')
     super(
       `${concurrency} at once`,
-      () => [{ meter: new SlotMeter(concurrency), charge: () => 1, settle: () => 0 }],
+      () => [{ counter: new SlotCounter(concurrency), charge: () => 1, settle: () => 0 }],
       { retryAfter: 'none', failuresCount: false },
     )
   }
 }
 
 /** A settled call costs nothing any more: that is how a slot comes back. */
-class SlotMeter implements Meter {
+class SlotCounter implements QuotaCounter {
   readonly of = 'concurrency'
   readonly perMs = 0
   amount: number

@@ -4,7 +4,7 @@
  */
 import { promptAndMaximum, requestsOf } from './charge.ts'
 import { finite, limitsAnd, MINUTE_MS, positive } from './check.ts'
-import { WindowMeter } from './quota-counter.ts'
+import { FixedWindowCounter } from './quota-counter.ts'
 import { MeteredProvider, type MeteredLimit, type RefusalOptions } from './limited-provider.ts'
 
 /** At least one limit; each a number above 0. */
@@ -54,14 +54,14 @@ export function minuteWindows(options: FixedWindowOptions): MeteredLimit[] {
   if (requestsPerMinute !== undefined) {
     const amount = positive(requestsPerMinute, 'requestsPerMinute')
     limits.push({
-      meter: new WindowMeter({ of: 'requests', amount, perMs: MINUTE_MS }, phaseMs),
+      counter: new FixedWindowCounter({ of: 'requests', amount, perMs: MINUTE_MS }, phaseMs),
       charge: requestsOf,
     })
   }
   if (tokensPerMinute !== undefined) {
     const amount = positive(tokensPerMinute, 'tokensPerMinute')
     limits.push({
-      meter: new WindowMeter({ of: 'tokens', amount, perMs: MINUTE_MS }, phaseMs),
+      counter: new FixedWindowCounter({ of: 'tokens', amount, perMs: MINUTE_MS }, phaseMs),
       charge: promptAndMaximum,
     })
   }

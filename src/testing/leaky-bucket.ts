@@ -4,7 +4,7 @@
  */
 import { inputAndOutput, promptAndMaximum } from './charge.ts'
 import { callableOrNone, limitsAnd, MINUTE_MS, positive, seconds } from './check.ts'
-import { BucketMeter } from './quota-counter.ts'
+import { BucketCounter } from './quota-counter.ts'
 import { MeteredProvider, type MeteredLimit, type RefusalOptions } from './limited-provider.ts'
 import type { ProviderCall } from './provider.ts'
 
@@ -56,7 +56,7 @@ export class LeakyBucketProvider extends MeteredProvider {
     positive(capacityMs, 'capacityMs')
     const limits = (): MeteredLimit[] => [
       {
-        meter: new BucketMeter({ of: 'tokens', amount: tokensPerMinute, perMs: MINUTE_MS }, capacityMs),
+        counter: new BucketCounter({ of: 'tokens', amount: tokensPerMinute, perMs: MINUTE_MS }, capacityMs),
         charge: estimate,
         settle: inputAndOutput,
       },

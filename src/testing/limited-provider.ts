@@ -1,12 +1,12 @@
 /**
- * Decides who gets in where a provider is a set of meters: a call that fits all of them, or nobody.
+ * Decides who gets in where a provider is a set of counters: a call that fits all of them, or nobody.
  *
  * All or none, because a call refused for its tokens must not have used up a request, unless the provider is
  * one of those that count failures: that is `failuresCount`, and it is what makes hammering so costly.
  */
 import { playBacklog } from './optimum.ts'
 import { choice } from './check.ts'
-import type { Meter } from './quota-counter.ts'
+import type { QuotaCounter } from './quota-counter.ts'
 import type {
   LimitRefusal,
   ModelProvider,
@@ -27,9 +27,9 @@ export interface RefusalOptions {
   failuresCount?: boolean
 }
 
-/** A meter, what a call is charged on it when let in, and (where that is corrected) what it costs in the end. */
+/** A counter, what a call is charged on it when let in, and (where that is corrected) what it costs in the end. */
 export interface MeteredLimit {
-  meter: Meter
+  counter: QuotaCounter
   charge(call: ProviderCall): number
   settle?(usage: ProviderUsage): number
 }
@@ -57,11 +57,11 @@ export class MeteredProvider implements ModelProvider {
   ask(now: number, call: ProviderCall = {}): ProviderAnswer {
     const never = this.#oversize(call)
     if (never) return this.#refuse(now, call, never, 'oversize')
-    if (this.#limits.some(({ meter, charge }) => meter.waitMs(now, charge(call)) > 0)) {
+    if (this.#limits.some(({ counter, charge }) => counter.waitMs(now, charge(call)) > 0)) {
       if (this.#refusal.failuresCount) this.#penalise(now)
       return this.#refuse(now, call, longestWait(this.#limits, now, call), 'rate')
     }
-    for (const { meter, charge } of this.#limits) meter.take(now, charge(call))
+    for (const { counter, charge } of this.#limits) counter.take(now, charge(call))
     let finished = false
     return {
       kind: 'admitted',
@@ -73,20 +73,20 @@ export class MeteredProvider implements ModelProvider {
   }
 
   limits(now: number): ProviderLimit[] {
-    return this.#limits.map(({ meter }) => ({
-      of: meter.of,
-      amount: meter.amount,
-      perMs: meter.perMs,
+    return this.#limits.map(({ counter }) => ({
+      of: counter.of,
+      amount: counter.amount,
+      perMs: counter.perMs,
       // The small addend: 3 left must not be told as 2 for the last bit of a sum.
-      remaining: Math.max(0, Math.floor(meter.remaining(now) + 1e-9)),
-      resetMs: meter.resetMs(now),
+      remaining: Math.max(0, Math.floor(counter.remaining(now) + 1e-9)),
+      resetMs: counter.resetMs(now),
     }))
   }
 
   waitMs(now: number, call: ProviderCall = {}): number {
     if (this.#oversize(call)) return Infinity
-    const { meter, charge } = longestWait(this.#limits, now, call)
-    return meter.waitMs(now, charge(call))
+    const { counter, charge } = longestWait(this.#limits, now, call)
+    return counter.waitMs(now, charge(call))
   }
 
   unused(): MeteredProvider {
@@ -102,31 +102,31 @@ export class MeteredProvider implements ModelProvider {
    * calls. What was used stays used; a bucket keeps what it holds, if that still fits.
    */
   scale(now: number, factor: number): void {
-    for (const { meter } of this.#limits) meter.scale(now, factor)
+    for (const { counter } of this.#limits) counter.scale(now, factor)
   }
 
   #oversize(call: ProviderCall): MeteredLimit | undefined {
-    return this.#limits.find(({ meter, charge }) => charge(call) > meter.amount)
+    return this.#limits.find(({ counter, charge }) => charge(call) > counter.amount)
   }
 
   #penalise(now: number): void {
-    for (const { meter } of this.#limits) if (meter.of === 'requests') meter.penalise(now)
+    for (const { counter } of this.#limits) if (counter.of === 'requests') counter.penalise(now)
   }
 
   #refuse(now: number, call: ProviderCall, limit: MeteredLimit, why: LimitRefusal['why']): LimitRefusal {
-    const { meter } = limit
+    const { counter } = limit
     const requested = limit.charge(call)
     const refusal: LimitRefusal = {
       kind: 'refused',
       why,
       status: 429,
-      of: meter.of,
-      limit: meter.amount,
-      used: Math.ceil(meter.amount - Math.max(0, meter.remaining(now))),
+      of: counter.of,
+      limit: counter.amount,
+      used: Math.ceil(counter.amount - Math.max(0, counter.remaining(now))),
       requested,
     }
     if (why === 'oversize' || this.#refusal.retryAfter === 'none') return refusal
-    const waitMs = meter.waitMs(now, requested)
+    const waitMs = counter.waitMs(now, requested)
     if (waitMs === Infinity) return refusal
     const inSeconds = this.#refusal.retryAfter === 'seconds'
     return { ...refusal, retryAfterMs: inSeconds ? 1000 * Math.ceil(waitMs / 1000) : waitMs }
@@ -139,12 +139,13 @@ const retryAfterNames = {
   none: 'no Retry-After',
 }
 
-/** The meter to blame is the slowest one: after its wait the call fits them all. */
+/** The counter to blame is the slowest one: after its wait the call fits them all. */
 function longestWait(limits: MeteredLimit[], now: number, call: ProviderCall): MeteredLimit {
-  const waitMs = ({ meter, charge }: MeteredLimit) => meter.waitMs(now, charge(call))
+  const waitMs = ({ counter, charge }: MeteredLimit) => counter.waitMs(now, charge(call))
   return limits.reduce((worst, limit) => (waitMs(limit) > waitMs(worst) ? limit : worst))
 }
 
 function settle(limits: MeteredLimit[], now: number, call: ProviderCall, usage: ProviderUsage): void {
-  for (const { meter, charge, settle } of limits) if (settle) meter.take(now, settle(usage) - charge(call))
+  for (const { counter, charge, settle } of limits)
+    if (settle) counter.take(now, settle(usage) - charge(call))
 }

@@ -1,13 +1,13 @@
 /**
  * Decides how one limit is counted: by a bucket that refills all the time, or by a window that starts anew.
  *
- * A provider is a few meters and a rule for what a call is charged on each (metered.ts); a new kind of provider
- * is usually a new meter or a new rule.
+ * A provider is a few counters and a rule for what a call is charged on each (limited-provider.ts); a new kind of provider
+ * is usually a new counter or a new rule.
  */
 import type { ProviderDimension } from './provider.ts'
 
 /** One limit of a provider. Times in ms; `now` never goes back. */
-export interface Meter {
+export interface QuotaCounter {
   readonly of: ProviderDimension
   readonly amount: number
   readonly perMs: number
@@ -18,7 +18,7 @@ export interface Meter {
   /** Charges a refused request, as far as there is something left to lose. */
   penalise(now: number): void
   remaining(now: number): number
-  /** Ms until the meter is as if it had never been used. */
+  /** Ms until the counter is as if it had never been used. */
   resetMs(now: number): number
   /**
    * From `now` on the limit is `factor` times what it was at first, rounded up where it counts whole calls. What
@@ -46,7 +46,7 @@ export interface MeterSpec {
  * A cost above the capacity fits when the bucket is full, and leaves a debt. Else 10 a minute with a capacity
  * of one second would admit nothing, ever.
  */
-export class BucketMeter implements Meter {
+export class BucketCounter implements QuotaCounter {
   readonly of: ProviderDimension
   amount: number
   readonly perMs: number
@@ -97,7 +97,7 @@ export class BucketMeter implements Meter {
 }
 
 /** A counter that starts from zero every `perMs`; at time 0 it is `phaseMs` inside its window. */
-export class WindowMeter implements Meter {
+export class FixedWindowCounter implements QuotaCounter {
   readonly of: ProviderDimension
   amount: number
   readonly perMs: number

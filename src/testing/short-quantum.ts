@@ -5,7 +5,7 @@
 import { requestsOf } from './charge.ts'
 import { limitsAnd, MINUTE_MS, positive, seconds } from './check.ts'
 import { minuteWindows, type FixedWindowOptions } from './fixed-window.ts'
-import { WindowMeter } from './quota-counter.ts'
+import { FixedWindowCounter } from './quota-counter.ts'
 import { MeteredProvider, type MeteredLimit } from './limited-provider.ts'
 
 /** Options of `ShortQuantumProvider`. */
@@ -57,5 +57,8 @@ export class ShortQuantumProvider extends MeteredProvider {
 
 function quantum({ requestsPerMinute, phaseMs = 0 }: ShortQuantumOptions, quantumMs: number): MeteredLimit {
   const amount = Math.ceil((positive(requestsPerMinute, 'requestsPerMinute') * quantumMs) / MINUTE_MS)
-  return { meter: new WindowMeter({ of: 'requests', amount, perMs: quantumMs }, phaseMs), charge: requestsOf }
+  return {
+    counter: new FixedWindowCounter({ of: 'requests', amount, perMs: quantumMs }, phaseMs),
+    charge: requestsOf,
+  }
 }

@@ -5,7 +5,7 @@
 import { CallLog } from './call-log.ts'
 import { promptAndMaximum, requestsOf } from './charge.ts'
 import { limitsAnd, MINUTE_MS, positive } from './check.ts'
-import type { Meter, MeterSpec } from './quota-counter.ts'
+import type { QuotaCounter, MeterSpec } from './quota-counter.ts'
 import { MeteredProvider, type MeteredLimit, type RefusalOptions } from './limited-provider.ts'
 import type { ProviderDimension } from './provider.ts'
 
@@ -48,19 +48,19 @@ export class SlidingLogProvider extends MeteredProvider {
 
 function limitsOf({ requestsPerMinute, tokensPerMinute }: SlidingLogOptions): MeteredLimit[] {
   const limits: MeteredLimit[] = []
-  const meter = (of: ProviderDimension, amount: number): Meter =>
-    new LogMeter({ of, amount: positive(amount, `${of}PerMinute`), perMs: MINUTE_MS })
+  const counter = (of: ProviderDimension, amount: number): QuotaCounter =>
+    new LogCounter({ of, amount: positive(amount, `${of}PerMinute`), perMs: MINUTE_MS })
   if (requestsPerMinute !== undefined) {
-    limits.push({ meter: meter('requests', requestsPerMinute), charge: requestsOf })
+    limits.push({ counter: counter('requests', requestsPerMinute), charge: requestsOf })
   }
   if (tokensPerMinute !== undefined) {
-    limits.push({ meter: meter('tokens', tokensPerMinute), charge: promptAndMaximum })
+    limits.push({ counter: counter('tokens', tokensPerMinute), charge: promptAndMaximum })
   }
   return limits
 }
 
 /** At most `amount` in any `perMs`. A log has no corrections: what comes back is not written. */
-class LogMeter implements Meter {
+class LogCounter implements QuotaCounter {
   readonly of: ProviderDimension
   amount: number
   readonly perMs: number

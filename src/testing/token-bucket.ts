@@ -4,7 +4,7 @@
  */
 import { inputOf, outputOf, promptOrMaximum, requestsOf } from './charge.ts'
 import { limitsAnd, MINUTE_MS, positive, seconds } from './check.ts'
-import { BucketMeter, type Meter } from './quota-counter.ts'
+import { BucketCounter, type QuotaCounter } from './quota-counter.ts'
 import { MeteredProvider, type MeteredLimit, type RefusalOptions } from './limited-provider.ts'
 import type { ProviderDimension } from './provider.ts'
 
@@ -69,20 +69,24 @@ export class TokenBucketProvider extends MeteredProvider {
 
 function limitsOf(options: TokenBucketOptions, capacityMs: number): MeteredLimit[] {
   const limits: MeteredLimit[] = []
-  const meter = (of: ProviderDimension, amount: number): Meter =>
-    new BucketMeter({ of, amount: positive(amount, `${of}PerMinute`), perMs: MINUTE_MS }, capacityMs)
+  const counter = (of: ProviderDimension, amount: number): QuotaCounter =>
+    new BucketCounter({ of, amount: positive(amount, `${of}PerMinute`), perMs: MINUTE_MS }, capacityMs)
   const { requestsPerMinute, tokensPerMinute, inputTokensPerMinute, outputTokensPerMinute } = options
   if (requestsPerMinute !== undefined) {
-    limits.push({ meter: meter('requests', requestsPerMinute), charge: requestsOf })
+    limits.push({ counter: counter('requests', requestsPerMinute), charge: requestsOf })
   }
   if (tokensPerMinute !== undefined) {
-    limits.push({ meter: meter('tokens', tokensPerMinute), charge: promptOrMaximum })
+    limits.push({ counter: counter('tokens', tokensPerMinute), charge: promptOrMaximum })
   }
   if (inputTokensPerMinute !== undefined) {
-    limits.push({ meter: meter('inputTokens', inputTokensPerMinute), charge: inputOf, settle: inputOf })
+    limits.push({ counter: counter('inputTokens', inputTokensPerMinute), charge: inputOf, settle: inputOf })
   }
   if (outputTokensPerMinute !== undefined) {
-    limits.push({ meter: meter('outputTokens', outputTokensPerMinute), charge: outputOf, settle: outputOf })
+    limits.push({
+      counter: counter('outputTokens', outputTokensPerMinute),
+      charge: outputOf,
+      settle: outputOf,
+    })
   }
   return limits
 }

@@ -6,7 +6,7 @@ import { present } from '../../bench/providers/run.ts'
 import { VirtualClock, seededRandom } from 'llmiter/testing'
 import { readFlags, readPlan } from '../../src/cli/simulate/flags.ts'
 import { costOf, providerOf } from '../../src/cli/simulate/plan.ts'
-import { type Call, World } from '../../src/cli/simulate/world.ts'
+import { type SimulatedCall, World } from '../../src/cli/simulate/world.ts'
 
 const [headers, line] = JSON.parse(process.argv[2]!) as [Record<string, string>[], string[]]
 installFakes()
@@ -52,7 +52,7 @@ async function backlog(): Promise<{ done: number; lost: number; refused: number 
   const openai = sdk(2, async (_url, init) => {
     const { input } = JSON.parse(init!.body as string) as { input: number }
     const job = plan.jobs[input]!
-    const call: Call = { job, cost: costOf(plan.sizes, job), sentAt: 0 }
+    const call: SimulatedCall = { job, cost: costOf(plan.sizes, job), sentAt: 0 }
     const reply = await world.send(call)
     if (!reply) throw new Error('no answer')
     const { status, headers, body } = reply

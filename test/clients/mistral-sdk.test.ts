@@ -1,7 +1,10 @@
 // What is particular to the Mistral client: one limiter for the account, its timeouts, its HTTP client, its retries.
 
 import { readFileSync } from 'node:fs'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { HTTPClient, Mistral } from '@mistralai/mistralai'
+import { RequestAbortedError, RequestTimeoutError } from '@mistralai/mistralai/models/errors'
 import { afterEach, beforeEach, expect, expectTypeOf, test } from 'vitest'
 import { limitMistral, mistralService } from 'llmiter/mistral'
 import * as replies from './fixtures/mistral.ts'
@@ -216,3 +219,30 @@ test('a client whose parts are unknown is refused', () => {
     'limitMistral needs a client of @mistralai/mistralai',
   )
 })
+
+test.each([
+  ['the SDK’s own HTTP client', () => undefined],
+  ['one of the user’s', () => new HTTPClient()],
+])(
+  'the timeout and the caller end a call through %s, whatever is garbage collected',
+  async (_, httpClient) => {
+    setFlagsFromString('--expose-gc')
+    const gc = runInNewContext('gc') as () => void
+    const collecting = setInterval(gc, 5)
+    server.replies({ then: 'hang' })
+    const http = httpClient()
+    const client = limitMistral(
+      bareClient({ timeoutMs: 150, ...(http && { httpClient: http }) }),
+      quickLimiter(),
+    )
+    const leaves = new AbortController()
+    const left = outcome(client.chat.complete(ask, { signal: leaves.signal }))
+    const late = [{}, {}, { timeoutMs: 200 }, { timeoutMs: 200 }].map((own) =>
+      outcome(client.chat.complete(ask, own)),
+    )
+    for (const each of await Promise.all(late)) expect(each).toHaveProperty('thrown', RequestTimeoutError)
+    leaves.abort()
+    expect(await left).toHaveProperty('thrown', RequestAbortedError)
+    clearInterval(collecting)
+  },
+)

@@ -1,6 +1,10 @@
 // What the tests of the gateway share: a provider that answers as it is told, and a gateway before it.
 
+import { spawn } from 'node:child_process'
 import { type IncomingHttpHeaders, request } from 'node:http'
+import { join } from 'node:path'
+import { onTestFinished, vi } from 'vitest'
+import type { GatewayStatus } from '../../src/gateway/admin.ts'
 import { startGateway } from '../../src/gateway/server.ts'
 import type { GatewayOptions, GatewayTarget } from '../../src/gateway/options.ts'
 import { type Server, startServer } from '../clients/server.ts'
@@ -94,6 +98,28 @@ export function ask(
         })
       })
     })
-    outgoing.end(method === 'GET' ? undefined : bytes)
+    outgoing.end(/GET|OPTIONS/.test(method) ? undefined : bytes)
   })
+}
+
+export const statusOf = async (url: string, headers: Record<string, string> = {}): Promise<GatewayStatus> =>
+  JSON.parse((await ask(url, { path: '/-/status', method: 'GET', headers })).text) as GatewayStatus
+
+const ROOT = join(import.meta.dirname, '../..')
+
+/** `llmiter`, as a program of its own; the first word is the command. */
+export function startProgram(words: readonly string[], env: Record<string, string> = {}) {
+  const files = ['--import', join(ROOT, 'test/support/sources.ts'), join(ROOT, 'src/cli/llmiter.ts')]
+  const child = spawn(process.execPath, [...files, ...words], { env: { PATH: process.env['PATH'], ...env } })
+  onTestFinished(() => void child.kill('SIGKILL'))
+  let [output, errors] = ['', '']
+  child.stdout.on('data', (text) => (output += String(text)))
+  child.stderr.on('data', (text) => (errors += String(text)))
+  return {
+    ended: new Promise<number | null>((resolve) => child.once('close', resolve)),
+    output: () => output,
+    errors: () => errors,
+    stop: (signal: NodeJS.Signals) => child.kill(signal),
+    url: () => vi.waitFor(() => /OPENAI_BASE_URL=(\S+)\/v1/.exec(output)![1]!, { timeout: 15_000 }),
+  }
 }

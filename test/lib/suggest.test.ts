@@ -39,7 +39,6 @@ test.each([
   ['retries', 'retry: { attempts: 3 }'],
   ['abortSignal', 'signal'],
   ['user', 'tenant'],
-  ['weight', 'cost'],
   ['prio', 'priority'],
   ['max_wait_ms', 'maxWaitMs'],
 ])('a call: %s is %s', (said, name) => {

@@ -226,6 +226,22 @@ describe('a function of the user that throws', () => {
   })
 })
 
+test.each([
+  [{ timeoutMs: 'soon' }, /timeoutMs/],
+  [{ maxWaitMs: -1 }, /maxWaitMs/],
+  [{ priority: NaN }, /priority must be a finite number/],
+  [{ signal: {} }, /signal must be an AbortSignal/],
+  [{ cost: { images: 1 } }, /no limit 'images'/],
+  [{ cost: { requests: -1 } }, /cost\.requests/],
+])('a wrong option %j is named, and holds no ticket and no place', async (options, message) => {
+  const { pool, clock, ask, targets } = poolOf({ a: { maxConcurrent: 1 }, b: { maxConcurrent: 1 } })
+  await expect(pool.run(ask(), options as never)).rejects.toThrow(message)
+  await expect(pool.run(ask(), options as never)).rejects.toBeInstanceOf(TypeError)
+  expect(await Promise.all([pool.run(ask()), pool.run(ask())])).toEqual(['a', 'b'])
+  for (const { limiter } of targets) expect(leftovers(limiter, clock)).toEqual(EMPTY)
+  expect(pool.stats().waiting).toBe(0)
+})
+
 describe('a strategy', () => {
   test('is obeyed by sticky calls, too: a target that may not answer them does not', async () => {
     const when = (model: string) => ({ model })

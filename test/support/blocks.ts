@@ -11,7 +11,7 @@ import { entries } from '../../tsup.config.ts'
 import { type Block, printed } from './markdown.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
-const RUN_MS = 10_000
+const RUN_MS = 50_000
 
 const sources = Object.fromEntries(
   entries.map(({ specifier, name }) => [specifier, join(ROOT, `src/${name}.ts`)]),

@@ -139,16 +139,14 @@ describe('VirtualClock', () => {
     },
   )
 
-  test('two hundred thousand steps, each with a promise chain, take less than a few seconds', async () => {
+  test('two hundred thousand steps, each with a promise chain, come to an end', async () => {
     const clock = new VirtualClock()
     let steps = 0
     void (async () => {
       for (; steps < 200_000; steps++) await clock.sleep(1)
     })()
-    const started = performance.now()
     await clock.runAll()
     expect(steps).toBe(200_000)
-    expect(performance.now() - started).toBeLessThan(10_000)
   })
 
   test('property: whatever is armed and cancelled, the rest fires once, sorted by time, then by order', async () => {

@@ -87,6 +87,14 @@ export const foreign: Record<string, Foreign> = {
   'noise-3': noise(0.03),
   'noise-5': noise(0.05),
   'noise-1-503': noise(0.01, 503),
+  'noise-5-fast': { ...noise(0.05), title: '5 % refused by chance, 900 a minute', rpm: 900 },
+  'noise-1-tenth': {
+    title: '1 % refused by chance, bucket of a second, told × 1.1',
+    calls: 3000,
+    told: 1.1,
+    make: (seed) => new NoiseProvider(second(), { share: 0.01, seed }),
+    goal: 1.1,
+  },
   'wait-constant': { ...wrong('waits told as 60 s, told × 1.5', undefined, 60_000), peers: true },
   'wait-fifth': wrong('waits told as a fifth, told × 1.5', 0.2),
   'wait-five': wrong('waits told five times too long, told × 1.5', 5),
@@ -165,6 +173,13 @@ export const foreign: Record<string, Foreign> = {
   },
   'double-bucket': { title: 'bucket of a second, told × 2', calls: 3000, told: 2, make: second },
   'double-window': { title: 'window of a minute, told × 2', calls: 6000, told: 2, make: (_, p) => minute(p) },
+  'fivefold-window': {
+    title: 'window of a minute, 120, told × 5',
+    calls: 1200,
+    rpm: 120,
+    told: 5,
+    make: (_, phaseMs) => new FixedWindowProvider({ requestsPerMinute: 120, phaseMs, retryAfter: 'none' }),
+  },
   'right-bucket': { title: 'bucket of a second, right', calls: 1500, make: second },
   'right-window': { title: 'window of a minute, right', calls: 3000, make: (_, p) => minute(p) },
   'half-bucket': {

@@ -4,7 +4,7 @@
 import { script, style } from './assets.ts'
 import { escape, json } from './html.ts'
 import { type Columns, columnsOf, together } from './series.ts'
-import { type GraphOptions, graphSvg, type Run } from './svg.ts'
+import { type GraphOptions, graphSvg, type PlottedRun } from './svg.ts'
 import { ALL, LABELS, LINES, summary, TOKEN_LINES, totalsOf } from './labels.ts'
 
 /** What the program of the page is given. */
@@ -15,7 +15,7 @@ export interface PageData {
 }
 
 /** A page for one run, or for several side by side. */
-export function graphPage(runs: readonly Run[], options: GraphOptions = {}): string {
+export function graphPage(runs: readonly PlottedRun[], options: GraphOptions = {}): string {
   const data: PageData = {
     runs: runs.map(({ title, records }) => ({ title, limiters: columnsOf(records) })),
     lines: [...LINES.filter(({ letter }) => options.lines?.includes(letter) ?? true), ...TOKEN_LINES].map(

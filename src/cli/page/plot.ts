@@ -38,7 +38,7 @@ export function picture({ width, height, title, description, style, body }: Pict
   ].join('\n')
 }
 
-export interface Frame {
+export interface PlotArea {
   x: number
   y: number
   width: number
@@ -59,9 +59,9 @@ export interface Step {
 
 /** A frame with its two scales. What lies beyond the top is drawn at the top. */
 export class Plot {
-  readonly #frame: Frame
+  readonly #frame: PlotArea
 
-  constructor(frame: Frame) {
+  constructor(frame: PlotArea) {
     this.#frame = frame
   }
 

@@ -19,7 +19,7 @@ import {
 import { FONT, path, picture, Plot, text } from './plot.ts'
 import { paceTop, ticks, topOf, valuesOf } from './scale.ts'
 
-export interface Run {
+export interface PlottedRun {
   title: string
   records: readonly LogRecord[]
 }
@@ -45,7 +45,7 @@ const RIGHT = 56
 const MOST_POINTS = 345
 
 /** Runs below each other, on one scale of time, each with its tokens. */
-export function graphSvg(runs: readonly Run[], options: GraphOptions = {}): string {
+export function graphSvg(runs: readonly PlottedRun[], options: GraphOptions = {}): string {
   const shown = runs.map(({ title, records }) => ({ title, columns: pick(columnsOf(records), options.name) }))
   const longest = Math.max(1, ...shown.map(({ columns }) => lengthOf(columns)))
   let y = 0

@@ -1,7 +1,7 @@
 // What every client of a simulation is: it is given calls, and gets them through the world or loses them.
 
 import type { LogRecord } from '../../telemetry/log-record.ts'
-import type { Call } from './world.ts'
+import type { SimulatedCall } from './world.ts'
 
 /** `sdk` is the SDK with its own two retries. */
 export type ClientName = 'llmiter' | 'sdk' | `sdk-${number}`
@@ -17,7 +17,7 @@ export interface FleetShares {
 
 export interface Client {
   /** Resolves when the call was answered; rejects when the client gives it up. */
-  call(call: Call): Promise<unknown>
+  call(call: SimulatedCall): Promise<unknown>
   /** The run is over: what still waits is dropped. */
   stop(): void
   fleet?(): FleetShares

@@ -3,8 +3,8 @@
 import type { LogRecord } from '../../telemetry/log-record.ts'
 import type { Client, ClientName } from './client.ts'
 import { Limiters } from './limiters.ts'
-import type { Plan } from './plan.ts'
-import type { Tier } from './providers.ts'
+import type { JobPlan } from './plan.ts'
+import type { UsageTier } from './providers.ts'
 import { type OnTime, Recorder } from './recorder.ts'
 import { Sdk } from './sdk.ts'
 import { UsageError } from '../usage.ts'
@@ -25,8 +25,8 @@ const retriesOf = (name: ClientName) => Number(name.split('-')[1] ?? 2)
 export function makeClient(
   name: ClientName,
   world: World,
-  plan: Plan,
-  tier: Tier,
+  plan: JobPlan,
+  tier: UsageTier,
   random: () => number,
   watched: OnTime | undefined,
 ): Client {

@@ -2,8 +2,8 @@
 // beside the others, is an error: a simulation of something else than was meant looks just as good.
 
 import { readClient } from './clients.ts'
-import { callsPerMinute, checkFits, type Plan } from './plan.ts'
-import { checkProvider, FLAG_OF, given, KINDS, type Knobs, type Tier } from './providers.ts'
+import { callsPerMinute, checkFits, type JobPlan } from './plan.ts'
+import { checkProvider, FLAG_OF, given, KINDS, type Knobs, type UsageTier } from './providers.ts'
 import { readRun } from './replay.ts'
 import { readOptions, UsageError } from '../usage.ts'
 import { count, duration, list, notNegative, oneOf, percent, positive, whole, wrong } from './values.ts'
@@ -52,14 +52,14 @@ function asIs(args: readonly string[]) {
 }
 
 /** Throws a `UsageError` that names the flag, its value and what is allowed. */
-export async function readPlan(flags: Flags): Promise<Plan> {
+export async function readPlan(flags: Flags): Promise<JobPlan> {
   const seed = read(flags, 'seed', whole0) ?? 1
   const provider = oneOf('--provider', flags.provider ?? 'token-bucket', Object.keys(KINDS))
   const tiers = readTiers(flags)
   const knobs = readKnobs(flags, seed)
   for (const tier of tiers) checkProvider(provider, tier, knobs)
   const sizes = readSizes(flags)
-  const settings: Omit<Plan, keyof Work> = {
+  const settings: Omit<JobPlan, keyof Work> = {
     ...{ provider, knobs, tiers, seed },
     clients: unique(read(flags, 'clients', (name, value) => list(name, value, readClient)) ?? ['llmiter']),
     workers: read(flags, 'workers', (name, value) => whole(name, value, 1, 10_000)) ?? 50,
@@ -71,7 +71,7 @@ export async function readPlan(flags: Flags): Promise<Plan> {
   }
   if (settings.pacing === 'eager' && !settings.headers)
     throw new UsageError('--pacing eager spends what headers prove is left: it needs --headers')
-  const plan: Plan = { ...settings, ...(await readWork(flags, settings, sizes)) }
+  const plan: JobPlan = { ...settings, ...(await readWork(flags, settings, sizes)) }
   for (const tier of tiers) checkFits(plan, tier)
   return plan
 }
@@ -91,7 +91,7 @@ const above0: Read<number> = (name, value) => duration(name, value, 1)
 const whole0: Read<number> = (name, value) => whole(name, value, 0)
 const unique = <T>(values: readonly T[]) => [...new Set(values)]
 
-function readFleet(flags: Flags): Pick<Plan, 'processes' | 'store'> {
+function readFleet(flags: Flags): Pick<JobPlan, 'processes' | 'store'> {
   const processes = read(flags, 'processes', (name, value) => whole(name, value, 1, MOST_PROCESSES))
   const store = read(flags, 'store', (name, value) => oneOf(name, value, STORES))
   if (processes !== undefined) return { processes, store: store ?? 'shared' }
@@ -101,7 +101,7 @@ function readFleet(flags: Flags): Pick<Plan, 'processes' | 'store'> {
 }
 
 /** Lists of the same length are tiers side by side; what is given once holds for all. */
-function readTiers(flags: Flags): Tier[] {
+function readTiers(flags: Flags): UsageTier[] {
   const amounts = (name: string, value: string) => list(name, value, positive)
   const lists = Object.entries(
     given({
@@ -111,7 +111,7 @@ function readTiers(flags: Flags): Tier[] {
       otpm: read(flags, 'otpm', amounts),
       concurrency: read(flags, 'max-concurrent', (name, value) => list(name, value, whole)),
     }),
-  ) as [keyof Tier, number[]][]
+  ) as [keyof UsageTier, number[]][]
   const tiers = Math.max(1, ...lists.map(([, values]) => values.length))
   for (const [limit, values] of lists)
     if (values.length !== 1 && values.length !== tiers)
@@ -188,11 +188,11 @@ function readSpread(name: string, value: string): number {
   return spread
 }
 
-type Work = Pick<Plan, 'sizes' | 'jobs' | 'work' | 'atOnce'>
+type Work = Pick<JobPlan, 'sizes' | 'jobs' | 'work' | 'atOnce'>
 
 async function readWork(
   flags: Flags,
-  { provider, tiers, knobs, seed }: Omit<Plan, keyof Work>,
+  { provider, tiers, knobs, seed }: Omit<JobPlan, keyof Work>,
   sizes: Sizes,
 ): Promise<Work> {
   if (flags.from !== undefined && flags.workload !== undefined)

@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs'
 import { readFlags, readPlan, type Flags } from './flags.ts'
 import { HELP } from './help.ts'
 import { best } from './optimum.ts'
-import { providerOf, type Plan } from './plan.ts'
+import { providerOf, type JobPlan } from './plan.ts'
 import { type Compared, printed, reportOf, shortly } from './report.ts'
 import { run } from './run.ts'
 import { CannotError, command, UsageError } from '../usage.ts'
@@ -32,7 +32,7 @@ async function simulatePlan(flags: Flags, say: (text: string) => void): Promise<
   if (!flags.json) say(`\n${flags.out} shows it second by second.`)
 }
 
-async function compare(plan: Plan, recorded: boolean): Promise<Compared[]> {
+async function compare(plan: JobPlan, recorded: boolean): Promise<Compared[]> {
   const compared: Compared[] = []
   for (const tier of plan.tiers) {
     const optimum = best(plan, tier)

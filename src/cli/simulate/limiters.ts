@@ -7,10 +7,10 @@
 import { BucketRateLimiter, withLimiter, type LimitOptions, type LimiterOptions } from 'llmiter'
 import { memoryStore, type MemoryStore } from 'llmiter/testing'
 import type { FleetShares } from './client.ts'
-import { KINDS, type Tier } from './providers.ts'
-import { tokensOf, type Plan } from './plan.ts'
+import { KINDS, type UsageTier } from './providers.ts'
+import { tokensOf, type JobPlan } from './plan.ts'
 import { Recorder, type Levels, type OnTime } from './recorder.ts'
-import type { Call, World } from './world.ts'
+import type { SimulatedCall, World } from './world.ts'
 
 /** What somebody starts with who knows nothing of his limit: so many calls a minute. */
 const FIRST_GUESS = 60
@@ -20,9 +20,9 @@ const MINUTE_MS = 60_000
 const MOST_CURVES = 20
 
 export class Limiters {
-  readonly #plan: Plan
+  readonly #plan: JobPlan
   readonly #limiters: BucketRateLimiter[]
-  readonly #ways: ((call: Call) => Promise<unknown>)[]
+  readonly #ways: ((call: SimulatedCall) => Promise<unknown>)[]
   readonly #store: MemoryStore | undefined
   readonly recorders: Recorder[] = []
   #next = 0
@@ -30,7 +30,7 @@ export class Limiters {
   readonly #served: number[]
   #left: number
 
-  constructor(world: World, plan: Plan, tier: Tier, watched?: OnTime) {
+  constructor(world: World, plan: JobPlan, tier: UsageTier, watched?: OnTime) {
     const { processes } = plan
     this.#plan = plan
     this.#store = plan.store === 'shared' ? memoryStore() : undefined
@@ -46,7 +46,7 @@ export class Limiters {
   }
 
   /** Processes get their calls in turn. */
-  async call(call: Call): Promise<void> {
+  async call(call: SimulatedCall): Promise<void> {
     const process = this.#next++ % this.#ways.length
     await this.#ways[process]!(call)
     if (this.#left-- > 0) this.#served[process]!++
@@ -91,12 +91,12 @@ function listen(limiter: BucketRateLimiter, recorder: Recorder): void {
   limiter.on('reject', () => recorder.count('rejected'))
 }
 
-function wayThrough(limiter: BucketRateLimiter, world: World, plan: Plan, recorder: Recorder | undefined) {
+function wayThrough(limiter: BucketRateLimiter, world: World, plan: JobPlan, recorder: Recorder | undefined) {
   const { sizes, knobs } = plan
   const { reserved, settled } = KINDS[plan.provider]!
   // How long an answer will be nobody knows; a caller knows about how long they are.
   const output = sizes.outputTokens
-  const way = withLimiter((call: Call) => send(world, call), limiter, {
+  const way = withLimiter((call: SimulatedCall) => send(world, call), limiter, {
     cost: ({ job }) => ({
       tokens: reserved(tokensOf(sizes, { ...job, outputTokens: output })),
       inputTokens: job.inputTokens,
@@ -108,7 +108,7 @@ function wayThrough(limiter: BucketRateLimiter, world: World, plan: Plan, record
     }),
   })
   if (!recorder) return way
-  return async (call: Call) => {
+  return async (call: SimulatedCall) => {
     recorder.asked(reserved(tokensOf(sizes, { ...call.job, outputTokens: output })))
     await way(call)
     recorder.used(settled(tokensOf(sizes, call.job), knobs))
@@ -116,7 +116,7 @@ function wayThrough(limiter: BucketRateLimiter, world: World, plan: Plan, record
 }
 
 /** An answer reaches the limiter as OpenAI's SDK would throw it. */
-async function send(world: World, call: Call) {
+async function send(world: World, call: SimulatedCall) {
   const reply = await world.send(call)
   if (!reply) throw Object.assign(new Error('no answer'), { code: 'ETIMEDOUT' })
   const { status, headers, body } = reply
@@ -124,7 +124,7 @@ async function send(world: World, call: Call) {
   throw Object.assign(new Error(`refused (${status})`), { status, headers, ...body })
 }
 
-function told(plan: Plan, tier: Tier): Omit<LimiterOptions, 'name' | 'clock'> {
+function told(plan: JobPlan, tier: UsageTier): Omit<LimiterOptions, 'name' | 'clock'> {
   const { pacing } = plan
   const parts = plan.store === 'shared' ? 1 : plan.processes
   const unknown = plan.told === 'unknown'
@@ -148,7 +148,7 @@ function told(plan: Plan, tier: Tier): Omit<LimiterOptions, 'name' | 'clock'> {
 }
 
 /** With what is known of how the provider keeps it: the windows it counts requests in, or what its bucket holds. */
-function limitOf(of: string, amount: number, { provider, knobs }: Partial<Plan>): LimitOptions {
+function limitOf(of: string, amount: number, { provider, knobs }: Partial<JobPlan>): LimitOptions {
   const { windowMs, holdsMs } = KINDS[provider!]?.keeps?.(knobs!) ?? {}
   const usual = of === 'requests' ? Math.min(5, amount / 2) : amount / 5
   return {
@@ -159,7 +159,7 @@ function limitOf(of: string, amount: number, { provider, knobs }: Partial<Plan>)
 }
 
 /** Of each limit what a few calls take, and at least the largest of them. */
-function guess({ provider, jobs, sizes }: Plan, tier: Tier): Tier {
+function guess({ provider, jobs, sizes }: JobPlan, tier: UsageTier): UsageTier {
   const { reserved } = KINDS[provider]!
   const enough = (of: (job: (typeof jobs)[number]) => number) => {
     let [sum, largest] = [0, 0]

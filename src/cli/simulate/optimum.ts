@@ -1,12 +1,12 @@
 // The same calls with the best client that there could be: one that knows the provider from within.
 
 import { play } from '../../testing/optimum.ts'
-import { costOf, type Plan, providerOf } from './plan.ts'
-import type { Tier } from './providers.ts'
+import { costOf, type JobPlan, providerOf } from './plan.ts'
+import type { UsageTier } from './providers.ts'
 import type { Ran } from './run.ts'
 
 /** Undefined when one of the calls can never get in. */
-export function best(plan: Plan, tier: Tier): Ran | undefined {
+export function best(plan: JobPlan, tier: UsageTier): Ran | undefined {
   const { jobs, sizes } = plan
   const arrivals = jobs.map((job) => ({
     at: job.at,

@@ -2,16 +2,16 @@
 
 import { type ProviderCall, type ProviderDimension, seededRandom } from 'llmiter/testing'
 import type { ClientName } from './client.ts'
-import { FLAG_OF, KINDS, makeProvider, type Knobs, type Tier, type Tokens } from './providers.ts'
+import { FLAG_OF, KINDS, makeProvider, type Knobs, type UsageTier, type Tokens } from './providers.ts'
 import { UsageError } from '../usage.ts'
 import { count } from './values.ts'
 import type { Job, Sizes } from './workloads.ts'
 
-export interface Plan {
+export interface JobPlan {
   provider: string
   knobs: Knobs
   /** At least one; each is a row of the table for each client. */
-  tiers: readonly Tier[]
+  tiers: readonly UsageTier[]
   sizes: Sizes
   /** In the order in which they come. */
   jobs: readonly Job[]
@@ -33,7 +33,7 @@ export interface Plan {
   seed: number
 }
 
-export const providerOf = ({ provider, knobs, seed }: Plan, tier: Tier) =>
+export const providerOf = ({ provider, knobs, seed }: JobPlan, tier: UsageTier) =>
   makeProvider(provider, tier, knobs, 60_000 * seededRandom(seed)())
 
 /** A call as its provider sees it. */
@@ -48,14 +48,14 @@ export function tokensOf({ maxTokens }: Sizes, { inputTokens, outputTokens }: Jo
 /** How many calls of this size each limit lets through in a minute, the tightest first. */
 export function callsPerMinute(
   provider: string,
-  tier: Tier,
+  tier: UsageTier,
   knobs: Knobs,
   tokens: Tokens,
   latencyMs: number,
-): { limit: keyof Tier; calls: number }[] {
+): { limit: keyof UsageTier; calls: number }[] {
   const { rpm, tpm, itpm, otpm, concurrency } = tier
   const settled = KINDS[provider]!.settled(tokens, knobs)
-  const all: [keyof Tier, number | undefined, number][] = [
+  const all: [keyof UsageTier, number | undefined, number][] = [
     ['rpm', rpm, 1],
     ['tpm', tpm, settled],
     ['itpm', itpm, tokens.input],
@@ -68,7 +68,7 @@ export function callsPerMinute(
 }
 
 /** Throws where a call can never get in: a simulation of it would never end. */
-export function checkFits(plan: Plan, tier: Tier): void {
+export function checkFits(plan: JobPlan, tier: UsageTier): void {
   const unused = providerOf(plan, tier)
   // In an outage a provider does not say what it would never take.
   const now = plan.knobs.outage?.toMs ?? 0
@@ -87,7 +87,7 @@ export function checkFits(plan: Plan, tier: Tier): void {
   }
 }
 
-const LIMIT_OF: Record<ProviderDimension, keyof Tier> = {
+const LIMIT_OF: Record<ProviderDimension, keyof UsageTier> = {
   requests: 'rpm',
   tokens: 'tpm',
   inputTokens: 'itpm',

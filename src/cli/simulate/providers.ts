@@ -23,7 +23,7 @@ import {
 import { UsageError } from '../usage.ts'
 
 /** The limits of an account: each a flag, and a list of them is a list of tiers. */
-export interface Tier {
+export interface UsageTier {
   rpm?: number
   tpm?: number
   itpm?: number
@@ -50,10 +50,10 @@ export interface Tokens {
 export interface Kind {
   about: string
   /** Which limits it can have; of these `needs` must be given, or any one. */
-  limits: readonly (keyof Tier)[]
-  needs?: keyof Tier
+  limits: readonly (keyof UsageTier)[]
+  needs?: keyof UsageTier
   knobs: readonly (keyof Knobs)[]
-  make(tier: Tier, knobs: Knobs, phaseMs: number): ModelProvider
+  make(tier: UsageTier, knobs: Knobs, phaseMs: number): ModelProvider
   /** What a call is charged of the tokens of both directions, at the start and in the end. */
   reserved(tokens: Tokens): number
   settled(tokens: Tokens, knobs: Knobs): number
@@ -73,7 +73,7 @@ const STEPS: readonly LimitStep[] = [
 ]
 const OUTAGE: OutageOptions = { fromMs: 60_000, toMs: 180_000 }
 
-const bucket = (tier: Tier, { windowMs, ...knobs }: Knobs) =>
+const bucket = (tier: UsageTier, { windowMs, ...knobs }: Knobs) =>
   new TokenBucketProvider({ ...perMinute(tier), ...refusals(knobs), ...given({ capacityMs: windowMs }) })
 
 const MINUTE_MS = 60_000
@@ -187,10 +187,10 @@ export const KINDS = {
 } satisfies Record<string, Kind> as Record<string, Kind>
 
 /** Throws a `UsageError` where the flags do not go with this provider. */
-export function checkProvider(name: string, tier: Tier, knobs: Knobs): void {
+export function checkProvider(name: string, tier: UsageTier, knobs: Knobs): void {
   const { limits, needs, knobs: understood } = KINDS[name]!
   const here = `--provider ${name}`
-  for (const limit of Object.keys(tier) as (keyof Tier)[])
+  for (const limit of Object.keys(tier) as (keyof UsageTier)[])
     if (!limits.includes(limit))
       throw new UsageError(`${FLAG_OF[limit]} has no use with ${here}, which limits ${flags(limits)}`)
   for (const knob of Object.keys(knobs) as (keyof Knobs)[])
@@ -203,12 +203,12 @@ export function checkProvider(name: string, tier: Tier, knobs: Knobs): void {
 }
 
 /** A provider that nobody has used; `phaseMs` tells how far it is inside its minute, where it counts minutes. */
-export function makeProvider(name: string, tier: Tier, knobs: Knobs, phaseMs: number): ModelProvider {
+export function makeProvider(name: string, tier: UsageTier, knobs: Knobs, phaseMs: number): ModelProvider {
   const provider = KINDS[name]!.make(tier, knobs, phaseMs)
   return knobs.outage ? new OutageProvider(provider, knobs.outage) : provider
 }
 
-export const FLAG_OF: Record<keyof Tier | keyof Knobs, string> = {
+export const FLAG_OF: Record<keyof UsageTier | keyof Knobs, string> = {
   rpm: '--rpm',
   tpm: '--tpm',
   itpm: '--itpm',
@@ -223,9 +223,10 @@ export const FLAG_OF: Record<keyof Tier | keyof Knobs, string> = {
   failuresCount: '--failures',
 }
 
-const flags = (names: readonly (keyof Tier | keyof Knobs)[]) => names.map((name) => FLAG_OF[name]).join(', ')
+const flags = (names: readonly (keyof UsageTier | keyof Knobs)[]) =>
+  names.map((name) => FLAG_OF[name]).join(', ')
 
-const perMinute = ({ rpm, tpm, itpm, otpm }: Tier) =>
+const perMinute = ({ rpm, tpm, itpm, otpm }: UsageTier) =>
   given({
     requestsPerMinute: rpm,
     tokensPerMinute: tpm,

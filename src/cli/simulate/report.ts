@@ -2,21 +2,21 @@
 // answer in a sentence.
 
 import { percentile } from '../../lib/percentile.ts'
-import { callsPerMinute, type Plan } from './plan.ts'
-import { FLAG_OF, type Tier } from './providers.ts'
+import { callsPerMinute, type JobPlan } from './plan.ts'
+import { FLAG_OF, type UsageTier } from './providers.ts'
 import type { Ran } from './run.ts'
 import { count } from './values.ts'
 
 /** The runs of one tier, the optimum among them. */
 export interface Compared {
-  tier: Tier
+  tier: UsageTier
   best: Ran
   runs: readonly Ran[]
 }
 
 export interface Row {
   client: string
-  limits: Tier
+  limits: UsageTier
   calls: number
   done: number
   lost: number
@@ -48,7 +48,7 @@ export interface Report {
   answer: string
 }
 
-export function reportOf(plan: Plan, provider: string, all: readonly Compared[]): Report {
+export function reportOf(plan: JobPlan, provider: string, all: readonly Compared[]): Report {
   const rows = all.flatMap(({ best, runs }) => [...runs, best].map((ran) => rowOf(plan, ran, best)))
   return {
     provider,
@@ -60,7 +60,7 @@ export function reportOf(plan: Plan, provider: string, all: readonly Compared[])
   }
 }
 
-function rowOf(plan: Plan, ran: Ran, best: Ran): Row {
+function rowOf(plan: JobPlan, ran: Ran, best: Ran): Row {
   const { client, tier, calls, done, lost, endMs, refused, waitsMs, firstLoss } = ran
   const fleet = fleetOf(plan, ran)
   const waited = (share: number) => percentile(waitsMs, share) ?? 0
@@ -77,7 +77,7 @@ function rowOf(plan: Plan, ran: Ran, best: Ran): Row {
 }
 
 /** One process by itself is no fleet. */
-function fleetOf({ processes, store }: Plan, { fleet, endMs }: Ran): FleetRow | undefined {
+function fleetOf({ processes, store }: JobPlan, { fleet, endMs }: Ran): FleetRow | undefined {
   if (!fleet || (processes === 1 && store === 'none')) return undefined
   const { least, most, questions } = fleet
   return {
@@ -87,7 +87,7 @@ function fleetOf({ processes, store }: Plan, { fleet, endMs }: Ran): FleetRow | 
   }
 }
 
-function notesOf(plan: Plan, all: readonly Compared[]): string[] {
+function notesOf(plan: JobPlan, all: readonly Compared[]): string[] {
   const { provider, knobs, jobs, sizes } = plan
   const mean = (of: (job: (typeof jobs)[number]) => number) =>
     jobs.reduce((sum, job) => sum + of(job), 0) / jobs.length
@@ -131,7 +131,7 @@ function inFleet({ processes, questionsPerSecond, served }: FleetRow, atOnce: bo
   return `${how}; half way the least served had got ${calls(served.least)} through, the most served ${count(served.most)}`
 }
 
-function answerOf({ clients, atOnce }: Plan, rows: readonly Row[], client: string): string {
+function answerOf({ clients, atOnce }: JobPlan, rows: readonly Row[], client: string): string {
   const parts = rows
     .filter((row) => row.client === client)
     .map((row, i, all) => (atOnce ? howLong(row, all[i - 1]) : howTheyWait(row)))
@@ -165,7 +165,7 @@ const calls = (n: number) => `${count(n)} call${n === 1 ? '' : 's'}`
 const WORDS = { rpm: 'requests', tpm: 'tokens', itpm: 'input tokens', otpm: 'output tokens' }
 
 /** `at 500 requests and 200,000 tokens a minute`; of one limit, when it was named before, `at 5,000`. */
-function inWords({ concurrency, ...perMinute }: Tier, inFull = true): string {
+function inWords({ concurrency, ...perMinute }: UsageTier, inFull = true): string {
   if (concurrency !== undefined) return `with ${count(concurrency)} at once`
   const all = Object.entries(perMinute) as [keyof typeof WORDS, number][]
   if (all.length === 1 && !inFull) return `at ${count(all[0]![1])}`
@@ -175,7 +175,7 @@ function inWords({ concurrency, ...perMinute }: Tier, inFull = true): string {
 }
 
 /** `500 rpm, 200k tpm`. */
-export function shortly({ concurrency, ...perMinute }: Tier): string {
+export function shortly({ concurrency, ...perMinute }: UsageTier): string {
   const amounts = Object.entries(perMinute).map(([limit, n]) => `${scaled(n)} ${limit}`)
   return concurrency === undefined ? amounts.join(', ') : `${count(concurrency)} at once`
 }

@@ -4,11 +4,11 @@ import type { LogRecord } from '../../telemetry/log-record.ts'
 import { lateClock, streamOf } from '../../testing/world/seeded-run.ts'
 import type { ClientName, FleetShares } from './client.ts'
 import { makeClient } from './clients.ts'
-import { costOf, type Plan, providerOf } from './plan.ts'
-import type { Tier } from './providers.ts'
+import { costOf, type JobPlan, providerOf } from './plan.ts'
+import type { UsageTier } from './providers.ts'
 import type { OnTime } from './recorder.ts'
 import { count } from './values.ts'
-import { type Call, World } from './world.ts'
+import { type SimulatedCall, World } from './world.ts'
 
 /** When nobody got in for so long, beyond an outage, nobody will: some providers count failures for ever. */
 const PATIENCE_MS = 3_600_000
@@ -18,7 +18,7 @@ const LATE_STREAM = 2
 
 export interface Ran {
   client: ClientName | 'optimum'
-  tier: Tier
+  tier: UsageTier
   calls: number
   done: number
   lost: number
@@ -33,7 +33,7 @@ export interface Ran {
   records: LogRecord[]
 }
 
-export async function run(plan: Plan, tier: Tier, name: ClientName, recorded: boolean): Promise<Ran> {
+export async function run(plan: JobPlan, tier: UsageTier, name: ClientName, recorded: boolean): Promise<Ran> {
   const { jobs, sizes, seed, jitterMs, headers } = plan
   const [ways, waits] = [streamOf(seed, 1), streamOf(seed, 3)]
   let punctual = false
@@ -61,7 +61,7 @@ export async function run(plan: Plan, tier: Tier, name: ClientName, recorded: bo
     if (client.fleet) ran.fleet = client.fleet()
     client.stop()
   }
-  const end = (call: Call, error?: unknown) => {
+  const end = (call: SimulatedCall, error?: unknown) => {
     if (stopped) return
     ran.endMs = clock.now()
     if (error === undefined) {
@@ -75,7 +75,7 @@ export async function run(plan: Plan, tier: Tier, name: ClientName, recorded: bo
   }
   const submit = () => {
     for (; next < jobs.length && jobs[next]!.at <= clock.now(); next++) {
-      const call: Call = { job: jobs[next]!, cost: costOf(sizes, jobs[next]!), sentAt: -1 }
+      const call: SimulatedCall = { job: jobs[next]!, cost: costOf(sizes, jobs[next]!), sentAt: -1 }
       client.call(call).then(
         () => end(call),
         (error: unknown) => end(call, error),
@@ -103,7 +103,7 @@ export async function run(plan: Plan, tier: Tier, name: ClientName, recorded: bo
 }
 
 /** A limiter that was told far too little, an outage or a long answer may hold calls without any fault. */
-function patienceOf({ knobs: { outage }, told, jobs }: Plan): number {
+function patienceOf({ knobs: { outage }, told, jobs }: JobPlan): number {
   const outageMs = outage ? outage.toMs - outage.fromMs : 0
   const longestMs = jobs.reduce((longest, { serviceMs }) => Math.max(longest, serviceMs), 0)
   const share = told === 'unknown' ? 1 : Math.min(1, told)

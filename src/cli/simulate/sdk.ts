@@ -5,7 +5,7 @@
 // doubling to 8 s, each shortened by up to a quarter. When its tries are used up the call is lost.
 
 import type { Recorder } from './recorder.ts'
-import type { Call, World } from './world.ts'
+import type { SimulatedCall, World } from './world.ts'
 
 const MIN_MS = 500
 const MAX_MS = 8000
@@ -49,7 +49,7 @@ export class Sdk {
     }
   }
 
-  async call(call: Call): Promise<void> {
+  async call(call: SimulatedCall): Promise<void> {
     this.recorder?.count('requests')
     if (this.#busy >= this.#options.workers) await new Promise<void>((go) => this.#line.push(go))
     else this.#busy++
@@ -68,7 +68,7 @@ export class Sdk {
     }
   }
 
-  async #tryUntilDone(call: Call): Promise<void> {
+  async #tryUntilDone(call: SimulatedCall): Promise<void> {
     const { clock } = this.#world
     const { retries, random } = this.#options
     for (let tries = 0; ; tries++) {

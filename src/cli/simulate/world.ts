@@ -8,7 +8,7 @@ import type { Job } from './workloads.ts'
 const TIMEOUT_MS = 600_000
 
 /** A job on its way through a client. */
-export interface Call {
+export interface SimulatedCall {
   readonly job: Job
   readonly cost: ProviderCall
   /** When it last left. */
@@ -28,7 +28,7 @@ export class World {
   }
 
   /** Undefined is silence: nobody answered in time. */
-  async send(call: Call): Promise<WireReply | undefined> {
+  async send(call: SimulatedCall): Promise<WireReply | undefined> {
     call.sentAt = this.clock.now()
     const reply = await this.#wire.send(call.cost, call.job.serviceMs, ({ kind }, at) => {
       if (kind === 'refused') this.refused++

@@ -5,7 +5,7 @@
 // of `fetch`. A request that comes to `fetch` without one has found another way, and waits there for its ticket.
 
 import { BodyReader } from './body.ts'
-import type { Grant } from './limits.ts'
+import type { ClientTicket } from './limits.ts'
 
 export const ATTEMPT = Symbol('llmiter.attempt')
 
@@ -30,14 +30,14 @@ export const withSignal = (
 export class Attempt {
   /** `refused`: it waits for what its SDK makes of the answer. `failed`: over, and may be tried again. */
   state: 'unsent' | 'sent' | 'refused' | 'failed' | 'answered' = 'unsent'
-  readonly #grant: Grant
+  readonly #grant: ClientTicket
   readonly #alone: boolean
   #restore: (() => void) | undefined
   /** What a refusal says in full: the SDK's error has parts of it only. */
   #body: string | undefined
 
   /** `alone`: the SDK does not try again, so that a failure waits for what the limiter's `retry` says. */
-  constructor(grant: Grant, alone = false) {
+  constructor(grant: ClientTicket, alone = false) {
     this.#grant = grant
     this.#alone = alone
   }
@@ -90,13 +90,13 @@ export class Attempt {
   }
 
   /** Waits in line after a refusal. Rejects with the refusal itself when waiting does not help. */
-  async refuse(error: unknown): Promise<Grant> {
+  async refuse(error: unknown): Promise<ClientTicket> {
     this.state = 'failed'
     return { ...this.#grant, ticket: await this.#grant.ticket.refuse(error, this.#body) }
   }
 
   /** Waits for another ticket, at the place in line that the call first had. */
-  async again(): Promise<Grant> {
+  async again(): Promise<ClientTicket> {
     this.fail(undefined)
     return { ...this.#grant, ticket: await this.#grant.ticket.again() }
   }
@@ -111,7 +111,7 @@ export class Attempt {
 }
 
 /** Holds the ticket until the body of the response is over. Returns the response to give on. */
-export function watch(response: Response, { ticket, used }: Grant): Response {
+export function watch(response: Response, { ticket, used }: ClientTicket): Response {
   const { body, headers } = response
   ticket.accepted({ headers })
   // An empty body is read by nobody, and a stream of Node by whoever it goes to.

@@ -2,7 +2,7 @@
 // time counts against the timeout of the SDK above.
 
 import { type Fetch, unmark, watch, withSignal } from './attempt.ts'
-import type { Grant, Limits } from './limits.ts'
+import type { ClientTicket, Limits } from './limits.ts'
 import { type DescribedRequest, describe, isRequest } from './request.ts'
 
 /** Undefined: no call at all. */
@@ -12,15 +12,15 @@ export type Describe = (
 ) => Promise<DescribedRequest | undefined>
 
 /** What a call had before its SDK tries it again: the next try goes from the place in line that the first one had. */
-export interface Place {
-  grant?: Grant
+export interface Destination {
+  grant?: ClientTicket
 }
 
 export function limitedFetch(
   fetch: Fetch,
   limits: Limits,
   describeCall: Describe = describe,
-  place?: Place,
+  place?: Destination,
 ): Fetch {
   return async (input, marked) => {
     const { attempt, init } = unmark(marked)
@@ -34,11 +34,14 @@ export function limitedFetch(
   }
 }
 
-const again = async (grant: Grant): Promise<Grant> => ({ ...grant, ticket: await grant.ticket.again() })
+const again = async (grant: ClientTicket): Promise<ClientTicket> => ({
+  ...grant,
+  ticket: await grant.ticket.again(),
+})
 
 async function inLine(
   fetch: Fetch,
-  first: Grant,
+  first: ClientTicket,
   call: DescribedRequest,
   input: string | URL | Request,
   init: RequestInit | undefined,

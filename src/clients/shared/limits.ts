@@ -81,7 +81,7 @@ export interface LimitedCall {
 }
 
 /** The right to make a call, and how to settle it. */
-export interface Grant {
+export interface ClientTicket {
   readonly ticket: Ticket
   /** What was used of the limits, of what the answer says. */
   used(usage: Usage): Usage
@@ -119,7 +119,7 @@ export class Limits {
   }
 
   /** Waits for a ticket. Rejects with a `LimiterError`, or with the reason of the call's signal. */
-  async grant(call: LimitedCall): Promise<Grant> {
+  async grant(call: LimitedCall): Promise<ClientTicket> {
     const { generates, request, model, signal, charge = this.#charge } = call
     const limiter = this.#limiterFor(model)
     const own = { ...this.#call, ...call.options }

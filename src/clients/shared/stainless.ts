@@ -20,7 +20,7 @@ import { ATTEMPT, Attempt, type Fetch, type Marked } from './attempt.ts'
 import { limitedFetch } from './fetch.ts'
 import { withWebBody } from './node-fetch.ts'
 import { type Limited, limitedWith, refuseLimited } from './limited.ts'
-import type { Grant, LimitedCall, Limits } from './limits.ts'
+import type { ClientTicket, LimitedCall, Limits } from './limits.ts'
 import { describeStray, isRepeatable } from './request.ts'
 
 /** The options of a request, as the core hands them on. */
@@ -143,7 +143,9 @@ function inLine(limits: Limits, dialect: Dialect, client: Core, makeRequest: Mak
     // The caller's own object must not carry our mark; that of a retry is ours.
     const options = before ? given : { ...given }
     try {
-      let grant: Grant = await (before && before.state !== 'answered' ? before.again() : limits.grant(call))
+      let grant: ClientTicket = await (before && before.state !== 'answered'
+        ? before.again()
+        : limits.grant(call))
       for (let tries = 1; ; tries++) {
         const attempt = new Attempt(grant, (given.maxRetries ?? client.maxRetries) === 0)
         options.fetchOptions = { ...options.fetchOptions, [ATTEMPT]: attempt }

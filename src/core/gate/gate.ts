@@ -12,6 +12,7 @@
 //
 // Where a provider counts by the minute and says nothing, the wait ends with its window, once that is known: window-phase.ts.
 
+import { type Suspected, Suspicion, type RateTrust } from './suspicion.ts'
 import { WindowPhase } from './window-phase.ts'
 import { type Duration, duration } from '../../lib/duration.ts'
 import type { WallTime } from '../limit/sliding-window.ts'
@@ -42,6 +43,8 @@ export type Gate =
   | { state: 'spent'; until: number; known: boolean; trialOut: boolean }
 
 const OPEN: Gate = { state: 'open' }
+const BLOCKED: Suspected = { of: 'blocked', refusals: 1 }
+const TRIED: RateTrust = { tried: true, measured: false }
 /** A told wait that proves too short is not believed for long: at least this, doubling. An overload may end at once. */
 const LEAST_MS = 50
 const MOST_LEAST_MS = { rate: 8000, overload: 1000 } as const
@@ -75,6 +78,9 @@ function probing(kind: GateKind, now: number): Gate {
 
 export class GateKeeper {
   gate: Gate = OPEN
+  /** How many have gone, in all. */
+  tickets = 0
+  readonly suspicion = new Suspicion()
   readonly #random: () => number
   readonly #asks: () => boolean
   readonly #wall: WallTime
@@ -92,6 +98,8 @@ export class GateKeeper {
   /** The provider said how long to wait. */
   #told = false
   #tries = 0
+  /** One refusal was enough to close it. */
+  #single = true
   #smoothedMs = 0
   #variationMs = 0
   /** When the last few refusals came that said something new. */
@@ -173,23 +181,35 @@ export class GateKeeper {
     } else if (gate.state === 'spent') gate.trialOut = true
   }
 
-  /** A call sent at `sentAt` was refused at this rate. Closes the gate, unless it says nothing new. */
-  refused(kind: GateKind, waitMs: number | undefined, sentAt: number, rate: number, now: number): void {
+  /**
+   * A call sent at `sentAt` was refused at this rate. Closes the gate, unless it says nothing new or others pass.
+   */
+  refused(
+    kind: GateKind,
+    waitMs: number | undefined,
+    sentAt: number,
+    rate: number,
+    now: number,
+    trust: RateTrust = TRIED,
+  ): Suspected {
     let { gate } = this
     this.#measure(now - sentAt)
     // A trial that is refused for its rate shows that the quota is back.
     if (gate.state === 'spent') {
-      if (!gate.trialOut) return
+      if (!gate.trialOut) return BLOCKED
       this.open()
       gate = this.gate
     }
     if (sentAt >= this.#closedAt) {
       this.#pace = rate
+      const suspected = this.suspicion.refused(trust, this.tickets, sentAt, now)
+      if (gate.state === 'open' && suspected.of !== 'blocked') return suspected
+      this.#blocked(suspected, now)
       this.#close(kind, waitMs, now)
-      this.#remember(now)
     } else if (waitMs !== undefined && gate.state === 'closed') {
       if (waitMs > this.remainingMs(now)) gate.until = this.#waits(waitMs, now)
     }
+    return BLOCKED
   }
 
   /** The user's probe has answered. */
@@ -278,9 +298,22 @@ export class GateKeeper {
     const memory = Math.max(MEMORY_MS, MEMORY_TICKETS / this.#pace)
     return {
       edge: this.#edge.known,
+      single: this.#single,
       // Counted from the last refusal: after a long told wait it would be forgotten.
       repeated: this.#lately.filter((at) => this.#lately.at(-1)! - at < memory).length > 1,
     }
+  }
+
+  /** The gate is about to close: for one refusal, or for several, which are more than bad luck. */
+  #blocked(suspected: Suspected, now: number): void {
+    this.#single = suspected.of !== 'blocked' || suspected.refusals === 1
+    this.#remember(now)
+    if (this.#single) return
+    this.#remember(now)
+    if (this.gate.state !== 'open') return
+    // What was tried in vain already need not be tried again so soon.
+    this.#tries = 1
+    this.#firstClosedAt = now
   }
 
   #remember(now: number): void {

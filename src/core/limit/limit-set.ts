@@ -6,12 +6,17 @@
 // when the lease is there.
 
 import { Bucket } from './gcra.ts'
-import { type Cost, placesOf, type Used } from '../cost.ts'
+import type { Cost, Used } from '../cost.ts'
 import type { LimitReading, RefusalReport } from '../messages.ts'
 import type { Limit } from './parse-limits.ts'
 import type { SlowStart } from './slow-start.ts'
 import type { Closure } from '../rate/rate-estimator.ts'
 import type { WallTime } from './sliding-window.ts'
+
+/** How many places of `maxConcurrent` a call takes stands in its cost under this name, which no dimension has. */
+export const PLACES = '#places'
+
+export const placesOf = (cost: Cost): number => cost[PLACES] ?? 1
 
 export interface SlotSource {
   /** The earliest time from `now` on at which the cost fits; `Infinity` when only another event can tell. */

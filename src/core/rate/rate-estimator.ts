@@ -8,12 +8,14 @@
 
 import { climbsAfter, DIP, followed, type CurvePoint, HABITS, type CurveKind } from './rate-curve.ts'
 import { MINUTE } from '../../lib/units.ts'
-import { Throughput } from './throughput.ts'
+import { Throughput, type ThroughputMark } from './throughput.ts'
 
 /** What is known of the gate's last closure. */
 export interface Closure {
   /** The provider's windows end at a known second of the minute. */
   edge: boolean
+  /** One refusal has closed it, and not a good part of all calls. */
+  single: boolean
   /** Not the first refusal lately: more than bad luck. */
   repeated: boolean
 }
@@ -22,12 +24,15 @@ export interface Closure {
 const BACK = 0.97
 /** Who refuses at random would drive the rate to nothing: never below so much of what was said. */
 const LEAST = 0.05
+/** What passed between refusals is the rate, to within about so much. */
+const SHY = 0.985
 /** CurvePoint again, within this. */
 const SAME = 1.05
 /** What a climb had reached when it was refused is so much too high. */
 const NEAR = 0.95
-/** A fast provider is measured over so many units, a slow one over its minute. */
+/** A fast provider is measured over so many units, or cycles of up to so many; a slow one over its minute. */
 const SPAN = 5
+const CYCLE = 30
 /** A cycle is at least so long. */
 const LEAST_FAST_MS = 1000
 const LEAST_SLOW_MS = 30_000
@@ -46,6 +51,8 @@ const EXPLORE_MS = 10_000
  * each W's share. First windows of 10 s are suspected, then those of a second.
  */
 const TRIMS = [1, 10_000 / 10_050, 1000 / 1050]
+/** A strict limiter that is exceeded a little refuses a good part, as each call that comes too early was in vain. */
+const STRICT = 0.6
 const TRIM_MS = 3_600_000
 
 /** A learned rate on its way to another process; without an age it was told by the provider. */
@@ -97,6 +104,11 @@ export class RateEstimator {
   #closedAt = Infinity
   /** How many short closures until a long one is forgotten. */
   #slowness = 0
+  /** What was before a cut that may have been needless, and since when it had been held. */
+  #doubted: ThroughputMark | undefined
+  #tested: { before: RateState; heldMs: number; now: RateState } | undefined
+  /** Chance refuses, too: small steps cannot be told from it. */
+  #noisy = false
 
   constructor(configured: number, discover = false) {
     this.configured = this.#said = configured
@@ -134,6 +146,64 @@ export class RateEstimator {
   tight(now: number): boolean {
     const state = this.#stateAt(now)
     return state.kind === 'found' || (state.kind !== 'exploring' && state.trim !== undefined)
+  }
+
+  /** The rate that is followed now has not been allowed for long: refusals have to be expected. */
+  tried(now: number): boolean {
+    const state = this.#stateAt(now)
+    return state.kind === 'found'
+      ? state.before !== undefined || this.#proof(now) - state.since >= climbsAfter(state)
+      : state.kind === 'exploring'
+  }
+
+  /** Somebody was refused, and it may be chance: from here on it is measured what gets through. */
+  doubted(now: number): void {
+    this.#doubted = this.#measure.here(now)
+  }
+
+  /** What has got through since then. */
+  passes(now: number): number | undefined {
+    return this.#doubted && this.#measure.since(this.#doubted, now)
+  }
+
+  /** More is refused than by chance. What gets through is the rate. Returns whether that is a cut that must help. */
+  exceeded(now: number): boolean {
+    const at = this.at(now)
+    const rate = Math.min(this.passes(now) ?? Infinity, at)
+    const of = this.#slowness === 0 ? 'fast' : 'slow'
+    const before = (this.#state = this.#stateAt(now))
+    const heldMs = this.#proof(now) - ('since' in before ? before.since : 0)
+    const tested = this.#tested?.now === before ? this.#tested : { before, heldMs }
+    const step = of === 'fast' ? this.#trimFor(before, rate, now) : 0
+    if (step > 0) this.#state = { ...(before as StatedRate), trim: { step, at: this.#proof(now) } }
+    else if (before.kind === 'found' && before.rate <= rate)
+      this.#refind(before, at, { rate, exact: true }, of, now)
+    else {
+      const last = before.kind === 'found' ? before.before : undefined
+      // What had stood before the climb stands.
+      if (last && rate <= SAME * last.rate)
+        this.#found(Math.max(last.rate, SHY * rate), last.confirmed + 1, of, now)
+      else this.#found(BACK * rate, 0, of, now)
+    }
+    this.#tested = { ...tested, now: this.#state }
+    return step === 0 && this.at(now) < BACK * at
+  }
+
+  /** The next trim of a stated rate, if enough passes; else 0. */
+  #trimFor(state: RateState, passes: number, now: number): number {
+    if (this.#noisy || state.kind === 'found' || state.kind === 'exploring') return 0
+    const step = (state.trim?.step ?? 0) + 1
+    return step < TRIMS.length && passes > STRICT * this.#base(state, now) ? step : 0
+  }
+
+  /** The cut has not helped: back to what was before. Returns whether that changes the rate. */
+  cleared(now: number): boolean {
+    const tested = this.#tested
+    if (tested?.now !== this.#state) return false
+    const { before, heldMs } = tested
+    this.#noisy = true
+    this.#state = 'since' in before ? { ...before, since: this.#proof(now) - heldMs } : before
+    return true
   }
 
   inherit(other: RateEstimator): void {
@@ -214,7 +284,7 @@ export class RateEstimator {
   reopened(closure: Closure | undefined, now: number): boolean {
     const rate = this.at(now)
     const measured = closure && this.#measured(rate, Math.min(this.#closedAt, now), now)
-    this.#measure.reopened(now)
+    this.#measure.reopened(Math.max(0, now - this.#closedAt), now)
     this.#closedAt = Infinity
     this.#prove(now)
     if (!closure) return false
@@ -228,7 +298,7 @@ export class RateEstimator {
     }
     if (!closure.repeated) return false
     const step = (state.trim?.step ?? 0) + 1
-    if (of === 'fast' && step < TRIMS.length && this.#kept(rate, now))
+    if (of === 'fast' && closure.single && step < TRIMS.length && this.#kept(rate, now))
       this.#state = { ...state, trim: { step, at: this.#proof(now) } }
     else if (measured && measured.rate < rate) {
       const grows = of !== 'fast' && measured.rate < FAR * rate && this.#measure.busyMs(now) < WARM_MS
@@ -262,7 +332,9 @@ export class RateEstimator {
     const fast = this.#slowness === 0
     const whole = this.#state.kind === 'exploring' ? Math.min(MINUTE, Math.max(10_000, 4 * ms)) : MINUTE
     const spanMs = fast ? SPAN * unit : whole
-    const exact = measure.cycle(spanMs, fast ? LEAST_FAST_MS : LEAST_SLOW_MS, now)
+    const exact = fast
+      ? measure.cycle(CYCLE * unit, LEAST_FAST_MS, ms, now)
+      : measure.cycle(spanMs, LEAST_SLOW_MS, undefined, now)
     const about = exact ?? measure.over(spanMs, fast ? ms : 0, now)
     return !about || about < 0 ? undefined : { rate: about, exact: exact !== undefined }
   }
@@ -286,7 +358,7 @@ export class RateEstimator {
     const stood = heldMs > DIP * before.unit
     const last = before.before
     // What the climb had led to was spent at once: it was what a bucket had saved, and not a rate.
-    if (!stood && last && of === 'fast' && (!measured.exact || measured.rate <= SAME * last.rate)) {
+    if (last && of === 'fast' && (!measured.exact || measured.rate <= SAME * last.rate)) {
       this.#found(last.rate, last.confirmed + 1, of, now)
       return
     }

@@ -1,8 +1,9 @@
 // What got through, and in how much time. Only time counts in which somebody waited for this limit: else the
 // demand is measured, and not the limit.
 //
-// From one reopening of the gate to another, what got through is exactly what the provider gives: the stock that
-// it had saved up was gone by the first. So that is measured where there is such a cycle of a decent length.
+// From one closing of the gate to another, what got through is exactly what a bucket gives: each time its stock is
+// gone. What counts by the window begins afresh when it accepts again, so there it is measured between reopenings. So
+// that is measured where there is such a cycle of a decent length.
 
 /** Measured over less time or fewer tickets than this, a rate is noise. */
 const LEAST_MS = 1000
@@ -12,11 +13,12 @@ const MOST_MARKS = 160
 const QUIET_MS = 60_000
 
 /** How things stood at a moment to measure from. */
-interface ThroughputMark {
+export interface ThroughputMark {
   pressedMs: number
   accepted: number
   tickets: number
-  reopened: boolean
+  /** The gate has reopened here, after so many ms. */
+  closedMs?: number
 }
 
 export class Throughput {
@@ -27,7 +29,7 @@ export class Throughput {
   #sentAt = -Infinity
   /** When the last quiet minute was over, in pressed time. */
   #wokeMs = 0
-  #marks: ThroughputMark[] = [{ pressedMs: 0, accepted: 0, tickets: 0, reopened: false }]
+  #marks: ThroughputMark[] = [{ pressedMs: 0, accepted: 0, tickets: 0 }]
 
   get pressed(): boolean {
     return this.#since >= 0
@@ -50,7 +52,7 @@ export class Throughput {
     this.#sentAt = now
     const last = this.#marks.at(-1)!
     if (this.#time(now) - last.pressedMs >= LEAST_MS && this.#tickets - last.tickets >= LEAST_TICKETS)
-      this.#mark(false, now)
+      this.#mark(this.here(now))
     this.#accepted += amount
     this.#tickets += tickets
   }
@@ -61,8 +63,13 @@ export class Throughput {
   }
 
   /** A cycle of refusals ends here. */
-  reopened(now: number): void {
-    this.#mark(true, now)
+  reopened(closedMs: number, now: number): void {
+    this.#mark({ ...this.here(now), closedMs })
+  }
+
+  #mark(mark: ThroughputMark): void {
+    this.#marks.push(mark)
+    if (this.#marks.length > MOST_MARKS) this.#marks.splice(0, MOST_MARKS / 4)
   }
 
   /** For how long somebody has waited since the last quiet minute. */
@@ -70,17 +77,21 @@ export class Throughput {
     return this.#time(now) - this.#wokeMs
   }
 
-  /** What got through per ms from the first reopening in the last `spanMs` that is `cycleMs` old, if there is one. */
-  cycle(spanMs: number, cycleMs: number, now: number): number | undefined {
+  /**
+   * What got through per ms from the first reopening in the last `spanMs` that is `cycleMs` old, if there is one: until
+   * now, or with `closedMs` from closing to closing, the last of which was so long ago.
+   */
+  cycle(spanMs: number, cycleMs: number, closedMs: number | undefined, now: number): number | undefined {
     const time = this.#time(now)
     const from = this.#marks.find(
-      ({ reopened, pressedMs, tickets }) =>
-        reopened &&
+      ({ closedMs, pressedMs, tickets }) =>
+        closedMs !== undefined &&
         time - pressedMs <= 1.02 * spanMs &&
         time - pressedMs >= cycleMs &&
         this.#tickets - tickets >= LEAST_CYCLE_TICKETS,
     )
-    return from && this.#from(from, time)
+    if (!from || closedMs === undefined) return from && this.#from(from, time)
+    return this.#from({ ...from, pressedMs: from.pressedMs - from.closedMs! }, time - closedMs)
   }
 
   /** What got through per ms in `spanMs` until the gate closed, so long ago; or in all the time there is. */
@@ -92,6 +103,16 @@ export class Throughput {
     return this.#from(from ?? first, time)
   }
 
+  /** How things stand now. */
+  here(now: number): ThroughputMark {
+    return { pressedMs: this.#time(now), accepted: this.#accepted, tickets: this.#tickets }
+  }
+
+  /** What got through per ms since then. */
+  since(mark: ThroughputMark, now: number): number | undefined {
+    return this.#from(mark, this.#time(now))
+  }
+
   #from({ pressedMs, accepted, tickets }: ThroughputMark, time: number): number | undefined {
     if (time - pressedMs < LEAST_MS || this.#tickets - tickets < LEAST_TICKETS) return undefined
     return (this.#accepted - accepted) / (time - pressedMs)
@@ -99,15 +120,5 @@ export class Throughput {
 
   #time(now: number): number {
     return this.pressed ? this.#pressedMs + now - this.#since : this.#pressedMs
-  }
-
-  #mark(reopened: boolean, now: number): void {
-    this.#marks.push({
-      pressedMs: this.#time(now),
-      accepted: this.#accepted,
-      tickets: this.#tickets,
-      reopened,
-    })
-    if (this.#marks.length > MOST_MARKS) this.#marks.splice(0, MOST_MARKS / 4)
   }
 }

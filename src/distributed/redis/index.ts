@@ -1,6 +1,7 @@
 // `llmiter/redis`: one limit for many processes, kept in Redis or Valkey.
 
-import type { SharedSlots, Store, StoreHost } from 'llmiter'
+import type { BudgetStore, SharedSlots, Store, StoreHost } from 'llmiter'
+import { redisBudgets } from './budget-store.ts'
 import { connect, type RedisClient } from './detect-client.ts'
 import { redisTransport } from './transport.ts'
 import { gone, ownId } from '../client/process-liveness.ts'
@@ -28,7 +29,8 @@ export interface RedisStoreOptions {
 const SYNONYMS = { prefix: 'keyprefix namespace', processes: 'workers instances replicas' }
 
 /**
- * Shares the limits of a limiter with the limiters of the same name in all processes that use this Redis or Valkey.
+ * Shares the limits of a limiter with the limiters of the same name in all processes that use this Redis or Valkey. As
+ * the `store` of a pool it shares the pool's budgets, by their names.
  *
  * `client` is one of `ioredis`, `redis` (node-redis) or `@upstash/redis`, or a cluster of the first two. The store opens
  * connections of its own with that client's settings; they end with the client, or with `limiter.stop()`.
@@ -39,7 +41,7 @@ const SYNONYMS = { prefix: 'keyprefix namespace', processes: 'workers instances 
  *
  * @throws TypeError when an option is unknown or wrong, or the client is none of these.
  */
-export function redisStore(client: RedisClient, options: RedisStoreOptions = {}): Store {
+export function redisStore(client: RedisClient, options: RedisStoreOptions = {}): Store & BudgetStore {
   fields(options, 'redisStore', ['prefix', 'onStoreDown', 'processes'], SYNONYMS)
   const { prefix = 'llmiter:', onStoreDown = 'share', processes } = options
   if (typeof prefix !== 'string' || /[{}]/.test(prefix))
@@ -49,6 +51,7 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
   // What is no client is said here, not at the first call.
   connect(client)
   return {
+    ...redisBudgets(() => connect(client), prefix),
     open(host: StoreHost): SharedSlots {
       const random = () => host.clock.random?.() ?? Math.random()
       const transport = redisTransport(connect(client), prefix, host.name)

@@ -16,7 +16,7 @@ export interface Answer {
 }
 
 /** One server-sent event as it goes over the wire, and whether it carries one more token. */
-export interface Frame {
+export interface ServerSentEvent {
   text: string
   token: boolean
 }
@@ -27,7 +27,7 @@ function wordsOf(tokens: number): string[] {
   return Array.from({ length: tokens }, (_, i) => words[i % words.length]!)
 }
 
-function frame(data: unknown, token = false): Frame {
+function frame(data: unknown, token = false): ServerSentEvent {
   return { text: `data: ${typeof data === 'string' ? data : JSON.stringify(data)}\n\n`, token }
 }
 
@@ -37,7 +37,7 @@ export function answerBody(answer: Answer): object {
 }
 
 /** The stream of a chat completion or a response. */
-export function answerFrames(answer: Answer): Frame[] {
+export function answerFrames(answer: Answer): ServerSentEvent[] {
   return answer.request.endpoint === 'chat' ? chatFrames(answer) : responseFrames(answer)
 }
 
@@ -62,7 +62,7 @@ function finishReason({ cutOff }: Answer) {
   return cutOff ? 'length' : 'stop'
 }
 
-function chatFrames(answer: Answer): Frame[] {
+function chatFrames(answer: Answer): ServerSentEvent[] {
   const { includeUsage } = answer.request
   const chunk = (choices: object[], usage: object | null = null) => ({
     id: `chatcmpl-${answer.id}`,
@@ -134,9 +134,9 @@ function responseMessage(answer: Answer, progress: 'begun' | 'over') {
   }
 }
 
-function responseFrames(answer: Answer): Frame[] {
+function responseFrames(answer: Answer): ServerSentEvent[] {
   let sequence_number = 0
-  const event = (type: string, fields: object, token = false): Frame => {
+  const event = (type: string, fields: object, token = false): ServerSentEvent => {
     const { text } = frame({ type, sequence_number: sequence_number++, ...fields })
     return { text: `event: ${type}\n${text}`, token }
   }

@@ -2,7 +2,8 @@
  * Decides what a store in memory does: the same as Redis, for limiters that live in one process, and in virtual time.
  */
 import { choice, fields, number } from '../../lib/validate.ts'
-import type { SharedSlots, Store, StoreHost } from '../../index.ts'
+import type { BudgetStore, SharedSlots, Store, StoreHost } from '../../index.ts'
+import { budgetLedger } from './budget-ledger.ts'
 import { Ledger } from './ledger.ts'
 import { FleetAgent } from '../../distributed/client/agent.ts'
 import type { StoreTransport, StoreNews } from '../../distributed/protocol.ts'
@@ -35,7 +36,7 @@ export interface MemoryStoreOptions {
 }
 
 /** A store in memory, with a switch. */
-export interface MemoryStore extends Store {
+export interface MemoryStore extends Store, BudgetStore {
   /** Questions so far. */
   readonly questions: number
   /** Who is in `cut` does not get through: limiters by their number, in the order in which they joined. */
@@ -66,6 +67,8 @@ export function memoryStore(options: MemoryStoreOptions = {}): MemoryStore {
   const dead = new Set<number>()
   let cut: (limiter: number) => boolean = () => false
   let members = 0
+  /** Of all, since a pool has no number. */
+  let isCut = false
   let questions = 0
   let generation = 0
 
@@ -116,7 +119,13 @@ export function memoryStore(options: MemoryStoreOptions = {}): MemoryStore {
     }
   }
 
+  const budgets = budgetLedger(() => {
+    if (isCut) throw new Error('the store is cut off')
+  })
+
   return {
+    reserve: budgets.reserve,
+    settle: budgets.settle,
     open(host: StoreHost): SharedSlots {
       const limiter = members++
       const random = () => host.clock.random?.() ?? Math.random()
@@ -134,12 +143,15 @@ export function memoryStore(options: MemoryStoreOptions = {}): MemoryStore {
     },
     cut(limiters) {
       cut = (limiter) => limiters === 'all' || limiters.includes(limiter)
+      isCut = limiters === 'all'
     },
     mend() {
       cut = () => false
+      isCut = false
     },
     flush() {
       for (const ledger of ledgers.values()) ledger.flush()
+      budgets.flush()
     },
     kill(limiter) {
       dead.add(limiter)

@@ -17,7 +17,7 @@ describe('a rate', () => {
     maxLength: 300,
     size: 'max',
   })
-  const closure = { edge: false, repeated: true }
+  const closure = { edge: false, single: true, repeated: true }
 
   test('property: stays between a twentieth and all of what was configured, in any order of events', () => {
     fc.assert(
@@ -71,12 +71,12 @@ describe('a measure', () => {
     measure.press(true, 0)
     // 100 at once, then ten a second in clumps of ten.
     for (let i = 0; i < 100; i++) measure.sent(1, i, 1)
-    measure.reopened(1000)
+    measure.reopened(0, 1000)
     for (let second = 1; second < 5; second++) {
       for (let i = 0; i < 10; i++) measure.sent(1, second * 1000 + i, 1)
-      measure.reopened((second + 1) * 1000)
+      measure.reopened(0, (second + 1) * 1000)
     }
-    expect(measure.cycle(4500, 1000, 5000)).toBeCloseTo(10 / 1000, 12)
+    expect(measure.cycle(4500, 1000, undefined, 5000)).toBeCloseTo(10 / 1000, 12)
     expect(measure.over(5000, 0, 5000)).toBeCloseTo(140 / 5000, 12)
   })
 

@@ -1,0 +1,152 @@
+// What goes on, for people and for Prometheus. Nothing here holds a key or what a call said.
+
+import { createHash, timingSafeEqual } from 'node:crypto'
+import type { ServerResponse } from 'node:http'
+import type { LimiterStats } from 'llmiter'
+import type { BudgetStats, TargetState } from 'llmiter/pool'
+import type { GatewayCounts } from './counters.ts'
+import { GatewayError } from './errors.ts'
+
+export interface GatewayTargetStatus {
+  readonly name: string
+  readonly protocol: string
+  /** In each queue in which it stands. */
+  readonly states: readonly { readonly state: TargetState['state']; readonly until?: number }[]
+  readonly limiters: readonly LimiterStats[]
+}
+
+/** The answer of `/-/status`. */
+export interface GatewayStatus {
+  /** Calls that wait for their first try. */
+  readonly waiting: number
+  /** Calls that wait or run. */
+  readonly inHand: number
+  readonly bytesInHand: number
+  readonly draining: boolean
+  readonly targets: readonly GatewayTargetStatus[]
+  readonly budgets: readonly (BudgetStats & { readonly keyName?: string })[]
+  readonly counts: GatewayCounts
+}
+
+interface Permission {
+  /** Only programs on this machine ask, and none of them needs a key. */
+  readonly open: boolean
+  readonly adminKey: string | undefined
+  readonly given: string | undefined
+}
+
+const sha256 = (text: string) => createHash('sha256').update(text).digest()
+
+function allowed({ open, adminKey, given }: Permission): boolean {
+  if (open) return true
+  return adminKey !== undefined && given !== undefined && timingSafeEqual(sha256(adminKey), sha256(given))
+}
+
+const VIEWS: Record<string, { type: string; of: (status: GatewayStatus) => string }> = {
+  '/-/status': { type: 'application/json', of: (status) => JSON.stringify(status) },
+  '/-/metrics': { type: 'text/plain; version=0.0.4; charset=utf-8', of: metricsOf },
+}
+
+/** @throws GatewayError */
+export function answerAdmin(
+  path: string,
+  permission: Permission,
+  status: () => GatewayStatus,
+  response: ServerResponse,
+): void {
+  const view = Object.hasOwn(VIEWS, path) ? VIEWS[path] : undefined
+  if (!view)
+    throw new GatewayError(
+      404,
+      'unknown_path',
+      `there is no ${path.slice(0, 100)}; known: ${Object.keys(VIEWS).join(', ')}`,
+    )
+  if (!allowed(permission)) {
+    const hint = permission.adminKey === undefined ? ', and none is configured: set adminKey' : ''
+    throw new GatewayError(401, 'admin_key_needed', `this needs the admin key${hint}`, { mayRetry: false })
+  }
+  response.writeHead(200, { 'content-type': view.type, 'cache-control': 'no-store' })
+  response.end(view.of(status()))
+}
+
+type Sample = readonly [labels: Record<string, string | number>, value: number]
+
+const escaped = (text: string) => text.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n')
+
+function metric(name: string, kind: 'counter' | 'gauge', help: string, samples: readonly Sample[]): string {
+  const lines = samples.map(([labels, value]) => {
+    const shown = Object.entries(labels).map(([label, text]) => `${label}="${escaped(String(text))}"`)
+    return `llmiter_gateway_${name}${shown.length > 0 ? `{${shown.join()}}` : ''} ${value}`
+  })
+  return [
+    `# HELP llmiter_gateway_${name} ${help}`,
+    `# TYPE llmiter_gateway_${name} ${kind}`,
+    ...lines,
+    '',
+  ].join('\n')
+}
+
+function metricsOf({ waiting, inHand, targets, budgets, counts }: GatewayStatus): string {
+  const limiters = targets.flatMap(({ name, limiters }) => limiters.map((stats) => ({ target: name, stats })))
+  return [
+    metric('waiting', 'gauge', 'Calls that wait for their first try.', [[{}, waiting]]),
+    metric('in_hand', 'gauge', 'Calls that wait or run.', [[{}, inHand]]),
+    metric(
+      'tries_total',
+      'counter',
+      'Tries by target and status; 0 is one without a whole answer.',
+      counts.tries.map(({ target, status, count }) => [{ target, status }, count]),
+    ),
+    metric(
+      'refused_total',
+      'counter',
+      'Calls that the gateway itself has refused.',
+      Object.entries(counts.refused).map(([code, count]) => [{ code }, count]),
+    ),
+    metric(
+      'tokens_total',
+      'counter',
+      'Tokens that were used.',
+      counts.tokens.flatMap(({ target, input, output }): Sample[] => [
+        [{ target, direction: 'input' }, input],
+        [{ target, direction: 'output' }, output],
+      ]),
+    ),
+    metric(
+      'cost_usd_total',
+      'counter',
+      'What they cost, as far as prices are known.',
+      counts.tokens.map(({ target, usd }) => [{ target }, usd]),
+    ),
+    metric('waited_seconds_total', 'counter', 'Time that calls have waited.', [[{}, counts.waitedMs / 1000]]),
+    metric('took_seconds_total', 'counter', 'Time that tries have taken.', [[{}, counts.tookMs / 1000]]),
+    metric(
+      'in_flight',
+      'gauge',
+      'Calls in flight by limiter.',
+      limiters.map(({ target, stats }) => [{ target, limiter: stats.name }, stats.inFlight]),
+    ),
+    metric(
+      'gate_open',
+      'gauge',
+      'Whether the provider accepts calls.',
+      limiters.map(({ target, stats }) => [{ target, limiter: stats.name }, stats.gate === 'open' ? 1 : 0]),
+    ),
+    metric(
+      'budget_used',
+      'gauge',
+      'BilledUsage and reserved of budgets.',
+      budgets.flatMap(({ name, key, keyName, amounts }) =>
+        amounts.map(({ of, used, reserved }): Sample => [
+          {
+            budget: name,
+            of,
+            ...(key !== undefined && { of_key: key }),
+            ...(keyName !== undefined && { key: keyName }),
+          },
+          used + reserved,
+        ]),
+      ),
+    ),
+  ].join('')
+}

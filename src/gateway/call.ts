@@ -1,0 +1,70 @@
+// A call as it was read from its client.
+
+import type { IncomingMessage } from 'node:http'
+import type { PoolCall } from 'llmiter/pool'
+import { GatewayError } from './errors.ts'
+import { toProvider } from './headers.ts'
+import { type CallTerms, type Place, termsOf } from './incoming.ts'
+import type { StoredKey } from './key-ring.ts'
+import { asksForUsage, generates, modelInPath, type Protocol, PROTOCOLS, withoutKey } from './protocol.ts'
+import { askForUsage, shapeOf } from './request-body.ts'
+
+export interface ClientCall {
+  readonly protocol: Protocol
+  readonly method: string
+  /** Below the address of a target, with its query. */
+  readonly path: string
+  readonly body: Buffer | undefined
+  readonly headers: ReturnType<typeof toProvider>
+  readonly model: string | undefined
+  readonly stream: boolean
+  /** The body with which a stream tells its usage, where the client has not asked for that. */
+  readonly bodyForUsage: Buffer | undefined
+  readonly terms: CallTerms
+  readonly key: StoredKey | undefined
+}
+
+const JSON_TYPE = /^application\/(?:[\w.+-]+\+)?json/i
+
+export function callOf(
+  protocol: Protocol,
+  request: IncomingMessage,
+  { path, query }: Place,
+  body: Buffer | undefined,
+  key: StoredKey | undefined,
+): ClientCall {
+  const { prefix } = PROTOCOLS[protocol]
+  const isJson = JSON_TYPE.test(request.headers['content-type'] ?? '')
+  const shape = body && (isJson || protocol !== 'openai') ? shapeOf(body) : undefined
+  const passedQuery = withoutKey(query)
+  return {
+    protocol,
+    method: request.method!,
+    path: path.slice(prefix.length) + (passedQuery && `?${passedQuery}`),
+    body,
+    headers: toProvider(request.headers),
+    model: shape?.model ?? modelInPath(path),
+    stream: shape?.stream === true || /:streamGenerateContent$/.test(path),
+    bodyForUsage: shape?.stream && asksForUsage(protocol, path) ? askForUsage(body!, shape) : undefined,
+    terms: termsOf(request.headers),
+    key,
+  }
+}
+
+/** Lists, files and the like take nothing of the limits. */
+const FREE = Object.freeze({ cost: Object.freeze({ requests: 0 }) })
+const PAID = Object.freeze({})
+
+export const costOf = ({ method, path }: ClientCall): Pick<PoolCall, 'cost'> =>
+  generates(method, path.split('?', 1)[0]!) ? PAID : FREE
+
+/** What the body holds. A body that is no JSON is what it is: its bytes count. */
+export function requestOf({ body, headers }: ClientCall): unknown {
+  if (!body) return {}
+  if (!JSON_TYPE.test(String(headers['content-type'] ?? ''))) return { body: body.toString('latin1') }
+  try {
+    return JSON.parse(body.toString()) as unknown
+  } catch {
+    throw new GatewayError(400, 'bad_json', 'the body is no JSON', { mayRetry: false })
+  }
+}

@@ -1,0 +1,55 @@
+// What the gateway has done since it was started, in numbers that only grow.
+
+export interface GatewayCounts {
+  /** Tries, by target and status: 0 is one without a whole answer. */
+  readonly tries: { readonly target: string; readonly status: number; count: number }[]
+  /** What the gateway itself has refused, by code. */
+  readonly refused: Readonly<Record<string, number>>
+  readonly tokens: { readonly target: string; input: number; output: number; usd: number }[]
+  readonly waitedMs: number
+  readonly tookMs: number
+}
+
+export class GatewayCounters {
+  readonly #tries = new Map<string, GatewayCounts['tries'][number]>()
+  readonly #tokens = new Map<string, GatewayCounts['tokens'][number]>()
+  readonly #refused: Record<string, number> = {}
+  #waitedMs = 0
+  #tookMs = 0
+
+  refused(code: string): void {
+    this.#refused[code] = (this.#refused[code] ?? 0) + 1
+  }
+
+  answered(
+    target: string,
+    status: number,
+    waitedMs: number,
+    ms: number,
+    billed: { readonly input: number; readonly output: number } | undefined,
+    usd = 0,
+  ): void {
+    const key = `${target} ${status}`
+    let tries = this.#tries.get(key)
+    if (!tries) this.#tries.set(key, (tries = { target, status, count: 0 }))
+    tries.count++
+    this.#waitedMs += waitedMs
+    this.#tookMs += ms
+    if (!billed) return
+    let tokens = this.#tokens.get(target)
+    if (!tokens) this.#tokens.set(target, (tokens = { target, input: 0, output: 0, usd: 0 }))
+    tokens.input += billed.input
+    tokens.output += billed.output
+    tokens.usd += usd
+  }
+
+  all(): GatewayCounts {
+    return {
+      tries: [...this.#tries.values()].map((one) => ({ ...one })),
+      refused: { ...this.#refused },
+      tokens: [...this.#tokens.values()].map((one) => ({ ...one })),
+      waitedMs: this.#waitedMs,
+      tookMs: this.#tookMs,
+    }
+  }
+}

@@ -1,0 +1,111 @@
+// The ledger: a line for each try of a call, and never what it said. Under a budget there is a line when a try is sent,
+// too, written before the provider can have seen it: after a crash such a try counts as much as it might have used.
+
+import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, writeSync } from 'node:fs'
+import { join } from 'node:path'
+
+/** What was used, in the units of budgets: USD as billionths. */
+export interface LedgerAmounts {
+  readonly requests: number
+  readonly tokens: number
+  readonly usd: number
+}
+
+/** A try was sent, and may use so much. */
+interface SentLine {
+  readonly of: 'sent'
+  /** Epoch ms. */
+  readonly at: number
+  readonly id: string
+  readonly key?: string
+  readonly tenant?: string
+  readonly model?: string
+  readonly bound: LedgerAmounts
+}
+
+/** A try is over. */
+interface OverLine extends Omit<SentLine, 'of' | 'bound'> {
+  readonly of: 'over'
+  readonly target: string
+  /** Of the HTTP answer; 0 when there was none. */
+  readonly status: number
+  readonly waitedMs: number
+  readonly ms: number
+  readonly inputTokens?: number
+  readonly outputTokens?: number
+  /** USD, if the price is known. */
+  readonly cost?: number
+  /** What counts against budgets. */
+  readonly used?: LedgerAmounts
+}
+
+export type LedgerLine = SentLine | OverLine
+
+const NAME = /^ledger-\d{4}-\d{2}\.jsonl$/
+
+export class CallLedger {
+  readonly #dir: string
+  #file: { readonly name: string; readonly fd: number } | undefined
+  #ready: string[] = []
+  #failed = false
+
+  constructor(dir: string) {
+    this.#dir = dir
+  }
+
+  /** Lines of earlier runs, in the order in which they were written. A last line that was cut off is left out. */
+  *read(): Generator<LedgerLine> {
+    if (!existsSync(this.#dir)) return
+    const names = readdirSync(this.#dir).filter((name) => NAME.test(name))
+    for (const name of names.sort()) {
+      for (const line of readFileSync(join(this.#dir, name), 'utf8').split('\n')) {
+        const found = parse(line)
+        if (found) yield found
+      }
+    }
+  }
+
+  /** Lines of one turn of the event loop are written together. */
+  add(line: LedgerLine): void {
+    if (this.#ready.push(JSON.stringify(line)) === 1) process.nextTick(() => this.flush())
+  }
+
+  flush(): void {
+    if (this.#ready.length === 0) return
+    const lines = `${this.#ready.join('\n')}\n`
+    this.#ready = []
+    try {
+      writeSync(this.#open(), lines)
+      this.#failed = false
+    } catch (error) {
+      // A full disk must not end the calls. It is told once.
+      if (!this.#failed)
+        process.emitWarning(`llmiter gateway: the ledger cannot be written: ${(error as Error).message}`)
+      this.#failed = true
+    }
+  }
+
+  close(): void {
+    this.flush()
+    if (this.#file) closeSync(this.#file.fd)
+    this.#file = undefined
+  }
+
+  #open(): number {
+    const name = `ledger-${new Date().toISOString().slice(0, 7)}.jsonl`
+    if (this.#file?.name !== name) {
+      if (this.#file) closeSync(this.#file.fd)
+      mkdirSync(this.#dir, { recursive: true, mode: 0o700 })
+      this.#file = { name, fd: openSync(join(this.#dir, name), 'a', 0o600) }
+    }
+    return this.#file.fd
+  }
+}
+
+function parse(line: string): LedgerLine | undefined {
+  try {
+    return line ? (JSON.parse(line) as LedgerLine) : undefined
+  } catch {
+    return undefined
+  }
+}

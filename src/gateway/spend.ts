@@ -1,0 +1,182 @@
+// What calls may spend and have spent, over all of them and by key.
+
+import { type Budgets, parseBudgets, type Reservation, usdToAmount } from '../pool/budgets.ts'
+import { type Billed, billedOf, boundOf, parsePrices, type Pricing, pricesOfPackage } from '../pool/prices.ts'
+import type { BudgetStats, PoolCall } from 'llmiter/pool'
+import { text } from '../lib/validate.ts'
+import { GatewayError } from './errors.ts'
+import type { StoredKey } from './key-ring.ts'
+import type { LedgerAmounts, LedgerLine } from './ledger.ts'
+import type { GatewayOptions } from './options.ts'
+
+const MOST_OUTPUT = 16_384
+
+/** What counts against budgets, as far as one can know it. */
+export interface BilledUsage {
+  readonly billed: Billed | undefined
+  readonly usd: number | undefined
+}
+
+/** What a call has reserved for its present try. */
+export class BudgetHold {
+  readonly bound: LedgerAmounts
+  /** The input of it, in tokens. */
+  readonly input: number
+  #held: readonly Reservation[] | undefined
+  readonly #reserve: () => readonly Reservation[]
+
+  constructor(bound: LedgerAmounts, input: number, reserve: () => readonly Reservation[]) {
+    this.bound = bound
+    this.input = input
+    this.#reserve = reserve
+  }
+
+  /**
+   * Before it waits, and before each further try.
+   *
+   * @throws BudgetExceededError
+   */
+  hold(): this {
+    this.#held ??= this.#reserve()
+    return this
+  }
+
+  /** The try has used so much; without an argument nobody knows, and all that was reserved counts. */
+  settle(used?: LedgerAmounts): void {
+    for (const one of this.#held ?? []) one.settle(used)
+    this.#held = undefined
+  }
+
+  /** Nothing was used. */
+  release(): void {
+    for (const one of this.#held ?? []) one.release()
+    this.#held = undefined
+  }
+}
+
+export class Spend {
+  readonly #all: Budgets | undefined
+  readonly #byKey = new Map<string, Budgets | undefined>()
+  readonly #own: Pricing
+  #others: Pricing | undefined
+  #loading: Promise<void> | undefined
+  readonly #mostOutput: number
+
+  constructor({ budgets, prices, maxOutputTokens = MOST_OUTPUT }: GatewayOptions) {
+    this.#all = budgets?.length ? parseBudgets(budgets) : undefined
+    this.#own = parsePrices(prices)
+    this.#mostOutput = maxOutputTokens
+  }
+
+  /** Prices that others have collected. */
+  async load(): Promise<void> {
+    this.#loading ??= pricesOfPackage().then((others) => void (this.#others = others))
+    await this.#loading
+  }
+
+  /** Whether something counts USD, so that prices are wanted. */
+  wantsPrices(keys: readonly StoredKey[]): boolean {
+    return [this.#all, ...keys.map((key) => this.#of(key))].some((budgets) => budgets?.counts.has('usd'))
+  }
+
+  /** Whether the body of a call must be read, to know what it may use. */
+  reads(key: StoredKey | undefined): boolean {
+    return this.#budgetsOf(key).some(({ counts }) => counts.has('usd') || counts.has('tokens'))
+  }
+
+  #of(key: StoredKey | undefined): Budgets | undefined {
+    if (!key?.budgets?.length) return undefined
+    if (!this.#byKey.has(key.id)) this.#byKey.set(key.id, parseBudgets(key.budgets))
+    return this.#byKey.get(key.id)
+  }
+
+  #budgetsOf(key: StoredKey | undefined): Budgets[] {
+    return [this.#all, this.#of(key)].filter((budgets) => budgets !== undefined)
+  }
+
+  /**
+   * Reserves the most that a call may use. Undefined: no budget counts it.
+   *
+   * @throws BudgetExceededError, GatewayError
+   */
+  reserve(call: PoolCall, key: StoredKey | undefined): BudgetHold | undefined {
+    const budgets = this.#budgetsOf(key)
+    if (budgets.length === 0) return undefined
+    const [billed] = this.reads(key) ? boundOf(call, this.#mostOutput) : []
+    const bound = {
+      requests: 1,
+      tokens: billed ? billed.input + billed.output : 0,
+      usd:
+        billed && budgets.some(({ counts }) => counts.has('usd'))
+          ? usdToAmount(this.#price(call, billed))
+          : 0,
+    }
+    const reserve = () => {
+      const held: Reservation[] = []
+      try {
+        for (const one of budgets) held.push(one.reserve(call, bound, Date.now()))
+      } catch (error) {
+        for (const other of held) other.release()
+        throw error
+      }
+      return held
+    }
+    return new BudgetHold(bound, billed?.input ?? 0, reserve).hold()
+  }
+
+  #price(call: PoolCall, billed: Billed): number {
+    const usd = this.usd(call.model, billed)
+    if (usd !== undefined) return usd
+    throw new GatewayError(
+      400,
+      'unknown_price',
+      `a budget counts USD, and nobody knows what ${call.model === undefined ? 'a call without a model' : text(call.model)} costs`,
+      { mayRetry: false },
+    )
+  }
+
+  /** What so many tokens cost, if the price is known. */
+  usd(model: unknown, billed: Billed): number | undefined {
+    if (typeof model !== 'string') return undefined
+    return this.#own(model, billed) ?? this.#others?.(model, billed)
+  }
+
+  /** What an answer has used. */
+  usedBy(model: string | undefined, usage: object): BilledUsage {
+    const billed = billedOf(usage)
+    return { billed, usd: billed && this.usd(model, billed) }
+  }
+
+  /** Takes over what was spent before a restart: a try that was sent and is not over may have used all it might. */
+  replay(lines: Iterable<LedgerLine>, keys: readonly StoredKey[]): void {
+    const known = new Map(keys.map((key) => [key.id, key]))
+    const open = new Map<string, LedgerLine & { of: 'sent' }>()
+    for (const line of lines) {
+      if (line.of === 'sent') open.set(line.id, line)
+      else {
+        open.delete(line.id)
+        if (line.used) this.#count(line, line.used, known)
+      }
+    }
+    for (const line of open.values()) this.#count(line, line.bound, known)
+  }
+
+  #count(
+    { key, tenant, model, at }: LedgerLine,
+    amounts: LedgerAmounts,
+    known: ReadonlyMap<string, StoredKey>,
+  ): void {
+    const call = { ...(tenant !== undefined && { tenant }), ...(model !== undefined && { model }) }
+    for (const budgets of this.#budgetsOf(key === undefined ? undefined : known.get(key)))
+      budgets.count(call, amounts, at)
+  }
+
+  /** The budgets with what is used of them; those of keys by the names of these. */
+  stats(keys: readonly StoredKey[]): (BudgetStats & { keyName?: string })[] {
+    const now = Date.now()
+    const ofKeys = keys.flatMap((key) =>
+      (this.#of(key)?.stats(now) ?? []).map((one) => ({ ...one, keyName: key.name })),
+    )
+    return [...(this.#all?.stats(now) ?? []), ...ofKeys]
+  }
+}

@@ -1,0 +1,33 @@
+// What a pool tells, in events and in numbers.
+
+import type { BudgetStats } from './budgets.ts'
+import type { SharingStats } from './sharing.ts'
+import type { TargetState } from './target.ts'
+
+/** What each event of a pool tells. */
+export interface PoolEvents {
+  /** A target has come into another state. */
+  state: { target: string; state: TargetState }
+  /** A call is tried again, at whichever target has room first. */
+  fallback: { from: string; error: unknown; attempts: number }
+}
+
+/** The numbers of a pool: a copy. */
+export interface PoolStats {
+  /** Calls in the queue. */
+  waiting: number
+  /** The state of each budget. */
+  budgets: BudgetStats[]
+  /** Calls that were not sent, with `coalesce` and `cache`. */
+  sharing: SharingStats | undefined
+  /** The state and the counts of each target. */
+  targets: {
+    name: string
+    state: TargetState
+    inFlight: number
+    sent: number
+    answered: number
+    failed: number
+    refused: number
+  }[]
+}

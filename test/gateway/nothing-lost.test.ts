@@ -1,0 +1,124 @@
+// What happens when one side goes away: the provider, or the gateway itself.
+
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import type { Reply } from '../clients/server.ts'
+import { sse } from '../clients/server.ts'
+import { tempDir } from '../support/temp.ts'
+import { ask, type Rig, startProgram, startRig, statusOf } from './rig.ts'
+
+const body = { model: 'm', stream: true }
+
+let rig: Rig
+beforeEach(async () => {
+  rig = await startRig()
+})
+afterEach(() => rig.close())
+
+describe('a stream that breaks', () => {
+  const two = () => ({
+    targets: [rig.targetOf(), rig.targetOf({ name: 'second', tier: 2, apiKey: 'sk-of-the-second' })],
+  })
+  const good = { frames: sse({ n: 1 }, { n: 2 }, '[DONE]') }
+  const beforeContent: Record<string, Reply> = {
+    'at once': { then: 'cut' },
+    'with its head out': {
+      frames: [': hello\n\n', 'event: response.created\ndata: {"type":"response.created"}\n\n'],
+      then: 'cut',
+    },
+    'by an event': {
+      frames: ['event: error\ndata: {"type":"error","error":{"type":"api_error","message":"sorry"}}\n\n'],
+    },
+    'with a 500': { status: 500, body: { error: { message: 'no' } } },
+  }
+
+  test.each(Object.entries(beforeContent))(
+    'before its content, %s, goes on at the next target',
+    async (_how, reply) => {
+      const { url } = await rig.gatewayOf(two())
+      rig.server.replies(({ headers }) =>
+        headers.authorization === 'Bearer sk-of-the-second' ? good : reply,
+      )
+      const answer = await ask(url, { body })
+      expect(answer.text).toBe(good.frames.join(''))
+      expect(answer.headers).toMatchObject({ 'x-llmiter-target': 'second', 'x-llmiter-attempts': '2' })
+    },
+  )
+
+  test('before its content, with no other target, is an error with a status', async () => {
+    const { url } = await rig.gatewayOf()
+    rig.server.replies({ frames: ['data: {"error":{"type":"server_error","message":"sorry"}}\n\n'] })
+    const answer = await ask(url, { body })
+    expect([answer.status, answer.json()['error']!['message']]).toEqual([500, 'sorry'])
+    rig.server.replies({ then: 'cut' })
+    expect((await ask(url, { body })).status).toBe(502)
+  })
+
+  test.each([
+    ['openai', '/v1/chat/completions', 'data: {"error":{'],
+    ['anthropic', '/v1/messages', 'event: error\ndata: {"type":"error","error":{"type":"api_error"'],
+    ['gemini', '/v1beta/models/m:streamGenerateContent', 'data: {"error":{"code":502'],
+  ] as const)(
+    'after its content: all that came, then an error of %s, and no regular end',
+    async (protocol, path, event) => {
+      const { url } = await rig.gatewayOf({ targets: [rig.targetOf({ protocol, baseUrl: rig.server.url })] })
+      const frames = sse(...Array.from({ length: 50 }, (_, n) => ({ n })))
+      rig.server.replies({ frames: [...frames, 'data: {"half'], then: 'cut' })
+      const answer = await ask(url, { body, path })
+      expect(answer.text.startsWith(`${frames.join('')}data: {"half\n\n${event}`)).toBe(true)
+      expect(answer.broke).toBe(true)
+      expect(rig.server.seen).toHaveLength(1)
+    },
+  )
+})
+
+describe('the command', () => {
+  const start = (...args: string[]) =>
+    startProgram(['gateway', '--port', '0', '--state', tempDir(), ...args], {
+      OPENAI_API_KEY: 'sk-canary-of-the-command',
+      OPENAI_BASE_URL: `${rig.server.url}/v1`,
+    })
+
+  /** So many calls have arrived, beside the one that asks. */
+  const arrived = (url: string, count: number) =>
+    vi.waitFor(async () => expect((await statusOf(url)).inHand).toBe(count + 1), { timeout: 10_000 })
+
+  test('told to end, lets streams and waiting calls end', { timeout: 40_000 }, async () => {
+    const gateway = start('--requests-per-minute', '1200')
+    const url = await gateway.url()
+    rig.server.replies({ frames: sse({ n: 1 }, { n: 2 }, { n: 3 }, '[DONE]'), frameMs: 100 })
+    const all = Array.from({ length: 60 }, () => ask(url, { body }))
+    await arrived(url, 60)
+    gateway.stop('SIGTERM')
+    const answers = await Promise.all(all)
+    expect(answers.filter(({ text }) => text.endsWith('data: [DONE]\n\n'))).toHaveLength(60)
+    expect(await gateway.ended).toBe(0)
+    await expect(ask(url)).rejects.toThrow('ECONNREFUSED')
+    expect(gateway.output() + gateway.errors()).not.toContain('canary')
+  })
+
+  test('who waits for longer than the drain hears when to come back', { timeout: 40_000 }, async () => {
+    const gateway = start('--requests-per-minute', '1', '--drain', '300ms')
+    const url = await gateway.url()
+    rig.server.replies({ body: {} })
+    expect((await ask(url)).status).toBe(200)
+    const all = Array.from({ length: 5 }, () => ask(url))
+    await arrived(url, 5)
+    gateway.stop('SIGTERM')
+    const waited = await Promise.all(all)
+    const refused = waited.filter(({ status }) => status === 503)
+    expect(refused).toHaveLength(5)
+    for (const { headers } of refused)
+      expect(headers).toMatchObject({ 'x-llmiter-error': 'shutting_down', 'retry-after': '1' })
+    expect(await gateway.ended).toBe(0)
+  })
+
+  test('says what is wrong, and ends with 2', { timeout: 40_000 }, async () => {
+    const wrong = start('--requests-per-minute', 'many')
+    expect(await wrong.ended).toBe(2)
+    expect(wrong.errors()).toContain("--requests-per-minute must be a number, got 'many'")
+    const { port } = new URL(rig.server.url)
+    const taken = startProgram(['gateway', '--port', port, '--state', tempDir()], { OPENAI_API_KEY: 'sk-x' })
+    expect(await taken.ended).toBe(1)
+    expect(taken.errors()).toContain(`port ${port} is in use`)
+  })
+})
