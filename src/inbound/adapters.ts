@@ -1,18 +1,18 @@
-// The doors: one guard as a middleware of Node's servers, around fetch handlers, and in Hono.
+// One guard for each kind of server: a middleware for Node, a wrapper of fetch handlers, and a middleware for Hono.
 //
 // The shapes are structural: no framework is imported, not even for its types, and a runtime without Node has none of
 // Node's.
 
 import { headersOf, statusOf, type Verdict } from './decision.ts'
-import type { Visitor, Warden } from './request-limiter.ts'
+import type { Visitor, RequestLimiter } from './request-limiter.ts'
 
-/** What is used of the request of `node:http`, Express or Connect. */
+/** The parts of a request of `node:http`, Express or Connect that a guard reads. */
 export interface NodeRequest {
   readonly headers: Readonly<Record<string, string | string[] | undefined>>
   readonly socket: { readonly remoteAddress?: string | undefined; readonly destroyed?: boolean }
 }
 
-/** What is used of the response. */
+/** The parts of a response that a guard uses. */
 export interface NodeResponse {
   statusCode: number
   readonly headersSent: boolean
@@ -22,43 +22,43 @@ export interface NodeResponse {
   end(body: string): unknown
 }
 
-/** What is used of the context of Hono. */
+/** The parts of Hono's context that a guard uses. */
 export interface HonoContext {
   readonly req: { readonly raw: Request }
   readonly env: unknown
   header(name: string, value: string, options: { append: true }): void
 }
 
-/** Resolves to whether the request may go on; if not, it has been answered. */
+/** Resolves to whether the request may pass. If not, it has been answered. */
 export async function throughNode<R>(
-  warden: Warden<R>,
+  limiter: RequestLimiter<R>,
   request: R & NodeRequest,
   response: NodeResponse,
 ): Promise<boolean> {
   const { headers, socket } = request
   const list = headers['x-forwarded-for']
   const forwarded = Array.isArray(list) ? list.join(',') : list
-  // Whoever has hung up has no address any more, and needs no answer.
+  // A client that has disconnected has no address, and needs no answer.
   if (socket.destroyed && socket.remoteAddress === undefined) return false
-  const verdict = await warden.admit({ request, peer: socket.remoteAddress, forwarded })
+  const verdict = await limiter.admit({ request, peer: socket.remoteAddress, forwarded })
   if (response.headersSent || response.destroyed) return false
   if (!verdict) return true
   for (const [name, value] of headersOf(verdict)) {
-    // Guards in a row all have their items in the lists.
+    // Several guards in a row each add their items to the lists.
     const before = name === 'Retry-After' ? undefined : response.getHeader(name)
     response.setHeader(name, typeof before === 'string' ? `${before}, ${value}` : value)
   }
   if (verdict.allowed) return true
-  const { type, json } = warden.bodyOf(verdict)
+  const { type, json } = limiter.bodyOf(verdict)
   response.statusCode = statusOf(verdict)
   response.setHeader('Content-Type', type)
   response.end(json)
   return false
 }
 
-/** Something of the user's threw. */
-export function failed<R>(warden: Warden<R>, response: NodeResponse, error: unknown): false {
-  warden.events.emit('error', { error, where: 'request' })
+/** A function of the user threw. */
+export function failed<R>(limiter: RequestLimiter<R>, response: NodeResponse, error: unknown): false {
+  limiter.events.emit('error', { error, where: 'request' })
   if (response.headersSent || response.destroyed) return false
   response.statusCode = 500
   response.setHeader('Content-Type', 'application/problem+json')
@@ -66,7 +66,7 @@ export function failed<R>(warden: Warden<R>, response: NodeResponse, error: unkn
   return false
 }
 
-/** `origin` is what the runtime gives beside the request: it knows the address. */
+/** `origin` is what the runtime passes beside the request: it has the address. */
 export function visitorOf<R>(request: R, raw: Request, origin: unknown): Visitor<R> {
   return {
     request,
@@ -75,15 +75,15 @@ export function visitorOf<R>(request: R, raw: Request, origin: unknown): Visitor
   }
 }
 
-export function refusalOf<R>(warden: Warden<R>, verdict: Verdict, request: Request): Response {
-  const { type, json } = warden.bodyOf(verdict)
+export function refusalOf<R>(limiter: RequestLimiter<R>, verdict: Verdict, request: Request): Response {
+  const { type, json } = limiter.bodyOf(verdict)
   return new Response(request.method === 'HEAD' ? null : json, {
     status: statusOf(verdict),
     headers: [['Content-Type', type], ...headersOf(verdict)],
   })
 }
 
-/** Answers that came from elsewhere have headers that cannot be changed: those are copied. */
+/** The headers of a response from `fetch` cannot be changed: such a response is copied. */
 export function stamped(response: Response, verdict: Verdict): Response {
   const headers = headersOf(verdict)
   try {

@@ -1,6 +1,6 @@
-// Addresses as one kind of thing: eight groups of sixteen bits, IPv4 as the IPv6 address that maps it.
+// Addresses of both kinds as eight groups of sixteen bits; IPv4 as its mapped IPv6 address.
 //
-// An IPv6 client is known by a prefix, usually its /64: one household, one server has 2⁶⁴ addresses to come from.
+// An IPv6 client is known by a prefix, usually its /64, because one household or server has 2⁶⁴ addresses.
 
 /** Eight numbers from 0 to 0xffff. */
 export type IpAddress = readonly number[]
@@ -38,7 +38,7 @@ export function within(address: IpAddress, { address: base, bits }: Network): bo
   })
 }
 
-/** What a client at this address is known by: `1.2.3.4`, or so many bits of IPv6, `2001:db8:0:1::/64`. */
+/** The key of a client at this address: `1.2.3.4`, or a prefix of this many bits for IPv6, `2001:db8:0:1::/64`. */
 export function addressKey(address: IpAddress, bits: number): string {
   const [a, b] = address.slice(6) as [number, number]
   if (MAPPED.every((group, i) => group === address[i])) return `${a >> 8}.${a & 255}.${b >> 8}.${b & 255}`

@@ -1,8 +1,8 @@
-// Where counts are asked for: the table of this process, or a store that processes share, with the table behind it.
+// Counts requests in a store that processes share, or, without one or while it is down, in the memory of this process.
 //
-// A store that does not answer must cost one timeout, not one a request: after a failure one request a quarter of a
-// second asks it again, and the others do without. And whoever is over the limit need not be asked about until the time
-// at which the store has said that there is room: so a flood of refused requests never reaches the store.
+// A store that does not answer must cost one timeout, not one per request: after a failure one request per quarter of a
+// second asks it again, and the others do without. A client over its limit is not asked about until the time
+// at which the store said there is room, so a flood of refused requests never reaches the store.
 
 import type { GuardAnswer, GuardStore } from 'llmiter'
 import type { Settings } from './options.ts'
@@ -12,26 +12,26 @@ import { turnedAway, UNKNOWN, type Verdict, verdictOf } from './decision.ts'
 const ASK_AGAIN_MS = 250
 const MOST_REFUSED = 10_000
 
-/** What the keeper has to tell. */
-export interface KeeperNews {
+/** What the counter reports. */
+export interface CounterReports {
   full(keys: number): void
   store(state: 'up' | 'down', error?: unknown): void
 }
 
-export class Keeper {
+export class CounterWithFallback {
   readonly #settings: Settings
   readonly #store: GuardStore | undefined
-  readonly #news: KeeperNews
+  readonly #reports: CounterReports
   readonly #table: Table
   readonly #refused = new Map<string, { at: number; until: number; answer: GuardAnswer }>()
   #full = false
   #down = false
   #askAgainAt = 0
 
-  constructor(settings: Settings, store: GuardStore | undefined, news: KeeperNews) {
+  constructor(settings: Settings, store: GuardStore | undefined, reports: CounterReports) {
     this.#settings = settings
     this.#store = store
-    this.#news = news
+    this.#reports = reports
     this.#table = new Table(settings.limits, settings.maxKeys)
   }
 
@@ -50,7 +50,7 @@ export class Keeper {
   #takeHere(key: string): Verdict {
     const answer = this.#table.take(key, this.#settings.clock.now())
     const { full } = this.#table
-    if (full && !this.#full) this.#news.full(this.#table.size)
+    if (full && !this.#full) this.#reports.full(this.#table.size)
     this.#full = full
     return this.#verdict(answer)
   }
@@ -59,7 +59,7 @@ export class Keeper {
     const { name, limits, clock, shownKey } = this.#settings
     try {
       const answer = await this.#inTime(store.take({ name, key: shownKey(key), limits }))
-      if (this.#down) this.#news.store('up')
+      if (this.#down) this.#reports.store('up')
       this.#down = false
       const verdict = this.#verdict(answer)
       if (!answer.allowed) {
@@ -70,7 +70,7 @@ export class Keeper {
       return verdict
     } catch (error) {
       this.#askAgainAt = clock.now() + ASK_AGAIN_MS
-      if (!this.#down) this.#news.store('down', error)
+      if (!this.#down) this.#reports.store('down', error)
       this.#down = true
       return this.#without(key)
     }

@@ -1,4 +1,4 @@
-// What a guard has decided about a request, and how HTTP says it.
+// What a guard decides about a request, and how HTTP expresses it.
 //
 // The headers are those of the draft of the IETF's HTTPAPI group (draft-ietf-httpapi-ratelimit-headers-10): lists of
 // RFC 9651 with one item a limit, `"30 per 60s";r=12;t=40` in `RateLimit` and `"30 per 60s";q=30;w=60` in
@@ -9,7 +9,7 @@ import type { NamedLimit } from './limit.ts'
 
 /** What is left of one limit for one client. */
 export interface LimitState {
-  /** As it was given: '30 per 60s'. */
+  /** As configured: '30 per 60s'. */
   readonly name: string
   /** Requests in one window. */
   readonly amount: number
@@ -17,19 +17,19 @@ export interface LimitState {
   readonly perMs: number
   /** Requests that would still pass. */
   readonly remaining: number
-  /** Until there is more. */
+  /** ms until one more would pass. */
   readonly resetMs: number
 }
 
-/** What a guard says of a request. */
+/** What a guard decides about a request. */
 export interface Verdict {
   /** Whether the request may pass. */
   readonly allowed: boolean
   /** Why not: over the limit, or the store is down. */
   readonly reason?: 'limit' | 'store'
-  /** When to come back; 0 if allowed. */
+  /** ms until the client may try again; 0 if allowed. */
   readonly retryAfterMs: number
-  /** Empty where nothing is known: the store is down. */
+  /** Empty while the store is down: then nothing is known. */
   readonly limits: readonly LimitState[]
 }
 
@@ -58,7 +58,7 @@ export function verdictOf(
   }
 }
 
-/** 503 where the client has done nothing wrong. */
+/** 503 if the client did nothing wrong. */
 export const statusOf = ({ reason }: Verdict) => (reason === 'limit' ? 429 : 503)
 
 const seconds = (ms: number) => Math.ceil(ms / 1000)

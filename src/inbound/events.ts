@@ -1,15 +1,15 @@
-// What a guard tells those who listen.
+// The events of a guard.
 
 import type { Emitter } from '../lib/emitter.ts'
 import type { Verdict } from './decision.ts'
 
-/** What each event of a guard tells. */
+/** The data of each event of a guard. */
 export interface GuardEvents {
-  /** A request was turned away. `key` is a hash of the client's key, unless `hashKeys` is false. */
+  /** A request was rejected. `key` is a hash of the client's key, unless `hashKeys` is false. */
   refuse: { key: string; verdict: Verdict }
   /**
-   * A limit remembers as many clients as it may. From now on some are forgotten early, and IPv6 clients that are new share
-   * a count with their neighbours. Told once, until a quarter of the room is free again.
+   * A limit remembers `maxKeys` clients. From now on some are forgotten early, and new IPv6 clients share
+   * a count with their neighbours. Emitted once, until a quarter of the table is free again.
    */
   full: { keys: number }
   /**
@@ -18,9 +18,9 @@ export interface GuardEvents {
    * `console.warn` where nobody listens.
    */
   proxy: { peer: string | undefined; header: 'X-Forwarded-For' }
-  /** The store does not answer, or does again. */
+  /** The store does not answer, or answers again. */
   store: { state: 'up' | 'down'; error?: unknown }
-  /** Something of yours threw: a listener, or, with `node:http`, one of the options. */
+  /** A function of yours threw: a listener or, with `node:http`, one of the options. */
   error: { error: unknown; where: string }
 }
 

@@ -1,4 +1,4 @@
-// `guard`: a limit on requests to an endpoint of yours, behind whichever door.
+// `guard`: a limit on requests to an endpoint of yours, for any kind of server.
 
 import {
   type HonoContext,
@@ -14,13 +14,13 @@ import { GUARD_EVENTS, type GuardEvent, type GuardEventName } from './events.ts'
 import { callable, choice } from '../lib/validate.ts'
 import type { GuardOptions } from './options.ts'
 import { headersOf, type Verdict } from './decision.ts'
-import { Warden } from './request-limiter.ts'
+import { RequestLimiter } from './request-limiter.ts'
 
-/** A middleware for Node's servers, with doors for everything else. */
+/** A middleware for Node's servers, with methods for all other kinds. */
 export interface Guard<R = unknown> {
   /**
    * Express, Connect: `app.post('/chat', limit, chat)`. `node:http`: `if (await limit(request, response)) …`. Resolves to
-   * whether the request may go on; if not, it has been answered.
+   * whether the request may pass. If not, it has been answered.
    */
   (request: R & NodeRequest, response: NodeResponse, next?: (error?: unknown) => void): Promise<boolean>
   /** Around a fetch handler: Next, Cloudflare Workers, Deno, Bun. */
@@ -29,15 +29,15 @@ export interface Guard<R = unknown> {
   ): (request: Q, ...rest: A) => Promise<Response>
   /** In Hono: `app.post('/chat', limit.hono, chat)`. */
   readonly hono: (context: R & HonoContext, next: () => Promise<void>) => Promise<Response | void>
-  /** By hand, where there is no request: a message on a WebSocket, a job. Counts it, if it may pass. */
+  /** For what is no HTTP request: a message on a WebSocket, a job. Counts it if it may pass. */
   check(key: string | number): Promise<Verdict>
-  /** Listens to an event. Returns a function that ends it. */
+  /** Listens to an event. Returns a function that stops it. */
   on<E extends GuardEventName>(event: E, listener: (event: GuardEvent<E>) => void): () => void
 }
 
 /**
- * Lets so many requests of each client pass, in any window of any phase, and answers the others with 429, `Retry-After`,
- * `RateLimit` and `RateLimit-Policy`. Refused requests do not count. Each guard counts apart from all others.
+ * Lets at most this many requests of each client pass in any window, and answers the others with 429, `Retry-After`,
+ * `RateLimit` and `RateLimit-Policy`. Rejected requests do not count. Each guard counts by itself.
  *
  * @example
  * app.post('/chat', guard({ limit: '30 per 60s', key: (request: Request) => request.user.id }), chat)
@@ -46,12 +46,12 @@ export interface Guard<R = unknown> {
  * @throws TypeError when an option is unknown or out of range; it names the option, the value, what is allowed.
  */
 export function guard<R = unknown>(options: GuardOptions<R>): Guard<R> {
-  const warden = new Warden(options)
+  const limiter = new RequestLimiter(options)
 
   const node = (request: R & NodeRequest, response: NodeResponse, next?: (error?: unknown) => void) => {
-    const passed = throughNode(warden, request, response)
+    const passed = throughNode(limiter, request, response)
     // Nobody waits for the rejection of a handler of `node:http`: it would end the process.
-    if (!next) return passed.catch((error: unknown) => failed(warden, response, error))
+    if (!next) return passed.catch((error: unknown) => failed(limiter, response, error))
     const handedOn = passed.then(
       (goes) => {
         if (goes) next()
@@ -63,7 +63,7 @@ export function guard<R = unknown>(options: GuardOptions<R>): Guard<R> {
       },
     )
     // Nobody waits for this promise either: a `next` that throws must not be an unhandled rejection.
-    return handedOn.catch((error: unknown) => failed(warden, response, error))
+    return handedOn.catch((error: unknown) => failed(limiter, response, error))
   }
 
   return Object.assign(node, {
@@ -71,26 +71,26 @@ export function guard<R = unknown>(options: GuardOptions<R>): Guard<R> {
       handler: (request: Q, ...rest: A) => Response | Promise<Response>,
     ) {
       return async (request: Q, ...rest: A): Promise<Response> => {
-        const verdict = await warden.admit(visitorOf(request, request, rest[0]))
+        const verdict = await limiter.admit(visitorOf(request, request, rest[0]))
         if (!verdict) return handler(request, ...rest)
-        if (!verdict.allowed) return refusalOf(warden, verdict, request)
+        if (!verdict.allowed) return refusalOf(limiter, verdict, request)
         const response = await handler(request, ...rest)
         // Bun's handlers answer nothing after an upgrade to a WebSocket.
         return response && stamped(response, verdict)
       }
     },
     hono: async (context: R & HonoContext, next: () => Promise<void>): Promise<Response | void> => {
-      const verdict = await warden.admit(visitorOf(context, context.req.raw, context.env))
+      const verdict = await limiter.admit(visitorOf(context, context.req.raw, context.env))
       if (!verdict) return next()
-      if (!verdict.allowed) return refusalOf(warden, verdict, context.req.raw)
+      if (!verdict.allowed) return refusalOf(limiter, verdict, context.req.raw)
       await next()
       for (const [name, value] of headersOf(verdict)) context.header(name, value, { append: true })
     },
-    check: (key: string | number) => warden.check(key),
+    check: (key: string | number) => limiter.check(key),
     on<E extends GuardEventName>(event: E, listener: (event: GuardEvent<E>) => void) {
       choice(event, 'event', GUARD_EVENTS, { refuse: '429 limit limited reject', full: 'maxkeys' })
       callable(listener, 'listener')
-      return warden.events.on(event, listener)
+      return limiter.events.on(event, listener)
     },
   })
 }

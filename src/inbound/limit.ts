@@ -1,4 +1,4 @@
-// What a limit says: so many requests in any window so long.
+// Parses limits: an amount of requests in any window of a length.
 
 import type { Duration, GuardLimit } from 'llmiter'
 import { durationMs } from '../lib/duration.ts'
@@ -9,10 +9,10 @@ import { fields, notNumber, text } from '../lib/validate.ts'
 export type GuardLimitOption =
   | string
   | {
-      /** Requests, a whole number from 1 to 100,000: each one that counts is remembered. */
+      /** Requests, a whole number from 1 to 100,000: the time of each one is kept. */
       amount: number
       per: Duration
-      /** What the headers call it. Default: the limit itself, `30 per 60s`. */
+      /** Its name in the headers. Default: the limit itself, `30 per 60s`. */
       name?: string
     }
 

@@ -1,4 +1,4 @@
-// What people may say to a guard: the types, their defaults, and one check.
+// The options of a guard: types, defaults and checks.
 
 import type { Clock, Duration, GuardStore } from 'llmiter'
 import { type GuardLimitOption, milliseconds, type NamedLimit, parseLimits } from './limit.ts'
@@ -7,27 +7,27 @@ import { sha256 } from '../lib/sha256.ts'
 import { callable, choice, fields, notNumber, text } from '../lib/validate.ts'
 import type { Verdict } from './decision.ts'
 
-/** `R` is the request as your framework hands it: of Node, a `Request`, or the context of Hono. */
+/** `R` is the request as your framework passes it: Node's, a `Request`, or Hono's context. */
 export interface GuardOptions<R = unknown> {
   /** `'30 per 60s'`, `'15/minute'`, `{ amount: 30, per: '60s' }`, or several of them, which hold all together. */
   limit: GuardLimitOption | readonly GuardLimitOption[]
-  /** For events, and with a store: guards of one name share their counts. Default `'guard'`; required with a store. */
+  /** Its name in events. With a store, guards of one name share their counts. Default `'guard'`; required with a store. */
   name?: string | undefined
   /**
-   * Who asks. Default: the address of the client. Where it gives undefined or an empty string, the address too. Use
-   * what you have verified: whoever can make up keys has as many limits.
+   * The client of a request. Default: its address, also if this returns undefined or an empty string. Use
+   * only what you have verified: a client that can invent keys gets a new limit with each.
    */
   key?: ((request: R) => string | number | undefined | Promise<string | number | undefined>) | undefined
-  /** Where the runtime does not say who is connected: on Cloudflare, `cf-connecting-ip`. Default: the socket's. */
+  /** The client's address, if the runtime does not give it: on Cloudflare, `cf-connecting-ip`. Default: the socket's. */
   address?: ((request: R) => string | undefined) | undefined
   /**
-   * Whose `X-Forwarded-For` is believed: so many proxies before the server, or their addresses and networks. Default:
-   * nobody's. A number is safe only where nobody reaches the server but through them.
+   * Which proxies are trusted to send `X-Forwarded-For`: their number, or their addresses and networks. Default:
+   * none. A number is safe only if all clients come through them.
    */
   trustProxy?: TrustProxy | undefined
   /** Requests that pass uncounted. */
   skip?: ((request: R) => boolean | Promise<boolean>) | undefined
-  /** Where processes share the counts: `redisGuardStore(client)` of `llmiter/redis`. Default: this process alone. */
+  /** Lets processes share the counts: `redisGuardStore(client)` of `llmiter/redis`. Default: this process alone. */
   store?: GuardStore | undefined
   /**
    * While the store does not answer: each process counts for itself (`'local'`, default), all pass (`'open'`), or none
@@ -37,18 +37,18 @@ export interface GuardOptions<R = unknown> {
   /** How long the store may take before it counts as down. Default 500 ms. */
   storeTimeoutMs?: Duration | undefined
   /**
-   * How many clients each limit remembers, and counts exactly. When more come, new IPv6 clients are known by their /56 or
-   * /48, and for each that comes one is forgotten that is far from its limit. Nobody is locked out.
+   * How many clients each limit counts exactly. When more come, new IPv6 clients are counted by their /56 or
+   * /48, and for each new client one that is far from its limit is forgotten. Nobody is locked out.
    * @default 100_000
    */
   maxKeys?: number | undefined
   /**
-   * By how many bits of its address an IPv6 client is known, 32 to 128: all addresses that begin alike are one client.
+   * The length of the prefix that identifies an IPv6 client, 32 to 128 bits: all addresses with the same prefix are one client.
    * @default 64
    */
   ipv6Prefix?: number | undefined
   /**
-   * Whether a client's key stands in the store and in events as a hash (`sha256:` and 32 digits), so that tokens and
+   * Whether the store and events get a client's key as a hash (`sha256:` and 32 digits), so that tokens and
    * addresses cannot be read there. `false` shows the keys as they are.
    * @default true
    */
@@ -56,13 +56,13 @@ export interface GuardOptions<R = unknown> {
   /** The JSON of a refusal. Default: a problem of RFC 9457. */
   body?: ((verdict: Verdict) => unknown) | undefined
   /**
-   * Where time comes from, for tests.
+   * The clock, for tests.
    * @default the system's clock
    */
   clock?: GuardClock | undefined
 }
 
-/** Where a guard's time comes from. */
+/** The clock of a guard. */
 export type GuardClock = Pick<Clock, 'now' | 'setTimer'>
 
 export interface Settings {
@@ -83,7 +83,7 @@ const KEYS = Object.keys({
   ...{ storeTimeoutMs: 1, maxKeys: 1, ipv6Prefix: 1, hashKeys: 1, body: 1, clock: 1 },
 } as const satisfies Record<keyof GuardOptions, 1>)
 
-/** Other guards' words. */
+/** Options of other packages, and ours. */
 const SYNONYMS = {
   "limit: '30 per 60s'":
     'max windowms window per amount points duration rate ratelimit rpm requestsperminute requests interval every',
@@ -95,7 +95,7 @@ const SYNONYMS = {
   store: 'redis storeclient client',
 }
 
-/** 128 bits: nobody finds two keys that are taken for one. */
+/** 128 bits: nobody can find two keys with the same hash. */
 const hashed = (key: string) => `sha256:${sha256(key).slice(0, 32)}`
 
 const systemClock: GuardClock = {

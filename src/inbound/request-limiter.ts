@@ -1,19 +1,19 @@
-// Who asks, and may they: the one road of all doors (Node, fetch, Hono, by hand) to a verdict.
+// From a request to a verdict, for all kinds of servers: whose request it is, and whether it may pass.
 
 import { addressKey, parseAddress } from './address.ts'
 import { Emitter } from '../lib/emitter.ts'
 import type { GuardEmitter } from './events.ts'
-import { Keeper } from './counter-with-fallback.ts'
+import { CounterWithFallback } from './counter-with-fallback.ts'
 import { type GuardOptions, type Settings, settingsOf } from './options.ts'
 import { clientAddress } from './trust-proxy.ts'
 import { sha256 } from '../lib/sha256.ts'
 import { text } from '../lib/validate.ts'
 import { problemOf, type Verdict } from './decision.ts'
 
-/** What a door knows of a request. */
+/** What an adapter knows about a request. */
 export interface Visitor<R> {
   readonly request: R
-  /** Who is connected, if the runtime says. */
+  /** The address of the peer, if the runtime gives it. */
   readonly peer: string | undefined
   /** `X-Forwarded-For`, all of it. */
   readonly forwarded: string | undefined
@@ -22,24 +22,24 @@ export interface Visitor<R> {
 /** Longer keys are kept as their SHA-256: else a client could fill the memory with a few long ones. */
 const LONGEST_KEY = 200
 
-export class Warden<R> {
+export class RequestLimiter<R> {
   readonly events: GuardEmitter
   readonly #options: GuardOptions<R>
   readonly #settings: Settings
-  readonly #keeper: Keeper
+  readonly #counter: CounterWithFallback
   #proxyTold = false
 
   constructor(options: GuardOptions<R>) {
     this.#options = options
     this.#settings = settingsOf(options)
     this.events = new Emitter({ guard: this.#settings.name })
-    this.#keeper = new Keeper(this.#settings, options.store, {
+    this.#counter = new CounterWithFallback(this.#settings, options.store, {
       full: (keys) => this.events.emit('full', { keys }),
       store: (state, error) => this.events.emit('store', { state, ...(error !== undefined && { error }) }),
     })
   }
 
-  /** Undefined: the request is none of our business. Rejects with what `skip`, `key` and `address` throw. */
+  /** Undefined: the request is not limited. Rejects with what `skip`, `key` and `address` throw. */
   async admit(visitor: Visitor<R>): Promise<Verdict | undefined> {
     const { skip, key } = this.#options
     if (skip && (await skip(visitor.request))) return undefined
@@ -51,14 +51,14 @@ export class Warden<R> {
   async check(key: string | number): Promise<Verdict> {
     const fine = typeof key === 'string' ? key !== '' : Number.isFinite(key)
     if (!fine) throw new TypeError(`key must be a string that is not empty, or a number, got ${text(key)}`)
-    // Apart from addresses: nobody shall use up an address by taking it for a name.
+    // Keys and addresses are kept apart: a client must not use up an address by choosing it as its key.
     const said = String(key)
     return this.take(`key ${said.length > LONGEST_KEY ? `sha256 ${sha256(said)}` : said}`)
   }
 
   async take(key: string): Promise<Verdict> {
-    const answer = this.#keeper.take(key)
-    // In one process it is there at once: no need to wait for it.
+    const answer = this.#counter.take(key)
+    // In one process the verdict is there at once.
     const verdict = answer instanceof Promise ? await answer : answer
     if (!verdict.allowed && this.events.heard.has('refuse'))
       this.events.emit('refuse', { key: this.#settings.shownKey(key), verdict })

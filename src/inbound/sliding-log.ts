@@ -1,9 +1,9 @@
-// How many requests of one client count against one limit: the times of those that passed in the window that ends now.
+// The sliding log of one client and one limit: the times of the requests that passed in the window that ends now.
 //
-// A log, since it alone keeps the promise "never more than n in any window": windows that begin at fixed moments let
+// Only a log keeps the promise "never more than n in any window": windows that begin at fixed moments let
 // 2n pass around an edge, and averages of two of them promise nothing. It is a ring of at most n times, 8 bytes each,
 // made as it is needed: a client that comes once costs one. Refused requests leave no trace: else a client that goes
-// on asking would never be let in again, and a log of them could be filled by anybody.
+// on asking would never be let in again, and anybody could fill the log.
 
 import type { GuardCount, GuardLimit } from 'llmiter'
 

@@ -12,7 +12,7 @@ export type TrustProxy = number | readonly string[]
 
 export type Trust = number | readonly Network[]
 
-/** No server stands behind more, and nobody shall make us read on. */
+/** More proxies than any server has: bounds how much of a header is read. */
 const MOST_HOPS = 32
 
 export function parseTrust(option: TrustProxy = 0): Trust {
@@ -32,7 +32,7 @@ export function parseTrust(option: TrustProxy = 0): Trust {
   })
 }
 
-/** `peer` is who is connected, undefined for a Unix socket. Undefined when that is all there is to know. */
+/** `peer` is the address of the connection, undefined for a Unix socket. Returns undefined if no address is known. */
 export function clientAddress(
   peer: IpAddress | undefined,
   forwarded: string | undefined,
@@ -48,7 +48,7 @@ export function clientAddress(
   for (let hop = 0; end > 0 && hop < MOST_HOPS && trusts(hop); hop++) {
     const start = forwarded.lastIndexOf(',', end - 1) + 1
     const next = parseAddress(forwarded.slice(start, end))
-    // A proxy that says nothing readable: its clients are known by the proxy.
+    // The proxy sent nothing readable: its clients are known by the proxy's own address.
     if (!next) break
     address = next
     end = start - 1

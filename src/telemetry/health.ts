@@ -95,7 +95,7 @@ export function latencyHealth(options: LatencyHealthOptions): Health {
         share: vitals.share(now),
         ...averagesOf(vitals, now),
       })
-      const door = new Door()
+      const evenShare = new EvenShare()
       return {
         sample(of, ms, now) {
           vitals.sample(of, ms, now)
@@ -108,7 +108,7 @@ export function latencyHealth(options: LatencyHealthOptions): Health {
               refusal(now: number) {
                 look(now)
                 const share = vitals.share(now)
-                return door.opens(share)
+                return evenShare.admitsNext(share)
                   ? undefined
                   : unhealthy(name, averagesOf(vitals, now), thresholds, share)
               },
@@ -118,12 +118,12 @@ export function latencyHealth(options: LatencyHealthOptions): Health {
   }
 }
 
-/** Lets a share of the calls through, as evenly as can be. */
-class Door {
+/** Lets a share of the calls through, spread evenly. */
+class EvenShare {
   #credit = 0
 
-  opens(share: number): boolean {
-    // The first that comes after the provider got slow still goes.
+  admitsNext(share: number): boolean {
+    // The first call after the provider got slow still goes.
     this.#credit = share === 1 ? 1 : this.#credit + share
     if (this.#credit < 1) return false
     if (share < 1) this.#credit--
