@@ -45,7 +45,7 @@ declare namespace Bottleneck {
   export type Callback<R> = Types.Callback<R>
   export type ClientsList = Types.ClientsList
   export type GroupLimiterPair = Pair
-  export type Strategy = Types.Strategy
+  export type Strategy = Types.ShedStrategy
   export type EventInfo = Types.EventInfo
   export type EventInfoDropped = Types.EventInfoDropped
   export type EventInfoQueued = Types.EventInfoQueued

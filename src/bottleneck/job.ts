@@ -18,7 +18,7 @@ function priorityOf(said: unknown): number {
 
 export type Task = (...args: never[]) => unknown
 
-export class Job {
+export class QueuedJob {
   readonly task: Task
   readonly args: unknown[]
   readonly options: KnownJobOptions
@@ -62,7 +62,7 @@ export class Job {
 export class Jobs {
   readonly #events: Events
   readonly #keepsDone: boolean
-  readonly #jobs = new Map<string, Job>()
+  readonly #jobs = new Map<string, QueuedJob>()
   readonly #counts: Record<Status, number> = { RECEIVED: 0, QUEUED: 0, RUNNING: 0, EXECUTING: 0, DONE: 0 }
   readonly #queued: number[] = Array.from({ length: PRIORITIES }, () => 0)
   /** Places taken by jobs that run, and by those that are done. */
@@ -74,7 +74,7 @@ export class Jobs {
     this.#keepsDone = keepsDone
   }
 
-  get(id: unknown): Job | undefined {
+  get(id: unknown): QueuedJob | undefined {
     return this.#jobs.get(String(id))
   }
 
@@ -112,7 +112,7 @@ export class Jobs {
   }
 
   /** A job goes on to its next place; `undefined`: it is over. */
-  move(job: Job, status: Status | undefined): void {
+  move(job: QueuedJob, status: Status | undefined): void {
     const { status: before, key, options } = job
     if (before !== undefined) this.#counts[before]--
     if (before === 'QUEUED') this.#queued[options.priority]!--
@@ -127,7 +127,7 @@ export class Jobs {
   }
 
   /** Turns a job away that has not begun. Returns whether it was there. */
-  drop(job: Job, error: unknown, rejects: boolean): boolean {
+  drop(job: QueuedJob, error: unknown, rejects: boolean): boolean {
     if (job.status === undefined) return false
     if (job.status === 'RUNNING') this.running -= job.options.weight
     this.move(job, undefined)

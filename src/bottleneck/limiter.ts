@@ -18,7 +18,7 @@ import {
 import { connectionOf } from './connection.ts'
 import { BottleneckError } from './errors.ts'
 import { Events } from './events.ts'
-import { Job, Jobs, LAST_PRIORITY, type Task } from './job.ts'
+import { QueuedJob, Jobs, LAST_PRIORITY, type Task } from './job.ts'
 import { given, penaltyOf, placeOptions, startOptions, strategy } from './settings.ts'
 import type * as Types from './types.ts'
 
@@ -293,15 +293,15 @@ export class Bottleneck {
     while (this.#jobs.open > most) await new Promise<void>((resolve) => this.#whenLeft.push(resolve))
   }
 
-  #jobOf(options: Types.JobOptions, task: Task, args: unknown[]): Job {
-    return new Job(task, args, options, (this.#settings.Promise ?? Promise) as PromiseConstructor)
+  #jobOf(options: Types.JobOptions, task: Task, args: unknown[]): QueuedJob {
+    return new QueuedJob(task, args, options, (this.#settings.Promise ?? Promise) as PromiseConstructor)
   }
 
   #tell(name: string, ...args: unknown[]): void {
     if (this.#events.heard(name)) void this.#events.trigger(name, ...args)
   }
 
-  #receive(job: Job): Promise<boolean> {
+  #receive(job: QueuedJob): Promise<boolean> {
     const refused =
       this.#refusesWith ??
       (this.#jobs.get(job.key) && `A job with the same id already exists (id=${job.options.id})`)
@@ -318,7 +318,7 @@ export class Bottleneck {
   }
 
   /** Returns whether the queue was full. */
-  #enqueue(job: Job): boolean {
+  #enqueue(job: QueuedJob): boolean {
     const { weight, priority } = job.options
     const { maxConcurrent, highWater } = this.#settings
     if (maxConcurrent !== undefined && weight > maxConcurrent) {
@@ -372,13 +372,13 @@ export class Bottleneck {
     return ticket !== undefined && this.#starts.waitTime() === 0
   }
 
-  #queue(job: Job, reachedHWM: boolean): void {
+  #queue(job: QueuedJob, reachedHWM: boolean): void {
     this.#jobs.move(job, 'QUEUED')
     this.#tell('queued', { ...job.info, reachedHWM, blocked: false })
   }
 
   /** A job has its place. */
-  #placed(job: Job | undefined): void {
+  #placed(job: QueuedJob | undefined): void {
     if (!job) return
     if (job.status === 'RECEIVED') this.#queue(job, false)
     this.#jobs.move(job, 'RUNNING')
@@ -391,7 +391,7 @@ export class Bottleneck {
   }
 
   /** Waits for the time to start, and for the provider. */
-  #begin(job: Job, place: Ticket): void {
+  #begin(job: QueuedJob, place: Ticket): void {
     if (job.status !== 'RUNNING') return place.release()
     // Who need not wait, mostly all, need no name in the queue.
     const now = this.#starts.tryAcquire()
@@ -408,18 +408,18 @@ export class Bottleneck {
     )
   }
 
-  #turnedAway(job: Job | undefined, error: unknown): void {
+  #turnedAway(job: QueuedJob | undefined, error: unknown): void {
     if (!job || job.status === 'EXECUTING') return
     const ours = error instanceof QueueFullError || error instanceof QueueClearedError
     this.#drop(job, ours ? new BottleneckError(this.#dropsWith) : error)
   }
 
-  #drop(job: Job, error: unknown = new BottleneckError(DROPPED)): void {
+  #drop(job: QueuedJob, error: unknown = new BottleneckError(DROPPED)): void {
     this.#jobs.drop(job, error, this.#settings.rejectOnDrop ?? true)
     this.#tellLeft()
   }
 
-  async #execute(job: Job, place: Ticket, start: Ticket): Promise<void> {
+  async #execute(job: QueuedJob, place: Ticket, start: Ticket): Promise<void> {
     if (job.status !== 'RUNNING') {
       start.release()
       return place.release()
@@ -448,7 +448,7 @@ export class Bottleneck {
   }
 
   /** Does the work once, in so much time. */
-  async #work(job: Job): Promise<unknown> {
+  async #work(job: QueuedJob): Promise<unknown> {
     const { task, args, options } = job
     const chained = this.#chained
     const work = () =>
@@ -468,7 +468,7 @@ export class Bottleneck {
   }
 
   /** The ticket for another try: after the wait that a listener chose, or when the provider accepts calls again. */
-  async #again(job: Job, ticket: Ticket, error: unknown): Promise<Ticket | undefined> {
+  async #again(job: QueuedJob, ticket: Ticket, error: unknown): Promise<Ticket | undefined> {
     const chosen = this.#events.heard('failed')
       ? await this.#events.trigger('failed', error, job.tries)
       : undefined
@@ -488,7 +488,7 @@ export class Bottleneck {
   }
 
   /** A job is done, one way or the other. */
-  #over(job: Job, place: Ticket): void {
+  #over(job: QueuedJob, place: Ticket): void {
     const { weight } = job.options
     this.#jobs.move(job, 'DONE')
     this.#tell('done', job.tries)

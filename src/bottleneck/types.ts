@@ -15,7 +15,7 @@ export interface SharedConnection {
 }
 
 /** What a full queue does: a value of `Bottleneck.strategy`. */
-export type Strategy = 1 | 2 | 3 | 4
+export type ShedStrategy = 1 | 2 | 3 | 4
 
 /** Options of a limiter. `null` is "not given", as in Bottleneck. */
 export interface ConstructorOptions {
@@ -26,7 +26,7 @@ export interface ConstructorOptions {
   /** How many jobs may wait. Default: any number. */
   readonly highWater?: number | null | undefined
   /** What happens to the next one. Default `Bottleneck.strategy.LEAK`. */
-  readonly strategy?: Strategy | object | null | undefined
+  readonly strategy?: ShedStrategy | object | null | undefined
   /** How long `Bottleneck.strategy.BLOCK` blocks, in ms. Default 15 × `minTime`, or 5000. */
   readonly penalty?: number | null | undefined
   /** How many jobs may start, by weight, until it is refilled. Default: any number. */
