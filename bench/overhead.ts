@@ -11,6 +11,7 @@ import { parseArgs } from 'node:util'
 import { bundleSection } from './overhead/bundle.ts'
 import { callsSection } from './overhead/calls.ts'
 import { coreSection } from './overhead/core.ts'
+import { makespanSection } from './overhead/makespan.ts'
 import { memorySection } from './overhead/memory.ts'
 import { poolSection } from './overhead/pool.ts'
 import { scalingSection } from './overhead/scaling.ts'
@@ -32,6 +33,7 @@ const all: Record<string, () => Promise<Section>> = {
   f: bundleSection,
   g: () => timersSection(1000),
   h: () => poolSection(calls, rounds),
+  i: makespanSection,
 }
 
 const sections: Section[] = []

@@ -1,5 +1,7 @@
 // `llmiter gateway`: one queue, one pace and one budget for programs in any language.
 
+import type { BucketRateLimiter } from 'llmiter'
+import { logTo } from '../telemetry/log.ts'
 import { findConfig, loadConfig } from '../gateway/config.ts'
 import { CONFIG_SCHEMA } from '../gateway/config-schema.ts'
 import { isLoopback } from '../gateway/incoming.ts'
@@ -23,7 +25,8 @@ GOOGLE_GEMINI_BASE_URL. SIGTERM lets calls end, SIGHUP reads the configuration a
   --tokens-per-minute N     the same in tokens
   --max-wait TIME           calls that would wait longer are refused at once
   --drain TIME              how long calls may wait after SIGTERM (30s)
-  --state FOLDER            keys, ledger and snapshot (llmiter-gateway)`
+  --state FOLDER            keys, ledger and snapshot (llmiter-gateway)
+  --log FOLDER              a log of each limiter, for llmiter watch and llmiter graph (none)`
 
 const OPTIONS = {
   config: { type: 'string' },
@@ -36,6 +39,7 @@ const OPTIONS = {
   'max-wait': { type: 'string' },
   drain: { type: 'string' },
   state: { type: 'string' },
+  log: { type: 'string' },
   help: { type: 'boolean' },
 } as const
 
@@ -64,7 +68,7 @@ export const gateway = (args: string[]): Promise<number> =>
       console.log(`The configuration is right: ${options.targets.map(({ name }) => name).join(', ')}.`)
       return 0
     }
-    const running = await start(options)
+    const running = await start(options, values.log)
     announce(running)
     process.on('SIGHUP', () => void reload(running, values))
     await untilTold()
@@ -112,9 +116,11 @@ function numberOf(values: Values, option: string, name: string, least = Number.M
 const textOf = (values: Values, option: string, name: string) =>
   values[option] === undefined ? {} : { [name]: values[option] }
 
-async function start(options: GatewayOptions): Promise<RunningGateway> {
+async function start(options: GatewayOptions, dir: string | undefined): Promise<RunningGateway> {
+  const hooks =
+    dir === undefined ? {} : { limiter: (limiter: BucketRateLimiter) => void logTo(limiter, { dir }) }
   try {
-    const running = await startGateway(options)
+    const running = await startGateway(options, hooks)
     checkNoLoop(options, running)
     return running
   } catch (error) {

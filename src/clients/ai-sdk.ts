@@ -4,7 +4,7 @@
 // request, so the wait is in nobody's timer. It sees no responses, only what the provider has made of them: errors with
 // their headers, parts of a stream, and usage.
 
-import { mergeUsage, readUsage, type Usage } from 'llmiter'
+import { type AnyLimiter, mergeUsage, readUsage, type Usage } from 'llmiter'
 import { azureCharge, byUsage, type Charge, inputOnly, openaiCharge } from './shared/charge.ts'
 import { type Limited, limitedWith } from './shared/limited.ts'
 import {
@@ -16,7 +16,10 @@ import {
   type Limits,
   limitsOf,
 } from './shared/limits.ts'
+import type { ClientPool, Pooled } from './shared/pooled.ts'
+import { poolMethods, type PooledMethods } from './shared/pooled-methods.ts'
 
+export type { ClientPool, Pooled, PooledCallOptions } from './shared/pooled.ts'
 export type { ClientCallOptions, ClientLimits, ClientOptions, LimitsByModel } from './shared/limits.ts'
 export type { Limited } from './shared/limited.ts'
 
@@ -79,6 +82,53 @@ export function limiterMiddleware(
   options: ClientOptions = {},
 ): Limited<LimiterMiddleware> {
   return limitedWith(limitsOf(limits, byUsage, options, 'limiterMiddleware'), middlewareOf)
+}
+
+const POOLED: PooledMethods = {
+  generates: ['doGenerate', 'doStream', 'doEmbed'],
+  signalOf: ([params]) => (params as Call['params'] | undefined)?.abortSignal,
+  modelOf: (_, model) => (model as Call['model']).modelId,
+  // Each model is asked for itself.
+  rewrite: ([params, ...more], _model, signal) =>
+    signal ? [{ ...(params as object), abortSignal: signal }, ...more] : [params, ...more],
+}
+
+/**
+ * A model whose calls go to whichever model of a pool has room first: each target of the pool has a model of the AI SDK as
+ * its `client`, all for the same kind of call. They may be of different keys and providers. Name them in the order of your
+ * wish: what the SDK asks of a model itself, such as its id, the first one tells.
+ *
+ * @example
+ * const model = poolModel(createPool({ targets: [{ name: 'a', limiter: a, client: openaiA('gpt-5') }, { name: 'b', limiter: b, client: openaiB('gpt-5') }] }))
+ * const { text } = await generateText({ model, prompt: 'What is the capital of France?' })
+ *
+ * @throws TypeError when a target has no model. Calls reject with the SDK's own errors, or with a `LimiterError`.
+ */
+export function poolModel<M extends object>(pool: ClientPool<M>, options: ClientOptions = {}): Pooled<M> {
+  return poolMethods(pool, (model, limiter) => limitedModel(model, limiter, options), POOLED)
+}
+
+const WRAPPERS = { doGenerate: 'wrapGenerate', doStream: 'wrapStream', doEmbed: 'wrapEmbed' } as const
+
+/** What `wrapLanguageModel` of the SDK makes, which this file does not import. */
+function limitedModel<M extends object>(model: M, limiter: AnyLimiter, options: ClientOptions): M {
+  const middleware = limiterMiddleware(limiter, options)
+  return new Proxy(model, {
+    get(target, key) {
+      const value = Reflect.get(target, key, target) as unknown
+      if (typeof value !== 'function') return value
+      const send = value.bind(target) as (params: object) => PromiseLike<never>
+      const wrapper = WRAPPERS[key as keyof typeof WRAPPERS] as
+        (typeof WRAPPERS)[keyof typeof WRAPPERS] | undefined
+      if (!wrapper) return send
+      return (params: Call['params']) =>
+        (middleware[wrapper] as (call: object) => unknown)({
+          params,
+          model: target,
+          [key]: () => send(params),
+        })
+    },
+  })
 }
 
 function middlewareOf(limits: Limits): LimiterMiddleware {

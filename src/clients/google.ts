@@ -15,11 +15,14 @@ import { inputOnly } from './shared/charge.ts'
 import { type Describe, limitedFetch, type Destination } from './shared/fetch.ts'
 import { type Limited, limitedWith, refuseLimited } from './shared/limited.ts'
 import { type ClientLimits, type ClientOptions, type Limits, limitsOf } from './shared/limits.ts'
+import { type ClientPool, isPool, type Pooled } from './shared/pooled.ts'
+import { poolMethods, type PooledMethods } from './shared/pooled-methods.ts'
 import { describe, modelIn } from './shared/request.ts'
 import { serviceByModel } from './shared/service.ts'
 
 export type { ClientCallOptions, ClientLimits, ClientOptions, LimitsByModel } from './shared/limits.ts'
 export type { Limited } from './shared/limited.ts'
+export type { ClientPool, Pooled, PooledCallOptions } from './shared/pooled.ts'
 
 interface RetryOptions {
   httpStatusCodes?: number[]
@@ -60,6 +63,35 @@ const describeCall: Describe = async (input, init) => {
   return call && { ...call, model: model?.replace(/^models\//, '') }
 }
 
+interface Asked {
+  model?: string
+  config?: { abortSignal?: AbortSignal }
+}
+
+/** Chats have a way of their own to `models`, and stay with the first target. */
+const POOLED: PooledMethods = {
+  generates: [
+    ...['generateContent', 'generateContentStream', 'embedContent'],
+    ...['generateImages', 'editImage', 'upscaleImage', 'recontextImage', 'segmentImage'],
+  ].map((name) => `models.${name}`),
+  signalOf: ([asked]) => (asked as Asked | undefined)?.config?.abortSignal,
+  modelOf: ([asked]) => (asked as Asked | undefined)?.model,
+  rewrite: ([given, ...more], model, signal) => {
+    const asked = Object(given) as Asked
+    const config = signal ? { config: { ...asked.config, abortSignal: signal } } : {}
+    return [{ ...asked, ...(model !== undefined && { model }), ...config }, ...more]
+  },
+}
+
+/**
+ * A client whose calls of `models` go to whichever client of a pool has room first: each target of the pool has a
+ * `client` of this kind. Chats, files and all else stay with the first target, or with the one that
+ * `withLimiterOptions({ target })` names.
+ *
+ * @example
+ * const google = limitGoogle(createPool({ targets: [{ name: 'a', limiter: a, client: clientA }, { name: 'b', limiter: b, client: clientB }] }))
+ */
+export function limitGoogle<C extends GoogleGenAI>(pool: ClientPool<C>, options?: ClientOptions): Pooled<C>
 /**
  * The same client, whose calls wait for their tickets: `instanceof`, types, chats, streams and all helpers are as they
  * were. The client that was passed in stays without limits. A call is charged its input alone, as Gemini does.
@@ -77,8 +109,19 @@ const describeCall: Describe = async (input, init) => {
 export function limitGoogle<C extends GoogleGenAI>(
   client: C,
   limits: ClientLimits,
+  options?: ClientOptions,
+): Limited<C>
+export function limitGoogle<C extends GoogleGenAI>(
+  clientOrPool: C | ClientPool<C>,
+  limitsOrOptions: ClientLimits | ClientOptions = {},
   options: ClientOptions = {},
-): Limited<C> {
+): Limited<C> | Pooled<C> {
+  if (!isPool<C>(clientOrPool)) return limited(clientOrPool, limitsOrOptions as ClientLimits, options)
+  const each = (client: C, limiter: AnyLimiter) => limited(client, limiter, limitsOrOptions as ClientOptions)
+  return poolMethods(clientOrPool, each, POOLED)
+}
+
+function limited<C extends GoogleGenAI>(client: C, limits: ClientLimits, options: ClientOptions): Limited<C> {
   const own = limitsOf(limits, inputOnly, options, 'limitGoogle')
   refuseLimited(client, 'limitGoogle')
   const bare = (Object(client) as Partial<Inside>).apiClient

@@ -4,18 +4,21 @@
 // wait. So the limited client makes requests without a timer, notes on each how long it may take, and starts the timer
 // when the ticket is there.
 
-import type { LimitedService, LimiterOptions } from 'llmiter'
+import type { AnyLimiter, LimitedService, LimiterOptions } from 'llmiter'
 import type { HTTPClient, Mistral, SDKOptions } from '@mistralai/mistralai'
 import type { Fetch } from './shared/attempt.ts'
 import { byUsage } from './shared/charge.ts'
 import { type Describe, limitedFetch } from './shared/fetch.ts'
 import { type Limited, limitedWith, refuseLimited } from './shared/limited.ts'
 import { type ClientLimits, type ClientOptions, limitsOf } from './shared/limits.ts'
+import { type ClientPool, isPool, type Pooled } from './shared/pooled.ts'
+import { poolMethods, type PooledMethods } from './shared/pooled-methods.ts'
 import { describe } from './shared/request.ts'
 import { serviceOfAccount } from './shared/service.ts'
 
 export type { ClientCallOptions, ClientLimits, ClientOptions, LimitsByModel } from './shared/limits.ts'
 export type { Limited } from './shared/limited.ts'
+export type { ClientPool, Pooled, PooledCallOptions } from './shared/pooled.ts'
 
 interface RequestInput {
   url: URL
@@ -42,6 +45,30 @@ const DEFAULT_TIMEOUT_MS = 300_000
 
 const describeCall: Describe = (input, init) => describe(input, init, (path) => GENERATES.test(path))
 
+/** Conversations and agents are kept by one account, and stay with the first target. */
+const POOLED: PooledMethods = {
+  generates: [
+    ...['chat.complete', 'chat.parse', 'chat.stream', 'chat.parseStream', 'fim.complete', 'fim.stream'],
+    ...['embeddings.create', 'classifiers.moderate', 'classifiers.moderateChat', 'ocr.process'],
+  ],
+  signalOf: ([, options]) => (options as RequestInit | undefined)?.signal ?? undefined,
+  modelOf: ([request]) => (request as { model?: string } | undefined)?.model,
+  rewrite: ([request, options, ...more], model, signal) => [
+    { ...(request as object), ...(model !== undefined && { model }) },
+    signal ? { ...(options as object | undefined), signal } : options,
+    ...more,
+  ],
+}
+
+/**
+ * A client whose calls go to whichever client of a pool has room first: each target of the pool has a `client` of this
+ * kind. Files, conversations and all else stay with the first target, or with the one that
+ * `withLimiterOptions({ target })` names.
+ *
+ * @example
+ * const mistral = limitMistral(createPool({ targets: [{ name: 'a', limiter: a, client: clientA }, { name: 'b', limiter: b, client: clientB }] }))
+ */
+export function limitMistral<C extends Mistral>(pool: ClientPool<C>, options?: ClientOptions): Pooled<C>
 /**
  * The same client, whose calls wait for their tickets: `instanceof`, types, streams and all helpers are as they were.
  * The client that was passed in stays without limits.
@@ -57,8 +84,19 @@ const describeCall: Describe = (input, init) => describe(input, init, (path) => 
 export function limitMistral<C extends Mistral>(
   client: C,
   limits: ClientLimits,
+  options?: ClientOptions,
+): Limited<C>
+export function limitMistral<C extends Mistral>(
+  clientOrPool: C | ClientPool<C>,
+  limitsOrOptions: ClientLimits | ClientOptions = {},
   options: ClientOptions = {},
-): Limited<C> {
+): Limited<C> | Pooled<C> {
+  if (!isPool<C>(clientOrPool)) return limited(clientOrPool, limitsOrOptions as ClientLimits, options)
+  const each = (client: C, limiter: AnyLimiter) => limited(client, limiter, limitsOrOptions as ClientOptions)
+  return poolMethods(clientOrPool, each, POOLED)
+}
+
+function limited<C extends Mistral>(client: C, limits: ClientLimits, options: ClientOptions): Limited<C> {
   const own = limitsOf(limits, byUsage, options, 'limitMistral')
   const { _options: given } = Object(client) as Inside
   const hooks = given?.hooks

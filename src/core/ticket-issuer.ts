@@ -306,8 +306,7 @@ export class TicketIssuer {
     const issuer = this.#responsible(of)
     const crowded = of === 'concurrency'
     if (crowded) issuer.limitSet.tooMany()
-    else if (kind === 'rate')
-      for (const bucket of issuer.limitSet.named(of)) bucket.refused(call.cost[bucket.limit.of] ?? 0)
+    else issuer.limitSet.refused(call.cost, report)
     if (slowDown && issuer.learns && issuer.recovery.gate.state === 'open')
       for (const bucket of issuer.limitSet.ease(kind, now)) issuer.learned(bucket, now)
     this.end(call, 'refused', now)
@@ -335,9 +334,11 @@ export class TicketIssuer {
     const trust = { tried, measured: buckets.every(({ rate }) => rate.passes(now) !== undefined) }
     const suspected = this.recovery.refused(kind, waitMs, sentAt, pace, now, trust)
     const blocked = suspected.of === 'blocked'
+    const { gate } = this.recovery
+    const limited = gate.state === 'closed' ? gate.kind === 'rate' : kind === 'rate'
     for (const bucket of buckets) {
       if (!blocked) this.#doubt(bucket, suspected, now)
-      else if (kind === 'rate' && of !== 'concurrency') this.blamed.add(bucket)
+      else if (limited && of !== 'concurrency') this.blamed.add(bucket)
     }
     return !blocked
   }
@@ -437,7 +438,7 @@ export class TicketIssuer {
     this.stir()
     // The rate resumes with the first call that goes, long before so many are answered that the gate is open.
     if (before === 'closed' || before === 'asking') this.ramp.restart(now, RESUME_AT)
-    if (before === 'open') this.limitSet.closed(now)
+    if (before === 'open' || this.recovery.closesFirst(now)) this.limitSet.closed(now)
     else if (gate.state === 'open') {
       const closure = this.learns ? this.recovery.closure() : undefined
       for (const bucket of this.limitSet.reopened(closure, this.blamed, now)) this.learned(bucket, now)

@@ -1,5 +1,7 @@
 // What happens when one side goes away: the provider, or the gateway itself.
 
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { Reply } from '../clients/server.ts'
 import { sse } from '../clients/server.ts'
@@ -83,7 +85,8 @@ describe('the command', () => {
     vi.waitFor(async () => expect((await statusOf(url)).inHand).toBe(count + 1), { timeout: 10_000 })
 
   test('told to end, lets streams and waiting calls end', { timeout: 40_000 }, async () => {
-    const gateway = start('--requests-per-minute', '1200')
+    const logs = tempDir()
+    const gateway = start('--requests-per-minute', '1200', '--log', logs)
     const url = await gateway.url()
     rig.server.replies({ frames: sse({ n: 1 }, { n: 2 }, { n: 3 }, '[DONE]'), frameMs: 100 })
     const all = Array.from({ length: 60 }, () => ask(url, { body }))
@@ -93,6 +96,9 @@ describe('the command', () => {
     expect(answers.filter(({ text }) => text.endsWith('data: [DONE]\n\n'))).toHaveLength(60)
     expect(await gateway.ended).toBe(0)
     await expect(ask(url)).rejects.toThrow('ECONNREFUSED')
+    const log = readdirSync(logs).flatMap((name) => readFileSync(join(logs, name), 'utf8').trim().split('\n'))
+    const issued = log.map((line) => (JSON.parse(line) as { issued?: number }).issued ?? 0)
+    expect(issued.reduce((sum, one) => sum + one, 0)).toBe(60)
     expect(gateway.output() + gateway.errors()).not.toContain('canary')
   })
 

@@ -2,7 +2,13 @@
 
 import { expect, test } from 'vitest'
 import { BucketRateLimiter, type LimiterOptions } from 'llmiter'
-import { type ModelProvider, NoiseProvider, TokenBucketProvider, VirtualClock } from 'llmiter/testing'
+import {
+  LimitReqProvider,
+  type ModelProvider,
+  NoiseProvider,
+  TokenBucketProvider,
+  VirtualClock,
+} from 'llmiter/testing'
 
 /** How long a backlog of calls takes, in s, and what happened on the way. */
 async function backlog(
@@ -89,5 +95,27 @@ test.each([2, 1.3, 1.1])(
     const { seconds, refused } = await backlog(provider, 4500, { requestsPerMinute: factor * 900 }, 5)
     expect(seconds).toBeLessThan(1.08 * 300)
     expect(refused).toBeLessThan(0.04 * 4500)
+  },
+)
+
+test.each([
+  [120, 429, 2],
+  [120, 503, 2],
+  [120, 429, 3],
+] as const)(
+  'a strict limiter of %i a minute that answers %i, told %f times as much: the limit is found',
+  async (requestsPerMinute, status, factor) => {
+    const runs = await Promise.all(
+      [1, 2, 3].map((seed) =>
+        backlog(
+          new LimitReqProvider({ requestsPerMinute, status }),
+          300,
+          { requestsPerMinute: factor * requestsPerMinute },
+          seed,
+        ),
+      ),
+    )
+    const best = (300 * 60) / requestsPerMinute
+    expect(median(runs.map(({ seconds }) => seconds / best))).toBeLessThan(1.6)
   },
 )

@@ -22,7 +22,7 @@ export interface ClientPool<C> {
   ): Promise<Awaited<R>>
 }
 
-interface ClientTarget<C> {
+export interface ClientTarget<C> {
   readonly name: string
   readonly limiter: AnyLimiter
   readonly client: C
@@ -55,7 +55,7 @@ export type Pooled<C> = C & {
   withLimiterOptions(options: PooledCallOptions): Pooled<C>
 }
 
-const CALL_OPTIONS = ['priority', 'tenant', 'maxWaitMs', 'target']
+export const CALL_OPTIONS = ['priority', 'tenant', 'maxWaitMs', 'target']
 
 export function isPool<C>(value: unknown): value is ClientPool<C> {
   const { run, targets } = Object(value) as { run?: unknown; targets?: unknown }

@@ -98,6 +98,9 @@ export class GateKeeper {
   /** The provider said how long to wait. */
   #told = false
   #tries = 0
+  /** Since the gate last closed, a call was answered that was sent after: the provider is not down. */
+  #passing = false
+  #ticketsAtClose = -Infinity
   /** One refusal was enough to close it. */
   #single = true
   #smoothedMs = 0
@@ -161,6 +164,11 @@ export class GateKeeper {
     return !('until' in gate) || now >= gate.until || now + this.#wall.offsetMs >= this.#wallUntil
   }
 
+  /** Whether the gate closed just now, and not again after a probe that was refused. */
+  closesFirst(now: number): boolean {
+    return this.gate.state === 'closed' && this.#firstClosedAt === now
+  }
+
   /** How long the gate stays shut, in ms. */
   remainingMs(now: number): number {
     const { gate } = this
@@ -205,7 +213,7 @@ export class GateKeeper {
       const suspected = this.suspicion.refused(trust, this.tickets, sentAt, now)
       if (gate.state === 'open' && suspected.of !== 'blocked') return suspected
       this.#blocked(suspected, now)
-      this.#close(kind, waitMs, now)
+      this.#close(this.#limits(waitMs) ? 'rate' : kind, waitMs, now)
     } else if (waitMs !== undefined && gate.state === 'closed') {
       if (waitMs > this.remainingMs(now)) gate.until = this.#waits(waitMs, now)
     }
@@ -222,6 +230,7 @@ export class GateKeeper {
   /** A call sent at `sentAt` was answered: that may open the gate. */
   answered(sentAt: number): void {
     const { gate } = this
+    if (sentAt >= this.#firstClosedAt) this.#passing = true
     if (gate.state === 'spent' && gate.trialOut) {
       this.open()
       return
@@ -304,6 +313,11 @@ export class GateKeeper {
     }
   }
 
+  /** Who answers some of a few calls and refuses others is not down: they are too many. A told wait is believed. */
+  #limits(waitMs: number | undefined): boolean {
+    return waitMs === undefined && this.#passing && this.tickets - this.#ticketsAtClose < WORTH
+  }
+
   /** The gate is about to close: for one refusal, or for several, which are more than bad luck. */
   #blocked(suspected: Suspected, now: number): void {
     this.#single = suspected.of !== 'blocked' || suspected.refusals === 1
@@ -329,6 +343,9 @@ export class GateKeeper {
   }
 
   #shut(kind: GateKind, waitMs: number, now: number): void {
+    if (this.#passing) this.#tries = 0
+    this.#passing = false
+    this.#ticketsAtClose = this.tickets
     if (this.#tries++ === 0) this.#firstClosedAt = now
     this.#closedAt = now
     this.gate = { state: 'closed', kind, until: this.#waits(waitMs, now) }

@@ -43,6 +43,7 @@ export class Bucket {
   readonly #counter: WindowCounter
   #due = -Infinity
   #seen = 0
+  #last = { at: -Infinity, cost: 0 }
   #crowded = false
   /** What calls in flight have reserved. */
   reserved = 0
@@ -120,9 +121,15 @@ export class Bucket {
     }
     if (!this.limit.paced) return
     this.#advance(now)
+    this.#last = { at: now, cost }
     const step = cost / this.pace(now)
     const behind = Math.min(step, Math.max(0, now - this.#due))
     this.#due += behind + this.#ramp.stretch(step - behind, now)
+  }
+
+  /** The rate has just been lowered: that holds for the last ticket, too. */
+  respace(now: number): void {
+    this.#due = Math.max(this.#due, this.#last.at + this.#last.cost / this.rate.at(now))
   }
 
   /** Faster than the limit, so that a job of few calls is over soon; not all at once, since the provider may count by the second too. */

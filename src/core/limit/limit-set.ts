@@ -183,9 +183,20 @@ export class LimitSet implements SlotSource {
 
   /** The gate is open again; refusals had named these. Returns the buckets whose rate that changes. */
   reopened(closure: Closure | undefined, blamed: ReadonlySet<Bucket>, now: number): Bucket[] {
-    return this.buckets.filter((bucket) =>
+    const changed = this.buckets.filter((bucket) =>
       bucket.rate.reopened(blamed.has(bucket) ? closure : undefined, now),
     )
+    for (const bucket of changed) if (bucket.rate.strict) bucket.respace(now)
+    return changed
+  }
+
+  /** This cost was refused, for one of these limits or because the provider is busy: it did not get through. */
+  refused(cost: Cost, { kind, of }: Pick<RefusalReport, 'kind' | 'of'>): void {
+    for (const bucket of this.named(of)) {
+      const amount = cost[bucket.limit.of] ?? 0
+      if (kind === 'rate') bucket.refused(amount)
+      else bucket.rate.refused(amount)
+    }
   }
 
   /** The provider refused while so many were in flight: one fewer from now on, and longer if more was just tried. */

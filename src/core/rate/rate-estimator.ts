@@ -53,6 +53,8 @@ const EXPLORE_MS = 10_000
 const TRIMS = [1, 10_000 / 10_050, 1000 / 1050]
 /** A strict limiter that is exceeded a little refuses a good part, as each call that comes too early was in vain. */
 const STRICT = 0.6
+/** It refuses again when so few have gone, of which one was the probe. */
+const STRICT_TICKETS = 5
 const TRIM_MS = 3_600_000
 
 /** A learned rate on its way to another process; without an age it was told by the provider. */
@@ -93,6 +95,8 @@ type RateState =
 export class RateEstimator {
   /** Units per ms, as configured. */
   readonly configured: number
+  /** Refused again at once when the gate had reopened: the provider saves nothing up. */
+  strict = false
   readonly #discover: boolean
   readonly #measure = new Throughput()
   #state: RateState = { kind: 'configured' }
@@ -336,7 +340,10 @@ export class RateEstimator {
       ? measure.cycle(CYCLE * unit, LEAST_FAST_MS, ms, now)
       : measure.cycle(spanMs, LEAST_SLOW_MS, undefined, now)
     const about = exact ?? measure.over(spanMs, fast ? ms : 0, now)
-    return !about || about < 0 ? undefined : { rate: about, exact: exact !== undefined }
+    if (!about || about < 0) return undefined
+    // Refused at once: nothing had been saved up while the gate was closed, so that time must not be counted.
+    this.strict = fast && this.#state.kind !== 'found' && measure.sinceReopened <= STRICT_TICKETS
+    return { rate: this.strict ? Math.max(about, rate / 2) : about, exact: exact !== undefined }
   }
 
   /** Refused again: on the climb, then what had stood is right; or while it held, then it is a little too high. */

@@ -72,6 +72,11 @@ export class Throughput {
     if (this.#marks.length > MOST_MARKS) this.#marks.splice(0, MOST_MARKS / 4)
   }
 
+  /** How many tickets have gone since a cycle ended. */
+  get sinceReopened(): number {
+    return this.#tickets - (this.#marks.findLast(({ closedMs }) => closedMs !== undefined)?.tickets ?? 0)
+  }
+
   /** For how long somebody has waited since the last quiet minute. */
   busyMs(now: number): number {
     return this.#time(now) - this.#wokeMs
