@@ -42,7 +42,9 @@ const writeCommonJs = async (): Promise<void> => {
     const text = readFileSync(new URL(file, DIST), 'utf8').replace(/\n\/\/# sourceMappingURL=.*/, '')
     const { code } = transformSync(text, { format: 'cjs', target: TARGET, platform: 'neutral' })
     const cjs = code.replace(/require\("(\.[^"]*)\.js"\)/g, 'require("$1.cjs")')
-    writeFileSync(new URL(file.replace(/\.js$/, '.cjs'), DIST), cjs)
+    // Where a class is the default export, `require` gives the class itself, which has itself as `default`.
+    const whole = /\bas default\b/.test(text) ? 'module.exports = module.exports.default;\n' : ''
+    writeFileSync(new URL(file.replace(/\.js$/, '.cjs'), DIST), cjs + whole)
   }
 }
 

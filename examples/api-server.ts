@@ -8,6 +8,7 @@
  *   OPENAI_API_KEY=… npm run example examples/api-server.ts    # the real one does
  *   curl -H 'Authorization: Bearer key-of-ann' -d '{"prompt":"Hello"}' localhost:3000/chat
  */
+import type { AddressInfo } from 'node:net'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { text } from 'node:stream/consumers'
 import { Redis } from 'ioredis'
@@ -111,13 +112,32 @@ function promptOf(body: string): string | undefined {
   }
 }
 
+/** A client of the Redis at this address; without one the program ends, and says what to start. */
+async function connect(url: string): Promise<Redis> {
+  // One try: later losses are told by the guards, which then count by themselves.
+  let started = false
+  const redis = new Redis(url, { lazyConnect: true, retryStrategy: () => (started ? 1000 : null) })
+  redis.on('error', () => {})
+  try {
+    await redis.connect()
+  } catch (error) {
+    console.error(
+      `There is no Redis at ${url} (${(error as Error).message}). Start one:\n  redis-server --port 6379`,
+    )
+    process.exit(1)
+  }
+  started = true
+  return redis
+}
+
 if (import.meta.main) {
+  const redis = await connect(process.env['REDIS_URL'] ?? 'redis://127.0.0.1:6379')
   const apiKey = process.env['OPENAI_API_KEY']
   const local = apiKey
     ? undefined
     : await startHttpProvider({ model: new TokenBucketProvider({ requestsPerMinute: 500 }), latencyMs: 300 })
   const server = apiServer({
-    redis: new Redis(process.env['REDIS_URL'] ?? 'redis://localhost:6379'),
+    redis,
     // Refused calls wait in our line, so the SDK must not retry behind its back.
     openai: new OpenAI(local ? { apiKey: 'any', baseURL: local.url, maxRetries: 0 } : { maxRetries: 0 }),
     users: new Map([
@@ -125,5 +145,9 @@ if (import.meta.main) {
       ['key-of-bob', 'bob'],
     ]),
   })
-  server.listen(Number(process.env['PORT'] ?? 3000), () => console.log('listening at', server.address()))
+  server.listen(Number(process.env['PORT'] ?? 3000), '127.0.0.1', () => {
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+    console.log(`listening at ${url}`)
+    console.log(`  curl -H 'Authorization: Bearer key-of-ann' -d '{"prompt":"Hello"}' ${url}/chat`)
+  })
 }

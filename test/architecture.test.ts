@@ -31,6 +31,8 @@ const ALLOWED: Record<string, readonly string[]> = {
   telemetry: ['index.ts', 'lib/'],
   // Its calls stand in the same kind of queue as those of a limiter.
   pool: ['index.ts', 'lib/', 'core/queue/'],
+  // Its datastores are stores.
+  bottleneck: ['index.ts', 'lib/', 'distributed/redis/index.ts'],
   batch: ['index.ts', 'lib/'],
   inbound: ['index.ts', 'lib/'],
   testing: ['index.ts', 'lib/', 'scheduler/clock.ts', 'distributed/'],

@@ -1,0 +1,60 @@
+import { Events } from './events.ts'
+
+/** Options of a `Batcher`. */
+export interface BatcherOptions {
+  /** The longest time in ms that the first of a batch waits. Default: any time. */
+  readonly maxTime?: number | null | undefined
+  /** How many make a batch. Default: any number. */
+  readonly maxSize?: number | null | undefined
+}
+
+/** Collects single things into batches, by number and by time. */
+export class Batcher<T = unknown> {
+  readonly #options: BatcherOptions
+  readonly #events: Events<this>
+  #batch: T[] = []
+  #flushed!: Promise<void>
+  #flush!: () => void
+  #timer: ReturnType<typeof setTimeout> | undefined
+  /** Listens to `batch` (the things) or `error`. */
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- as Bottleneck's own types say
+  declare on: (name: 'batch' | 'error' | (string & {}), listener: (...args: any[]) => void) => this
+  /** Listens to the next `batch` or `error`. */
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- as Bottleneck's own types say
+  declare once: (name: 'batch' | 'error' | (string & {}), listener: (...args: any[]) => void) => this
+  /** Removes the listeners of an event, or all. */
+  declare removeAllListeners: (name?: string) => void
+
+  /** An empty batch. */
+  constructor(options: BatcherOptions = {}) {
+    this.#options = options
+    this.#events = new Events(this)
+    this.#begin()
+  }
+
+  /** Adds a thing. Resolves when its batch is complete. */
+  add(thing: T): Promise<void> {
+    const { maxSize, maxTime } = this.#options
+    const { length } = this.#batch
+    const flushed = this.#flushed
+    this.#batch.push(thing)
+    if (length + 1 === maxSize) this.#complete()
+    else if (length === 0 && maxTime !== undefined && maxTime !== null)
+      this.#timer = setTimeout(() => this.#complete(), maxTime)
+    return flushed
+  }
+
+  #begin(): void {
+    this.#batch = []
+    this.#flushed = new Promise((resolve) => {
+      this.#flush = resolve
+    })
+  }
+
+  #complete(): void {
+    clearTimeout(this.#timer)
+    this.#flush()
+    void this.#events.trigger('batch', this.#batch)
+    this.#begin()
+  }
+}

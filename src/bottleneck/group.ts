@@ -1,0 +1,113 @@
+import type { Bottleneck } from './limiter.ts'
+import { Events } from './events.ts'
+import type { ConstructorOptions } from './types.ts'
+
+const TIMEOUT_MS = 300_000
+
+/** Options of a `Group`: those of its limiters. */
+export type GroupOptions = ConstructorOptions
+
+/** A limiter of a group, with its key. */
+export interface GroupLimiterPair {
+  /** What it was asked for by. */
+  readonly key: string
+  /** The limiter. */
+  readonly limiter: Bottleneck
+}
+
+/** What a group listens to. */
+interface GroupListeners {
+  created: (limiter: Bottleneck, key: string) => void
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- as Bottleneck's own types say
+  error: (error: any) => void
+}
+
+/** Limiters of the same options, one for each key. Those that are not used for a while are deleted. */
+export class Group {
+  /** Every group's id begins the ids of its limiters. */
+  readonly id: string
+  /** The limiters, by key. */
+  readonly instances: Record<string, Bottleneck> = {}
+  /** A limiter that was not used for so many ms is deleted. */
+  timeout: number
+  #options: GroupOptions
+  readonly #make: (options: ConstructorOptions) => Bottleneck
+  readonly #events: Events<this>
+  #cleanup: ReturnType<typeof setInterval> | undefined
+  /** Listens to `created` (the limiter and its key) or `error`. */
+  declare on: <E extends keyof GroupListeners>(name: E, listener: GroupListeners[E]) => this
+  /** Listens to the next `created` or `error`. */
+  declare once: <E extends keyof GroupListeners>(name: E, listener: GroupListeners[E]) => this
+  /** Removes the listeners of an event, or all. */
+  declare removeAllListeners: (name?: string) => void
+
+  /** No limiters yet. */
+  constructor(options: GroupOptions, make: (options: ConstructorOptions) => Bottleneck) {
+    this.#options = options
+    this.#make = make
+    this.id = options.id ?? 'group-key'
+    this.timeout = options.timeout ?? TIMEOUT_MS
+    this.#events = new Events(this)
+    this.#startCleanup()
+  }
+
+  /** The limiter of this key; made when it is asked for the first time. */
+  key(key = ''): Bottleneck {
+    const known = this.instances[key]
+    if (known) return known
+    const limiter = this.#make({ ...this.#options, id: `${this.id}-${key}`, timeout: this.timeout })
+    this.instances[key] = limiter
+    void this.#events.trigger('created', limiter, key)
+    return limiter
+  }
+
+  /** Forgets the limiter of this key. Resolves with whether there was one. */
+  async deleteKey(key = ''): Promise<boolean> {
+    const limiter = this.instances[key]
+    if (!limiter) return false
+    Reflect.deleteProperty(this.instances, key)
+    await limiter.disconnect()
+    return true
+  }
+
+  /** All limiters, with their keys. */
+  limiters(): GroupLimiterPair[] {
+    return Object.entries(this.instances).map(([key, limiter]) => ({ key, limiter }))
+  }
+
+  /** The keys of all limiters. */
+  keys(): string[] {
+    return Object.keys(this.instances)
+  }
+
+  /** The keys of this process: those of others are not known. */
+  clusterKeys(): Promise<string[]> {
+    return Promise.resolve(this.keys())
+  }
+
+  /** Options of limiters that are made from now on. */
+  updateSettings(options: Partial<GroupOptions> = {}): void {
+    this.#options = { ...this.#options, ...options }
+    if (typeof options.timeout !== 'number') return
+    this.timeout = options.timeout
+    this.#startCleanup()
+  }
+
+  /** Disconnects all limiters. */
+  async disconnect(flush = true): Promise<void> {
+    clearInterval(this.#cleanup)
+    await Promise.all(Object.values(this.instances).map((limiter) => limiter.disconnect(flush)))
+  }
+
+  #startCleanup(): void {
+    clearInterval(this.#cleanup)
+    const clean = () => {
+      for (const { key, limiter } of this.limiters())
+        if (limiter.idleMs() > this.timeout)
+          this.deleteKey(key).catch((error) => void this.#events.trigger('error', error))
+    }
+    this.#cleanup = setInterval(clean, this.timeout / 2)
+    // Not everywhere a timer is an object; where it is, it must not keep the process alive.
+    ;(this.#cleanup as Partial<NodeJS.Timeout>).unref?.()
+  }
+}

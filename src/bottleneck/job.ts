@@ -1,0 +1,139 @@
+// A job: what is to be done, and where it stands.
+
+import { BottleneckError } from './errors.ts'
+import type { Events } from './events.ts'
+import type { EventInfo, JobOptions, KnownJobOptions, Status } from './types.ts'
+
+const PRIORITIES = 10
+const USUAL_PRIORITY = 5
+/** The least urgent. */
+export const LAST_PRIORITY = PRIORITIES - 1
+
+let unnamed = 0
+
+function priorityOf(said: unknown): number {
+  const priority = Number.isInteger(said) ? (said as number) : USUAL_PRIORITY
+  return Math.min(Math.max(priority, 0), LAST_PRIORITY)
+}
+
+export type Task = (...args: never[]) => unknown
+
+export class QueuedJob {
+  readonly task: Task
+  readonly args: unknown[]
+  readonly options: KnownJobOptions
+  /** Names it in lists: ids may be numbers. */
+  readonly key: string
+  readonly promise: Promise<unknown>
+  resolve!: (value: unknown) => void
+  reject!: (error: unknown) => void
+  status: Status | undefined = undefined
+  retryCount = 0
+
+  constructor(task: Task, args: unknown[], options: JobOptions, Promises: PromiseConstructor) {
+    if (typeof task !== 'function')
+      throw new BottleneckError(`the job must be a function, got ${task === null ? 'null' : typeof task}`)
+    this.task = task
+    this.args = args
+    const { priority, weight, expiration, id } = options
+    this.options = {
+      priority: priorityOf(priority),
+      weight: weight ?? 1,
+      expiration: expiration ?? (null as never),
+      id: id ?? `<no-id>-${(++unnamed).toString(36)}`,
+    }
+    this.key = String(this.options.id)
+    this.promise = new Promises((resolve, reject) => {
+      this.resolve = resolve
+      this.reject = reject
+    })
+  }
+
+  get info(): EventInfo {
+    return { args: this.args, options: this.options }
+  }
+
+  get tries() {
+    return { ...this.info, retryCount: this.retryCount }
+  }
+}
+
+/** All jobs of a limiter, by where they stand. */
+export class Jobs {
+  readonly #events: Events
+  readonly #keepsDone: boolean
+  readonly #jobs = new Map<string, QueuedJob>()
+  readonly #counts: Record<Status, number> = { RECEIVED: 0, QUEUED: 0, RUNNING: 0, EXECUTING: 0, DONE: 0 }
+  readonly #queued: number[] = Array.from({ length: PRIORITIES }, () => 0)
+  /** Places taken by jobs that run, and by those that are done. */
+  running = 0
+  done = 0
+
+  constructor(events: Events, keepsDone: boolean) {
+    this.#events = events
+    this.#keepsDone = keepsDone
+  }
+
+  get(id: unknown): QueuedJob | undefined {
+    return this.#jobs.get(String(id))
+  }
+
+  /** So many wait, of one priority or of all. */
+  queued(priority?: number): number {
+    return priority === undefined ? this.#counts.QUEUED : (this.#queued[priority] ?? 0)
+  }
+
+  /** Whether one waits that is less urgent. */
+  lessUrgent(priority: number): boolean {
+    return this.#queued.some((count, at) => at > priority && count > 0)
+  }
+
+  /** Whether nobody waits, and nobody is about to. */
+  get empty(): boolean {
+    return this.#counts.QUEUED + this.#counts.RECEIVED === 0
+  }
+
+  /** How many are not done. */
+  get open(): number {
+    const { RECEIVED, QUEUED, RUNNING, EXECUTING } = this.#counts
+    return RECEIVED + QUEUED + RUNNING + EXECUTING
+  }
+
+  counts(): Partial<Record<Status, number>> {
+    const { DONE, ...counts } = this.#counts
+    return { ...counts, ...(this.#keepsDone && { DONE }) }
+  }
+
+  keys(status?: Status): string[] {
+    if (status !== undefined && !Object.keys(this.counts()).includes(status))
+      throw new BottleneckError(`status must be one of ${Object.keys(this.counts()).join(', ')}`)
+    const found = [...this.#jobs.values()].filter((job) => status === undefined || job.status === status)
+    return found.map(({ key }) => key)
+  }
+
+  /** A job goes on to its next place; `undefined`: it is over. */
+  move(job: QueuedJob, status: Status | undefined): void {
+    const { status: before, key, options } = job
+    if (before !== undefined) this.#counts[before]--
+    if (before === 'QUEUED') this.#queued[options.priority]!--
+    if (before === undefined) this.#jobs.set(key, job)
+    const kept = status !== undefined && (status !== 'DONE' || this.#keepsDone)
+    job.status = status
+    if (!kept) this.#jobs.delete(key)
+    else {
+      this.#counts[status]++
+      if (status === 'QUEUED') this.#queued[options.priority]!++
+    }
+  }
+
+  /** Turns a job away that has not begun. Returns whether it was there. */
+  drop(job: QueuedJob, error: unknown, rejects: boolean): boolean {
+    if (job.status === undefined) return false
+    if (job.status === 'RUNNING') this.running -= job.options.weight
+    this.move(job, undefined)
+    if (rejects) job.reject(error)
+    if (this.#events.heard('dropped'))
+      void this.#events.trigger('dropped', { ...job.info, task: job.task, promise: job.promise })
+    return true
+  }
+}
