@@ -97,7 +97,10 @@ function original(symbol: ts.Symbol): ts.Symbol {
 function declarationsOf(symbol: ts.Symbol): ts.Node[] {
   return (symbol.declarations ?? [])
     .map((node) => (ts.isVariableDeclaration(node) ? node.parent.parent : node))
-    .filter((node) => ts.isSourceFile(node.parent) && declarations.has(node.getSourceFile().fileName))
+    .filter(
+      (node) =>
+        node.parent && ts.isSourceFile(node.parent) && declarations.has(node.getSourceFile().fileName),
+    )
 }
 
 function referredTo(exported: readonly ts.Symbol[]): ts.Symbol[] {

@@ -27,7 +27,7 @@ const outside = ['node:*', ...Object.keys(peerDependencies).flatMap((name) => [n
 const sizes = new Map<string, number>()
 for (const { specifier, name } of entries) {
   const external = specifier === 'llmiter' ? [] : [...outside, 'llmiter']
-  const { zippedKB } = await weigh(`export * from './dist/${name}.js'`, external)
+  const { zippedKB } = await weigh(`export * as entry from './dist/${name}.js'`, external)
   sizes.set(specifier, zippedKB)
 }
 const { zippedKB } = await weigh(`export { BucketRateLimiter } from './dist/index.js'`)
