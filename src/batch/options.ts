@@ -46,7 +46,7 @@ export interface BatchOptions<T, K = number> {
   signal?: AbortSignal | undefined
   /** Called after each item. */
   onProgress?: ((progress: Progress) => void) | undefined
-  /** Called once, when the job is over, however it ends. */
+  /** Called once when the job ends, for whatever reason. */
   onSummary?: ((summary: Summary) => void) | undefined
   /**
    * The number of items, for `etaMs`.
@@ -55,7 +55,7 @@ export interface BatchOptions<T, K = number> {
   total?: number | undefined
 }
 
-/** What has become of one item. */
+/** The result of one item. */
 export type BatchResult<T, R, K = number> = { index: number; key: K; item: T } & (
   { ok: true; value: R } | { ok: false; error: unknown }
 )
@@ -64,7 +64,7 @@ const FUNCTIONS = ['model', 'key', 'onProgress', 'onSummary'] as const
 const FLAGS = ['ordered', 'stopOnError'] as const
 export const KEYS = ['limiter', 'call', 'concurrency', 'skip', 'signal', 'total', ...FUNCTIONS, ...FLAGS]
 
-/** Words of those who make many calls elsewhere. */
+/** Option names of similar packages, and ours. */
 const SYNONYMS = {
   concurrency: 'parallel parallelism maxconcurrent maxconcurrency limit workers batchsize',
   stopOnError: 'failfast bail throwonerror',

@@ -1,11 +1,11 @@
 // How far a job is, when it will be over, and what it has come to. When it will be over is told by the limiters
-// themselves: their pace, who waits, their quotas. Where none of these binds, the pace of the last minutes tells.
+// themselves: their pace, the calls that wait, their quotas. Where none of these binds, the pace of the last minutes tells.
 
 import { type BucketRateLimiter, type CallOptions, type Mark, readUsage } from 'llmiter'
 
 /** How far a job is. */
 export interface Progress {
-  /** Items that are over, the failed included, the skipped not. */
+  /** Items that have ended: the failed ones included, the skipped ones not. */
   done: number
   /** Items that failed. */
   failed: number
@@ -16,15 +16,15 @@ export interface Progress {
   /** The real pace, lately. */
   perMinute: number
   /**
-   * ms until the end, where the total is known: by the limiters' pace and quotas, who waits, and how long calls take.
+   * ms until the end, where the total is known: by the limiters' pace and quotas, the calls that wait, and how long calls take.
    * `Infinity` while a limiter is paused without an end.
    */
   etaMs?: number
 }
 
-/** What a job has come to. */
+/** The summary of a job. */
 export interface Summary {
-  /** Items that are over, the failed included, the skipped not. */
+  /** Items that have ended: the failed ones included, the skipped ones not. */
   done: number
   /** Items that failed. */
   failed: number
@@ -79,7 +79,7 @@ function meanCost({ cost, said }: Part): Record<string, number> | undefined {
   return Object.fromEntries(Object.entries(cost).map(([of, sum]) => [of, sum / said]))
 }
 
-/** The cost of a call that goes with the last one in line. */
+/** The cost of a call that goes with the last one in the queue. */
 const nothing = (limiter: BucketRateLimiter): Record<string, number> =>
   Object.fromEntries(['requests', ...limiter.stats().limits.map(({ of }) => of)].map((of) => [of, 0]))
 
@@ -96,7 +96,7 @@ export interface Remainder {
   perMs: number
 }
 
-/** What the limiters of a job tell of it. */
+/** What the limiters know about a job. */
 export class Outlook {
   readonly #parts = new Map<BucketRateLimiter, Part>()
   #items = 0

@@ -6,7 +6,7 @@ import { context } from '../lib/async-context.ts'
 import { type BatchOptions, type BatchResult, type LimiterOf, sourceOf } from './options.ts'
 import { countOf, Outlook, Pace, type Progress } from './progress.ts'
 
-/** So many calls stand in line; without a limiter, so many run. */
+/** How many calls wait in the queue at most; without a limiter, how many run. */
 const AHEAD = 100
 /** So many results may wait to be read. */
 const MOST_RESULTS = 1000
@@ -23,7 +23,7 @@ export class Batch<T, R, K> {
   readonly #calls = new Set<AbortController>()
   readonly #results = new Map<number, BatchResult<T, R, K>>()
   #wakers: (() => void)[] = []
-  /** Begun and not over; of these, in line for their first ticket. */
+  /** Begun and not over; of these, in the queue for their first ticket. */
   #active = 0
   #inLine = 0
   /** Those that have no limiter here. */
@@ -253,7 +253,7 @@ export class Batch<T, R, K> {
     return Math.max(0, unread - Math.max(0, (size ?? 0) - skipped))
   }
 
-  /** What the job has come to. */
+  /** The summary of the job. */
   #sum(): void {
     const { done, failed, skipped } = this.#progress
     const ms = this.#clock ? this.#clock.now() - this.#startedAt : 0

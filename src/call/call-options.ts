@@ -40,7 +40,7 @@ export interface RetryFailure {
   waitMs?: number
 }
 
-/** What can be said for each call. */
+/** The options of one call. */
 export interface CallOptions {
   /** What it takes of each limit. Default one request; tokens, where they are limited, are estimated. */
   cost?: Partial<Cost> | undefined

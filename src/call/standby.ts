@@ -1,5 +1,5 @@
 // A ticket for a queue of somebody else's, which stands before several limiters: what it will be used for is known only
-// when it comes. Who leaves without a ticket leaves no trace: so this is `goNow`, but in line.
+// when it comes. A caller that leaves without a ticket leaves no trace: this is `goNow`, but in the queue.
 
 import type { Cost } from '../core/cost.ts'
 import { isStream } from '../lib/observe-stream.ts'

@@ -66,7 +66,7 @@ const REFUSED = [402, 413, 429, 498, 503, 529]
  * A middleware for `wrapLanguageModel` (and `wrapEmbeddingModel`), whose calls wait for their tickets. Each call is charged
  * by the rule of its model's provider, and belongs to the limiter of its `modelId`. One middleware may serve many models.
  *
- * Refusals wait in line and count against nobody's `maxRetries`; other failures are retried by the SDK, each try with a
+ * Refusals wait in the queue and count against nobody's `maxRetries`; other failures are retried by the SDK, each try with a
  * ticket of its own. A refusal that waiting does not help is given on with `isRetryable: false`, since the SDK would
  * try it again.
  *

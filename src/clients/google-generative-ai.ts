@@ -158,7 +158,7 @@ async function inLine(limits: Limits, call: LimitedCall, send: Send, options: Ca
     }
   } catch (error) {
     if (!signal?.aborted || error !== signal.reason) throw error
-    // Given up in line: the SDK's own error, of a request that is never sent.
+    // Given up in the queue: the SDK's own error, of a request that is never sent.
     return send({ ...options, signal: telling(signal) })
   }
 }

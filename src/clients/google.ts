@@ -4,7 +4,7 @@
 //
 //   apiCall ── timeout taken away ──▶ the SDK's own tries ──▶ fetch: waits for the ticket ──▶ timeout ──▶ fetch
 //
-// So refusals wait in line, each try has a ticket of its own, and the time in line is no part of the timeout. The
+// So refusals wait in the queue, each try has a ticket of its own, and the time in the queue is no part of the timeout. The
 // public option `httpOptions.fetch` would come within the timer, and would lose what the SDK gives to Node's own
 // fetch: no limit of five minutes for an answer to begin. `apiCall` is private to the SDK: a test pins it.
 
@@ -51,7 +51,7 @@ interface Inside {
 const GENERATES =
   /:(generateContent|streamGenerateContent|embedContent|batchEmbedContents|predict|predictLongRunning|generateAnswer)$|\/interactions$/
 
-/** The SDK's own list, without what waits in line. */
+/** The SDK's own list, without what waits in the queue. */
 const TRIED_AGAIN = [408, 500, 502, 504]
 const REFUSED = [429, 503]
 
@@ -136,7 +136,7 @@ function limited<C extends GoogleGenAI>(client: C, limits: ClientLimits, options
 
 /**
  * Before 2.26: `apiCall` sends by the global `fetch`, and has its timeout in the signal that it is given, so that the
- * time in line is part of it.
+ * time in the queue is part of it.
  */
 function limitedOldCopy<C extends GoogleGenAI>(client: C, bare: ApiClient, limits: Limits): C {
   const { retryOptions } = bare.clientOptions?.httpOptions ?? {}
@@ -227,7 +227,7 @@ function tried(
       return await inLine(input, init)
     } catch (error) {
       if (signal?.aborted) init?.signal?.throwIfAborted()
-      // What the line itself says is final: to try again would be to join it once more.
+      // What the queue itself says is final: to try again would be to join it once more.
       if (error !== lost) stop.abort()
       throw error
     }

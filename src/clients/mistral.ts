@@ -73,7 +73,7 @@ export function limitMistral<C extends Mistral>(pool: ClientPool<C>, options?: C
  * The same client, whose calls wait for their tickets: `instanceof`, types, streams and all helpers are as they were.
  * The client that was passed in stays without limits.
  *
- * The wait in line is no part of the client's `timeoutMs`. It is part of a `timeoutMs` that is given with a call. The SDK
+ * The wait in the queue is no part of the client's `timeoutMs`. It is part of a `timeoutMs` that is given with a call. The SDK
  * encloses what is thrown below it: a `LimiterError` is the `cause` of its `UnexpectedClientError`.
  *
  * @example

@@ -1,4 +1,4 @@
-// What the core knows of a call: what it takes, where it stands in line, and how far it has come.
+// What the core knows of a call: what it takes, where it waits in the queue, and how far it has come.
 
 import type { Cost } from './cost.ts'
 import type { QueueMember, TenantQueue } from './queue/fair-queue.ts'
@@ -19,7 +19,7 @@ export class Call<Issuer = unknown> implements QueueMember<Call<Issuer>> {
     this.cost = cost
   }
 
-  /** What it takes, now that it is first in line: that may be known better by now. */
+  /** What it takes, now that it is first in the queue: that may be known better by now. */
   reckon(): Cost {
     return this.cost
   }

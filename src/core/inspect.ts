@@ -20,7 +20,7 @@ export function firstOf(issuer: TicketIssuer): Call<TicketIssuer> | undefined {
   return issuer.line.first ?? (child && firstOf(child))
 }
 
-/** What the first in line waits for: a dimension, `'concurrency'`, `'gate'` or `'pause'`. */
+/** What the first in the queue waits for: a dimension, `'concurrency'`, `'gate'` or `'pause'`. */
 export function waitingOn(issuer: TicketIssuer, now: number): string | undefined {
   const first = firstOf(issuer)
   if (!first) return undefined
@@ -33,10 +33,10 @@ export function waitingOn(issuer: TicketIssuer, now: number): string | undefined
   return undefined
 }
 
-/** Whether this one of those who wait goes first. */
+/** Whether this call is the first in the queue. */
 type GoesFirst = (call: Call<TicketIssuer>) => boolean
 
-/** About how much longer a call in line would wait. */
+/** About how much longer a call in the queue would wait. */
 export function waitLeft(call: Call<TicketIssuer>, now: number): number {
   return waitTime(call.issuer, call.cost, 0, now, (other) => {
     if (other === call) return false
@@ -45,7 +45,7 @@ export function waitLeft(call: Call<TicketIssuer>, now: number): number {
   })
 }
 
-/** About how long a call of this cost would wait if it came now, behind those who wait and `more` of its kind. */
+/** About how long a call of this cost would wait if it came now, behind the calls that wait and `more` of its kind. */
 export function waitTime(
   issuer: TicketIssuer,
   cost: Cost,
@@ -69,7 +69,7 @@ export function waitTime(
   return at - now
 }
 
-/** The cost of so many of those who wait is looked at; they stand for the others. */
+/** How many of the calls that wait have their cost read; they stand for the others. */
 const LOOKED_AT = 1000
 
 /** Adds what those take who wait here and below and go first. Returns how many these are. */

@@ -2,7 +2,7 @@
 //
 // A new call comes in by `pass` if nobody waits and there is room, else by `enqueue`. `next` hands out one ticket, or
 // none and then `wakeAt` says when to ask again. A ticket ends in one of four ways: `finish` (the provider answered),
-// `refuse` (back to its place in line), `lose` (nobody knows what became of it) or `release` (never sent). `cancel`
+// `refuse` (back to its place in the queue), `lose` (nobody knows what became of it) or `release` (never sent). `cancel`
 // takes a call out of the line. Nobody else writes how far a call has come.
 // What else was decided (the gate moved, a rate was learned, a probe is wanted) is told by `notify`.
 //
@@ -67,7 +67,7 @@ export class TicketIssuer {
   /** When `next` is worth asking again; only an event can change that before. */
   wakeAt = Infinity
   pausedUntil = -Infinity
-  /** Calls in line here and below. */
+  /** Calls in the queue here and below. */
   waiting = 0
   parked = 0
   /** Decisions that have not been told yet; kept at the root. */
@@ -136,7 +136,7 @@ export class TicketIssuer {
   }
 
   /**
-   * A new call takes its ticket at once, as it would in line, if nobody waits in the whole tree, every gate above it is
+   * A new call takes its ticket at once, as it would in the queue, if nobody waits in the whole tree, every gate above it is
    * open and its cost fits everywhere. Else nothing has happened.
    */
   pass(call: IssuerCall, now: number): boolean {
@@ -298,7 +298,7 @@ export class TicketIssuer {
   }
 
   /**
-   * The provider refused this call: it goes back to its place in line, or is over (refused in mid-stream). If it was
+   * The provider refused this call: it goes back to its place in the queue, or is over (refused in mid-stream). If it was
    * told to wait and the others need not, it is to be enqueued after so many ms.
    */
   refuse(call: IssuerCall, report: RefusalReport, park: boolean, now: number): number {

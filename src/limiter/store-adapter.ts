@@ -28,7 +28,7 @@ export interface StoreContext {
   readonly probe: LimiterOptions['probe']
   /** Asks the user's own probe. */
   ask(): void
-  /** Rejects all who wait. */
+  /** Rejects all calls that wait. */
   failAll(error: unknown): void
 }
 
@@ -49,7 +49,7 @@ export class StoreAdapter implements SlotSource {
   at(cost: Cost, now: number): number {
     const { limitSet } = this.#runtime.issuer
     const at = limitSet.crowded(cost) ? Infinity : this.#slots.at(this.#amounts(cost), now)
-    // Who waits for the store to lease a slot waits for the rate, as who waits for its time does.
+    // A call that waits for the store to lease a slot waits for the rate, as one that waits for its time does.
     if (at > now) limitSet.press(!limitSet.full && !this.#slots.full, now)
     return at
   }

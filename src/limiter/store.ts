@@ -70,7 +70,7 @@ export interface StoreHost {
   accepted(amounts: readonly number[]): void
   /** Tells that the store is out of reach, or back. */
   tell(event: StoreEvent): void
-  /** Rejects all who wait, since the store does not answer. */
+  /** Rejects all calls that wait, since the store does not answer. */
   reject(cause: unknown): void
 }
 

@@ -123,7 +123,7 @@ export class Ticket {
   }
 
   /**
-   * A new ticket for the same call, at the place in line that it first had: for a call that failed and is tried again
+   * A new ticket for the same call, at the place in the queue that it first had: for a call that failed and is tried again
    * by somebody else's rules, such as those of an SDK. Gives this one back if it is still out.
    */
   again(): Promise<Ticket> {

@@ -46,7 +46,7 @@ export class Lanes {
     return true
   }
 
-  /** Puts a member in line; one that has returned keeps its place. */
+  /** Puts a member in the queue; one that has returned keeps its place. */
   add(member: LaneMember, targets: readonly number[], returned: boolean): void {
     const lane = this.#laneOf(targets)
     member.lane = lane

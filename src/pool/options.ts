@@ -1,4 +1,4 @@
-// What people may say to a pool and for a call, checked once.
+// The options of a pool and of a call, checked once.
 
 import type { BudgetStore, Clock, Duration, Snapshot } from 'llmiter'
 import { duration } from '../lib/duration.ts'

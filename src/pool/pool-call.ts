@@ -1,8 +1,8 @@
-// What a caller may say of one call.
+// The options of one call.
 
 import type { CallOptions, Usage } from 'llmiter'
 
-/** What can be said for each call. Fields of your own are seen by `sticky` and by conditions. */
+/** The options of one call. Fields of your own are seen by `sticky` and by conditions. */
 export interface PoolCall extends Pick<
   CallOptions,
   'cost' | 'request' | 'signal' | 'priority' | 'tenant' | 'maxWaitMs' | 'timeoutMs'

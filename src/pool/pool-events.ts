@@ -1,12 +1,12 @@
-// What a pool tells, in events and in numbers.
+// The events and the statistics of a pool.
 
 import type { BudgetStats } from './budgets.ts'
 import type { SharingStats } from './sharing.ts'
 import type { TargetState } from './target.ts'
 
-/** What each event of a pool tells. */
+/** The data of each event of a pool. */
 export interface PoolEvents {
-  /** A target has come into another state. */
+  /** The state of a target changed. */
   state: { target: string; state: TargetState }
   /** A call is tried again, at whichever target has room first. */
   fallback: { from: string; error: unknown; attempts: number }

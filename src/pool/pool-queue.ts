@@ -25,7 +25,7 @@ class Post implements StandbyWaiter {
   readonly index: number
   readonly health: TargetHealth
   readonly queue: PoolQueue
-  /** What it stands in line for. A call with other needs has to stand in line anew. Undefined: it does not stand there. */
+  /** What it waits for. A call with other needs has to join the queue anew. Undefined: it does not wait there. */
   terms: Terms | undefined = undefined
   first: PoolMember | undefined = undefined
   leave: (() => void) | undefined = undefined
@@ -97,7 +97,7 @@ export class PoolQueue {
     for (const { alarm } of this.#posts) alarm?.cancel()
   }
 
-  /** Gives the call a ticket, puts it in line for the targets that may answer it now, or ends it. */
+  /** Gives the call a ticket, puts it in the queue for the targets that may answer it now, or ends it. */
   place(member: PoolMember): void {
     if (this.#stopped) return finish(member, this.#stopped)
     const { signal } = member.call
@@ -148,7 +148,7 @@ export class PoolQueue {
     if (timers.length > 0) member.timers = timers
   }
 
-  /** Out of line, to be placed again or to end. */
+  /** Takes a call out of the queue, to be placed again or to end. */
   #unline(member: PoolMember): void {
     this.#lanes.remove(member)
     this.#rest(member, this.#clock.now())
@@ -164,7 +164,7 @@ export class PoolQueue {
 
   /**
    * Tries the targets at which nobody stands for such a call, in the order of their weights. Whoever has room takes the
-   * first in line.
+   * first in the queue.
    */
   #serve(member: PoolMember): void {
     const { allowed, terms, tiers } = member
@@ -336,7 +336,7 @@ export class PoolQueue {
       (lane?.queue.first as PoolMember | undefined)?.terms === member.terms
     )
       return
-    // What stood in line elsewhere for this call stands for the next one, or goes.
+    // What stood in the queue elsewhere for this call stands for the next one, or goes.
     for (const index of allowed) if (this.#posts[index]!.terms) this.fill(index)
   }
 
@@ -360,7 +360,7 @@ export class PoolQueue {
     this.#again(member)
   }
 
-  /** Something about the target has changed: those who wait for it may have to look elsewhere. */
+  /** Something about the target has changed: the calls that wait for it may have to look elsewhere. */
   review(index: number): void {
     if (this.#posts[index]!.health.hopeless(this.#clock.now())) {
       for (const lane of [...this.#lanes.of(index)]) this.#clear(lane)

@@ -95,7 +95,7 @@ export class Pool<T extends PoolTarget = PoolTarget> {
     return this.#placed(new PoolMember(call, fn, termsOf(call), this.#tiersFor(call, key), key))
   }
 
-  /** What the next try may use is reserved, and the call is in line, or has a ticket, or its end. */
+  /** What the next try may use is reserved, and the call is in the queue, or has a ticket, or its end. */
   #placed(member: PoolMember): Promise<unknown> {
     const reserving = this.#spending?.reserve(member, this.targets, this.#clock.wall())
     return reserving ? reserving.then(() => this.#inLine(member)) : this.#inLine(member)
@@ -206,7 +206,7 @@ export class Pool<T extends PoolTarget = PoolTarget> {
     return Math.max(0, Math.min(...all.map((index) => this.#queue.estimate(index, call, now))))
   }
 
-  /** What goes on, in numbers. A copy. */
+  /** The state of the pool in numbers: a copy. */
   stats(): PoolStats {
     const now = this.#clock.now()
     return {
@@ -245,7 +245,7 @@ export class Pool<T extends PoolTarget = PoolTarget> {
     this.#change(name, (health, now) => health.retry(now))
   }
 
-  /** Rejects all who wait, and every later call. Calls in flight end by themselves, and so do the limiters. */
+  /** Rejects all calls that wait, and every later call. Calls in flight run to their end, and the limiters go on. */
   stop(reason?: unknown): void {
     this.#stopped ??= new LimiterStoppedError('the pool was stopped', reason)
     this.#queue.stop(this.#stopped)
@@ -260,7 +260,7 @@ export class Pool<T extends PoolTarget = PoolTarget> {
     return { version: 1, wall, targets: Object.fromEntries(targets), ...(budgets && { budgets }) }
   }
 
-  /** Takes over a snapshot. Of targets that are no longer, or new, nothing is taken over. */
+  /** Restores a snapshot. Targets that no longer exist, and new ones, are left as they are. */
   restore(saved: PoolSnapshot): void {
     if (saved?.version !== 1 || !Number.isFinite(saved.wall) || typeof saved.targets !== 'object')
       throw new TypeError(`snapshot must be what snapshot() gave, got ${text(saved)}`)

@@ -1,4 +1,4 @@
-// What calls cost. The `prices` of the pool come first, then the optional package `@pydantic/genai-prices`. A model whose
+// Prices of calls. The `prices` of the pool come first, then the optional package `@pydantic/genai-prices`. A model whose
 // price nobody knows is an error under a budget in USD: it could spend without an end.
 
 import type { calcPrice } from '@pydantic/genai-prices'
@@ -19,7 +19,7 @@ export interface ModelPrice {
 /** By model: a name, a beginning of names (`'gpt-5*'`), or `default`. Or a function, which may know no price either. */
 export type Prices = Readonly<Record<string, ModelPrice>> | ((model: string) => ModelPrice | undefined)
 
-/** A budget counts USD, and nobody knows what the model costs. */
+/** A budget counts USD, and the price of the model is unknown. */
 export class UnknownPriceError extends LimiterError {
   /** The name of the class. */
   override name = 'UnknownPriceError'

@@ -99,7 +99,7 @@ export class TargetHealth {
     this.#clock = clock
   }
 
-  /** Whether a call may stand in line there. */
+  /** Whether a call may wait in the queue there. */
   admits(now: number): boolean {
     if (this.paused || this.#stopped || now < this.#retryAt || this.#dead(now)) return false
     if (this.#spent && now < this.#spent.until) return false

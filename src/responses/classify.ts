@@ -53,7 +53,7 @@ function reasonOf(kind: Verdict['kind'], status: number | undefined, text: strin
   return [[status, code].filter(Boolean).join(' '), said].filter(Boolean).join(': ')
 }
 
-/** What is worded as a rate may be a call that can never fit, or a window so long that waiting in line is no answer. */
+/** What is worded as a rate may be a call that can never fit, or a window so long that waiting in the queue is no answer. */
 function kindOfRate(
   text: string,
   limit: number,

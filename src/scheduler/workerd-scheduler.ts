@@ -93,7 +93,7 @@ export class WorkerdScheduler<C extends ScheduledCall<C>> extends Scheduler<C> {
     this.clock.setTimer(ring, ms, !inFlight)
   }
 
-  /** How long one in line may sleep: the first until its ticket may be due, the others longer in a long line. */
+  /** How long one in the queue may sleep: the first until its ticket may be due, the others longer in a long line. */
   #untilNext(pending: C, now: number): number {
     const { wakeAt, waiting } = this.root
     if (pending.issuer.line.first === pending) return Math.min(Math.max(1, wakeAt - now), NEAR_MS)

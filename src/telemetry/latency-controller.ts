@@ -81,7 +81,7 @@ export class Vitals<K extends string> {
     this.#averages = new Map(given.map(([of, threshold]) => [of, new Average(threshold, timeConstantMs)]))
   }
 
-  /** A call took so long. */
+  /** Adds the duration of a call. */
   sample(of: K, ms: number, now: number): void {
     const average = this.#averages.get(of)
     if (!average) return

@@ -24,11 +24,11 @@ export interface LogRecord {
   failed: number
   /** Calls that never got a ticket. */
   rejected: number
-  /** The overflow: calls in line, the parked ones included. */
+  /** Calls that wait, the parked ones included. */
   waiting: number
   /** Calls that wait after a refusal or a failure. */
   parked: number
-  /** Calls that have a ticket and are not over. */
+  /** Calls that have a ticket and have not ended. */
   inFlight: number
   /** Whether calls may go. */
   gate: 'open' | 'closed' | 'probing'
@@ -38,11 +38,11 @@ export interface LogRecord {
   limit?: number
   /** Of the first token limit of a minute: asked for and used within the second, free as it ended, configured. */
   tokens?: TokenRecord
-  /** How long those waited who had their ticket in this second, in ms. */
+  /** The waits in ms of the calls that got their ticket in this second. */
   waitMs?: { p50: number; p95: number }
   /** What the first call waited for as the second ended. */
   why?: WhyRecord
-  /** ms until all who wait have their tickets, as far as known. */
+  /** ms until all calls that wait have their tickets, if known. */
   etaMs?: number
   /** The last refusal, if there was one in this second: codes and words, never what the caller wrote. */
   refusal?: string
@@ -128,7 +128,7 @@ export function parseRecord(line: string): LogRecord | undefined {
   return { ...record, ...causesOf(found) }
 }
 
-/** Words are cut, so that no line of a log fills a screen. */
+/** Texts are cut, so that no record of a log fills a screen. */
 const MOST_CHARS = 200
 const MOST_LIMITS = 20
 

@@ -9,7 +9,7 @@ import type { ClientTicket } from './limits.ts'
 
 export const ATTEMPT = Symbol('llmiter.attempt')
 
-/** Statuses that are always a refusal. SDKs would retry them by themselves, round the line. */
+/** Statuses that are always a refusal. SDKs would retry them by themselves, around the queue. */
 const REFUSED = [429, 498, 503, 529]
 /** Statuses that may be one: the body tells. SDKs do not try them again. */
 const DENIED = [400, 402, 403, 413]
@@ -89,13 +89,13 @@ export class Attempt {
     this.state = 'failed'
   }
 
-  /** Waits in line after a refusal. Rejects with the refusal itself when waiting does not help. */
+  /** Waits in the queue after a refusal. Rejects with the refusal itself when waiting does not help. */
   async refuse(error: unknown): Promise<ClientTicket> {
     this.state = 'failed'
     return { ...this.#grant, ticket: await this.#grant.ticket.refuse(error, this.#body) }
   }
 
-  /** Waits for another ticket, at the place in line that the call first had. */
+  /** Waits for another ticket, at the place in the queue that the call first had. */
   async again(): Promise<ClientTicket> {
     this.fail(undefined)
     return { ...this.#grant, ticket: await this.#grant.ticket.again() }

@@ -1,4 +1,4 @@
-// `fetch` with a line before it. What comes with its ticket goes through; what comes without waits here, where the
+// `fetch` with a queue before it. What comes with its ticket goes through; what comes without waits here, where the
 // time counts against the timeout of the SDK above.
 
 import { type Fetch, unmark, watch, withSignal } from './attempt.ts'
@@ -11,7 +11,7 @@ export type Describe = (
   init: RequestInit | undefined,
 ) => Promise<DescribedRequest | undefined>
 
-/** What a call had before its SDK tries it again: the next try goes from the place in line that the first one had. */
+/** What a call had before its SDK tries it again: the next try goes from the place in the queue that the first one had. */
 export interface Destination {
   grant?: ClientTicket
 }

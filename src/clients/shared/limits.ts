@@ -40,7 +40,7 @@ export type ClientLimits = LimitsByModel | LimiterLike
 export interface ClientOptions {
   /** Counts the input tokens of a request's body. Default: an estimate, corrected by what calls really use. */
   countTokens?: ((request: unknown) => number) | undefined
-  /** Tenants of one limiter get fair turns; told from the request's body. */
+  /** The tenant of a request, read from its body. Tenants of one limiter get fair turns. */
   tenant?: ((request: unknown) => string | undefined) | undefined
   /** Higher goes first. Default 0. */
   priority?: number | undefined
@@ -158,7 +158,7 @@ export class Limits {
 /** Limiters that ask their service whether it accepts again. */
 const probing = new WeakSet<AnyLimiter>()
 
-/** The limits of a client, from what its caller said. */
+/** The limits of a client, from the options of its caller. */
 export function limitsOf(
   limits: ClientLimits,
   charge: Charge,

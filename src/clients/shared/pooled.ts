@@ -142,7 +142,7 @@ function spread<C extends object>(
       })
     } catch (error) {
       if (!signal?.aborted || error !== signal.reason) throw error
-      // Given up in line. The SDK finds the signal aborted before it sends anything, and throws its own error.
+      // Given up in the queue. The SDK finds the signal aborted before it sends anything, and throws its own error.
       return home.makeRequest(given, 0, ...more)
     }
   }

@@ -13,7 +13,7 @@ import {
 /** Makes the smallest call of this model that there is. */
 export type Ask = (model: string, signal: AbortSignal) => PromiseLike<unknown>
 
-/** Statuses that say "not now". Any other is an answer: of a call that was let in. */
+/** Statuses of refusals. Any other status answers a call that was accepted. */
 const NOT_NOW = [408, 409, 429, 498]
 
 async function accepts(asked: PromiseLike<unknown>): Promise<boolean> {

@@ -3,14 +3,14 @@
 //
 //   makeRequest ── waits for the ticket ──▶ prepareOptions, auth, body, timer ──▶ fetch: the ticket goes with it
 //       ▲                                                                           │
-//       ├── refused: the error that the SDK has made of it waits in line here ◀─────┤
+//       ├── refused: the error that the SDK has made of it waits in the queue ◀──────────┤
 //       └── failed otherwise: the SDK's own loop, its own delay, its own count ◀────┘
 //
-// It comes before credentials and bodies are made, which would grow old and heavy in line, and before the SDK listens to
+// It comes before credentials and bodies are made, which would grow old and heavy in the queue, and before the SDK listens to
 // the caller's signal. Anthropic's middleware is public, but comes after all that, and takes an error that speaks of
 // time ("WaitTimeoutError") for a lost connection: it would try that call again, and drop the error.
 //
-// So refusals wait in line as long as it takes, and count against nobody's `maxRetries`; all other failures are
+// So refusals wait in the queue as long as it takes, and count against nobody's `maxRetries`; all other failures are
 // retried as the SDK would have done, each try with a ticket of its own, at the place that the call first had. An SDK
 // that tries nothing again (`maxRetries: 0`) leaves them to the limiter's `retry`.
 // `makeRequest` is private to the SDKs: a test pins it, and a client without it is refused. A request that reaches
@@ -56,7 +56,7 @@ interface Built {
   req: object
 }
 
-/** What a client says of the calls it makes. */
+/** How a client describes its calls. */
 export interface Dialect {
   /** For errors: `limitOpenAI`. */
   name: string
@@ -151,7 +151,7 @@ function inLine(limits: Limits, dialect: Dialect, client: Core, makeRequest: Mak
         options.fetchOptions = { ...options.fetchOptions, [ATTEMPT]: attempt }
         try {
           const answer = await makeRequest(options, retriesRemaining, ...more)
-          // Somebody else has answered: a cache in a middleware, say.
+          // Something else has answered, such as a cache in a middleware.
           if (attempt.state === 'unsent') attempt.fail(undefined)
           return answer
         } catch (error) {
@@ -168,7 +168,7 @@ function inLine(limits: Limits, dialect: Dialect, client: Core, makeRequest: Mak
     } catch (error) {
       const { signal } = options
       if (!signal?.aborted || error !== signal.reason) throw error
-      // Given up in line. The SDK finds the signal aborted before it sends anything, and throws its own error.
+      // Given up in the queue. The SDK finds the signal aborted before it sends anything, and throws its own error.
       return makeRequest(options, 0, ...more)
     }
   }

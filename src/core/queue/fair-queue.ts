@@ -223,7 +223,7 @@ export class FairQueue<M extends QueueMember<M>> {
     if (level.at >= 0) this.#order.moved(level)
   }
 
-  /** About so many of those who wait, from the whole line; all, if there are no more. */
+  /** About this many of the calls that wait, spread over the queue; all, if there are no more. */
   sample(most: number): M[] {
     const step = Math.ceil(this.size / most)
     return [...this.#order.values()].flatMap(({ turns }) =>

@@ -39,7 +39,7 @@ export class DemandForecast {
     return waits.length > 0 && this.#mean.length !== waits.length ? [...waits] : [...this.#mean]
   }
 
-  /** How many slots are worth having: for those who wait, and for those who will come. */
+  /** How many slots are worth having: for the calls that wait, and for those that will come. */
   slots(waiting: number, aheadMs: number, now: number): number {
     return Math.min(waiting + Math.floor(SPARE * this.flow(now) * aheadMs), MOST_SLOTS)
   }

@@ -50,7 +50,7 @@ export class LeaseManager {
   #inFlight = 0
   #permits = -1
   #dead: string[] = []
-  /** What the first in line takes that could not have it. */
+  /** What the first in the queue takes that could not have it. */
   #short: readonly number[] | undefined
   #askAt = -Infinity
   #resync = false
