@@ -3,7 +3,7 @@
 //
 //   makeRequest ── waits for the ticket ──▶ prepareOptions, auth, body, timer ──▶ fetch: the ticket goes with it
 //       ▲                                                                           │
-//       ├── refused: the error that the SDK has made of it waits in the queue ◀──────────┤
+//       ├── refused: the error that the SDK has made of it waits in the queue ◀─────┤
 //       └── failed otherwise: the SDK's own loop, its own delay, its own count ◀────┘
 //
 // It comes before credentials and bodies are made, which would grow old and heavy in the queue, and before the SDK listens to
