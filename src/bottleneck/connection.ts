@@ -4,10 +4,10 @@ import type { Store } from 'llmiter'
 import { type IoRedisLike, type NodeRedisLike, redisStore } from 'llmiter/redis'
 import { BottleneckError } from './errors.ts'
 import { Events } from './events.ts'
-import type { ClientsList, ConstructorOptions, SharedConnection } from './types.ts'
+import type { RedisClients, BottleneckOptions, SharedConnection } from './types.ts'
 
 /** How a connection is made. */
-export type ConnectionOptions = Pick<ConstructorOptions, 'clientOptions' | 'clusterNodes' | 'Redis'> & {
+export type ConnectionOptions = Pick<BottleneckOptions, 'clientOptions' | 'clusterNodes' | 'Redis'> & {
   /** A client that is there already. */
   readonly client?: unknown
 }
@@ -52,12 +52,12 @@ class Connection implements SharedConnection {
   }
 
   /** Resolves with the client. */
-  ready(): Promise<ClientsList> {
+  ready(): Promise<RedisClients> {
     return Promise.resolve(this.clients)
   }
 
   /** The client. */
-  get clients(): ClientsList {
+  get clients(): RedisClients {
     return { client: this.#client }
   }
 
@@ -97,7 +97,7 @@ export class IORedisConnection extends Connection {
 
 /** The connection of a limiter, if it shares its limits. */
 export function connectionOf(
-  settings: Pick<ConstructorOptions, 'datastore' | 'connection'> & ConnectionOptions,
+  settings: Pick<BottleneckOptions, 'datastore' | 'connection'> & ConnectionOptions,
   failed: (error: unknown) => void,
 ): SharedConnection | undefined {
   const { datastore = 'local', connection } = settings

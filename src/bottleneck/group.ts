@@ -1,14 +1,14 @@
 import type { Bottleneck } from './limiter.ts'
 import { Events } from './events.ts'
-import type { ConstructorOptions } from './types.ts'
+import type { BottleneckOptions } from './types.ts'
 
 const TIMEOUT_MS = 300_000
 
 /** Options of a `Group`: those of its limiters. */
-export type GroupOptions = ConstructorOptions
+export type GroupOptions = BottleneckOptions
 
 /** A limiter of a group, with its key. */
-export interface GroupLimiterPair {
+export interface KeyedLimiter {
   /** What it was asked for by. */
   readonly key: string
   /** The limiter. */
@@ -31,7 +31,7 @@ export class Group {
   /** A limiter that was not used for so many ms is deleted. */
   timeout: number
   #options: GroupOptions
-  readonly #make: (options: ConstructorOptions) => Bottleneck
+  readonly #make: (options: BottleneckOptions) => Bottleneck
   readonly #events: Events<this>
   #cleanup: ReturnType<typeof setInterval> | undefined
   /** Listens to `created` (the limiter and its key) or `error`. */
@@ -42,7 +42,7 @@ export class Group {
   declare removeAllListeners: (name?: string) => void
 
   /** No limiters yet. */
-  constructor(options: GroupOptions, make: (options: ConstructorOptions) => Bottleneck) {
+  constructor(options: GroupOptions, make: (options: BottleneckOptions) => Bottleneck) {
     this.#options = options
     this.#make = make
     this.id = options.id ?? 'group-key'
@@ -71,7 +71,7 @@ export class Group {
   }
 
   /** All limiters, with their keys. */
-  limiters(): GroupLimiterPair[] {
+  limiters(): KeyedLimiter[] {
     return Object.entries(this.instances).map(([key, limiter]) => ({ key, limiter }))
   }
 

@@ -4,7 +4,7 @@ import { Batcher as BaseBatcher } from './batcher.ts'
 import { IORedisConnection as Io, RedisConnection as NodeRedis } from './connection.ts'
 import { BottleneckError as BaseError } from './errors.ts'
 import { Events as BaseEvents } from './events.ts'
-import { Group as BaseGroup, type GroupLimiterPair as Pair } from './group.ts'
+import { Group as BaseGroup, type KeyedLimiter } from './group.ts'
 import { Bottleneck as Limiter } from './limiter.ts'
 import { strategy } from './settings.ts'
 import type * as Types from './types.ts'
@@ -12,7 +12,7 @@ import type * as Types from './types.ts'
 /** Limiters of the same options, one for each key. */
 class Group extends BaseGroup {
   /** No limiters yet. */
-  constructor(options: Types.ConstructorOptions = {}) {
+  constructor(options: Types.BottleneckOptions = {}) {
     super(options, (own) => new Bottleneck(own))
   }
 }
@@ -39,24 +39,24 @@ class Bottleneck extends Limiter {
 
 // eslint-disable-next-line @typescript-eslint/no-namespace -- code for Bottleneck names its types so
 declare namespace Bottleneck {
-  export type ConstructorOptions = Types.ConstructorOptions
-  export type JobOptions = Types.JobOptions
-  export type StopOptions = Types.StopOptions
-  export type Callback<R> = Types.Callback<R>
-  export type ClientsList = Types.ClientsList
-  export type GroupLimiterPair = Pair
+  export type ConstructorOptions = Types.BottleneckOptions
+  export type JobOptions = Types.BottleneckJobOptions
+  export type StopOptions = Types.BottleneckStopOptions
+  export type Callback<R> = Types.JobCallback<R>
+  export type ClientsList = Types.RedisClients
+  export type GroupLimiterPair = KeyedLimiter
   export type Strategy = Types.ShedStrategy
-  export type EventInfo = Types.EventInfo
-  export type EventInfoDropped = Types.EventInfoDropped
-  export type EventInfoQueued = Types.EventInfoQueued
-  export type EventInfoRetryable = Types.EventInfoRetryable
-  export type Status = Types.Status
-  export type Counts = Types.Counts
+  export type EventInfo = Types.JobEventInfo
+  export type EventInfoDropped = Types.JobEventInfoDropped
+  export type EventInfoQueued = Types.JobEventInfoQueued
+  export type EventInfoRetryable = Types.JobEventInfoRetryable
+  export type Status = Types.JobStatus
+  export type Counts = Types.JobCounts
   export type Group = BaseGroup
-  export type Batcher = BaseBatcher
-  export type BottleneckError = BaseError
-  export type RedisConnection = NodeRedis
-  export type IORedisConnection = Io
+  export type Batcher = InstanceType<typeof Bottleneck.Batcher>
+  export type BottleneckError = InstanceType<typeof Bottleneck.BottleneckError>
+  export type RedisConnection = InstanceType<typeof Bottleneck.RedisConnection>
+  export type IORedisConnection = InstanceType<typeof Bottleneck.IORedisConnection>
 }
 
 export default Bottleneck

@@ -2,7 +2,7 @@
 
 import { BottleneckError } from './errors.ts'
 import type { Events } from './events.ts'
-import type { EventInfo, JobOptions, KnownJobOptions, Status } from './types.ts'
+import type { JobEventInfo, BottleneckJobOptions, KnownJobOptions, JobStatus } from './types.ts'
 
 const PRIORITIES = 10
 const USUAL_PRIORITY = 5
@@ -27,10 +27,10 @@ export class QueuedJob {
   readonly promise: Promise<unknown>
   resolve!: (value: unknown) => void
   reject!: (error: unknown) => void
-  status: Status | undefined = undefined
+  status: JobStatus | undefined = undefined
   retryCount = 0
 
-  constructor(task: Task, args: unknown[], options: JobOptions, Promises: PromiseConstructor) {
+  constructor(task: Task, args: unknown[], options: BottleneckJobOptions, Promises: PromiseConstructor) {
     if (typeof task !== 'function')
       throw new BottleneckError(`the job must be a function, got ${task === null ? 'null' : typeof task}`)
     this.task = task
@@ -49,7 +49,7 @@ export class QueuedJob {
     })
   }
 
-  get info(): EventInfo {
+  get info(): JobEventInfo {
     return { args: this.args, options: this.options }
   }
 
@@ -63,7 +63,7 @@ export class Jobs {
   readonly #events: Events
   readonly #keepsDone: boolean
   readonly #jobs = new Map<string, QueuedJob>()
-  readonly #counts: Record<Status, number> = { RECEIVED: 0, QUEUED: 0, RUNNING: 0, EXECUTING: 0, DONE: 0 }
+  readonly #counts: Record<JobStatus, number> = { RECEIVED: 0, QUEUED: 0, RUNNING: 0, EXECUTING: 0, DONE: 0 }
   readonly #queued: number[] = Array.from({ length: PRIORITIES }, () => 0)
   /** Places taken by jobs that run, and by those that are done. */
   running = 0
@@ -99,12 +99,12 @@ export class Jobs {
     return RECEIVED + QUEUED + RUNNING + EXECUTING
   }
 
-  counts(): Partial<Record<Status, number>> {
+  counts(): Partial<Record<JobStatus, number>> {
     const { DONE, ...counts } = this.#counts
     return { ...counts, ...(this.#keepsDone && { DONE }) }
   }
 
-  keys(status?: Status): string[] {
+  keys(status?: JobStatus): string[] {
     if (status !== undefined && !Object.keys(this.counts()).includes(status))
       throw new BottleneckError(`status must be one of ${Object.keys(this.counts()).join(', ')}`)
     const found = [...this.#jobs.values()].filter((job) => status === undefined || job.status === status)
@@ -112,7 +112,7 @@ export class Jobs {
   }
 
   /** A job goes on to its next place; `undefined`: it is over. */
-  move(job: QueuedJob, status: Status | undefined): void {
+  move(job: QueuedJob, status: JobStatus | undefined): void {
     const { status: before, key, options } = job
     if (before !== undefined) this.#counts[before]--
     if (before === 'QUEUED') this.#queued[options.priority]!--

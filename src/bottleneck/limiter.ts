@@ -45,7 +45,7 @@ type Fn<A extends unknown[], R> = (...args: A) => PromiseLike<R> | R
 /** A function whose calls are jobs. */
 export type Wrapped<A extends unknown[], R> = ((...args: A) => Promise<R>) & {
   /** The same for one call, with options of its job. */
-  withOptions(options: Types.JobOptions, ...args: A): Promise<R>
+  withOptions(options: Types.BottleneckJobOptions, ...args: A): Promise<R>
 }
 
 /** Bottleneck's API over limiters of llmiter. */
@@ -76,7 +76,7 @@ export class Bottleneck {
   declare removeAllListeners: (name?: string) => void
 
   /** @throws BottleneckError when an option is wrong. */
-  constructor(options: Types.ConstructorOptions = {}, ...more: unknown[]) {
+  constructor(options: Types.BottleneckOptions = {}, ...more: unknown[]) {
     if (typeof options !== 'object' || options === null || more.length > 0) throw new BottleneckError(UPGRADE)
     const settings = (this.#settings = given(options))
     this.id = settings.id ?? '<no-id>'
@@ -101,12 +101,12 @@ export class Bottleneck {
   }
 
   /** Resolves with the clients, when the limiter can be used: at once. */
-  ready(): Promise<Types.ClientsList> {
+  ready(): Promise<Types.RedisClients> {
     return Promise.resolve(this.clients())
   }
 
   /** The client of Redis, if there is one. */
-  clients(): Types.ClientsList {
+  clients(): Types.RedisClients {
     return this.#connection?.clients ?? {}
   }
 
@@ -161,18 +161,18 @@ export class Bottleneck {
   }
 
   /** Where a job stands; null when it is not known. */
-  jobStatus(id: string): Types.Status | null {
+  jobStatus(id: string): Types.JobStatus | null {
     return this.#jobs.get(id)?.status ?? null
   }
 
   /** The ids of all jobs, or of those that stand there. */
-  jobs(status?: Types.Status): string[] {
+  jobs(status?: Types.JobStatus): string[] {
     return this.#jobs.keys(status)
   }
 
   /** How many jobs stand where. */
-  counts(): Types.Counts {
-    return this.#jobs.counts() as Types.Counts
+  counts(): Types.JobCounts {
+    return this.#jobs.counts() as Types.JobCounts
   }
 
   /** Whether a job of this weight would run at once. */
@@ -187,9 +187,9 @@ export class Bottleneck {
   }
 
   /** Calls `fn` when its turn comes, and resolves with its result. Refused with 429, it waits and is called again. */
-  schedule<A extends unknown[], R>(fn: Fn<A, R>, ...args: NoInfer<A>): Promise<R>
+  schedule<A extends unknown[], R>(fn: Fn<A, R>, ...args: A): Promise<R>
   /** The same with options of the job. */
-  schedule<A extends unknown[], R>(options: Types.JobOptions, fn: Fn<A, R>, ...args: NoInfer<A>): Promise<R>
+  schedule<A extends unknown[], R>(options: Types.BottleneckJobOptions, fn: Fn<A, R>, ...args: A): Promise<R>
   schedule(...all: unknown[]): Promise<unknown> {
     const [options, task, ...args] = withOptions(all)
     const job = this.#jobOf(options, task as Task, args)
@@ -200,13 +200,13 @@ export class Bottleneck {
   /** The same for a function whose last argument is a callback. Resolves when the job was taken. */
   submit<A extends unknown[]>(
     fn: (...args: A) => void,
-    ...args: NoInfer<A> extends [...infer B, infer C] ? [...B, C | null | undefined] : never
+    ...args: A extends [...infer B, infer C] ? [...B, C | null | undefined] : never
   ): Promise<boolean>
   /** The same with options of the job. */
   submit<A extends unknown[]>(
-    options: Types.JobOptions,
+    options: Types.BottleneckJobOptions,
     fn: (...args: A) => void,
-    ...args: NoInfer<A> extends [...infer B, infer C] ? [...B, C | null | undefined] : never
+    ...args: A extends [...infer B, infer C] ? [...B, C | null | undefined] : never
   ): Promise<boolean>
   submit(...all: unknown[]): Promise<boolean> {
     const [options, fn, ...rest] = withOptions(all)
@@ -230,12 +230,13 @@ export class Bottleneck {
       return limiter.schedule<A, R>(fn.bind(this) as Fn<A, R>, ...args)
     }
     return Object.assign(wrapped, {
-      withOptions: (options: Types.JobOptions, ...args: A) => limiter.schedule<A, R>(options, fn, ...args),
+      withOptions: (options: Types.BottleneckJobOptions, ...args: A) =>
+        limiter.schedule<A, R>(options, fn, ...args),
     })
   }
 
   /** Other settings for jobs from now on. Resolves with the limiter. */
-  async updateSettings(options: Types.ConstructorOptions = {}): Promise<this> {
+  async updateSettings(options: Types.BottleneckOptions = {}): Promise<this> {
     await undefined
     const { reservoir, ...others } = options
     const before = this.#settings.reservoir
@@ -268,7 +269,7 @@ export class Bottleneck {
   }
 
   /** No more jobs. Resolves when those that are being done, or all, are through. */
-  stop(options: Types.StopOptions = {}): Promise<void> {
+  stop(options: Types.BottleneckStopOptions = {}): Promise<void> {
     if (this.#refusesWith !== undefined)
       return Promise.reject(new BottleneckError('stop() has already been called'))
     const all = options.dropWaitingJobs === false
@@ -293,7 +294,7 @@ export class Bottleneck {
     while (this.#jobs.open > most) await new Promise<void>((resolve) => this.#whenLeft.push(resolve))
   }
 
-  #jobOf(options: Types.JobOptions, task: Task, args: unknown[]): QueuedJob {
+  #jobOf(options: Types.BottleneckJobOptions, task: Task, args: unknown[]): QueuedJob {
     return new QueuedJob(task, args, options, (this.#settings.Promise ?? Promise) as PromiseConstructor)
   }
 
@@ -505,6 +506,8 @@ export class Bottleneck {
 }
 
 /** The options of a job stand before its function, or are missing. */
-function withOptions(all: unknown[]): [Types.JobOptions, ...unknown[]] {
-  return typeof all[0] === 'function' ? [{}, ...all] : [(all[0] ?? {}) as Types.JobOptions, ...all.slice(1)]
+function withOptions(all: unknown[]): [Types.BottleneckJobOptions, ...unknown[]] {
+  return typeof all[0] === 'function'
+    ? [{}, ...all]
+    : [(all[0] ?? {}) as Types.BottleneckJobOptions, ...all.slice(1)]
 }

@@ -2,16 +2,16 @@
 
 import type { LimiterOptions, LimitOptions, RefillRule } from 'llmiter'
 import { BottleneckError } from './errors.ts'
-import type { ConstructorOptions } from './types.ts'
+import type { BottleneckOptions } from './types.ts'
 
 /** How a queue that is full makes room. */
 export const strategy = { LEAK: 1, OVERFLOW: 2, OVERFLOW_PRIORITY: 4, BLOCK: 3 } as const
 
 /** An option, or undefined where it is null. */
-type Settings = { readonly [K in keyof ConstructorOptions]: NonNullable<ConstructorOptions[K]> | undefined }
+type Settings = { readonly [K in keyof BottleneckOptions]: NonNullable<BottleneckOptions[K]> | undefined }
 
 /** The options that are given. */
-export const given = (options: ConstructorOptions): Settings =>
+export const given = (options: BottleneckOptions): Settings =>
   Object.fromEntries(Object.entries(options).filter(([, value]) => value !== null)) as Settings
 
 /** Options of the limiter that gives places: how many run at once, how many may start, who is next. */

@@ -5,11 +5,11 @@ import type { Store } from 'llmiter'
 /** A connection that limiters share: a `RedisConnection` or an `IORedisConnection`. */
 export interface SharedConnection {
   /** The client. */
-  readonly clients: ClientsList
+  readonly clients: RedisClients
   /** What llmiter shares limits by. */
   readonly store: Store
   /** Resolves with the client. */
-  ready(): Promise<ClientsList>
+  ready(): Promise<RedisClients>
   /** Closes the connection. */
   disconnect(flush?: boolean): Promise<void>
 }
@@ -18,7 +18,7 @@ export interface SharedConnection {
 export type ShedStrategy = 1 | 2 | 3 | 4
 
 /** Options of a limiter. `null` is "not given", as in Bottleneck. */
-export interface ConstructorOptions {
+export interface BottleneckOptions {
   /** How many jobs may run at once, counted by weight. Default: any number. */
   readonly maxConcurrent?: number | null | undefined
   /** The time in ms from the start of a job to that of the next one. Default 0. */
@@ -74,7 +74,7 @@ export interface ConstructorOptions {
 }
 
 /** Options of a job. */
-export interface JobOptions {
+export interface BottleneckJobOptions {
   /** 0 (most urgent) to 9. Default 5. */
   readonly priority?: number | null | undefined
   /** How many places and how much of the reservoir it takes. Default 1. */
@@ -86,7 +86,7 @@ export interface JobOptions {
 }
 
 /** Options of `stop`. */
-export interface StopOptions {
+export interface BottleneckStopOptions {
   /** Whether jobs that wait are dropped; else they are done first. Default true. */
   readonly dropWaitingJobs?: boolean | null | undefined
   /** The message of the error of dropped jobs. */
@@ -96,10 +96,10 @@ export interface StopOptions {
 }
 
 /** Where a job stands. */
-export type Status = 'RECEIVED' | 'QUEUED' | 'RUNNING' | 'EXECUTING' | 'DONE'
+export type JobStatus = 'RECEIVED' | 'QUEUED' | 'RUNNING' | 'EXECUTING' | 'DONE'
 
 /** How many jobs stand where. */
-export interface Counts {
+export interface JobCounts {
   /** Just came. */
   RECEIVED: number
   /** Wait for a place, or for the reservoir. */
@@ -125,7 +125,7 @@ export interface KnownJobOptions {
 }
 
 /** What events of a job tell. */
-export interface EventInfo {
+export interface JobEventInfo {
   /** The arguments of the job. */
   // eslint-disable-next-line @typescript-eslint/no-explicit-any -- as Bottleneck's own types say
   readonly args: any[]
@@ -134,7 +134,7 @@ export interface EventInfo {
 }
 
 /** What `dropped` tells. */
-export interface EventInfoDropped extends EventInfo {
+export interface JobEventInfoDropped extends JobEventInfo {
   /** The function that was not called. */
   // eslint-disable-next-line @typescript-eslint/no-unsafe-function-type -- as Bottleneck's own types say
   readonly task: Function
@@ -144,7 +144,7 @@ export interface EventInfoDropped extends EventInfo {
 }
 
 /** What `queued` tells. */
-export interface EventInfoQueued extends EventInfo {
+export interface JobEventInfoQueued extends JobEventInfo {
   /** Whether the queue was full. */
   readonly reachedHWM: boolean
   /** Whether the limiter is blocked: always false for a job that is queued. */
@@ -152,7 +152,7 @@ export interface EventInfoQueued extends EventInfo {
 }
 
 /** What events of a job that runs tell. */
-export interface EventInfoRetryable extends EventInfo {
+export interface JobEventInfoRetryable extends JobEventInfo {
   /** How often it was tried again. */
   readonly retryCount: number
 }
@@ -167,27 +167,27 @@ export interface Listeners {
   message: (message: string) => void
   // eslint-disable-next-line @typescript-eslint/no-explicit-any -- as Bottleneck's own types say
   debug: (message: string, info: any) => void
-  dropped: (dropped: EventInfoDropped) => void
-  received: (info: EventInfo) => void
-  queued: (info: EventInfoQueued) => void
-  scheduled: (info: EventInfo) => void
-  executing: (info: EventInfoRetryable) => void
+  dropped: (dropped: JobEventInfoDropped) => void
+  received: (info: JobEventInfo) => void
+  queued: (info: JobEventInfoQueued) => void
+  scheduled: (info: JobEventInfo) => void
+  executing: (info: JobEventInfoRetryable) => void
   // A listener of `failed` chooses the wait before the next try.
   failed: (
     // eslint-disable-next-line @typescript-eslint/no-explicit-any -- as Bottleneck's own types say
     error: any,
-    info: EventInfoRetryable,
+    info: JobEventInfoRetryable,
   ) => Promise<number | void | null> | number | void | null
-  retry: (message: string, info: EventInfoRetryable) => void
-  done: (info: EventInfoRetryable) => void
+  retry: (message: string, info: JobEventInfoRetryable) => void
+  done: (info: JobEventInfoRetryable) => void
 }
 
 /** The callback of a function for `submit`. */
 // eslint-disable-next-line @typescript-eslint/no-explicit-any -- as Bottleneck's own types say
-export type Callback<R> = (error: any, result: R) => void
+export type JobCallback<R> = (error: any, result: R) => void
 
 /** What clients there are. */
-export interface ClientsList {
+export interface RedisClients {
   /** The client of Redis. */
   // eslint-disable-next-line @typescript-eslint/no-explicit-any -- as Bottleneck's own types say
   client?: any
