@@ -12,7 +12,7 @@ import type { AnyLimiter, LimitedService, ModelLimits } from 'llmiter'
 import type { GoogleGenAI } from '@google/genai'
 import type { Fetch } from './shared/attempt.ts'
 import { inputOnly } from './shared/charge.ts'
-import { type Describe, limitedFetch, type Destination } from './shared/fetch.ts'
+import { type Describe, limitedFetch, type HeldTicket } from './shared/fetch.ts'
 import { type Limited, limitedWith, refuseLimited } from './shared/limited.ts'
 import { type ClientLimits, type ClientOptions, type Limits, limitsOf } from './shared/limits.ts'
 import { type ClientPool, isPool, type Pooled } from './shared/pooled.ts'
@@ -205,7 +205,7 @@ function tried(
   retryOptions: RetryOptions | undefined,
   call: (...changed: Changed) => Promise<Response>,
 ): Promise<Response> {
-  const place: Destination = {}
+  const place: HeldTicket = {}
   let lost: unknown
   const send: Fetch = async (input, init) => {
     try {

@@ -1,11 +1,12 @@
 // What goes on, for people and for Prometheus. Nothing here holds a key or what a call said.
 
-import { createHash, timingSafeEqual } from 'node:crypto'
+import { timingSafeEqual } from 'node:crypto'
 import type { ServerResponse } from 'node:http'
 import type { LimiterStats } from 'llmiter'
 import type { BudgetStats, TargetState } from 'llmiter/pool'
 import type { GatewayCounts } from './counters.ts'
 import { GatewayError } from './errors.ts'
+import { sha256 } from './secrets.ts'
 
 export interface GatewayTargetStatus {
   readonly name: string
@@ -34,8 +35,6 @@ interface Permission {
   readonly adminKey: string | undefined
   readonly given: string | undefined
 }
-
-const sha256 = (text: string) => createHash('sha256').update(text).digest()
 
 function allowed({ open, adminKey, given }: Permission): boolean {
   if (open) return true

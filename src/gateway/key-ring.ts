@@ -1,13 +1,14 @@
 // The keys that the gateway gives to programs. Only their hashes are kept. The file is looked at again when it changes, so
 // that a key is revoked without a restart.
 
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
+import { randomBytes, timingSafeEqual } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { BucketRateLimiter } from 'llmiter'
 import type { BudgetOptions } from 'llmiter/pool'
 import { parseBudgets } from '../pool/budgets.ts'
 import type { TargetLimits } from './options.ts'
+import { sha256 } from './secrets.ts'
 
 /** A key as it is kept. Times are epoch ms. */
 export interface StoredKey {
@@ -27,8 +28,6 @@ const ID_BYTES = 6
 const SECRET_BYTES = 32
 /** A change of the file is seen after so long. */
 const LOOK_MS = 250
-
-const sha256 = (key: string): Buffer => createHash('sha256').update(key).digest()
 
 /** @throws TypeError when the limits or the budgets of a key are wrong. */
 export function checkKey({ limits, budgets }: Pick<StoredKey, 'limits' | 'budgets'>): void {

@@ -1,4 +1,10 @@
-// The operator's keys, taken out of whatever a provider answers: some echo them in their errors.
+// Keys that must not be seen: those of the operator, taken out of whatever a provider answers (some echo them in their
+// errors), and the hashes by which keys of programs are known.
+
+import { createHash } from 'node:crypto'
+
+/** The hash of a key: keys are compared by it in constant time. */
+export const sha256 = (key: string): Buffer => createHash('sha256').update(key).digest()
 
 const HIDDEN = '[redacted]'
 /** A shorter word would be found in any text. */

@@ -12,7 +12,7 @@ export type Describe = (
 ) => Promise<DescribedRequest | undefined>
 
 /** What a call had before its SDK tries it again: the next try goes from the place in the queue that the first one had. */
-export interface Destination {
+export interface HeldTicket {
   grant?: ClientTicket
 }
 
@@ -20,7 +20,7 @@ export function limitedFetch(
   fetch: Fetch,
   limits: Limits,
   describeCall: Describe = describe,
-  place?: Destination,
+  place?: HeldTicket,
 ): Fetch {
   return async (input, marked) => {
     const { attempt, init } = unmark(marked)
