@@ -38,7 +38,7 @@ const ALLOWED: Record<string, readonly string[]> = {
   testing: ['index.ts', 'lib/', 'scheduler/clock.ts', 'distributed/'],
   // It runs on Node alone.
   gateway: ['index.ts', 'lib/', 'pool/'],
-  cli: ['index.ts', 'lib/', 'telemetry/', 'testing/', 'gateway/'],
+  cli: ['index.ts', 'lib/', 'telemetry/', 'testing/', 'batch/', 'pool/', 'gateway/'],
 }
 
 /** Folders that must run everywhere: no package and no built-in module, not even for a type. */

@@ -7,7 +7,7 @@
 import type { GateKind, Learned } from 'llmiter'
 
 /** Versions of the package that share a state must agree on this number. Others keep apart, by other keys. */
-export const VERSION = 1
+export const VERSION = 2
 
 /** A limit in a request. */
 export interface WantedLimit {
@@ -129,6 +129,8 @@ export interface LeaseAnswer {
   /** Of each limit: what counts now, and what was ever accepted. */
   used: number[]
   accepted: number[]
+  /** Of each limit: how many ms of its rate have gone ahead of it in bursts. Who goes on alone waits so long first. */
+  early: number[]
   /** When the limits of this process were first brought here. */
   order: number
   /** Of each limit: the configured amount that all follow. */
@@ -150,6 +152,7 @@ const NEWS: FieldTypes = {
 const ANSWER: FieldTypes = {
   ...{ now: 'number', base: 'number', news: 'object', slots: 'object', next: 'number', permits: 'number' },
   ...{ processes: 'number', rank: 'number', aheadMs: 'number', used: 'object', accepted: 'object' },
+  ...{ early: 'object' },
   ...{ suspects: 'object', order: 'number', followed: 'object' },
 }
 const GATES: readonly unknown[] = ['open', 'closed', 'probing'] satisfies StoreNews['gate'][]

@@ -137,8 +137,8 @@ export class LeaseManager {
   #settleAlone(now: number): void {
     if (!this.#answer) this.#time.learn(now, now, this.#host.clock.wall())
     const { processes = 1, random } = this.#options
-    const { used = [], rank = Math.floor(random() * processes) } = this.#answer ?? {}
-    const options = { limits: this.#followed(now), used, rank, concurrent: this.#concurrent() }
+    const { used = [], early = [], rank = Math.floor(random() * processes) } = this.#answer ?? {}
+    const options = { limits: this.#followed(now), used, early, rank, concurrent: this.#concurrent() }
     const known = Math.max(processes, this.#answer?.processes ?? 1)
     this.#fallback = new PartitionFallback({ ...options, processes: known }, this.#time.toStore(now))
     this.gate.alone()

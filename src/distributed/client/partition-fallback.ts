@@ -23,18 +23,18 @@ export interface PartitionFallbackOptions {
   limits: readonly WantedLimit[]
   /** What counts of each limit, as last heard. */
   used: readonly number[]
+  /** How many ms of each limit had gone ahead of its rate, as last heard: they are waited for first. */
+  early: readonly number[]
   processes: number
   rank: number
   concurrent: number
 }
 
-/** Where the store's schedule and this one meet, one ticket more may fall into a window, on the way out and on the way back. */
-const slower = (limit: WantedLimit): WantedLimit => ({
-  ...limit,
-  rate: limit.rate * Math.max(MOST_SLOWED, 1 - (limit.burst + 1) / limit.amount),
-})
-
 const isCountedByOne = ({ key, paced }: WantedLimit) => paced && key.startsWith('requests/')
+
+/** Where the store's schedule and this one meet, one ticket more may fall into a window, on the way out and on the way back. */
+const slower = (limit: WantedLimit): WantedLimit =>
+  isCountedByOne(limit) ? { ...limit, rate: limit.rate * Math.max(MOST_SLOWED, 1 - 2 / limit.amount) } : limit
 
 export class PartitionFallback {
   #processes!: number
@@ -44,12 +44,12 @@ export class PartitionFallback {
   readonly #shares: Share[]
 
   /** All times are those of the store. */
-  constructor({ limits, used, processes, rank, concurrent }: PartitionFallbackOptions, now: number) {
+  constructor({ limits, used, early, processes, rank, concurrent }: PartitionFallbackOptions, now: number) {
     this.#concurrent = concurrent
     this.#divide(processes, rank)
     this.#shares = limits.map((limit, i) => ({
       limit: slower(limit),
-      next: isCountedByOne(limit) ? -Infinity : now,
+      next: early[i] || !isCountedByOne(limit) ? now + (early[i] ?? 0) : -Infinity,
       spent: [],
       left: Math.max(0, limit.amount - (used[i] ?? 0)) / processes,
     }))

@@ -143,7 +143,8 @@ local function step()
   for i, limit in ipairs(ask.limits) do
     local account = state.accounts[limit.key]
     if not account then
-      account = { due = ask.known > 0 and now or -1e12, seen = now, used = 0, accepted = 0, held = 0, day = '' }
+      account = { due = ask.known > 0 and now or -1e12, even = -1e12, seen = now, used = 0, accepted = 0, held = 0, day = '' }
+      if ask.known > 0 then account.even = now + (limit.paced and (limit.burst - 1) / limit.rate or 0) end
       state.accounts[limit.key] = account
     end
     accounts[i] = account
@@ -182,7 +183,9 @@ local function step()
           account.used = account.used + amount
           if limit.windowMs > 0 then write(keys[5 + i], cellOf(at, limit), amount) end
           if limit.paced then
-            account.due = max(account.due, min(at + amount / limit.rate, now + limit.windowMs))
+            local due = min(at + amount / limit.rate, now + limit.windowMs)
+            account.due = max(account.due, due)
+            account.even = max(account.even, due)
             account.held = max(0, account.held - amount)
           end
         end
@@ -210,25 +213,34 @@ local function step()
         end
         account.used = account.used + change
         account.accepted = account.accepted + difference
-        if limit.paced then account.due = min(account.due + difference / limit.rate, now + limit.windowMs) end
+        if limit.paced then
+          account.due = min(account.due + difference / limit.rate, now + limit.windowMs)
+          account.even = min(account.even + difference / limit.rate, now + limit.windowMs)
+        end
         break
       end
     end
   end
+
+  -- In any span so many of all processes send at most so many more calls than their part of it.
+  local function runAhead(m) return m * (processes - m) / processes end
 
   for i, limit in ipairs(ask.limits) do
     local account = accounts[i]
     account.accepted = account.accepted - (ask.refused[i] or 0)
     local part = limit.rate * missing / processes
     if limit.paced then
-      account.held = min(account.held + part * passed, part * limit.windowMs)
+      local ahead = limit.key:find('^requests/') and max(0, runAhead(missing) - runAhead(min(state.missing, processes))) or 0
+      account.held = min(account.held + part * passed + ahead, part * limit.windowMs)
     elseif missing < state.missing then
       account.held = account.held * missing / state.missing
     else
       account.held = account.held + max(0, limit.amount - account.used - account.held) * (missing - state.missing) / processes
     end
     local from = max(now, state.from)
+    local early = account.even - max(account.due, from)
     if account.due > from then account.due = from + (account.due - from) * state.share / share end
+    account.even = max(account.due, from) + early
     if limit.paced then
       local credit = max(latenessMs, account.seen - account.due)
       if quiet then
@@ -379,6 +391,7 @@ local function step()
             local step = amount / (limit.rate * share)
             local behind = min(step, max(0, at - account.due))
             account.due = account.due + behind + stretch(step - behind, at)
+            account.even = max(account.even, at) + step
           end
         end
       end
@@ -409,11 +422,12 @@ local function step()
     redis.call('HSET', permitKey, ask.id, kept)
   end
 
-  local used, accepted, followed = {}, {}, {}
+  local used, accepted, followed, early = {}, {}, {}, {}
   for i, account in ipairs(accounts) do
     used[i] = account.used + account.held
     accepted[i] = account.accepted
     followed[i] = account.configured
+    early[i] = max(0, account.even - max(account.due, now))
   end
   if ask.gone then drop(ask.id) end
 
@@ -426,7 +440,7 @@ local function step()
   return {
     now = now, base = state.base, since = rolledBack and since or nil, news = news, slots = slots, next = next,
     permits = permits, processes = processes, rank = rank, aheadMs = ahead, used = used, accepted = accepted,
-    suspects = suspects, order = order, followed = followed, otherVersion = other,
+    suspects = suspects, order = order, followed = followed, early = early, otherVersion = other,
   }
 end
 

@@ -8,6 +8,8 @@ import { LAW, type WantedLimit } from '../../distributed/protocol.ts'
 /** A limit's state in the store. */
 export interface Account {
   due: number
+  /** The same without credit: when the next ticket were due if all had gone one by one. */
+  even: number
   /** When it was last looked at or taken from: credit does not grow after that while somebody waits. */
   seen: number
   used: number
@@ -81,7 +83,9 @@ export function amend(
   else change = Math.max(change, -(account.log.get(cellOf(at, limit)) ?? 0))
   if (change !== 0) add(account, limit, at, change)
   account.accepted += difference
-  if (limit.paced) account.due = Math.min(account.due + difference / limit.rate, now + limit.windowMs)
+  if (!limit.paced) return
+  account.due = Math.min(account.due + difference / limit.rate, now + limit.windowMs)
+  account.even = Math.min(account.even + difference / limit.rate, now + limit.windowMs)
 }
 
 /** Taken without the store: it counts, but nobody need wait for it once more. */
@@ -96,22 +100,33 @@ export function remember(
   if (limit.windowMs > 0 && leaves(cellOf(at, limit), limit) <= now) return
   add(account, limit, at, amount)
   if (!limit.paced) return
-  account.due = Math.max(account.due, Math.min(at + amount / limit.rate, now + limit.windowMs))
+  const due = Math.min(at + amount / limit.rate, now + limit.windowMs)
+  account.due = Math.max(account.due, due)
+  account.even = Math.max(account.even, due)
   // What is told need not be guessed any more.
   account.held = Math.max(0, account.held - amount)
 }
 
+/**
+ * So many of so many processes send at every moment that is theirs by time division, and their moments may follow each
+ * other: in any span they send at most so many more calls than their part of it.
+ */
+const runAhead = (missing: number, processes: number) => (missing * (processes - missing)) / processes
+
 /** Reckons with those who are missing: so many of so many, and so many before, in the `ms` since then. */
 export function keep(
   account: Account,
-  { amount, paced, rate, windowMs }: WantedLimit,
+  { key, amount, paced, rate, windowMs }: WantedLimit,
   { missing, processes }: { missing: number; processes: number },
   before: number,
   ms: number,
 ): void {
   const part = (rate * missing) / processes
-  if (paced) account.held = Math.min(account.held + part * ms, part * windowMs)
-  else if (missing < before) account.held *= missing / before
+  if (paced) {
+    const more = runAhead(missing, processes) - runAhead(Math.min(before, processes), processes)
+    const ahead = key.startsWith('requests/') ? Math.max(0, more) : 0
+    account.held = Math.min(account.held + part * ms + ahead, part * windowMs)
+  } else if (missing < before) account.held *= missing / before
   else account.held += (Math.max(0, amount - account.used - account.held) * (missing - before)) / processes
 }
 
@@ -122,6 +137,16 @@ export function clip(account: Account, limit: WantedLimit, share: number, quiet:
   account.due = Math.min(Math.max(account.due, now - credit), now + limit.windowMs)
   if (quiet) account.seen = now
 }
+
+/** What was due in a part of the rate is due sooner in a larger one; what went ahead of the rate stays as long. */
+export function stretchDue(account: Account, factor: number, from: number): void {
+  const early = account.even - Math.max(account.due, from)
+  if (account.due > from) account.due = from + (account.due - from) * factor
+  account.even = Math.max(account.due, from) + early
+}
+
+/** How long all would have to wait until nothing has gone ahead of the rate any more, in ms. */
+export const earlyMs = ({ due, even }: Account, now: number) => Math.max(0, even - Math.max(due, now))
 
 export function fits(account: Account, limit: WantedLimit, amount: number, now: number): number {
   let at = limit.paced ? Math.max(now, account.due) : now

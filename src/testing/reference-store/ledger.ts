@@ -22,7 +22,19 @@
 // alike, so its share is kept for it for a minute, unless a peer on the same machine has seen that it is gone.
 // Time in which nobody asks does not count for that: after an outage all are missing, but still expected.
 
-import { type Account, add, amend, clip, fits, follow, forget, keep, remember } from './account.ts'
+import {
+  type Account,
+  add,
+  amend,
+  clip,
+  earlyMs,
+  fits,
+  follow,
+  forget,
+  keep,
+  remember,
+  stretchDue,
+} from './account.ts'
 import { Members } from './members.ts'
 import {
   type LeaseAnswer,
@@ -115,9 +127,7 @@ export class Ledger {
       const account = accounts[i]!
       account.accepted -= request.refused[i] ?? 0
       keep(account, limit, present, state.missing, passed)
-      // What was due in a part of the rate is due sooner in a larger one.
-      const from = Math.max(now, state.from)
-      if (account.due > from) account.due = from + ((account.due - from) * state.share) / share
+      stretchDue(account, state.share / share, Math.max(now, state.from))
       if (limit.paced) clip(account, limit, share, quiet, now)
       if (state.from <= now + LAW.tellMs) account.due = Math.max(account.due, state.from)
     })
@@ -141,6 +151,7 @@ export class Ledger {
       rank: present.rank,
       aheadMs,
       used: accounts.map(({ used, held }) => used + held),
+      early: accounts.map((account) => earlyMs(account, now)),
       accepted: accounts.map(({ accepted }) => accepted),
       order: newest.order,
       followed: limits.map(({ configured }, i) => accounts[i]!.followed?.configured ?? configured),
@@ -154,7 +165,17 @@ export class Ledger {
       // Who has shared before has just spent.
       const { seen } = state
       const due = known > 0 ? seen : LONG_AGO
-      const empty = { used: 0, accepted: 0, held: 0, day: '', log: new Map(), last: -1, followed: undefined }
+      const even = known > 0 && limit.paced ? seen + (limit.burst - 1) / limit.rate : due
+      const empty = {
+        even,
+        used: 0,
+        accepted: 0,
+        held: 0,
+        day: '',
+        log: new Map(),
+        last: -1,
+        followed: undefined,
+      }
       account = { due, seen, ...empty }
       state.accounts.set(limit.key, account)
     }
@@ -250,6 +271,7 @@ export class Ledger {
         const step = amount / (limit.rate * share)
         const behind = Math.min(step, Math.max(0, at - account.due))
         account.due += behind + stretch(step - behind, state, ramp.ms, at)
+        account.even = Math.max(account.even, at) + step
       }
       slots.push(at)
     }
