@@ -37,7 +37,7 @@ export type BatchedCall = PoolCall & { readonly request?: undefined }
 
 export type SendRequest = (target: never, request: never, signal: AbortSignal | undefined) => unknown
 
-/** What a batcher needs of its pool. */
+/** What a bundler needs of its pool. */
 export interface BatchingPool {
   readonly clock: Clock
   readonly stats: { batched: number }
@@ -75,7 +75,7 @@ interface Bundle {
 /** Refused for what the request holds, by the provider, a limit or a budget: a part of it may pass. */
 const HALVED_AT: readonly unknown[] = [400, 413, 422, 'REQUEST_TOO_LARGE', 'BUDGET_EXCEEDED']
 
-export class Batcher {
+export class RequestBundler {
   readonly #pool: BatchingPool
   readonly #send: SendRequest
   readonly #maxItems: number

@@ -3,7 +3,7 @@
 
 import { type BucketRateLimiter, type Clock, type GrantOutcome, LimiterStoppedError } from 'llmiter'
 import { callable, choice, text } from '../lib/validate.ts'
-import { Batcher, type BatchedCall, type BatchedOptions } from './batched.ts'
+import { RequestBundler, type BatchedCall, type BatchedOptions } from './batched.ts'
 import { BudgetExceededError } from './budgets.ts'
 import { parsePool, type PoolOptions, type PoolRules, type PoolSnapshot } from './options.ts'
 import { checkCall, type PoolCall } from './pool-call.ts'
@@ -95,7 +95,7 @@ export class Pool<T extends PoolTarget = PoolTarget> {
     options: BatchedOptions = {},
   ): (request: Q, call?: BatchedCall) => Promise<Awaited<A>> {
     const sharing = (this.#sharing ??= new Sharing(false, undefined, this.#clock))
-    const batcher = new Batcher(
+    const bundler = new RequestBundler(
       {
         clock: this.#clock,
         stats: sharing.stats,
@@ -106,7 +106,7 @@ export class Pool<T extends PoolTarget = PoolTarget> {
       options,
     )
     return (request, call = {}) => {
-      const answer = sharing.run({ ...call, request }, async () => batcher.ask(request, call))
+      const answer = sharing.run({ ...call, request }, async () => bundler.ask(request, call))
       return answer as Promise<Awaited<A>>
     }
   }
