@@ -43,7 +43,9 @@ export class Pool<T extends PoolTarget = PoolTarget> {
     this.#clock = options.targets[0]!.limiter.clock
     if (options.targets.some(({ limiter }) => limiter.clock !== this.#clock))
       throw new TypeError('targets: all limiters must have the same clock')
-    this.#health = options.targets.map((target) => new TargetHealth(target, this.#rules.breaker, this.#clock))
+    this.#health = options.targets.map(
+      (target, i) => new TargetHealth(target, this.#rules.breakers[i], this.#clock),
+    )
     this.#states = options.targets.map(() => 'ready')
     this.#spending = this.#rules.spending
     if (this.#spending)
@@ -98,7 +100,7 @@ export class Pool<T extends PoolTarget = PoolTarget> {
     const bundler = new RequestBundler(
       {
         clock: this.#clock,
-        stats: sharing.stats,
+        stats: sharing,
         run: (work, call) => this.#send(work, call),
         isOversize: (error) => this.#oversize.has(Object(error) as object),
       },
@@ -186,7 +188,7 @@ export class Pool<T extends PoolTarget = PoolTarget> {
     const health = this.#health[index]!
     const outcome = this.#spending?.settle(call, target, member.takeHeld(), given) ?? given
     const finding = findingOf(given, call.signal?.aborted === true)
-    if (health.ended(finding, number, this.#clock.now())) this.#queue.review(index)
+    if (health.ended(finding, number, this.#clock.now(), given.status)) this.#queue.review(index)
     if (finding === ANSWERED && !this.#rules.fallsBack) return resultOf(outcome)
     if (!this.#goesOn(member, outcome, finding)) return resultOf(outcome)
     const { trouble } = member
@@ -251,7 +253,7 @@ export class Pool<T extends PoolTarget = PoolTarget> {
     const now = this.#clock.now()
     return {
       waiting: this.#queue.size,
-      sharing: this.#sharing && { ...this.#sharing.stats },
+      sharing: this.#sharing?.stats,
       budgets: this.#spending?.budgets.stats(this.#clock.wall()) ?? [],
       targets: this.#health.map((health) => {
         const { target, inFlight, sent, answered, failed, refused } = health

@@ -3,6 +3,7 @@
 
 import type { Clock, Duration } from 'llmiter'
 import { watch } from '../lib/abort.ts'
+import { ByteCache } from '../lib/byte-cache.ts'
 import { duration } from '../lib/duration.ts'
 import { isStream } from '../lib/observe-stream.ts'
 import { choice, fields, given, number } from '../lib/validate.ts'
@@ -31,33 +32,33 @@ export interface SharingStats {
   cacheBytes: number
 }
 
-interface Kept {
-  readonly value: unknown
-  readonly bytes: number
-  readonly until: number
-}
-
 /** A result that can be read once belongs to one caller. */
 const isSingle = (value: unknown) =>
   isStream(value) || (typeof Response === 'function' && value instanceof Response)
 
 export class Sharing {
-  readonly stats: SharingStats = { coalesced: 0, cached: 0, batched: 0, cacheBytes: 0 }
   readonly #clock: Clock
   readonly #coalesces: boolean
-  readonly #maxBytes: number
   readonly #ttlMs: number
   readonly #acrossTenants: boolean
   readonly #flying = new Map<string, Promise<{ readonly value: unknown } | undefined>>()
-  /** The least recently used first. */
-  readonly #kept = new Map<string, Kept>()
+  readonly #kept: ByteCache<{ readonly value: unknown }> | undefined
+  #coalesced = 0
+  #cached = 0
+  /** Counted by those who bundle requests. */
+  batched = 0
 
   constructor(coalesce: boolean, cache: CacheOptions | undefined, clock: Clock) {
     this.#clock = clock
     this.#coalesces = coalesce
-    this.#maxBytes = cache?.maxBytes ?? 0
+    this.#kept = cache && new ByteCache(cache.maxBytes)
     this.#ttlMs = cache ? duration(cache.ttl, 'cache.ttl') : 0
     this.#acrossTenants = cache?.acrossTenants ?? false
+  }
+
+  get stats(): SharingStats {
+    const { batched } = this
+    return { coalesced: this.#coalesced, cached: this.#cached, batched, cacheBytes: this.#kept?.bytes ?? 0 }
   }
 
   /** The answer of an identical call, or else of this one. */
@@ -65,16 +66,16 @@ export class Sharing {
     const key = call.share === false ? undefined : keyOf(call)
     if (key === undefined) return send()
     const own = JSON.stringify(call.tenant ?? null) + key
-    const kept = this.#find(this.#acrossTenants ? key : own)
+    const kept = this.#kept?.get(this.#acrossTenants ? key : own, this.#clock.now())
     if (kept) {
-      this.stats.cached++
+      this.#cached++
       return structuredClone(kept.value)
     }
     const flying = this.#coalesces ? this.#flying.get(own) : undefined
     if (flying) {
       const found = await until(flying, call.signal)
       if (found) {
-        this.stats.coalesced++
+        this.#coalesced++
         return found.value
       }
       // The other one was given up, or its answer can be read once only.
@@ -104,38 +105,15 @@ export class Sharing {
     }
   }
 
-  #find(key: string): Kept | undefined {
-    const found = this.#kept.get(key)
-    if (!found) return undefined
-    this.#kept.delete(key)
-    if (found.until > this.#clock.now()) this.#kept.set(key, found)
-    else this.stats.cacheBytes -= found.bytes
-    return this.#kept.get(key)
-  }
-
   #keep(key: string, answer: unknown): void {
-    if (this.#maxBytes === 0) return
-    let value: unknown
-    let bytes: number
+    if (!this.#kept) return
     try {
-      value = structuredClone(answer)
-      bytes = 2 * (key.length + (JSON.stringify(value) ?? '').length)
+      const value: unknown = structuredClone(answer)
+      const bytes = 2 * (key.length + (JSON.stringify(value) ?? '').length)
+      this.#kept.set(key, { value }, bytes, this.#clock.now() + this.#ttlMs)
     } catch {
-      return // It cannot be copied, so it cannot be kept.
+      // It cannot be copied, so it cannot be kept.
     }
-    if (bytes > this.#maxBytes) return
-    this.#drop(key)
-    this.#kept.set(key, { value, bytes, until: this.#clock.now() + this.#ttlMs })
-    this.stats.cacheBytes += bytes
-    for (const oldest of this.#kept.keys()) {
-      if (this.stats.cacheBytes <= this.#maxBytes) break
-      this.#drop(oldest)
-    }
-  }
-
-  #drop(key: string): void {
-    this.stats.cacheBytes -= this.#kept.get(key)?.bytes ?? 0
-    this.#kept.delete(key)
   }
 }
 
