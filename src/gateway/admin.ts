@@ -117,6 +117,7 @@ function metricsOf({ waiting, inHand, targets, budgets, counts }: GatewayStatus)
       'What they cost, as far as prices are known.',
       counts.tokens.map(({ target, usd }) => [{ target }, usd]),
     ),
+    metric('cached_total', 'counter', 'Calls that were answered from the cache.', [[{}, counts.cached]]),
     metric('waited_seconds_total', 'counter', 'Time that calls have waited.', [[{}, counts.waitedMs / 1000]]),
     metric('took_seconds_total', 'counter', 'Time that tries have taken.', [[{}, counts.tookMs / 1000]]),
     metric(
