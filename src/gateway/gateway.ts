@@ -30,6 +30,7 @@ import { StateFile } from './state.ts'
 import { Upstreams } from './upstream.ts'
 
 const MOST_BYTES = 256_000_000
+const ADMIN = '/-/'
 
 export interface GatewayHooks {
   /** A limiter has been made. */
@@ -105,11 +106,13 @@ export class Gateway {
 
   /** Answers one request. */
   handle(request: IncomingMessage, response: ServerResponse): void {
-    this.#inHand++
-    response.once('close', () => {
-      this.#inHand--
-      if (this.#inHand === 0) this.#idle?.()
-    })
+    if (!request.url!.startsWith(ADMIN)) {
+      this.#inHand++
+      response.once('close', () => {
+        this.#inHand--
+        if (this.#inHand === 0) this.#idle?.()
+      })
+    }
     void this.#serve(request, response)
   }
 
@@ -157,7 +160,7 @@ export class Gateway {
     try {
       checkOrigin(request.headers, this.#loopback)
       const place = placeOf(request)
-      if (place.path.startsWith('/-/')) return this.#admin(place.path, request, response)
+      if (place.path.startsWith(ADMIN)) return await this.#admin(place.path, request, response)
       const found = protocolOf(place.path, request.headers)
       if (!found) throw unknownPath(place.path)
       protocol = found
@@ -177,11 +180,11 @@ export class Gateway {
     }
   }
 
-  #admin(path: string, request: IncomingMessage, response: ServerResponse): void {
+  #admin(path: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { adminKey } = this.#options
     const open = adminKey === undefined && this.#loopback && !this.needsKeys
     const given = open || adminKey === undefined ? undefined : clientKey(request.headers, '')
-    answerAdmin(path, { open, adminKey, given }, () => this.status(), response)
+    return answerAdmin(path, { open, adminKey, given }, () => this.status(), response)
   }
 
   #authorized(given: string | undefined): StoredKey | undefined {
