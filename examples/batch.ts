@@ -47,8 +47,7 @@ const results = runAll(
           `${done} of ${total}, ${Math.round(perMinute)} a minute, ${Math.round((etaMs ?? 0) / 1000)} s left`,
         )
     },
-    onSummary: ({ done, failed, skipped }) =>
-      console.log(`${done} done, ${failed} failed, ${skipped} were there before: ${file}`),
+    onSummary: ({ text }) => console.log(`${text}\nThe results are in ${file}.`),
   },
 )
 try {

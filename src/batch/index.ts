@@ -8,7 +8,8 @@ import { type BatchOptions, type BatchResult, checked } from './options.ts'
 import { Batch } from './run.ts'
 
 export type { BatchOptions, BatchResult } from './options.ts'
-export type { Progress, Summary } from './progress.ts'
+export type { Progress } from './progress.ts'
+export type { LeastTime, Summary } from './summary.ts'
 
 /**
  * Runs `fn` for each item at the limiter's pace. Nothing is run before the first result is asked for; to leave the

@@ -2,7 +2,8 @@
 
 import type { BucketRateLimiter, CallOptions, RateLimitedService } from 'llmiter'
 import { callable, fields, notNumber, number, text } from '../lib/validate.ts'
-import type { Progress, Summary } from './progress.ts'
+import type { Progress } from './progress.ts'
+import type { Summary } from './summary.ts'
 
 /** Options of `runAll`. */
 export interface BatchOptions<T, K = number> {
@@ -46,7 +47,7 @@ export interface BatchOptions<T, K = number> {
   signal?: AbortSignal | undefined
   /** Called after each item. */
   onProgress?: ((progress: Progress) => void) | undefined
-  /** Called once when the job ends, for whatever reason. */
+  /** Called once when the job ends, for whatever reason; `({ text }) => console.error(text)` prints it. */
   onSummary?: ((summary: Summary) => void) | undefined
   /**
    * The number of items, for `etaMs`.

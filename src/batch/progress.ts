@@ -1,7 +1,8 @@
 // How far a job is, when it will be over, and what it has come to. When it will be over is told by the limiters
 // themselves: their pace, the calls that wait, their quotas. Where none of these binds, the pace of the last minutes tells.
 
-import { type BucketRateLimiter, type CallOptions, type Mark, readUsage } from 'llmiter'
+import { type BucketRateLimiter, type CallOptions, type LimiterStats, type Mark, readUsage } from 'llmiter'
+import { leastOf, type Summary } from './summary.ts'
 
 /** How far a job is. */
 export interface Progress {
@@ -20,24 +21,6 @@ export interface Progress {
    * `Infinity` while a limiter is paused without an end.
    */
   etaMs?: number
-}
-
-/** The summary of a job. */
-export interface Summary {
-  /** Items that have ended: the failed ones included, the skipped ones not. */
-  done: number
-  /** Items that failed. */
-  failed: number
-  /** Items that were done by an earlier run. */
-  skipped: number
-  /** Refusals by the provider that the limiters of the job saw while it ran. */
-  refused: number
-  /** How long an item waited for its first ticket, in ms: the mean. */
-  waitedMs: number
-  /** As the results tell of their usage; where none does, as the limiters of tokens counted. */
-  tokens: number
-  /** How long the job took. */
-  ms: number
 }
 
 /** How far back the pace looks. */
@@ -68,6 +51,8 @@ export class Pace {
 /** What of a job goes through one limiter. */
 interface Part {
   readonly mark: Mark
+  /** The limits before the first item. */
+  readonly limits: LimiterStats['limits']
   items: number
   /** What items were said to cost, and how many were. */
   readonly cost: Record<string, number>
@@ -101,6 +86,7 @@ export class Outlook {
   readonly #parts = new Map<BucketRateLimiter, Part>()
   #items = 0
   #meanMs = 0
+  #ranMs = 0
   #measured = 0
   #lastBegunAt = 0
   #waitedMs = 0
@@ -109,8 +95,11 @@ export class Outlook {
 
   /** An item asks this limiter for a ticket. */
   asks(limiter: BucketRateLimiter, { cost }: CallOptions): void {
-    const part = this.#parts.get(limiter) ?? { mark: limiter.mark(), items: 0, cost: {}, said: 0 }
-    this.#parts.set(limiter, part)
+    let part = this.#parts.get(limiter)
+    if (!part) {
+      part = { mark: limiter.mark(), limits: limiter.stats().limits, items: 0, cost: {}, said: 0 }
+      this.#parts.set(limiter, part)
+    }
     this.#items++
     part.items++
     if (!cost) return
@@ -129,6 +118,7 @@ export class Outlook {
   ends(ms: number, value: unknown): void {
     this.#measured = Math.min(this.#measured + 1, MEASURED)
     this.#meanMs += (ms - this.#meanMs) / this.#measured
+    this.#ranMs += ms
     const { tokens, inputTokens = 0, outputTokens = 0 } = readUsage(value) ?? {}
     this.#tokens += tokens ?? inputTokens + outputTokens
   }
@@ -150,19 +140,26 @@ export class Outlook {
   }
 
   /** What the limiters have counted since the job began. */
-  summary(): Pick<Summary, 'refused' | 'waitedMs' | 'tokens'> {
+  summary(): Pick<Summary, 'refused' | 'waitedMs' | 'tokens' | 'least' | 'boundBy'> & { self: string } {
     let [refused, counted] = [0, 0]
-    for (const [limiter, { mark }] of this.#parts) {
-      const stats = limiter.stats(mark)
+    const all = [...this.#parts].map(([limiter, part]) => ({ ...part, stats: limiter.stats(part.mark) }))
+    // One limiter need not be named.
+    const self = all.length === 1 ? all[0]!.stats.name : ''
+    const leasts = all.flatMap(({ stats, limits }) => leastOf(stats, limits, this.#ranMs, self) ?? [])
+    for (const { stats } of all) {
       refused += stats.refused
       const used = (name: string) =>
         Math.max(0, ...stats.limits.filter(({ of }) => of === name).map((limit) => limit.used))
       counted += used('tokens') || used('inputTokens') + used('outputTokens')
     }
+    const least = leasts.sort((a, b) => b.ms - a.ms)[0]
     return {
       refused,
       waitedMs: this.#begun > 0 ? this.#waitedMs / this.#begun : 0,
       tokens: this.#tokens || counted,
+      ...(least && { least }),
+      boundBy: all.flatMap(({ stats }) => stats.boundBy).sort((a, b) => b.share - a.share),
+      self,
     }
   }
 }

@@ -5,6 +5,7 @@ import { type BucketRateLimiter, type CallOptions, LimiterStoppedError, QuotaExh
 import { context } from '../lib/async-context.ts'
 import { type BatchOptions, type BatchResult, type LimiterOf, sourceOf } from './options.ts'
 import { countOf, Outlook, Pace, type Progress } from './progress.ts'
+import { leastWords, summaryText } from './summary.ts'
 
 /** How many calls wait in the queue at most; without a limiter, how many run. */
 const AHEAD = 100
@@ -255,9 +256,17 @@ export class Batch<T, R, K> {
 
   /** The summary of the job. */
   #sum(): void {
-    const { done, failed, skipped } = this.#progress
+    const { done, failed, skipped, total } = this.#progress
     const ms = this.#clock ? this.#clock.now() - this.#startedAt : 0
-    this.#options.onSummary?.({ done, failed, skipped, ...this.#outlook.summary(), ms })
+    const { self, ...counted } = this.#outlook.summary()
+    const sum = { done, failed, skipped, ...counted, ms }
+    const { least } = sum
+    const text = summaryText({
+      ...{ ...sum, self },
+      ...(total !== undefined && { total }),
+      ...(least && { against: leastWords(least) }),
+    })
+    this.#options.onSummary?.({ ...sum, text })
   }
 
   /** What turned the items away, and how far the job is. */

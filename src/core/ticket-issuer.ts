@@ -272,8 +272,10 @@ export class TicketIssuer {
   /** The provider has begun to answer this call: it was accepted. */
   answered(call: IssuerCall, now: number): void {
     for (const at of this.chain) {
-      if (at.recovery.gate.state === 'open') continue
-      at.recovery.answered(call.sentAt!)
+      const { gate, waits } = at.recovery
+      if (waits.open) waits.accepted(call.sentAt!, at.limitSet.share(call.cost))
+      if (gate.state === 'open') continue
+      at.recovery.answered(call.sentAt!, now)
       at.watchGate(now)
     }
     this.stir()
@@ -313,11 +315,12 @@ export class TicketIssuer {
     // While others are in flight, one that ends makes room: nobody has to guess when.
     const roomComes = crowded && issuer.limitSet.inFlight > 0
     if (roomComes) issuer.recovery.lost(call.sentAt!)
+    if (report.waitMs) issuer.recovery.waits.told(report.waitMs, issuer.limitSet.share(call.cost), now)
     const alone = !roomComes && issuer.refused(report, call.sentAt!, now)
     issuer.watchGate(now)
     for (const at of this.chain) if (at !== issuer) at.recovery.lost(call.sentAt!)
     if (!park) return 0
-    if (!alone || waitMs === 0) {
+    if (!alone || waitMs === 0 || issuer.recovery.waits.wrong) {
       this.enqueue(call, now)
       return 0
     }
@@ -362,7 +365,7 @@ export class TicketIssuer {
     this.recovery.spend(waitMs, now)
     // For those above it was an answer.
     for (const at of this.chain) {
-      if (at !== this) at.recovery.answered(call.sentAt!)
+      if (at !== this) at.recovery.answered(call.sentAt!, now)
       at.watchGate(now)
     }
   }

@@ -24,3 +24,15 @@ export function duration(value: unknown, name: string): number {
   if (typeof ms === 'number' && ms > 0 && ms < Infinity) return ms
   throw new TypeError(`${name} must be a time above 0 (ms or like '1m'), got ${notNumber(value)}`)
 }
+
+/** In two units at most: `'6 min 3 s'`, `'2 h 5 min'`, `'0.35 s'`. */
+export function span(ms: number): string {
+  if (ms < 9950) return `${ms < 5 ? '0' : (ms / SECOND).toFixed(2)} s`
+  const seconds = Math.round(ms / SECOND)
+  if (seconds < 60) return `${(ms / SECOND).toFixed(1)} s`
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`
+  const minutes = Math.round(ms / MINUTE)
+  if (minutes < 1440) return `${Math.floor(minutes / 60)} h ${minutes % 60} min`
+  const hours = Math.round(ms / HOUR)
+  return `${Math.floor(hours / 24).toLocaleString('en')} d ${hours % 24} h`
+}

@@ -34,7 +34,7 @@ export interface LimiterStats {
   waitingOn?: string
   /** The same in detail: which limit, of which limiter, and what the provider said. */
   why?: WaitReason
-  /** What the first call in the queue waited for in the last minute, the longest first. */
+  /** What the first call in the queue waited for in the last minute, or since the mark; the longest first. */
   boundBy: BoundBy[]
   /** The last refusal by the provider: its codes and words, without any text of the request. */
   lastRefusal?: { kind: string; reason: string; agoMs: number }

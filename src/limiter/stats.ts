@@ -5,15 +5,18 @@ import { gateOf, waitingOn } from '../core/inspect.ts'
 import type { LimiterStats, Mark } from './limiter-stats.ts'
 import type { LimiterRuntime } from './runtime.ts'
 import { NOTHING, type Counters } from './counters.ts'
-import { reasonOf } from './wait-reason.ts'
+import { reasonOf, type WaitTimes } from './wait-reason.ts'
 
 class CounterMark implements Mark {
   readonly at: number
   readonly counters: Counters
   readonly limits: ReadonlyMap<string, { asked: number; used: number }>
 
-  constructor({ scheduler, counters, issuer }: LimiterRuntime) {
+  readonly times: WaitTimes
+
+  constructor({ scheduler, counters, issuer, history }: LimiterRuntime) {
     this.at = scheduler.now()
+    this.times = history.times(this.at)
     this.counters = counters.copy()
     this.limits = new Map(
       issuer.limitSet.buckets.map(({ limit, asked, used }) => [keyOf(limit), { asked, used }]),
@@ -24,7 +27,7 @@ class CounterMark implements Mark {
 export const mark = (runtime: LimiterRuntime): Mark => new CounterMark(runtime)
 
 export function stats(runtime: LimiterRuntime, since?: Mark): LimiterStats {
-  const { issuer, scheduler, counters, inFlight, backingOff, name, told, health } = runtime
+  const { issuer, scheduler, counters, inFlight, backingOff, name, told, health, history } = runtime
   const now = scheduler.now()
   const before = since as CounterMark | undefined
   const { requests, issued, finished, failed, refused, rejected } = before?.counters ?? NOTHING
@@ -48,7 +51,7 @@ export function stats(runtime: LimiterRuntime, since?: Mark): LimiterStats {
     ...(reopensInMs !== undefined && { reopensInMs }),
     ...(on && { waitingOn: on }),
     ...(why && { why }),
-    boundBy: runtime.history.boundBy(now),
+    boundBy: before ? history.boundSince(before.at, before.times, now) : history.boundBy(now),
     ...(lastRefusal && {
       lastRefusal: { kind: lastRefusal.kind, reason: lastRefusal.reason, agoMs: now - lastRefusal.at },
     }),

@@ -32,9 +32,9 @@ export interface WaitReason {
   reopensInMs?: number
 }
 
-/** A reason, and the share of the last minute in which it held the first call: 0 to 1. */
+/** A reason, and the share of the time in which it held the first call. */
 export interface BoundBy extends WaitReason {
-  /** The share of the last minute: 0 to 1. */
+  /** The share of the last minute, or of the time since the mark: 0 to 1. */
   share: number
 }
 
@@ -98,17 +98,22 @@ function limitReason(
 const keyOf = ({ kind, limiter, of, perMs, refused }: WaitReason): string =>
   [kind, limiter, of, perMs, refused].join('/')
 
-/** Time, by what held the first call in it: of the minute that runs, and of the one before. */
+/** Time in ms, by what held the first call in it. */
+export type WaitTimes = Map<string, { reason: WaitReason; ms: number }>
+
+/** Time, by what held the first call in it: of the minute that runs, of the one before, and of all. */
 export class WaitHistory {
   #reason: WaitReason | undefined
   #since = -Infinity
   #began = -Infinity
-  #minute = new Map<string, { reason: WaitReason; ms: number }>()
+  #minute: WaitTimes = new Map()
   #before = this.#minute
+  readonly #all: WaitTimes = new Map()
 
   /** From now on, this holds the first call. */
   note(reason: WaitReason | undefined, now: number): void {
     this.#add(this.#minute, now)
+    this.#add(this.#all, now)
     if (now - this.#began >= MINUTE) {
       this.#before = now - this.#began < 2 * MINUTE ? this.#minute : new Map()
       this.#minute = new Map()
@@ -118,11 +123,27 @@ export class WaitHistory {
     this.#since = now
   }
 
-  #add(minute: Map<string, { reason: WaitReason; ms: number }>, now: number): void {
+  #add(times: WaitTimes, now: number): void {
     if (!this.#reason) return
     const key = keyOf(this.#reason)
-    const ms = (minute.get(key)?.ms ?? 0) + Math.max(0, now - this.#since)
-    minute.set(key, { reason: this.#reason, ms })
+    const ms = (times.get(key)?.ms ?? 0) + Math.max(0, now - this.#since)
+    times.set(key, { reason: this.#reason, ms })
+  }
+
+  /** Since the limiter was made. */
+  times(now: number): WaitTimes {
+    const times = new Map(this.#all)
+    this.#add(times, now)
+    return times
+  }
+
+  /** Since a moment whose `times` are known. */
+  boundSince(at: number, before: WaitTimes, now: number): BoundBy[] {
+    const since = [...this.times(now)].map(([key, { reason, ms }]) => ({
+      reason,
+      ms: ms - (before.get(key)?.ms ?? 0),
+    }))
+    return shares(since, now - at)
   }
 
   /** The last minute: of the one before, the part that is not yet over a minute ago counts. */
@@ -137,9 +158,14 @@ export class WaitHistory {
       const found = minute.get(key)
       minute.set(key, { reason: found?.reason ?? reason, ms: (found?.ms ?? 0) + kept * ms })
     }
-    return [...minute.values()]
-      .map(({ reason, ms }) => ({ ...reason, share: Math.min(1, ms / MINUTE) }))
-      .filter(({ share }) => share > 0)
-      .sort((a, b) => b.share - a.share)
+    return shares([...minute.values()], MINUTE)
   }
 }
+
+/** The longest first. */
+const shares = (times: { reason: WaitReason; ms: number }[], ofMs: number): BoundBy[] =>
+  times
+    .filter(({ ms }) => ms > 0)
+    // When the gate reopened is past by now.
+    .map(({ reason: { reopensInMs: _, ...reason }, ms }) => ({ ...reason, share: Math.min(1, ms / ofMs) }))
+    .sort((a, b) => b.share - a.share)

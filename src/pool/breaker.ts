@@ -4,11 +4,54 @@
 //                                                                  ▲                     │
 //                                                                  └───── a failure ─────┘
 
+import type { Duration } from 'llmiter'
+import { duration } from '../lib/duration.ts'
+import { fields, given, number, text } from '../lib/validate.ts'
+
+/** When a target that fails is put aside. */
+export interface BreakerOptions {
+  /** Calls within the window before the share counts. Default 10. */
+  readonly minCalls?: number
+  /** The share of failures that opens it. Default 0.5. */
+  readonly share?: number
+  /** So many failures within the window open it, whatever their share is. Default: only the share counts. */
+  readonly failures?: number
+  /** The statuses that are failures, beside lost connections and timeouts. Default: 5xx. */
+  readonly statuses?: readonly number[]
+  /** Default 30 s. */
+  readonly windowMs?: Duration
+  /** How long it stays open before a call tries. Default 30 s. */
+  readonly openMs?: Duration
+}
+
 export interface BreakerRules {
   readonly minCalls: number
   readonly share: number
+  readonly failures: number
+  readonly statuses: ReadonlySet<number> | undefined
   readonly windowMs: number
   readonly openMs: number
+}
+
+/** @throws TypeError that names the option which is wrong. */
+export function parseBreaker(
+  breaker: BreakerOptions | false = {},
+  name = 'breaker',
+): BreakerRules | undefined {
+  if (breaker === false) return undefined
+  fields(breaker, name, ['minCalls', 'share', 'failures', 'statuses', 'windowMs', 'openMs'])
+  const { minCalls = 10, share = 0.5, failures, statuses, windowMs = '30s', openMs = '30s' } = breaker
+  given(failures, (value) => number(value, `${name}.failures`, 'a whole number of at least 1'))
+  if (statuses !== undefined && (!Array.isArray(statuses) || statuses.some((one) => !Number.isInteger(one))))
+    throw new TypeError(`${name}.statuses must be an array of statuses, got ${text(statuses)}`)
+  return {
+    minCalls: number(minCalls, `${name}.minCalls`, 'a whole number of at least 1'),
+    share: number(share, `${name}.share`, 'a number from 0 to 1'),
+    failures: failures ?? Infinity,
+    statuses: statuses && new Set(statuses),
+    windowMs: duration(windowMs, `${name}.windowMs`),
+    openMs: duration(openMs, `${name}.openMs`),
+  }
 }
 
 export type BreakerState =
@@ -59,6 +102,14 @@ export class CircuitBreaker {
     this.state.until = now + this.#rules.openMs
   }
 
+  /** What an answer is to it: `failed` is what the kind of the answer says. */
+  judges(failed: boolean | undefined, status: number | undefined): boolean | undefined {
+    const { statuses } = this.#rules
+    if (!statuses || status === undefined) return failed
+    if (statuses.has(status)) return true
+    return failed === undefined ? undefined : false
+  }
+
   /** The `number`th call that was sent is over. `undefined`: it says nothing of the target's health. */
   ended(failed: boolean | undefined, number: number, now: number): void {
     const { state } = this
@@ -93,7 +144,7 @@ export class CircuitBreaker {
   }
 
   #count(failed: boolean, now: number): void {
-    const { windowMs, minCalls, share, openMs } = this.#rules
+    const { windowMs, minCalls, share, failures, openMs } = this.#rules
     const half = windowMs / 2
     const passed = now - this.#halfAt
     if (passed >= half) {
@@ -105,7 +156,7 @@ export class CircuitBreaker {
     present.calls++
     if (failed) present.failed++
     const calls = before.calls + present.calls
-    if (failed && calls >= minCalls && before.failed + present.failed >= share * calls)
-      this.open(now + openMs)
+    const all = before.failed + present.failed
+    if (failed && (all >= failures || (calls >= minCalls && all >= share * calls))) this.open(now + openMs)
   }
 }

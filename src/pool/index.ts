@@ -1,11 +1,13 @@
 // The public surface of 'llmiter/pool'.
 
+export type { BatchedCall, BatchedOptions } from './batched.ts'
 export { BudgetExceededError, type BudgetOptions, type BudgetSnapshot, type BudgetStats } from './budgets.ts'
 export { type ModelPrice, type Prices, UnknownPriceError } from './prices.ts'
 export { createPool, Pool } from './pool.ts'
 export type { PoolEvents, PoolStats } from './pool-events.ts'
 export { NoTargetError } from './pool-queue.ts'
-export type { BreakerOptions, PoolOptions, PoolSnapshot } from './options.ts'
+export type { BreakerOptions } from './breaker.ts'
+export type { PoolOptions, PoolSnapshot } from './options.ts'
 export type { PoolTarget } from './pool-target.ts'
 export type { CacheOptions, SharingStats } from './sharing.ts'
 export type { Condition, PoolQuery } from './query.ts'

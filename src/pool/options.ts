@@ -3,7 +3,7 @@
 import type { BudgetStore, Clock, Duration, Snapshot } from 'llmiter'
 import { duration } from '../lib/duration.ts'
 import { callable, fields, given, number, text } from '../lib/validate.ts'
-import type { BreakerRules } from './breaker.ts'
+import { type BreakerOptions, type BreakerRules, parseBreaker } from './breaker.ts'
 import { type BudgetOptions, type BudgetSnapshot, parseBudgets } from './budgets.ts'
 import type { PoolCall } from './pool-call.ts'
 import type { PoolTarget } from './pool-target.ts'
@@ -11,18 +11,6 @@ import { parsePrices, type Prices } from './prices.ts'
 import { type CacheOptions, parseSharing, type Sharing } from './sharing.ts'
 import { Spending } from './spending.ts'
 import { compileStrategy, type TargetPlan, type Strategy } from './strategy.ts'
-
-/** When a target that fails is put aside. */
-export interface BreakerOptions {
-  /** Calls within the window before the share counts. Default 10. */
-  readonly minCalls?: number
-  /** The share of failures that opens it. Default 0.5. */
-  readonly share?: number
-  /** Default 30 s. */
-  readonly windowMs?: Duration
-  /** How long it stays open before a call tries. Default 30 s. */
-  readonly openMs?: Duration
-}
 
 /** Options of `createPool`. */
 export interface PoolOptions<T extends PoolTarget = PoolTarget> {
@@ -93,7 +81,8 @@ export interface PoolRules {
   readonly stickyMs: number | undefined
   readonly fallsBack: ((answer: unknown, status: number | undefined) => boolean) | undefined
   readonly maxAttempts: number
-  readonly breaker: BreakerRules | undefined
+  /** Of each target. */
+  readonly breakers: readonly (BreakerRules | undefined)[]
   readonly spending: Spending | undefined
   readonly sharing: ((clock: Clock) => Sharing) | undefined
 }
@@ -129,10 +118,17 @@ export function parsePool(options: PoolOptions): PoolRules {
     ...parseSticky(sticky),
     fallsBack: parseFallback(fallbackOn),
     maxAttempts: number(maxAttempts, 'maxAttempts', 'a whole number of at least 1'),
-    breaker: parseBreaker(options.breaker),
+    breakers: breakersOf(options),
     spending: parseSpending(options),
     sharing: parseSharing(options.coalesce, options.cache),
   }
+}
+
+function breakersOf({ targets, breaker }: PoolOptions): PoolRules['breakers'] {
+  const rules = parseBreaker(breaker)
+  return targets.map((target, i) =>
+    target.breaker === undefined ? rules : parseBreaker(target.breaker, `targets[${i}].breaker`),
+  )
 }
 
 function parseSpending({
@@ -190,16 +186,4 @@ function parseFallback(on: PoolOptions['fallbackOn']): PoolRules['fallsBack'] {
     throw new TypeError(`fallbackOn must be an array of statuses or a function, got ${text(on)}`)
   const statuses = new Set<unknown>(on)
   return (_error, status) => status !== undefined && statuses.has(status)
-}
-
-function parseBreaker(breaker: PoolOptions['breaker'] = {}): BreakerRules | undefined {
-  if (breaker === false) return undefined
-  fields(breaker, 'breaker', ['minCalls', 'share', 'windowMs', 'openMs'])
-  const { minCalls = 10, share = 0.5, windowMs = '30s', openMs = '30s' } = breaker
-  return {
-    minCalls: number(minCalls, 'breaker.minCalls', 'a whole number of at least 1'),
-    share: number(share, 'breaker.share', 'a number from 0 to 1'),
-    windowMs: duration(windowMs, 'breaker.windowMs'),
-    openMs: duration(openMs, 'breaker.openMs'),
-  }
 }

@@ -1,6 +1,7 @@
 // Where the calls of a pool may go.
 
 import type { BucketRateLimiter } from 'llmiter'
+import type { BreakerOptions } from './breaker.ts'
 
 /** A key, a model or a provider: whatever has limits of its own. Add fields of your own; `run` hands them back. */
 export interface PoolTarget {
@@ -14,4 +15,6 @@ export interface PoolTarget {
   readonly tier?: number
   /** The model that it asks, for prices. Default: the one that the call or its request names. */
   readonly model?: string
+  /** Its own circuit breaker; `false`: none. Default: that of the pool. */
+  readonly breaker?: BreakerOptions | false
 }

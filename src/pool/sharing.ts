@@ -3,9 +3,11 @@
 
 import type { Clock, Duration } from 'llmiter'
 import { watch } from '../lib/abort.ts'
+import { ByteCache } from '../lib/byte-cache.ts'
 import { duration } from '../lib/duration.ts'
 import { isStream } from '../lib/observe-stream.ts'
 import { choice, fields, given, number } from '../lib/validate.ts'
+import { canonical } from './canonical.ts'
 import type { PoolCall } from './pool-call.ts'
 
 /** How answers are kept for identical calls. */
@@ -18,20 +20,16 @@ export interface CacheOptions {
   readonly acrossTenants?: boolean
 }
 
-/** Calls that were answered without being sent. */
+/** Calls that needed no request of their own. */
 export interface SharingStats {
   /** Calls that got the answer of another one that was in flight. */
   coalesced: number
   /** Calls that were answered from the cache. */
   cached: number
+  /** Calls of `pool.batched` that went in one request with others. */
+  batched: number
   /** What the kept answers take. */
   cacheBytes: number
-}
-
-interface Kept {
-  readonly value: unknown
-  readonly bytes: number
-  readonly until: number
 }
 
 /** A result that can be read once belongs to one caller. */
@@ -39,22 +37,28 @@ const isSingle = (value: unknown) =>
   isStream(value) || (typeof Response === 'function' && value instanceof Response)
 
 export class Sharing {
-  readonly stats: SharingStats = { coalesced: 0, cached: 0, cacheBytes: 0 }
   readonly #clock: Clock
   readonly #coalesces: boolean
-  readonly #maxBytes: number
   readonly #ttlMs: number
   readonly #acrossTenants: boolean
   readonly #flying = new Map<string, Promise<{ readonly value: unknown } | undefined>>()
-  /** The least recently used first. */
-  readonly #kept = new Map<string, Kept>()
+  readonly #kept: ByteCache<{ readonly value: unknown }> | undefined
+  #coalesced = 0
+  #cached = 0
+  /** Counted by those who bundle requests. */
+  batched = 0
 
   constructor(coalesce: boolean, cache: CacheOptions | undefined, clock: Clock) {
     this.#clock = clock
     this.#coalesces = coalesce
-    this.#maxBytes = cache?.maxBytes ?? 0
+    this.#kept = cache && new ByteCache(cache.maxBytes)
     this.#ttlMs = cache ? duration(cache.ttl, 'cache.ttl') : 0
     this.#acrossTenants = cache?.acrossTenants ?? false
+  }
+
+  get stats(): SharingStats {
+    const { batched } = this
+    return { coalesced: this.#coalesced, cached: this.#cached, batched, cacheBytes: this.#kept?.bytes ?? 0 }
   }
 
   /** The answer of an identical call, or else of this one. */
@@ -62,16 +66,16 @@ export class Sharing {
     const key = call.share === false ? undefined : keyOf(call)
     if (key === undefined) return send()
     const own = JSON.stringify(call.tenant ?? null) + key
-    const kept = this.#find(this.#acrossTenants ? key : own)
+    const kept = this.#kept?.get(this.#acrossTenants ? key : own, this.#clock.now())
     if (kept) {
-      this.stats.cached++
+      this.#cached++
       return structuredClone(kept.value)
     }
     const flying = this.#coalesces ? this.#flying.get(own) : undefined
     if (flying) {
       const found = await until(flying, call.signal)
       if (found) {
-        this.stats.coalesced++
+        this.#coalesced++
         return found.value
       }
       // The other one was given up, or its answer can be read once only.
@@ -101,38 +105,15 @@ export class Sharing {
     }
   }
 
-  #find(key: string): Kept | undefined {
-    const found = this.#kept.get(key)
-    if (!found) return undefined
-    this.#kept.delete(key)
-    if (found.until > this.#clock.now()) this.#kept.set(key, found)
-    else this.stats.cacheBytes -= found.bytes
-    return this.#kept.get(key)
-  }
-
   #keep(key: string, answer: unknown): void {
-    if (this.#maxBytes === 0) return
-    let value: unknown
-    let bytes: number
+    if (!this.#kept) return
     try {
-      value = structuredClone(answer)
-      bytes = 2 * (key.length + (JSON.stringify(value) ?? '').length)
+      const value: unknown = structuredClone(answer)
+      const bytes = 2 * (key.length + (JSON.stringify(value) ?? '').length)
+      this.#kept.set(key, { value }, bytes, this.#clock.now() + this.#ttlMs)
     } catch {
-      return // It cannot be copied, so it cannot be kept.
+      // It cannot be copied, so it cannot be kept.
     }
-    if (bytes > this.#maxBytes) return
-    this.#drop(key)
-    this.#kept.set(key, { value, bytes, until: this.#clock.now() + this.#ttlMs })
-    this.stats.cacheBytes += bytes
-    for (const oldest of this.#kept.keys()) {
-      if (this.stats.cacheBytes <= this.#maxBytes) break
-      this.#drop(oldest)
-    }
-  }
-
-  #drop(key: string): void {
-    this.stats.cacheBytes -= this.#kept.get(key)?.bytes ?? 0
-    this.#kept.delete(key)
   }
 }
 
@@ -147,23 +128,7 @@ function until<T>(answer: Promise<T>, signal: AbortSignal | undefined): Promise<
 
 /** What makes calls identical: all of the request, the model and the target. Undefined: it cannot be told. */
 function keyOf({ request, model, target }: PoolCall): string | undefined {
-  if (request === undefined) return undefined
-  try {
-    return JSON.stringify([target ?? null, model ?? null, request], (_, value: unknown) => {
-      if (
-        typeof value === 'function' ||
-        typeof value === 'bigint' ||
-        ArrayBuffer.isView(value) ||
-        value instanceof Map
-      )
-        throw new TypeError('not JSON')
-      if (typeof value !== 'object' || value === null || Array.isArray(value)) return value
-      if (Object.getPrototypeOf(value) !== Object.prototype) throw new TypeError('not JSON')
-      return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
-    })
-  } catch {
-    return undefined
-  }
+  return request === undefined ? undefined : canonical([target ?? null, model ?? null, request])
 }
 
 export function parseSharing(

@@ -140,10 +140,10 @@ export class TargetHealth {
   }
 
   /** The `number`th call is over. Returns whether others may have to be told: it is put aside, or not any more. */
-  ended(finding: Finding, number: number, now: number): boolean {
+  ended(finding: Finding, number: number, now: number, status?: number): boolean {
     this.inFlight--
     const before = this.breaker?.state
-    this.breaker?.ended(FAILED[finding.of], number, now)
+    this.breaker?.ended(this.breaker.judges(FAILED[finding.of], status), number, now)
     if (finding.of === 'broke' || finding.of === 'unauthorized') this.failed++
     const aside = this.#death !== undefined || this.#spent !== undefined
     this.#found(finding, number, now)

@@ -172,7 +172,88 @@ describe('the summary', () => {
   test('of nothing', async () => {
     const sums: Summary[] = []
     await all(runAll([], () => 1, { onSummary: (sum) => sums.push(sum) }))
-    expect(sums).toEqual([{ done: 0, failed: 0, skipped: 0, refused: 0, waitedMs: 0, tokens: 0, ms: 0 }])
+    const none = { done: 0, failed: 0, skipped: 0, refused: 0, waitedMs: 0, tokens: 0, ms: 0, boundBy: [] }
+    expect(sums).toEqual([{ ...none, text: expect.stringMatching(/^done \.{7} 0: 0 answered, 0 failed\n/) }])
+  })
+
+  test('in words: the time against what the limit needs, and what bound it', async () => {
+    const { text, least, boundBy, ms } = await summed(() => 1, { requestsPerMinute: 60 })
+    expect(least).toEqual({ ms: 95_000, limit: 'requests (60 a minute)' })
+    expect(ms).toBeGreaterThan(95_000)
+    expect(boundBy).toMatchObject([{ kind: 'limit', of: 'requests', limiter: 'test' }])
+    expect(text.split('\n')).toEqual([
+      'done ....... 100: 100 answered, 0 failed',
+      expect.stringMatching(
+        /^time \.{7} 1 min \d+ s; the limit alone needs 1 min 35 s: requests \(60 a minute\)$/,
+      ),
+      expect.stringMatching(/^bound by \.{3} requests \(60 a minute\), 9\d % of the time$/),
+      expect.stringMatching(/^waited \.{5} 4\d\.\d s each$/),
+    ])
+  })
+
+  test.each<[string, Partial<LimiterOptions>, object, number, string, RegExp]>([
+    [
+      'output tokens',
+      { requestsPerMinute: 6000, outputTokensPerMinute: 1000 },
+      { call: { cost: { outputTokens: 100 } } },
+      9.8,
+      'output tokens (1,000 a minute)',
+      /output tokens \(1,000 a minute\), (99|100) %/,
+    ],
+    [
+      'places',
+      { maxConcurrent: 2 },
+      {},
+      0.83,
+      'at most 2 in flight',
+      /a free place \(at most 2 in flight\), (9\d|100) %/,
+    ],
+    [
+      'a quota of the hour',
+      { requestsPerMinute: 600, requestsPerHour: 40 },
+      {},
+      120,
+      'requests (40 an hour)',
+      /requests \(40 an hour\), (9\d|100) %/,
+    ],
+  ])('%s', async (_, limits, options, minutes, limit, bound) => {
+    const { least, text, ms } = await summed(() => 1, limits, options)
+    expect(least!.limit).toBe(limit)
+    expect(least!.ms / 60_000).toBeCloseTo(minutes, 1)
+    expect(ms).toBeGreaterThanOrEqual(least!.ms)
+    expect(text).toMatch(bound)
+  })
+
+  test('the limit of an account, and of each of several models, is named', async () => {
+    const { clock, limiter: account } = rig({ name: 'account', requestsPerMinute: 60 })
+    const models = perModel(
+      {
+        big: { requestsPerMinute: 600 },
+        small: { requestsPerMinute: 6 },
+      },
+      { parent: account },
+    )
+    const texts: string[] = []
+    const items = upTo(60).map((n) => ({ model: n % 10 === 0 ? 'small' : 'big' }))
+    const end = all(
+      runAll(items, () => clock.sleep(100), { limiter: models, onSummary: ({ text }) => texts.push(text) }),
+    )
+    await clock.runAll({ untilMs: DAY })
+    await end
+    expect(texts[0]).toContain("requests of 'account' (60 a minute)")
+    expect(texts[0]).toContain("requests of 'small' (6 a minute)")
+  })
+
+  test('a job that ends early tells of how many; refusals are told with their reason', async () => {
+    const refused = await summed(
+      (n) => {
+        if (n === 3) throw outOfQuota()
+      },
+      { requestsPerMinute: 60, burst: 1 },
+    )
+    expect(refused.text).toMatch(
+      /^done \.{7} \d of 100: \d answered, 1 failed\nrefused \.{4} 1 time by the provider/,
+    )
   })
 })
 

@@ -19,12 +19,12 @@ const slow = { timeout: 60_000 }
 
 test('a job shows its progress, and goes on where it stopped', slow, async () => {
   const file = join(mkdtempSync(join(tmpdir(), 'llmiter-example-')), 'results.jsonl')
-  expect(await run('batch', file, '20')).toMatch(/10 of 20.*20 done, 0 failed, 0 were there before/s)
+  expect(await run('batch', file, '20')).toMatch(/10 of 20.*done \.+ 20: 20 answered, 0 failed\n/s)
   const lines = readFileSync(file, 'utf8').trim().split('\n')
   expect(new Set(lines.map((line) => (JSON.parse(line) as { key: number }).key)).size).toBe(20)
   // The last line was cut off.
   writeFileSync(file, lines.slice(0, 12).join('\n') + '\n' + lines[12]!.slice(0, 5) + '\n')
-  expect(await run('batch', file, '20')).toContain('8 done, 0 failed, 12 were there before')
+  expect(await run('batch', file, '20')).toContain('8: 8 answered, 0 failed; 12 skipped')
 })
 
 test.each([

@@ -1,5 +1,6 @@
 // States of targets, the circuit breaker, and what happens to a call whose target fails.
 
+import { createPool } from 'llmiter/pool'
 import { describe, expect, test } from 'vitest'
 import { fate, outOfQuota, rateLimited, refusal } from '../helpers.ts'
 import { fails, poolOf } from './rig.ts'
@@ -144,6 +145,26 @@ describe('the circuit breaker', () => {
       await clock.advance(20_000)
     }
     expect(stateOf('a').state).not.toBe('broken')
+  })
+
+  test('opens after so many failures, if it says so, and by the statuses that it names', async () => {
+    const own = { failures: 2, statuses: [404, 429], minCalls: 100 }
+    const { pool, targets, clock, ask, stateOf } = poolOf({ a: {} }, { breaker: own })
+    for (let i = 0; i < 5; i++) {
+      await pool.run(ask(0, { a: fails(500) })).catch(() => {})
+      await pool.run(ask())
+    }
+    await pool.run(ask(0, { a: fails(404) })).catch(() => {})
+    expect(stateOf('a').state).toBe('ready')
+    await pool.run(ask(0, { a: fails(404) })).catch(() => {})
+    expect(stateOf('a')).toMatchObject({ state: 'broken', until: clock.wall() + 30_000 })
+    const none = createPool({ targets: [{ ...targets[0]!, breaker: false }], breaker: own })
+    for (let i = 0; i < 5; i++) await none.run(ask(0, { a: fails(404) })).catch(() => {})
+    expect(none.stats().targets[0]!.state.state).toBe('ready')
+    expect(() => createPool({ targets: [{ ...targets[0]!, breaker: { failures: 0 } }] })).toThrow(
+      /targets\[0\].breaker.failures must be a whole number of at least 1/,
+    )
+    expect(() => createPool({ targets, breaker: { statuses: ['500' as never] } })).toThrow(/breaker.statuses/)
   })
 
   test('takes timeouts and lost connections for failures', async () => {

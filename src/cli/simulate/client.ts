@@ -1,5 +1,6 @@
 // What every client of a simulation is: it is given calls, and gets them through the world or loses them.
 
+import type { BoundBy } from 'llmiter'
 import type { LogRecord } from '../../telemetry/log-record.ts'
 import type { SimulatedCall } from './world.ts'
 
@@ -21,5 +22,7 @@ export interface Client {
   /** The run is over: what still waits is dropped. */
   stop(): void
   fleet?(): FleetShares
+  /** What its calls waited for, where it knows. */
+  boundBy?(): BoundBy[]
   records(): LogRecord[]
 }

@@ -36,6 +36,7 @@ export function makeClient(
       call: (call) => limiters.call(call),
       stop: () => limiters.stop(),
       fleet: () => limiters.fleet(),
+      boundBy: () => limiters.boundBy(),
       records: () => recordsOf(limiters.recorders),
     }
   }

@@ -4,7 +4,15 @@
 // Several processes are several limiters of one name. With a store that they share, as `llmiter/redis` is one, each is
 // told the whole limit; without, each can only be told its part.
 
-import { BucketRateLimiter, withLimiter, type LimitOptions, type LimiterOptions } from 'llmiter'
+import {
+  type BoundBy,
+  BucketRateLimiter,
+  type Mark,
+  reasonWords,
+  withLimiter,
+  type LimitOptions,
+  type LimiterOptions,
+} from 'llmiter'
 import { memoryStore, type MemoryStore } from 'llmiter/testing'
 import type { FleetShares } from './client.ts'
 import { KINDS, type UsageTier } from './providers.ts'
@@ -22,6 +30,7 @@ const MOST_CURVES = 20
 export class Limiters {
   readonly #plan: JobPlan
   readonly #limiters: BucketRateLimiter[]
+  readonly #marks: Mark[]
   readonly #ways: ((call: SimulatedCall) => Promise<unknown>)[]
   readonly #store: MemoryStore | undefined
   readonly recorders: Recorder[] = []
@@ -41,6 +50,7 @@ export class Limiters {
       { length: processes },
       () => new BucketRateLimiter({ name: 'llmiter', ...options }),
     )
+    this.#marks = this.#limiters.map((limiter) => limiter.mark())
     const recorders = watched && this.#record(world, watched)
     this.#ways = this.#limiters.map((limiter, i) => wayThrough(limiter, world, plan, recorders?.[i]))
   }
@@ -58,6 +68,19 @@ export class Limiters {
       most: -least(this.#served.map((calls) => -calls)),
       ...(this.#store && { questions: this.#store.questions }),
     }
+  }
+
+  /** What calls waited for, as the mean of all processes. */
+  boundBy(): BoundBy[] {
+    const sums = new Map<string, BoundBy>()
+    for (const [i, limiter] of this.#limiters.entries()) {
+      for (const reason of limiter.stats(this.#marks[i]).boundBy) {
+        const words = reasonWords(reason)
+        const share = (sums.get(words)?.share ?? 0) + reason.share / this.#limiters.length
+        sums.set(words, { ...reason, share })
+      }
+    }
+    return [...sums.values()].sort((a, b) => b.share - a.share)
   }
 
   stop(): void {

@@ -1,6 +1,9 @@
 // What a simulation tells: a table in which clients and tiers compare, what is worth knowing beside it, and the
 // answer in a sentence.
 
+import type { BoundBy } from 'llmiter'
+import { summaryText } from '../../batch/summary.ts'
+import { span } from '../../lib/duration.ts'
 import { percentile } from '../../lib/percentile.ts'
 import { callsPerMinute, type JobPlan } from './plan.ts'
 import { FLAG_OF, type UsageTier } from './providers.ts'
@@ -28,6 +31,8 @@ export interface Row {
   waitMs: { p50: number; p95: number; p99: number }
   firstLoss?: string
   fleet?: FleetRow
+  /** What the calls waited for, and in which share of the time. */
+  boundBy?: BoundBy[]
 }
 
 /** How the processes fared. */
@@ -61,7 +66,7 @@ export function reportOf(plan: JobPlan, provider: string, all: readonly Compared
 }
 
 function rowOf(plan: JobPlan, ran: Ran, best: Ran): Row {
-  const { client, tier, calls, done, lost, endMs, refused, waitsMs, firstLoss } = ran
+  const { client, tier, calls, done, lost, endMs, refused, waitsMs, firstLoss, boundBy } = ran
   const fleet = fleetOf(plan, ran)
   const waited = (share: number) => percentile(waitsMs, share) ?? 0
   return {
@@ -73,6 +78,7 @@ function rowOf(plan: JobPlan, ran: Ran, best: Ran): Row {
     waitMs: { p50: waited(0.5), p95: waited(0.95), p99: waited(0.99) },
     ...(firstLoss !== undefined && { firstLoss }),
     ...(fleet && { fleet }),
+    ...(boundBy && { boundBy }),
   }
 }
 
@@ -183,19 +189,14 @@ export function shortly({ concurrency, ...perMinute }: UsageTier): string {
 const scaled = (n: number) =>
   n >= 1e6 && n % 1e5 === 0 ? `${n / 1e6}M` : n >= 1e5 && n % 1000 === 0 ? `${n / 1000}k` : count(n)
 
-/** Two units at most: `6 min 3 s`, `2 h 5 min`, `0.35 s`. */
-function span(ms: number): string {
-  if (ms < 9950) return `${inSeconds(ms)} s`
-  const seconds = Math.round(ms / 1000)
-  if (seconds < 60) return `${(ms / 1000).toFixed(1)} s`
-  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`
-  const minutes = Math.round(ms / 60_000)
-  if (minutes < 1440) return `${Math.floor(minutes / 60)} h ${minutes % 60} min`
-  const hours = Math.round(ms / 3_600_000)
-  return `${count(Math.floor(hours / 24))} d ${hours % 24} h`
+/** What became of the calls of llmiter, and what bound them. */
+function summaryOf(row: Row, boundBy: BoundBy[], rows: readonly Row[]): string[] {
+  const { calls: total, done, lost, refused, timeMs, limits } = row
+  const best = rows.find(({ client, limits: same }) => client === 'optimum' && same === limits)!
+  const against = `the best that these limits allow is ${span(best.timeMs)}`
+  const facts = { done: done + lost, failed: lost, total, refused, ms: timeMs, boundBy, against }
+  return [`llmiter, ${shortly(limits)}`, summaryText({ ...facts, self: 'llmiter' }), '']
 }
-
-const inSeconds = (ms: number) => (ms < 5 ? '0' : (ms / 1000).toFixed(2))
 
 const HEAD = ['client', 'limit', 'done', 'lost', 'time', 'goodput', 'refused/1000', 'wait p50', 'p95', 'p99']
 
@@ -220,6 +221,7 @@ export function printed({ provider, work, rows, notes, answer }: Report): string
     '',
     ...notes,
     ...(notes.length > 0 ? [''] : []),
+    ...rows.flatMap((row) => (row.boundBy ? summaryOf(row, row.boundBy, rows) : [])),
     answer,
   ].join('\n')
 }

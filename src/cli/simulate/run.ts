@@ -1,5 +1,6 @@
 // One run: a client gets the plan's calls through a world, in virtual time, and what became of them is counted.
 
+import type { BoundBy } from 'llmiter'
 import type { LogRecord } from '../../telemetry/log-record.ts'
 import { lateClock, streamOf } from '../../testing/world/seeded-run.ts'
 import type { ClientName, FleetShares } from './client.ts'
@@ -30,6 +31,7 @@ export interface Ran {
   /** What the first lost call said. */
   firstLoss?: string
   fleet?: FleetShares
+  boundBy?: BoundBy[]
   records: LogRecord[]
 }
 
@@ -59,6 +61,7 @@ export async function run(plan: JobPlan, tier: UsageTier, name: ClientName, reco
   const stop = () => {
     stopped = true
     if (client.fleet) ran.fleet = client.fleet()
+    if (client.boundBy) ran.boundBy = client.boundBy()
     client.stop()
   }
   const end = (call: SimulatedCall, error?: unknown) => {

@@ -13,6 +13,7 @@
 // Where a provider counts by the minute and says nothing, the wait ends with its window, once that is known: window-phase.ts.
 
 import { type Suspected, Suspicion, type RateTrust } from './suspicion.ts'
+import { ToldWaits } from './told-waits.ts'
 import { WindowPhase } from './window-phase.ts'
 import { type Duration, duration } from '../../lib/duration.ts'
 import type { WallTime } from '../limit/sliding-window.ts'
@@ -81,6 +82,7 @@ export class GateKeeper {
   /** How many have gone, in all. */
   tickets = 0
   readonly suspicion = new Suspicion()
+  readonly waits = new ToldWaits()
   readonly #random: () => number
   readonly #asks: () => boolean
   readonly #wall: WallTime
@@ -97,6 +99,8 @@ export class GateKeeper {
   #atEdge = false
   /** The provider said how long to wait. */
   #told = false
+  /** The provider said how long to wait, and the gate waits for less. */
+  #early = false
   #tries = 0
   /** Since the gate last closed, a call was answered that was sent after: the provider is not down. */
   #passing = false
@@ -214,7 +218,7 @@ export class GateKeeper {
       if (gate.state === 'open' && suspected.of !== 'blocked') return suspected
       this.#blocked(suspected, now)
       this.#close(this.#limits(waitMs) ? 'rate' : kind, waitMs, now)
-    } else if (waitMs !== undefined && gate.state === 'closed') {
+    } else if (waitMs !== undefined && gate.state === 'closed' && !this.#early) {
       if (waitMs > this.remainingMs(now)) gate.until = this.#waits(waitMs, now)
     }
     return BLOCKED
@@ -228,8 +232,13 @@ export class GateKeeper {
   }
 
   /** A call sent at `sentAt` was answered: that may open the gate. */
-  answered(sentAt: number): void {
+  answered(sentAt: number, now: number): void {
     const { gate } = this
+    if (gate.state === 'closed' && this.#told && this.waits.wrong) {
+      this.#told = false
+      this.#early = true
+      gate.until = this.#waits(Math.max(0, this.#closedAt + this.#backoffMs(gate.kind) - now), now)
+    }
     if (sentAt >= this.#firstClosedAt) this.#passing = true
     if (gate.state === 'spent' && gate.trialOut) {
       this.open()
@@ -298,6 +307,7 @@ export class GateKeeper {
     const { gate } = this
     if (gate.state === 'probing' && gate.kind === 'rate' && !this.#told)
       this.#edge.found(this.#firstClosedAt, this.#closedAt, gate.since)
+    if (gate.state === 'probing' && this.#early) this.waits.tested(true)
     this.gate = OPEN
     this.#tries = 0
   }
@@ -308,6 +318,7 @@ export class GateKeeper {
     return {
       edge: this.#edge.known,
       single: this.#single,
+      length: this.#early ? 'early' : this.#told ? 'told' : 'guessed',
       // Counted from the last refusal: after a long told wait it would be forgotten.
       repeated: this.#lately.filter((at) => this.#lately.at(-1)! - at < memory).length > 1,
     }
@@ -336,9 +347,13 @@ export class GateKeeper {
 
   #close(kind: GateKind, waitMs: number | undefined, now: number): void {
     const least = Math.min(LEAST_MS * 2 ** this.#tries, MOST_LEAST_MS[kind])
-    this.#told = waitMs !== undefined
-    const wait =
-      waitMs === undefined ? this.#guessMs(kind, now) : Math.max(waitMs * (1 + 0.02 * this.#random()), least)
+    if (this.#early && this.gate.state === 'probing') this.waits.tested(false)
+    const test = waitMs === undefined || this.waits.wrong ? undefined : this.waits.test(waitMs, now)
+    this.#early = waitMs !== undefined && (this.waits.wrong || test !== undefined)
+    this.#told = waitMs !== undefined && !this.#early
+    const wait = this.#told
+      ? Math.max(waitMs! * (1 + 0.02 * this.#random()), least)
+      : (test ?? this.#guessMs(kind, now))
     this.#shut(kind, wait, now)
   }
 

@@ -18,6 +18,8 @@ export interface Closure {
   single: boolean
   /** Not the first refusal lately: more than bad luck. */
   repeated: boolean
+  /** The provider has told for how long, or told more than it needed: then that says nothing of the provider. */
+  length: 'guessed' | 'told' | 'early'
 }
 
 /** Refused while it held, a rate is lowered to so much of itself. */
@@ -287,7 +289,7 @@ export class RateEstimator {
   /** The gate is open again, which this limit had closed, or not (`undefined`). True when that changed the rate. */
   reopened(closure: Closure | undefined, now: number): boolean {
     const rate = this.at(now)
-    const measured = closure && this.#measured(rate, Math.min(this.#closedAt, now), now)
+    const measured = closure && this.#measured(rate, closure, now)
     this.#measure.reopened(Math.max(0, now - this.#closedAt), now)
     this.#closedAt = Infinity
     this.#prove(now)
@@ -328,13 +330,15 @@ export class RateEstimator {
     return this.#provesSince >= 0 ? this.#proofMs + now - this.#provesSince : this.#proofMs
   }
 
-  #measured(rate: number, closedAt: number, now: number): MeasuredRate | undefined {
+  #measured(rate: number, { length }: Closure, now: number): MeasuredRate | undefined {
     const unit = this.#unit('fast', rate)
-    const ms = now - closedAt
-    this.#slowness = ms > LONG * unit ? SLOW_MEMORY : Math.max(0, this.#slowness - 1)
+    const ms = Math.max(0, now - this.#closedAt)
+    this.#slowness = ms > LONG * unit && length !== 'early' ? SLOW_MEMORY : Math.max(0, this.#slowness - 1)
     const measure = this.#measure
     const fast = this.#slowness === 0
-    const whole = this.#state.kind === 'exploring' ? Math.min(MINUTE, Math.max(10_000, 4 * ms)) : MINUTE
+    // Nothing was tried in a told wait, and it may have been too long.
+    const minute = length === 'told' ? Math.max(MINUTE, 2 * ms) : MINUTE
+    const whole = this.#state.kind === 'exploring' ? Math.min(minute, Math.max(10_000, 4 * ms)) : minute
     const spanMs = fast ? SPAN * unit : whole
     const exact = fast
       ? measure.cycle(CYCLE * unit, LEAST_FAST_MS, ms, now)
