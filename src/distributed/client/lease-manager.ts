@@ -33,7 +33,7 @@ import {
   URGENT_MS,
 } from './timing.ts'
 import { dayOf } from './calendar-day.ts'
-import { Standing } from './standing.ts'
+import { KeptShare } from './kept-share.ts'
 
 export class LeaseManager {
   readonly gate: GateSync
@@ -42,7 +42,7 @@ export class LeaseManager {
   readonly #demand: DemandForecast
   #time = new ClockSync()
   readonly #connectivity = new Connectivity()
-  readonly #standing = new Standing()
+  readonly #keptShare = new KeptShare()
   /** For how long the store keeps this process's share, at least. */
   #keptMs = 0
   #limits: SharedLimit[]
@@ -159,7 +159,7 @@ export class LeaseManager {
     else this.#fallback?.take(amounts, at)
     this.#inFlight++
     this.#demand.went(amounts, now)
-    this.#standing.uses(amounts, this.#limits, this.#answer?.processes ?? 1)
+    this.#keptShare.uses(amounts, this.#limits, this.#answer?.processes ?? 1)
     const told = held ? this.#answer?.now : undefined
     this.#journal.went(amounts, at, told)
   }
@@ -206,7 +206,7 @@ export class LeaseManager {
 
   /** Whether the process has been idle for so long that it leaves. */
   idle(now: number): boolean {
-    const stayMs = Math.min(STAY_MS, Math.max(LEAST_STAY_MS, this.#standing.workedMs(now)))
+    const stayMs = Math.min(STAY_MS, Math.max(LEAST_STAY_MS, this.#keptShare.workedMs(now)))
     return this.#host.inLine() === 0 && this.#inFlight === 0 && now - this.#demand.lastWentAt > stayMs
   }
 
@@ -216,7 +216,7 @@ export class LeaseManager {
     // Who has left has given all back: to a new store it is a newborn.
     const known = this.#joined ? (this.#answer?.processes ?? 0) : 0
     this.#joined = !gone
-    this.#standing.asks(now)
+    this.#keptShare.asks(now)
     const alone = this.down && this.#options.onStoreDown === 'share'
     const keepMs = this.#keepMs(gone, alone, now)
     this.#keptMs = Math.min(this.#keptMs, keepMs)
@@ -371,7 +371,7 @@ export class LeaseManager {
   #keepMs(gone: boolean, alone: boolean, now: number): number {
     if (gone) return 0
     if (alone || this.#options.processes !== undefined) return LAW.keptMs
-    return this.#answer ? this.#standing.keepMs(this.#time.toStore(now), now) : 0
+    return this.#answer ? this.#keptShare.keepMs(this.#time.toStore(now), now) : 0
   }
 
   #wants(now: number): number {

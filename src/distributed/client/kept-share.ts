@@ -14,7 +14,7 @@ const MUCH = 1 / 3
 /** A shorter share is not worth keeping. */
 const LEAST_MS = 1000
 
-export class Standing {
+export class KeptShare {
   #usedMs = 0
   #since = Infinity
 
