@@ -5,7 +5,7 @@ import { PLAIN, report, row, rows, said } from './simulate-harness.ts'
 
 describe('the limits of a list as targets of one pool', () => {
   test('give together what they have, each as much as it can', async () => {
-    const line = `--rpm 500,500,1000 --window 1s --workload backlog:1000 --targets ${PLAIN}`
+    const line = `--rpm 500,500,1000 --window 1s --workload backlog:2000 --targets ${PLAIN}`
     const { rows: all, notes, answer } = await report(line)
     expect(all.map(({ client }) => client)).toEqual([
       ...['llmiter', 'optimum'],
@@ -14,7 +14,7 @@ describe('the limits of a list as targets of one pool', () => {
     ])
     const [one, , , , pool, best] = all
     expect(pool).toMatchObject({
-      done: 1000,
+      done: 2000,
       lost: 0,
       refused: 0,
       limits: [{ rpm: 500 }, { rpm: 500 }, { rpm: 1000 }],
@@ -23,10 +23,10 @@ describe('the limits of a list as targets of one pool', () => {
     expect(pool!.timeMs / best!.timeMs).toBeLessThan(1.05)
     const [, each] = /the targets answered (.*) calls$/.exec(notes.at(-1)!)!
     const served = each!.split(/, | and /).map((part) => Number(part.replace(',', '')))
-    expect(served.reduce((a, b) => a + b)).toBe(1000)
+    expect(served.reduce((a, b) => a + b)).toBe(2000)
     for (const [i, share] of [500, 500, 1000].entries()) expect(served[i]! / share).toBeCloseTo(1, 1)
     expect(answer).toMatch(
-      /\nWith pool: 1,000 calls take [\d.]+ (min \d+ )?s through a pool of 500 rpm \+ 500 rpm \+ 1,000 rpm\.$/,
+      /\nWith pool: 2,000 calls take [\d.]+ (min \d+ )?s through a pool of 500 rpm \+ 500 rpm \+ 1,000 rpm\.$/,
     )
   })
 

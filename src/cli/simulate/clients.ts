@@ -5,7 +5,7 @@ import type { Client, ClientName } from './client.ts'
 import { Limiters } from './limiters.ts'
 import type { JobPlan } from './plan.ts'
 import { poolClient } from './pool-client.ts'
-import { isPool, type Limits } from './providers.ts'
+import { isPool, type PlannedLimits } from './providers.ts'
 import { type OnTime, Recorder } from './recorder.ts'
 import { Sdk } from './sdk.ts'
 import { UsageError } from '../usage.ts'
@@ -27,7 +27,7 @@ export function makeClient(
   name: ClientName,
   world: World,
   plan: JobPlan,
-  limits: Limits,
+  limits: PlannedLimits,
   random: () => number,
   watched: OnTime | undefined,
 ): Client {

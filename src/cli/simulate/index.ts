@@ -7,7 +7,7 @@ import { best } from './optimum.ts'
 import { providerOf, type JobPlan } from './plan.ts'
 import { type Compared, printed, reportOf, shortly } from './report.ts'
 import type { ClientName } from './client.ts'
-import type { Limits, UsageTier } from './providers.ts'
+import type { PlannedLimits, UsageTier } from './providers.ts'
 import { run } from './run.ts'
 import { CannotError, command, UsageError } from '../usage.ts'
 
@@ -37,7 +37,7 @@ async function simulatePlan(flags: Flags, say: (text: string) => void): Promise<
 async function compare(plan: JobPlan, recorded: boolean): Promise<Compared[]> {
   const { tiers, pooled, clients } = plan
   const compared: Compared[] = []
-  const add = async (tier: Limits, names: readonly ClientName[]) => {
+  const add = async (tier: PlannedLimits, names: readonly ClientName[]) => {
     const optimum = best(plan, tier)
     if (!optimum) throw new UsageError(`with ${shortly(tier)} these calls would never all get in`)
     const runs = []

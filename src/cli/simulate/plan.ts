@@ -6,7 +6,7 @@ import {
   FLAG_OF,
   isPool,
   KINDS,
-  type Limits,
+  type PlannedLimits,
   makeProvider,
   type Knobs,
   type UsageTier,
@@ -45,7 +45,7 @@ export interface JobPlan {
   seed: number
 }
 
-export function providerOf({ provider, knobs, seed }: JobPlan, limits: Limits): ModelProvider {
+export function providerOf({ provider, knobs, seed }: JobPlan, limits: PlannedLimits): ModelProvider {
   const make = (tier: UsageTier) => makeProvider(provider, tier, knobs, 60_000 * seededRandom(seed)())
   return isPool(limits) ? new SideBySide(limits.map(make)) : make(limits)
 }

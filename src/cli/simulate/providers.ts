@@ -32,8 +32,8 @@ export interface UsageTier {
 }
 
 /** The limits of an account, or those of each target of a pool. */
-export type Limits = UsageTier | readonly UsageTier[]
-export const isPool = (limits: Limits): limits is readonly UsageTier[] => Array.isArray(limits)
+export type PlannedLimits = UsageTier | readonly UsageTier[]
+export const isPool = (limits: PlannedLimits): limits is readonly UsageTier[] => Array.isArray(limits)
 
 /** How a provider keeps its limits. */
 export interface Knobs extends RefusalOptions {

@@ -6,20 +6,20 @@ import { summaryText } from '../../batch/summary.ts'
 import { span } from '../../lib/duration.ts'
 import { percentile } from '../../lib/percentile.ts'
 import { callsPerMinute, type JobPlan } from './plan.ts'
-import { FLAG_OF, isPool, type Limits, type UsageTier } from './providers.ts'
+import { FLAG_OF, isPool, type PlannedLimits, type UsageTier } from './providers.ts'
 import type { Ran } from './run.ts'
 import { count } from './values.ts'
 
 /** The runs of one tier, the optimum among them. */
 export interface Compared {
-  tier: Limits
+  tier: PlannedLimits
   best: Ran
   runs: readonly Ran[]
 }
 
 export interface Row {
   client: string
-  limits: Limits
+  limits: PlannedLimits
   calls: number
   done: number
   lost: number
@@ -187,7 +187,7 @@ function eachServed(served: readonly number[]): string {
 }
 
 /** `at 500 requests and 200,000 tokens a minute`; of one limit, when it was named before, `at 5,000`. */
-function inWords(limits: Limits, inFull = true): string {
+function inWords(limits: PlannedLimits, inFull = true): string {
   if (isPool(limits)) return `through a pool of ${shortly(limits)}`
   const { concurrency, ...perMinute } = limits
   if (concurrency !== undefined) return `with ${count(concurrency)} at once`
@@ -199,7 +199,7 @@ function inWords(limits: Limits, inFull = true): string {
 }
 
 /** `500 rpm, 200k tpm`. */
-export function shortly(limits: Limits): string {
+export function shortly(limits: PlannedLimits): string {
   if (isPool(limits)) return limits.map(shortly).join(' + ')
   const { concurrency, ...perMinute } = limits
   const amounts = Object.entries(perMinute).map(([limit, n]) => `${scaled(n)} ${limit}`)

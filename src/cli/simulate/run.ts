@@ -6,7 +6,7 @@ import { lateClock, streamOf } from '../../testing/world/seeded-run.ts'
 import type { ClientName, FleetShares } from './client.ts'
 import { makeClient } from './clients.ts'
 import { costOf, type JobPlan, providerOf } from './plan.ts'
-import type { Limits } from './providers.ts'
+import type { PlannedLimits } from './providers.ts'
 import type { OnTime } from './recorder.ts'
 import { count } from './values.ts'
 import { type SimulatedCall, World } from './world.ts'
@@ -19,7 +19,7 @@ const LATE_STREAM = 2
 
 export interface Ran {
   client: ClientName | 'optimum'
-  tier: Limits
+  tier: PlannedLimits
   calls: number
   done: number
   lost: number
@@ -37,7 +37,12 @@ export interface Ran {
   records: LogRecord[]
 }
 
-export async function run(plan: JobPlan, tier: Limits, name: ClientName, recorded: boolean): Promise<Ran> {
+export async function run(
+  plan: JobPlan,
+  tier: PlannedLimits,
+  name: ClientName,
+  recorded: boolean,
+): Promise<Ran> {
   const { jobs, sizes, seed, jitterMs, headers } = plan
   const [ways, waits] = [streamOf(seed, 1), streamOf(seed, 3)]
   let punctual = false
