@@ -21,6 +21,10 @@ const COMMANDS: Record<string, { what: string; load: () => Promise<Command> }> =
     what: 'tells how long a job will take, and what if the limits were others',
     load: async () => (await import('./simulate/index.ts')).simulate,
   },
+  usage: {
+    what: 'tells requests, tokens and cost, by model, tenant, key or day',
+    load: async () => (await import('./usage-report.ts')).usage,
+  },
   gateway: {
     what: 'passes calls of any program on, at the pace that the providers accept',
     load: async () => (await import('./gateway.ts')).gateway,
@@ -35,6 +39,7 @@ const SYNONYMS = {
   graph: 'plot chart draw',
   watch: 'top monitor tail live',
   simulate: 'sim plan run bench',
+  usage: 'cost costs spend tokens stats report bill',
   gateway: 'proxy server serve',
 }
 
