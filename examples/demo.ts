@@ -6,11 +6,11 @@
  * writes a log, which `npx llmiter graph` draws.
  */
 import OpenAI from 'openai'
-import { BucketRateLimiter, withLimiter } from 'llmiter'
+import { BucketRateLimiter, estimateTokens } from 'llmiter'
 import { logTo } from 'llmiter/log'
 import { runCrowd } from './support/crowd.ts'
 import { openProvider } from './support/provider.ts'
-import { printTable } from './support/screen.ts'
+import { printTable, wrapped } from './support/screen.ts'
 import { readSettings } from './support/settings.ts'
 
 const settings = readSettings()
@@ -35,12 +35,28 @@ async function withLlmiter() {
   const openai = new OpenAI({ ...provider.client, maxRetries: 0 }) // refused calls wait in our line
   const limiter = new BucketRateLimiter({ name: model, requestsPerMinute, tokensPerMinute })
   logTo(limiter)
-  const ask = withLimiter((input: string) => openai.responses.create({ model, input }), limiter)
+  const ask = (input: string) => openai.responses.create({ model, input })
 
-  return runCrowd('with llmiter', prompts, ask, provider)
+  return runCrowd('with llmiter', prompts, ask, provider, limiter)
 }
 
-const where = settings.liveKey === undefined ? 'a server on this machine' : 'the real API, twice'
-console.log(`${calls} calls at once to ${where}; the limit is ${requestsPerMinute} requests a minute.\n`)
-printTable([await sdkAlone(), await withLlmiter()])
-console.log('\nWhat the limiter did, second by second: npx llmiter graph --open')
+/** The limit that allows fewer calls comes first: a call takes about as many tokens as the limiter reserves for it. */
+function headline(): string {
+  const { inputTokens, maxOutputTokens = 0 } = estimateTokens([{ input: prompts[0] }])
+  const limits = [
+    { words: `${amount(requestsPerMinute)} requests a minute`, calls: requestsPerMinute },
+    {
+      words: `${amount(tokensPerMinute)} tokens a minute`,
+      calls: tokensPerMinute / (inputTokens + maxOutputTokens),
+    },
+  ].sort((a, b) => a.calls - b.calls)
+  const where = settings.liveKey === undefined ? 'a server on this machine' : 'the real API, twice'
+  return `${calls} calls at once to ${where}. The limit that binds is ${limits[0]!.words}; ${limits[1]!.words} would allow more.`
+}
+const amount = (n: number) => n.toLocaleString('en')
+
+console.log(`${wrapped(headline())}\n`)
+const results = [await sdkAlone(), await withLlmiter()]
+printTable(results)
+console.log(`\nWhat came of it with llmiter:\n${wrapped(results[1]!.summary ?? '')}`)
+console.log(wrapped('\nWhat the limiter did, second by second: npx llmiter graph --open'))

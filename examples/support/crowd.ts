@@ -1,4 +1,6 @@
 /** Decides what is measured: a crowd of calls, all started at once, as people do with `Promise.all`. */
+import type { BucketRateLimiter } from 'llmiter'
+import { runAll } from 'llmiter/batch'
 import type { Provider } from './provider.ts'
 import { showProgress } from './screen.ts'
 
@@ -14,6 +16,8 @@ export interface CrowdResult {
   waitsMs: number[]
   /** What the first lost call said. */
   firstError?: string
+  /** What the job was bound by, in words. */
+  summary?: string
 }
 
 /** Runs all prompts against a provider, shows how it goes, and closes the provider. */
@@ -22,6 +26,7 @@ export async function runCrowd(
   prompts: string[],
   ask: (prompt: string) => PromiseLike<unknown>,
   provider: Provider,
+  limiter?: BucketRateLimiter,
 ): Promise<CrowdResult> {
   const startedAt = performance.now()
   const elapsedMs = () => performance.now() - startedAt
@@ -37,18 +42,20 @@ export async function runCrowd(
   const update = () => Object.assign(result, { refused: provider.refused(), elapsedMs: elapsedMs() })
   const stopProgress = showProgress(() => update())
 
-  await Promise.all(
-    prompts.map(async (prompt) => {
-      try {
-        await ask(prompt)
-        result.finished++
-        result.waitsMs.push(elapsedMs())
-      } catch (error) {
-        result.lost++
-        result.firstError ??= error instanceof Error ? error.message : String(error)
-      }
-    }),
-  )
+  const answers = runAll(prompts, ask, {
+    concurrency: Infinity, // all at once
+    ...(limiter && { limiter, call: (input) => ({ request: { input } }) }),
+    onSummary: ({ text }) => (result.summary = text),
+  })
+  for await (const answer of answers) {
+    if (answer.ok) {
+      result.finished++
+      result.waitsMs.push(elapsedMs())
+    } else {
+      result.lost++
+      result.firstError ??= answer.error instanceof Error ? answer.error.message : String(answer.error)
+    }
+  }
 
   update()
   stopProgress()

@@ -12,7 +12,7 @@ const red = (text: string) => (coloured ? `\x1b[31m${text}\x1b[0m` : text)
 /** Shows `look()` again and again, until the function that it returns is called. */
 export function showProgress(look: () => CrowdResult): () => void {
   const draw = stdout.isTTY
-    ? () => stdout.write(`\r\x1b[2K${progressLine(look())}`)
+    ? () => stdout.write(`\r\x1b[2K${progressLine(look(), stdout.columns)}`)
     : () => stdout.write(`${progressLine(look())}\n`)
   const timer = setInterval(draw, stdout.isTTY ? 100 : 5000)
   return () => {
@@ -22,14 +22,23 @@ export function showProgress(look: () => CrowdResult): () => void {
   }
 }
 
-function progressLine(result: CrowdResult): string {
+/** What there is room for, the most important first: a line that wraps could not be rewritten. */
+export function progressLine(result: CrowdResult, columns = Infinity): string {
   const { name, calls, finished, refused, lost, elapsedMs } = result
-  const text =
-    `finished ${pad(finished, 4)}  refused ${pad(refused, 5)}  lost ${pad(lost, 4)}  ` +
-    pad(seconds(elapsedMs), 6)
-  const width = Math.min(30, stdout.columns - name.length - text.length - 6)
-  const bar = stdout.isTTY && width > 5 ? `${progressBar(width, finished / calls, lost / calls)}  ` : ''
-  return `${name.padEnd(12)}  ${bar}${text}`
+  const over = finished + lost
+  const left = over > 0 && over < calls ? ` ${seconds((elapsedMs * (calls - over)) / over)} left` : ''
+  const parts = [
+    `${pad(finished, String(calls).length)}/${calls}`,
+    `${pad(refused, 4)} refused`,
+    `${pad(lost, 3)} lost`,
+    seconds(elapsedMs) + left,
+  ]
+  const room = (text: string) => columns - 1 - text.length
+  const text = `${name}  ${parts.join('  ')}`
+  const width = Math.min(30, room(`${name.padEnd(12)}  ${parts.join('  ')}`) - 2)
+  if (stdout.isTTY && columns < Infinity && width > 5)
+    return `${name.padEnd(12)}  ${progressBar(width, finished / calls, lost / calls)}  ${parts.join('  ')}`
+  return room(text) >= 0 ? text : parts.join(' ').slice(0, Math.max(0, columns - 1))
 }
 
 function progressBar(width: number, finished: number, lost: number): string {
@@ -38,7 +47,8 @@ function progressBar(width: number, finished: number, lost: number): string {
   return green('█'.repeat(done)) + red('▒'.repeat(gone)) + '░'.repeat(width - done - gone)
 }
 
-export function printTable(results: CrowdResult[]): void {
+/** Columns that do not fit into the terminal are left out, the last ones first. */
+export function printTable(results: CrowdResult[], columns = stdout.isTTY ? stdout.columns : Infinity): void {
   const head = ['', 'finished', 'lost', 'refusals', 'time', 'wait p50', 'p95', 'p99']
   const rows = results.map((result) => [
     result.name,
@@ -49,13 +59,41 @@ export function printTable(results: CrowdResult[]): void {
     ...[0.5, 0.95, 0.99].map((share) => quantile(result.waitsMs, share)),
   ])
   const widths = head.map((_, column) => Math.max(...[head, ...rows].map((row) => row[column]!.length)))
+  let shown = head.length
+  const used = () => widths.slice(0, shown).reduce((sum, width) => sum + width + 2, -2)
+  while (shown > 2 && used() > columns) shown--
   const line = (cells: string[]) =>
-    cells.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]!) : pad(cell, widths[i]!))).join('  ')
+    cells
+      .slice(0, shown)
+      .map((cell, i) => (i === 0 ? cell.padEnd(widths[i]!) : pad(cell, widths[i]!)))
+      .join('  ')
   console.log(`\n${line(head)}\n${rows.map(line).join('\n')}\n`)
-  console.log('lost: the call failed for good. wait: from the call to its answer, of those that finished.')
+  console.log(
+    wrapped(
+      'lost: the call failed for good. wait: from the call to its answer, of those that finished.',
+      columns,
+    ),
+  )
   for (const { name, firstError } of results) {
-    if (firstError !== undefined) console.log(`The first call lost by "${name}" said: ${red(firstError)}`)
+    if (firstError !== undefined)
+      console.log(red(wrapped(`The first call lost by "${name}" said: ${firstError}`, columns)))
   }
+}
+
+/** Lines that fit into the terminal, cut between words. */
+export function wrapped(text: string, columns = stdout.isTTY ? stdout.columns : Infinity): string {
+  return text
+    .split('\n')
+    .map((line) => {
+      const lines = ['']
+      for (const word of line.split(' ')) {
+        const longer = lines.at(-1) === '' ? word : `${lines.at(-1)} ${word}`
+        if (lines.at(-1) !== '' && longer.length > columns) lines.push(word)
+        else lines[lines.length - 1] = longer
+      }
+      return lines.join('\n')
+    })
+    .join('\n')
 }
 
 function quantile(ascending: number[], share: number): string {
