@@ -9,4 +9,7 @@ const turnOf = (Limiter: typeof Facade) => (size: number) => async () => {
   return microseconds(size, () => Promise.all(Array.from({ length: size }, () => limiter.schedule(work))))
 }
 
-export const jobs: Jobs = { 'llmiter/bottleneck': turnOf(Facade), bottleneck: turnOf(Original as unknown as typeof Facade) }
+export const jobs: Jobs = {
+  'llmiter/bottleneck': turnOf(Facade),
+  bottleneck: turnOf(Original as unknown as typeof Facade),
+}
