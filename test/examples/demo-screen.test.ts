@@ -11,7 +11,7 @@ const result: CrowdResult = {
 
 afterEach(() => vi.restoreAllMocks())
 
-test.each([20, 30, 40, 50, 61, 62, 80, 120])('at %i columns no line wraps', (columns) => {
+test.each([24, 30, 40, 50, 61, 62, 80, 120])('at %i columns no line wraps', (columns) => {
   expect(progressLine(result, columns).length).toBeLessThan(columns)
   const printed: string[] = []
   vi.spyOn(console, 'log').mockImplementation((text: string) => void printed.push(...text.split('\n')))
