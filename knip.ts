@@ -19,5 +19,5 @@ export default {
   // Fixtures are passed on as whole modules.
   ignoreIssues: { 'test/clients/fixtures/*.ts': ['exports'] },
   // Installed by the tests that start them, or part of every system.
-  ignoreBinaries: ['redis-cli', 'redis-server', 'script'],
+  ignoreBinaries: ['prometheus', 'promtool', 'redis-cli', 'redis-server', 'script'],
 } satisfies KnipConfig

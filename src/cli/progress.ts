@@ -14,12 +14,12 @@ export class ProgressLine {
     this.#output = output
   }
 
-  show(done: number, all: number): void {
+  show(done: number, all: number, what = ''): void {
     const now = performance.now()
     if (!this.#output.isTTY || now - this.#since < SILENT_MS || now - this.#shownAt < SHOWN_EACH_MS) return
     this.#shownAt = now
     this.#shown = true
-    this.#output.write(`\r\x1b[K${Math.floor((100 * done) / Math.max(1, all))} %`)
+    this.#output.write(`\r\x1b[K${what}${Math.floor((100 * done) / Math.max(1, all))} %`)
   }
 
   /** The line is free again. */

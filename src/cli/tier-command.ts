@@ -1,6 +1,8 @@
 // "What would a higher tier give?", as a command that is ready to run.
 
+import { HOUR, MINUTE } from '../lib/units.ts'
 import type { RunSeries } from './page/index.ts'
+import type { Columns } from './page/series.ts'
 import { binding } from './page/totals.ts'
 
 /** Plays the calls of the limiter that waited most against its limits, and against twice as much. */
@@ -10,17 +12,36 @@ export function tierCommand(series: RunSeries, file: string): string | undefined
   if (!waited || waited.totals.requests === 0) return undefined
   const { columns, totals } = waited
   const rpm = columns.limit.findLast((limit) => limit !== null)
-  const tpm = columns.tokenLimit.findLast((limit) => limit !== null)
+  const tokens = tokenTiers(columns)
   const cause = binding(totals, causes)[0]?.cause
   const places = cause?.kind === 'concurrency' ? cause.amount : undefined
   const tiers = [
     ...tierOf('--rpm', rpm),
-    ...tierOf('--tpm', tpm),
-    ...(rpm === undefined && tpm === undefined ? tierOf('--max-concurrent', places) : []),
+    ...tokens,
+    ...(rpm === undefined && tokens.length === 0 ? tierOf('--max-concurrent', places) : []),
   ]
   if (tiers.length === 0) return undefined
   const name = limiters.length > 1 ? ['--name', quoted(columns.name)] : []
   return ['npx llmiter simulate --from', quoted(file), ...name, ...tiers].join(' ')
+}
+
+const FLAGS: Record<string, string> = { inputTokens: '--itpm', outputTokens: '--otpm', tokens: '--tpm' }
+
+/** Each limit of tokens by its own flag; a log of an earlier version knows only the first of them. */
+function tokenTiers({ limits, tokenLimit }: Columns): string[] {
+  const known = limits.filter(({ of, perMs }) => Object.hasOwn(FLAGS, of) && perMs < HOUR)
+  // Where directions have limits, the replay knows their tokens apart.
+  const apart = known.some(({ of }) => of !== 'tokens')
+  const tiers = known.filter(({ of }) => !apart || of !== 'tokens')
+  if (tiers.length === 0)
+    return tierOf(
+      '--tpm',
+      tokenLimit.findLast((limit) => limit !== null),
+    )
+  return tiers.flatMap(({ of, perMs, amount }) => {
+    const last = amount.findLast((value) => value !== null)
+    return tierOf(FLAGS[of]!, last == null ? last : Math.round((last * MINUTE) / perMs))
+  })
 }
 
 const tierOf = (flag: string, limit: number | null | undefined): string[] =>

@@ -124,7 +124,7 @@ function causesOf({ name, why, lastRefusal, refused, lastFailure, failed, limits
 }
 
 /** The limiter that holds the calls is told where it is another than the one they were made through. */
-function whyOf(why: WaitReason, name: string): WhyRecord {
+export function whyOf(why: WaitReason, name: string): WhyRecord {
   const { kind, of, perMs, amount, limiter, refused } = why
   return {
     ...{ kind, text: reasonWords(why, name) },

@@ -32,6 +32,9 @@ test('tells how long a job takes, and what a higher tier would bring', async () 
   expect(stdout).toMatch(/^backlog:3000; token bucket of 60 s/)
   expect(stdout).toMatch(/^llmiter +500 rpm +3,000 +0 +6 min \d+ s +8\d\.\d % +0 /m)
   expect(stdout).toMatch(
+    /^5,000 rpm: goodput is \d+\.\d % since the optimum sends 3,000 calls at once, all that/m,
+  )
+  expect(stdout).toMatch(
     /^llmiter, 500 rpm\ndone \.+ 3,000: 3,000 answered, 0 failed\ntime \.+ 6 min \d+ s; the best that these limits allow is 5 min \d+ s\nbound by \.+ requests \(500 a minute\), 9\d % of the time$/m,
   )
   expect(stdout).toMatch(/^3,000 calls take 6 min \d+ s at 500 requests a minute; \d+\.\d s at 5,000\.$/m)

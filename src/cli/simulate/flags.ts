@@ -7,7 +7,7 @@ import { checkProvider, FLAG_OF, given, KINDS, type Knobs, type UsageTier } from
 import { readRun } from './replay.ts'
 import { readOptions, UsageError } from '../usage.ts'
 import { count, duration, list, notNegative, oneOf, percent, positive, whole, wrong } from './values.ts'
-import { arrivals, jobsAt, readWorkload, type Sizes } from './workloads.ts'
+import { arrivals, type JobTokens, jobsAt, readWorkload, type Sizes } from './workloads.ts'
 
 const text = { type: 'string' } as const
 const flag = { type: 'boolean' } as const
@@ -229,23 +229,26 @@ async function readWork(
     if (times.length === 0) throw wrong('--workload', work, 'long enough for one call to come')
     return { work, sizes, jobs: jobsAt(times, sizes, seed), atOnce: workload.kind === 'backlog' }
   }
-  const { name, times, tokens } = await readRun(flags.from, flags.name)
-  if (tokens) checkTold(flags)
+  const { name, times, tokens, apart } = await readRun(flags.from, flags.name)
+  if (tokens) checkTold(flags, apart)
   const { latencyMs, spread } = sizes
-  const known = tokens ? { promptTokens: mean(tokens), outputTokens: 0, latencyMs, spread } : sizes
+  const known = tokens ? { ...meansOf(tokens), latencyMs, spread } : sizes
   const jobs = jobsAt(times, known, seed, tokens)
   return { work: `${count(times.length)} calls of ${name}`, sizes: known, jobs, atOnce: false }
 }
 
-const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length
+function meansOf(tokens: readonly JobTokens[]): Pick<Sizes, 'promptTokens' | 'outputTokens'> {
+  const mean = (of: keyof JobTokens) => tokens.reduce((sum, one) => sum + one[of], 0) / tokens.length
+  return { promptTokens: mean('input'), outputTokens: mean('output') }
+}
 
-/** A log tells the tokens of both directions together, as they were asked for. */
-function checkTold(flags: Flags): void {
+/** Unless its limits tell them apart, a log tells the tokens of both directions together, as they were asked for. */
+function checkTold(flags: Flags, apart: boolean): void {
   for (const name of ['prompt-tokens', 'output-tokens', 'max-tokens'] as const)
     if (flags[name] !== undefined)
       throw new UsageError(`--${name} has no use with --from: the log tells the tokens of its calls`)
   for (const name of ['itpm', 'otpm'] as const)
-    if (flags[name] !== undefined)
+    if (flags[name] !== undefined && !apart)
       throw new UsageError(
         `--${name} has no use with --from: the log tells tokens of both directions; give --tpm`,
       )

@@ -9,6 +9,7 @@ import { type Compared, printed, reportOf, shortly } from './report.ts'
 import type { ClientName } from './client.ts'
 import type { PlannedLimits, UsageTier } from './providers.ts'
 import { run } from './run.ts'
+import { ProgressLine } from '../progress.ts'
 import { CannotError, command, UsageError } from '../usage.ts'
 
 export const simulate = (args: string[]): Promise<number> =>
@@ -37,17 +38,23 @@ async function simulatePlan(flags: Flags, say: (text: string) => void): Promise<
 async function compare(plan: JobPlan, recorded: boolean): Promise<Compared[]> {
   const { tiers, pooled, clients } = plan
   const compared: Compared[] = []
+  const progress = new ProgressLine()
   const add = async (tier: PlannedLimits, names: readonly ClientName[]) => {
+    progress.show(0, 1, `${shortly(tier)}, optimum: `)
     const optimum = best(plan, tier)
     if (!optimum) throw new UsageError(`with ${shortly(tier)} these calls would never all get in`)
     const runs = []
-    for (const client of names) runs.push(await run(plan, tier, client, recorded))
+    for (const client of names) {
+      const what = `${shortly(tier)}, ${client}: `
+      runs.push(await run(plan, tier, client, recorded, (over, all) => progress.show(over, all, what)))
+    }
     compared.push({ tier, best: optimum, runs })
   }
   // Each target alone, but of equal ones the first.
   const alike = (tier: UsageTier) => tiers.find((other) => shortly(other) === shortly(tier))
   for (const tier of tiers) if (!pooled || alike(tier) === tier) await add(tier, clients)
   if (pooled) await add(tiers, ['pool'])
+  progress.end()
   return compared
 }
 

@@ -17,6 +17,7 @@ import { memoryStore, type MemoryStore } from 'llmiter/testing'
 import type { FleetShares } from './client.ts'
 import { KINDS, type UsageTier } from './providers.ts'
 import { tokensOf, type JobPlan } from './plan.ts'
+import { whyOf } from '../../telemetry/sampler.ts'
 import { Recorder, type Levels, type OnTime } from './recorder.ts'
 import type { SimulatedCall, Way, World } from './world.ts'
 
@@ -214,12 +215,15 @@ const GATES = ['closed', 'probing', 'open'] as const
 export function levelsOf(limiters: readonly BucketRateLimiter[], parts: number): Levels {
   const all = limiters.map((limiter) => limiter.stats())
   const limits = (name: RegExp) => all.flatMap((stats) => stats.limits.find(({ of }) => name.test(of)) ?? [])
+  // The cause that holds the most calls.
+  const held = all.filter(({ why }) => why).sort((a, b) => b.waiting - a.waiting)[0]
   const [requests, tokens] = [limits(/^requests$/), limits(/token/i)]
   return {
     waiting: sum(all, ({ waiting }) => waiting),
     parked: sum(all, ({ parked }) => parked),
     inFlight: sum(all, ({ inFlight }) => inFlight),
     gate: GATES.find((state) => all.some(({ gate }) => gate === state))!,
+    ...(held && { why: whyOf(held.why!, held.name) }),
     ...(requests.length > 0 && {
       rate: sum(requests, ({ learned, amount }) => (learned ?? amount) / parts),
       limit: sum(requests, ({ amount }) => amount / parts),

@@ -5,7 +5,10 @@ import type { VirtualClock } from 'llmiter/testing'
 import type { LogRecord } from '../../telemetry/log-record.ts'
 import { percentile } from '../../lib/percentile.ts'
 
-export type Levels = Pick<LogRecord, 'waiting' | 'parked' | 'inFlight' | 'gate' | 'rate' | 'limit'> & {
+export type Levels = Pick<
+  LogRecord,
+  'waiting' | 'parked' | 'inFlight' | 'gate' | 'rate' | 'limit' | 'why'
+> & {
   tokens?: { available: number; limit: number }
 }
 type Counts = Pick<LogRecord, 'requests' | 'issued' | 'refused' | 'finished' | 'failed' | 'rejected'>

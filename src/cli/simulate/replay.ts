@@ -4,13 +4,16 @@
 import type { LogRecord } from '../../telemetry/log-record.ts'
 import { filesFrom, readLogs } from '../logs.ts'
 import { UsageError } from '../usage.ts'
+import type { JobTokens } from './workloads.ts'
 import { count } from './values.ts'
 
 export interface Recorded {
   name: string
   times: number[]
   /** Of each call, where the log tells. */
-  tokens?: number[]
+  tokens?: readonly JobTokens[]
+  /** Whether it tells input and output apart. */
+  apart: boolean
 }
 
 /** Throws a `UsageError` that says why the log cannot be replayed. */
@@ -47,13 +50,35 @@ function replay(name: string, records: LogRecord[]): Recorded {
     )
   records.sort((a, b) => a.t - b.t)
   const told = records.every(({ tokens }) => tokens !== undefined)
+  const apart = records.some(({ limits }) => limits?.some(({ of }) => DIRECTIONS.includes(of)))
+  const perCall = tokensPerCall(records, apart)
   const times: number[] = []
-  const asked: number[] = []
-  for (const { t, requests, tokens } of records) {
+  const asked: JobTokens[] = []
+  for (const record of records) {
+    const { t, requests } = record
     for (let i = 0; i < requests; i++) {
       times.push(t - records[0]!.t + ((i + 0.5) * 1000) / requests)
-      asked.push((tokens?.asked ?? 0) / requests)
+      asked.push(perCall(record))
     }
   }
-  return { name, times, ...(told && { tokens: asked }) }
+  return { name, times, apart: told && apart, ...(told && { tokens: asked }) }
+}
+
+const DIRECTIONS = ['inputTokens', 'outputTokens']
+
+/**
+ * The tokens of a call of a second. Where directions are told apart, of all calls alike: tokens are asked for when calls
+ * get their tickets, which may be minutes after they came.
+ */
+function tokensPerCall(records: readonly LogRecord[], apart: boolean): (record: LogRecord) => JobTokens {
+  if (!apart) return ({ tokens, requests }) => ({ input: (tokens?.asked ?? 0) / requests, output: 0 })
+  const [input, output] = DIRECTIONS.map((name) => {
+    let [asked, issued] = [0, 0]
+    for (const { limits = [], issued: tickets } of records) {
+      issued += tickets
+      asked += limits.find(({ of }) => of === name)?.asked ?? 0
+    }
+    return asked / Math.max(1, issued)
+  }) as [number, number]
+  return () => ({ input, output })
 }

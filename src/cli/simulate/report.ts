@@ -118,10 +118,12 @@ function notesOf(plan: JobPlan, all: readonly Compared[]): string[] {
       )
     return notes
   }
-  return all.flatMap(({ tier, runs }) =>
-    [...(isPool(tier) ? [] : binding(tier)), ...runs.flatMap((ran) => notesOn(plan, ran))].map(
-      (note) => `${shortly(tier)}: ${note}`,
-    ),
+  return all.flatMap(({ tier, best, runs }) =>
+    [
+      ...(isPool(tier) ? [] : binding(tier)),
+      ...stockNotes(best, runs),
+      ...runs.flatMap((ran) => notesOn(plan, ran)),
+    ].map((note) => `${shortly(tier)}: ${note}`),
   )
 }
 
@@ -132,6 +134,23 @@ function notesOn(plan: JobPlan, ran: Ran): string[] {
     ...(lost > 0 ? [`${client} lost ${calls(lost)}; the first one said: ${firstLoss}`] : []),
     ...(fleet ? [inFleet(fleet, plan.atOnce)] : []),
     ...(served ? [eachServed(served)] : []),
+  ]
+}
+
+const AT_ONCE_MS = 1000
+/** In percent. */
+const SURPRISING = 90
+
+/** A job that the provider's stock covers in good part goes at once through a client that knows of it: that looks slow. */
+function stockNotes(best: Ran, runs: readonly Ran[]): string[] {
+  const stock = best.waitsMs.filter((ms) => ms < AT_ONCE_MS).length
+  const ours = runs.find(({ client }) => client === 'llmiter')
+  const goodput = ours ? (100 * ours.done * Math.min(1, best.endMs / (ours.endMs || 1))) / ours.calls : 100
+  if (goodput >= SURPRISING || stock < 0.1 * best.calls) return []
+  return [
+    `goodput is ${goodput.toFixed(1)} % since the optimum sends ${calls(stock)} at once, all that the provider has in stock: ` +
+      `it knows that they will be accepted. llmiter spreads its calls over the minute. The longer the job, the less it ` +
+      `matters; --window 1s is a provider without such a stock, and --pacing eager --headers takes what answers prove is left`,
   ]
 }
 

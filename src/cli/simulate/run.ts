@@ -42,6 +42,7 @@ export async function run(
   tier: PlannedLimits,
   name: ClientName,
   recorded: boolean,
+  onEnd: (over: number, all: number) => void = () => {},
 ): Promise<Ran> {
   const { jobs, sizes, seed, jitterMs, headers } = plan
   const [ways, waits] = [streamOf(seed, 1), streamOf(seed, 3)]
@@ -82,6 +83,7 @@ export async function run(
       ran.lost++
       ran.firstLoss ??= error instanceof Error ? error.message : String(error)
     }
+    onEnd(ran.done + ran.lost, jobs.length)
     if (ran.done + ran.lost === jobs.length) stop()
   }
   const submit = () => {

@@ -59,9 +59,14 @@ export function oneOf<T extends string>(flag: string, text: string, known: reado
   throw new UsageError(`${flag} cannot be '${text}'${hint}; known: ${known.join(', ')}`)
 }
 
-/** `500,5000`, but not the comma of `5,000`: that would be a tier of 0 requests. */
+/** `500,5000`, but not `5,000`: of one number that would make a tier of 5 and one of 0. */
 export function list<T>(flag: string, text: string, readOne: (flag: string, text: string) => T): T[] {
-  return text.split(',').map((one) => readOne(flag, one.trim()))
+  const one = text.replaceAll(',', '')
+  if (/^\d{1,3}(,\d{3})+$/.test(text) && text.includes(',0'))
+    throw new UsageError(
+      `${flag} '${text}' looks like one number, and a comma separates tiers: write ${one} or ${one.replace(/000$/, 'k')}`,
+    )
+  return text.split(',').map((each) => readOne(flag, each.trim()))
 }
 
 export const count = (value: number) => value.toLocaleString('en', { maximumFractionDigits: 1 })

@@ -82,12 +82,18 @@ function enough(calls: number): void {
     )
 }
 
+/** The tokens of a recorded call. */
+export interface JobTokens {
+  readonly input: number
+  readonly output: number
+}
+
 /** A call for each moment; `tokens` are known where a recorded run tells them. */
 export function jobsAt(
   times: readonly number[],
   sizes: Sizes,
   seed: number,
-  tokens?: readonly number[],
+  tokens?: readonly JobTokens[],
 ): Job[] {
   const { promptTokens, outputTokens, maxTokens = Infinity, latencyMs, spread } = sizes
   const [input, output, service] = [promptTokens, outputTokens, latencyMs].map((mean, stream) =>
@@ -96,8 +102,8 @@ export function jobsAt(
   return times.map((at, i) => ({
     at,
     serviceMs: service(),
-    inputTokens: tokens ? tokens[i]! : Math.round(input()),
-    outputTokens: tokens ? 0 : Math.min(maxTokens, Math.round(output())),
+    inputTokens: tokens ? tokens[i]!.input : Math.round(input()),
+    outputTokens: tokens ? tokens[i]!.output : Math.min(maxTokens, Math.round(output())),
   }))
 }
 

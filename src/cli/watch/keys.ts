@@ -1,7 +1,7 @@
 // What the keys do: they sort the table, filter it, and end the command.
 
 /** The columns by their keys. */
-export const SORTS = {
+const SORTS = {
   n: 'limiter',
   r: 'rate',
   w: 'waiting',
