@@ -27,7 +27,7 @@ const ABOVE = {
 const complexity = (bound) => ({ 'sonarjs/cognitive-complexity': ['error', bound] })
 
 export default tseslint.config(
-  globalIgnores(['dist', 'coverage']),
+  globalIgnores(['dist', 'coverage', 'site/pages', 'site/.vitepress/dist', 'site/.vitepress/cache']),
   js.configs.recommended,
   ...tseslint.configs.strict,
   {

@@ -6,7 +6,7 @@ export default {
   entry: [
     ...entries.map(({ name }) => `src/${name}.ts!`),
     'src/cli/llmiter.ts!',
-    'src/cli/page/client.ts',
+    'src/{cli,gateway}/page/client.ts',
     // Benches load these by their address, in processes of their own.
     'bench/{overhead,inbound,gateway}/*.ts',
     'bench/**/worker.ts',

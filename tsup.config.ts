@@ -2,6 +2,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { transformSync } from 'esbuild'
 import type { Options } from 'tsup'
 import { buildPage } from './src/cli/page/build.ts'
+import { buildGatewayPage } from './src/gateway/page/build.ts'
 
 // What is built is what package.json names. A new entry is one more key of its `exports`, and its
 // line in `paths` of tsconfig.json; a command is one more key of its `bin`.
@@ -22,13 +23,17 @@ export const entries = Object.entries(exports).flatMap(([key, to]) =>
   typeof to === 'string' ? [] : [{ specifier: key.replace('.', 'llmiter'), name: nameOf(to.import.default) }],
 )
 
-/** The page of `llmiter graph` as finished texts, so that the command needs nothing beside it. */
-const page: NonNullable<Options['esbuildPlugins']>[number] = {
-  name: 'page',
+/** The pages of `llmiter graph` and of the gateway as finished texts, so that the commands need nothing beside them. */
+const pages: NonNullable<Options['esbuildPlugins']>[number] = {
+  name: 'pages',
   setup(build) {
-    build.onLoad({ filter: /cli[\\/]page[\\/]assets\.ts$/ }, () => ({
-      contents: `export const { script, style } = ${JSON.stringify(buildPage())}`,
-    }))
+    for (const [folder, make] of [
+      ['cli', buildPage],
+      ['gateway', buildGatewayPage],
+    ] as const)
+      build.onLoad({ filter: new RegExp(`${folder}[\\\\/]page[\\\\/]assets\\.ts$`) }, () => ({
+        contents: `export const { script, style } = ${JSON.stringify(make())}`,
+      }))
   },
 }
 
@@ -87,6 +92,6 @@ export default [
     format: 'esm',
     platform: 'node',
     splitting: false,
-    esbuildPlugins: [page],
+    esbuildPlugins: [pages],
   })),
 ] satisfies Options[]

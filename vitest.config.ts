@@ -41,7 +41,7 @@ export default defineConfig({
           // A worker keeps what it has loaded: two thirds of the processor time. No test may leave a trace.
           isolate: false,
           include: ['test/**/*.test.ts'],
-          exclude: ['test/package/**', ...FLEET],
+          exclude: ['test/package/**', 'test/site/**', ...FLEET],
           testTimeout: 60_000,
           retry: process.env.CI ? 2 : 0, // a bad second of the machine is not one of the limiter
         },
@@ -69,6 +69,8 @@ export default defineConfig({
           hookTimeout: 300_000,
         },
       },
+      // The documentation as a site, after `npm run site`.
+      { test: { name: 'site', include: ['test/site/*.test.ts'], testTimeout: 120_000 } },
     ],
   },
 })

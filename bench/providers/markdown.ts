@@ -33,7 +33,7 @@ export function markdown({ seeds, goals, tables, ablations }: Report): string {
 
 export function goalLines(goals: readonly Goal[]): string[] {
   return [
-    row(['goal', 'bound', 'measured', '', 'where']),
+    row(['goal', 'bound', 'measured', 'result', 'where']),
     row(['---', '--:', '--:', '---', '---']),
     ...goals.map((goal) => {
       const judged = verdict(goal).replace('NOT MET', '**NOT MET**')

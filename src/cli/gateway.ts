@@ -5,7 +5,7 @@ import { logTo } from '../telemetry/log.ts'
 import { findConfig, loadConfig } from '../gateway/config.ts'
 import { CONFIG_SCHEMA } from '../gateway/config-schema.ts'
 import { isLoopback } from '../gateway/incoming.ts'
-import type { GatewayOptions } from '../gateway/options.ts'
+import { type GatewayOptions, STATE_FOLDER } from '../gateway/options.ts'
 import { type RunningGateway, startGateway } from '../gateway/server.ts'
 import { CannotError, command, printable, readOptions, UsageError } from './usage.ts'
 
@@ -51,8 +51,6 @@ const SYNONYMS = {
   '--host': 'bind address listen',
   '--state': 'dir folder data',
 }
-
-export const STATE_FOLDER = 'llmiter-gateway'
 
 type Values = Readonly<Record<string, string | boolean | undefined>>
 

@@ -3,7 +3,7 @@
 import { durationMs } from '../lib/duration.ts'
 import { text } from '../lib/validate.ts'
 import { checkKey, KeyRing, type StoredKey } from '../gateway/key-ring.ts'
-import { STATE_FOLDER } from './gateway.ts'
+import { STATE_FOLDER } from '../gateway/options.ts'
 import { command, printable, readOptions, UsageError } from './usage.ts'
 
 const HELP = `usage: llmiter keys add --name NAME [options]

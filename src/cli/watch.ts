@@ -4,17 +4,24 @@
 // later and files that follow each other, on every file system and with no open file in the way of anybody.
 
 import { resolve } from 'node:path'
+import { emitKeypressEvents } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { type Key, View } from './watch/keys.ts'
 import { Board } from './watch/table.ts'
 import { Follower } from './watch/tail.ts'
 import { Screen } from './watch/terminal.ts'
+import { cut } from './watch/text.ts'
 import { command, readOptions } from './usage.ts'
 
 const HELP = `usage: llmiter watch [--dir llmiter-logs]
 
-Shows each limiter that writes a log into the folder: the tickets of the last seconds as a rate and as a line of
-bars, calls waiting, parked and in flight, the gate, and the last refusal. Ctrl-C ends it. Where the output is no
-terminal, a plain line for each second of each limiter.
+Shows each limiter that writes a log into the folder: its rate of the last seconds and the rate that it follows, calls
+waiting, the 95th percentile of their waits, when the queue will be empty (ETA), the gate, the last refusal, what calls
+wait for, and the tickets of the last minute as bars. A program that stopped writing though calls were not over is
+silent. Where the output is no terminal, a plain line for each second of each limiter.
+
+Keys: n r w p e g l y sort by limiter, rate, waiting, p95, ETA, gate, last refusal and why, once more the other way
+round; / filters by name or reason; q or Ctrl-C ends it.
 
   --dir FOLDER     where the logs are (llmiter-logs)`
 
@@ -43,14 +50,43 @@ async function show(dir: string): Promise<void> {
   const follower = new Follower(dir)
   const board = new Board()
   const screen = new Screen(process.stdout)
+  const view = new View()
+  const keys = screen.live ? readKeys(process.stdin, view, over) : undefined
   try {
     while (!over.signal.aborted) {
       const added = follower.read()
       board.add(added)
-      screen.show(board.lines(Date.now(), screen.width), added, `Waiting for logs in ${resolve(dir)}`)
-      await sleep(LOOK_MS, undefined, { signal: over.signal }).catch(() => {})
+      const { width, height, paint } = screen
+      const table = board.lines(Date.now(), { width, height: height - (keys ? 1 : 0), view, paint })
+      const footer = keys && table.length > 0 ? [paint(cut(view.footer, width), 'dim')] : []
+      screen.show([...table, ...footer], added, `Waiting for logs in ${resolve(dir)}`)
+      const slept = sleep(LOOK_MS, undefined, { signal: over.signal }).catch(() => {})
+      await (keys ? Promise.race([slept, keys.pressed()]) : slept)
     }
   } finally {
+    keys?.close()
     screen.close()
+  }
+}
+
+/** Where keys are typed into a terminal, each is told at once. */
+function readKeys(input: typeof process.stdin, view: View, over: AbortController) {
+  if (!input.isTTY) return undefined
+  let wake = () => {}
+  const press = (_: unknown, key: Key) => {
+    if (view.press(key)) over.abort()
+    wake()
+  }
+  emitKeypressEvents(input)
+  input.setRawMode(true)
+  input.on('keypress', press)
+  input.resume()
+  return {
+    pressed: () => new Promise<void>((resolve) => (wake = resolve)),
+    close() {
+      input.off('keypress', press)
+      input.setRawMode(false)
+      input.pause()
+    },
   }
 }

@@ -41,30 +41,39 @@ function allowed({ open, adminKey, given }: Permission): boolean {
   return adminKey !== undefined && given !== undefined && timingSafeEqual(sha256(adminKey), sha256(given))
 }
 
+const PAGE_PATH = '/-/'
+const FRESH = { 'cache-control': 'no-store' }
+
 const VIEWS: Record<string, { type: string; of: (status: GatewayStatus) => string }> = {
   '/-/status': { type: 'application/json', of: (status) => JSON.stringify(status) },
   '/-/metrics': { type: 'text/plain; version=0.0.4; charset=utf-8', of: metricsOf },
 }
 
-/** @throws GatewayError */
-export function answerAdmin(
+/** Anybody may have the page: it holds no facts, and asks for them with the admin key. Rejects with a GatewayError. */
+export async function answerAdmin(
   path: string,
   permission: Permission,
   status: () => GatewayStatus,
   response: ServerResponse,
-): void {
+): Promise<void> {
+  if (path === PAGE_PATH) {
+    const { PAGE, PAGE_HEADERS } = await import('./page/page.ts')
+    response.writeHead(200, { ...PAGE_HEADERS, 'content-type': 'text/html; charset=utf-8', ...FRESH })
+    response.end(PAGE)
+    return
+  }
   const view = Object.hasOwn(VIEWS, path) ? VIEWS[path] : undefined
   if (!view)
     throw new GatewayError(
       404,
       'unknown_path',
-      `there is no ${path.slice(0, 100)}; known: ${Object.keys(VIEWS).join(', ')}`,
+      `there is no ${path.slice(0, 100)}; known: ${[PAGE_PATH, ...Object.keys(VIEWS)].join(', ')}`,
     )
   if (!allowed(permission)) {
     const hint = permission.adminKey === undefined ? ', and none is configured: set adminKey' : ''
     throw new GatewayError(401, 'admin_key_needed', `this needs the admin key${hint}`, { mayRetry: false })
   }
-  response.writeHead(200, { 'content-type': view.type, 'cache-control': 'no-store' })
+  response.writeHead(200, { 'content-type': view.type, ...FRESH })
   response.end(view.of(status()))
 }
 
@@ -117,6 +126,7 @@ function metricsOf({ waiting, inHand, targets, budgets, counts }: GatewayStatus)
       'What they cost, as far as prices are known.',
       counts.tokens.map(({ target, usd }) => [{ target }, usd]),
     ),
+    metric('cached_total', 'counter', 'Calls that were answered from the cache.', [[{}, counts.cached]]),
     metric('waited_seconds_total', 'counter', 'Time that calls have waited.', [[{}, counts.waitedMs / 1000]]),
     metric('took_seconds_total', 'counter', 'Time that tries have taken.', [[{}, counts.tookMs / 1000]]),
     metric(

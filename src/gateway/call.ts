@@ -12,6 +12,8 @@ import { askForUsage, shapeOf } from './request-body.ts'
 export interface ClientCall {
   readonly protocol: Protocol
   readonly method: string
+  /** As the client has named it, without its query. */
+  readonly pathname: string
   /** Below the address of a target, with its query. */
   readonly path: string
   readonly body: Buffer | undefined
@@ -40,6 +42,7 @@ export function callOf(
   return {
     protocol,
     method: request.method!,
+    pathname: path,
     path: path.slice(prefix.length) + (passedQuery && `?${passedQuery}`),
     body,
     headers: toProvider(request.headers),

@@ -6,6 +6,8 @@ export interface GatewayCounts {
   /** What the gateway itself has refused, by code. */
   readonly refused: Readonly<Record<string, number>>
   readonly tokens: { readonly target: string; input: number; output: number; usd: number }[]
+  /** Calls that were answered from the cache. */
+  readonly cached: number
   readonly waitedMs: number
   readonly tookMs: number
 }
@@ -14,11 +16,16 @@ export class GatewayCounters {
   readonly #tries = new Map<string, GatewayCounts['tries'][number]>()
   readonly #tokens = new Map<string, GatewayCounts['tokens'][number]>()
   readonly #refused: Record<string, number> = {}
+  #cached = 0
   #waitedMs = 0
   #tookMs = 0
 
   refused(code: string): void {
     this.#refused[code] = (this.#refused[code] ?? 0) + 1
+  }
+
+  kept(): void {
+    this.#cached++
   }
 
   answered(
@@ -48,6 +55,7 @@ export class GatewayCounters {
       tries: [...this.#tries.values()].map((one) => ({ ...one })),
       refused: { ...this.#refused },
       tokens: [...this.#tokens.values()].map((one) => ({ ...one })),
+      cached: this.#cached,
       waitedMs: this.#waitedMs,
       tookMs: this.#tookMs,
     }

@@ -133,6 +133,8 @@ export interface CallTerms {
   readonly route: string | undefined
   /** What conditions of a route ask for. */
   readonly metadata: object | undefined
+  /** A kept answer is not wanted. */
+  readonly refreshCache: boolean
 }
 
 /** @throws GatewayError that names the header and its value. */
@@ -151,6 +153,7 @@ export function termsOf(headers: IncomingHttpHeaders): CallTerms {
     target: read('x-llmiter-target'),
     route: read('x-portkey-config'),
     metadata: readObject(read('x-portkey-metadata'), 'x-portkey-metadata'),
+    refreshCache: read('x-portkey-cache-force-refresh') === 'true',
   }
 }
 

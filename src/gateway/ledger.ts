@@ -33,6 +33,8 @@ interface OverLine extends Omit<SentLine, 'of' | 'bound'> {
   readonly ms: number
   readonly inputTokens?: number
   readonly outputTokens?: number
+  /** Of the input, read from a cache of the provider's. */
+  readonly cachedTokens?: number
   /** USD, if the price is known. */
   readonly cost?: number
   /** What counts against budgets. */

@@ -4,6 +4,9 @@ import type { Duration, LimitsOptions } from 'llmiter'
 import type { BudgetOptions, Prices } from 'llmiter/pool'
 import type { Protocol } from './protocol.ts'
 
+/** Where commands look for keys, ledger and snapshot. */
+export const STATE_FOLDER = 'llmiter-gateway'
+
 /** The limits of one key of a provider, or of one model. */
 export interface TargetLimits extends LimitsOptions {
   /** How many calls may be in flight at once. */

@@ -33,14 +33,23 @@ export class Route {
   readonly #pools = new Map<string, Pool<Leaf>>()
   /** Found before: by protocol and model. */
   readonly #known = new Map<string, Pool<Leaf> | undefined>()
-  readonly #name: string
+  readonly name: string
   readonly #saved: SavedPools
 
   /** `saved`: what was known before a restart. */
   constructor(plan: RoutePlan, name: string, saved: SavedPools) {
     this.#plan = plan
-    this.#name = name
+    this.name = name
     this.#saved = saved
+  }
+
+  get cacheMs(): number | undefined {
+    return this.#plan.cacheMs
+  }
+
+  /** Whether it decides by more of the body than the model. */
+  get readsBody(): boolean {
+    return this.#plan.readsBody ?? false
   }
 
   snapshots(): SavedPools {
@@ -71,7 +80,7 @@ export class Route {
     const strategy = this.#plan.strategyOf?.(new Set(plans.map(({ name }) => name)))
     if (plans.length === 0 || (this.#plan.strategyOf && strategy === undefined)) return undefined
     const leaves = plans.map((plan): Leaf => {
-      const { name, weight, tier, overrides, target } = plan
+      const { name, weight, tier, overrides, target, breaker } = plan
       const own = overrides?.['model']
       const limiter = target.limiterFor(typeof own === 'string' ? own : model)
       return {
@@ -80,14 +89,17 @@ export class Route {
         plan,
         ...(weight !== undefined && { weight }),
         ...(tier !== undefined && { tier }),
+        ...(breaker && { breaker }),
       }
     })
-    const key = [this.#name, ...leaves.map(({ limiter }) => limiter.name)].join('\n')
+    const key = [this.name, ...leaves.map(({ limiter }) => limiter.name)].join('\n')
     const pool = this.#pools.get(key)
     if (pool) return pool
+    const { sticky } = this.#plan
     const made = createPool({
       targets: leaves,
       ...(strategy !== undefined && { strategy }),
+      ...(sticky && { sticky: { by: sticky.keyOf, ttl: sticky.ttlMs } }),
       fallbackOn: goesOn,
     })
     this.#pools.set(key, made)

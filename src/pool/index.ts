@@ -1,5 +1,6 @@
 // The public surface of 'llmiter/pool'.
 
+export type { BatchedCall, BatchedOptions } from './batched.ts'
 export { BudgetExceededError, type BudgetOptions, type BudgetSnapshot, type BudgetStats } from './budgets.ts'
 export { type ModelPrice, type Prices, UnknownPriceError } from './prices.ts'
 export { createPool, Pool } from './pool.ts'

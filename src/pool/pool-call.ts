@@ -1,6 +1,8 @@
-// The options of one call.
+// The options of one call, and their check.
 
 import type { CallOptions, Usage } from 'llmiter'
+import { duration } from '../lib/duration.ts'
+import { number, text } from '../lib/validate.ts'
 
 /** The options of one call. Fields of your own are seen by `sticky` and by conditions. */
 export interface PoolCall extends Pick<
@@ -17,4 +19,15 @@ export interface PoolCall extends Pick<
   /** `false`: it is sent, whatever `coalesce` and `cache` know. */
   readonly share?: boolean
   readonly [field: string]: unknown
+}
+
+/** Throws what is wrong with the options, or the reason of a signal that is aborted already. */
+export function checkCall({ signal, maxWaitMs, timeoutMs, priority }: PoolCall): void {
+  if (priority !== undefined && !Number.isFinite(priority)) number(priority, 'priority', 'a finite number')
+  if (maxWaitMs !== undefined && maxWaitMs !== 0) duration(maxWaitMs, 'maxWaitMs')
+  if (timeoutMs !== undefined) duration(timeoutMs, 'timeoutMs')
+  if (!signal) return
+  if (typeof signal.addEventListener !== 'function')
+    throw new TypeError(`signal must be an AbortSignal, got ${text(signal)}`)
+  if (signal.aborted) throw signal.reason
 }

@@ -18,7 +18,7 @@ export interface PoolStats {
   waiting: number
   /** The state of each budget. */
   budgets: BudgetStats[]
-  /** Calls that were not sent, with `coalesce` and `cache`. */
+  /** Calls that needed no request of their own, with `coalesce`, `cache` and `batched`. */
   sharing: SharingStats | undefined
   /** The state and the counts of each target. */
   targets: {

@@ -2,17 +2,17 @@
 // whichever ticket comes first. This file is a call's way from its admission to its answer.
 
 import { type BucketRateLimiter, type Clock, type GrantOutcome, LimiterStoppedError } from 'llmiter'
-import { duration } from '../lib/duration.ts'
-import { callable, choice, number, text } from '../lib/validate.ts'
+import { callable, choice, text } from '../lib/validate.ts'
+import { RequestBundler, type BatchedCall, type BatchedOptions } from './batched.ts'
 import { BudgetExceededError } from './budgets.ts'
 import { parsePool, type PoolOptions, type PoolRules, type PoolSnapshot } from './options.ts'
-import type { PoolCall } from './pool-call.ts'
+import { checkCall, type PoolCall } from './pool-call.ts'
 import type { PoolEvents, PoolStats } from './pool-events.ts'
 import { type Ending, PoolMember, type PoolWork, termsOf } from './pool-member.ts'
 import { NoTargetError, PoolQueue } from './pool-queue.ts'
 import type { PoolTarget } from './pool-target.ts'
 import { UnknownPriceError } from './prices.ts'
-import type { Sharing } from './sharing.ts'
+import { Sharing } from './sharing.ts'
 import type { Spending } from './spending.ts'
 import { prefer, StickyTargets } from './sticky.ts'
 import { only, type TargetTier, tiersOf } from './strategy.ts'
@@ -32,7 +32,9 @@ export class Pool<T extends PoolTarget = PoolTarget> {
   readonly #listeners = new Map<keyof PoolEvents, Set<(event: never) => void>>()
   readonly #sticky: StickyTargets
   readonly #spending: Spending | undefined
-  readonly #sharing: Sharing | undefined
+  #sharing: Sharing | undefined
+  /** What targets have refused as too large. */
+  readonly #oversize = new WeakSet<object>()
   #stopped: LimiterStoppedError | undefined
 
   constructor(options: PoolOptions<T>) {
@@ -74,6 +76,41 @@ export class Pool<T extends PoolTarget = PoolTarget> {
   ): Promise<Awaited<R>> {
     const answer = this.#sharing ? this.#sharing.run(call, () => this.#send(fn, call)) : this.#send(fn, call)
     return answer as Promise<Awaited<R>>
+  }
+
+  /**
+   * A function whose calls share requests, up to what the provider takes: for embeddings. `fn` sends a request with the
+   * inputs of several calls, and each caller gets the results of its own inputs, with its share of the usage. Calls go
+   * together when all but their inputs is equal. A request that is refused for what it holds is halved, until those at
+   * fault get the error alone.
+   *
+   * @example
+   * const embed = pool.batched(({ client }, request: OpenAI.EmbeddingCreateParams, signal) =>
+   *   client.embeddings.create(request, { signal }),
+   * )
+   * const { data } = await embed({ model: 'text-embedding-3-small', input: 'a text' })
+   *
+   * @throws TypeError when an option is wrong. Calls reject as those of `run` do.
+   */
+  batched<Q extends object, A>(
+    fn: (target: T, request: Q, signal: AbortSignal | undefined) => A,
+    options: BatchedOptions = {},
+  ): (request: Q, call?: BatchedCall) => Promise<Awaited<A>> {
+    const sharing = (this.#sharing ??= new Sharing(false, undefined, this.#clock))
+    const bundler = new RequestBundler(
+      {
+        clock: this.#clock,
+        stats: sharing,
+        run: (work, call) => this.#send(work, call),
+        isOversize: (error) => this.#oversize.has(Object(error) as object),
+      },
+      fn,
+      options,
+    )
+    return (request, call = {}) => {
+      const answer = sharing.run({ ...call, request }, async () => bundler.ask(request, call))
+      return answer as Promise<Awaited<A>>
+    }
   }
 
   #send(fn: PoolWork, call: PoolCall): Promise<unknown> {
@@ -163,7 +200,10 @@ export class Pool<T extends PoolTarget = PoolTarget> {
       trouble.visited.add(index)
       trouble.last = outcome
     }
-    if (kind === 'oversize') trouble.excluded.set(index, answer)
+    if (kind === 'oversize') {
+      trouble.excluded.set(index, answer)
+      if (typeof answer === 'object' && answer !== null) this.#oversize.add(answer)
+    }
     if (trouble.attempts >= this.#rules.maxAttempts) return resultOf(outcome)
     const next = this.#placed(member)
     this.#emit('fallback', { from: target.name, error: answer, attempts: trouble.attempts })
@@ -312,16 +352,6 @@ export class Pool<T extends PoolTarget = PoolTarget> {
 /** One queue in front of several limiters. */
 export function createPool<T extends PoolTarget>(options: PoolOptions<T>): Pool<T> {
   return new Pool(options)
-}
-
-function checkCall({ signal, maxWaitMs, timeoutMs, priority }: PoolCall): void {
-  if (priority !== undefined && !Number.isFinite(priority)) number(priority, 'priority', 'a finite number')
-  if (maxWaitMs !== undefined && maxWaitMs !== 0) duration(maxWaitMs, 'maxWaitMs')
-  if (timeoutMs !== undefined) duration(timeoutMs, 'timeoutMs')
-  if (!signal) return
-  if (typeof signal.addEventListener !== 'function')
-    throw new TypeError(`signal must be an AbortSignal, got ${text(signal)}`)
-  if (signal.aborted) throw signal.reason
 }
 
 function resultOf(outcome: Ending): unknown {

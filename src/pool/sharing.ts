@@ -7,6 +7,7 @@ import { ByteCache } from '../lib/byte-cache.ts'
 import { duration } from '../lib/duration.ts'
 import { isStream } from '../lib/observe-stream.ts'
 import { choice, fields, given, number } from '../lib/validate.ts'
+import { canonical } from './canonical.ts'
 import type { PoolCall } from './pool-call.ts'
 
 /** How answers are kept for identical calls. */
@@ -19,12 +20,14 @@ export interface CacheOptions {
   readonly acrossTenants?: boolean
 }
 
-/** Calls that were answered without being sent. */
+/** Calls that needed no request of their own. */
 export interface SharingStats {
   /** Calls that got the answer of another one that was in flight. */
   coalesced: number
   /** Calls that were answered from the cache. */
   cached: number
+  /** Calls of `pool.batched` that went in one request with others. */
+  batched: number
   /** What the kept answers take. */
   cacheBytes: number
 }
@@ -42,6 +45,8 @@ export class Sharing {
   readonly #kept: ByteCache<{ readonly value: unknown }> | undefined
   #coalesced = 0
   #cached = 0
+  /** Counted by those who bundle requests. */
+  batched = 0
 
   constructor(coalesce: boolean, cache: CacheOptions | undefined, clock: Clock) {
     this.#clock = clock
@@ -52,7 +57,8 @@ export class Sharing {
   }
 
   get stats(): SharingStats {
-    return { coalesced: this.#coalesced, cached: this.#cached, cacheBytes: this.#kept?.bytes ?? 0 }
+    const { batched } = this
+    return { coalesced: this.#coalesced, cached: this.#cached, batched, cacheBytes: this.#kept?.bytes ?? 0 }
   }
 
   /** The answer of an identical call, or else of this one. */
@@ -122,23 +128,7 @@ function until<T>(answer: Promise<T>, signal: AbortSignal | undefined): Promise<
 
 /** What makes calls identical: all of the request, the model and the target. Undefined: it cannot be told. */
 function keyOf({ request, model, target }: PoolCall): string | undefined {
-  if (request === undefined) return undefined
-  try {
-    return JSON.stringify([target ?? null, model ?? null, request], (_, value: unknown) => {
-      if (
-        typeof value === 'function' ||
-        typeof value === 'bigint' ||
-        ArrayBuffer.isView(value) ||
-        value instanceof Map
-      )
-        throw new TypeError('not JSON')
-      if (typeof value !== 'object' || value === null || Array.isArray(value)) return value
-      if (Object.getPrototypeOf(value) !== Object.prototype) throw new TypeError('not JSON')
-      return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
-    })
-  } catch {
-    return undefined
-  }
+  return request === undefined ? undefined : canonical([target ?? null, model ?? null, request])
 }
 
 export function parseSharing(

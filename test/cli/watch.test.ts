@@ -11,10 +11,12 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { expect, onTestFinished, test } from 'vitest'
-import { Board } from '../../src/cli/watch/table.ts'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { View } from '../../src/cli/watch/keys.ts'
+import { Board, type Layout } from '../../src/cli/watch/table.ts'
 import { Follower } from '../../src/cli/watch/tail.ts'
 import { Screen } from '../../src/cli/watch/terminal.ts'
+import { coloured, widthOf } from '../../src/cli/watch/text.ts'
 import type { LogRecord } from '../../src/telemetry/log-record.ts'
 import { linesOf, record } from '../support/records.ts'
 import { tempDir } from '../support/temp.ts'
@@ -95,58 +97,207 @@ test('of a long log that is written now it reads the end; of one that is over no
   expect(follower.read().map(({ record }) => record.issued)).toEqual([3])
 })
 
-function board(records: readonly (LogRecord & { run?: string })[], now = NOW + 1000, width = 120) {
+function board(
+  records: readonly (LogRecord & { run?: string })[],
+  layout: Partial<Layout> & { now?: number } = {},
+) {
+  const { now = NOW + 1000, ...rest } = layout
   const made = new Board()
   made.add(records.map(({ run = 'run-0123abcd', ...record }) => ({ run, record })))
-  return made.lines(now, width)
+  const lines = made.lines(now, { width: 80, ...rest })
+  for (const line of lines) expect(widthOf(line)).toBeLessThanOrEqual(rest.width ?? 80)
+  return lines
 }
 
-test('a line for each limiter: its rate, who waits, the gate, the last refusal', () => {
+const TOKENS = { kind: 'limit', text: 'output tokens (10,000 a minute)' }
+const GATE = {
+  kind: 'gate',
+  refused: 'rate',
+  text: 'the provider, which refused calls as too many, for 30 s more ("429 rate_limit_error")',
+}
+const stuck = record(NOW, {
+  ...{ waiting: 412, why: TOKENS, etaMs: 420_000, issued: 2, rate: 500, inFlight: 8 },
+  waitMs: { p50: 1000, p95: 61_000 },
+})
+const refusing = record(NOW, {
+  ...{
+    name: 'claude',
+    waiting: 80,
+    refused: 3,
+    gate: 'closed',
+    why: GATE,
+    refusal: 'rate: 429 rate_limit_error',
+  },
+})
+
+test('a line for each limiter: its rate, who waits and how long, the gate, the last refusal', () => {
   const records = Array.from({ length: 20 }, (_, i) =>
     record(NOW - (19 - i) * 1000, {
-      ...{ issued: i === 12 ? 0 : 2, waiting: 30 - i, parked: 1, inFlight: 4, rate: 120 },
-      ...(i === 12 && { refused: 3, gate: 'closed' }),
+      ...{ issued: i === 12 ? 0 : 2, waiting: 30 - i, parked: 1, inFlight: 4, rate: 120, etaMs: 6000 },
+      ...(i === 12 ? { refused: 3, gate: 'closed' } : { waitMs: { p50: 100, p95: 5000 } }),
     }),
   )
-  const [head, row] = board([...records, record(NOW, { name: 'gpt-5-mini', issued: 1 })])
-  expect(head).toBe('limiter     a minute   of  waiting  parked  in flight  gate  refused')
-  expect(row).toMatch(/^gpt-5 {12}108 {2}120 {7}11 {7}1 {10}4 {2}open {2}8 s ago +█{12} █{7}$/)
+  const [head, row] = board([...records, record(NOW, { name: 'gpt-5-mini', issued: 1 })], { width: 100 })
+  expect(head).toBe('limiter▴       rate   waiting   p95   ETA   gate   refused')
+  expect(row).toMatch(/^gpt-5 +108\/120 +11 +5 s +6 s +open +8 s ago +█{12} █{7}$/)
 })
 
-test('what nobody writes any more is at rest, and gone after a while', () => {
-  const busy = [record(NOW, { issued: 5, waiting: 7, inFlight: 3, gate: 'closed' })]
-  expect(board(busy)[1]).toMatch(/^gpt-5 +300 +- +7 +0 +3 +closed +-/)
-  expect(board(busy, NOW + 20_000)[1]).toMatch(/^gpt-5 +0 +- +0 +0 +0 +open +-/)
-  expect(board(busy, NOW + 3_600_000)).toEqual([])
+test.each([120, 80])('at %i columns no number is cut, and the reason stands below', (width) => {
+  expect(board([stuck, refusing], { width }).map((line) => line.replace(/ +█+$/, ''))).toEqual([
+    expect.stringMatching(/^limiter▴ +rate +waiting +p95 +ETA +gate +refused$/),
+    expect.stringMatching(/^claude +0 +80 +- +- +closed +1 s ago$/),
+    ...(width === 120
+      ? [`  for ${GATE.text}`]
+      : ['  for the provider, which refused calls as too many, for 30 s more ("429', '  rate_limit_error")']),
+    expect.stringMatching(/^gpt-5 +120\/500 +412 +1 min 1 s +7 min +open +-$/),
+    '  for output tokens (10,000 a minute)',
+  ])
 })
 
-test('what calls wait for stands below, in the narrowest terminal too', () => {
-  const why = { kind: 'limit', text: 'output tokens (10,000 a minute)' }
-  const waiting = record(NOW, { waiting: 80, why, etaMs: 420_000, waitMs: { p50: 1000, p95: 61_000 } })
-  expect(board([waiting], NOW, 100)[2]).toBe(
-    '  for output tokens (10,000 a minute); about 7 min left; p95 1 min 1 s',
+test('at 40 columns the reason survives', () => {
+  expect(board([stuck, refusing], { width: 40 }).map((line) => line.replace(/ +█+$/, ''))).toEqual([
+    expect.stringMatching(/^limiter▴ +rate +waiting +ETA$/),
+    expect.stringMatching(/^claude +0 +80 +-$/),
+    '  for the provider, which refused calls',
+    '  as too many, for 30 s more ("429',
+    '  rate_limit_error")',
+    expect.stringMatching(/^gpt-5 +120\/500 +412 +7 min$/),
+    '  for output tokens (10,000 a minute)',
+  ])
+})
+
+test('where there is room the reason is a column', () => {
+  const [head, claude, gpt] = board([stuck, refusing], { width: 200 })
+  expect(head).toMatch(/ refused {2}why$/)
+  expect(claude!.indexOf('for the provider')).toBe(head!.indexOf('why'))
+  expect(gpt!.indexOf('for output tokens')).toBe(head!.indexOf('why'))
+})
+
+test('a program that ended or hangs with calls in its queue is silent; one at rest is at rest, and gone after a while', () => {
+  const later = { now: NOW + 15_000 }
+  expect(board([stuck], later).slice(1)).toEqual([
+    expect.stringMatching(/^gpt-5 +\d+\/500 +412 +1 min 1 s +- +silent +-/),
+    '  silent for 12 s, 412 were waiting, 8 were in flight',
+  ])
+  expect(board([record(NOW, { waiting: 80 })], later)[2]).toBe('  silent for 12 s, 80 were waiting')
+  expect(board([record(NOW, { inFlight: 3 })], later)[2]).toBe('  silent for 12 s, 3 were in flight')
+  const rest = record(NOW, { issued: 5, gate: 'closed', rate: 300 })
+  expect(board([rest], { now: NOW + 20_000 })).toEqual([
+    expect.anything(),
+    expect.stringMatching(/^gpt-5 +0\/300 +0 +- +- +open +- +█$/),
+  ])
+  expect(board([rest, stuck], { now: NOW + 3_600_000 }).join('\n')).toMatch(/silent for 59 min/)
+  expect(board([rest], { now: NOW + 3_600_000 })).toEqual([])
+})
+
+test('a key that fails says so, and the last refusal has its words, though calls wait for a limit', () => {
+  const failing = record(NOW, { issued: 30, failed: 30, failure: '401 AuthenticationError' })
+  expect(board([failing])[2]).toBe('  calls fail: 401 AuthenticationError')
+  expect(board([{ ...refusing, gate: 'open', why: TOKENS }])[2]).toBe(
+    '  for output tokens (10,000 a minute); refused: rate: 429 rate_limit_error',
   )
-  expect(board([waiting], NOW, 40)[2]).toBe('  for output tokens (10,000 a minute); a')
-  // A program that died with calls in its queue does not look like one at rest.
-  expect(board([waiting], NOW + 15_000, 100)[2]).toBe('  silent for 12 s, 80 were waiting')
-  expect(board([record(NOW)], NOW + 15_000, 100)).toHaveLength(2)
 })
 
-test('two runs of one limiter have a line each; a name cannot move the cursor; no line is too wide', () => {
+test('two runs of one limiter have a line each; a name cannot move the cursor; wide characters count twice', () => {
   const evil = '\x1b[2Jname'.padEnd(60, 'x')
-  const lines = board(
-    [
-      { ...record(NOW), run: 'a-11111111' },
-      { ...record(NOW), run: 'b-22222222' },
-      record(NOW, { name: evil }),
-    ],
-    NOW,
-    60,
-  )
+  const records = [
+    { ...record(NOW), run: 'a-11111111' },
+    { ...record(NOW), run: 'b-22222222' },
+    record(NOW, { name: evil }),
+    record(NOW, { name: '模型'.repeat(20) }),
+  ]
+  const lines = board(records, { width: 60 })
   expect(lines[2]).toMatch(/^gpt-5 11111111 /)
   expect(lines[3]).toMatch(/^gpt-5 22222222 /)
   expect(lines.join('')).not.toContain('\x1b')
-  for (const each of lines) expect(each.length).toBeLessThanOrEqual(60)
+  expect(lines.filter((line) => line.includes('…'))).toHaveLength(2)
+  for (const width of [20, 33, 40, 79, 120]) board(records, { width })
+})
+
+test('more limiters than lines: the last line tells how many more there are', () => {
+  const many = Array.from({ length: 30 }, (_, i) => record(NOW, { name: `m${String(i).padStart(2, '0')}` }))
+  const lines = board([stuck, ...many], { height: 10 })
+  expect(lines).toHaveLength(10)
+  // The heading, the two lines of gpt-5 and six of the others.
+  expect(lines.at(-1)).toBe('and 24 more')
+  expect(board(many, { height: 31 })).toHaveLength(31)
+})
+
+test('colours mark what is wrong, and are none of the width', () => {
+  const [, claude, , , gpt, why] = board([stuck, refusing], { paint: coloured })
+  expect(claude).toContain('\x1b[31mclosed\x1b[0m')
+  expect(gpt).toContain('\x1b[32mopen\x1b[0m')
+  expect(why).toBe('  \x1b[33mfor output tokens (10,000 a minute)\x1b[0m')
+})
+
+describe('keys', () => {
+  const names = (lines: string[]) => lines.slice(1).flatMap((line) => /^(\w+)/.exec(line)?.[1] ?? [])
+  const press = (view: View, keys: string) => {
+    for (const key of keys) view.press({ name: key, sequence: key })
+  }
+  const records = [
+    record(NOW, { name: 'alpha', waiting: 7, why: TOKENS }),
+    record(NOW, { name: 'beta', waiting: 80, gate: 'closed' }),
+    record(NOW, { name: 'gamma', issued: 9, waitMs: { p50: 1, p95: 2000 } }),
+  ]
+
+  test('sort by each column, the largest first, and once more the other way round', () => {
+    const view = new View()
+    const order = () =>
+      names(board(records, { view }))
+        .map((name) => name[0])
+        .join('')
+    expect(order()).toBe('abg')
+    for (const [key, expected] of [
+      ...[
+        ['w', 'bag'],
+        ['w', 'gab'],
+        ['n', 'abg'],
+        ['n', 'gba'],
+        ['r', 'gab'],
+        ['p', 'gab'],
+        ['y', 'bga'],
+        ['g', 'bag'],
+      ],
+    ] as const) {
+      press(view, key!)
+      expect([key, order()]).toEqual([key, expected])
+    }
+    expect(board(records, { view })[0]).toContain('gate▴')
+  })
+
+  test('filter by name and by reason; Esc clears it', () => {
+    const view = new View()
+    const shown = () => names(board(records, { view }))
+    press(view, '/wq')
+    expect([view.typing, view.filter, view.footer]).toEqual([
+      true,
+      'wq',
+      'filter: wq_  Enter keeps it, Esc clears it',
+    ])
+    expect(board(records, { view })).toEqual(["no limiter has 'wq' in its name or reason"])
+    view.press({ name: 'backspace', sequence: '\x7f' })
+    view.press({ name: 'backspace', sequence: '\x7f' })
+    press(view, 'TOKENS')
+    expect(shown()).toEqual(['alpha'])
+    view.press({ name: 'return', sequence: '\r' })
+    press(view, 'w')
+    expect([view.typing, view.filter, view.sort]).toEqual([false, 'TOKENS', 'waiting'])
+    view.press({ name: 'escape', sequence: '\x1b' })
+    expect(shown()).toHaveLength(3)
+  })
+
+  test('q ends it, but not within a filter; Ctrl-C always does', () => {
+    const view = new View()
+    expect(view.press({ name: 'q', sequence: 'q' })).toBe(true)
+    press(view, '/')
+    expect(view.press({ name: 'q', sequence: 'q' })).toBe(false)
+    expect(view.press({ name: 'c', ctrl: true, sequence: '\x03' })).toBe(true)
+  })
+
+  test('the last line fits into 40 columns', () => {
+    expect(new View().footer.length).toBeLessThanOrEqual(40)
+  })
 })
 
 test('on a terminal the lines are rewritten in their place, and the cursor comes back', () => {
@@ -172,7 +323,7 @@ test('on a terminal the lines are rewritten in their place, and the cursor comes
 
 /** The command as a process; resolves when it has printed this. */
 async function started(command: string, args: string[], until: string) {
-  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'] })
   onTestFinished(() => void child.kill('SIGKILL'))
   const told = { out: '', error: '' }
   child.stderr.on('data', (chunk) => (told.error += String(chunk)))
@@ -225,6 +376,32 @@ test.skipIf(!hasScript)('on a real terminal Ctrl-C leaves the cursor as it was',
   process.kill(Number(pid), 'SIGINT')
   expect(await ended).toBe(0)
   expect(told.out.trimEnd().endsWith('\x1b[?25h')).toBe(true)
+})
+
+test.skipIf(!hasScript)('on a real terminal keys sort, filter and end it; NO_COLOR is obeyed', async () => {
+  const dir = tempDir()
+  const lines = ['alpha', 'beta'].map((name, i) => linesOf([record(now(), { name, waiting: i + 1 })]))
+  writeFileSync(join(dir, file()), lines.join(''))
+  const watched = async (env: string) => {
+    const command = `stty cols 80 rows 30; ${env} exec "${process.execPath}" ${node.map((arg) => `"${arg}"`).join(' ')} "${dir}"`
+    const run = await started('script', ['-qec', command, '/dev/null'], 'beta')
+    return { ...run, type: (keys: string) => run.child.stdin.write(keys) }
+  }
+  const { told, type, ended } = await watched('TERM=xterm-256color')
+  expect(told.out).toContain('\x1b[1mlimiter▴')
+  type('w')
+  await expect.poll(() => told.out).toMatch(/waiting▾[^▾]*beta[^▾]*alpha/s)
+  type('/alp')
+  await expect.poll(() => told.out).toContain('filter: alp_')
+  type('\r')
+  await expect.poll(() => told.out).toContain('filter: alp (Esc clears)')
+  type('q')
+  expect(await ended).toBe(0)
+  expect(told.out.trimEnd().endsWith('\x1b[?25h')).toBe(true)
+  const plainly = await watched('NO_COLOR=1 TERM=xterm-256color')
+  for (const colour of ['\x1b[1m', '\x1b[32m', '\x1b[0m']) expect(plainly.told.out).not.toContain(colour)
+  plainly.type('\x03')
+  expect(await plainly.ended).toBe(0)
 })
 
 test.each(['--version', '-v', 'version'])('%s is the version of the package', (arg) => {

@@ -29,6 +29,19 @@ const routes = {
   },
 }
 
+const two = [{ virtual_key: 'a' }, { virtual_key: 'b' }]
+const sticky = (hash_fields: string[], ttl?: number) => ({
+  strategy: { mode: 'loadbalance', sticky_session: { hash_fields, ttl } },
+  targets: two,
+})
+const when = (query: object) => ({
+  strategy: { mode: 'conditional', conditions: [{ query, then: 'yes' }], default: 'no' },
+  targets: [
+    { name: 'yes', virtual_key: 'a' },
+    { name: 'no', virtual_key: 'b' },
+  ],
+})
+
 beforeAll(async () => {
   rig = await startRig()
   const targets = ['a', 'b', 'c'].map((name) => rig.targetOf({ name, apiKey: `sk-of-target-${name}` }))
@@ -41,10 +54,10 @@ beforeEach(() => {
   rig.server.replies({ body: {} })
 })
 
-const via = (config: unknown, more: Record<string, string> = {}) =>
+const via = (config: unknown, more: Record<string, string> = {}, body: object = {}) =>
   ask(running.url, {
     headers: { 'x-portkey-config': typeof config === 'string' ? config : JSON.stringify(config), ...more },
-    body: { model: 'm', temperature: 1 },
+    body: { model: 'm', temperature: 1, ...body },
   })
 const asked = () => rig.server.seen.map(({ headers }) => headers.authorization!.at(-1))
 /** Each target answers as it is told; the others with 200. */
@@ -123,6 +136,105 @@ test('conditional, by metadata and by the body', async () => {
   expect(asked()).toEqual(['a', 'b', 'b'])
 })
 
+test('conditional, by any field of the body and by the path', async () => {
+  const config = when({
+    $and: [{ 'params.response_format.type': 'json_object' }, { 'params.top_p': { $lt: 0.5 } }],
+  })
+  await via(config, {}, { response_format: { type: 'json_object' }, top_p: 0.1 })
+  await via(config, {}, { response_format: { type: 'json_object' }, top_p: 0.9 })
+  await via(config)
+  await via(when({ 'url.pathname': '/v1/chat/completions' }))
+  await via(when({ 'url.pathname': { $in: ['/v1/embeddings'] } }))
+  expect(asked()).toEqual(['a', 'b', 'b', 'a', 'b'])
+})
+
+describe('sticky_session', () => {
+  const users = Array.from({ length: 12 }, (_, i) => `user ${i}`)
+
+  test('calls of one user stay with one target, users are spread, and others are balanced', async () => {
+    const config = sticky(['metadata.user', 'params.user'], 60)
+    const ofUser = async (user: string) =>
+      (await via(config, { 'x-portkey-metadata': JSON.stringify({ user }) })).headers['x-llmiter-target']
+    const first = await Promise.all(users.map(ofUser))
+    expect(new Set(first)).toEqual(new Set(['a', 'b']))
+    expect(await Promise.all(users.map(ofUser))).toEqual(first)
+    const byBody = [1, 2, 3].map(
+      async () => (await via(config, {}, { user: 'me' })).headers['x-llmiter-target'],
+    )
+    expect(new Set(await Promise.all(byBody)).size).toBe(1)
+    rig.server.seen.length = 0
+    for (let i = 0; i < 12; i++) await via(config)
+    expect(new Set(asked())).toEqual(new Set(['a', 'b']))
+  })
+
+  test('a target that fails is left, and a condition above leads to its own strategy', async () => {
+    const balanced = sticky(['metadata.user'])
+    const config = {
+      ...when({ 'metadata.user': 'me' }),
+      targets: [
+        { name: 'yes', ...balanced },
+        { name: 'no', virtual_key: 'c' },
+      ],
+    }
+    const me = { 'x-portkey-metadata': '{"user":"me"}' }
+    const home = (await via(config, me)).headers['x-llmiter-target'] as string
+    answers({ [home]: status(500) })
+    expect((await via(config, me)).headers['x-llmiter-target']).toBe(home === 'a' ? 'b' : 'a')
+    expect((await via(config, { 'x-portkey-metadata': '{"user":"you"}' })).headers['x-llmiter-target']).toBe(
+      'c',
+    )
+  })
+})
+
+describe('cb_config', () => {
+  test('a target is left alone after so many failures of these statuses, and its strategy hands that down', async () => {
+    const cb_config = { failure_threshold: 2, failure_status_codes: [418], cooldown_interval: 60_000 }
+    const config = { strategy: { mode: 'fallback', cb_config }, targets: two }
+    answers({ a: status(418) })
+    for (let i = 0; i < 4; i++) expect((await via(config)).headers['x-llmiter-target']).toBe('b')
+    expect(asked()).toEqual(['a', 'b', 'a', 'b', 'b', 'b'])
+  })
+
+  test('by percentage, after a least number of calls', async () => {
+    const cb_config = { failure_threshold_percentage: 40, minimum_requests: 4, cooldown_interval: 60_000 }
+    const config = {
+      strategy: { mode: 'fallback' },
+      targets: [{ virtual_key: 'a', cb_config }, { virtual_key: 'b' }],
+    }
+    for (const code of [200, 200, 200, 500, 500]) {
+      answers({ a: code === 200 ? { body: {} } : status(code) })
+      await via(config)
+    }
+    rig.server.seen.length = 0
+    answers({})
+    await via(config)
+    expect(asked()).toEqual(['b'])
+  })
+})
+
+describe('cache', () => {
+  const config = (name: string) => ({
+    cache: { mode: 'simple', max_age: 60 },
+    targets: [{ virtual_key: 'a', override_params: { name } }],
+  })
+  const hits = (answer: Awaited<ReturnType<typeof via>>) => answer.headers['x-portkey-cache-status'] === 'HIT'
+
+  test('identical calls get the kept answer; others, streams and errors do not', async () => {
+    rig.server.replies({ body: { n: 1 }, headers: { 'x-request-id': 'req_1' } }, { body: { n: 2 } })
+    const [first, second] = [await via(config('x')), await via(config('x'))]
+    expect([hits(first), hits(second), second.text]).toEqual([false, true, first.text])
+    expect(second.headers['x-request-id']).toBeUndefined()
+    expect(hits(await via(config('x'), {}, { top_p: 1 }))).toBe(false)
+    expect(hits(await via(config('x'), { 'x-llmiter-tenant': 'other' }))).toBe(false)
+    expect(hits(await via(config('other route')))).toBe(false)
+    expect(hits(await via(config('x'), { 'x-portkey-cache-force-refresh': 'true' }))).toBe(false)
+    for (let i = 0; i < 2; i++) expect(hits(await via(config('x'), {}, { stream: true }))).toBe(false)
+    rig.server.replies(status(400))
+    for (let i = 0; i < 2; i++) expect((await via(config('x'), {}, { bad: 1 })).status).toBe(400)
+    expect(rig.server.seen).toHaveLength(9)
+  })
+})
+
 test('retry: as often as it says, after the statuses that it names', async () => {
   const config = (attempts: number) => ({
     targets: [{ virtual_key: 'a', retry: { attempts, on_status_codes: [418] } }],
@@ -150,7 +262,36 @@ test.each<[config: unknown, field: string]>([
   ],
   [{ targets: [{ virtual_key: 'a', api_key: 'sk' }] }, "config.targets[0] has no option 'api_key'"],
   [{ targets: [{ virtual_key: 'a' }], input_guardrails: [] }, "config has no option 'input_guardrails'"],
-  [{ targets: [{ virtual_key: 'a' }], cache: { mode: 'semantic' } }, "config has no option 'cache'"],
+  [
+    { targets: [{ virtual_key: 'a' }], cache: { mode: 'semantic' } },
+    "config.cache.mode must be 'simple', got 'semantic'",
+  ],
+  [{ targets: [{ virtual_key: 'a', cache: { mode: 'simple' } }] }, "config.targets[0] has no option 'cache'"],
+  [
+    { strategy: { mode: 'fallback', sticky_session: { hash_fields: ['metadata.user'] } }, targets: two },
+    'config.strategy.sticky_session belongs to the mode loadbalance',
+  ],
+  [
+    { strategy: { mode: 'fallback' }, targets: [{ virtual_key: 'c' }, sticky(['metadata.user'])] },
+    'config.targets[1].strategy.sticky_session is served where the first target is chosen',
+  ],
+  [
+    sticky(['headers.x']),
+    "hash_fields[0]: a route can read metadata.NAME, params.NAME and url.pathname, got 'headers.x'",
+  ],
+  [sticky([]), 'config.strategy.sticky_session.hash_fields must be a list of fields'],
+  [
+    { strategy: { mode: 'loadbalance', cb_config: { failure_treshold: 3 } }, targets: two },
+    "config.strategy.cb_config has no option 'failure_treshold' (did you mean 'failure_threshold'?)",
+  ],
+  [
+    { cb_config: { cooldown_interval: 30_000 }, targets: two },
+    'config.cb_config must have failure_threshold or failure_threshold_percentage',
+  ],
+  [
+    when({ 'request.user': 'x' }),
+    'config.strategy.conditions[0].query.request.user: a route can read metadata.NAME',
+  ],
   [
     { targets: [{ virtual_key: 'z' }] },
     "config.targets[0].virtual_key names no target: 'z'; known: a, b, c, claude",

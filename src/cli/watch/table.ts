@@ -1,8 +1,13 @@
-// What the last minute of each limiter looks like, as a line of text.
+// What the last minute of each limiter looks like, as lines of text.
+//
+// The numbers of a limiter are one line. What its calls wait for stands beside them where the terminal is wide enough for
+// its words, else below: it is never cut for the sake of a number.
 
 import type { LogRecord } from '../../telemetry/log-record.ts'
 import { count, span } from '../page/labels.ts'
+import type { SortColumn, View } from './keys.ts'
 import type { Added } from './tail.ts'
+import { clean, type Colour, cut, padEnd, padStart, type Paint, plain, widthOf, wrap } from './text.ts'
 
 /** A limiter of one run. */
 interface Row {
@@ -12,17 +17,58 @@ interface Row {
   last: LogRecord
   /** Tickets of each second of the last minute. */
   issued: Map<number, number>
-  refusedAt?: number
+  p95?: { at: number; ms: number }
+  refusal?: { at: number; words: string }
 }
+
+/** How the table is to be written. */
+export interface Layout {
+  /** In columns. */
+  width: number
+  /** In lines. */
+  height?: number
+  view?: Pick<View, 'sort' | 'reverse' | 'filter'>
+  paint?: Paint
+}
+
+interface Cell {
+  text: string
+  colour?: Colour | undefined
+}
+
+/** A limiter, ready to be written: its cells, and what it is sorted by. */
+interface Entry {
+  cells: Record<Column, Cell>
+  /** Lines below its numbers: the reason, or the last refusal. */
+  why: Cell | undefined
+  sorted: Record<SortColumn, number | string>
+  bars: (room: number) => string
+}
+
+type Column = Exclude<SortColumn, 'why'>
 
 const MINUTE_S = 60
 /** The rate is that of so many whole seconds. */
 const RATE_S = 10
-/** A limiter of which nothing was heard for so long is gone. */
+/** A limiter at rest of which nothing was heard for so long is gone. */
 const GONE_MS = 10 * 60_000
 /** A second is written when it is over, and read a little later. */
 const LATE_MS = 3000
 const BARS = ' ▁▂▃▄▅▆▇█'
+const GAP = '  '
+const INDENT = '  '
+const MOST_NAME = 30
+/** A name is cut to this before a column goes, and to the second before a line would be too wide. */
+const SHORT_NAME = 16
+const SHORTEST_NAME = 8
+/** The reason takes so many lines at most. */
+const MOST_WHY = 3
+
+const COLUMNS: readonly Column[] = ['limiter', 'rate', 'waiting', 'p95', 'ETA', 'gate', 'refused']
+/** What a narrow terminal goes without, the first of these first. */
+const DROPPED: readonly Column[] = ['refused', 'p95', 'gate', 'rate', 'ETA']
+
+const BY_NAME = { sort: 'limiter', reverse: false, filter: '' } as const
 
 export class Board {
   readonly #rows = new Map<string, Row>()
@@ -41,42 +87,40 @@ export class Board {
       row.last = record
       row.issued.set(second, (row.issued.get(second) ?? 0) + record.issued)
       for (const old of row.issued.keys()) if (old <= second - MINUTE_S) row.issued.delete(old)
-      if (record.refused > 0) row.refusedAt = record.t
+      if (record.waitMs) row.p95 = { at: record.t, ms: record.waitMs.p95 }
+      if (record.refused > 0) row.refusal = { at: record.t, words: record.refusal ?? '' }
     }
   }
 
-  /** A heading and a line for each limiter, none wider than that. */
-  lines(now: number, width: number): string[] {
-    for (const [key, { last }] of this.#rows) if (now - last.t > GONE_MS) this.#rows.delete(key)
-    const rows = [...this.#rows.values()].sort(
-      (a, b) => a.last.name.localeCompare(b.last.name) || (a.run < b.run ? -1 : 1),
-    )
-    if (rows.length === 0) return []
-    const names = rows.map(({ last, run }) =>
-      rows.filter((row) => row.last.name === last.name).length > 1
-        ? `${last.name} ${run.slice(-8)}`
-        : last.name,
-    )
-    const table = [
-      ['limiter', 'a minute', 'of', 'waiting', 'parked', 'in flight', 'gate', 'refused'],
-      ...rows.map((row, i) => [clean(names[i]!), ...cells(row, now)]),
-    ]
-    const widths = table[0]!.map((_, column) =>
-      Math.min(30, Math.max(...table.map((row) => row[column]!.length))),
-    )
-    const texts = table.map((row) =>
-      row.map((cell, i) => (i === 0 ? fit(cell, widths[i]!) : cell.padStart(widths[i]!))).join('  '),
-    )
-    const room = Math.min(MINUTE_S, width - texts[0]!.length - 2)
-    return texts.flatMap((text, i) => {
-      if (i === 0) return [text.slice(0, width).trimEnd()]
-      const row = rows[i - 1]!
-      const bars = room < 5 ? '' : `  ${sparkline(row, now, room)}`
-      const why = whyOf(row, now)
-      // Below its numbers, where the narrowest terminal has room for it.
-      return [`${text}${bars}`, ...(why ? [`  ${clean(why)}`] : [])].map((line) =>
-        line.slice(0, width).trimEnd(),
-      )
+  /** A heading and the lines of each limiter, none wider than the terminal. */
+  lines(now: number, { width, height = Infinity, view = BY_NAME, paint = plain }: Layout): string[] {
+    for (const [key, { last }] of this.#rows)
+      if (now - last.t > GONE_MS && last.waiting + last.inFlight === 0) this.#rows.delete(key)
+    if (this.#rows.size === 0) return []
+    const entries = sorted(this.#entries(now), view)
+    if (entries.length === 0)
+      return [paint(cut(`no limiter has '${view.filter}' in its name or reason`, width), 'dim')]
+    const table = tableOf(entries, width)
+    const lines = [paint(headOf(table, view), 'bold')]
+    for (const [i, entry] of entries.entries()) {
+      const own = linesOf(entry, table, paint)
+      const left = entries.length - i
+      // One line stays for how many there are besides.
+      if (lines.length + own.length > height - (left > 1 ? 1 : 0)) {
+        lines.push(paint(cut(`and ${count(left)} more`, width), 'dim'))
+        break
+      }
+      lines.push(...own)
+    }
+    return lines
+  }
+
+  #entries(now: number): Entry[] {
+    const names = new Map<string, number>()
+    for (const { last } of this.#rows.values()) names.set(last.name, (names.get(last.name) ?? 0) + 1)
+    return [...this.#rows.values()].map((row) => {
+      const { name } = row.last
+      return entryOf(row, clean(names.get(name)! > 1 ? `${name} ${row.run.slice(-8)}` : name), now)
     })
   }
 }
@@ -92,37 +136,164 @@ export function plainLine({ record }: Added): string {
   )
 }
 
-function cells({ last, since, issued, refusedAt }: Row, now: number): string[] {
-  // What nobody writes any more is at rest.
-  const quiet = now - last.t > LATE_MS + 1000
-  const { waiting, parked, inFlight, gate, rate } = quiet
-    ? { ...last, waiting: 0, parked: 0, inFlight: 0, gate: 'open' }
-    : last
-  const end = quiet ? Math.floor(now / 1000) : Math.floor(last.t / 1000) + 1
+const GATES = { open: 'green', probing: 'yellow', closed: 'red' } as const
+
+/** What is true of a limiter now: a log tells only of the seconds in which something happened. */
+function stateOf(row: Row, now: number) {
+  const { last, p95 } = row
+  const silentMs = now - last.t - LATE_MS
+  const silent = silentMs > 1000
+  // A limiter at rest writes nothing; one whose calls are not over writes each second while its program lives.
+  const dead = silent && last.waiting + last.inFlight > 0
+  const recent = p95 && now - p95.at < MINUTE_S * 1000 ? p95.ms : undefined
+  const told = silent ? undefined : reasonOf(row, now)
+  return {
+    dead,
+    gate: silent ? 'open' : last.gate,
+    rate: rateOf(row, now, silent),
+    p95: recent,
+    eta: dead || last.waiting === 0 ? undefined : last.etaMs,
+    why: dead ? silence(last, silentMs) : told,
+  } as const
+}
+
+function entryOf(row: Row, name: string, now: number): Entry {
+  const { last, refusal } = row
+  const { waiting } = last
+  const { dead, gate, rate, p95, eta, why } = stateOf(row, now)
+  return {
+    cells: {
+      limiter: { text: name },
+      rate: { text: last.rate === undefined ? count(rate) : `${count(rate)}/${count(last.rate)}` },
+      waiting: { text: count(waiting), colour: colourOf(waiting, dead) },
+      p95: { text: time(p95) },
+      ETA: { text: time(eta) },
+      gate: dead ? { text: 'silent', colour: 'red' } : { text: gate, colour: GATES[gate] },
+      refused: refusedCell(refusal && now - refusal.at),
+    },
+    why,
+    sorted: {
+      ...{ limiter: name, rate, waiting, gate: dead ? 'silent' : gate, why: why?.text ?? '' },
+      ...{ p95: p95 ?? -1, ETA: eta ?? -1, refused: refusal?.at ?? -1 },
+    },
+    bars: (room) => sparkline(row, now, room),
+  }
+}
+
+const time = (ms: number | undefined) => (ms === undefined ? '-' : span(ms / 1000))
+
+function colourOf(waiting: number, dead: boolean): Colour | undefined {
+  if (waiting === 0) return undefined
+  return dead ? 'red' : 'yellow'
+}
+
+const refusedCell = (agoMs: number | undefined): Cell =>
+  agoMs === undefined
+    ? { text: '-' }
+    : { text: ago(agoMs), colour: agoMs < MINUTE_S * 1000 ? 'red' : undefined }
+
+/** Tickets a minute, of the last ten seconds. */
+function rateOf({ last, since, issued }: Row, now: number, silent: boolean): number {
+  const end = silent ? Math.floor(now / 1000) : Math.floor(last.t / 1000) + 1
   const seconds = Math.min(RATE_S, end - since)
   let sum = 0
   for (let s = end - seconds; s < end; s++) sum += issued.get(s) ?? 0
-  return [
-    ...[count((sum * 60) / Math.max(1, seconds)), rate === undefined ? '-' : count(rate)],
-    ...[count(waiting), count(parked), count(inFlight), gate],
-    refusedAt === undefined ? '-' : ago(now - refusedAt),
-  ]
+  return (sum * 60) / Math.max(1, seconds)
 }
 
-/** What its calls wait for and for how long; or that its program has not written for a while, though calls waited. */
-function whyOf({ last }: Row, now: number): string | undefined {
-  const { waiting, why, etaMs, waitMs, refusal } = last
-  const silentMs = now - last.t - LATE_MS
-  if (silentMs > 1000) {
-    return waiting > 0 ? `silent for ${span(silentMs / 1000)}, ${count(waiting)} were waiting` : undefined
-  }
-  if (!why) return undefined
+function silence({ waiting, inFlight }: LogRecord, silentMs: number): Cell {
+  const parts = [
+    ...(waiting > 0 ? [`${count(waiting)} were waiting`] : []),
+    ...(inFlight > 0 ? [`${count(inFlight)} were in flight`] : []),
+  ]
+  return { text: `silent for ${span(silentMs / 1000)}, ${parts.join(', ')}`, colour: 'red' }
+}
+
+/** What its calls wait for, and the provider's words of the last refusal where the reason has not said them. */
+function reasonOf({ last, refusal }: Row, now: number): Cell | undefined {
+  const { why, failed, finished, failure } = last
+  const refused =
+    refusal?.words && now - refusal.at < MINUTE_S * 1000 && !why?.text.includes('("')
+      ? refusal.words
+      : undefined
+  const failing = failure !== undefined && failed > finished ? `calls fail: ${failure}` : undefined
+  const parts = [why && `for ${why.text}`, refused && `refused: ${refused}`, failing].filter(Boolean)
+  if (parts.length === 0) return undefined
+  return { text: clean(parts.join('; ')), colour: why?.kind === 'gate' || failing ? 'red' : 'yellow' }
+}
+
+function sorted(entries: readonly Entry[], { sort, reverse, filter }: NonNullable<Layout['view']>): Entry[] {
+  const wanted = filter.toLowerCase()
+  const order = reverse ? -1 : 1
+  return entries
+    .filter(({ cells, why }) => `${cells.limiter.text}\n${why?.text ?? ''}`.toLowerCase().includes(wanted))
+    .sort(
+      (a, b) =>
+        order * compared(a.sorted[sort], b.sorted[sort]) || compared(a.sorted.limiter, b.sorted.limiter),
+    )
+}
+
+const compared = (a: number | string, b: number | string) =>
+  typeof a === 'number' && typeof b === 'number' ? a - b : String(a).localeCompare(String(b))
+
+/** Which columns there are, how wide each is, and where the reason stands. */
+interface Table {
+  columns: Column[]
+  widths: Record<Column, number>
+  width: number
+  /** Columns beside the numbers for the reason; 0: it stands below. */
+  beside: number
+  bars: number
+}
+
+function tableOf(entries: readonly Entry[], width: number): Table {
+  const widths = Object.fromEntries(
+    COLUMNS.map((column) => [
+      column,
+      Math.max(column.length + 1, ...entries.map(({ cells }) => widthOf(cells[column].text))),
+    ]),
+  ) as Record<Column, number>
+  widths.limiter = Math.min(MOST_NAME, widths.limiter)
+  let columns = [...COLUMNS]
+  const used = () => columns.reduce((sum, column) => sum + widths[column] + GAP.length, -GAP.length)
+  const shrink = (least: number) =>
+    (widths.limiter = Math.min(widths.limiter, Math.max(least, widths.limiter - Math.max(0, used() - width))))
+  shrink(SHORT_NAME)
+  for (const column of DROPPED) if (used() > width) columns = columns.filter((each) => each !== column)
+  shrink(SHORTEST_NAME)
+  const room = width - used() - GAP.length
+  const longest = Math.max(0, ...entries.map(({ why }) => (why ? widthOf(why.text) : 0)))
+  const beside = longest > 0 && longest <= room ? longest : 0
+  const left = beside > 0 ? room - beside - GAP.length : room
+  return { columns, widths, width, beside, bars: left < 5 ? 0 : Math.min(MINUTE_S, left) }
+}
+
+function headOf(
+  { columns, widths, width, beside }: Table,
+  { sort, reverse }: NonNullable<Layout['view']>,
+): string {
+  const mark = reverse ? '▾' : '▴'
+  const named = (column: SortColumn) => (column === sort ? `${column}${mark}` : column)
+  const cells = columns.map((column) =>
+    column === 'limiter' ? padEnd(named(column), widths.limiter) : padStart(named(column), widths[column]),
+  )
+  return cut([...cells, ...(beside > 0 ? [named('why')] : [])].join(GAP).trimEnd(), width)
+}
+
+function linesOf({ cells, why, bars }: Entry, table: Table, paint: Paint): string[] {
+  const { columns, widths, width, beside } = table
+  const numbers = columns.map((column) => {
+    const { text, colour } = cells[column]
+    if (column === 'limiter') return padEnd(cut(text, widths.limiter), widths.limiter)
+    return ' '.repeat(Math.max(0, widths[column] - widthOf(text))) + paint(text, colour)
+  })
+  const reason = beside > 0 ? [paint(padEnd(why?.text ?? '', beside), why?.colour)] : []
+  const drawn = table.bars > 0 ? [bars(table.bars)] : []
+  const below = why && beside === 0 ? wrap(why.text, Math.max(10, width - INDENT.length), MOST_WHY) : []
   return [
-    `for ${why.text}`,
-    ...(etaMs === undefined ? [] : [`about ${span(etaMs / 1000)} left`]),
-    ...(waitMs ? [`p95 ${span(waitMs.p95 / 1000)}`] : []),
-    ...(refusal ? [refusal] : []),
-  ].join('; ')
+    [...numbers, ...reason, ...drawn].join(GAP).trimEnd(),
+    ...below.map((line) => `${INDENT}${paint(line, why!.colour)}`),
+  ]
 }
 
 /** In the larger of its units: `3 min ago`. */
@@ -137,9 +308,3 @@ function sparkline({ last, issued }: Row, now: number, room: number): string {
   const most = Math.max(1, ...values)
   return values.map((value) => BARS[Math.ceil((value / most) * (BARS.length - 1))]).join('')
 }
-
-/** A name from a log must not move the cursor. */
-// eslint-disable-next-line no-control-regex
-const clean = (name: string) => name.replace(/[\u0000-\u001f\u007f-\u009f]/g, '?')
-const fit = (text: string, width: number) =>
-  text.length > width ? `${text.slice(0, width - 1)}…` : text.padEnd(width)

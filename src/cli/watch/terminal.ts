@@ -4,8 +4,10 @@
 import type { WriteStream } from 'node:tty'
 import { plainLine } from './table.ts'
 import type { Added } from './tail.ts'
+import { coloured, type Paint, plain, widthOf } from './text.ts'
 
-export type Output = Pick<WriteStream, 'write'> & { isTTY?: boolean; columns?: number; rows?: number }
+export type Output = Pick<WriteStream, 'write'> &
+  Partial<Pick<WriteStream, 'isTTY' | 'columns' | 'rows' | 'hasColors'>>
 
 const HIDE = '\x1b[?25l'
 const SHOW = '\x1b[?25h'
@@ -23,12 +25,27 @@ export class Screen {
     this.#output = output
   }
 
+  /** Whether what is written can be rewritten. */
+  get live(): boolean {
+    return this.#output.isTTY === true
+  }
+
   get width(): number {
-    return this.#output.isTTY ? (this.#output.columns ?? 80) : Infinity
+    return this.live ? (this.#output.columns ?? 80) : Infinity
+  }
+
+  /** One line stays free for the cursor. */
+  get height(): number {
+    return this.live ? Math.max(1, (this.#output.rows ?? 24) - 1) : Infinity
+  }
+
+  /** Neither on what is no terminal nor where `NO_COLOR` is set. */
+  get paint(): Paint {
+    return this.live && this.#output.hasColors?.() ? coloured : plain
   }
 
   show(lines: readonly string[], added: readonly Added[], hint: string): void {
-    if (this.#output.isTTY) this.#rewrite(lines.length > 0 ? lines : [hint.slice(0, this.width)])
+    if (this.live) this.#rewrite(lines.length > 0 ? lines : [hint.slice(0, this.width)])
     else if (added.length > 0) this.#output.write(added.map((each) => `${plainLine(each)}\n`).join(''))
     else if (lines.length === 0) this.#hint(hint)
   }
@@ -40,7 +57,7 @@ export class Screen {
 
   #rewrite(lines: readonly string[]): void {
     // Lines beyond the height of the terminal could not be reached again.
-    const fitting = lines.slice(0, Math.max(1, (this.#output.rows ?? 24) - 1))
+    const fitting = lines.slice(0, this.height)
     if (fitting.join('\n') === this.#shown.join('\n')) return
     const up = this.#shown.length > 0 ? `\r\x1b[${this.#heightOf(this.#shown)}A` : ''
     this.#output.write(`${this.#hidden ? '' : HIDE}${up}${CLEAR}${fitting.join('\n')}\n`)
@@ -50,7 +67,7 @@ export class Screen {
 
   /** A narrower window has wrapped what was written before. */
   #heightOf(lines: readonly string[]): number {
-    const rows = lines.reduce((sum, line) => sum + Math.max(1, Math.ceil(line.length / this.width)), 0)
+    const rows = lines.reduce((sum, line) => sum + Math.max(1, Math.ceil(widthOf(line) / this.width)), 0)
     return Math.min(rows, this.#output.rows ?? rows)
   }
 

@@ -1,0 +1,5 @@
+// The script and the style of the page. In the package this file is the finished texts: tsup.config.ts sees to that.
+
+import { buildGatewayPage } from './build.ts'
+
+export const { script, style } = buildGatewayPage()

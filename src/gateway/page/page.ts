@@ -1,0 +1,33 @@
+// The page at `/-/`. It holds no facts: its script asks `/-/status` for them, with the admin key where one is needed. The
+// browser runs this script and this style alone, and talks to the gateway alone.
+
+import { createHash } from 'node:crypto'
+import { script, style } from './assets.ts'
+
+const hash = (text: string) => `'sha256-${createHash('sha256').update(text).digest('base64')}'`
+
+export const PAGE = `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>llmiter gateway</title>
+<link rel="icon" href="data:,">
+<style>${style}</style>
+</head>
+<body>
+<noscript>This page needs JavaScript. The same facts are at /-/status and /-/metrics.</noscript>
+<main></main>
+<script>${script}</script>
+</body>
+</html>
+`
+
+export const PAGE_HEADERS = {
+  'content-security-policy':
+    `default-src 'none'; script-src ${hash(script)}; style-src ${hash(style)}; img-src data:; ` +
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+  'x-content-type-options': 'nosniff',
+  'referrer-policy': 'no-referrer',
+  'cross-origin-opener-policy': 'same-origin',
+}

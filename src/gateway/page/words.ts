@@ -1,0 +1,41 @@
+// Elements, numbers and times as people read them.
+
+export function element<K extends keyof HTMLElementTagNameMap>(
+  tag: K,
+  kind = '',
+  ...inside: (Node | string)[]
+): HTMLElementTagNameMap[K] {
+  const made = document.createElement(tag)
+  if (kind) made.className = kind
+  made.append(...inside)
+  return made
+}
+
+/** 12345.6 is 12,346; 1.234 is 1.23. */
+export const count = (n: number): string =>
+  n.toLocaleString('en', { maximumFractionDigits: Math.abs(n) < 100 ? 2 : 0 })
+
+export const money = (usd: number): string => `$${usd.toFixed(usd > 0 && usd < 1 ? 4 : 2)}`
+
+const UNITS = [
+  ['d', 86_400_000],
+  ['h', 3_600_000],
+  ['min', 60_000],
+  ['s', 1000],
+] as const
+
+/** 90,000 ms are 1.5 min. */
+export function time(ms: number): string {
+  const [unit, size] = UNITS.find(([, least]) => ms >= least) ?? ['ms', 1]
+  return `${count(Math.round((10 * ms) / size) / 10)} ${unit}`
+}
+
+const PERIODS: Record<number, string> = {
+  1000: 'second',
+  60_000: 'minute',
+  3_600_000: 'hour',
+  86_400_000: 'day',
+}
+
+export const period = (ms: number): string =>
+  `a ${PERIODS[ms] ?? time(ms)}`.replace(/^a (\d)/, '$1').replace('a hour', 'an hour')

@@ -1,0 +1,91 @@
+// The targets and routes of the present configuration, and the routes that calls bring themselves.
+
+import type { BucketRateLimiter } from 'llmiter'
+import { GatewayError } from './errors.ts'
+import type { GatewayOptions } from './options.ts'
+import { compileRoute, type RoutePlan } from './portkey.ts'
+import { planOf, Route } from './route.ts'
+import type { SavedPools } from './state.ts'
+import { Target } from './target.ts'
+
+const DEFAULT = 'default'
+const MOST_OF_CLIENTS = 50
+const LONGEST_CONFIG = 10_000
+
+export class RouteTable {
+  /** Of the present configuration, by name. */
+  targets: ReadonlyMap<string, Target> = new Map()
+  #routes: ReadonlyMap<string, Route> = new Map()
+  /** Routes that calls have brought, by their text. */
+  readonly #ofClients = new Map<string, Route>()
+  /** Also those that earlier configurations had. */
+  readonly #known = new Map<string, Target>()
+  readonly #made: (limiter: BucketRateLimiter) => void
+  readonly #saved: SavedPools
+
+  /** `made` is told each limiter. `saved`: what was known before a restart. */
+  constructor(made: (limiter: BucketRateLimiter) => void, saved: SavedPools) {
+    this.#made = made
+    this.#saved = saved
+  }
+
+  /** Takes over a configuration. Limiters of targets that stay are kept. */
+  load({ targets, routes = {} }: GatewayOptions): void {
+    const present = targets.map((options) => {
+      const known = this.#known.get(options.name)
+      if (known?.adopt(options)) return known
+      const target = new Target(options, this.#made)
+      this.#known.set(options.name, target)
+      return target
+    })
+    const byName = new Map(present.map((target) => [target.name, target]))
+    const own = Object.entries(routes).map(([name, config]) => {
+      const plan = compileRoute(config, byName, `routes.${name}`, false)
+      return [name, new Route(plan, name, this.#saved)] as const
+    })
+    this.targets = byName
+    this.#ofClients.clear()
+    this.#routes = new Map([[DEFAULT, new Route(planOf(present), DEFAULT, this.#saved)], ...own])
+  }
+
+  /**
+   * The route that a call names: by its name, or as a config object of its own.
+   *
+   * @throws GatewayError
+   */
+  routeFor(config: string | undefined): Route {
+    if (config === undefined) return this.#routes.get(DEFAULT)!
+    const known = this.#routes.get(config) ?? this.#ofClients.get(config)
+    if (known) return known
+    if (!config.startsWith('{')) {
+      const names = [...this.#routes.keys()].join(', ')
+      const message = `x-portkey-config: there is no route '${config.slice(0, 80)}'; known: ${names}`
+      throw new GatewayError(400, 'unknown_route', message)
+    }
+    const route = new Route(planOfClient(config, this.targets), config, {})
+    if (this.#ofClients.size >= MOST_OF_CLIENTS) this.#ofClients.delete(this.#ofClients.keys().next().value!)
+    this.#ofClients.set(config, route)
+    return route
+  }
+
+  /** Those of calls too. */
+  all(): Route[] {
+    return [...this.#routes.values(), ...this.#ofClients.values()]
+  }
+
+  snapshots(): SavedPools {
+    return Object.assign({}, ...[...this.#routes.values()].map((route) => route.snapshots())) as SavedPools
+  }
+}
+
+/** @throws GatewayError that names the field which is wrong, or which is not served. */
+function planOfClient(config: string, targets: ReadonlyMap<string, Target>): RoutePlan {
+  try {
+    if (config.length > LONGEST_CONFIG) throw new TypeError(`it is longer than ${LONGEST_CONFIG} characters`)
+    return compileRoute(JSON.parse(config), targets, 'config', true)
+  } catch (error) {
+    throw new GatewayError(400, 'bad_route', `x-portkey-config: ${(error as Error).message}`, {
+      mayRetry: false,
+    })
+  }
+}

@@ -1,0 +1,294 @@
+// Several calls in one request, up to what the provider takes: for embeddings.
+//
+// A request stays open for a moment, and for as long as another one of its kind waits for a ticket: so the scarcer
+// tickets are, the more calls share one. A request that is refused for what it holds is halved until those at fault
+// stand alone: they get the error, and the others their answers.
+
+import { type Clock, type Cost, type Duration, estimateTokens, WaitTimeoutError } from 'llmiter'
+import { watch } from '../lib/abort.ts'
+import { duration } from '../lib/duration.ts'
+import { callable, fields, number, text } from '../lib/validate.ts'
+import { canonical } from './canonical.ts'
+import { checkCall, type PoolCall } from './pool-call.ts'
+import type { PoolWork } from './pool-member.ts'
+import { divided, type Fields, frameOf, inputsOf, joined, type Share } from './request-list.ts'
+
+/** What one request of `pool.batched` may hold. */
+export interface BatchedOptions {
+  /**
+   * The most inputs of one request.
+   * @default 2048, as at OpenAI
+   */
+  readonly maxItems?: number
+  /**
+   * The most tokens of one request, by estimate.
+   * @default 300,000, as at OpenAI
+   */
+  readonly maxTokens?: number
+  /**
+   * How long a call waits for others that go with it.
+   * @default 2 ms
+   */
+  readonly collectMs?: Duration
+}
+
+/** The options of one call of a function that `pool.batched` made. */
+export type BatchedCall = PoolCall & { readonly request?: undefined }
+
+export type SendRequest = (target: never, request: never, signal: AbortSignal | undefined) => unknown
+
+/** What a bundler needs of its pool. */
+export interface BatchingPool {
+  readonly clock: Clock
+  readonly stats: { batched: number }
+  run(fn: PoolWork, call: PoolCall): Promise<unknown>
+  /** Whether a target has refused a request as too large, with this error. */
+  isOversize(error: unknown): boolean
+}
+
+/** One call on its way. */
+interface Part extends Share {
+  readonly request: Fields
+  readonly call: BatchedCall
+  /** With which it goes. */
+  bundle: Bundle | undefined
+  over: boolean
+  resolve(answer: unknown): void
+  reject(error: unknown): void
+}
+
+/** Calls that go together. */
+interface Bundle {
+  readonly kind: string
+  readonly parts: Part[]
+  /** Of the parts that are not over. */
+  staying: number
+  items: number
+  tokens: number
+  /** Aborts when all its callers have left. */
+  readonly left: AbortController
+  /** `due`: it goes as soon as no other one of its kind waits. */
+  stage: 'collects' | 'due' | 'waits' | 'sent'
+  stopCollecting(): void
+}
+
+/** Refused for what the request holds, by the provider, a limit or a budget: a part of it may pass. */
+const HALVED_AT: readonly unknown[] = [400, 413, 422, 'REQUEST_TOO_LARGE', 'BUDGET_EXCEEDED']
+
+export class RequestBundler {
+  readonly #pool: BatchingPool
+  readonly #send: SendRequest
+  readonly #maxItems: number
+  readonly #maxTokens: number
+  readonly #collectMs: number
+  /** The bundle of each kind that still takes calls. */
+  readonly #open = new Map<string, Bundle>()
+  /** How many bundles of each kind wait for a ticket. */
+  readonly #waiting = new Map<string, number>()
+
+  constructor(pool: BatchingPool, send: SendRequest, options: BatchedOptions) {
+    callable(send, 'fn')
+    fields(options, 'batched', ['maxItems', 'maxTokens', 'collectMs'])
+    const { maxItems = 2048, maxTokens = 300_000, collectMs = 2 } = options
+    this.#maxItems = number(maxItems, 'maxItems', 'a whole number of at least 1')
+    this.#maxTokens = number(maxTokens, 'maxTokens', 'a number above 0')
+    this.#collectMs = duration(collectMs, 'collectMs')
+    this.#pool = pool
+    this.#send = send
+  }
+
+  ask(request: unknown, call: BatchedCall): Promise<unknown> {
+    if (typeof request !== 'object' || request === null)
+      throw new TypeError(`request must be an object, got ${text(request)}`)
+    checkCall(call)
+    const inputs = inputsOf(request as Fields)
+    const kind = inputs && kindOf(request as Fields, inputs, call)
+    if (kind === undefined) {
+      const alone: PoolWork = (target, signal) => this.#send(target, request as never, signal)
+      return this.#pool.run(alone, { ...call, request })
+    }
+    const { inputTokens } = estimateTokens([request])
+    const share = { items: inputs!.length, tokens: inputTokens }
+    return new Promise((resolve, reject) => {
+      this.#add(kind, {
+        request: request as Fields,
+        call,
+        ...share,
+        bundle: undefined,
+        over: false,
+        resolve,
+        reject,
+      })
+    })
+  }
+
+  #add(kind: string, part: Part): void {
+    const { signal, maxWaitMs } = part.call
+    this.#join(kind, part)
+    const ends: (() => void)[] = []
+    const { resolve, reject } = part
+    const ending =
+      <V>(tell: (value: V) => void) =>
+      (value: V) => {
+        part.over = true
+        for (const end of ends) end()
+        tell(value)
+      }
+    part.resolve = ending(resolve)
+    part.reject = ending(reject)
+    const leave = (error: unknown) => {
+      part.reject(error)
+      this.#left(part, error)
+    }
+    if (signal) ends.push(watch(signal, () => leave(signal.reason)))
+    if (maxWaitMs === undefined) return
+    const late = () => {
+      if (part.bundle!.stage === 'sent') return
+      leave(new WaitTimeoutError(`no target had room within maxWaitMs (${String(maxWaitMs)})`))
+    }
+    ends.push(this.#pool.clock.setTimer(late, duration(maxWaitMs, 'maxWaitMs'), true))
+  }
+
+  /** Puts a call to those it may go with. */
+  #join(kind: string, part: Part): void {
+    const open = this.#open.get(kind)
+    if (open) {
+      const fits = open.items + part.items <= this.#maxItems && open.tokens + part.tokens <= this.#maxTokens
+      if (fits) return put(open, part)
+      this.#place(open)
+    }
+    const bundle = bundleOf(kind, [part])
+    this.#open.set(kind, bundle)
+    const due = () => {
+      bundle.stage = 'due'
+      this.#next(kind)
+    }
+    bundle.stopCollecting = this.#pool.clock.setTimer(due, this.#collectMs, true)
+  }
+
+  /** A caller has given up. */
+  #left(part: Part, error: unknown): void {
+    const bundle = part.bundle!
+    bundle.staying--
+    bundle.items -= part.items
+    bundle.tokens -= part.tokens
+    if (bundle.staying > 0) return
+    this.#close(bundle)
+    bundle.left.abort(error)
+  }
+
+  #next(kind: string): void {
+    const open = this.#open.get(kind)
+    if (open?.stage === 'due' && !this.#waiting.has(kind)) this.#place(open)
+  }
+
+  /** Takes no more calls. */
+  #close(bundle: Bundle): void {
+    bundle.stopCollecting()
+    if (this.#open.get(bundle.kind) === bundle) this.#open.delete(bundle.kind)
+  }
+
+  #place(bundle: Bundle): void {
+    this.#close(bundle)
+    bundle.stage = 'waits'
+    this.#waiting.set(bundle.kind, (this.#waiting.get(bundle.kind) ?? 0) + 1)
+    void this.#deliver(bundle)
+  }
+
+  async #deliver(bundle: Bundle): Promise<void> {
+    let sent: readonly Part[] = []
+    const send: PoolWork = (target, signal) => {
+      // What is sent once stays as it is, wherever it is tried again.
+      if (bundle.stage === 'waits') sent = stayingIn(bundle)
+      this.#goes(bundle)
+      return this.#send(target, requestOf(sent) as never, signal)
+    }
+    try {
+      const answer = await this.#pool.run(send, { ...callOf(bundle), signal: bundle.left.signal })
+      const answers = divided(answer, sent)
+      if (sent.length > 1) this.#pool.stats.batched += sent.length
+      for (const [i, part] of sent.entries()) if (!part.over) part.resolve(answers[i])
+    } catch (error) {
+      const parts = stayingIn(bundle)
+      if (parts.length > 1 && this.#mayPassInHalves(error)) {
+        const half = Math.ceil(parts.length / 2)
+        for (const some of [parts.slice(0, half), parts.slice(half)]) this.#place(bundleOf(bundle.kind, some))
+      } else for (const part of parts) part.reject(error)
+      this.#goes(bundle)
+    }
+  }
+
+  /** It does not wait any more: the next one of its kind may. */
+  #goes(bundle: Bundle): void {
+    if (bundle.stage === 'sent') return
+    bundle.stage = 'sent'
+    const others = this.#waiting.get(bundle.kind)! - 1
+    if (others > 0) this.#waiting.set(bundle.kind, others)
+    else this.#waiting.delete(bundle.kind)
+    this.#next(bundle.kind)
+  }
+
+  #mayPassInHalves(error: unknown): boolean {
+    const { status, code, cause } = Object(error) as Fields
+    const { code: why } = Object(cause) as Fields
+    return [status, code, why].some((one) => HALVED_AT.includes(one)) || this.#pool.isOversize(error)
+  }
+}
+
+function bundleOf(kind: string, parts: readonly Part[]): Bundle {
+  const bundle: Bundle = {
+    ...{ kind, parts: [], staying: 0, items: 0, tokens: 0 },
+    ...{ left: new AbortController(), stage: 'collects', stopCollecting: () => {} },
+  }
+  for (const part of parts) put(bundle, part)
+  return bundle
+}
+
+function put(bundle: Bundle, part: Part): void {
+  part.bundle = bundle
+  bundle.parts.push(part)
+  bundle.staying++
+  bundle.items += part.items
+  bundle.tokens += part.tokens
+}
+
+const stayingIn = ({ parts }: Bundle): Part[] => parts.filter(({ over }) => !over)
+
+const requestOf = (parts: readonly Part[]): Fields => joined(parts.map(({ request }) => request))
+
+const OWN = new Set(['signal', 'maxWaitMs', 'cost'])
+
+/** What calls that go together have in common. */
+const sharedBy = (call: BatchedCall): PoolCall =>
+  Object.fromEntries(Object.entries(call).filter(([name]) => !OWN.has(name)))
+
+/** The call that a bundle makes. What belongs to one caller alone is seen to here. */
+function callOf(bundle: Bundle): PoolCall {
+  const parts = stayingIn(bundle)
+  const costs = parts.flatMap(({ call: { cost } }) => (cost === undefined ? [] : [cost]))
+  return {
+    ...sharedBy(parts[0]!.call),
+    request: requestOf(parts),
+    ...(costs.length > 0 && { cost: sumOf(costs) }),
+  }
+}
+
+/** Together they are one request. */
+function sumOf(costs: readonly NonNullable<PoolCall['cost']>[]): Cost {
+  const sum: Record<string, number> = {}
+  for (const cost of costs)
+    for (const [of, amount] of Object.entries(cost))
+      if (amount !== undefined)
+        sum[of] = of === 'requests' ? Math.max(amount, sum[of] ?? 0) : amount + (sum[of] ?? 0)
+  return sum
+}
+
+/**
+ * What calls must have in common to go together: all that the strategy, the budgets and the provider look at. Undefined:
+ * the call goes alone.
+ */
+function kindOf(request: Fields, inputs: readonly unknown[], call: BatchedCall): string | undefined {
+  const { maxWaitMs, cost, share } = call
+  if (share === false || maxWaitMs === 0) return undefined
+  return canonical([frameOf(request, inputs), sharedBy(call), cost !== undefined])
+}
