@@ -128,12 +128,12 @@ const SHORT = {
 /** What calls have without anybody naming it. */
 export const DIMENSIONS: readonly string[] = ['requests', 'tokens', 'inputTokens', 'outputTokens']
 
-/** Where no limit is known (`limits: []`), and a call was refused: one call a second, and that doubles. */
+/** Where no limit is known (`limits: []`), and a call was refused: one call a second, after three at once, and that doubles. */
 export const ASSUMED: Limit = {
   of: 'requests',
   amount: 60,
   windowMs: 60_000,
-  burst: 2,
+  burst: 3,
   paced: true,
   settle: 'reserve',
   assumed: true,
