@@ -157,7 +157,14 @@ const NEWS: FieldTypes = {
 }
 const ANSWER: FieldTypes = {
   ...{ now: 'number', base: 'number', news: 'object', slots: 'object', next: 'number', permits: 'number' },
-  ...{ processes: 'number', rank: 'number', aheadMs: 'number', reachMs: 'number', used: 'object', accepted: 'object' },
+  ...{
+    processes: 'number',
+    rank: 'number',
+    aheadMs: 'number',
+    reachMs: 'number',
+    used: 'object',
+    accepted: 'object',
+  },
   ...{ early: 'object' },
   ...{ suspects: 'object', order: 'number', followed: 'object' },
 }
