@@ -289,7 +289,7 @@ export class LeaseManager {
     this.#askAt = -Infinity
     if (answer.next >= 0) {
       const early = answer.reachMs * (0.3 + 0.7 * this.#options.random())
-      this.#askAt = this.#time.toLocal(answer.next) - early
+      this.#askAt = this.#time.toLocal(answer.next) - early - this.#time.lagMs / 2
     }
     // What a late answer brings is of no use to whom goes by another schedule already.
     if (this.#fallback) this.#void()
