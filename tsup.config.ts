@@ -63,7 +63,8 @@ const common: Options = {
   // tsup's default makes `http` of `node:http`, which bundlers for browsers replace by a shim of that name.
   removeNodeProtocol: false,
   // The entries that build on the public surface import it by its name, so that a program holds it once.
-  external: [/^node:/, /^llmiter(\/|$)/],
+  // Clients of Redis are the operator's choice.
+  external: [/^node:/, /^llmiter(\/|$)/, /^(ioredis|redis)$/],
 }
 const library: Options = {
   ...common,

@@ -53,7 +53,7 @@ export class Attempts {
     signal: AbortSignal | undefined,
   ): Promise<WholeAnswer | StreamAnswer> {
     const { target, overrides, timeoutMs, option, goesOn } = leaf.plan
-    progress.charge?.hold()
+    await progress.charge?.hold()
     if (progress.attempts++ === 0) progress.waitedMs = performance.now() - progress.startedAt
     progress.target = target.name
     progress.option = option

@@ -25,6 +25,7 @@ import { wordsOf } from './refusal.ts'
 import { fail, passStream, passWhole } from './respond.ts'
 import type { Leaf } from './route.ts'
 import { RouteTable } from './route-table.ts'
+import type { SharedStore } from './shared-store.ts'
 import { Spend } from './spend.ts'
 import { StateFile } from './state.ts'
 import { Upstreams } from './upstream.ts'
@@ -35,6 +36,8 @@ const ADMIN = '/-/'
 export interface GatewayHooks {
   /** A limiter has been made. */
   readonly limiter?: (limiter: BucketRateLimiter) => void
+  /** Where gateways share limits and budgets. */
+  readonly store?: SharedStore | undefined
 }
 
 export class Gateway {
@@ -43,7 +46,8 @@ export class Gateway {
   readonly #upstreams = new Upstreams()
   readonly #routes: RouteTable
   readonly #keys: KeyRing | undefined
-  readonly #keyLimiters = new KeyLimiters()
+  readonly #keyLimiters: KeyLimiters
+  readonly #store: SharedStore | undefined
   readonly #ledger: CallLedger | undefined
   readonly #state: StateFile | undefined
   readonly #counters = new GatewayCounters()
@@ -64,7 +68,10 @@ export class Gateway {
     this.#keys = state === undefined ? undefined : new KeyRing(state)
     this.#ledger = state === undefined ? undefined : new CallLedger(state)
     this.#state = state === undefined ? undefined : new StateFile(state, () => this.#routes.snapshots())
-    this.#routes = new RouteTable((limiter) => hooks.limiter?.(limiter), this.#state?.saved ?? {})
+    this.#store = hooks.store
+    this.#keyLimiters = new KeyLimiters(hooks.store)
+    const saved = this.#state?.saved ?? {}
+    this.#routes = new RouteTable((limiter) => hooks.limiter?.(limiter), saved, hooks.store)
     this.#load(options)
     this.#attempts = new Attempts(this.#upstreams, this.#counters, this.#ledger, this.#spendOf(options))
   }
@@ -85,7 +92,7 @@ export class Gateway {
   }
 
   #spendOf(options: GatewayOptions): Spend {
-    const spend = new Spend(options)
+    const spend = new Spend(options, this.#store)
     if (this.#ledger) spend.replay(this.#ledger.read(), this.#keys?.all ?? [])
     return spend
   }
@@ -137,6 +144,10 @@ export class Gateway {
     this.#upstreams.close()
     this.#state?.write()
     this.#ledger?.close()
+    if (!this.#store) return
+    this.#routes.stop()
+    this.#keyLimiters.stop()
+    this.#store.close()
   }
 
   /** What goes on, in numbers. */
@@ -207,7 +218,7 @@ export class Gateway {
     const limiter = this.#keyLimiters.of(call.key)
     const waitMs = () => Math.max(pool.waitTime(options), limiter?.waitTime(options.cost) ?? 0)
     admit(options, waitMs, this.#waiting.size, this.#options.queue)
-    const progress = new CallProgress(this.#spend.reserve(options, call.key))
+    const progress = new CallProgress()
     const gone = new AbortController()
     const leave = () => {
       if (!response.writableFinished) gone.abort(new Error('the client has left'))
@@ -216,6 +227,7 @@ export class Gateway {
     const stopComments = this.#comment(call, response)
     this.#waiting.set(progress, (error) => gone.abort(error))
     try {
+      progress.charge = await this.#spend.reserve(options, call.key)
       const answer = await this.#run(pool, call, progress, { ...options, signal: gone.signal })
       stopComments()
       if (gone.signal.aborted) return

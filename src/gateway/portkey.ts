@@ -25,7 +25,7 @@ export interface LeafPlan {
 }
 
 /** Calls of one key stay with one target. */
-export interface StickyRule {
+interface StickyRule {
   readonly keyOf: (call: PoolCall) => string | undefined
   readonly ttlMs: number
 }

@@ -28,11 +28,14 @@ const MOST_HEADER_BYTES = 32_768
 
 export async function startGateway(options: GatewayOptions, hooks?: GatewayHooks): Promise<RunningGateway> {
   const { host = '127.0.0.1', port = 8787 } = options
-  const gateway = new Gateway(options, isLoopback(host), hooks)
-  if (!isLoopback(host) && !gateway.needsKeys)
+  const store = options.redis && (await (await import('./shared-store.ts')).openStore(options.redis))
+  const gateway = new Gateway(options, isLoopback(host), { ...hooks, store })
+  if (!isLoopback(host) && !gateway.needsKeys) {
+    store?.close()
     throw new TypeError(
       `host ${text(host)} can be reached from elsewhere, so programs need keys: llmiter keys add`,
     )
+  }
   await gateway.ready()
   const server = createServer(
     {

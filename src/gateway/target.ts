@@ -1,6 +1,6 @@
 // A target: one key of one provider, with a limiter for each thing that its provider limits.
 
-import { BucketRateLimiter, type Clock } from 'llmiter'
+import { BucketRateLimiter, type Store } from 'llmiter'
 import { duration } from '../lib/duration.ts'
 import type { GatewayTarget, TargetLimits } from './options.ts'
 import { PROTOCOLS, type ProtocolRules } from './protocol.ts'
@@ -24,13 +24,13 @@ export class Target {
   headers: Readonly<Record<string, string>>
   timeoutMs: number
   readonly limiters = new Map<string, BucketRateLimiter>()
-  readonly #clock: Clock | undefined
+  readonly #store: Store | undefined
   readonly #made: (limiter: BucketRateLimiter) => void
 
   constructor(
     options: GatewayTarget,
     made: (limiter: BucketRateLimiter) => void,
-    clock: Clock | undefined = undefined,
+    store: Store | undefined = undefined,
   ) {
     const { name, protocol, baseUrl } = options
     this.name = name
@@ -40,7 +40,7 @@ export class Target {
     this.headers = this.#headersOf(options)
     this.timeoutMs = timeoutOf(options)
     this.#made = made
-    this.#clock = clock
+    this.#store = store
   }
 
   /**
@@ -113,7 +113,7 @@ export class Target {
       name,
       ...ramp,
       ...limits,
-      ...(this.#clock && { clock: this.#clock }),
+      ...(this.#store && { store: this.#store }),
     })
     this.limiters.set(name, limiter)
     this.#made(limiter)
