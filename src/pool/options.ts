@@ -28,7 +28,10 @@ export interface PoolOptions<T extends PoolTarget = PoolTarget> {
     | { readonly by: (call: PoolCall) => string | undefined; readonly ttl: Duration }
   /** Other errors after which the next target is tried, by status or by predicate. */
   readonly fallbackOn?: readonly number[] | ((error: unknown) => boolean)
-  /** How often one call is sent at most. Default 20. */
+  /**
+   * How often one call is sent at most, refusals included. Default: each target may fail it once, and refusals are
+   * waited out, as without a pool.
+   */
   readonly maxAttempts?: number
   /**
    * The circuit breaker of each target; `false`: none.
@@ -104,7 +107,7 @@ export function parsePool(options: PoolOptions): PoolRules {
     'coalesce',
     'cache',
   ])
-  const { targets, strategies = {}, waitUpTo = '5s', sticky, fallbackOn, maxAttempts = 20 } = options
+  const { targets, strategies = {}, waitUpTo = '5s', sticky, fallbackOn, maxAttempts } = options
   const names = namesOf(targets)
   const known = { targets: names, strategies }
   // Also those that nothing leads to yet.
@@ -117,7 +120,10 @@ export function parsePool(options: PoolOptions): PoolRules {
     waitUpTo: waitUpTo === 0 ? 0 : duration(waitUpTo, 'waitUpTo'),
     ...parseSticky(sticky),
     fallsBack: parseFallback(fallbackOn),
-    maxAttempts: number(maxAttempts, 'maxAttempts', 'a whole number of at least 1'),
+    maxAttempts:
+      maxAttempts === undefined
+        ? Infinity
+        : number(maxAttempts, 'maxAttempts', 'a whole number of at least 1'),
     breakers: breakersOf(options),
     spending: parseSpending(options),
     sharing: parseSharing(options.coalesce, options.cache),

@@ -2,6 +2,7 @@
 // question has the same answer.
 
 import { describe, expect, test } from 'vitest'
+import type { UsageTier } from '../../src/cli/simulate/providers.ts'
 import { PLAIN, PROVIDERS, report, row, rows, said } from './simulate-harness.ts'
 
 const SECOND = 1000
@@ -41,7 +42,7 @@ describe('a backlog', () => {
 describe('what if', () => {
   test('the tier were higher: one row each, and the answer in a sentence', async () => {
     const { rows, answer } = await report(`--rpm 500,5000 --workload backlog:3000 --window 1s ${PLAIN}`)
-    expect(rows.map(({ client, limits }) => `${client} ${limits.rpm}`)).toEqual([
+    expect(rows.map(({ client, limits }) => `${client} ${(limits as UsageTier).rpm}`)).toEqual([
       'llmiter 500',
       'optimum 500',
       'llmiter 5000',

@@ -4,8 +4,8 @@ import type { BoundBy } from 'llmiter'
 import type { LogRecord } from '../../telemetry/log-record.ts'
 import type { SimulatedCall } from './world.ts'
 
-/** `sdk` is the SDK with its own two retries. */
-export type ClientName = 'llmiter' | 'sdk' | `sdk-${number}`
+/** `sdk` is the SDK with its own two retries; `pool` is llmiter with several targets. */
+export type ClientName = 'llmiter' | 'pool' | 'sdk' | `sdk-${number}`
 
 /** How the processes fared that share a limit. */
 export interface FleetShares {
@@ -22,6 +22,8 @@ export interface Client {
   /** The run is over: what still waits is dropped. */
   stop(): void
   fleet?(): FleetShares
+  /** Of a pool: how many calls each target has answered. */
+  served?(): number[]
   /** What its calls waited for, where it knows. */
   boundBy?(): BoundBy[]
   records(): LogRecord[]

@@ -4,7 +4,8 @@ import type { LogRecord } from '../../telemetry/log-record.ts'
 import type { Client, ClientName } from './client.ts'
 import { Limiters } from './limiters.ts'
 import type { JobPlan } from './plan.ts'
-import type { UsageTier } from './providers.ts'
+import { poolClient } from './pool-client.ts'
+import { isPool, type PlannedLimits } from './providers.ts'
 import { type OnTime, Recorder } from './recorder.ts'
 import { Sdk } from './sdk.ts'
 import { UsageError } from '../usage.ts'
@@ -26,12 +27,13 @@ export function makeClient(
   name: ClientName,
   world: World,
   plan: JobPlan,
-  tier: UsageTier,
+  limits: PlannedLimits,
   random: () => number,
   watched: OnTime | undefined,
 ): Client {
+  if (isPool(limits)) return poolClient(world, plan, limits, watched)
   if (name === 'llmiter') {
-    const limiters = new Limiters(world, plan, tier, watched)
+    const limiters = new Limiters(world, plan, limits, watched)
     return {
       call: (call) => limiters.call(call),
       stop: () => limiters.stop(),

@@ -18,7 +18,7 @@ export const OPTIONS = {
   ...{ workload: text, from: text, name: text },
   ...{ 'prompt-tokens': text, 'output-tokens': text, 'max-tokens': text, spread: text },
   ...{ latency: text, jitter: text },
-  ...{ clients: text, workers: text, processes: text, store: text },
+  ...{ clients: text, workers: text, processes: text, store: text, targets: flag },
   ...{ told: text, pacing: text, headers: flag, seed: text },
   ...{ out: text, json: flag, help: flag },
 } as const
@@ -35,6 +35,7 @@ const SYNONYMS = {
   '--max-concurrent': 'concurrency maxconcurrency',
   '--workers': 'threads parallel parallelism',
   '--workload': 'load traffic jobs calls',
+  '--targets': 'pool keys',
   '--out': 'output file',
   '--from': 'log logs',
 }
@@ -60,7 +61,7 @@ export async function readPlan(flags: Flags): Promise<JobPlan> {
   for (const tier of tiers) checkProvider(provider, tier, knobs)
   const sizes = readSizes(flags)
   const settings: Omit<JobPlan, keyof Work> = {
-    ...{ provider, knobs, tiers, seed },
+    ...{ provider, knobs, tiers, seed, pooled: readTargets(flags, tiers) },
     clients: unique(read(flags, 'clients', (name, value) => list(name, value, readClient)) ?? ['llmiter']),
     workers: read(flags, 'workers', (name, value) => whole(name, value, 1, 10_000)) ?? 50,
     ...readFleet(flags),
@@ -98,6 +99,20 @@ function readFleet(flags: Flags): Pick<JobPlan, 'processes' | 'store'> {
   if (store !== undefined)
     throw new UsageError(`--store ${store} is how processes come by the limit: it needs --processes`)
   return { processes: 1, store: 'none' }
+}
+
+/** The tiers are targets of a pool. */
+function readTargets({ targets = false, processes, clients }: Flags, tiers: readonly UsageTier[]): boolean {
+  if (!targets) return false
+  if (tiers.length < 2)
+    throw new UsageError(
+      '--targets makes a pool of the limits in a list: give several, like --rpm 500,500,1000',
+    )
+  if (processes !== undefined)
+    throw new UsageError('--targets is one process: it has no use with --processes')
+  if (clients !== undefined)
+    throw new UsageError('--targets is what llmiter/pool does: it has no use with --clients')
+  return true
 }
 
 /** Lists of the same length are tiers side by side; what is given once holds for all. */

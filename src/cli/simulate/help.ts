@@ -11,6 +11,7 @@ export const HELP = `llmiter simulate: how long will a job take, and what if the
   llmiter simulate --rpm 500 --tpm 200k --workload backlog:3000
   llmiter simulate --rpm 500,5000,10k --workload backlog:50000 --clients llmiter,sdk
   llmiter simulate --provider short-quantum --rpm 600 --workload poisson:80%:30m --told 2x
+  llmiter simulate --rpm 500,500,1000 --workload backlog:3000 --targets
   llmiter simulate --from run.log --rpm 1000,2000 --out page.html
 
 Limits; a list of them is one tier each
@@ -37,6 +38,7 @@ Who calls
   --told right|half|2x|unknown   what the limiter is told of the limits
   --processes 20                 so many, up to 10,000, which share the limit as through llmiter/redis
   --store shared|none            none: without a store, each told its part of the limit
+  --targets                      the limits of a list are targets of one llmiter/pool, too
   --pacing smooth|eager          eager needs --headers
 
   --seed 1   --json   --out page.html (the curves of each run)

@@ -6,6 +6,8 @@ import { HELP } from './help.ts'
 import { best } from './optimum.ts'
 import { providerOf, type JobPlan } from './plan.ts'
 import { type Compared, printed, reportOf, shortly } from './report.ts'
+import type { ClientName } from './client.ts'
+import type { PlannedLimits, UsageTier } from './providers.ts'
 import { run } from './run.ts'
 import { CannotError, command, UsageError } from '../usage.ts'
 
@@ -33,14 +35,19 @@ async function simulatePlan(flags: Flags, say: (text: string) => void): Promise<
 }
 
 async function compare(plan: JobPlan, recorded: boolean): Promise<Compared[]> {
+  const { tiers, pooled, clients } = plan
   const compared: Compared[] = []
-  for (const tier of plan.tiers) {
+  const add = async (tier: PlannedLimits, names: readonly ClientName[]) => {
     const optimum = best(plan, tier)
     if (!optimum) throw new UsageError(`with ${shortly(tier)} these calls would never all get in`)
     const runs = []
-    for (const client of plan.clients) runs.push(await run(plan, tier, client, recorded))
+    for (const client of names) runs.push(await run(plan, tier, client, recorded))
     compared.push({ tier, best: optimum, runs })
   }
+  // Each target alone, but of equal ones the first.
+  const alike = (tier: UsageTier) => tiers.find((other) => shortly(other) === shortly(tier))
+  for (const tier of tiers) if (!pooled || alike(tier) === tier) await add(tier, clients)
+  if (pooled) await add(tiers, ['pool'])
   return compared
 }
 

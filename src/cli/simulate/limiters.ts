@@ -18,7 +18,7 @@ import type { FleetShares } from './client.ts'
 import { KINDS, type UsageTier } from './providers.ts'
 import { tokensOf, type JobPlan } from './plan.ts'
 import { Recorder, type Levels, type OnTime } from './recorder.ts'
-import type { SimulatedCall, World } from './world.ts'
+import type { SimulatedCall, Way, World } from './world.ts'
 
 /** What somebody starts with who knows nothing of his limit: so many calls a minute. */
 const FIRST_GUESS = 60
@@ -114,16 +114,16 @@ function listen(limiter: BucketRateLimiter, recorder: Recorder): void {
   limiter.on('reject', () => recorder.count('rejected'))
 }
 
-function wayThrough(limiter: BucketRateLimiter, world: World, plan: JobPlan, recorder: Recorder | undefined) {
+export function wayThrough(
+  limiter: BucketRateLimiter,
+  world: Way,
+  plan: JobPlan,
+  recorder: Recorder | undefined,
+) {
   const { sizes, knobs } = plan
-  const { reserved, settled } = KINDS[plan.provider]!
-  // How long an answer will be nobody knows; a caller knows about how long they are.
-  const output = sizes.outputTokens
+  const { settled } = KINDS[plan.provider]!
   const way = withLimiter((call: SimulatedCall) => send(world, call), limiter, {
-    cost: ({ job }) => ({
-      tokens: reserved(tokensOf(sizes, { ...job, outputTokens: output })),
-      inputTokens: job.inputTokens,
-    }),
+    cost: (call) => costFor(plan, call),
     usage: ({ call: { job } }) => ({
       tokens: settled(tokensOf(sizes, job), knobs),
       inputTokens: job.inputTokens,
@@ -132,14 +132,21 @@ function wayThrough(limiter: BucketRateLimiter, world: World, plan: JobPlan, rec
   })
   if (!recorder) return way
   return async (call: SimulatedCall) => {
-    recorder.asked(reserved(tokensOf(sizes, { ...call.job, outputTokens: output })))
+    recorder.asked(costFor(plan, call).tokens)
     await way(call)
     recorder.used(settled(tokensOf(sizes, call.job), knobs))
   }
 }
 
+/** How long an answer will be nobody knows; a caller knows about how long they are. */
+export function costFor({ provider, sizes }: JobPlan, { job }: SimulatedCall) {
+  const { reserved } = KINDS[provider]!
+  const expected = { ...job, outputTokens: sizes.outputTokens }
+  return { tokens: reserved(tokensOf(sizes, expected)), inputTokens: job.inputTokens }
+}
+
 /** An answer reaches the limiter as OpenAI's SDK would throw it. */
-async function send(world: World, call: SimulatedCall) {
+async function send(world: Way, call: SimulatedCall) {
   const reply = await world.send(call)
   if (!reply) throw Object.assign(new Error('no answer'), { code: 'ETIMEDOUT' })
   const { status, headers, body } = reply
@@ -147,7 +154,7 @@ async function send(world: World, call: SimulatedCall) {
   throw Object.assign(new Error(`refused (${status})`), { status, headers, ...body })
 }
 
-function told(plan: JobPlan, tier: UsageTier): Omit<LimiterOptions, 'name' | 'clock'> {
+export function told(plan: JobPlan, tier: UsageTier): Omit<LimiterOptions, 'name' | 'clock'> {
   const { pacing } = plan
   const parts = plan.store === 'shared' ? 1 : plan.processes
   const unknown = plan.told === 'unknown'
@@ -204,7 +211,7 @@ function guess({ provider, jobs, sizes }: JobPlan, tier: UsageTier): UsageTier {
 const GATES = ['closed', 'probing', 'open'] as const
 
 /** Of these limiters together. Where `parts` share a limit, each counts for its part of it. */
-function levelsOf(limiters: readonly BucketRateLimiter[], parts: number): Levels {
+export function levelsOf(limiters: readonly BucketRateLimiter[], parts: number): Levels {
   const all = limiters.map((limiter) => limiter.stats())
   const limits = (name: RegExp) => all.flatMap((stats) => stats.limits.find(({ of }) => name.test(of)) ?? [])
   const [requests, tokens] = [limits(/^requests$/), limits(/token/i)]

@@ -2,11 +2,11 @@
 
 import { play } from '../../testing/optimum.ts'
 import { costOf, type JobPlan, providerOf } from './plan.ts'
-import type { UsageTier } from './providers.ts'
+import type { PlannedLimits } from './providers.ts'
 import type { Ran } from './run.ts'
 
 /** Undefined when one of the calls can never get in. */
-export function best(plan: JobPlan, tier: UsageTier): Ran | undefined {
+export function best(plan: JobPlan, tier: PlannedLimits): Ran | undefined {
   const { jobs, sizes } = plan
   const arrivals = jobs.map((job) => ({
     at: job.at,

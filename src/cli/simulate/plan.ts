@@ -1,8 +1,18 @@
 // What is to be simulated: everything that the flags say, checked, with the calls drawn.
 
-import { type ProviderCall, type ProviderDimension, seededRandom } from 'llmiter/testing'
+import { type ModelProvider, type ProviderCall, type ProviderDimension, seededRandom } from 'llmiter/testing'
 import type { ClientName } from './client.ts'
-import { FLAG_OF, KINDS, makeProvider, type Knobs, type UsageTier, type Tokens } from './providers.ts'
+import {
+  FLAG_OF,
+  isPool,
+  KINDS,
+  type PlannedLimits,
+  makeProvider,
+  type Knobs,
+  type UsageTier,
+  type Tokens,
+} from './providers.ts'
+import { SideBySide } from './side-by-side.ts'
 import { UsageError } from '../usage.ts'
 import { count } from './values.ts'
 import type { Job, Sizes } from './workloads.ts'
@@ -12,6 +22,8 @@ export interface JobPlan {
   knobs: Knobs
   /** At least one; each is a row of the table for each client. */
   tiers: readonly UsageTier[]
+  /** The tiers are targets of one pool, too. */
+  pooled: boolean
   sizes: Sizes
   /** In the order in which they come. */
   jobs: readonly Job[]
@@ -33,8 +45,10 @@ export interface JobPlan {
   seed: number
 }
 
-export const providerOf = ({ provider, knobs, seed }: JobPlan, tier: UsageTier) =>
-  makeProvider(provider, tier, knobs, 60_000 * seededRandom(seed)())
+export function providerOf({ provider, knobs, seed }: JobPlan, limits: PlannedLimits): ModelProvider {
+  const make = (tier: UsageTier) => makeProvider(provider, tier, knobs, 60_000 * seededRandom(seed)())
+  return isPool(limits) ? new SideBySide(limits.map(make)) : make(limits)
+}
 
 /** A call as its provider sees it. */
 export function costOf({ maxTokens }: Sizes, { inputTokens, outputTokens }: Job): ProviderCall {

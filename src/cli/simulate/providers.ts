@@ -31,6 +31,10 @@ export interface UsageTier {
   concurrency?: number
 }
 
+/** The limits of an account, or those of each target of a pool. */
+export type PlannedLimits = UsageTier | readonly UsageTier[]
+export const isPool = (limits: PlannedLimits): limits is readonly UsageTier[] => Array.isArray(limits)
+
 /** How a provider keeps its limits. */
 export interface Knobs extends RefusalOptions {
   windowMs?: number

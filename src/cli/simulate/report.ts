@@ -6,20 +6,20 @@ import { summaryText } from '../../batch/summary.ts'
 import { span } from '../../lib/duration.ts'
 import { percentile } from '../../lib/percentile.ts'
 import { callsPerMinute, type JobPlan } from './plan.ts'
-import { FLAG_OF, type UsageTier } from './providers.ts'
+import { FLAG_OF, isPool, type PlannedLimits, type UsageTier } from './providers.ts'
 import type { Ran } from './run.ts'
 import { count } from './values.ts'
 
 /** The runs of one tier, the optimum among them. */
 export interface Compared {
-  tier: UsageTier
+  tier: PlannedLimits
   best: Ran
   runs: readonly Ran[]
 }
 
 export interface Row {
   client: string
-  limits: UsageTier
+  limits: PlannedLimits
   calls: number
   done: number
   lost: number
@@ -61,7 +61,9 @@ export function reportOf(plan: JobPlan, provider: string, all: readonly Compared
     seed: plan.seed,
     rows,
     notes: notesOf(plan, all),
-    answer: plan.clients.map((client) => answerOf(plan, rows, client)).join('\n'),
+    answer: [...plan.clients, ...(plan.pooled ? (['pool'] as const) : [])]
+      .map((client) => answerOf(plan, rows, client))
+      .join('\n'),
   }
 }
 
@@ -101,28 +103,36 @@ function notesOf(plan: JobPlan, all: readonly Compared[]): string[] {
   const most = sizes.maxTokens === undefined ? {} : { most: sizes.maxTokens }
   const latencyMs = mean((job) => job.serviceMs)
   const come = jobs.length / ((jobs.at(-1)!.at || Infinity) / 60_000)
-  const notes: string[] = []
-  for (const { tier, runs } of all) {
+  const binding = (tier: UsageTier): string[] => {
     const [tightest, next] = callsPerMinute(provider, tier, knobs, { ...tokens, ...most }, latencyMs)
+    const notes: string[] = []
     if (next && next.calls < Infinity)
       notes.push(
-        `${shortly(tier)}: ${FLAG_OF[tightest!.limit]} is what binds: about ${count(Math.floor(tightest!.calls))} calls ` +
+        `${FLAG_OF[tightest!.limit]} is what binds: about ${count(Math.floor(tightest!.calls))} calls ` +
           `a minute of this size; ${FLAG_OF[next.limit]} would allow ${count(Math.floor(next.calls))}`,
       )
     if (come > 1.05 * tightest!.calls)
       notes.push(
-        `${shortly(tier)}: ${count(Math.round(come))} calls come a minute, and about ` +
+        `${count(Math.round(come))} calls come a minute, and about ` +
           `${count(Math.floor(tightest!.calls))} get in: the line grows for as long as they come`,
       )
-    for (const { client, lost, firstLoss } of runs)
-      if (lost > 0)
-        notes.push(`${shortly(tier)}: ${client} lost ${calls(lost)}; the first one said: ${firstLoss}`)
-    for (const ran of runs) {
-      const fleet = fleetOf(plan, ran)
-      if (fleet) notes.push(`${shortly(tier)}: ${inFleet(fleet, plan.atOnce)}`)
-    }
+    return notes
   }
-  return notes
+  return all.flatMap(({ tier, runs }) =>
+    [...(isPool(tier) ? [] : binding(tier)), ...runs.flatMap((ran) => notesOn(plan, ran))].map(
+      (note) => `${shortly(tier)}: ${note}`,
+    ),
+  )
+}
+
+function notesOn(plan: JobPlan, ran: Ran): string[] {
+  const { client, lost, firstLoss, served } = ran
+  const fleet = fleetOf(plan, ran)
+  return [
+    ...(lost > 0 ? [`${client} lost ${calls(lost)}; the first one said: ${firstLoss}`] : []),
+    ...(fleet ? [inFleet(fleet, plan.atOnce)] : []),
+    ...(served ? [eachServed(served)] : []),
+  ]
 }
 
 function inFleet({ processes, questionsPerSecond, served }: FleetRow, atOnce: boolean): string {
@@ -137,12 +147,12 @@ function inFleet({ processes, questionsPerSecond, served }: FleetRow, atOnce: bo
   return `${how}; half way the least served had got ${calls(served.least)} through, the most served ${count(served.most)}`
 }
 
-function answerOf({ clients, atOnce }: JobPlan, rows: readonly Row[], client: string): string {
+function answerOf({ clients, atOnce, pooled }: JobPlan, rows: readonly Row[], client: string): string {
   const parts = rows
     .filter((row) => row.client === client)
     .map((row, i, all) => (atOnce ? howLong(row, all[i - 1]) : howTheyWait(row)))
   const sentence = parts.join('; ')
-  return clients.length > 1
+  return clients.length > 1 || pooled
     ? `With ${client}: ${sentence}.`
     : `${sentence[0]!.toUpperCase()}${sentence.slice(1)}.`
 }
@@ -170,8 +180,16 @@ const calls = (n: number) => `${count(n)} call${n === 1 ? '' : 's'}`
 
 const WORDS = { rpm: 'requests', tpm: 'tokens', itpm: 'input tokens', otpm: 'output tokens' }
 
+/** `the targets answered 300, 300 and 600 calls`. */
+function eachServed(served: readonly number[]): string {
+  const last = count(served.at(-1)!)
+  return `the targets answered ${served.slice(0, -1).map(count).join(', ')} and ${last} calls`
+}
+
 /** `at 500 requests and 200,000 tokens a minute`; of one limit, when it was named before, `at 5,000`. */
-function inWords({ concurrency, ...perMinute }: UsageTier, inFull = true): string {
+function inWords(limits: PlannedLimits, inFull = true): string {
+  if (isPool(limits)) return `through a pool of ${shortly(limits)}`
+  const { concurrency, ...perMinute } = limits
   if (concurrency !== undefined) return `with ${count(concurrency)} at once`
   const all = Object.entries(perMinute) as [keyof typeof WORDS, number][]
   if (all.length === 1 && !inFull) return `at ${count(all[0]![1])}`
@@ -181,7 +199,9 @@ function inWords({ concurrency, ...perMinute }: UsageTier, inFull = true): strin
 }
 
 /** `500 rpm, 200k tpm`. */
-export function shortly({ concurrency, ...perMinute }: UsageTier): string {
+export function shortly(limits: PlannedLimits): string {
+  if (isPool(limits)) return limits.map(shortly).join(' + ')
+  const { concurrency, ...perMinute } = limits
   const amounts = Object.entries(perMinute).map(([limit, n]) => `${scaled(n)} ${limit}`)
   return concurrency === undefined ? amounts.join(', ') : `${count(concurrency)} at once`
 }

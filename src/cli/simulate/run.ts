@@ -6,7 +6,7 @@ import { lateClock, streamOf } from '../../testing/world/seeded-run.ts'
 import type { ClientName, FleetShares } from './client.ts'
 import { makeClient } from './clients.ts'
 import { costOf, type JobPlan, providerOf } from './plan.ts'
-import type { UsageTier } from './providers.ts'
+import type { PlannedLimits } from './providers.ts'
 import type { OnTime } from './recorder.ts'
 import { count } from './values.ts'
 import { type SimulatedCall, World } from './world.ts'
@@ -19,7 +19,7 @@ const LATE_STREAM = 2
 
 export interface Ran {
   client: ClientName | 'optimum'
-  tier: UsageTier
+  tier: PlannedLimits
   calls: number
   done: number
   lost: number
@@ -31,11 +31,18 @@ export interface Ran {
   /** What the first lost call said. */
   firstLoss?: string
   fleet?: FleetShares
+  /** Of a pool: how many calls each target has answered. */
+  served?: number[]
   boundBy?: BoundBy[]
   records: LogRecord[]
 }
 
-export async function run(plan: JobPlan, tier: UsageTier, name: ClientName, recorded: boolean): Promise<Ran> {
+export async function run(
+  plan: JobPlan,
+  tier: PlannedLimits,
+  name: ClientName,
+  recorded: boolean,
+): Promise<Ran> {
   const { jobs, sizes, seed, jitterMs, headers } = plan
   const [ways, waits] = [streamOf(seed, 1), streamOf(seed, 3)]
   let punctual = false
@@ -61,6 +68,7 @@ export async function run(plan: JobPlan, tier: UsageTier, name: ClientName, reco
   const stop = () => {
     stopped = true
     if (client.fleet) ran.fleet = client.fleet()
+    if (client.served) ran.served = client.served()
     if (client.boundBy) ran.boundBy = client.boundBy()
     client.stop()
   }

@@ -2,6 +2,7 @@
 
 import type { ProviderCall, VirtualClock } from 'llmiter/testing'
 import { Wire, type WireOptions, type WireReply } from '../../testing/world/wire.ts'
+import { SideBySide } from './side-by-side.ts'
 import type { Job } from './workloads.ts'
 
 /** A call that no answer comes to is given up after ten minutes, as OpenAI's SDK does. */
@@ -15,26 +16,39 @@ export interface SimulatedCall {
   sentAt: number
 }
 
-export class World {
+/** Where a call is sent. */
+export interface Way {
+  send(call: SimulatedCall): Promise<WireReply | undefined>
+}
+
+export class World implements Way {
   readonly clock: VirtualClock
-  readonly #wire: Wire
+  /** One for each target of a pool; else there is one. */
+  readonly #wires: readonly Wire[]
   refused = 0
   /** When somebody last got in. */
   progressAt = 0
 
   constructor(options: WireOptions) {
     this.clock = options.clock
-    this.#wire = new Wire(options)
+    const { provider } = options
+    const all = provider instanceof SideBySide ? provider.providers : [provider]
+    this.#wires = all.map((one) => new Wire({ ...options, provider: one }))
   }
 
   /** Undefined is silence: nobody answered in time. */
-  async send(call: SimulatedCall): Promise<WireReply | undefined> {
+  async send(call: SimulatedCall, target = 0): Promise<WireReply | undefined> {
     call.sentAt = this.clock.now()
-    const reply = await this.#wire.send(call.cost, call.job.serviceMs, ({ kind }, at) => {
+    const reply = await this.#wires[target]!.send(call.cost, call.job.serviceMs, ({ kind }, at) => {
       if (kind === 'refused') this.refused++
       if (kind === 'admitted') this.progressAt = at
     })
     if (!reply) await this.clock.sleep(TIMEOUT_MS)
     return reply
+  }
+
+  /** The way to one target of a pool. */
+  at(target: number): Way {
+    return { send: (call) => this.send(call, target) }
   }
 }
