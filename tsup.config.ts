@@ -92,7 +92,11 @@ export default [
     entry: sourcesOf([nameOf(built)]),
     format: 'esm',
     platform: 'node',
-    splitting: false,
+    // A command loads its own part alone.
+    splitting: true,
+    esbuildOptions(options) {
+      options.chunkNames = `${nameOf(built).replace(/[^/]+$/, '')}[name]-[hash]`
+    },
     esbuildPlugins: [pages],
   })),
 ] satisfies Options[]

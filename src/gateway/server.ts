@@ -1,10 +1,11 @@
 // The gateway on a port.
 
-import { createServer, type Server } from 'node:http'
+import type { Server } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { text } from '../lib/validate.ts'
 import { Gateway, type GatewayHooks } from './gateway.ts'
 import { isLoopback } from './incoming.ts'
+import { http } from './node-http.ts'
 import type { GatewayOptions } from './options.ts'
 
 /** A gateway that listens. */
@@ -37,7 +38,7 @@ export async function startGateway(options: GatewayOptions, hooks?: GatewayHooks
     )
   }
   await gateway.ready()
-  const server = createServer(
+  const server = http.createServer(
     {
       headersTimeout: HEADERS_MS,
       requestTimeout: BODY_MS,
