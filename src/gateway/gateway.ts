@@ -12,7 +12,7 @@ import { admit, KeyLimiters, poolCallOf } from './admission.ts'
 import { StreamAnswer, type WholeAnswer } from './answer.ts'
 import { AnswerCache } from './answer-cache.ts'
 import { Attempts } from './attempts.ts'
-import { type ClientCall, callOf, costOf } from './call.ts'
+import { type ClientCall, callOf, costOf, factsOf } from './call.ts'
 import { GatewayCounters } from './counters.ts'
 import { GatewayError } from './errors.ts'
 import { checkOrigin, Hold, placeOf, readBody } from './incoming.ts'
@@ -168,6 +168,7 @@ export class Gateway {
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     let protocol: Protocol = 'openai'
     let held = 0
+    let call: ClientCall | undefined
     try {
       checkOrigin(request.headers, this.#loopback)
       const place = placeOf(request)
@@ -179,13 +180,12 @@ export class Gateway {
       if (this.#draining) throw leaving()
       const body = await readBody(request, this.#hold)
       held = body?.length ?? 0
-      await this.#pass(callOf(protocol, request, place, body, key), response)
+      call = callOf(protocol, request, place, body, key)
+      await this.#pass(call, response)
     } catch (error) {
-      this.#refuse(
-        response,
-        protocol,
-        wordsOf(error, () => 0),
-      )
+      const words = wordsOf(error, () => 0)
+      this.#tellRefused(words, call)
+      fail(response, protocol, words)
     } finally {
       this.#hold.bytes -= held
     }
@@ -242,7 +242,8 @@ export class Gateway {
       const words = wordsOf(gone.signal.aborted ? gone.signal.reason : error, () =>
         pool.waitTime(costOf(call)),
       )
-      this.#refuse(response, protocol, words, progress.attempts > 0 ? progress.headers() : {})
+      this.#tellRefused(words, call)
+      fail(response, protocol, words, progress.attempts > 0 ? progress.headers() : {})
     } finally {
       stopComments()
       this.#waiting.delete(progress)
@@ -260,14 +261,12 @@ export class Gateway {
     return true
   }
 
-  #refuse(
-    response: ServerResponse,
-    protocol: Protocol,
-    error: unknown,
-    own: Record<string, string> = {},
-  ): void {
-    if (error instanceof GatewayError) this.#counters.refused(error.code)
-    fail(response, protocol, error, own)
+  /** Counts what the gateway itself refuses, and writes it down when it is known whose call it was. */
+  #tellRefused(error: unknown, call: ClientCall | undefined): void {
+    if (!(error instanceof GatewayError)) return
+    const { status, code } = error
+    this.#counters.refused(code)
+    if (call) this.#ledger?.add({ of: 'refused', at: Date.now(), ...factsOf(call), status, code })
   }
 
   #noTarget(protocol: Protocol): GatewayError {

@@ -20,14 +20,24 @@ export interface RunningGateway {
   close(): Promise<void>
 }
 
-const HEADERS_MS = 15_000
+/** How long a request may take to come, so that nobody keeps a connection busy with a request that never ends. */
+interface RequestTimeouts {
+  readonly headersMs: number
+  readonly bodyMs: number
+  /** How often they are looked at. */
+  readonly lookMs: number
+}
+
 /** A body of 20 MB over a line of 2 Mbit/s. */
-const BODY_MS = 90_000
-const LOOK_MS = 5000
+const TIMEOUTS: RequestTimeouts = { headersMs: 15_000, bodyMs: 90_000, lookMs: 5000 }
 const IDLE_MS = 65_000
 const MOST_HEADER_BYTES = 32_768
 
-export async function startGateway(options: GatewayOptions, hooks?: GatewayHooks): Promise<RunningGateway> {
+export async function startGateway(
+  options: GatewayOptions,
+  hooks?: GatewayHooks,
+  { headersMs, bodyMs, lookMs } = TIMEOUTS,
+): Promise<RunningGateway> {
   const { host = '127.0.0.1', port = 8787 } = options
   const store = options.redis && (await (await import('./shared-store.ts')).openStore(options.redis))
   const gateway = new Gateway(options, isLoopback(host), { ...hooks, store })
@@ -40,9 +50,9 @@ export async function startGateway(options: GatewayOptions, hooks?: GatewayHooks
   await gateway.ready()
   const server = http.createServer(
     {
-      headersTimeout: HEADERS_MS,
-      requestTimeout: BODY_MS,
-      connectionsCheckingInterval: LOOK_MS,
+      headersTimeout: headersMs,
+      requestTimeout: bodyMs,
+      connectionsCheckingInterval: lookMs,
       keepAliveTimeout: IDLE_MS,
       maxHeaderSize: MOST_HEADER_BYTES,
       noDelay: true,
@@ -91,6 +101,7 @@ const STATUS: Record<string, string> = {
 /** What came was no request, or came too slowly. */
 function refuse({ code = '' }: NodeJS.ErrnoException, socket: Socket): void {
   if (socket.writable)
-    socket.end(`HTTP/1.1 ${STATUS[code] ?? '400 Bad Request'}\r\nConnection: close\r\n\r\n`)
-  else socket.destroy()
+    socket.write(`HTTP/1.1 ${STATUS[code] ?? '400 Bad Request'}\r\nConnection: close\r\n\r\n`)
+  // It does not wait for the other side to close.
+  socket.destroySoon()
 }

@@ -159,7 +159,7 @@ export class Spend {
     const open = new Map<string, LedgerLine & { of: 'sent' }>()
     for (const line of lines) {
       if (line.of === 'sent') open.set(line.id, line)
-      else {
+      else if (line.of === 'over') {
         open.delete(line.id)
         if (line.used) this.#count(line, line.used, known)
       }
@@ -168,7 +168,7 @@ export class Spend {
   }
 
   #count(
-    { key, tenant, model, at }: LedgerLine,
+    { key, tenant, model, at }: Pick<LedgerLine, 'key' | 'tenant' | 'model' | 'at'>,
     amounts: LedgerAmounts,
     known: ReadonlyMap<string, StoredKey>,
   ): void {

@@ -171,12 +171,7 @@ export class Upstreams {
     throw new UpstreamError(status, headers, { headers: passed, content: bytes }, errorIn(bytes))
   }
 
-  #stream(
-    message: IncomingMessage,
-    headers: HeaderView,
-    passed: Headers,
-    call: UpstreamCall,
-  ): StreamAnswer {
+  #stream(message: IncomingMessage, headers: HeaderView, passed: Headers, call: UpstreamCall): StreamAnswer {
     return new StreamAnswer(message, headers, passed, {
       hideUsage: call.hideUsage,
       redact: (bytes) => this.#secrets.redact(bytes),
