@@ -184,7 +184,9 @@ export class StreamAnswer implements AsyncIterableIterator<Piece, undefined> {
     message.once('error', (error: NodeJS.ErrnoException) =>
       this.#end({ error: error.code === 'ECONNRESET' ? new BrokenError() : error }),
     )
-    message.once('close', () => this.#end({ error: new BrokenError() }))
+    message.once('close', () => {
+      if (!this.#over) this.#end({ error: new BrokenError() })
+    })
     const { silenceMs, signal } = terms
     signal?.addEventListener('abort', this.#giveUp, { once: true })
     if (silenceMs !== undefined)

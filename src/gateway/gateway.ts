@@ -7,6 +7,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { BucketRateLimiter } from 'llmiter'
 import type { Pool, PoolCall } from 'llmiter/pool'
 import { duration } from '../lib/duration.ts'
+import { MAX_TIMER_MS } from '../lib/units.ts'
 import { answerAdmin, type GatewayStatus } from './admin.ts'
 import { admit, KeyLimiters, poolCallOf } from './admission.ts'
 import { StreamAnswer, type WholeAnswer } from './answer.ts'
@@ -133,7 +134,7 @@ export class Gateway {
       () => {
         for (const turnAway of [...this.#waiting.values()]) turnAway(leaving())
       },
-      duration(this.#options.drain ?? '30s', 'drain'),
+      Math.min(MAX_TIMER_MS, duration(this.#options.drain ?? '30s', 'drain')),
     )
     if (this.#inHand > 0) await new Promise<void>((resolve) => (this.#idle = resolve))
     clearTimeout(late)
@@ -309,7 +310,7 @@ export class Gateway {
         })
       response.write(protocol === 'anthropic' ? 'event: ping\ndata: {"type": "ping"}\n\n' : ': waiting\n\n')
     }
-    const timer = setInterval(tick, duration(waitComments, 'waitComments'))
+    const timer = setInterval(tick, Math.min(MAX_TIMER_MS, duration(waitComments, 'waitComments')))
     return () => clearInterval(timer)
   }
 }

@@ -2,6 +2,7 @@
 
 import { BucketRateLimiter, type Store } from 'llmiter'
 import { duration } from '../lib/duration.ts'
+import { MAX_TIMER_MS } from '../lib/units.ts'
 import type { GatewayTarget, TargetLimits } from './options.ts'
 import { PROTOCOLS, type ProtocolRules } from './protocol.ts'
 import { type Address, addressOf } from './upstream.ts'
@@ -121,4 +122,5 @@ export class Target {
   }
 }
 
-const timeoutOf = ({ name, timeout = TIMEOUT }: GatewayTarget): number => duration(timeout, `${name}.timeout`)
+const timeoutOf = ({ name, timeout = TIMEOUT }: GatewayTarget): number =>
+  Math.min(MAX_TIMER_MS, duration(timeout, `${name}.timeout`))

@@ -224,6 +224,8 @@ function wholeOf(message: IncomingMessage, { signal }: UpstreamCall, most: numbe
       resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks))
     })
     message.once('error', fail)
-    message.once('close', () => fail(new BrokenError()))
+    message.once('close', () => {
+      if (!message.readableEnded) fail(new BrokenError())
+    })
   })
 }
