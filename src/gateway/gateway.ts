@@ -53,7 +53,8 @@ export class Gateway {
   readonly #state: StateFile | undefined
   readonly #counters = new GatewayCounters()
   readonly #attempts: Attempts
-  readonly #cache = new AnswerCache()
+  /** Begun anew with each configuration: a route of the same name may ask another model. */
+  #cache = new AnswerCache()
   readonly #hold: Hold
   /** Calls that have not been sent yet, with what turns them away. */
   readonly #waiting = new Map<CallProgress, (error: GatewayError) => void>()
@@ -84,6 +85,7 @@ export class Gateway {
     const spend = this.#spendOf(options)
     this.#load(options)
     this.#attempts.spend = spend
+    this.#cache = new AnswerCache()
     this.#options = options
   }
 
