@@ -173,15 +173,20 @@ function usedIn({ t, name, finished, failed, refused, usage = [] }: LogRecord): 
 /** Answers that mean "not now". */
 const REFUSED = [429, 503, 529]
 
-/** A try of a call through a gateway. Of its tokens the ledger does not tell which were cached. */
+/** A try of a call through a gateway, or a call that the gateway refused. */
 function usedBy(line: LedgerLine): Used[] {
+  if (line.of === 'refused') {
+    const { at, key, tenant, model } = line
+    return [{ at, key, tenant, model, requests: 0, refused: 1, input: 0, cached: 0, output: 0 }]
+  }
   if (line.of !== 'over') return []
-  const { at, key, tenant, model, target, status, inputTokens = 0, outputTokens = 0, cost } = line
+  const { at, key, tenant, model, target, status, cost } = line
+  const { inputTokens = 0, cachedTokens = 0, outputTokens = 0 } = line
   const refused = REFUSED.includes(status)
   return [
     {
       ...{ at, model: model ?? target, tenant, key, requests: refused ? 0 : 1, refused: refused ? 1 : 0 },
-      ...{ input: inputTokens, cached: 0, output: outputTokens, cost },
+      ...{ input: inputTokens, cached: cachedTokens, output: outputTokens, cost },
     },
   ]
 }

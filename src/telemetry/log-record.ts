@@ -178,14 +178,21 @@ const words = (value: unknown): string | undefined =>
   typeof value === 'string' && value !== '' ? value.slice(0, MOST_CHARS) : undefined
 
 /** Of these fields, those that are words. */
-const wordsIn = (from: Fields): Record<string, string> =>
-  Object.fromEntries(
-    Object.entries(from).flatMap(([key, value]) => (words(value) ? [[key, words(value)!]] : [])),
-  )
+function wordsIn(from: Fields): Record<string, string> {
+  const told: Record<string, string> = {}
+  for (const key in from) {
+    const value = words(from[key])
+    if (value !== undefined) told[key] = value
+  }
+  return told
+}
 
 /** Of these fields, those that are amounts. */
-const amountsIn = (from: Fields): Record<string, number> =>
-  Object.fromEntries(Object.entries(from).flatMap(([key, value]) => (isAmount(value) ? [[key, value]] : [])))
+function amountsIn(from: Fields): Record<string, number> {
+  const told: Record<string, number> = {}
+  for (const key in from) if (isAmount(from[key])) told[key] = from[key]
+  return told
+}
 
 function limitOf(found: unknown): LimitRecord[] {
   const told = isObject(found) && numbers(found, ['perMs', 'amount', 'available'])

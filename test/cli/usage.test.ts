@@ -157,8 +157,16 @@ test('the ledger of a gateway: by key, with the cost that it has reckoned unless
   })
   const lines = [
     { of: 'sent', at, id: 'x', bound: { requests: 1, tokens: 1, usd: 1 } },
-    over({ key: 'team-a', model: 'gpt-5', inputTokens: 1000, outputTokens: 100, cost: 0.5 }),
+    over({
+      key: 'team-a',
+      model: 'gpt-5',
+      inputTokens: 1000,
+      cachedTokens: 400,
+      outputTokens: 100,
+      cost: 0.5,
+    }),
     over({ key: 'team-a', model: 'gpt-5', status: 429 }),
+    { of: 'refused', at, key: 'team-b', model: 'gpt-5', status: 429, code: 'budget_exceeded' },
     over({ key: 'team-b', model: 'gpt-5', inputTokens: 10, outputTokens: 1, cost: 0.25 }),
   ]
   writeFileSync(
@@ -167,8 +175,16 @@ test('the ledger of a gateway: by key, with the cost that it has reckoned unless
   )
   const rows = JSON.parse((await run('--ledger', dir, '--by', 'key', '--json')).out) as object[]
   expect(rows).toMatchObject([
-    { key: 'team-a', requests: 1, refused: 1, inputTokens: 1000, outputTokens: 100, costUsd: 0.5 },
-    { key: 'team-b', requests: 1, refused: 0, inputTokens: 10, costUsd: 0.25 },
+    {
+      key: 'team-a',
+      requests: 1,
+      refused: 1,
+      inputTokens: 1000,
+      cachedTokens: 400,
+      outputTokens: 100,
+      costUsd: 0.5,
+    },
+    { key: 'team-b', requests: 1, refused: 1, inputTokens: 10, costUsd: 0.25 },
   ])
   const prices = join(dir, 'prices.json')
   writeFileSync(prices, JSON.stringify({ default: { input: 1000, output: 0 } }))
