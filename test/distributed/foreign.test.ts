@@ -2,6 +2,7 @@
 
 import type { Redis } from 'ioredis'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { VERSION } from '../../src/distributed/protocol.ts'
 import { haveRedis } from '../support/redis.ts'
 import { crew, scene, sleep } from './fleet-harness.ts'
 
@@ -95,16 +96,16 @@ describe.skipIf(!haveRedis())('in Redis', () => {
       await sleep(1500)
       expect(await used(1500)).toBeGreaterThan(0.9)
       expect(await admin.get(KEY)).toBe(state)
-      expect(Number(await admin.exists(`${KEY}:v1`))).toBe(1)
+      expect(Number(await admin.exists(`${KEY}:v${VERSION}`))).toBe(1)
       for (const { said } of hands) {
         expect(said.map((event) => event.state)).toEqual(['version-differs'])
-        expect(String(said[0]!.error)).toContain('(protocol 99, here 1)')
+        expect(String(said[0]!.error)).toContain(`(protocol 99, here ${VERSION})`)
       }
       // The other version is gone for a minute: its state is replaced.
       await admin.set(KEY, JSON.stringify({ v: 99, base: (Number(seconds) - 61) * 1000, seen: 1000 }))
       await sleep(1500)
       expect(await used(1500)).toBeGreaterThan(0.9)
-      expect(JSON.parse((await admin.get(KEY))!)).toMatchObject({ v: 1 })
+      expect(JSON.parse((await admin.get(KEY))!)).toMatchObject({ v: VERSION })
       stop()
     })
   })

@@ -233,6 +233,19 @@ describe('cache', () => {
     for (let i = 0; i < 2; i++) expect((await via(config('x'), {}, { bad: 1 })).status).toBe(400)
     expect(rig.server.seen).toHaveLength(9)
   })
+
+  test('a new configuration begins with an empty one', async () => {
+    const options = (name: string) => ({
+      targets: [rig.targetOf({ name: 'a' })],
+      routes: { default: config(name) },
+    })
+    const other = await rig.gatewayOf(options('x'))
+    const asks = async () => hits(await ask(other.url))
+    expect([await asks(), await asks()]).toEqual([false, true])
+    other.gateway.reload({ ...options('y') })
+    expect([await asks(), await asks()]).toEqual([false, true])
+    expect(rig.server.seen.map(({ body }) => body['name'])).toEqual(['x', 'y'])
+  })
 })
 
 test('retry: as often as it says, after the statuses that it names', async () => {
