@@ -143,6 +143,8 @@ describe('a stream', () => {
     expect(rows[0]!.timeMs).toBeGreaterThan(180 * SECOND)
     expect(notes).toEqual([
       expect.stringMatching(/^60 rpm: 1\d\d(\.\d)? calls come a minute, and about 60 get in: the line grows/),
+      // The bucket has a minute's stock, which a client that knows of it sends at once.
+      expect.stringContaining('all that the provider has in stock'),
     ])
   })
 })
