@@ -30,12 +30,15 @@ const pages = new Map([
   ...namesIn('docs', '.md').map((name): [string, string] => [`docs/${name}`, name]),
 ])
 
+/** What pages show or offer beside their text. */
+const FILES = /\.(svg|json)$/
+
 /** A link as the site needs it: from page to page, or to a picture beside it. */
 function linkFrom(file: string, link: string): string {
   if (/^(https?:|mailto:|#)/.test(link)) return link
   const [path = '', hash] = link.split('#')
   const target = posix.normalize(posix.join(posix.dirname(file), path))
-  const page = target.endsWith('.svg') ? target.replace(/^docs\//, '') : pages.get(target)
+  const page = FILES.test(target) ? target.replace(/^docs\//, '') : pages.get(target)
   if (page === undefined) throw new Error(`${file} links to ${link}, which is no page of the site`)
   return `/${page.replace(/(index)?\.md$/, '')}${hash === undefined ? '' : `#${hash}`}`
 }
@@ -61,7 +64,7 @@ for (const [file, page] of pages) {
   )
   write(page, text)
 }
-for (const name of namesIn('docs', '.svg')) cpSync(join(ROOT, 'docs', name), join(PAGES, 'public', name))
+for (const name of namesIn('docs', '').filter((name) => FILES.test(name))) cpSync(join(ROOT, 'docs', name), join(PAGES, 'public', name))
 
 // An example is a page with its code. What its first comment says is the text above it.
 const examples = namesIn('examples', '.ts').filter((name) => !name.includes('/'))
