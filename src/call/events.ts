@@ -1,5 +1,6 @@
 // The events of calls.
 
+import type { Billed } from '../responses/billed.ts'
 import type { Refusal } from '../responses/verdict.ts'
 
 /** Whose call it is: the `id` that the call was given, if it was. */
@@ -17,6 +18,8 @@ export interface CallEvents {
   start: CallId & { waitedMs: number }
   /** A call ended: answered (`ok`) or failed with an error of its own. */
   finish: CallId & { ok: boolean; ms: number }
+  /** An answer told its tokens, as they are billed: `input` with those that were `cached`, and `output`. */
+  usage: CallId & Billed & { tenant?: string }
   /** A stream gave its `first` token, or the next; its reader waited so long for it. */
   chunk: CallId & { first: boolean; ms: number }
   /** The provider refused a call. */

@@ -10,6 +10,7 @@ import { total } from './token-estimator.ts'
 import { statusOf } from '../responses/error-text.ts'
 import { classify } from '../responses/classify.ts'
 import { guard as safeRead } from '../responses/safe-access.ts'
+import { type Billed, billedOf } from '../responses/billed.ts'
 import { readUsage, type Usage } from '../responses/usage.ts'
 import type { Outcome, Verdict } from '../responses/verdict.ts'
 import { safeCall } from './safe-call.ts'
@@ -68,7 +69,17 @@ export function land(call: PendingCall, value: unknown): void {
   let used: Usage | undefined
   if (usage) used = safeCall(() => usage(value as never), runtime, 'usage')
   else if (runtime.metered) used = typeof value === 'object' ? readUsage(value) : warnUnread(call, value)
+  tellUsage(call, () => billedOf(value, usage ? used : undefined))
   settle(call, used)
+}
+
+/** Nobody reads an answer twice where nobody listens. */
+export function tellUsage({ policy, named }: PendingCall, read: () => Billed | undefined): void {
+  const { events } = policy.runtime
+  const billed = events.heard.has('usage') ? read() : undefined
+  if (!billed) return
+  const { tenant } = policy
+  events.emit('usage', { ...named, ...(tenant !== undefined && { tenant }), ...billed })
 }
 
 /** The parts of a usage that have a limit. */

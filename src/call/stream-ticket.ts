@@ -1,9 +1,10 @@
 // A call whose result is a stream keeps its ticket until the stream is over. One that nobody reads gives it back
 // when it is garbage collected, or after five minutes: so nothing here may refer to the stream itself.
 
-import { concede, settle } from './outcome.ts'
+import { concede, settle, tellUsage } from './outcome.ts'
 import type { ScheduledTask } from '../scheduler/scheduler.ts'
 import { failureIn } from '../responses/stream-events.ts'
+import { type Billed, billedOf, mergeBilled } from '../responses/billed.ts'
 import { mergeUsage, type Usage } from '../responses/usage.ts'
 import { safeCall } from './safe-call.ts'
 import { TokenLatency } from './token-latency.ts'
@@ -37,6 +38,7 @@ class StreamTicket implements Watcher {
   readonly #reading: Reading | undefined
   readonly #latency: TokenLatency | undefined
   #used: Usage | undefined
+  #billed: Billed | undefined
   /** What an event of the stream has said of a failure; its reader sees the event itself. */
   #failure: object | undefined
   readonly #unwatch: (() => void) | undefined
@@ -64,7 +66,9 @@ class StreamTicket implements Watcher {
     this.#latency?.chunk(chunk, this.reading, this.#lastAt)
     if (this.#reading) this.#read(chunk)
     else this.#failure ??= failureIn(chunk)
-    if (this.#reading || !runtime.metered) return
+    if (this.#reading) return
+    if (!usage && runtime.events.heard.has('usage')) this.#billed = mergeBilled(this.#billed, billedOf(chunk))
+    if (!runtime.metered) return
     if (!usage) this.#used = mergeUsage(this.#used, chunk)
     else this.#used = safeCall(() => usage(chunk as never), runtime, 'usage') ?? this.#used
   }
@@ -81,7 +85,10 @@ class StreamTicket implements Watcher {
     // One that broke, or was left, has told of its usage only a part.
     const failed = failure?.error ?? this.#failure
     if (failed !== undefined) concede(call, failed)
-    else settle(call, left ? undefined : this.#used)
+    else {
+      tellUsage(call, () => this.#billed ?? billedOf(undefined, this.#used))
+      settle(call, left ? undefined : this.#used)
+    }
   }
 
   abandon(reason: string): void {

@@ -41,6 +41,8 @@ export interface LeaseRequest {
   gen: string
   /** It goes on at its own share until it hears an answer in time: its share is to be kept, as if it were missing. */
   alone: boolean
+  /** For how long its share is to be kept when no more is heard of it; 0: not at all. */
+  keepMs: number
   /** The store's time of the last answer; -1 without one. A store that does not remember it has gone back in time. */
   heard: number
   limits: WantedLimit[]
@@ -190,8 +192,10 @@ export const LAW = {
   latenessMs: 20,
   /** A process that was not heard of for so long is missing: its share is kept for it… */
   missingMs: 1500,
-  /** …for so long. So it is for those who shared a state that was lost. */
+  /** …for so long at most. So it is for those who shared a state that was lost. */
   keptMs: 63_000,
+  /** What is left of the limit beside all that is kept counts as nothing below this part. */
+  leastShare: 1e-6,
   /** Peers are asked to look after a process that was silent for so long. */
   suspectMs: 700,
   /** Who was gone for so long is forgotten, even if nobody was there to miss it. */

@@ -1,7 +1,8 @@
 // What calls may spend and have spent, over all of them and by key.
 
 import { type Budgets, parseBudgets, type Reservation, usdToAmount } from '../pool/budgets.ts'
-import { type Billed, billedOf, boundOf, parsePrices, type Pricing, pricesOfPackage } from '../pool/prices.ts'
+import { type Billed, billedOf } from 'llmiter'
+import { boundOf, parsePrices, type Pricing, pricesOfPackage } from '../pool/prices.ts'
 import type { BudgetStats, PoolCall } from 'llmiter/pool'
 import { text } from '../lib/validate.ts'
 import { GatewayError } from './errors.ts'

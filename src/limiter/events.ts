@@ -41,6 +41,7 @@ export const EVENTS = Object.keys({
   issue: 1,
   start: 1,
   finish: 1,
+  usage: 1,
   chunk: 1,
   refuse: 1,
   park: 1,

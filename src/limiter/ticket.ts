@@ -1,8 +1,9 @@
 // A ticket in the hands of code that runs its call itself.
 
-import { concede, settle } from '../call/outcome.ts'
+import { concede, settle, tellUsage } from '../call/outcome.ts'
 import { admit, backOff, bounded, readBody, verdictOf, within } from '../call/execute.ts'
 import { needsBody } from '../responses/classify.ts'
+import { billedOf } from '../responses/billed.ts'
 import type { Usage } from '../responses/usage.ts'
 import { TicketOverError } from '../call/errors.ts'
 import { hold } from '../call/stream-ticket.ts'
@@ -49,6 +50,7 @@ export class Ticket {
   finish({ usage, headers }: { usage?: Usage | undefined; headers?: unknown } = {}): void {
     if (!this.#giveBack()) return
     if (headers !== undefined) learnFrom({ headers }, this.#call)
+    if (usage) tellUsage(this.#call, () => billedOf(undefined, usage))
     settle(this.#call, usage)
   }
 

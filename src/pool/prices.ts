@@ -2,7 +2,7 @@
 // price nobody knows is an error under a budget in USD: it could spend without an end.
 
 import type { calcPrice } from '@pydantic/genai-prices'
-import { estimateTokens, LimiterError, readUsage, type Usage } from 'llmiter'
+import { type Billed, estimateTokens, LimiterError } from 'llmiter'
 import { callable, fields, number, text } from '../lib/validate.ts'
 import type { PoolCall } from './pool-call.ts'
 
@@ -24,13 +24,6 @@ export class UnknownPriceError extends LimiterError {
   /** The name of the class. */
   override name = 'UnknownPriceError'
   static readonly code = 'UNKNOWN_PRICE'
-}
-
-/** Tokens as they are billed: `input` holds those that were read from a cache, too. */
-export interface Billed {
-  readonly input: number
-  readonly cached: number
-  readonly output: number
 }
 
 /** The price of so many tokens, in USD. Undefined: not known. */
@@ -142,47 +135,3 @@ function textBound(request: unknown): number {
 
 const isMedia = (value: string) =>
   value.startsWith('data:') || (value.length > 1000 && !/\s/.test(value.slice(0, 1000)))
-
-const HOLDERS = ['usage', 'usageMetadata', 'response', 'message', 'data', 'totalUsage']
-
-const count = (from: unknown, ...names: string[]): number | undefined => {
-  for (const name of names) {
-    const found = (Object(from) as Record<string, unknown>)[name]
-    if (typeof found === 'number' && found >= 0) return found
-  }
-  return undefined
-}
-
-/**
- * The tokens of an answer, or of one event of a stream, as they are billed. What counts against a limit is less: some
- * providers do not count what is read from a cache, but all bill it.
- */
-export function billedOf(answer: unknown, said?: Usage): Billed | undefined {
-  const usage = said ?? readUsage(answer)
-  if (!usage) return undefined
-  const { inputTokens, outputTokens, tokens = 0 } = usage
-  const counts = said ? undefined : countsIn(answer, 3)
-  const apart = count(counts, 'cache_read_input_tokens', 'cacheReadInputTokens')
-  const details = ['prompt_tokens_details', 'input_tokens_details', 'inputTokenDetails'].map(
-    (name) => (Object(counts) as Record<string, unknown>)[name],
-  )
-  const within = details
-    .map((from) => count(from, 'cached_tokens', 'cacheReadTokens'))
-    .find((n) => n !== undefined)
-  const cached = apart ?? within ?? count(counts, 'cachedContentTokenCount') ?? 0
-  const input = Math.max((inputTokens ?? 0) + (apart ?? 0), count(counts, 'inputTokens') ?? 0, cached)
-  // A total that is more than its parts holds output that nobody told apart.
-  return { input, cached, output: Math.max(outputTokens ?? 0, tokens - (inputTokens ?? 0)) }
-}
-
-function countsIn(value: unknown, depth: number): unknown {
-  if (typeof value !== 'object' || value === null || depth === 0) return undefined
-  for (const holder of HOLDERS) {
-    const held = Object.getOwnPropertyDescriptor(value, holder)?.value as unknown
-    if (typeof held !== 'object' || held === null) continue
-    if (holder.startsWith('usage') || holder === 'totalUsage') return held
-    const deeper = countsIn(held, depth - 1)
-    if (deeper) return deeper
-  }
-  return undefined
-}

@@ -1,22 +1,14 @@
 // What each call of a pool may spend and what it has spent: from its request to an upper bound, and from its answer to
 // what is settled.
 
-import type { GrantOutcome, Usage } from 'llmiter'
+import { type Billed, billedOf, type GrantOutcome, type Usage } from 'llmiter'
 import { isStream, watchStream } from '../lib/observe-stream.ts'
 import { text } from '../lib/validate.ts'
 import { type Amounts, type Budgets, modelOf, type Reservation, usdToAmount } from './budgets.ts'
 import type { PoolMember } from './pool-member.ts'
 import type { PoolTarget } from './pool-target.ts'
 import type { PoolCall } from './pool-call.ts'
-import {
-  type Billed,
-  billedOf,
-  boundOf,
-  PRICES_PACKAGE,
-  pricesOfPackage,
-  type Pricing,
-  UnknownPriceError,
-} from './prices.ts'
+import { boundOf, PRICES_PACKAGE, pricesOfPackage, type Pricing, UnknownPriceError } from './prices.ts'
 
 export class Spending {
   readonly budgets: Budgets

@@ -50,6 +50,22 @@ export interface LogRecord {
   failure?: string
   /** All limits of this limiter. */
   limits?: LimitRecord[]
+  /** What the answers of this second told of their tokens, by tenant. */
+  usage?: UsageRecord[]
+}
+
+/** The tokens of some answers, as they are billed. */
+export interface UsageRecord {
+  /** The tenant of their calls. */
+  tenant?: string
+  /** Answers. */
+  calls: number
+  /** Input tokens, those that were read from a cache included. */
+  input: number
+  /** Input tokens that were read from a cache. */
+  cached: number
+  /** Output tokens. */
+  output: number
 }
 
 /** What calls wait for: in words, and what of it tells one cause from another. */
@@ -138,13 +154,15 @@ function causesOf({
   refusal,
   failure,
   limits,
-}: Fields): Pick<LogRecord, 'why' | 'etaMs' | 'refusal' | 'failure' | 'limits'> {
+  usage,
+}: Fields): Pick<LogRecord, 'why' | 'etaMs' | 'refusal' | 'failure' | 'limits' | 'usage'> {
   const cause = isObject(why) && whyOf(why)
   return {
     ...(cause && { why: cause }),
     ...(isAmount(etaMs) && { etaMs }),
     ...wordsIn({ refusal, failure }),
     ...(Array.isArray(limits) && { limits: limits.slice(0, MOST_LIMITS).flatMap(limitOf) }),
+    ...(Array.isArray(usage) && { usage: usage.flatMap(usageOf) }),
   }
 }
 
@@ -172,6 +190,11 @@ function limitOf(found: unknown): LimitRecord[] {
   if (!told || typeof (found as Fields).of !== 'string') return []
   const { of, asked, learned } = found as { of: string; asked?: unknown; learned?: unknown }
   return [{ of, ...told, ...amountsIn({ asked, learned }) }]
+}
+
+function usageOf(found: unknown): UsageRecord[] {
+  const told = isObject(found) && numbers(found, ['calls', 'input', 'cached', 'output'])
+  return told ? [{ ...wordsIn({ tenant: (found as Fields).tenant }), ...told }] : []
 }
 
 /** These fields, if each is a number that a count or a time can be. */

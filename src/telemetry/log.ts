@@ -14,6 +14,7 @@ export {
   type LimitRecord,
   type LogRecord,
   type TokenRecord,
+  type UsageRecord,
   type WhyRecord,
 } from './log-record.ts'
 

@@ -15,6 +15,7 @@ import {
   trace,
 } from '@opentelemetry/api'
 import {
+  type BoundBy,
   type BucketRateLimiter,
   type EventName,
   type LimitedService,
@@ -114,7 +115,8 @@ function count(
   own: Attributes,
   call: Attributes,
 ): () => void {
-  const { requests, tickets, refusals, rejections, wait, duration, firstChunk, nextChunk } = instruments
+  const { requests, tickets, refusals, rejections, wait, tokens, duration, firstChunk, nextChunk } =
+    instruments
   const offs: (() => void)[] = []
   const on = <E extends EventName>(event: E, listener: (event: LimiterEvent<E>) => void) =>
     void offs.push(limiter.on(event, listener))
@@ -138,6 +140,10 @@ function count(
     })
   })
   on('reject', ({ error }) => rejections.add(1, { ...own, 'error.type': typeOf(error) }))
+  on('usage', ({ input, output }) => {
+    tokens.record(input, { ...call, 'gen_ai.token.type': 'input' })
+    tokens.record(output, { ...call, 'gen_ai.token.type': 'output' })
+  })
   on('finish', ({ ok, ms }) => duration.record(ms / 1000, ok ? call : { ...call, 'error.type': '_OTHER' }))
   on('chunk', ({ first, ms }) => (first ? firstChunk : nextChunk).record(ms / 1000, call))
   return () => {
@@ -152,7 +158,8 @@ function observe(
   instruments: Instruments,
   own: Attributes,
 ): () => void {
-  const { waiting, parked, inFlight, rate, gate, share } = instruments
+  const { waiting, parked, inFlight, rate, limit, available, bound, gate, share } = instruments
+  const causes = new Map<string, Attributes>()
   const read = (result: BatchObservableResult) => {
     const stats = limiter.stats()
     result.observe(waiting, stats.waiting, own)
@@ -161,16 +168,38 @@ function observe(
     for (const state of GATES)
       result.observe(gate, stats.gate === state ? 1 : 0, { ...own, 'llmiter.gate.state': state })
     if (stats.health) result.observe(share, stats.health.share, own)
-    for (const { of, amount, learned = amount, perMs } of stats.limits) {
-      if (perMs === Infinity) continue
-      const perMinute = (learned * MINUTE) / perMs
-      result.observe(rate, perMinute, { ...own, 'llmiter.limit': of, 'llmiter.limit.window': perMs / 1000 })
+    for (const each of stats.limits) {
+      if (each.perMs === Infinity) continue
+      const { amount, learned = amount, perMs } = each
+      const attributes = { ...own, ...limitOf(each) }
+      result.observe(rate, (learned * MINUTE) / perMs, attributes)
+      result.observe(limit, (amount * MINUTE) / perMs, attributes)
+      result.observe(available, each.available, attributes)
     }
+    // A cause that bound once is told as 0 afterwards: its line in a chart would stay where it was.
+    const shares = new Map(stats.boundBy.map((cause) => [keyOf(cause), cause.share]))
+    for (const cause of stats.boundBy) causes.set(keyOf(cause), causeOf(cause, stats.name))
+    for (const [key, cause] of causes) result.observe(bound, shares.get(key) ?? 0, { ...own, ...cause })
   }
-  const observables = [waiting, parked, inFlight, rate, gate, share]
+  const observables = [waiting, parked, inFlight, rate, limit, available, bound, gate, share]
   meter.addBatchObservableCallback(read, observables)
   return () => meter.removeBatchObservableCallback(read, observables)
 }
+
+const keyOf = ({ kind, limiter, of, perMs, refused }: BoundBy) =>
+  [kind, limiter, of, perMs, refused].join('/')
+
+const limitOf = ({ of, perMs }: { of?: string; perMs?: number }): Attributes => ({
+  ...(of !== undefined && { 'llmiter.limit': of }),
+  ...(perMs !== undefined && perMs < Infinity && { 'llmiter.limit.window': perMs / 1000 }),
+})
+
+/** `gate.overload`, or the limit; and whose it is, where it is a parent's. */
+const causeOf = ({ kind, refused, limiter, ...limit }: BoundBy, name: string): Attributes => ({
+  'llmiter.cause': refused === undefined ? kind : `${kind}.${refused}`,
+  ...limitOf(limit),
+  ...(limiter !== name && { 'llmiter.cause.limiter': limiter }),
+})
 
 /** The code of one of our errors, else its name: `AbortError`. */
 function typeOf(error: unknown): string {

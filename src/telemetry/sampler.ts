@@ -1,19 +1,24 @@
 // What happens in a limiter, second by second.
 //
 // The counters of a limiter cost nothing beyond what it keeps anyway, so they are read once a second and nobody
-// listens to its events: three listeners would take a fifth of a call's time. Only a limiter at rest is listened
-// to, for the first call that ends the rest.
+// listens to its calls: three listeners would take a fifth of a call's time. Only a limiter at rest is listened
+// to, for the first call that ends the rest; and answers that tell their tokens, since no counter knows the tenant.
 
 import { HOUR, MINUTE } from '../lib/units.ts'
 import {
   type BucketRateLimiter,
   explain,
+  type LimiterEvent,
   type LimiterStats,
   type Mark,
   reasonWords,
   type WaitReason,
 } from 'llmiter'
-import type { LogRecord, WhyRecord } from './log-record.ts'
+import type { LogRecord, UsageRecord, WhyRecord } from './log-record.ts'
+
+/** Of more tenants in one second the others are one. */
+const MOST_TENANTS = 1000
+const OTHERS = '(others)'
 
 type Limit = LimiterStats['limits'][number]
 
@@ -21,10 +26,27 @@ export class Sampler {
   readonly limiter: BucketRateLimiter
   #mark: Mark
   #offs: (() => void)[] = []
+  readonly #offUsage: () => void
+  /** By tenant, since the last record. */
+  #usage = new Map<string | undefined, UsageRecord>()
 
   constructor(limiter: BucketRateLimiter) {
     this.limiter = limiter
     this.#mark = limiter.mark()
+    this.#offUsage = limiter.on('usage', (told) => this.#count(told))
+  }
+
+  #count({ tenant, input, cached, output }: LimiterEvent<'usage'>): void {
+    const key = this.#usage.has(tenant) || this.#usage.size < MOST_TENANTS ? tenant : OTHERS
+    const sum = this.#usage.get(key) ?? {
+      ...(key !== undefined && { tenant: key }),
+      ...{ calls: 0, input: 0, cached: 0, output: 0 },
+    }
+    this.#usage.set(key, sum)
+    sum.calls++
+    sum.input += input
+    sum.cached += cached
+    sum.output += output
   }
 
   /** What happened since the last record; undefined when nothing did. */
@@ -33,21 +55,33 @@ export class Sampler {
     if (isQuiet(stats)) return undefined
     this.#mark = this.limiter.mark()
     const { etaMs } = explain(this.limiter)
-    return { ...recordOf(stats, t), ...(etaMs !== undefined && { etaMs: Math.round(etaMs) }) }
+    const usage = [...this.#usage.values()]
+    this.#usage.clear()
+    return {
+      ...recordOf(stats, t),
+      ...(etaMs !== undefined && { etaMs: Math.round(etaMs) }),
+      ...(usage.length > 0 && { usage }),
+    }
   }
 
   /** Calls once, when something happens. */
   rest(wake: () => void): void {
     const up = () => {
-      this.end()
+      this.wake()
       wake()
     }
     // A ticket that is free at once (`tryAcquire`) is no request.
     this.#offs = [this.limiter.on('request', up), this.limiter.on('issue', up)]
   }
 
-  end(): void {
+  /** Ends what `rest` began. */
+  wake(): void {
     for (const off of this.#offs.splice(0)) off()
+  }
+
+  end(): void {
+    this.wake()
+    this.#offUsage()
   }
 }
 

@@ -12,6 +12,11 @@ interface Known {
   rank: number
   wantedAt: number
   permits: number
+  of: number
+  keepMs: number
+  part: number
+  /** While it is missing: until when its part is kept. */
+  until: number | undefined
 }
 
 const step = fc.record({
@@ -26,6 +31,7 @@ const step = fc.record({
   inFlight: fc.integer({ min: 0, max: 9 }),
   dead: fc.array(fc.integer({ min: 0, max: 29 }).map(String), { maxLength: 1 }),
   alone: fc.integer({ min: 0, max: 9 }).map((n) => n === 0),
+  keepMs: fc.constantFrom(0, 2000, 20_000, LAW.keptMs),
   leaves: fc.integer({ min: 0, max: 9 }).map((n) => n === 0),
 })
 
@@ -39,33 +45,54 @@ test('property: they are counted as if each were looked at', () => {
       let now = LAW.keptMs
       for (const { afterMs, leaves, ...said } of steps) {
         now += afterMs
-        const { id, dead, waiting, alone } = said
+        const { id, dead, waiting, alone, keepMs } = said
         const question = leaseRequest({ ...base, ...said })
 
         for (const other of dead) if (other !== id) all.delete(other)
-        const me = all.get(id) ?? { seen: 0, heard: -1, rank: ++joined, wantedAt: -Infinity, permits: 0 }
+        const me = all.get(id) ?? {
+          ...{ seen: 0, heard: -1, rank: ++joined, wantedAt: -Infinity, permits: 0 },
+          ...{ of: Infinity, keepMs: 0, part: 0, until: undefined },
+        }
         all.set(id, me)
         const { heard } = me
         me.heard = now
-        me.seen = alone ? now - LAW.missingMs - 1 : now
+        ;[me.seen, me.until] = [now, undefined]
         if (waiting > 0) me.wantedAt = now
-        for (const [other, { seen }] of all) if (now - seen > LAW.keptMs) all.delete(other)
-        const everyone = [...all.entries()].sort(
-          ([a, one], [b, two]) => one.seen - two.seen || (a < b ? -1 : 1),
+        let over = 0
+        for (const [other, one] of all) {
+          if (one.until === undefined && now - one.seen > LAW.missingMs)
+            one.until = one.keepMs > LAW.missingMs ? one.seen + one.keepMs : -Infinity
+          if (one.until !== undefined && one.until < now) {
+            if (one.keepMs > LAW.missingMs || one.until > -Infinity) over += one.part
+            all.delete(other)
+          }
+        }
+        me.part = keepMs > 0 ? 1 / Math.min(me.of, all.size) : 0
+        ;[me.of, me.keepMs, me.until] = [all.size, keepMs, alone ? now + keepMs : undefined]
+        const everyone = [...all.entries()]
+        const inOrder = (time: (one: Known) => number, some: typeof everyone) =>
+          some.sort(([a, one], [b, two]) => time(one) - time(two) || (a < b ? -1 : 1))
+        const missing = inOrder(
+          ({ until }) => until!,
+          everyone.filter(([, { until }]) => until !== undefined),
         )
-        const silent = (ms: number) => everyone.filter(([, { seen }]) => now - seen > ms)
+        const silent = inOrder(
+          ({ seen }) => seen,
+          everyone.filter(([, { until, seen }]) => until === undefined && now - seen > LAW.suspectMs),
+        )
         const busy = Math.max(1, everyone.filter(([, { wantedAt }]) => wantedAt > now - 1000).length)
 
-        expect(members.count(question, false, now, now)).toEqual({
+        const { kept, released, ...counted } = members.count(question, false, now, now)
+        expect(released).toBeCloseTo(over)
+        expect(kept).toBeCloseTo(missing.reduce((sum, [, { part }]) => sum + part, 0))
+        expect(counted).toEqual({
           processes: all.size,
           heard,
           complete: false,
-          missing: silent(LAW.missingMs).length,
+          missing: missing.length,
           rank: everyone.filter(([, { rank }]) => rank < me.rank).length,
           busy,
-          suspects: silent(LAW.suspectMs)
-            .slice(0, 8)
-            .map(([other]) => other),
+          suspects: [...missing, ...silent].slice(0, 8).map(([other]) => other),
         })
         const others = everyone.reduce((sum, [, { permits }]) => sum + permits, 0) - me.permits
         const allowed = members.permit(question, busy, now)
@@ -89,7 +116,7 @@ const base: Omit<LeaseRequest, 'first' | 'each' | 'more' | 'everyMs' | 'amend' |
     ramp: { ms: 0, from: 1 },
     waiting: 0,
     aheadMs: 300,
-    ...{ fromMs: 0, lagMs: 0, declared: 0, order: -1 },
+    ...{ keepMs: LAW.keptMs, fromMs: 0, lagMs: 0, declared: 0, order: -1 },
     known: 0,
   },
   ...{ concurrent: 0, inFlight: 0, permits: 0, dead: [], gone: false, alone: false, heard: -1 },

@@ -73,6 +73,35 @@ describe('metrics', () => {
     ])
   })
 
+  test('tell what binds, what of each limit is configured and available, and the tokens that are billed', async () => {
+    const { clock, limiter, scrape } = await watched(
+      {},
+      { requestsPerMinute: 60, burst: 1, outputTokensPerMinute: 600 },
+    )
+    const usage = { prompt_tokens: 30, completion_tokens: 20, prompt_tokens_details: { cached_tokens: 10 } }
+    for (let i = 0; i < 100; i++)
+      fate(limiter.run(() => ({ usage }), { cost: { outputTokens: 100 }, tenant: i % 2 ? 'a' : 'b' }))
+    await clock.advance(30_000)
+    const value = async (name: string, label: string) =>
+      Number(
+        (await scrape(name))
+          .find((line) => line.includes(label))
+          ?.split(' ')
+          .at(-1),
+      )
+    expect(await value('llmiter_rate_configured', 'limit="outputTokens"')).toBe(600)
+    expect(await value('llmiter_available', 'limit="outputTokens"')).toBeLessThan(100)
+    expect(await value('llmiter_bound{', 'cause="limit",llmiter_limit="outputTokens"')).toBeGreaterThan(0.3)
+    const calls = limiter.stats().finished
+    expect(await value('gen_ai_client_token_usage_sum', 'token_type="input"')).toBe(30 * calls)
+    expect(await value('gen_ai_client_token_usage_sum', 'token_type="output"')).toBe(20 * calls)
+    expect(await scrape('llmiter_wait_duration_bucket{llmiter_limiter="test",le="83886.08"')).toHaveLength(1)
+    limiter.clear()
+    await clock.advance(600_000)
+    // A cause that bound before is 0 now.
+    expect(await value('llmiter_bound{', 'cause="limit",llmiter_limit="outputTokens"')).toBe(0)
+  })
+
   test('time waits, calls, first tokens and those after, in seconds', async () => {
     const { clock, limiter, scrape } = await watched(
       { provider: 'openai', model: () => 'gpt-5', attributes: { team: 'search' } },

@@ -2,6 +2,7 @@
 
 import type { Gate, SharedSlots, StoreHost } from 'llmiter'
 import { LeaseManager } from './lease-manager.ts'
+import { beforeExit } from './process-liveness.ts'
 import type { StoreTransport, LeaseRequest } from '../protocol.ts'
 import type { LeaseOptions } from './timing.ts'
 
@@ -18,6 +19,8 @@ export class FleetAgent implements SharedSlots {
   #dueAt = Infinity
   #stirred = false
   #unlisten: (() => void) | undefined
+  #stay: (() => void) | undefined
+  #release: (() => void) | undefined
   #stopped = false
 
   constructor(host: StoreHost, transport: StoreTransport, options: LeaseOptions) {
@@ -134,12 +137,14 @@ export class FleetAgent implements SharedSlots {
       },
       (why) => this.#lease.notice('foreign-data', why),
     )
+    this.#stay ??= beforeExit(() => this.#exit())
     const request = this.#lease.request(now)
     const out = { request, sentAt: now, late: false }
     this.#out = out
     this.#transport.ask(request, (error, answer) => {
       if (this.#stopped) return
       if (this.#out === out) this.#out = undefined
+      this.#release?.()
       const then = this.#host.now()
       if (answer) this.#lease.answered(request, answer, now, then)
       else this.#lease.failed(request, error, then)
@@ -161,11 +166,22 @@ export class FleetAgent implements SharedSlots {
     if (!wasDown) this.#host.look()
   }
 
+  /** The process has nothing more to do: it is kept until its farewell has come to the store, if that answers. */
+  #exit(): void {
+    if (this.#lease.down) return
+    const release = this.#host.clock.setTimer(() => {}, FAREWELL_MS, true)
+    // After the answer the process is about to end once more.
+    if (this.#out) this.#release = release
+    else this.#leave(release)
+  }
+
   /** Everything comes back; nobody here is missed. */
   #leave(then = () => {}): void {
     if (!this.#unlisten) return
     this.#unlisten()
     this.#unlisten = undefined
+    this.#stay?.()
+    this.#stay = undefined
     this.#forget?.()
     this.#forget = undefined
     this.#transport.ask(this.#lease.request(this.#host.now(), true), then)

@@ -26,13 +26,14 @@ import {
   BEAT_MS,
   IDLE_BEAT_MS,
   LEAD_MS,
+  LEAST_STAY_MS,
   type LeaseOptions,
   SILENCE_MS,
   STAY_MS,
-  TERM_MS,
   URGENT_MS,
 } from './timing.ts'
 import { dayOf } from './calendar-day.ts'
+import { KeptShare } from './kept-share.ts'
 
 export class LeaseManager {
   readonly gate: GateSync
@@ -41,6 +42,9 @@ export class LeaseManager {
   readonly #demand: DemandForecast
   #time = new ClockSync()
   readonly #connectivity = new Connectivity()
+  readonly #keptShare = new KeptShare()
+  /** For how long the store keeps this process's share, at least. */
+  #keptMs = 0
   #limits: SharedLimit[]
   #slots!: LeasedSlots
   #journal!: UsageJournal
@@ -112,7 +116,7 @@ export class LeaseManager {
     if (at < Infinity) return at
     if (this.#options.onStoreDown !== 'share') return Infinity
     const { processes } = this.#options
-    const ends = processes === undefined ? this.#connectivity.renewedAt + TERM_MS : Infinity
+    const ends = processes === undefined ? this.#connectivity.renewedAt + this.#keptMs - SILENCE_MS : Infinity
     if (now >= ends) {
       if (this.#answer) this.#expire()
       return Infinity
@@ -128,8 +132,12 @@ export class LeaseManager {
 
   /** The share is over: from now on the store may give it to others. */
   #expire(): void {
-    const seconds = Math.round(TERM_MS / 1000)
-    const why = `the store of '${this.#host.name}' has not answered for ${seconds} s: the share of this process is over, and its calls wait. The option 'processes' grants a share without end`
+    const seconds = Math.round((this.#keptMs - SILENCE_MS) / 1000)
+    const because =
+      seconds > 0
+        ? `has not answered for ${seconds} s: the share of this process is over`
+        : 'does not answer, and this process has done too little yet to have a share'
+    const why = `the store of '${this.#host.name}' ${because}, and its calls wait. The option 'processes' grants a share without end`
     this.notice('expired', new Error(why, { cause: this.#connectivity.error }))
   }
 
@@ -151,6 +159,7 @@ export class LeaseManager {
     else this.#fallback?.take(amounts, at)
     this.#inFlight++
     this.#demand.went(amounts, now)
+    this.#keptShare.uses(amounts, this.#limits, this.#answer?.processes ?? 1)
     const told = held ? this.#answer?.now : undefined
     this.#journal.went(amounts, at, told)
   }
@@ -197,7 +206,8 @@ export class LeaseManager {
 
   /** Whether the process has been idle for so long that it leaves. */
   idle(now: number): boolean {
-    return this.#host.inLine() === 0 && this.#inFlight === 0 && now - this.#demand.lastWentAt > STAY_MS
+    const stayMs = Math.min(STAY_MS, Math.max(LEAST_STAY_MS, this.#keptShare.workedMs(now)))
+    return this.#host.inLine() === 0 && this.#inFlight === 0 && now - this.#demand.lastWentAt > stayMs
   }
 
   request(now: number, gone = false): LeaseRequest {
@@ -206,13 +216,17 @@ export class LeaseManager {
     // Who has left has given all back: to a new store it is a newborn.
     const known = this.#joined ? (this.#answer?.processes ?? 0) : 0
     this.#joined = !gone
+    this.#keptShare.asks(now)
+    const alone = this.down && this.#options.onStoreDown === 'share'
+    const keepMs = this.#keepMs(gone, alone, now)
+    this.#keptMs = Math.min(this.#keptMs, keepMs)
     this.#slots.expire(now)
     if (gone) this.#slots.clear()
     const limits = this.#wanted(now)
     if (this.#answer) this.#journal.remind(Infinity, this.#time.toStore(now))
     const request = leaseRequest({
       ...{ id: this.#options.id, gen: this.#answer?.news.gen ?? '', heard: this.#answer?.now ?? -1, known },
-      alone: this.down && this.#options.onStoreDown === 'share',
+      ...{ alone, keepMs },
       ...{ limits, order: this.#order, ramp: this.#host.ramp(), waiting, gone, dead: this.#dead },
       ...{ fromMs: this.#fromMs, aheadMs: this.#reachMs, lagMs: this.#connectivity.slowestMs },
       declared: this.#options.processes ?? 0,
@@ -246,6 +260,7 @@ export class LeaseManager {
     this.#look(request, answer)
     const wasDown = this.down
     this.#connectivity.answered(sentAt, request.alone, now)
+    this.#keptMs = request.keepMs
     if (!this.down) this.#fallback = undefined
     else this.#fallback?.share(Math.max(answer.processes, this.#options.processes ?? 1), answer.rank)
     // Who has begun alone has gone by a time of its own; any other newborn has nothing to tell.
@@ -350,6 +365,13 @@ export class LeaseManager {
     this.#slots.clear()
     this.#short = undefined
     this.#askAt = -Infinity
+  }
+
+  /** Who can ask, but is too far from the store to be leased anything, keeps its share; so does who was promised one. */
+  #keepMs(gone: boolean, alone: boolean, now: number): number {
+    if (gone) return 0
+    if (alone || this.#options.processes !== undefined) return LAW.keptMs
+    return this.#answer ? this.#keptShare.keepMs(this.#time.toStore(now), now) : 0
   }
 
   #wants(now: number): number {

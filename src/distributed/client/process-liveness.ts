@@ -14,6 +14,7 @@ interface Process {
   pid: number
   kill(pid: number, signal: 0): void
   getBuiltinModule?(name: string): unknown
+  on(event: 'beforeExit', listener: () => void): unknown
 }
 
 const self = () => (globalThis as { process?: Partial<Process> }).process
@@ -36,6 +37,19 @@ function machineOf(): string {
 export function ownId(): string {
   const random = Math.random().toString(36).slice(2, 10)
   return `${machineOf()}:${self()?.pid ?? 0}:${random}`
+}
+
+let leaving: Set<() => void> | undefined
+
+/** Calls this when the process has nothing more to do and is about to end. Returns what takes it back. */
+export function beforeExit(then: () => void): () => void {
+  if (!leaving) {
+    const all = (leaving = new Set())
+    // One listener for all: Node warns of many.
+    self()?.on?.('beforeExit', () => [...all].forEach((leave) => leave()))
+  }
+  leaving.add(then)
+  return () => leaving?.delete(then)
 }
 
 /** Of these processes, those of this machine that are gone for certain. */

@@ -8,16 +8,18 @@ export const TIMEOUT_MS = 1000
 export const SLOWEST_MS = 2500
 /** How long a slow answer is remembered. */
 export const SLOW_MEMORY_MS = 60_000
-/** For so long after the store has heard from it a process may spend its share. The store keeps it longer. */
-export const TERM_MS = LAW.keptMs - LAW.missingMs - 500
 /** By then the store, if it lives, keeps this process's share for it. */
 export const SILENCE_MS = LAW.missingMs + 500
+/** For so long at most after the store has heard from it a process may spend its share. The store keeps it longer. */
+export const TERM_MS = LAW.keptMs - SILENCE_MS
 export const BEAT_MS = 500
 export const IDLE_BEAT_MS = 1000
 /** What cannot wait for the next beat is asked so long after the request before. */
 export const URGENT_MS = 20
-/** So long after its last call a process still counts. */
+/** So long after its last call a process still counts, if it has worked for as long… */
 export const STAY_MS = 60_000
+/** …but at least so long. */
+export const LEAST_STAY_MS = 3000
 export const RETRY_MS = 500
 /** A request goes so long before the last slot is due. */
 export const LEAD_MS = 45

@@ -7,9 +7,11 @@
 -- cells (score: the cell, member: `cell:amount`). All keys of a limiter share a hash tag, so that they live on one node
 -- of a cluster.
 --
--- KEYS: 1 the state, 2 members by the time of their last request, 3 by the order of joining, 4 by the time at which calls
--- last waited there, 5 their permits and (`heard:` …) the time of their last request, 6 … the log of each limit. Then the
--- same again, for use beside processes that speak another version.
+-- KEYS: 1 the state, 2 members that are here by the time of their last request, 3 all by the order of joining, 4 by the time at
+-- which calls last waited there, 5 their permits and, of each, the time of its last request (`heard:` …), what is kept for it
+-- (`part:` …), how long (`keep:` …) and how many processes it knows of (`of:` …), 6 members that are missing, by the time
+-- until which their parts are kept, 7 … the log of each limit. Then the same again, for use beside processes that speak another
+-- version.
 -- ARGV: 1 the request, 2 a name for a new state, 3 the channel for news.
 
 local clock = redis.call('TIME')
@@ -32,7 +34,7 @@ local other = otherVersion(redis.pcall('GET', KEYS[1]))
 local keys, channel = {}, ARGV[3]
 for i = 1, #KEYS / 2 do keys[i] = KEYS[i + (other and #KEYS / 2 or 0)] end
 if other then channel = channel .. ':v' .. VERSION end
-local seenKey, joinKey, wantKey, permitKey = keys[2], keys[3], keys[4], keys[5]
+local seenKey, joinKey, wantKey, permitKey, missKey = keys[2], keys[3], keys[4], keys[5], keys[6]
 
 local function step()
   local ask = cjson.decode(ARGV[1])
@@ -42,7 +44,7 @@ local function step()
     for i = 1, #keys do redis.call('DEL', keys[i]) end
     state = {
       v = VERSION,
-      base = time, seen = 0, seq = 0, alive = 0, missing = 0, share = 1, crowdedTill = -1, rampFrom = 1, closedAt = -1,
+      base = time, seen = 0, seq = 0, alive = 0, kept = 0, before = { missing = 0, kept = 0 }, share = 1, crowdedTill = -1, rampFrom = 1, closedAt = -1,
       probeTill = 0, rampStart = -1e12, busyAt = ask.known > 0 and 0 or -1e12, expected = 0, untold = 0, joined = 0, from = -1e12,
       permits = 0, partsTill = -1, accounts = {},
       news = { gen = ARGV[2], seq = 0, epoch = 1, gate = 'open', kind = 'rate', ['until'] = 0, by = '', blamed = {}, learned = {}, lesson = 0 },
@@ -60,32 +62,43 @@ local function step()
   state.seq = state.seq + 1
   news.seq = state.seq
 
+  local function partOf(id) return tonumber(redis.call('HGET', permitKey, 'part:' .. id) or 0) end
+  local function lose(id, till)
+    redis.call('ZADD', missKey, num(till), id)
+    state.kept = state.kept + partOf(id)
+  end
+  local function found(id)
+    if redis.call('ZREM', missKey, id) == 0 then return end
+    state.kept = redis.call('ZCARD', missKey) > 0 and state.kept - partOf(id) or 0
+  end
+
   local function drop(id)
-    if redis.call('ZREM', seenKey, id) == 0 then return end
+    if redis.call('ZREM', joinKey, id) == 0 then return end
     state.expected = state.expected - 1
-    redis.call('ZREM', joinKey, id)
+    redis.call('ZREM', seenKey, id)
+    found(id)
     redis.call('ZREM', wantKey, id)
     local permits = redis.call('HGET', permitKey, id)
     if permits then
       state.permits = state.permits - permits
       redis.call('HDEL', permitKey, id)
     end
-    redis.call('HDEL', permitKey, 'heard:' .. id)
+    redis.call('HDEL', permitKey, 'heard:' .. id, 'part:' .. id, 'keep:' .. id, 'of:' .. id)
   end
 
   if now - prev > forgottenMs and ask.declared == 0 then
-    redis.call('DEL', seenKey, joinKey, wantKey, permitKey)
-    state.permits = 0
+    redis.call('DEL', seenKey, joinKey, wantKey, permitKey, missKey)
+    state.permits, state.kept = 0, 0
   end
   -- First of all what a store without memory refuses: then nothing is half done.
-  if redis.call('ZADD', seenKey, num(ask.alone and state.alive - missingMs - 1 or state.alive + ask.lagMs), ask.id) == 1 then
+  redis.call('ZADD', seenKey, num(state.alive + ask.lagMs), ask.id)
+  for _, id in ipairs(ask.dead) do if id ~= ask.id then drop(id) end end
+  if not redis.call('ZRANK', joinKey, ask.id) then
     state.joined = state.joined + 1
     redis.call('ZADD', joinKey, state.joined, ask.id)
   end
-  for _, id in ipairs(ask.dead) do if id ~= ask.id then drop(id) end end
-  for _, id in ipairs(redis.call('ZRANGEBYSCORE', seenKey, '-inf', '(' .. num(state.alive - keptMs))) do
-    if id ~= ask.id and redis.call('ZCARD', seenKey) > ask.declared then drop(id) end
-  end
+  found(ask.id)
+  if ask.alone then redis.call('ZREM', seenKey, ask.id) end
   local stranger = ask.gen ~= '' and ask.gen ~= news.gen
   local heard = redis.call('HGET', permitKey, 'heard:' .. ask.id)
   local since = tonumber(heard or prev)
@@ -100,14 +113,40 @@ local function step()
     end
   end
   if ask.waiting > 0 then redis.call('ZADD', wantKey, num(now), ask.id) end
-  local processes = redis.call('ZCARD', seenKey)
-  local missing = redis.call('ZCOUNT', seenKey, '-inf', '(' .. num(state.alive - missingMs))
-  local suspects = redis.call('ZRANGEBYSCORE', seenKey, '-inf', '(' .. num(state.alive - suspectMs), 'LIMIT', 0, 8)
+  -- Who was not heard of for a while is missing: its part is kept if it has one, else it is gone.
+  local silent = redis.call('ZRANGEBYSCORE', seenKey, '-inf', '(' .. num(state.alive - missingMs), 'WITHSCORES')
+  for i = 1, #silent, 2 do
+    local id, seen = silent[i], tonumber(silent[i + 1])
+    local keep = tonumber(redis.call('HGET', permitKey, 'keep:' .. id) or 0)
+    redis.call('ZREM', seenKey, id)
+    if keep > missingMs then lose(id, seen + keep) else drop(id) end
+  end
+  local released = 0
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', missKey, '-inf', '(' .. num(state.alive))) do
+    if redis.call('ZCARD', joinKey) <= ask.declared then break end
+    released = released + partOf(id)
+    drop(id)
+  end
+  local processes = redis.call('ZCARD', joinKey)
+  local told = tonumber(redis.call('HGET', permitKey, 'of:' .. ask.id) or processes)
+  local part = ask.keepMs > 0 and 1 / max(ask.declared, min(told, processes)) or 0
+  redis.call('HSET', permitKey, 'of:' .. ask.id, processes, 'keep:' .. ask.id, num(ask.keepMs), 'part:' .. ask.id, string.format('%.14g', part))
+  if ask.alone then lose(ask.id, state.alive + ask.keepMs) end
+  local missing = redis.call('ZCARD', missKey)
+  local suspects = redis.call('ZRANGE', missKey, 0, 7)
+  if missing < 8 then
+    for _, id in ipairs(redis.call('ZRANGEBYSCORE', seenKey, '-inf', '(' .. num(state.alive - suspectMs), 'LIMIT', 0, 8 - missing)) do
+      suspects[#suspects + 1] = id
+    end
+  end
+  local kept = state.kept
   local busy = max(1, redis.call('ZCOUNT', wantKey, '(' .. num(now - 1000), '+inf'))
   if stranger then state.expected = max(state.expected, ask.known) end
   if now < keptMs then
-    missing = missing + max(0, state.expected - processes)
-    processes = max(state.expected, processes)
+    local lost = max(0, state.expected - processes)
+    missing = missing + lost
+    processes = processes + lost
+    kept = kept + lost / processes
   end
   local rolledBack = not stranger and ask.heard > since + sameMs
   local ahead = max(aheadMs, reserve * processes / questionsPerMs)
@@ -117,7 +156,8 @@ local function step()
     if rolledBack and now >= state.from then state.from = now + horizon end
   end
   if tells and missing == 0 then state.from = min(state.from, now) end
-  local share = max(1, processes - missing) / processes
+  local left = 1 - kept
+  local share = left < leastShare and state.share or left
   local quiet = now > state.crowdedTill and missing == 0 and news.gate == 'open'
 
   local function cellOf(at, limit) return floor((at / limit.windowMs) * cells) end
@@ -135,6 +175,21 @@ local function step()
     redis.call('ZADD', key, cell, string.format('%d:%.14g', cell, amount))
   end
 
+  -- What those have sent who are not kept a part any more leaves the window little by little.
+  local function fadingPart(one) return min(1, max(0, (one.till - now) / (one.till - one.from))) end
+  local function unheard(account)
+    local sum = account.held
+    for _, one in ipairs(account.fading) do sum = sum + one.amount * fadingPart(one) end
+    return sum
+  end
+  local function fade(account, amount, ms, windowMs)
+    account.held = account.held - amount
+    local last = #account.fading >= 8 and table.remove(account.fading)
+    if last then amount = amount + last.amount * fadingPart(last) end
+    local from = now + windowMs - min(ms, windowMs)
+    table.insert(account.fading, { amount = amount, from = from, till = now + windowMs })
+  end
+
   -- The times of another state mean nothing here.
   if ask.gen ~= news.gen or rolledBack then ask.amend, ask.past = {}, {} end
 
@@ -143,7 +198,7 @@ local function step()
   for i, limit in ipairs(ask.limits) do
     local account = state.accounts[limit.key]
     if not account then
-      account = { due = ask.known > 0 and now or -1e12, even = -1e12, seen = now, used = 0, accepted = 0, held = 0, day = '' }
+      account = { due = ask.known > 0 and now or -1e12, even = -1e12, seen = now, used = 0, accepted = 0, held = 0, fading = {}, day = '' }
       if ask.known > 0 then account.even = now + (limit.paced and (limit.burst - 1) / limit.rate or 0) end
       state.accounts[limit.key] = account
     end
@@ -165,11 +220,11 @@ local function step()
       -- The latest cell that may have left; the search ends at the exact one.
       local last = floor(((now - limit.windowMs) / limit.windowMs) * cells)
       while leaves(last, limit) > now do last = last - 1 end
-      local old = redis.call('ZRANGEBYSCORE', keys[5 + i], '-inf', last)
+      local old = redis.call('ZRANGEBYSCORE', keys[6 + i], '-inf', last)
       if #old > 0 then
         for _, member in ipairs(old) do account.used = account.used - amountOf(member) end
-        redis.call('ZREMRANGEBYSCORE', keys[5 + i], '-inf', last)
-        if redis.call('ZCARD', keys[5 + i]) == 0 then account.used = 0 end
+        redis.call('ZREMRANGEBYSCORE', keys[6 + i], '-inf', last)
+        if redis.call('ZCARD', keys[6 + i]) == 0 then account.used = 0 end
       end
     end
   end
@@ -181,12 +236,21 @@ local function step()
         account.accepted = account.accepted + amount
         if limit.windowMs == 0 or leaves(cellOf(at, limit), limit) > now then
           account.used = account.used + amount
-          if limit.windowMs > 0 then write(keys[5 + i], cellOf(at, limit), amount) end
+          if limit.windowMs > 0 then write(keys[6 + i], cellOf(at, limit), amount) end
           if limit.paced then
             local due = min(at + amount / limit.rate, now + limit.windowMs)
             account.due = max(account.due, due)
             account.even = max(account.even, due)
+            local rest = amount - account.held
             account.held = max(0, account.held - amount)
+            for _, one in ipairs(account.fading) do
+              local part = fadingPart(one)
+              if rest > 0 and part > 0 then
+                local less = min(rest, one.amount * part)
+                one.amount = one.amount - less / part
+                rest = rest - less
+              end
+            end
           end
         end
         break
@@ -206,9 +270,9 @@ local function step()
           if leaves(cell, limit) <= now then
             change = 0
           else
-            local found = redis.call('ZRANGEBYSCORE', keys[5 + i], cell, cell)[1]
+            local found = redis.call('ZRANGEBYSCORE', keys[6 + i], cell, cell)[1]
             change = max(change, -(found and amountOf(found) or 0))
-            if change ~= 0 then write(keys[5 + i], cell, change) end
+            if change ~= 0 then write(keys[6 + i], cell, change) end
           end
         end
         account.used = account.used + change
@@ -222,20 +286,30 @@ local function step()
     end
   end
 
-  -- In any span so many of all processes send at most so many more calls than their part of it.
-  local function runAhead(m) return m * (processes - m) / processes end
+  -- In any span those who are missing send at most so many more calls than their part of it.
+  local function runAhead(m, k) return m * max(0, 1 - k) end
+  local before = state.before
 
   for i, limit in ipairs(ask.limits) do
     local account = accounts[i]
     account.accepted = account.accepted - (ask.refused[i] or 0)
-    local part = limit.rate * missing / processes
+    local part = limit.rate * kept
+    local fading = {}
+    for _, one in ipairs(account.fading) do
+      if one.till > now then fading[#fading + 1] = one end
+    end
+    account.fading = fading
     if limit.paced then
-      local ahead = limit.key:find('^requests/') and max(0, runAhead(missing) - runAhead(min(state.missing, processes))) or 0
+      if released > 0 and account.held > 0 then
+        local amount = account.held * min(1, released / before.kept)
+        fade(account, amount, amount / (limit.rate * released), limit.windowMs)
+      end
+      local ahead = limit.key:find('^requests/') and max(0, runAhead(missing, kept) - runAhead(before.missing, before.kept)) or 0
       account.held = min(account.held + part * passed + ahead, part * limit.windowMs)
-    elseif missing < state.missing then
-      account.held = account.held * missing / state.missing
+    elseif kept < before.kept then
+      account.held = account.held * kept / before.kept
     else
-      account.held = account.held + max(0, limit.amount - account.used - account.held) * (missing - state.missing) / processes
+      account.held = account.held + max(0, limit.amount - account.used - account.held) * (kept - before.kept)
     end
     local from = max(now, state.from)
     local early = account.even - max(account.due, from)
@@ -251,11 +325,11 @@ local function step()
     end
     if state.from <= now + tellMs then account.due = max(account.due, state.from) end
   end
-  state.missing = missing
+  state.before = { missing = missing, kept = kept }
   state.share = share
 
   -- The gate.
-  local before = state.seq > 1 and news.epoch .. news.gate .. news.lesson
+  local was = state.seq > 1 and news.epoch .. news.gate .. news.lesson
   if ask.learned then
     news.learned = ask.learned
     news.lesson = news.lesson + 1
@@ -286,7 +360,7 @@ local function step()
     news.by = ask.id
     state.probeTill = now + probeMs
   end
-  if news.epoch .. news.gate .. news.lesson ~= before and news.gate ~= 'probing' then
+  if news.epoch .. news.gate .. news.lesson ~= was and news.gate ~= 'probing' then
     redis.call('PUBLISH', channel, cjson.encode({ news, now, VERSION }))
   end
 
@@ -301,7 +375,7 @@ local function step()
       stored[i] = list
     end
     if n > list.n and not list.all then
-      local more = redis.call('ZRANGE', keys[5 + i], list.n, list.n + 63)
+      local more = redis.call('ZRANGE', keys[6 + i], list.n, list.n + 63)
       for j, member in ipairs(more) do list[list.n + j] = { cellIn(member), amountOf(member) } end
       list.n = list.n + #more
       list.all = #more < 64
@@ -312,7 +386,7 @@ local function step()
   local function fits(i, amount)
     local limit, account = ask.limits[i], accounts[i]
     local at = limit.paced and max(now, account.due) or now
-    local room = max(0, limit.amount * (1 + 1e-9) - amount - account.held)
+    local room = max(0, limit.amount * (1 + 1e-9) - amount - unheard(account))
     local used = account.used
     if used <= room then return at end
     if limit.windowMs == 0 then return max(at, limit.ends or now) end
@@ -340,7 +414,7 @@ local function step()
   end
 
   local slots, next = {}, -1
-  local may = #ask.first > 0 and not stranger and not rolledBack
+  local may = #ask.first > 0 and not stranger and not rolledBack and left >= leastShare
   may = may and (news.gate == 'open' or (news.gate == 'probing' and news.by == ask.id))
   if may and state.from > now + tellMs then
     next = state.from
@@ -402,7 +476,7 @@ local function step()
     if ask.waiting > 0 and last > now then state.crowdedTill = max(state.crowdedTill, last) end
   end
   for i, new in pairs(pending) do
-    for _, entry in ipairs(new) do write(keys[5 + i], entry[1], entry[2]) end
+    for _, entry in ipairs(new) do write(keys[6 + i], entry[1], entry[2]) end
   end
 
   local permits = -1
@@ -424,7 +498,7 @@ local function step()
 
   local used, accepted, followed, early = {}, {}, {}, {}
   for i, account in ipairs(accounts) do
-    used[i] = account.used + account.held
+    used[i] = account.used + unheard(account)
     accepted[i] = account.accepted
     followed[i] = account.configured
     early[i] = max(0, account.even - max(account.due, now))

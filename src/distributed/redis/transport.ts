@@ -20,7 +20,15 @@ import { LEASE_SCRIPT } from './lease-script.ts'
  */
 export function keysOf(prefix: string, name: string, limits: readonly WantedLimit[]): string[] {
   const tag = `${prefix}{${name.replace(/[{}%]/g, encodeURIComponent)}}`
-  const keys = ['', ':seen', ':joined', ':wanting', ':permits', ...limits.map(({ key }) => `:log:${key}`)]
+  const keys = [
+    '',
+    ':seen',
+    ':joined',
+    ':wanting',
+    ':permits',
+    ':missing',
+    ...limits.map(({ key }) => `:log:${key}`),
+  ]
   return [tag, `${tag}:v${VERSION}`].flatMap((of) => keys.map((key) => of + key))
 }
 
@@ -48,7 +56,8 @@ export function redisTransport(connection: Connection, prefix: string, name: str
 
   return {
     ask(request, done) {
-      if (unanswered > 0) connection.reset?.()
+      // A farewell follows the request before it.
+      if (unanswered > 0 && !request.gone) connection.reset?.()
       unanswered++
       const gen = Math.random().toString(36).slice(2)
       call(keysOf(prefix, name, request.limits), [JSON.stringify(request), gen, channel])

@@ -16,12 +16,40 @@ export interface Account {
   accepted: number
   /** What is kept for those who are missing: of a counted limit their part, of a rate what they send by themselves. */
   held: number
+  /** The same of those who are not kept a part any more: what they sent leaves the window little by little. */
+  fading: Fading[]
   day: string
   /** The newest limit, and the process that brought it. */
   followed: { by: string; order: number; configured: number; burst: number } | undefined
   /** What was taken, by cell of the window; oldest first. */
   log: Map<number, number>
   last: number
+}
+
+interface Fading {
+  amount: number
+  from: number
+  till: number
+}
+
+/** The last is joined by those that come when there are so many. */
+const MOST_FADING = 8
+
+const partOf = ({ from, till }: Fading, now: number) => Math.min(1, Math.max(0, (till - now) / (till - from)))
+
+/** What counts though nobody has told it. */
+export const unheard = ({ held, fading }: Account, now: number) =>
+  fading.reduce((sum, one) => sum + one.amount * partOf(one, now), held)
+
+function fade(account: Account, amount: number, ms: number, windowMs: number, now: number): void {
+  account.held -= amount
+  const last = account.fading.length < MOST_FADING ? undefined : account.fading.pop()
+  const from = now + windowMs - Math.min(ms, windowMs)
+  account.fading.push({
+    amount: amount + (last ? last.amount * partOf(last, now) : 0),
+    from,
+    till: now + windowMs,
+  })
 }
 
 const cellOf = (at: number, { windowMs }: WantedLimit) => Math.floor((at / windowMs) * LAW.cells)
@@ -104,30 +132,49 @@ export function remember(
   account.due = Math.max(account.due, due)
   account.even = Math.max(account.even, due)
   // What is told need not be guessed any more.
+  let rest = amount - account.held
   account.held = Math.max(0, account.held - amount)
+  for (const one of account.fading) {
+    const part = partOf(one, now)
+    if (rest <= 0 || part === 0) continue
+    const less = Math.min(rest, one.amount * part)
+    one.amount -= less / part
+    rest -= less
+  }
+}
+
+/** What is kept of all for how many who are missing. */
+export interface Kept {
+  missing: number
+  kept: number
 }
 
 /**
- * So many of so many processes send at every moment that is theirs by time division, and their moments may follow each
- * other: in any span they send at most so many more calls than their part of it.
+ * Those who are missing send at every moment that is theirs by time division, and their moments may follow each other: in any
+ * span they send at most so many more calls than their part of it.
  */
-const runAhead = (missing: number, processes: number) => (missing * (processes - missing)) / processes
+const runAhead = ({ missing, kept }: Kept) => missing * Math.max(0, 1 - kept)
 
-/** Reckons with those who are missing: so many of so many, and so many before, in the `ms` since then. */
+/** Reckons with those who are missing, now and before, in the `ms` since then. */
 export function keep(
   account: Account,
   { key, amount, paced, rate, windowMs }: WantedLimit,
-  { missing, processes }: { missing: number; processes: number },
-  before: number,
-  ms: number,
+  now: Kept,
+  before: Kept & { released: number },
+  { ms, at }: { ms: number; at: number },
 ): void {
-  const part = (rate * missing) / processes
+  const part = rate * now.kept
+  account.fading = account.fading.filter(({ till }) => till > at)
   if (paced) {
-    const more = runAhead(missing, processes) - runAhead(Math.min(before, processes), processes)
-    const ahead = key.startsWith('requests/') ? Math.max(0, more) : 0
+    const { released } = before
+    if (released > 0 && account.held > 0) {
+      const amount = account.held * Math.min(1, released / before.kept)
+      fade(account, amount, amount / (rate * released), windowMs, at)
+    }
+    const ahead = key.startsWith('requests/') ? Math.max(0, runAhead(now) - runAhead(before)) : 0
     account.held = Math.min(account.held + part * ms + ahead, part * windowMs)
-  } else if (missing < before) account.held *= missing / before
-  else account.held += (Math.max(0, amount - account.used - account.held) * (missing - before)) / processes
+  } else if (now.kept < before.kept) account.held *= now.kept / before.kept
+  else account.held += Math.max(0, amount - account.used - account.held) * (now.kept - before.kept)
 }
 
 /** Credit for a burst is earned only while nobody waits anywhere. */
@@ -150,7 +197,7 @@ export const earlyMs = ({ due, even }: Account, now: number) => Math.max(0, even
 
 export function fits(account: Account, limit: WantedLimit, amount: number, now: number): number {
   let at = limit.paced ? Math.max(now, account.due) : now
-  const room = Math.max(0, limit.amount * (1 + 1e-9) - amount - account.held)
+  const room = Math.max(0, limit.amount * (1 + 1e-9) - amount - unheard(account, now))
   let used = account.used
   if (used <= room) return at
   if (limit.windowMs === 0) return Math.max(at, limit.ends ?? now)

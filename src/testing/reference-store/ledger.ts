@@ -32,8 +32,10 @@ import {
   follow,
   forget,
   keep,
+  type Kept,
   remember,
   stretchDue,
+  unheard,
 } from './account.ts'
 import { Members } from './members.ts'
 import {
@@ -53,7 +55,8 @@ interface State {
   seq: number
   /** Time that passed while anyone asked. */
   alive: number
-  missing: number
+  /** What was kept for those who were missing. */
+  kept: Kept
   /** The part of the rates that is not kept for those who are missing. */
   share: number
   crowdedTill: number
@@ -106,7 +109,9 @@ export class Ledger {
     if (rolledBack && request.known > 1 && now >= state.from) state.from = now + horizonMs
     // All that is held is known: nobody need wait it out.
     if (present.complete) state.from = Math.min(state.from, now)
-    const share = Math.max(1, present.processes - present.missing) / present.processes
+    // Nothing may be left, where all who were here are missing and a new one asks.
+    const left = 1 - present.kept
+    const share = left < LAW.leastShare ? state.share : left
     const quiet = now > state.crowdedTill && present.missing === 0 && state.news.gate === 'open'
     const newest = { id: request.id, order: request.order < 0 ? time : request.order }
     const isHere = (id: string) => this.#members.has(id)
@@ -126,16 +131,17 @@ export class Ledger {
     limits.forEach((limit, i) => {
       const account = accounts[i]!
       account.accepted -= request.refused[i] ?? 0
-      keep(account, limit, present, state.missing, passed)
+      keep(account, limit, present, { ...state.kept, released: present.released }, { ms: passed, at: now })
       stretchDue(account, state.share / share, Math.max(now, state.from))
       if (limit.paced) clip(account, limit, share, quiet, now)
       if (state.from <= now + LAW.tellMs) account.due = Math.max(account.due, state.from)
     })
-    state.missing = present.missing
+    state.kept = { missing: present.missing, kept: present.kept }
     state.share = share
     this.#gate(state, request, now)
     // Who must tell its past first is given nothing.
-    const asked = { ...request, limits, ...((stranger || rolledBack) && { first: [] }) }
+    const nothing = stranger || rolledBack || left < LAW.leastShare
+    const asked = { ...request, limits, ...(nothing && { first: [] }) }
     const { slots, next } = this.#lease(state, asked, accounts, present.busy, horizonMs, now)
     const permits = this.#members.permit(request, present.busy, now)
     if (request.gone) this.#members.drop(request.id)
@@ -150,7 +156,7 @@ export class Ledger {
       processes: present.processes,
       rank: present.rank,
       aheadMs,
-      used: accounts.map(({ used, held }) => used + held),
+      used: accounts.map((account) => account.used + unheard(account, now)),
       early: accounts.map((account) => earlyMs(account, now)),
       accepted: accounts.map(({ accepted }) => accepted),
       order: newest.order,
@@ -171,6 +177,7 @@ export class Ledger {
         used: 0,
         accepted: 0,
         held: 0,
+        fading: [],
         day: '',
         log: new Map(),
         last: -1,
@@ -287,7 +294,7 @@ function begin({ known }: LeaseRequest, time: number, gen: string): State {
     seen: 0,
     seq: 0,
     alive: 0,
-    missing: 0,
+    kept: { missing: 0, kept: 0 },
     share: 1,
     crowdedTill: -1,
     from: LONG_AGO,

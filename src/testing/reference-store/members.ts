@@ -12,11 +12,20 @@ interface Member {
   heard: number
   rank: number
   permits: number
+  /** How many processes it was told there are: the fewer of the last two times. */
+  of: number
+  /** For how long its part is kept once it falls silent, and how large a part of all that is. */
+  keepMs: number
+  part: number
 }
 
 export interface Census {
   processes: number
   missing: number
+  /** What is kept for those who are missing, of all: the part that each of them goes on with. */
+  kept: number
+  /** What was kept until now and is given to the others. */
+  released: number
   rank: number
   /** When this one asked before, as far as the store remembers; -1: never. */
   heard: number
@@ -29,13 +38,16 @@ export interface Census {
 
 const MOST_SUSPECTS = 8
 
-/** The longest silent first; of two alike the one whose name comes first, as in a sorted set. */
-const bySilence = ([a, one]: [string, Member], [b, other]: [string, Member]) =>
-  one.seen - other.seen || (a < b ? -1 : 1)
+/** The first first; of two alike the one whose name comes first, as in a sorted set. */
+const byTime = ([a, one]: [string, number], [b, other]: [string, number]) => one - other || (a < b ? -1 : 1)
 
 export class Members {
-  /** The longest silent first. */
   readonly #members = new Map<string, Member>()
+  /** Those who are here; the longest silent first. */
+  readonly #present = new Map<string, Member>()
+  /** Those who are missing, and until when their parts are kept. */
+  readonly #missing = new Map<string, number>()
+  #kept = 0
   /** When each last had calls waiting; the longest ago first. */
   readonly #wanting = new Map<string, number>()
   /** Of those who are here, ascending. */
@@ -53,6 +65,8 @@ export class Members {
 
   clear(): void {
     this.#members.clear()
+    this.#present.clear()
+    this.#missing.clear()
     this.#wanting.clear()
     this.#ranks = []
     this.#permits = 0
@@ -67,6 +81,8 @@ export class Members {
     const member = this.#members.get(id)
     if (!member) return
     this.#members.delete(id)
+    this.#present.delete(id)
+    this.#found(id, member)
     this.#wanting.delete(id)
     this.#ranks.splice(this.#before(member.rank), 1)
     this.#permits -= member.permits
@@ -74,55 +90,79 @@ export class Members {
   }
 
   /** One asks: it is here. `alive` is the time in which anybody asked; a stranger has shared a state that was lost. */
-  count(
-    { id, gen, alone, dead, known, waiting, lagMs, declared }: LeaseRequest,
-    stranger: boolean,
-    alive: number,
-    now: number,
-  ): Census {
+  count(request: LeaseRequest, stranger: boolean, alive: number, now: number): Census {
+    const { id, gen, alone, dead, known, waiting, lagMs, declared, keepMs } = request
     const members = this.#members
     for (const other of dead) if (other !== id) this.drop(other)
-    const me = members.get(id) ?? this.#join()
+    const me = members.get(id) ?? this.#join(id)
     const { heard } = me
-    this.#hear(id, me, alone ? alive - LAW.missingMs - 1 : alive + lagMs)
+    this.#present.delete(id)
+    this.#found(id, me)
+    if (!alone) this.#hear(id, me, alive + lagMs)
     if (stranger) this.#untold++
     else me.heard = now
     const tells = !stranger && heard < 0 && gen !== '' && --this.#untold === 0
-    const { suspects, ...silent } = this.#silent(alive, declared)
-    let { missing } = silent
-    let processes = members.size
+    this.#miss(alive)
+    const released = this.#release(alive, declared)
+    const all = members.size
+    me.keepMs = keepMs
+    me.part = keepMs > 0 ? 1 / Math.max(declared, Math.min(me.of || all, all)) : 0
+    me.of = all
+    if (alone) this.#lose(id, me, alive + keepMs)
     // Those who shared a state that was lost, and are not heard of, may be cut off: theirs is theirs.
     if (stranger) this.#expected = Math.max(this.#expected, known)
-    if (now < LAW.keptMs) {
-      missing += Math.max(0, this.#expected - processes)
-      processes = Math.max(this.#expected, processes)
-    }
-    const busy = Math.max(1, this.#busy(id, waiting, now))
-    const names = suspects.sort(bySilence).map(([other]) => other)
+    const lost = now < LAW.keptMs ? Math.max(0, this.#expected - all) : 0
+    const missing = this.#missing.size + lost
     return {
-      ...{ processes, missing, heard, busy, rank: this.#before(me.rank) },
+      ...{ processes: all + lost, missing, kept: this.#kept + lost / (all + lost), released },
+      ...{ heard, busy: Math.max(1, this.#busy(id, waiting, now)), rank: this.#before(me.rank) },
       complete: tells && missing === 0,
-      suspects: names.slice(0, MOST_SUSPECTS),
+      suspects: this.#suspects(alive),
     }
   }
 
-  /** Who was not heard of for a while, and how many of them are missing. Those who were for too long are dropped. */
-  #silent(alive: number, declared: number): { suspects: [string, Member][]; missing: number } {
-    const members = this.#members
-    let missing = 0
-    const suspects: [string, Member][] = []
-    for (const [other, member] of members) {
-      const silent = alive - member.seen
-      if (silent > LAW.keptMs && members.size > declared) {
-        this.drop(other)
-        continue
-      }
-      const enough = suspects.length >= MOST_SUSPECTS && member.seen > suspects.at(-1)![1].seen
-      if (silent > LAW.suspectMs && !enough) suspects.push([other, member])
-      if (silent > LAW.missingMs) missing++
-      else if (silent <= LAW.suspectMs || enough) break
+  /** Who was not heard of for a while is missing: its part is kept if it has one, else it is gone. */
+  #miss(alive: number): void {
+    for (const [other, member] of this.#present) {
+      if (alive - member.seen <= LAW.missingMs) break
+      this.#present.delete(other)
+      if (member.keepMs > LAW.missingMs) this.#lose(other, member, member.seen + member.keepMs)
+      else this.drop(other)
     }
-    return { suspects, missing }
+  }
+
+  #lose(id: string, { part }: Member, until: number): void {
+    this.#missing.set(id, until)
+    this.#kept += part
+  }
+
+  #found(id: string, { part }: Member): void {
+    if (!this.#missing.delete(id)) return
+    this.#kept = this.#missing.size > 0 ? this.#kept - part : 0
+  }
+
+  /** What was kept for long enough is for the others. */
+  #release(alive: number, declared: number): number {
+    const over = [...this.#missing].filter(([, until]) => until < alive)
+    let released = 0
+    for (const [other] of over.sort(byTime)) {
+      if (this.#members.size <= declared) break
+      released += this.#members.get(other)!.part
+      this.drop(other)
+    }
+    return released
+  }
+
+  /** Those who are missing first, then those who may be soon. */
+  #suspects(alive: number): string[] {
+    const missing = [...this.#missing].sort(byTime)
+    const silent: [string, number][] = []
+    for (const [other, { seen }] of this.#present) {
+      const enough = silent.length >= MOST_SUSPECTS && seen > silent.at(-1)![1]
+      if (alive - seen <= LAW.suspectMs || enough) break
+      silent.push([other, seen])
+    }
+    return [...missing, ...silent.sort(byTime)].slice(0, MOST_SUSPECTS).map(([other]) => other)
   }
 
   /**
@@ -144,15 +184,17 @@ export class Members {
     return allowed
   }
 
-  #join(): Member {
+  #join(id: string): Member {
     const rank = ++this.#joined
     this.#ranks.push(rank)
-    return { seen: 0, heard: -1, rank, permits: 0 }
+    const member = { seen: 0, heard: -1, rank, permits: 0, of: 0, keepMs: 0, part: 0 }
+    this.#members.set(id, member)
+    return member
   }
 
-  /** To the end of the map, but before those who count as heard later: far ones do, and one that goes on alone is silent. */
+  /** To the end of the map, but before those who count as heard later: far ones do. */
   #hear(id: string, me: Member, seen: number): void {
-    const members = this.#members
+    const members = this.#present
     const isLast = seen >= this.#lastSeen
     const later = isLast ? [] : [...members].filter(([other, member]) => other !== id && member.seen > seen)
     this.#lastSeen = Math.max(this.#lastSeen, seen)
