@@ -11,7 +11,8 @@ import {
 import { callable, choice, text } from '../lib/validate.ts'
 import { RequestBundler, type BatchedCall, type BatchedOptions } from './batched.ts'
 import { BudgetExceededError } from './budgets.ts'
-import { parsePool, type PoolOptions, type PoolRules, type PoolSnapshot } from './options.ts'
+import { parsePool, type PoolOptions, type PoolRules } from './options.ts'
+import { checkSnapshot, type PoolSnapshot } from './pool-snapshot.ts'
 import { checkCall, type PoolCall } from './pool-call.ts'
 import type { PoolEvents, PoolStats } from './pool-events.ts'
 import { type Ending, PoolMember, type PoolWork, type Terms, termsOf } from './pool-member.ts'
@@ -349,10 +350,13 @@ export class Pool<T extends PoolTarget = PoolTarget> {
     return { version: 1, wall, targets: Object.fromEntries(targets), ...(budgets && { budgets }) }
   }
 
-  /** Restores a snapshot. Targets that no longer exist, and new ones, are left as they are. */
+  /**
+   * Restores a snapshot. Targets that no longer exist, and new ones, are left as they are.
+   *
+   * @throws TypeError when it is no snapshot.
+   */
   restore(saved: PoolSnapshot): void {
-    if (saved?.version !== 1 || !Number.isFinite(saved.wall) || typeof saved.targets !== 'object')
-      throw new TypeError(`snapshot must be what snapshot() gave, got ${text(saved)}`)
+    checkSnapshot(saved)
     const now = this.#clock.now()
     const ageMs = Math.max(0, this.#clock.wall() - saved.wall)
     if (saved.budgets) this.#spending?.budgets.restore(saved.budgets, this.#clock.wall())
