@@ -33,7 +33,11 @@ export async function startWorker(entry: URL, compatibilityDate: string): Promis
     write: false,
     format: 'esm',
     target: 'es2022',
-    alias: { llmiter: source('index'), 'llmiter/fetch': source('clients/fetch') },
+    alias: {
+      llmiter: source('index'),
+      'llmiter/fetch': source('clients/fetch'),
+      'llmiter/testing': source('testing/index'),
+    },
   })
   const output: string[] = []
   const miniflare = new Miniflare({
