@@ -8,7 +8,7 @@ export default {
     'src/cli/llmiter.ts!',
     'src/{cli,gateway}/page/client.ts',
     // Benches load these by their address, in processes of their own.
-    'bench/{overhead,inbound,gateway}/*.ts',
+    'bench/{overhead,inbound,gateway,bottleneck}/*.ts',
     'bench/**/worker.ts',
     'docs/*.ts',
     'examples/*.ts',

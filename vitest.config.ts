@@ -14,8 +14,13 @@ const lua = {
     id.endsWith('.lua') ? `export default ${JSON.stringify(code)}` : undefined,
 }
 
-const FLEET = [
-  'distributed/processes',
+const testsOf = (names: string[]) => names.map((name) => `test/${name}.test.ts`)
+
+/** Twenty processes and a real Redis: they need the machine for themselves. */
+const FLEET = testsOf(['distributed/processes', 'cli/simulate-fleet'])
+
+/** A real Redis that breaks in all ways, and servers: they mostly wait. */
+const FAULTS = testsOf([
   'distributed/clients',
   'distributed/guard',
   'distributed/budgets',
@@ -24,9 +29,16 @@ const FLEET = [
   'distributed/foreign',
   'distributed/handshake',
   'distributed/exit',
+  'bottleneck/redis',
   'examples/api-server',
-  'cli/simulate-fleet',
-].map((name) => `test/${name}.test.ts`)
+])
+
+/** In real time, which takes minutes; `npm test` must not. */
+const inRealTime = {
+  testTimeout: 120_000,
+  hookTimeout: 60_000,
+  retry: 2, // a bad second of the machine is not one of the store
+}
 
 export default defineConfig({
   test: {
@@ -41,22 +53,31 @@ export default defineConfig({
           // A worker keeps what it has loaded: two thirds of the processor time. No test may leave a trace.
           isolate: false,
           include: ['test/**/*.test.ts'],
-          exclude: ['test/package/**', 'test/site/**', ...FLEET],
+          exclude: ['test/package/**', 'test/site/**', ...FLEET, ...FAULTS],
           testTimeout: 60_000,
           retry: process.env.CI ? 2 : 0, // a bad second of the machine is not one of the limiter
         },
       },
-      // Many processes and a real Redis, in real time: minutes, which `npm test` must not take.
       {
         resolve: { alias },
         plugins: [lua],
         test: {
           name: 'fleet',
           include: FLEET,
-          testTimeout: 120_000,
-          hookTimeout: 60_000,
-          retry: 2, // a bad second of the machine is not one of the store
+          ...inRealTime,
           fileParallelism: false,
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        resolve: { alias },
+        plugins: [lua],
+        test: {
+          name: 'fleet-faults',
+          include: FAULTS,
+          ...inRealTime,
+          maxWorkers: 3,
+          sequence: { groupOrder: 2 },
         },
       },
       // What people install: built, packed, and put into an empty folder. In CI it runs on every runtime.

@@ -16,6 +16,12 @@ interface Client {
   on(name: 'error', listener: (error: unknown) => void): unknown
   connect?: () => Promise<unknown>
   quit: () => Promise<unknown>
+  /** ioredis, node-redis 4; node-redis 5 calls it `destroy`. */
+  disconnect?: () => unknown
+  destroy?: () => unknown
+  /** Whether it is connected, as ioredis and node-redis say it. */
+  status?: string
+  isReady?: boolean
 }
 
 type Make = (options: ConnectionOptions) => Client
@@ -63,7 +69,11 @@ class Connection implements SharedConnection {
 
   /** Closes the connection, unless its client was given. */
   async disconnect(_flush = true): Promise<void> {
-    if (!this.#foreign) await this.#client.quit()
+    if (this.#foreign) return
+    const client = this.#client
+    // A client that has no server would keep `quit` until it has one.
+    if (client.isReady ?? client.status === 'ready') await client.quit()
+    else await (client.destroy ?? client.disconnect)?.call(client)
   }
 }
 
