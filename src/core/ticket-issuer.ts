@@ -330,6 +330,7 @@ export class TicketIssuer {
 
   /** A limit of this issuer has refused a call. Returns whether that concerns this call alone. */
   refused({ kind, of, waitMs }: RefusalReport, sentAt: number, now: number): boolean {
+    this.#search(kind === 'rate' && of !== 'concurrency', now)
     const buckets = this.limitSet.named(of)
     const pace = of === 'concurrency' ? Infinity : Math.min(...buckets.map(({ rate }) => rate.at(now)))
     // What one process takes for chance may be what another of many was refused for, too.
@@ -339,11 +340,20 @@ export class TicketIssuer {
     const blocked = suspected.of === 'blocked'
     const { gate } = this.recovery
     const limited = gate.state === 'closed' ? gate.kind === 'rate' : kind === 'rate'
+    this.#search(blocked && limited && of !== 'concurrency', now)
     for (const bucket of buckets) {
       if (!blocked) this.#doubt(bucket, suspected, now)
       else if (limited && of !== 'concurrency') this.blamed.add(bucket)
     }
     return !blocked
+  }
+
+  /** A call was refused; where no limit is known there may be one. */
+  #search(limited: boolean, now: number): void {
+    if (!this.limitSet.search(limited, now)) return
+    this.slots.crowd(this.waiting > 0, now)
+    this.slots.press(this.#pressed, now)
+    this.limitSet.closed(now)
   }
 
   /** A call was refused, and others are not: what that says of a rate. */

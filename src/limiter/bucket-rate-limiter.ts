@@ -223,7 +223,7 @@ export class BucketRateLimiter {
   available(of = 'requests'): number {
     const { issuer, scheduler } = this[RUNTIME]
     const now = scheduler.now()
-    const buckets = issuer.limitSet.buckets.filter(({ limit }) => limit.of === of)
+    const buckets = issuer.limitSet.buckets.filter(({ limit }) => limit.of === of && !limit.assumed)
     return Math.min(Infinity, ...buckets.map((bucket) => bucket.available(now)))
   }
 

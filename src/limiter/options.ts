@@ -188,7 +188,7 @@ export function checkLimiter(options: LimiterOptions): void {
   checkCallValues(options)
   if (!LIMITING.some((key) => options[key as keyof LimiterOptions] !== undefined)) {
     throw new TypeError(
-      `'${options.name ?? 'BucketRateLimiter'}' has no limit; known: ${LIMITING.join(', ')}. With limits: [] it only waits out refusals`,
+      `'${options.name ?? 'BucketRateLimiter'}' has no limit; known: ${LIMITING.join(', ')}. With limits: [] it finds out what the provider allows`,
     )
   }
 }

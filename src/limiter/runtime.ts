@@ -114,7 +114,16 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
 
   #settings(options: LimiterOptions, limits: Limit[]): Omit<IssuerOptions, 'parent'> {
     const asks = () => (this.probe ?? this.shared) !== undefined
-    return { ...options, limits, random: this.random, asks, wall: this.scheduler.wall }
+    const { maxConcurrent, parent, store, health, learn = true } = options
+    const bounded = limits.length > 0 || maxConcurrent !== undefined || parent || store || health
+    return {
+      ...options,
+      limits,
+      unknown: learn && !bounded,
+      random: this.random,
+      asks,
+      wall: this.scheduler.wall,
+    }
   }
 
   /** New options hold from now on, for calls that wait too; what was counted stays counted. */
@@ -131,7 +140,7 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
 
   count(): void {
     this.limits = [
-      ...this.issuer.limitSet.buckets.map(({ limit }) => limit),
+      ...this.issuer.limitSet.buckets.map(({ limit }) => limit).filter(({ assumed }) => !assumed),
       ...(this.chain[1]?.limits ?? []),
     ]
     this.metered = this.limits.some(({ of }) => of !== 'requests')

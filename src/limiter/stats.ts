@@ -56,20 +56,22 @@ export function stats(runtime: LimiterRuntime, since?: Mark): LimiterStats {
       lastRefusal: { kind: lastRefusal.kind, reason: lastRefusal.reason, agoMs: now - lastRefusal.at },
     }),
     ...(lastFailure && { lastFailure }),
-    limits: issuer.limitSet.buckets.map((bucket) => {
-      const { of, said } = bucket.limit
-      const { learned, configured } = bucket.rate
-      const available = bucket.available(now)
-      const then = before?.limits.get(keyOf(bucket.limit))
-      return {
-        of,
-        ...said,
-        available,
-        ...(learned && { learned: (said.amount * bucket.rate.at(now)) / configured }),
-        asked: bucket.asked - (then?.asked ?? 0),
-        used: bucket.used - (then?.used ?? 0),
-      }
-    }),
+    limits: issuer.limitSet.buckets
+      .filter(({ limit }) => !limit.assumed)
+      .map((bucket) => {
+        const { of, said } = bucket.limit
+        const { learned, configured } = bucket.rate
+        const available = bucket.available(now)
+        const then = before?.limits.get(keyOf(bucket.limit))
+        return {
+          of,
+          ...said,
+          available,
+          ...(learned && { learned: (said.amount * bucket.rate.at(now)) / configured }),
+          asked: bucket.asked - (then?.asked ?? 0),
+          used: bucket.used - (then?.used ?? 0),
+        }
+      }),
     ...(told.size > 0 && {
       told: [...told.values()].map(({ at, resetMs, ...hint }) => ({
         ...hint,

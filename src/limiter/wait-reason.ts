@@ -89,7 +89,7 @@ function limitReason(
     kind: slow ? 'latency' : 'limit',
     limiter: name,
     of: limit.of,
-    amount: limit.said.amount,
+    ...(!limit.assumed && { amount: limit.said.amount }),
     perMs: limit.said.perMs,
     ...(rate.learned && { learned: (limit.said.amount * rate.at(now)) / rate.configured }),
   }

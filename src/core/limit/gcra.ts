@@ -64,7 +64,7 @@ export class Bucket {
     this.limit = limit
     this.#ramp = ramp
     const spanMs = spanOf(limit)
-    this.rate = new RateEstimator(limit.paced ? limit.amount / spanMs : Infinity, discover)
+    this.rate = new RateEstimator(limit.paced ? limit.amount / spanMs : Infinity, discover, limit.assumed)
     this.#counter = limit.timeZone
       ? new CalendarWindow(limit.timeZone, wall)
       : limit.refill

@@ -8,8 +8,8 @@
 import { Bucket } from './gcra.ts'
 import type { Cost, Used } from '../cost.ts'
 import type { LimitReading, RefusalReport } from '../messages.ts'
-import type { Limit } from './parse-limits.ts'
-import type { SlowStart } from './slow-start.ts'
+import { ASSUMED, type Limit } from './parse-limits.ts'
+import { SlowStart } from './slow-start.ts'
 import type { Closure } from '../rate/rate-estimator.ts'
 import type { WallTime } from './sliding-window.ts'
 
@@ -34,8 +34,12 @@ export interface LimitSetOptions {
   limits: readonly Limit[]
   maxConcurrent?: number | undefined
   discover?: boolean | undefined
+  /** Nothing bounds the calls: the limit is to be found out. */
+  unknown?: boolean | undefined
 }
 
+/** Where nothing is known, so many go at first, and with each answer one more at once. */
+const FIRST_FEW = 10
 /** After so many rounds of calls without a refusal one more at once is tried; it doubles when that was too many. */
 const PATIENCE = 10
 const MOST_PATIENCE = 160
@@ -44,11 +48,11 @@ const MEASURED = 32
 const MOST_STARTS = 1000
 
 /** What makes two limits the same limit, with perhaps another amount. */
-export const keyOf = ({ of, said, timeZone, refill }: Limit): string =>
-  `${of}/${refill ? 'refill' : (timeZone ?? said.perMs)}`
+export const keyOf = ({ of, said, timeZone, refill, assumed }: Limit): string =>
+  `${of}/${assumed ? 'assumed' : refill ? 'refill' : (timeZone ?? said.perMs)}`
 
 export class LimitSet implements SlotSource {
-  readonly buckets: readonly Bucket[]
+  readonly #buckets: Bucket[]
   readonly maxConcurrent: number
   /** Those that are refilled. */
   readonly reservoirs: readonly Bucket[]
@@ -56,6 +60,12 @@ export class LimitSet implements SlotSource {
   inFlight = 0
   /** Fewer at once than configured, since the provider refused more. */
   #concurrency: number
+  /** Nothing is known of any limit, and nothing was refused. */
+  #unknown: boolean
+  /** Then the provider was too busy for a call; and whether it has accepted one before. */
+  #downAt = Infinity
+  #accepts = false
+  readonly #search: (() => Bucket) | undefined
   #finished = 0
   #patience = PATIENCE
   #grown = false
@@ -67,13 +77,38 @@ export class LimitSet implements SlotSource {
   #measured = 0
 
   constructor(
-    { limits, maxConcurrent = Infinity, discover }: LimitSetOptions,
+    { limits, maxConcurrent = Infinity, discover, unknown = false }: LimitSetOptions,
     ramp: SlowStart,
     wall: WallTime,
   ) {
-    this.buckets = limits.map((limit) => new Bucket(limit, ramp, wall, discover))
+    this.#buckets = limits.map((limit) => new Bucket(limit, ramp, wall, discover))
+    this.#search = unknown ? () => new Bucket(ASSUMED, new SlowStart(false), wall) : undefined
     this.reservoirs = this.buckets.filter(({ limit }) => limit.refill)
-    this.maxConcurrent = this.#concurrency = maxConcurrent
+    this.maxConcurrent = maxConcurrent
+    this.#unknown = unknown
+    this.#concurrency = unknown ? FIRST_FEW : maxConcurrent
+  }
+
+  /** From here on, not only a few may be in flight. */
+  #all(): void {
+    if (this.#unknown) this.#concurrency = this.maxConcurrent
+    this.#unknown = false
+  }
+
+  get buckets(): readonly Bucket[] {
+    return this.#buckets
+  }
+
+  /** A call was refused where nothing was known. If there is a limit (`limited`), from here on it is found out. */
+  search(limited: boolean, now: number): boolean {
+    if (!limited && this.#unknown && !this.#accepts) this.#downAt = now
+    if (!this.#search || !limited || this.buckets.length > 0) return false
+    this.#all()
+    const bucket = this.#search()
+    bucket.reserved = this.inFlight
+    bucket.rate.sent(this.inFlight, now, this.inFlight)
+    this.#buckets.push(bucket)
+    return true
   }
 
   /** Takes over what another budget has counted, limit by limit of the same name and length. */
@@ -82,7 +117,7 @@ export class LimitSet implements SlotSource {
     this.#meanMs = other.#meanMs
     this.#measured = other.#measured
     this.#starts = other.#starts.slice(0, Math.min(this.maxConcurrent, MOST_STARTS))
-    if (other.#concurrency < other.maxConcurrent) {
+    if (other.#concurrency < other.maxConcurrent && !other.#unknown) {
       this.#concurrency = Math.min(this.maxConcurrent, other.#concurrency)
       this.#patience = other.#patience
     }
@@ -122,7 +157,7 @@ export class LimitSet implements SlotSource {
 
   settle(cost: Cost, used: Used, takenAt: number, now: number): void {
     this.inFlight -= placesOf(cost)
-    this.#landed(typeof used !== 'string', now - takenAt)
+    this.#landed(typeof used !== 'string', now - takenAt, now)
     for (const bucket of this.buckets) {
       const { of, settle } = bucket.limit
       const reserved = cost[of] ?? 0
@@ -148,16 +183,29 @@ export class LimitSet implements SlotSource {
   }
 
   /** A call is not in flight any more; one that was answered tells how long calls take. */
-  #landed(answered: boolean, ms: number): void {
+  #landed(answered: boolean, ms: number, now: number): void {
     if (answered) {
       this.#measured = Math.min(this.#measured + 1, MEASURED)
       this.#meanMs += (ms - this.#meanMs) / this.#measured
+      if (this.#unknown) this.#more(now - ms)
     }
-    if (this.#concurrency < this.maxConcurrent && ++this.#finished > this.#patience * this.#concurrency) {
+    if (
+      !this.#unknown &&
+      this.#concurrency < this.maxConcurrent &&
+      ++this.#finished > this.#patience * this.#concurrency
+    ) {
       this.#finished = 0
       this.#concurrency++
       this.#grown = true
     }
+  }
+
+  /** Nothing is known, and a call that was sent at `sentAt` was answered: one more at once, or all after an outage. */
+  #more(sentAt: number): void {
+    this.#concurrency++
+    // Who accepts some of a few calls and refuses others was not down.
+    if (sentAt < this.#downAt) this.#accepts = true
+    else if (!this.#accepts) this.#all()
   }
 
   crowd(crowded: boolean, now: number): void {
@@ -243,8 +291,9 @@ export class LimitSet implements SlotSource {
   forecast(cost: Cost, ahead: Cost, calls: number, from: number, now: number): number {
     let at = this.#slotAt(calls, from, now)
     for (const bucket of this.buckets) {
-      const { of } = bucket.limit
-      at = Math.max(at, bucket.forecast(cost[of] ?? 0, ahead[of] ?? 0, from, now))
+      const { of, assumed } = bucket.limit
+      // How fast a search goes is no promise.
+      if (!assumed) at = Math.max(at, bucket.forecast(cost[of] ?? 0, ahead[of] ?? 0, from, now))
     }
     return at
   }
@@ -279,7 +328,9 @@ export class LimitSet implements SlotSource {
 
   /** The limit that can never hold this cost. */
   tooSmallFor(cost: Cost): Limit | undefined {
-    return this.buckets.find(({ limit }) => !limit.refill && (cost[limit.of] ?? 0) > limit.amount)?.limit
+    const bounds = ({ limit }: Bucket) => !limit.refill && !limit.assumed
+    return this.buckets.find((bucket) => bounds(bucket) && (cost[bucket.limit.of] ?? 0) > bucket.limit.amount)
+      ?.limit
   }
 
   /** The share of the limits that a cost takes: how long a turn it is. */

@@ -108,6 +108,8 @@ export interface Limit {
   readonly jitterMs?: number
   /** No window: what is left is refilled by these rules, and by hand. */
   readonly refill?: readonly Refill[]
+  /** Nobody has named it: the search for a limit begins here. It is not shown to anybody. */
+  readonly assumed?: true
   /** As it was configured, for people. */
   readonly said: { readonly amount: number; readonly perMs: number }
 }
@@ -125,6 +127,18 @@ const SHORT = {
 
 /** What calls have without anybody naming it. */
 export const DIMENSIONS: readonly string[] = ['requests', 'tokens', 'inputTokens', 'outputTokens']
+
+/** Where no limit is known (`limits: []`), and a call was refused: one call a second, after three at once, and that doubles. */
+export const ASSUMED: Limit = {
+  of: 'requests',
+  amount: 60,
+  windowMs: 60_000,
+  burst: 3,
+  paced: true,
+  settle: 'reserve',
+  assumed: true,
+  said: { amount: 60, perMs: 60_000 },
+}
 
 export const LIMITS_KEYS = [...Object.keys(SHORT), 'limits', 'burst']
 

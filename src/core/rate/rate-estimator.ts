@@ -48,6 +48,10 @@ const WARM_MS = 120_000
 const GROWN = 1.25
 /** How fast an unknown rate doubles while nothing is refused. */
 const EXPLORE_MS = 10_000
+/** The same, where not even a guess was configured. */
+const GROPE_MS = 2000
+/** Doubling so fast, a rate is above what was measured on the way to it. */
+const GROWN_TO: Partial<Record<CurveKind, number>> = { fast: 0.75 }
 /**
  * Refused although it was kept, a minute's limit is enforced within a shorter window W: so much less is (W + J) for
  * each W's share. First windows of 10 s are suspected, then those of a second.
@@ -100,6 +104,7 @@ export class RateEstimator {
   /** Refused again at once when the gate had reopened: the provider saves nothing up. */
   strict = false
   readonly #discover: boolean
+  readonly #exploreMs: number
   readonly #measure = new Throughput()
   #state: RateState = { kind: 'configured' }
   /** What the user or a header said last. */
@@ -116,9 +121,11 @@ export class RateEstimator {
   /** Chance refuses, too: small steps cannot be told from it. */
   #noisy = false
 
-  constructor(configured: number, discover = false) {
+  /** Whether it may learn a rate above the configured one (`discover`), and whether even that is only assumed. */
+  constructor(configured: number, discover = false, assumed = false) {
     this.configured = this.#said = configured
-    this.#discover = discover
+    this.#discover = discover || assumed
+    this.#exploreMs = assumed ? GROPE_MS : EXPLORE_MS
   }
 
   get learned(): boolean {
@@ -260,7 +267,8 @@ export class RateEstimator {
 
   /** What the user or a header says, or how far an unknown rate has grown. */
   #base(state: Exclude<RateState, CurvePoint>, now: number): number {
-    if (state.kind === 'exploring') return state.rate * 2 ** ((this.#proof(now) - state.since) / EXPLORE_MS)
+    if (state.kind === 'exploring')
+      return state.rate * 2 ** ((this.#proof(now) - state.since) / this.#exploreMs)
     return state.kind === 'told' ? state.rate : this.configured
   }
 
@@ -296,10 +304,11 @@ export class RateEstimator {
     if (!closure) return false
     const state = (this.#state = this.#stateAt(now))
     const of: CurveKind = this.#slowness === 0 ? 'fast' : closure.edge ? 'window' : 'slow'
+    const least = rate * (GROWN_TO[of] ?? 0)
     if (state.kind === 'exploring' || state.kind === 'found') {
       if (!measured) return false
       if (state.kind === 'found') this.#refind(state, rate, measured, of, now)
-      else this.#found(Math.min(measured.rate, rate), 0, of, now)
+      else this.#found(Math.min(Math.max(measured.rate, least), rate), 0, of, now)
       return true
     }
     if (!closure.repeated) return false
