@@ -63,7 +63,8 @@ const common: Options = {
   // tsup's default makes `http` of `node:http`, which bundlers for browsers replace by a shim of that name.
   removeNodeProtocol: false,
   // The entries that build on the public surface import it by its name, so that a program holds it once.
-  external: [/^node:/, /^llmiter(\/|$)/],
+  // Clients of Redis are the operator's choice.
+  external: [/^node:/, /^llmiter(\/|$)/, /^(ioredis|redis)$/],
 }
 const library: Options = {
   ...common,
@@ -91,7 +92,11 @@ export default [
     entry: sourcesOf([nameOf(built)]),
     format: 'esm',
     platform: 'node',
-    splitting: false,
+    // A command loads its own part alone.
+    splitting: true,
+    esbuildOptions(options) {
+      options.chunkNames = `${nameOf(built).replace(/[^/]+$/, '')}[name]-[hash]`
+    },
     esbuildPlugins: [pages],
   })),
 ] satisfies Options[]

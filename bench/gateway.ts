@@ -1,5 +1,5 @@
-// The gateway beside @portkey-ai/gateway, in one run: CPU per call, calls a second, latency, memory per open stream and
-// boot. The other one is installed into a folder of its own when this runs. It needs Linux, where each process gets a core.
+// The gateway beside @portkey-ai/gateway, in one run: CPU per call, calls a second, latency, memory per open stream, boot,
+// and 200 calls at once at a provider of 600 a minute. Of ours the memory of a call that waits, too. The other one is installed into a folder of its own when this runs. It needs Linux, where each process gets a core.
 //
 //   --quick   fewer calls and streams: for a look, not for a claim
 
@@ -20,28 +20,31 @@ const WARM = quick ? 1000 : 6000
 const CALLS = quick ? 1000 : 6000
 const AT_ONCE = 16
 const STREAMS = quick ? 100 : 500
+const WAITING = quick ? 1000 : 10_000
+const PACED = 200
 const TICKS_MS = 10
 
 interface Contestant {
   readonly name: string
+  /** As it meets a provider that allows so many calls a minute. */
+  readonly paced?: (port: number, upstream: number, perMinute: number) => readonly string[]
+  /** Its best configuration there. */
+  readonly pacedHeaders?: (upstream: number) => Record<string, string>
   readonly start: (port: number, upstream: number) => readonly string[]
   readonly env?: Record<string, string>
   readonly headers: (upstream: number) => Record<string, string>
 }
 
 const state = mkdtempSync(join(tmpdir(), 'llmiter-bench-'))
-const config = (upstream: number, more: object = {}) => {
-  const file = join(state, `${Object.keys(more).length}.json`)
+const config = (upstream: number, more: object = {}, limits: object = { requestsPerSecond: 1_000_000 }) => {
+  const file = join(mkdtempSync(join(state, 'run-')), 'llmiter.config.json')
   const target = {
     name: 'first',
     protocol: 'openai',
     apiKey: 'env:KEY',
     baseUrl: `http://127.0.0.1:${upstream}/v1`,
   }
-  writeFileSync(
-    file,
-    JSON.stringify({ targets: [{ ...target, limits: { requestsPerSecond: 1_000_000 } }], ...more }),
-  )
+  writeFileSync(file, JSON.stringify({ targets: [{ ...target, limits }], ...more }))
   return file
 }
 const ours = (port: number, file: string) => [
@@ -53,6 +56,7 @@ const contestants: readonly Contestant[] = [
   {
     name: 'llmiter gateway',
     start: (port, upstream) => ours(port, config(upstream)),
+    paced: (port, upstream, requestsPerMinute) => ours(port, config(upstream, {}, { requestsPerMinute })),
     env: { KEY: 'sk-any' },
     headers: () => ({ authorization: 'Bearer any' }),
   },
@@ -78,6 +82,9 @@ const contestants: readonly Contestant[] = [
       'x-portkey-provider': 'openai',
       'x-portkey-custom-host': `http://127.0.0.1:${upstream}/v1`,
     }),
+    pacedHeaders: () => ({
+      'x-portkey-config': JSON.stringify({ retry: { attempts: 5, use_retry_after_header: true } }),
+    }),
   },
 ]
 
@@ -97,9 +104,14 @@ const pinned = (core: number, words: readonly string[]): [string, string[]] =>
     ? ['taskset', ['-c', String(core), process.execPath, ...words]]
     : [process.execPath, [...words]]
 
-function run(core: number, words: readonly string[], env: Record<string, string> = {}): ChildProcess {
+function run(
+  core: number,
+  words: readonly string[],
+  env: Record<string, string> = {},
+  stdin: 'ignore' | 'pipe' = 'ignore',
+): ChildProcess {
   const [program, args] = pinned(core, words)
-  return spawn(program, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'inherit'] })
+  return spawn(program, args, { env: { ...process.env, ...env }, stdio: [stdin, 'pipe', 'ignore'] })
 }
 
 /** CPU of a process so far, and the memory that it holds now. */
@@ -204,7 +216,79 @@ async function memoryOfStreams(
   }
 }
 
-async function measure({ name, start, env, headers }: Contestant, upstream: number, direct: number[]) {
+/** 10,000 calls of 1 kB wait: each holds a connection, a request and a place in the queue. */
+async function memoryOfWaiting({ paced, env, headers }: Contestant, upstream: number): Promise<number> {
+  const port = await freePort()
+  const child = run(0, paced!(port, upstream, 1), env)
+  child.stdout!.resume()
+  const open: ClientRequest[] = []
+  try {
+    await answers(port)
+    await call(port, headers(upstream), bodyOf(1000))
+    const idle = usageOf(child).bytes
+    for (let i = 0; i < WAITING; i++) {
+      const outgoing = request({
+        agent: false,
+        port,
+        host: '127.0.0.1',
+        method: 'POST',
+        path: '/v1/chat/completions',
+        headers: { 'content-type': 'application/json', ...headers(upstream) },
+      })
+      outgoing.on('error', () => {})
+      outgoing.end(bodyOf(1000))
+      open.push(outgoing)
+      if (i % 200 === 0) await new Promise((resolve) => setTimeout(resolve, 50))
+    }
+    await new Promise((resolve) => setTimeout(resolve, 5000))
+    const status = await new Promise<string>((resolve) =>
+      request({ port, host: '127.0.0.1', path: '/-/status' }, (response) => {
+        let text = ''
+        response.on('data', (bytes) => (text += String(bytes))).once('end', () => resolve(text))
+      }).end(),
+    )
+    const { waiting } = JSON.parse(status) as { waiting: number }
+    if (waiting < WAITING * 0.99) throw new Error(`only ${waiting} wait`)
+    return Math.round((usageOf(child).bytes - idle) / waiting / 1024)
+  } finally {
+    child.kill('SIGKILL')
+    for (const one of open) one.destroy()
+  }
+}
+
+/** What becomes of 200 calls that come at once, at a provider of 600 a minute. */
+async function pace({ start, paced, env, headers, pacedHeaders }: Contestant) {
+  const limited = run(1, [join(HERE, 'gateway/paced-upstream.ts')], {}, 'pipe')
+  const line = () =>
+    new Promise<string>((resolve) => limited.stdout!.once('data', (text) => resolve(String(text))))
+  const upstream = Number(await line())
+  const port = await freePort()
+  const child = run(0, (paced ?? start)(port, upstream, 600), env)
+  child.stdout!.resume()
+  try {
+    await answers(port)
+    const own = { ...headers(upstream), ...pacedHeaders?.(upstream) }
+    const body = bodyOf(100)
+    const all = await Promise.allSettled(Array.from({ length: PACED }, () => call(port, own, body)))
+    const answered = all.filter(({ status }) => status === 'fulfilled').length
+    const told = line()
+    limited.stdin!.write('\n')
+    const { refused, spanMs } = JSON.parse(await told) as { refused: number; spanMs: number }
+    // Ten go at once, and the others follow, ten a second.
+    const optimumMs = (PACED - 10) * 100
+    return {
+      'answered of 200': answered,
+      'refused upstream': refused,
+      'of the optimum': answered === PACED ? `${Math.round((100 * optimumMs) / spanMs)} %` : '–',
+    }
+  } finally {
+    child.kill('SIGKILL')
+    limited.kill('SIGKILL')
+  }
+}
+
+async function measure(contestant: Contestant, upstream: number, direct: number[]) {
+  const { name, start, env, headers } = contestant
   const port = await freePort()
   const begun = performance.now()
   const child = run(0, start(port, upstream), env)
@@ -246,6 +330,8 @@ try {
   const direct = await many(1000, 1, () => call(upstream, {}, bodyOf(1000)))
   for (const contestant of contestants) {
     const { name, ...row } = await measure(contestant, upstream, direct)
+    if (contestant.paced) row['kB a waiting call'] = await memoryOfWaiting(contestant, upstream)
+    if (contestant.paced ?? contestant.pacedHeaders) Object.assign(row, await pace(contestant))
     console.log(`\n${name}`)
     for (const [what, figure] of Object.entries(row)) console.log(`  ${what.padEnd(24)}${figure}`)
   }

@@ -1,7 +1,6 @@
 // `llmiter gateway`: one queue, one pace and one budget for programs in any language.
 
 import type { BucketRateLimiter } from 'llmiter'
-import { logTo } from '../telemetry/log.ts'
 import { findConfig, loadConfig } from '../gateway/config.ts'
 import { CONFIG_SCHEMA } from '../gateway/config-schema.ts'
 import { isLoopback } from '../gateway/incoming.ts'
@@ -115,8 +114,7 @@ const textOf = (values: Values, option: string, name: string) =>
   values[option] === undefined ? {} : { [name]: values[option] }
 
 async function start(options: GatewayOptions, dir: string | undefined): Promise<RunningGateway> {
-  const hooks =
-    dir === undefined ? {} : { limiter: (limiter: BucketRateLimiter) => void logTo(limiter, { dir }) }
+  const hooks = dir === undefined ? {} : await logsIn(dir)
   try {
     const running = await startGateway(options, hooks)
     checkNoLoop(options, running)
@@ -132,6 +130,11 @@ async function start(options: GatewayOptions, dir: string | undefined): Promise<
       )
     throw error
   }
+}
+
+async function logsIn(dir: string) {
+  const { logTo } = await import('../telemetry/log.ts')
+  return { limiter: (limiter: BucketRateLimiter) => void logTo(limiter, { dir }) }
 }
 
 /** OPENAI_BASE_URL is set for the programs, and the gateway has read it too. */

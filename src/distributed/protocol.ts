@@ -62,6 +62,8 @@ export interface LeaseRequest {
   fromMs: number
   /** So long ahead slots are useful to this process. */
   aheadMs: number
+  /** How far ahead it may hold slots. */
+  heldMs: number
   /** How long a request and its answer take together, lately at most: this process is not missing for it. */
   lagMs: number
   /** How many processes there are, as the user has said; 0 when it is not known. So many shares are kept without end. */
@@ -128,6 +130,8 @@ export interface LeaseAnswer {
   rank: number
   /** So long ahead slots are leased: longer as processes multiply. */
   aheadMs: number
+  /** So far ahead they are leased now: as far as the farthest process needs. */
+  reachMs: number
   /** Of each limit: what counts now, and what was ever accepted. */
   used: number[]
   accepted: number[]
@@ -153,7 +157,14 @@ const NEWS: FieldTypes = {
 }
 const ANSWER: FieldTypes = {
   ...{ now: 'number', base: 'number', news: 'object', slots: 'object', next: 'number', permits: 'number' },
-  ...{ processes: 'number', rank: 'number', aheadMs: 'number', used: 'object', accepted: 'object' },
+  ...{
+    processes: 'number',
+    rank: 'number',
+    aheadMs: 'number',
+    reachMs: 'number',
+    used: 'object',
+    accepted: 'object',
+  },
   ...{ early: 'object' },
   ...{ suspects: 'object', order: 'number', followed: 'object' },
 }
@@ -196,6 +207,8 @@ export const LAW = {
   keptMs: 63_000,
   /** What is left of the limit beside all that is kept counts as nothing below this part. */
   leastShare: 1e-6,
+  /** All lease as far ahead as the farthest process of so long. */
+  reachMs: 2000,
   /** Peers are asked to look after a process that was silent for so long. */
   suspectMs: 700,
   /** Who was gone for so long is forgotten, even if nobody was there to miss it. */

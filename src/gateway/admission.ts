@@ -1,6 +1,6 @@
 // Whether a call may wait: it must be able to start before its maximum wait, and the queue must have a place for it.
 
-import { BucketRateLimiter } from 'llmiter'
+import { BucketRateLimiter, type Store } from 'llmiter'
 import type { Pool, PoolCall } from 'llmiter/pool'
 import { duration } from '../lib/duration.ts'
 import { type ClientCall, costOf, requestOf } from './call.ts'
@@ -74,12 +74,27 @@ export function admit(
 /** Keys may have limits of their own: their calls wait for these first. */
 export class KeyLimiters {
   readonly #limiters = new Map<string, BucketRateLimiter>()
+  readonly #store: Store | undefined
+
+  constructor(store: Store | undefined) {
+    this.#store = store
+  }
+
+  stop(): void {
+    for (const limiter of this.#limiters.values()) limiter.stop()
+  }
 
   of(key: StoredKey | undefined): BucketRateLimiter | undefined {
     if (!key?.limits) return undefined
     let limiter = this.#limiters.get(key.id)
     if (!limiter) {
-      limiter = new BucketRateLimiter({ name: `key ${key.name}`, ramp: false, ...key.limits })
+      const name = `key ${key.name} ${key.id}`
+      limiter = new BucketRateLimiter({
+        name,
+        ramp: false,
+        ...key.limits,
+        ...(this.#store && { store: this.#store }),
+      })
       this.#limiters.set(key.id, limiter)
     }
     return limiter

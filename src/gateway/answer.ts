@@ -2,6 +2,7 @@
 // whether it failed, and when its first content came. So each piece of it says that, beside its bytes.
 
 import type { IncomingMessage } from 'node:http'
+import { isObject } from '../lib/validate.ts'
 import { BrokenError } from './errors.ts'
 import type { Headers } from './headers.ts'
 
@@ -78,7 +79,7 @@ function objectAt(bytes: Buffer, from: number): object | undefined {
 export function parseObject(text: string): object | undefined {
   try {
     const value: unknown = JSON.parse(text)
-    return typeof value === 'object' && value !== null ? value : undefined
+    return isObject(value) ? value : undefined
   } catch {
     return undefined
   }
@@ -107,8 +108,6 @@ function statusIn(error: object): number {
     .find((found) => found !== undefined)
   return known ?? 500
 }
-
-const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null
 
 /** The failure that an event tells, if it tells one. */
 function failureOf(data: string): { status: number; error: object } | undefined {
@@ -185,7 +184,9 @@ export class StreamAnswer implements AsyncIterableIterator<Piece, undefined> {
     message.once('error', (error: NodeJS.ErrnoException) =>
       this.#end({ error: error.code === 'ECONNRESET' ? new BrokenError() : error }),
     )
-    message.once('close', () => this.#end({ error: new BrokenError() }))
+    message.once('close', () => {
+      if (!this.#over) this.#end({ error: new BrokenError() })
+    })
     const { silenceMs, signal } = terms
     signal?.addEventListener('abort', this.#giveUp, { once: true })
     if (silenceMs !== undefined)

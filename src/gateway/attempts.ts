@@ -3,7 +3,7 @@
 import { randomUUID } from 'node:crypto'
 import { mergeUsage } from 'llmiter'
 import { StreamAnswer, type StreamEnd, type WholeAnswer } from './answer.ts'
-import { type ClientCall, requestOf } from './call.ts'
+import { type ClientCall, factsOf, requestOf } from './call.ts'
 import type { GatewayCounters } from './counters.ts'
 import { UpstreamError } from './errors.ts'
 import type { CallLedger, LedgerAmounts } from './ledger.ts'
@@ -53,13 +53,19 @@ export class Attempts {
     signal: AbortSignal | undefined,
   ): Promise<WholeAnswer | StreamAnswer> {
     const { target, overrides, timeoutMs, option, goesOn } = leaf.plan
-    progress.charge?.hold()
+    await progress.charge?.hold()
     if (progress.attempts++ === 0) progress.waitedMs = performance.now() - progress.startedAt
     progress.target = target.name
     progress.option = option
     const attempt: Attempt = { id: randomUUID(), at: Date.now(), target: target.name }
     if (progress.charge)
-      this.#ledger?.add({ of: 'sent', ...lineOf(call, attempt), bound: progress.charge.bound })
+      this.#ledger?.add({
+        of: 'sent',
+        ...factsOf(call),
+        at: attempt.at,
+        id: attempt.id,
+        bound: progress.charge.bound,
+      })
     const hideUsage = call.bodyForUsage !== undefined && target.options.includeUsage !== false
     try {
       const answer = await this.#upstreams.send({
@@ -135,7 +141,9 @@ export class Attempts {
     this.#counters.answered(attempt.target, status, waitedMs, ms, billed, usd)
     this.#ledger?.add({
       of: 'over',
-      ...lineOf(call, attempt),
+      ...factsOf(call),
+      at: attempt.at,
+      id: attempt.id,
       target: attempt.target,
       status,
       waitedMs: Math.round(waitedMs),
@@ -163,15 +171,4 @@ function bodyOf(
   const body = hideUsage ? call.bodyForUsage : call.body
   if (!overrides || !body) return body
   return Buffer.from(JSON.stringify({ ...Object(requestOf({ ...call, body })), ...overrides }))
-}
-
-function lineOf({ key, terms, model }: ClientCall, { id, at }: Attempt) {
-  const tenant = terms.tenant ?? key?.id
-  return {
-    at,
-    id,
-    ...(key && { key: key.id }),
-    ...(tenant !== undefined && { tenant }),
-    ...(model !== undefined && { model }),
-  }
 }

@@ -71,3 +71,13 @@ export function requestOf({ body, headers }: ClientCall): unknown {
     throw new GatewayError(400, 'bad_json', 'the body is no JSON', { mayRetry: false })
   }
 }
+
+/** What the ledger tells of a call. */
+export function factsOf({ key, terms, model }: ClientCall) {
+  const tenant = terms.tenant ?? key?.id
+  return {
+    ...(key && { key: key.id }),
+    ...(tenant !== undefined && { tenant }),
+    ...(model !== undefined && { model }),
+  }
+}

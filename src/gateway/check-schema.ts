@@ -23,6 +23,8 @@ export function allowed(schema: Schema): string {
   if (schema.anyOf) return schema.anyOf.map(allowed).join(', or ')
   if (schema.pattern?.startsWith('^(env'))
     return "'env:NAME' or 'file:PATH': a key must not stand in the configuration"
+  if (schema.pattern?.startsWith('^((env'))
+    return "'redis://HOST:PORT', 'env:NAME' or 'file:PATH': a password must not stand in the configuration"
   if (schema.pattern?.startsWith('^https')) return 'a URL that begins with https:// or http://'
   if (schema.pattern?.includes('(ms|')) return "a time such as '500ms', '30s' or '5m'"
   if (schema.type === 'integer') return `a whole number of at least ${schema.minimum}`
@@ -59,7 +61,7 @@ function fits(
 export function checkBySchema(value: unknown, schema: Schema, path: string): void {
   if (!fits(value, schema)) {
     // A key that stands where its name should must not be shown.
-    const shown = schema.pattern?.startsWith('^(env') ? '' : `, got ${text(value)}`
+    const shown = /^\^\(+env/.test(schema.pattern ?? '') ? '' : `, got ${text(value)}`
     throw new TypeError(`${path || 'the configuration'} must be ${allowed(schema)}${shown}`)
   }
   if (schema.items)

@@ -170,6 +170,24 @@ export const CONFIG_SCHEMA: Schema = {
     },
     maxOutputTokens: count('Reserved under a budget for a call that sets no bound itself. Default 16,384.'),
     state: text('The folder of keys, ledger and snapshot. Default: llmiter-gateway.'),
+    redis: {
+      description:
+        'Limits and budgets hold over all gateways that use this Redis. It needs the package ioredis or redis.',
+      type: 'object',
+      required: ['url'],
+      additionalProperties: false,
+      properties: {
+        url: {
+          description: "'redis://HOST:PORT' without a password, or 'env:NAME' or 'file:PATH' with one.",
+          type: 'string',
+          pattern: '^((env|file):|rediss?://(?![^/]*@)).',
+        },
+        prefix: text("What all keys begin with. Default 'llmiter:'."),
+        processes: count(
+          'How many gateways there are: the share of one that has never reached Redis. Default: it waits.',
+        ),
+      },
+    },
     adminKey: secret('The key for /-/status and /-/metrics:'),
   },
 }

@@ -39,7 +39,7 @@ export async function loadConfig(
 ): Promise<GatewayOptions> {
   const config = file === undefined ? {} : await readConfig(file)
   checkBySchema(config, CONFIG_SCHEMA, '')
-  const { targets: said, adminKey, ...rest } = config as ConfigFile
+  const { targets: said, adminKey, redis, ...rest } = config as ConfigFile
   // For editors alone.
   delete (rest as { $schema?: string }).$schema
   const dir = file === undefined ? '.' : dirname(file)
@@ -52,7 +52,12 @@ export async function loadConfig(
   const byName = new Map(targets.map((one) => [one.name, new Target(one, () => {})]))
   for (const [name, route] of Object.entries(rest.routes ?? {}))
     compileRoute(route, byName, `routes.${name}`, false)
-  return { ...rest, targets, ...(adminKey !== undefined && { adminKey: secret(adminKey, 'adminKey') }) }
+  return {
+    ...rest,
+    targets,
+    ...(redis && { redis: { ...redis, url: redisUrl(secret(redis.url, 'redis.url')) } }),
+    ...(adminKey !== undefined && { adminKey: secret(adminKey, 'adminKey') }),
+  }
 }
 
 async function readConfig(file: string): Promise<unknown> {
@@ -80,12 +85,20 @@ function parseJson(written: string, file: string): unknown {
   }
 }
 
+function redisUrl(url: string): string {
+  // It may hold a password, so it is not shown.
+  if (!/^rediss?:\/\/./.test(url))
+    throw new TypeError('redis.url: what it names must be a URL that begins with redis:// or rediss://')
+  return url
+}
+
 function secretOf(
   value: string,
   path: string,
   env: Readonly<Record<string, string | undefined>>,
   dir: string,
 ): string {
+  if (!/^(env|file):/.test(value)) return value
   const name = value.slice(value.indexOf(':') + 1)
   if (value.startsWith('env:')) {
     const found = env[name]

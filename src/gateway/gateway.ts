@@ -7,12 +7,13 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { BucketRateLimiter } from 'llmiter'
 import type { Pool, PoolCall } from 'llmiter/pool'
 import { duration } from '../lib/duration.ts'
+import { MAX_TIMER_MS } from '../lib/units.ts'
 import { answerAdmin, type GatewayStatus } from './admin.ts'
 import { admit, KeyLimiters, poolCallOf } from './admission.ts'
 import { StreamAnswer, type WholeAnswer } from './answer.ts'
 import { AnswerCache } from './answer-cache.ts'
 import { Attempts } from './attempts.ts'
-import { type ClientCall, callOf, costOf } from './call.ts'
+import { type ClientCall, callOf, costOf, factsOf } from './call.ts'
 import { GatewayCounters } from './counters.ts'
 import { GatewayError } from './errors.ts'
 import { checkOrigin, Hold, placeOf, readBody } from './incoming.ts'
@@ -25,6 +26,7 @@ import { wordsOf } from './refusal.ts'
 import { fail, passStream, passWhole } from './respond.ts'
 import type { Leaf } from './route.ts'
 import { RouteTable } from './route-table.ts'
+import type { SharedStore } from './shared-store.ts'
 import { Spend } from './spend.ts'
 import { StateFile } from './state.ts'
 import { Upstreams } from './upstream.ts'
@@ -35,6 +37,8 @@ const ADMIN = '/-/'
 export interface GatewayHooks {
   /** A limiter has been made. */
   readonly limiter?: (limiter: BucketRateLimiter) => void
+  /** Where gateways share limits and budgets. */
+  readonly store?: SharedStore | undefined
 }
 
 export class Gateway {
@@ -43,12 +47,14 @@ export class Gateway {
   readonly #upstreams = new Upstreams()
   readonly #routes: RouteTable
   readonly #keys: KeyRing | undefined
-  readonly #keyLimiters = new KeyLimiters()
+  readonly #keyLimiters: KeyLimiters
+  readonly #store: SharedStore | undefined
   readonly #ledger: CallLedger | undefined
   readonly #state: StateFile | undefined
   readonly #counters = new GatewayCounters()
   readonly #attempts: Attempts
-  readonly #cache = new AnswerCache()
+  /** Begun anew with each configuration: a route of the same name may ask another model. */
+  #cache = new AnswerCache()
   readonly #hold: Hold
   /** Calls that have not been sent yet, with what turns them away. */
   readonly #waiting = new Map<CallProgress, (error: GatewayError) => void>()
@@ -64,7 +70,10 @@ export class Gateway {
     this.#keys = state === undefined ? undefined : new KeyRing(state)
     this.#ledger = state === undefined ? undefined : new CallLedger(state)
     this.#state = state === undefined ? undefined : new StateFile(state, () => this.#routes.snapshots())
-    this.#routes = new RouteTable((limiter) => hooks.limiter?.(limiter), this.#state?.saved ?? {})
+    this.#store = hooks.store
+    this.#keyLimiters = new KeyLimiters(hooks.store)
+    const saved = this.#state?.saved ?? {}
+    this.#routes = new RouteTable((limiter) => hooks.limiter?.(limiter), saved, hooks.store)
     this.#load(options)
     this.#attempts = new Attempts(this.#upstreams, this.#counters, this.#ledger, this.#spendOf(options))
   }
@@ -76,6 +85,7 @@ export class Gateway {
     const spend = this.#spendOf(options)
     this.#load(options)
     this.#attempts.spend = spend
+    this.#cache = new AnswerCache()
     this.#options = options
   }
 
@@ -85,7 +95,7 @@ export class Gateway {
   }
 
   #spendOf(options: GatewayOptions): Spend {
-    const spend = new Spend(options)
+    const spend = new Spend(options, this.#store)
     if (this.#ledger) spend.replay(this.#ledger.read(), this.#keys?.all ?? [])
     return spend
   }
@@ -126,7 +136,7 @@ export class Gateway {
       () => {
         for (const turnAway of [...this.#waiting.values()]) turnAway(leaving())
       },
-      duration(this.#options.drain ?? '30s', 'drain'),
+      Math.min(MAX_TIMER_MS, duration(this.#options.drain ?? '30s', 'drain')),
     )
     if (this.#inHand > 0) await new Promise<void>((resolve) => (this.#idle = resolve))
     clearTimeout(late)
@@ -137,6 +147,10 @@ export class Gateway {
     this.#upstreams.close()
     this.#state?.write()
     this.#ledger?.close()
+    if (!this.#store) return
+    this.#routes.stop()
+    this.#keyLimiters.stop()
+    this.#store.close()
   }
 
   /** What goes on, in numbers. */
@@ -157,6 +171,7 @@ export class Gateway {
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     let protocol: Protocol = 'openai'
     let held = 0
+    let call: ClientCall | undefined
     try {
       checkOrigin(request.headers, this.#loopback)
       const place = placeOf(request)
@@ -168,13 +183,12 @@ export class Gateway {
       if (this.#draining) throw leaving()
       const body = await readBody(request, this.#hold)
       held = body?.length ?? 0
-      await this.#pass(callOf(protocol, request, place, body, key), response)
+      call = callOf(protocol, request, place, body, key)
+      await this.#pass(call, response)
     } catch (error) {
-      this.#refuse(
-        response,
-        protocol,
-        wordsOf(error, () => 0),
-      )
+      const words = wordsOf(error, () => 0)
+      this.#tellRefused(words, call)
+      fail(response, protocol, words)
     } finally {
       this.#hold.bytes -= held
     }
@@ -207,7 +221,7 @@ export class Gateway {
     const limiter = this.#keyLimiters.of(call.key)
     const waitMs = () => Math.max(pool.waitTime(options), limiter?.waitTime(options.cost) ?? 0)
     admit(options, waitMs, this.#waiting.size, this.#options.queue)
-    const progress = new CallProgress(this.#spend.reserve(options, call.key))
+    const progress = new CallProgress()
     const gone = new AbortController()
     const leave = () => {
       if (!response.writableFinished) gone.abort(new Error('the client has left'))
@@ -216,6 +230,7 @@ export class Gateway {
     const stopComments = this.#comment(call, response)
     this.#waiting.set(progress, (error) => gone.abort(error))
     try {
+      progress.charge = await this.#spend.reserve(options, call.key)
       const answer = await this.#run(pool, call, progress, { ...options, signal: gone.signal })
       stopComments()
       if (gone.signal.aborted) return
@@ -230,7 +245,8 @@ export class Gateway {
       const words = wordsOf(gone.signal.aborted ? gone.signal.reason : error, () =>
         pool.waitTime(costOf(call)),
       )
-      this.#refuse(response, protocol, words, progress.attempts > 0 ? progress.headers() : {})
+      this.#tellRefused(words, call)
+      fail(response, protocol, words, progress.attempts > 0 ? progress.headers() : {})
     } finally {
       stopComments()
       this.#waiting.delete(progress)
@@ -248,14 +264,12 @@ export class Gateway {
     return true
   }
 
-  #refuse(
-    response: ServerResponse,
-    protocol: Protocol,
-    error: unknown,
-    own: Record<string, string> = {},
-  ): void {
-    if (error instanceof GatewayError) this.#counters.refused(error.code)
-    fail(response, protocol, error, own)
+  /** Counts what the gateway itself refuses, and writes it down when it is known whose call it was. */
+  #tellRefused(error: unknown, call: ClientCall | undefined): void {
+    if (!(error instanceof GatewayError)) return
+    const { status, code } = error
+    this.#counters.refused(code)
+    if (call) this.#ledger?.add({ of: 'refused', at: Date.now(), ...factsOf(call), status, code })
   }
 
   #noTarget(protocol: Protocol): GatewayError {
@@ -298,7 +312,7 @@ export class Gateway {
         })
       response.write(protocol === 'anthropic' ? 'event: ping\ndata: {"type": "ping"}\n\n' : ': waiting\n\n')
     }
-    const timer = setInterval(tick, duration(waitComments, 'waitComments'))
+    const timer = setInterval(tick, Math.min(MAX_TIMER_MS, duration(waitComments, 'waitComments')))
     return () => clearInterval(timer)
   }
 }

@@ -168,6 +168,6 @@ function readNumber(written: string, name: string, value: number): number {
 function readObject(written: string | undefined, name: string): object | undefined {
   if (written === undefined) return undefined
   const found = parseObject(written)
-  if (found) return found
+  if (found && !Array.isArray(found)) return found
   throw new GatewayError(400, 'bad_header', `${name} must be a JSON object, got '${written.slice(0, 80)}'`)
 }

@@ -41,7 +41,15 @@ interface OverLine extends Omit<SentLine, 'of' | 'bound'> {
   readonly used?: LedgerAmounts
 }
 
-export type LedgerLine = SentLine | OverLine
+/** The gateway itself refused a call: no try of it was sent, or no more. */
+interface RefusedLine extends Omit<SentLine, 'of' | 'bound' | 'id'> {
+  readonly of: 'refused'
+  readonly status: number
+  /** As in the answer: `budget_exceeded`, `queue_full`, `wait_too_long` and others. */
+  readonly code: string
+}
+
+export type LedgerLine = SentLine | OverLine | RefusedLine
 
 const NAME = /^ledger-\d{4}-\d{2}\.jsonl$/
 

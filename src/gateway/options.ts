@@ -47,6 +47,16 @@ interface GatewayQueue {
   readonly maxBytes?: number
 }
 
+/** Where several gateways share their limits and budgets. */
+export interface GatewayRedis {
+  /** `redis://host:6379`, or `rediss://`. */
+  readonly url: string
+  /** What all keys begin with. Default 'llmiter:'. */
+  readonly prefix?: string
+  /** How many gateways there are: the share of one that has never reached Redis. Default: it waits. */
+  readonly processes?: number
+}
+
 /** Options of a gateway. */
 export interface GatewayOptions {
   /** Default '127.0.0.1'. */
@@ -71,6 +81,8 @@ export interface GatewayOptions {
   readonly maxOutputTokens?: number
   /** The folder of keys, ledger and snapshot. Default: nothing is kept. */
   readonly state?: string
+  /** Limits and budgets hold over all gateways that use it. */
+  readonly redis?: GatewayRedis
   /** The key for `/-/`. */
   readonly adminKey?: string
 }

@@ -2,6 +2,7 @@
 // `virtual_key`, or by `provider: '@name'`, which one it is; `provider: 'openai'` means all that speak this protocol.
 
 import type { BreakerOptions, Condition, PoolCall, PoolQuery, Strategy } from 'llmiter/pool'
+import { MAX_TIMER_MS } from '../lib/units.ts'
 import { fields, given, number, text } from '../lib/validate.ts'
 import { compileCondition } from '../pool/query.ts'
 import { type Protocol, PROTOCOLS } from './protocol.ts'
@@ -25,7 +26,7 @@ export interface LeafPlan {
 }
 
 /** Calls of one key stay with one target. */
-export interface StickyRule {
+interface StickyRule {
   readonly keyOf: (call: PoolCall) => string | undefined
   readonly ttlMs: number
 }
@@ -112,7 +113,7 @@ class Compiler {
     if (timeout !== undefined) number(timeout, `${where}.request_timeout`, 'a number above 0')
     const own: Inherited = {
       overrides: { ...above.overrides, ...overrides },
-      timeoutMs: (timeout as number | undefined) ?? above.timeoutMs,
+      timeoutMs: timeout === undefined ? above.timeoutMs : Math.min(MAX_TIMER_MS, timeout as number),
       retry: retryOf(node['retry'], `${where}.retry`) ?? above.retry,
       fallback: above.fallback,
       breaker: breakerOf(node['cb_config'], `${where}.cb_config`) ?? above.breaker,
@@ -261,6 +262,8 @@ const MODES: Record<string, (parts: Parts) => Branch> = {
     const weights = targets.map(({ weight = 1 }, i) =>
       number(weight, `${where.replace(/\.strategy$/, '')}.targets[${i}].weight`, 'a number of at least 0'),
     )
+    if (weights.every((weight) => weight === 0))
+      throw new TypeError(`${where}: at least one target must have a weight above 0`)
     return {
       strategy(present) {
         const all = branches.flatMap(({ strategy }, i) => {

@@ -6,7 +6,7 @@ import type { BudgetHold } from './spend.ts'
 export class CallProgress {
   readonly startedAt = performance.now()
   /** What its budgets hold for it. */
-  readonly charge: BudgetHold | undefined
+  charge: BudgetHold | undefined
   waitedMs = 0
   attempts = 0
   target = ''
@@ -15,10 +15,6 @@ export class CallProgress {
   /** Of the limits of its key. */
   ticket: Ticket | undefined
   cost: number | undefined
-
-  constructor(charge: BudgetHold | undefined) {
-    this.charge = charge
-  }
 
   headers(): Record<string, string> {
     const { target, waitedMs, attempts, cost, option } = this

@@ -17,6 +17,7 @@ const WORDS: Record<string, Words> = {
   QUOTA_EXHAUSTED: (error, waitMs) =>
     new GatewayError(429, 'quota_exhausted', error.message, { retryAfterMs: waitMs(), mayRetry: false }),
   LIMITER_STOPPED: (error) => new GatewayError(503, 'shutting_down', error.message, { retryAfterMs: 1000 }),
+  STORE_DOWN: (error) => new GatewayError(503, 'store_down', error.message, { retryAfterMs: 1000 }),
   NO_TARGET: (error) => new GatewayError(503, 'no_target', error.message, { retryAfterMs: 10_000 }),
   BUDGET_EXCEEDED: (error) =>
     new GatewayError(402, 'budget_exceeded', error.message, {

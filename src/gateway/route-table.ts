@@ -1,6 +1,6 @@
 // The targets and routes of the present configuration, and the routes that calls bring themselves.
 
-import type { BucketRateLimiter } from 'llmiter'
+import type { BucketRateLimiter, Store } from 'llmiter'
 import { GatewayError } from './errors.ts'
 import type { GatewayOptions } from './options.ts'
 import { compileRoute, type RoutePlan } from './portkey.ts'
@@ -23,8 +23,11 @@ export class RouteTable {
   readonly #made: (limiter: BucketRateLimiter) => void
   readonly #saved: SavedPools
 
-  /** `made` is told each limiter. `saved`: what was known before a restart. */
-  constructor(made: (limiter: BucketRateLimiter) => void, saved: SavedPools) {
+  readonly #store: Store | undefined
+
+  /** `made` is told each limiter. `saved`: what was known before a restart. `store`: where gateways share limits. */
+  constructor(made: (limiter: BucketRateLimiter) => void, saved: SavedPools, store: Store | undefined) {
+    this.#store = store
     this.#made = made
     this.#saved = saved
   }
@@ -34,7 +37,7 @@ export class RouteTable {
     const present = targets.map((options) => {
       const known = this.#known.get(options.name)
       if (known?.adopt(options)) return known
-      const target = new Target(options, this.#made)
+      const target = new Target(options, this.#made, this.#store)
       this.#known.set(options.name, target)
       return target
     })
@@ -66,6 +69,11 @@ export class RouteTable {
     if (this.#ofClients.size >= MOST_OF_CLIENTS) this.#ofClients.delete(this.#ofClients.keys().next().value!)
     this.#ofClients.set(config, route)
     return route
+  }
+
+  /** What limiters hold of a shared limit goes back. */
+  stop(): void {
+    for (const { limiters } of this.#known.values()) for (const limiter of limiters.values()) limiter.stop()
   }
 
   /** Those of calls too. */

@@ -1,10 +1,11 @@
 // The gateway on a port.
 
-import { createServer, type Server } from 'node:http'
+import type { Server } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { text } from '../lib/validate.ts'
 import { Gateway, type GatewayHooks } from './gateway.ts'
 import { isLoopback } from './incoming.ts'
+import { http } from './node-http.ts'
 import type { GatewayOptions } from './options.ts'
 
 /** A gateway that listens. */
@@ -19,26 +20,39 @@ export interface RunningGateway {
   close(): Promise<void>
 }
 
-const HEADERS_MS = 15_000
+/** How long a request may take to come, so that nobody keeps a connection busy with a request that never ends. */
+interface RequestTimeouts {
+  readonly headersMs: number
+  readonly bodyMs: number
+  /** How often they are looked at. */
+  readonly lookMs: number
+}
+
 /** A body of 20 MB over a line of 2 Mbit/s. */
-const BODY_MS = 90_000
-const LOOK_MS = 5000
+const TIMEOUTS: RequestTimeouts = { headersMs: 15_000, bodyMs: 90_000, lookMs: 5000 }
 const IDLE_MS = 65_000
 const MOST_HEADER_BYTES = 32_768
 
-export async function startGateway(options: GatewayOptions, hooks?: GatewayHooks): Promise<RunningGateway> {
+export async function startGateway(
+  options: GatewayOptions,
+  hooks?: GatewayHooks,
+  { headersMs, bodyMs, lookMs } = TIMEOUTS,
+): Promise<RunningGateway> {
   const { host = '127.0.0.1', port = 8787 } = options
-  const gateway = new Gateway(options, isLoopback(host), hooks)
-  if (!isLoopback(host) && !gateway.needsKeys)
+  const store = options.redis && (await (await import('./shared-store.ts')).openStore(options.redis))
+  const gateway = new Gateway(options, isLoopback(host), { ...hooks, store })
+  if (!isLoopback(host) && !gateway.needsKeys) {
+    store?.close()
     throw new TypeError(
       `host ${text(host)} can be reached from elsewhere, so programs need keys: llmiter keys add`,
     )
+  }
   await gateway.ready()
-  const server = createServer(
+  const server = http.createServer(
     {
-      headersTimeout: HEADERS_MS,
-      requestTimeout: BODY_MS,
-      connectionsCheckingInterval: LOOK_MS,
+      headersTimeout: headersMs,
+      requestTimeout: bodyMs,
+      connectionsCheckingInterval: lookMs,
       keepAliveTimeout: IDLE_MS,
       maxHeaderSize: MOST_HEADER_BYTES,
       noDelay: true,
@@ -87,6 +101,7 @@ const STATUS: Record<string, string> = {
 /** What came was no request, or came too slowly. */
 function refuse({ code = '' }: NodeJS.ErrnoException, socket: Socket): void {
   if (socket.writable)
-    socket.end(`HTTP/1.1 ${STATUS[code] ?? '400 Bad Request'}\r\nConnection: close\r\n\r\n`)
-  else socket.destroy()
+    socket.write(`HTTP/1.1 ${STATUS[code] ?? '400 Bad Request'}\r\nConnection: close\r\n\r\n`)
+  // It does not wait for the other side to close.
+  socket.destroySoon()
 }

@@ -1,7 +1,7 @@
 // What calls may spend and have spent, over all of them and by key.
 
 import { type Budgets, parseBudgets, type Reservation, usdToAmount } from '../pool/budgets.ts'
-import { type Billed, billedOf } from 'llmiter'
+import { type Billed, billedOf, type BudgetAccount, type BudgetStore } from 'llmiter'
 import { boundOf, parsePrices, type Pricing, pricesOfPackage } from '../pool/prices.ts'
 import type { BudgetStats, PoolCall } from 'llmiter/pool'
 import { text } from '../lib/validate.ts'
@@ -24,21 +24,17 @@ export class BudgetHold {
   /** The input of it, in tokens. */
   readonly input: number
   #held: readonly Reservation[] | undefined
-  readonly #reserve: () => readonly Reservation[]
+  readonly #reserve: () => Promise<readonly Reservation[]>
 
-  constructor(bound: LedgerAmounts, input: number, reserve: () => readonly Reservation[]) {
+  constructor(bound: LedgerAmounts, input: number, reserve: () => Promise<readonly Reservation[]>) {
     this.bound = bound
     this.input = input
     this.#reserve = reserve
   }
 
-  /**
-   * Before it waits, and before each further try.
-   *
-   * @throws BudgetExceededError
-   */
-  hold(): this {
-    this.#held ??= this.#reserve()
+  /** Before it waits, and before each further try. Rejects with a BudgetExceededError, or when a store is down. */
+  async hold(): Promise<this> {
+    this.#held ??= await this.#reserve()
     return this
   }
 
@@ -62,9 +58,14 @@ export class Spend {
   #others: Pricing | undefined
   #loading: Promise<void> | undefined
   readonly #mostOutput: number
+  readonly #store: BudgetStore | undefined
 
-  constructor({ budgets, prices, maxOutputTokens = MOST_OUTPUT }: GatewayOptions) {
-    this.#all = budgets?.length ? parseBudgets(budgets) : undefined
+  constructor(
+    { budgets, prices, maxOutputTokens = MOST_OUTPUT }: GatewayOptions,
+    store: BudgetStore | undefined,
+  ) {
+    this.#store = store
+    this.#all = budgets?.length ? parseBudgets(budgets, store) : undefined
     this.#own = parsePrices(prices)
     this.#mostOutput = maxOutputTokens
   }
@@ -87,7 +88,10 @@ export class Spend {
 
   #of(key: StoredKey | undefined): Budgets | undefined {
     if (!key?.budgets?.length) return undefined
-    if (!this.#byKey.has(key.id)) this.#byKey.set(key.id, parseBudgets(key.budgets))
+    if (!this.#byKey.has(key.id)) {
+      const store = this.#store && storeOfKey(this.#store, key.id)
+      this.#byKey.set(key.id, parseBudgets(key.budgets, store))
+    }
     return this.#byKey.get(key.id)
   }
 
@@ -96,11 +100,10 @@ export class Spend {
   }
 
   /**
-   * Reserves the most that a call may use. Undefined: no budget counts it.
-   *
-   * @throws BudgetExceededError, GatewayError
+   * Reserves the most that a call may use. Undefined: no budget counts it. Rejects with a BudgetExceededError, or with a
+   * GatewayError when the price is not known.
    */
-  reserve(call: PoolCall, key: StoredKey | undefined): BudgetHold | undefined {
+  async reserve(call: PoolCall, key: StoredKey | undefined): Promise<BudgetHold | undefined> {
     const budgets = this.#budgetsOf(key)
     if (budgets.length === 0) return undefined
     const [billed] = this.reads(key) ? boundOf(call, this.#mostOutput) : []
@@ -112,10 +115,10 @@ export class Spend {
           ? usdToAmount(this.#price(call, billed))
           : 0,
     }
-    const reserve = () => {
+    const reserve = async () => {
       const held: Reservation[] = []
       try {
-        for (const one of budgets) held.push(one.reserve(call, bound, Date.now()))
+        for (const one of budgets) held.push(await one.share(call, bound, Date.now()))
       } catch (error) {
         for (const other of held) other.release()
         throw error
@@ -150,11 +153,13 @@ export class Spend {
 
   /** Takes over what was spent before a restart: a try that was sent and is not over may have used all it might. */
   replay(lines: Iterable<LedgerLine>, keys: readonly StoredKey[]): void {
+    // A store has kept it.
+    if (this.#store) return
     const known = new Map(keys.map((key) => [key.id, key]))
     const open = new Map<string, LedgerLine & { of: 'sent' }>()
     for (const line of lines) {
       if (line.of === 'sent') open.set(line.id, line)
-      else {
+      else if (line.of === 'over') {
         open.delete(line.id)
         if (line.used) this.#count(line, line.used, known)
       }
@@ -163,7 +168,7 @@ export class Spend {
   }
 
   #count(
-    { key, tenant, model, at }: LedgerLine,
+    { key, tenant, model, at }: Pick<LedgerLine, 'key' | 'tenant' | 'model' | 'at'>,
     amounts: LedgerAmounts,
     known: ReadonlyMap<string, StoredKey>,
   ): void {
@@ -179,5 +184,15 @@ export class Spend {
       (this.#of(key)?.stats(now) ?? []).map((one) => ({ ...one, keyName: key.name })),
     )
     return [...(this.#all?.stats(now) ?? []), ...ofKeys]
+  }
+}
+
+/** Budgets of keys may have the same name: in a store the accounts of each key stand apart. */
+function storeOfKey(store: BudgetStore, id: string): BudgetStore {
+  const apart = (accounts: readonly BudgetAccount[]) =>
+    accounts.map((account) => ({ ...account, key: `${id} ${account.key}` }))
+  return {
+    reserve: (accounts, amounts) => store.reserve(apart(accounts), amounts),
+    settle: (accounts, amounts) => store.settle(apart(accounts), amounts),
   }
 }

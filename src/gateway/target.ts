@@ -1,7 +1,8 @@
 // A target: one key of one provider, with a limiter for each thing that its provider limits.
 
-import { BucketRateLimiter, type Clock } from 'llmiter'
+import { BucketRateLimiter, type Store } from 'llmiter'
 import { duration } from '../lib/duration.ts'
+import { MAX_TIMER_MS } from '../lib/units.ts'
 import type { GatewayTarget, TargetLimits } from './options.ts'
 import { PROTOCOLS, type ProtocolRules } from './protocol.ts'
 import { type Address, addressOf } from './upstream.ts'
@@ -24,13 +25,13 @@ export class Target {
   headers: Readonly<Record<string, string>>
   timeoutMs: number
   readonly limiters = new Map<string, BucketRateLimiter>()
-  readonly #clock: Clock | undefined
+  readonly #store: Store | undefined
   readonly #made: (limiter: BucketRateLimiter) => void
 
   constructor(
     options: GatewayTarget,
     made: (limiter: BucketRateLimiter) => void,
-    clock: Clock | undefined = undefined,
+    store: Store | undefined = undefined,
   ) {
     const { name, protocol, baseUrl } = options
     this.name = name
@@ -40,7 +41,7 @@ export class Target {
     this.headers = this.#headersOf(options)
     this.timeoutMs = timeoutOf(options)
     this.#made = made
-    this.#clock = clock
+    this.#store = store
   }
 
   /**
@@ -113,7 +114,7 @@ export class Target {
       name,
       ...ramp,
       ...limits,
-      ...(this.#clock && { clock: this.#clock }),
+      ...(this.#store && { store: this.#store }),
     })
     this.limiters.set(name, limiter)
     this.#made(limiter)
@@ -121,4 +122,5 @@ export class Target {
   }
 }
 
-const timeoutOf = ({ name, timeout = TIMEOUT }: GatewayTarget): number => duration(timeout, `${name}.timeout`)
+const timeoutOf = ({ name, timeout = TIMEOUT }: GatewayTarget): number =>
+  Math.min(MAX_TIMER_MS, duration(timeout, `${name}.timeout`))

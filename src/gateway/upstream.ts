@@ -1,8 +1,8 @@
 // One call to a provider, over connections that are kept open. Only hosts that the operator has named can be reached:
 // the dialer itself refuses any other.
 
-import * as http from 'node:http'
-import * as https from 'node:https'
+import type { Agent as HttpAgent, IncomingMessage } from 'node:http'
+import type { Agent as HttpsAgent } from 'node:https'
 import {
   type HeaderView,
   parseObject,
@@ -14,6 +14,7 @@ import {
 } from './answer.ts'
 import { BrokenError, GatewayError, UpstreamError } from './errors.ts'
 import { type Headers, toClient } from './headers.ts'
+import { http, https } from './node-http.ts'
 import { Secrets } from './secrets.ts'
 
 /** Where calls of a target go. */
@@ -58,7 +59,7 @@ const JSON_TYPE = /^application\/(?:[\w.+-]+\+)?json/i
 export class Upstreams {
   readonly #allowed = new Set<string>()
   readonly #secrets = new Secrets()
-  readonly #agents: { 'http:': http.Agent; 'https:': https.Agent }
+  readonly #agents: { 'http:': HttpAgent; 'https:': HttpsAgent }
 
   constructor() {
     const options = { keepAlive: true, maxFreeSockets: 1024 }
@@ -146,7 +147,7 @@ export class Upstreams {
     })
   }
 
-  async #read(message: http.IncomingMessage, call: UpstreamCall): Promise<WholeAnswer | StreamAnswer> {
+  async #read(message: IncomingMessage, call: UpstreamCall): Promise<WholeAnswer | StreamAnswer> {
     const headers = viewOf(message)
     const passed = toClient(message, (text) => this.#secrets.redactText(text))
     const status = message.statusCode!
@@ -170,12 +171,7 @@ export class Upstreams {
     throw new UpstreamError(status, headers, { headers: passed, content: bytes }, errorIn(bytes))
   }
 
-  #stream(
-    message: http.IncomingMessage,
-    headers: HeaderView,
-    passed: Headers,
-    call: UpstreamCall,
-  ): StreamAnswer {
+  #stream(message: IncomingMessage, headers: HeaderView, passed: Headers, call: UpstreamCall): StreamAnswer {
     return new StreamAnswer(message, headers, passed, {
       hideUsage: call.hideUsage,
       redact: (bytes) => this.#secrets.redact(bytes),
@@ -207,7 +203,7 @@ function errorIn(bytes: Buffer): unknown {
   return found ? ((found as { error?: unknown }).error ?? found) : text
 }
 
-function wholeOf(message: http.IncomingMessage, { signal }: UpstreamCall, most: number): Promise<Buffer> {
+function wholeOf(message: IncomingMessage, { signal }: UpstreamCall, most: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = []
     let length = 0
@@ -228,6 +224,8 @@ function wholeOf(message: http.IncomingMessage, { signal }: UpstreamCall, most: 
       resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks))
     })
     message.once('error', fail)
-    message.once('close', () => fail(new BrokenError()))
+    message.once('close', () => {
+      if (!message.readableEnded) fail(new BrokenError())
+    })
   })
 }

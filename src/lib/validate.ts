@@ -51,6 +51,9 @@ export function choice(value: unknown, name: string, allowed: readonly unknown[]
   )
 }
 
+export const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null
+
 /** An object that has no field but these. */
 export function fields(value: unknown, name: string, known: readonly string[], synonyms?: Synonyms): void {
   if (typeof value !== 'object' || value === null || Array.isArray(value))

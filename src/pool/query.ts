@@ -94,7 +94,11 @@ function compileTest(value: unknown, name: string): Test {
       throw new TypeError(
         `${name} has no operator ${text(operator)}; known: ${Object.keys(OPERATORS).join(', ')}`,
       )
-    return make(bound)
+    try {
+      return make(bound)
+    } catch (error) {
+      throw new TypeError(`${name}.${operator}: ${(error as Error).message}`, { cause: error })
+    }
   })
   if (tests.length === 0) throw new TypeError(`${name} must be a value or have an operator, got {}`)
   return (found) => tests.every((test) => test(found))

@@ -6,6 +6,8 @@
  * forbid timers at module scope (Cloudflare), and fake timers installed by a test must be seen.
  */
 
+import { MAX_TIMER_MS } from '../lib/units.ts'
+
 /**
  * What the library knows of time. `systemClock` is the real one; `VirtualClock` of `llmiter/testing` is the one
  * for tests.
@@ -26,9 +28,6 @@ export interface Clock {
   /** Numbers in [0, 1) that spread waits, so that many clients do not return together. Default `Math.random`. */
   random?(): number
 }
-
-/** Above 2³¹−1 ms (24.8 days) `setTimeout` overflows and fires at once: longer waits go in several laps. */
-export const MAX_TIMER_MS = 2 ** 31 - 1
 
 type GlobalName = 'performance' | 'setTimeout' | 'clearTimeout'
 

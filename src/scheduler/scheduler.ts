@@ -4,7 +4,8 @@
 // later without an event (a wait that ends, a retry, a timeout) is an appointment in a heap, so a million of
 // them still make one timer.
 
-import { type Clock, MAX_TIMER_MS } from './clock.ts'
+import { MAX_TIMER_MS } from '../lib/units.ts'
+import type { Clock } from './clock.ts'
 import { Heap, type HeapItem } from '../lib/heap.ts'
 import type { TicketIssuer } from '../core/ticket-issuer.ts'
 import type { Call } from '../core/call.ts'

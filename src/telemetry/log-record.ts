@@ -4,6 +4,8 @@
 // file. A line is checked because a log may end in half a line (the machine went down), or be no log of ours;
 // fields it does not know are left out, so that a later version may add some.
 
+import { isObject } from '../lib/validate.ts'
+
 /** One second of one limiter. Counts are of that second; levels are as it ended. */
 export interface LogRecord {
   /** The format. */
@@ -208,6 +210,5 @@ function numbers<K extends string>(from: Fields, keys: readonly K[]): Record<K, 
   return told as Record<K, number>
 }
 
-const isObject = (value: unknown): value is Fields => typeof value === 'object' && value !== null
 const isAmount = (value: unknown): value is number =>
   typeof value === 'number' && Number.isFinite(value) && value >= 0

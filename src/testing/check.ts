@@ -16,7 +16,10 @@ export function finite(value: number, name: string): number {
 }
 
 /** A number that may also be drawn anew each time. */
-export function drawn(value: number | (() => number), name: string): () => number {
+export function drawn<Args extends unknown[]>(
+  value: number | ((...args: Args) => number),
+  name: string,
+): (...args: Args) => number {
   if (typeof value === 'function') return value
   if (!(Number.isFinite(value) && value >= 0))
     throw new TypeError(

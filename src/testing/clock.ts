@@ -5,7 +5,8 @@
  * That last rule is what makes a test in virtual time mean the same as one in real time. A promise chain of ten
  * `await`s takes no time, so it must be over before time moves; and a timer that it arms may be the next one.
  */
-import { MAX_TIMER_MS, type Clock } from '../scheduler/clock.ts'
+import { MAX_TIMER_MS } from '../lib/units.ts'
+import type { Clock } from '../scheduler/clock.ts'
 import { drawn, fields, finite, text, notNumber } from './check.ts'
 import { seededRandom } from '../lib/random.ts'
 import { TimerHeap } from './timer-heap.ts'

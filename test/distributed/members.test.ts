@@ -115,7 +115,7 @@ const base: Omit<LeaseRequest, 'first' | 'each' | 'more' | 'everyMs' | 'amend' |
     limits: [],
     ramp: { ms: 0, from: 1 },
     waiting: 0,
-    aheadMs: 300,
+    ...{ aheadMs: 300, heldMs: 0 },
     ...{ keepMs: LAW.keptMs, fromMs: 0, lagMs: 0, declared: 0, order: -1 },
     known: 0,
   },

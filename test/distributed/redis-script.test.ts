@@ -150,6 +150,7 @@ describe.skipIf(!haveRedis())('the script in Redis', () => {
               order: order === null ? -1 : 1_700_000_000_000 + 1000 * order,
               ramp: { ms: 5000, from: 1 / 3 },
               aheadMs: 300 + fromMs,
+              heldMs: 2 * fromMs,
               fromMs,
               everyMs: 20,
               refused: [0, 0, 0, 0],

@@ -66,3 +66,16 @@ test.each([
   expect(between(times, 150_000, 190_000) / (PACE * 40_000)).toBeGreaterThan(0.97)
   expect(between(times, 210_000, 255_000) / (PACE * 45_000)).toBeGreaterThan(0.97)
 })
+
+test('a fleet that has just started is cut off: nobody is a newcomer', async () => {
+  const rig = fleetRig(4, { limiter: { limits: [{ of: 'requests', amount: 80, per: '2s' }] } })
+  const states: string[] = []
+  for (const limiter of rig.fleet) limiter.on('store', ({ state }) => states.push(state))
+  rig.backlog(200)
+  await rig.clock.advanceTo(1500)
+  rig.store.cut('all')
+  await rig.clock.advanceTo(14_000)
+  expect(states).toEqual(['down', 'down', 'down', 'down'])
+  expect(between(rig.times, 4500, 14_000) / ((80 / 2050) * 9500)).toBeGreaterThan(0.95)
+  expect(mostIn(rig.times, 2000)).toBeLessThanOrEqual(81)
+})

@@ -26,7 +26,7 @@ const write = (config: unknown, name = 'llmiter.config.json') => {
   return file
 }
 
-test.each<[config: unknown, message: string]>([
+test.each<[config: unknown, message: string | RegExp]>([
   [{ target: [] }, "target is not known (did you mean 'targets'?); known: $schema, host, port, targets,"],
   [{ targets: [] }, 'targets must be a list of at least 1, got an array of 0'],
   [
@@ -67,6 +67,11 @@ test.each<[config: unknown, message: string]>([
     "budgets[0].per must be 'day', 'week', 'month' or 'year', or a number above 0",
   ],
   [{ targets: [target], budgets: [{ per: 'day' }] }, 'budgets[0] must have requests, tokens or usd'],
+  [
+    { targets: [target], redis: { url: 'redis://:secret@host' } },
+    /redis\.url must be 'redis:\/\/HOST:PORT', 'env:NAME' or 'file:PATH': a password must not stand in the configuration$/,
+  ],
+  [{ targets: [target], redis: { url: 'env:KEY' } }, 'redis.url: what it names must be a URL'],
   ['{', 'is no JSON'],
 ])('%j: %s', async (config, message) => {
   await expect(loadConfig(write(config), env)).rejects.toThrow(message)

@@ -154,6 +154,33 @@ describe('budgets', () => {
   })
 })
 
+test('the ledger tells whose calls were answered and refused, and what they used', async () => {
+  const { key, stored } = new KeyRing(state).add({ name: 'alice', budgets: [{ requests: 1, per: 'day' }] })
+  const told = { ...usage, prompt_tokens_details: { cached_tokens: 60 } }
+  rig.server.replies({ body: { usage: told } })
+  const running = await rig.gatewayOf({ state, prices: { m: { input: 1, output: 1 } } })
+  const call = { headers: { ...as(key).headers, 'x-llmiter-tenant': 'acme' }, body }
+  for (const status of [200, 402]) expect((await ask(running.url, call)).status).toBe(status)
+  await running.close()
+  const file = readdirSync(state).find((name) => name.startsWith('ledger-'))!
+  const lines = readFileSync(join(state, file), 'utf8').trim().split('\n')
+  const facts = { at: expect.any(Number) as number, key: stored.id, tenant: 'acme', model: 'm' }
+  expect(lines.map((line) => JSON.parse(line) as unknown)).toMatchObject([
+    { of: 'sent', ...facts },
+    {
+      of: 'over',
+      ...facts,
+      target: 'first',
+      status: 200,
+      inputTokens: 100,
+      outputTokens: 100,
+      cachedTokens: 60,
+      cost: 0.0002,
+    },
+    { of: 'refused', ...facts, status: 402, code: 'budget_exceeded' },
+  ])
+})
+
 test(
   'killed at once and started again: budgets, keys and limits are as they were',
   { timeout: 60_000 },

@@ -245,6 +245,10 @@ test('retry: as often as it says, after the statuses that it names', async () =>
   expect((await via(config(1))).status).toBe(418)
 })
 
+test('a request_timeout that no timer can hold is a long one', async () => {
+  expect((await via({ targets: [{ virtual_key: 'a', request_timeout: 1e99 }] })).status).toBe(200)
+})
+
 test('request_timeout is a 408', async () => {
   rig.server.replies({ then: 'hang' })
   const answer = await via({ targets: [{ virtual_key: 'a', request_timeout: 50 }] })
@@ -278,6 +282,14 @@ test.each<[config: unknown, field: string]>([
   [
     sticky(['headers.x']),
     "hash_fields[0]: a route can read metadata.NAME, params.NAME and url.pathname, got 'headers.x'",
+  ],
+  [
+    { strategy: { mode: 'loadbalance' }, targets: [{ virtual_key: 'a', weight: 0 }] },
+    'config.strategy: at least one target must have a weight above 0',
+  ],
+  [
+    when({ 'params.model': { $in: 3 } }),
+    'config.strategy.conditions[0].query.params.model.$in: $in and $nin need an array, got 3',
   ],
   [sticky([]), 'config.strategy.sticky_session.hash_fields must be a list of fields'],
   [

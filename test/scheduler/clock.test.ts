@@ -1,6 +1,7 @@
 /** The real clock: the globals are asked late, and what is missing is named. */
 import { afterEach, describe, expect, test, vi } from 'vitest'
-import { MAX_TIMER_MS, systemClock } from '../../src/scheduler/clock.ts'
+import { MAX_TIMER_MS } from '../../src/lib/units.ts'
+import { systemClock } from '../../src/scheduler/clock.ts'
 
 afterEach(() => {
   vi.unstubAllGlobals()

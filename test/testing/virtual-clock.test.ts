@@ -1,7 +1,7 @@
 /** The virtual clock: every timer at its moment, everything settled in between, and fast. */
 import fc from 'fast-check'
 import { afterEach, describe, expect, test, vi } from 'vitest'
-import { MAX_TIMER_MS } from '../../src/scheduler/clock.ts'
+import { MAX_TIMER_MS } from '../../src/lib/units.ts'
 import { seededRandom, VirtualClock } from '../../src/testing/index.ts'
 
 afterEach(() => {

@@ -3,14 +3,15 @@
 // From the store a process that has died looks like one that is cut off and goes on at its share. So what is kept for it is
 // what it has shown to need: as long as the time in which it used its share, or a tenth of the time for which it has been there. A
 // process that makes one call and dies, again and again, costs its calls, and one that has worked for minutes may be cut off for
-// a minute. So may one that has worked for much of the time since the limit was first used: it is no newcomer.
+// a minute. So may one that has been at work for a good part of the time since the limit was first used.
 
 import type { SharedLimit } from 'llmiter'
 import { LAW } from '../protocol.ts'
 import { SILENCE_MS, TERM_MS } from './timing.ts'
 
 const PART_OF_AGE = 0.1
-const MUCH = 1 / 3
+/** Who has been there for such a part of the time since the limit was first used, and has worked for such a part, is no newcomer. */
+const OLD = { age: 0.25, used: 0.1 }
 /** A shorter share is not worth keeping. */
 const LEAST_MS = 1000
 
@@ -39,8 +40,8 @@ export class KeptShare {
 
   /** For how long after the last request its share is to be kept; 0: not at all. The store has known the limit for `knownMs`. */
   keepMs(knownMs: number, now: number): number {
+    if (now - this.#since >= OLD.age * knownMs && this.#usedMs >= OLD.used * knownMs) return LAW.keptMs
     const worked = this.workedMs(now)
-    if (worked >= MUCH * knownMs) return LAW.keptMs
     return worked < LEAST_MS ? 0 : Math.min(LAW.keptMs, 2 * SILENCE_MS + worked)
   }
 }

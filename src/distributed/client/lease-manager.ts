@@ -228,7 +228,12 @@ export class LeaseManager {
       ...{ id: this.#options.id, gen: this.#answer?.news.gen ?? '', heard: this.#answer?.now ?? -1, known },
       ...{ alone, keepMs },
       ...{ limits, order: this.#order, ramp: this.#host.ramp(), waiting, gone, dead: this.#dead },
-      ...{ fromMs: this.#fromMs, aheadMs: this.#reachMs, lagMs: this.#connectivity.slowestMs },
+      ...{
+        fromMs: this.#fromMs,
+        aheadMs: this.#reachMs,
+        heldMs: this.#answer?.reachMs ?? 0,
+        lagMs: this.#connectivity.slowestMs,
+      },
       declared: this.#options.processes ?? 0,
       ...{ concurrent: this.#concurrent(), inFlight: this.#inFlight },
       permits: this.#inFlight + (this.gate.passable ? this.#demand.slots(waiting, LAW.aheadMs, now) : 0),
@@ -283,8 +288,8 @@ export class LeaseManager {
     this.#dead = this.#options.gone(answer.suspects.filter((id) => id !== this.#options.id))
     this.#askAt = -Infinity
     if (answer.next >= 0) {
-      const early = answer.aheadMs * (0.3 + 0.7 * this.#options.random())
-      this.#askAt = this.#time.toLocal(answer.next) - early
+      const early = answer.reachMs * (0.3 + 0.7 * this.#options.random())
+      this.#askAt = this.#time.toLocal(answer.next) - early - this.#time.lagMs / 2
     }
     // What a late answer brings is of no use to whom goes by another schedule already.
     if (this.#fallback) this.#void()

@@ -44,7 +44,7 @@ local function step()
     for i = 1, #keys do redis.call('DEL', keys[i]) end
     state = {
       v = VERSION,
-      base = time, seen = 0, seq = 0, alive = 0, kept = 0, before = { missing = 0, kept = 0 }, share = 1, crowdedTill = -1, rampFrom = 1, closedAt = -1,
+      base = time, seen = 0, seq = 0, alive = 0, kept = 0, before = { missing = 0, kept = 0 }, share = 1, crowdedTill = -1, reach = 0, reachTill = -1, rampFrom = 1, closedAt = -1,
       probeTill = 0, rampStart = -1e12, busyAt = ask.known > 0 and 0 or -1e12, expected = 0, untold = 0, joined = 0, from = -1e12,
       permits = 0, partsTill = -1, accounts = {},
       news = { gen = ARGV[2], seq = 0, epoch = 1, gate = 'open', kind = 'rate', ['until'] = 0, by = '', blamed = {}, learned = {}, lesson = 0 },
@@ -150,10 +150,17 @@ local function step()
   end
   local rolledBack = not stranger and ask.heard > since + sameMs
   local ahead = max(aheadMs, reserve * processes / questionsPerMs)
-  local horizon = max(ahead, ask.aheadMs)
+  -- All reach as far as the farthest of them, or those would take it all.
+  local wished = max(ahead, ask.aheadMs)
+  if wished >= state.reach or now > state.reachTill then
+    state.reach = wished
+    state.reachTill = now + reachMs
+  end
+  local horizon = state.reach
+  local held = max(horizon, ask.heldMs)
   if ask.known > 1 then
-    if stranger and now < horizon then state.from = horizon end
-    if rolledBack and now >= state.from then state.from = now + horizon end
+    if stranger and now < held then state.from = held end
+    if rolledBack and now >= state.from then state.from = now + held end
   end
   if tells and missing == 0 then state.from = min(state.from, now) end
   local left = 1 - kept
@@ -232,7 +239,7 @@ local function step()
   for _, entry in ipairs(ask.past) do
     for i, limit in ipairs(ask.limits) do
       if limit.key == entry[1] then
-        local account, at, amount = accounts[i], min(entry[2], now + horizon), entry[3]
+        local account, at, amount = accounts[i], min(entry[2], now + held), entry[3]
         account.accepted = account.accepted + amount
         if limit.windowMs == 0 or leaves(cellOf(at, limit), limit) > now then
           account.used = account.used + amount
@@ -513,7 +520,7 @@ local function step()
   end
   return {
     now = now, base = state.base, since = rolledBack and since or nil, news = news, slots = slots, next = next,
-    permits = permits, processes = processes, rank = rank, aheadMs = ahead, used = used, accepted = accepted,
+    permits = permits, processes = processes, rank = rank, aheadMs = ahead, reachMs = horizon, used = used, accepted = accepted,
     suspects = suspects, order = order, followed = followed, early = early, otherVersion = other,
   }
 end

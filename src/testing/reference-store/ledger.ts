@@ -60,6 +60,9 @@ interface State {
   /** The part of the rates that is not kept for those who are missing. */
   share: number
   crowdedTill: number
+  /** So far ahead slots are leased lately, and until when that counts. */
+  reach: number
+  reachTill: number
   /** Until then slots that a state leased which was lost are still being used: this one leases none. */
   from: number
   rampStart: number
@@ -104,9 +107,16 @@ export class Ledger {
     const since = present.heard < 0 ? prev : present.heard
     const rolledBack = !stranger && request.heard > since + LAW.sameMs
     const aheadMs = Math.max(LAW.aheadMs, (LAW.reserve * present.processes) / LAW.questionsPerMs)
-    const horizonMs = Math.max(aheadMs, request.aheadMs)
-    if (stranger && request.known > 1 && now < horizonMs) state.from = horizonMs
-    if (rolledBack && request.known > 1 && now >= state.from) state.from = now + horizonMs
+    // All reach as far as the farthest of them, or those would take it all.
+    const wishedMs = Math.max(aheadMs, request.aheadMs)
+    if (wishedMs >= state.reach || now > state.reachTill) {
+      state.reach = wishedMs
+      state.reachTill = now + LAW.reachMs
+    }
+    const horizonMs = state.reach
+    const heldMs = Math.max(horizonMs, request.heldMs)
+    if (stranger && request.known > 1 && now < heldMs) state.from = heldMs
+    if (rolledBack && request.known > 1 && now >= state.from) state.from = now + heldMs
     // All that is held is known: nobody need wait it out.
     if (present.complete) state.from = Math.min(state.from, now)
     // Nothing may be left, where all who were here are missing and a new one asks.
@@ -122,7 +132,7 @@ export class Ledger {
     const told = request.gen === state.news.gen && !rolledBack
     for (const [key, at, amount] of told ? request.past : []) {
       const i = limits.findIndex((limit) => limit.key === key)
-      if (i >= 0) remember(accounts[i]!, limits[i]!, Math.min(at, now + horizonMs), amount, now)
+      if (i >= 0) remember(accounts[i]!, limits[i]!, Math.min(at, now + heldMs), amount, now)
     }
     for (const [key, at, difference] of told ? request.amend : []) {
       const i = limits.findIndex((limit) => limit.key === key)
@@ -156,6 +166,7 @@ export class Ledger {
       processes: present.processes,
       rank: present.rank,
       aheadMs,
+      reachMs: horizonMs,
       used: accounts.map((account) => account.used + unheard(account, now)),
       early: accounts.map((account) => earlyMs(account, now)),
       accepted: accounts.map(({ accepted }) => accepted),
@@ -297,6 +308,8 @@ function begin({ known }: LeaseRequest, time: number, gen: string): State {
     kept: { missing: 0, kept: 0 },
     share: 1,
     crowdedTill: -1,
+    reach: 0,
+    reachTill: -1,
     from: LONG_AGO,
     // A fleet that comes back is warm.
     rampStart: LONG_AGO,

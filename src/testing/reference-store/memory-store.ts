@@ -12,10 +12,11 @@ import { callableOrNone, drawn } from '../check.ts'
 /** Options of `memoryStore`. */
 export interface MemoryStoreOptions {
   /**
-   * How long a request and its answer take together, in ms.
+   * How long a request and its answer take together, in ms. A function is given the number of the limiter that asks: some
+   * may be farther from the store than others.
    * @default 1
    */
-  lagMs?: number | (() => number)
+  lagMs?: number | ((limiter: number) => number)
   /**
    * Whether news is told to all at once, or heard with the next answer only.
    * @default true
@@ -88,7 +89,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): MemoryStore {
     const start = clock.wall() - clock.now()
     const time = options.time ?? (() => start + clock.now())
     const later = (then: () => void) => {
-      clock.setTimer(then, lagMs() / 2, false)
+      clock.setTimer(then, lagMs(limiter) / 2, false)
     }
     return {
       ask(request, done) {

@@ -1,0 +1,13 @@
+// A provider that allows 600 calls a minute, ten of them at once, and answers after 300 ms. It tells its port, and at the
+// end of each line that it is sent, what it has seen.
+
+import { startHttpProvider, TokenBucketProvider } from 'llmiter/testing'
+
+const model = new TokenBucketProvider({ requestsPerMinute: 600, capacityMs: 1000 })
+const provider = await startHttpProvider({ model, latencyMs: 300 })
+console.log(provider.port)
+process.stdin.on('data', () => {
+  const { log, refused, admitted } = provider.requests
+  const arrivals = log.filter(({ status }) => status === 200).map(({ atMs }) => atMs)
+  console.log(JSON.stringify({ admitted, refused, spanMs: Math.round(arrivals.at(-1)! - arrivals[0]!) }))
+})
