@@ -42,8 +42,13 @@ export class Lanes {
   /** Gives a member its place, if it is new. Returns whether it is. */
   arrive(member: LaneMember): boolean {
     if (member.seq > 0) return false
-    member.seq = ++this.#arrivals
+    member.seq = this.nextSeq()
     return true
+  }
+
+  /** The place of a call that arrives now. */
+  nextSeq(): number {
+    return ++this.#arrivals
   }
 
   /** Puts a member in the queue; one that has returned keeps its place. */

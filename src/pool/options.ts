@@ -1,10 +1,10 @@
 // The options of a pool and of a call, checked once.
 
-import type { BudgetStore, Clock, Duration, Snapshot } from 'llmiter'
+import type { BudgetStore, Clock, Duration } from 'llmiter'
 import { duration } from '../lib/duration.ts'
 import { callable, fields, given, number, text } from '../lib/validate.ts'
 import { type BreakerOptions, type BreakerRules, parseBreaker } from './breaker.ts'
-import { type BudgetOptions, type BudgetSnapshot, parseBudgets } from './budgets.ts'
+import { type BudgetOptions, parseBudgets } from './budgets.ts'
 import type { PoolCall } from './pool-call.ts'
 import type { PoolTarget } from './pool-target.ts'
 import { parsePrices, type Prices } from './prices.ts'
@@ -50,31 +50,6 @@ export interface PoolOptions<T extends PoolTarget = PoolTarget> {
   readonly coalesce?: boolean
   /** Keeps answers of identical calls. Default: none is kept. */
   readonly cache?: CacheOptions
-}
-
-/** What a pool has learned and spent, as plain JSON. */
-export interface PoolSnapshot {
-  /** The format. */
-  readonly version: 1
-  /** Epoch ms at which it was made. */
-  readonly wall: number
-  /** What has been spent. */
-  readonly budgets?: BudgetSnapshot
-  /** The state and the learned limits of each target. */
-  readonly targets: Readonly<
-    Record<
-      string,
-      {
-        readonly limiter: Snapshot
-        /** Times until which it is put aside, counted from `wall`. */
-        readonly deadMs?: number
-        readonly deaths?: number
-        readonly brokenMs?: number
-        readonly spentMs?: number
-        readonly paused?: true
-      }
-    >
-  >
 }
 
 export interface PoolRules {

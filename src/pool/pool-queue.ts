@@ -57,6 +57,14 @@ class Post implements StandbyWaiter {
   }
 }
 
+/** A ticket, of which target, the how-manyth call it is there, and the place of the call in the queue. */
+export interface TakenTicket {
+  readonly grant: Grant
+  readonly index: number
+  readonly number: number
+  readonly seq: number
+}
+
 export class PoolQueue {
   readonly #posts: readonly Post[]
   readonly #clock: Clock
@@ -67,6 +75,14 @@ export class PoolQueue {
   /** The call that is placed just now, when nobody waits. */
   #arriving: PoolMember | undefined
   #rounds = 0
+  /** `takeNow` asks for a ticket, and what it got. */
+  #asking = false
+  #grant: Grant | undefined
+  readonly #direct: StandbyWaiter = {
+    granted: (grant) => void (this.#grant = grant),
+    // The call meets this again in the queue, where it is seen to.
+    failed: () => {},
+  }
   /** The most that a target was served, by weight. */
   #served = 0
   #stopped: { readonly error: unknown } | undefined
@@ -117,6 +133,42 @@ export class PoolQueue {
     this.#lanes.add(member, allowed, returned)
     this.#serve(member)
     if (member.lane) this.#attend(member)
+  }
+
+  /**
+   * A ticket of the first tier that is there now, when nobody waits: most calls of a pool with room need no more than
+   * that, and leave no trace when there is none.
+   */
+  takeNow({ indices, weights }: TargetTier, terms: Terms): TakenTicket | undefined {
+    if (this.#lanes.size > 0 || this.#arriving || this.#asking || this.#stopped) return undefined
+    const now = this.#clock.now()
+    const round = ++this.#rounds
+    for (;;) {
+      const post = this.#nextPost(indices, weights, terms, round)
+      if (!post) return undefined
+      const grant = this.#askNow(post, terms, now)
+      if (!grant) continue
+      const { health, index } = post
+      this.#catchUp(health, 1 / weights[indices.indexOf(index)]!)
+      const number = health.sentOne(now)
+      this.#told(index)
+      return { grant, index, number, seq: this.#lanes.nextSeq() }
+    }
+  }
+
+  #askNow({ health, terms: taken }: Post, terms: Terms, now: number): Grant | undefined {
+    if (taken || !health.admits(now)) return undefined
+    this.#asking = true
+    try {
+      const leave = health.limiter.standBy(terms, this.#direct)
+      if (!this.#grant) leave()
+      return this.#grant
+    } catch {
+      return undefined // A wrong cost: the queue says which targets know it.
+    } finally {
+      this.#asking = false
+      this.#grant = undefined
+    }
   }
 
   /** Nobody is before it: it takes a ticket that is there. Returns where it looked. */
@@ -171,19 +223,30 @@ export class PoolQueue {
     const weights = allowed === tiers[0]!.indices ? tiers[0]!.weights : allowed.map((i) => weightOf(tiers, i))
     const round = ++this.#rounds
     for (;;) {
-      let next: Post | undefined
-      let least = Infinity
-      for (let i = 0; i < allowed.length; i++) {
-        const post = this.#posts[allowed[i]!]!
-        if (post.round === round || post.terms === terms) continue
-        const due = post.health.served + 1 / weights[i]!
-        if (due < least) [least, next] = [due, post]
-      }
+      const next = this.#nextPost(allowed, weights, terms, round)
       if (!next) return
-      next.round = round
       this.#fill(next)
       if (member.allowed !== allowed || !(member.lane || this.#arriving === member)) return
     }
+  }
+
+  /** Of the targets at which nobody stands for such a call, and that were not asked in this round, who is due. */
+  #nextPost(
+    indices: readonly number[],
+    weights: readonly number[],
+    terms: Terms,
+    round: number,
+  ): Post | undefined {
+    let next: Post | undefined
+    let least = Infinity
+    for (let i = 0; i < indices.length; i++) {
+      const post = this.#posts[indices[i]!]!
+      if (post.round === round || post.terms === terms) continue
+      const due = post.health.served + 1 / weights[i]!
+      if (due < least) [least, next] = [due, post]
+    }
+    if (next) next.round = round
+    return next
   }
 
   /** The targets of the first tiers, up to the first that need not be waited for too long. */

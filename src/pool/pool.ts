@@ -1,15 +1,22 @@
 // A pool: one queue in front of several limiters. The strategy says which targets may answer a call, and the call takes
 // whichever ticket comes first. This file is a call's way from its admission to its answer.
 
-import { type BucketRateLimiter, type Clock, type GrantOutcome, LimiterStoppedError } from 'llmiter'
+import {
+  type BucketRateLimiter,
+  type Clock,
+  type Grant,
+  type GrantOutcome,
+  LimiterStoppedError,
+} from 'llmiter'
 import { callable, choice, text } from '../lib/validate.ts'
 import { RequestBundler, type BatchedCall, type BatchedOptions } from './batched.ts'
 import { BudgetExceededError } from './budgets.ts'
-import { parsePool, type PoolOptions, type PoolRules, type PoolSnapshot } from './options.ts'
+import { parsePool, type PoolOptions, type PoolRules } from './options.ts'
+import { checkSnapshot, type PoolSnapshot } from './pool-snapshot.ts'
 import { checkCall, type PoolCall } from './pool-call.ts'
 import type { PoolEvents, PoolStats } from './pool-events.ts'
-import { type Ending, PoolMember, type PoolWork, termsOf } from './pool-member.ts'
-import { NoTargetError, PoolQueue } from './pool-queue.ts'
+import { type Ending, PoolMember, type PoolWork, type Terms, termsOf } from './pool-member.ts'
+import { NoTargetError, PoolQueue, type TakenTicket } from './pool-queue.ts'
 import type { PoolTarget } from './pool-target.ts'
 import { UnknownPriceError } from './prices.ts'
 import { Sharing } from './sharing.ts'
@@ -131,7 +138,54 @@ export class Pool<T extends PoolTarget = PoolTarget> {
     if (this.#stopped) throw this.#stopped
     if (call !== NO_OPTIONS) checkCall(call)
     const key = this.#stickyKey(call)
-    return this.#placed(new PoolMember(call, fn, termsOf(call), this.#tiersFor(call, key), key))
+    const tiers = this.#tiersFor(call, key)
+    const terms = termsOf(call)
+    const taken = key === undefined && !this.#spending ? this.#queue.takeNow(tiers[0]!, terms) : undefined
+    if (taken) return this.#runNow(fn, call, tiers, terms, taken)
+    return this.#placed(new PoolMember(call, fn, terms, tiers, key))
+  }
+
+  /** A call that has its ticket at once. Only when its target fails or refuses it does it need a place in the queue. */
+  #runNow(
+    fn: PoolWork,
+    call: PoolCall,
+    tiers: readonly TargetTier[],
+    terms: Terms,
+    taken: TakenTicket,
+  ): Promise<unknown> {
+    const { index, number, seq } = taken
+    const over = (outcome: GrantOutcome): unknown => {
+      if (
+        !outcome.verdict &&
+        !('error' in outcome) &&
+        outcome.status === undefined &&
+        !this.#rules.fallsBack
+      ) {
+        if (this.#health[index]!.ended(ANSWERED, number, this.#clock.now())) this.#queue.review(index)
+        return outcome.value
+      }
+      const member = new PoolMember(call, fn, terms, tiers, undefined)
+      member.seq = seq
+      member.index = index
+      member.number = number
+      return this.#over(member, outcome)
+    }
+    return this.#start(taken.grant, index, fn, call, over)
+  }
+
+  #start(
+    grant: Grant,
+    index: number,
+    work: PoolWork,
+    { signal, timeoutMs }: PoolCall,
+    over: (outcome: GrantOutcome) => unknown,
+  ): Promise<unknown> {
+    const target = this.targets[index]!
+    return grant.run(
+      (given) => work(target as never, given),
+      over,
+      signal || timeoutMs !== undefined ? { signal, timeoutMs } : undefined,
+    )
   }
 
   /** What the next try may use is reserved, and the call is in the queue, or has a ticket, or its end. */
@@ -171,14 +225,8 @@ export class Pool<T extends PoolTarget = PoolTarget> {
   }
 
   #attempt(member: PoolMember): Promise<unknown> {
-    const { work, call } = member
-    const target = this.targets[member.index]!
-    const { signal, timeoutMs } = call
-    return member.takeGrant().run(
-      (given) => work(target as never, given),
-      (outcome) => this.#over(member, outcome),
-      signal || timeoutMs !== undefined ? { signal, timeoutMs } : undefined,
-    )
+    const { index, work, call } = member
+    return this.#start(member.takeGrant(), index, work, call, (outcome) => this.#over(member, outcome))
   }
 
   /** A try is over. Returns or throws what the caller gets, or goes on. */
@@ -302,10 +350,13 @@ export class Pool<T extends PoolTarget = PoolTarget> {
     return { version: 1, wall, targets: Object.fromEntries(targets), ...(budgets && { budgets }) }
   }
 
-  /** Restores a snapshot. Targets that no longer exist, and new ones, are left as they are. */
+  /**
+   * Restores a snapshot. Targets that no longer exist, and new ones, are left as they are.
+   *
+   * @throws TypeError when it is no snapshot.
+   */
   restore(saved: PoolSnapshot): void {
-    if (saved?.version !== 1 || !Number.isFinite(saved.wall) || typeof saved.targets !== 'object')
-      throw new TypeError(`snapshot must be what snapshot() gave, got ${text(saved)}`)
+    checkSnapshot(saved)
     const now = this.#clock.now()
     const ageMs = Math.max(0, this.#clock.wall() - saved.wall)
     if (saved.budgets) this.#spending?.budgets.restore(saved.budgets, this.#clock.wall())

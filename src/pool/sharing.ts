@@ -63,7 +63,8 @@ export class Sharing {
 
   /** The answer of an identical call, or else of this one. */
   async run(call: PoolCall, send: () => Promise<unknown>): Promise<unknown> {
-    const key = call.share === false ? undefined : keyOf(call)
+    const mayShare = (this.#coalesces || this.#kept) && call.share !== false
+    const key = mayShare ? keyOf(call) : undefined
     if (key === undefined) return send()
     const own = JSON.stringify(call.tenant ?? null) + key
     const kept = this.#kept?.get(this.#acrossTenants ? key : own, this.#clock.now())

@@ -5,7 +5,7 @@
 
 import type { BucketRateLimiter, Clock } from 'llmiter'
 import { type BreakerRules, CircuitBreaker } from './breaker.ts'
-import type { PoolSnapshot } from './options.ts'
+import type { TargetSnapshot } from './pool-snapshot.ts'
 import type { PoolTarget } from './pool-target.ts'
 
 /** Times are epoch ms. */
@@ -227,7 +227,7 @@ export class TargetHealth {
     return { state: this.full ? 'full' : 'ready' }
   }
 
-  snapshot(now: number): PoolSnapshot['targets'][string] {
+  snapshot(now: number): TargetSnapshot {
     const death = this.#death
     const breaker = this.breaker?.state
     return {
@@ -242,7 +242,7 @@ export class TargetHealth {
   }
 
   /** Takes over what was known `ageMs` ago. */
-  restore(saved: PoolSnapshot['targets'][string], ageMs: number, now: number): void {
+  restore(saved: TargetSnapshot, ageMs: number, now: number): void {
     const { limiter, deadMs, deaths = 1, brokenMs, spentMs, paused = false } = saved
     this.limiter.restore(limiter)
     const cause = new Error(`'${this.target.name}' was put aside before the restart`)

@@ -1,8 +1,10 @@
-// The `ai` SDK of two majors, with a limiter as its middleware.
+// The `ai` SDK of three majors, with a limiter as its middleware.
 
 import { createOpenAI } from '@ai-sdk/openai'
 import { APICallError, generateText, type LanguageModel, streamText, wrapLanguageModel } from 'ai'
+import * as ai5 from 'ai-5'
 import * as ai6 from 'ai-6'
+import { createOpenAI as createOpenAI2 } from 'ai-sdk-openai-2'
 import { createOpenAI as createOpenAI3 } from 'ai-sdk-openai-3'
 import { limiterMiddleware } from 'llmiter/ai-sdk'
 import * as replies from './fixtures/openai.ts'
@@ -16,11 +18,17 @@ type Model = Parameters<typeof wrapLanguageModel>[0]['model']
 /** It may come from another copy of the package that npm has put beside: the SDK's own way to tell is `isInstance`. */
 class AnyAPICallError extends Error {
   static override [Symbol.hasInstance](error: unknown): boolean {
-    return APICallError.isInstance(error) || ai6.APICallError.isInstance(error)
+    return [APICallError, ai6.APICallError, ai5.APICallError].some((kind) => kind.isInstance(error))
   }
 }
 
-/** Of the older one only the types are the newer one's: its surface is the same as far as these tests go. */
+type Ai = {
+  generateText: typeof generateText
+  streamText: typeof streamText
+  wrapLanguageModel: typeof wrapLanguageModel
+}
+
+/** Of the older ones only the types are the newest one's: their surface is the same as far as these tests go. */
 const versions = [
   {
     name: 'ai 7',
@@ -30,12 +38,14 @@ const versions = [
   },
   {
     name: 'ai 6',
-    ai: ai6 as unknown as {
-      generateText: typeof generateText
-      streamText: typeof streamText
-      wrapLanguageModel: typeof wrapLanguageModel
-    },
+    ai: ai6 as unknown as Ai,
     create: createOpenAI3 as unknown as typeof createOpenAI,
+    refusedError: AnyAPICallError,
+  },
+  {
+    name: 'ai 5',
+    ai: ai5 as unknown as Ai,
+    create: createOpenAI2 as unknown as typeof createOpenAI,
     refusedError: AnyAPICallError,
   },
 ]

@@ -5,7 +5,10 @@ import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
+import { startHttpProvider, TokenBucketProvider } from 'llmiter/testing'
+import { POST } from '../../examples/chat-nextjs.ts'
+import { startWorker } from '../runtimes/workerd/harness.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 const NODE = ['--import', join(ROOT, 'test/support/sources.ts')]
@@ -31,6 +34,7 @@ test.each([
   ['embeddings', /1000 vectors of \d+ numbers, \d+ tokens in 10 requests\n0 requests were refused/],
   ['two-providers', /40 calls, all answered: 20 by the first, 20 by the second provider/],
   ['langchain', /30 answers, \d+ refused/],
+  ['gateway', /(python: 5 answers\n){3}curl: 1 answer\nthe provider answered 16 calls\n/],
 ])('%s', slow, async (name, expected) => {
   expect(await run(name)).toMatch(expected)
 })
@@ -63,4 +67,57 @@ test('a chat is streamed, and ends when its reader leaves', slow, async () => {
   } finally {
     server.kill()
   }
+})
+
+const providerOf = (tokensPerSecond: number) =>
+  startHttpProvider({
+    ...{ model: new TokenBucketProvider({ requestsPerMinute: 6000 }), answerTokens: 200, tokensPerSecond },
+  })
+
+test('a route of Next.js streams a chat, and ends the call when its reader leaves', slow, async () => {
+  const provider = await providerOf(50)
+  vi.stubEnv('OPENAI_BASE_URL', provider.url)
+  vi.stubEnv('OPENAI_API_KEY', 'any')
+  try {
+    const body = JSON.stringify({ q: 'Hello' })
+    const { body: stream, status } = await POST(
+      new Request('http://localhost/api/chat', { method: 'POST', body }),
+    )
+    expect(status).toBe(200)
+    const reader = stream!.getReader()
+    let text = ''
+    while (text === '') text += new TextDecoder().decode((await reader.read()).value)
+    expect(text).toBe('the ')
+    await reader.cancel()
+    await expect.poll(() => provider.requests.log[0]?.left, { timeout: 30_000 }).toBe(true)
+  } finally {
+    vi.unstubAllEnvs()
+    await provider.close()
+  }
+})
+
+test('a Cloudflare Worker answers all at the pace of one limiter', slow, async () => {
+  const provider = await providerOf(1e6)
+  const entry = new URL('../../examples/worker.ts', import.meta.url)
+  const worker = await startWorker(entry, '2026-04-26', {
+    OPENAI_BASE_URL: provider.url,
+    OPENAI_API_KEY: 'any',
+  })
+  try {
+    const answers = await Promise.all([1, 2, 3, 4].map((i) => worker.get(`/?q=${i}`)))
+    for (const answer of answers) expect(answer).toMatch(/^the sun and/)
+    expect(provider.requests.byStatus[200]).toBe(4)
+  } finally {
+    await worker.dispose()
+    await provider.close()
+  }
+})
+
+test('a job writes the log that llmiter watch reads', slow, async () => {
+  const said = await run('watch-job', mkdtempSync(join(tmpdir(), 'llmiter-example-')), '40')
+  expect(said).toMatch(/40 answers\n$/)
+  const file = /npx llmiter watch (.*)\n/.exec(said)![1]!
+  const records = readFileSync(file, 'utf8').trim().split('\n')
+  const issued = records.map((line) => (JSON.parse(line) as { issued?: number }).issued ?? 0)
+  expect(issued.reduce((a, b) => a + b)).toBe(40)
 })

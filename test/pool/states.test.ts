@@ -1,6 +1,6 @@
 // States of targets, the circuit breaker, and what happens to a call whose target fails.
 
-import { createPool } from 'llmiter/pool'
+import { createPool, type PoolSnapshot } from 'llmiter/pool'
 import { describe, expect, test } from 'vitest'
 import { fate, outOfQuota, rateLimited, refusal } from '../helpers.ts'
 import { fails, poolOf } from './rig.ts'
@@ -274,7 +274,7 @@ test('states survive a restart', async () => {
   await one.pool.run(one.ask(0, { dead: fails(401) }), { target: 'dead' }).catch(() => {})
   one.pool.pause('paused')
   await one.pool.run(one.ask(), { target: 'well' })
-  const saved = JSON.parse(JSON.stringify(one.pool.snapshot())) as never
+  const saved = JSON.parse(JSON.stringify(one.pool.snapshot())) as PoolSnapshot
   const two = poolOf({ dead: {}, paused: {}, well: { requestsPerMinute: 60 }, new: {} })
   two.pool.restore(saved)
   expect(two.pool.stats().targets.map(({ state }) => state.state)).toEqual([
@@ -285,4 +285,16 @@ test('states survive a restart', async () => {
   ])
   expect(two.stateOf('dead')).toMatchObject({ until: two.clock.wall() + 10 * MINUTE })
   expect(() => two.pool.restore({} as never)).toThrow(/what snapshot\(\) gave/)
+  const { limiter } = saved.targets.well!
+  const budget = { name: 'pool per day', resetsAt: 1, spent: [['', { requests: NaN, tokens: 0, usd: 0 }]] }
+  for (const [change, where] of [
+    [{ wall: NaN }, /gave, got {version, wall/],
+    [{ targets: null }, /gave, got {version, wall/],
+    [{ targets: { well: {} } }, /got {} in targets\.well/],
+    [{ targets: { well: { limiter, deadMs: '5' } } }, /in targets\.well/],
+    [{ targets: { well: { limiter, spentMs: -1 } } }, /in targets\.well/],
+    [{ budgets: 'all' }, /got 'all' in budgets/],
+    [{ budgets: [budget] }, /in budgets/],
+  ] as const)
+    expect(() => two.pool.restore({ ...saved, ...change } as never)).toThrow(where)
 })

@@ -25,7 +25,11 @@ const FRONT = `export default { async fetch(request, env) {
   }
 } }`
 
-export async function startWorker(entry: URL, compatibilityDate: string): Promise<Worker> {
+export async function startWorker(
+  entry: URL,
+  compatibilityDate: string,
+  bindings: Record<string, string> = {},
+): Promise<Worker> {
   const source = (name: string) => fileURLToPath(new URL(`../../../src/${name}.ts`, import.meta.url))
   const bundle = await build({
     entryPoints: [fileURLToPath(entry)],
@@ -33,7 +37,11 @@ export async function startWorker(entry: URL, compatibilityDate: string): Promis
     write: false,
     format: 'esm',
     target: 'es2022',
-    alias: { llmiter: source('index'), 'llmiter/fetch': source('clients/fetch') },
+    alias: {
+      llmiter: source('index'),
+      'llmiter/fetch': source('clients/fetch'),
+      'llmiter/testing': source('testing/index'),
+    },
   })
   const output: string[] = []
   const miniflare = new Miniflare({
@@ -54,6 +62,7 @@ export async function startWorker(entry: URL, compatibilityDate: string): Promis
         name: 'main',
         modules: [{ type: 'ESModule', path: 'main.mjs', contents: bundle.outputFiles[0]!.text }],
         compatibilityDate,
+        bindings,
       },
     ],
   })

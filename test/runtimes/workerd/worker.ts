@@ -2,6 +2,7 @@
 
 import { BucketRateLimiter, withLimiter } from 'llmiter'
 import { limitFetch } from 'llmiter/fetch'
+import { TokenBucketProvider, VirtualClock } from 'llmiter/testing'
 // @ts-expect-error a program in plain JavaScript
 import { fetching } from '../../package/programs/fetching.mjs'
 
@@ -30,6 +31,16 @@ export default {
   async fetch(request: Request): Promise<Response> {
     const { pathname, searchParams } = new URL(request.url)
     if (pathname === '/stats') return Response.json({ ...limiter.stats(), served })
+    if (pathname === '/testing') {
+      const clock = new VirtualClock()
+      const provider = new TokenBucketProvider({ requestsPerMinute: 60, capacityMs: 1000 })
+      const own = new BucketRateLimiter({ requestsPerMinute: 60, burst: 1, ramp: false, clock })
+      const kinds: string[] = []
+      const all = Promise.all([0, 1, 2].map(() => own.run(() => kinds.push(provider.ask(clock.now()).kind))))
+      await clock.runAll()
+      await all
+      return new Response(kinds.join())
+    }
     if (pathname === '/fetch') {
       await fetching({ BucketRateLimiter }, { limitFetch })
       return new Response('ok')

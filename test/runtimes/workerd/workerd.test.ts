@@ -54,6 +54,10 @@ describe.each(['2024-01-01', '2026-04-26'])('a limiter at module scope, compatib
     expect(answers).toEqual(['r4', 'ok', 'r5', 'ok', 'r6'])
   })
 
+  test("runs 'llmiter/testing', without a flag for Node's modules", async () => {
+    expect(await worker.get('/testing')).toBe('admitted,admitted,admitted')
+  })
+
   test("runs 'llmiter/fetch', on its own streams", async () => {
     expect(await worker.get('/fetch')).toBe('ok')
   })

@@ -1,0 +1,38 @@
+/**
+ * A route of Next.js that streams a chat, and ends the call to the provider when the browser leaves. Save it as
+ * `app/api/chat/route.ts`; `curl -N 'http://localhost:3000/api/chat' -d '{ "q": "Hello" }'` reads it.
+ *
+ * `OPENAI_API_KEY` and, for a provider elsewhere, `OPENAI_BASE_URL` come from the environment.
+ */
+import OpenAI from 'openai'
+import { limitOpenAI } from 'llmiter/openai'
+
+export const dynamic = 'force-dynamic'
+
+const limits = { name: 'chat', requestsPerMinute: 600, maxConcurrent: 20 }
+const connect = () => limitOpenAI(new OpenAI(), limits)
+// In development Next.js loads this file anew at each change: the limiter, and what it has counted, must outlive that.
+const kept = globalThis as { chatOpenAI?: ReturnType<typeof connect> }
+
+export async function POST(request: Request): Promise<Response> {
+  const { q } = (await request.json()) as { q: string }
+  const left = new AbortController()
+  request.signal.addEventListener('abort', () => left.abort())
+  const openai = (kept.chatOpenAI ??= connect())
+  const stream = await openai.chat.completions.create(
+    { model: 'gpt-5', stream: true, messages: [{ role: 'user', content: q }] },
+    { signal: left.signal }, // ends the wait for a ticket too
+  )
+  const chunks = stream[Symbol.asyncIterator]()
+  const text = new ReadableStream<string>({
+    async pull(controller) {
+      const { done, value } = await chunks.next()
+      if (done) controller.close()
+      else controller.enqueue(value.choices[0]?.delta.content ?? '')
+    },
+    cancel: () => left.abort(), // the browser left while it read
+  })
+  return new Response(text.pipeThrough(new TextEncoderStream()), {
+    headers: { 'content-type': 'text/plain; charset=utf-8' },
+  })
+}
