@@ -64,7 +64,8 @@ for (const [file, page] of pages) {
   )
   write(page, text)
 }
-for (const name of namesIn('docs', '').filter((name) => FILES.test(name))) cpSync(join(ROOT, 'docs', name), join(PAGES, 'public', name))
+for (const name of namesIn('docs', '').filter((name) => FILES.test(name)))
+  cpSync(join(ROOT, 'docs', name), join(PAGES, 'public', name))
 
 // An example is a page with its code. What its first comment says is the text above it.
 const examples = namesIn('examples', '.ts').filter((name) => !name.includes('/'))
