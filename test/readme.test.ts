@@ -19,7 +19,7 @@ const SDKS = {
   '@google/genai': ['genai-2', '@google/genai'],
   '@google/generative-ai': ['@google/generative-ai'],
   '@mistralai/mistralai': ['@mistralai/mistralai'],
-  ai: ['ai-6', 'ai'],
+  ai: ['ai-5', 'ai-6', 'ai'],
   '@langchain/openai': ['@langchain/openai'],
   'cohere-ai': ['cohere-ai'],
 }

@@ -122,7 +122,7 @@ describe('connections', () => {
     for await (const chunk of await openai.chat.completions.create({ ...chat, stream: true })) {
       if (chunk.choices[0]?.delta.content) break
     }
-    await until(() => provider.requests.log[0]!.left)
+    await until(() => provider.requests.log[0]?.left === true)
     expect(provider.requests.log[0]!.outputTokens).toBeLessThan(100)
     expect(model.limits(provider.requests.log[0]!.atMs)[0]!.remaining).toBeGreaterThan(800)
   })
@@ -147,7 +147,7 @@ describe('connections', () => {
   test('a request that hangs is held until the client gives up', async () => {
     const { provider, openai } = await start({ chaos: () => ({ kind: 'hangs' }) })
     await caught(openai.chat.completions.create(chat, { timeout: 20 }))
-    await until(() => provider.requests.log[0]!.left)
+    await until(() => provider.requests.log[0]?.left === true)
     expect(provider.requests.log[0]!.status).toBe(0)
   })
 
