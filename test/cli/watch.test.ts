@@ -383,7 +383,7 @@ test.skipIf(!hasScript)('on a real terminal keys sort, filter and end it; NO_COL
   const lines = ['alpha', 'beta'].map((name, i) => linesOf([record(now(), { name, waiting: i + 1 })]))
   writeFileSync(join(dir, file()), lines.join(''))
   const watched = async (env: string) => {
-    const command = `stty cols 80 rows 30; ${env} exec "${process.execPath}" ${node.map((arg) => `"${arg}"`).join(' ')} "${dir}"`
+    const command = `stty cols 80 rows 30; unset CI; ${env} exec "${process.execPath}" ${node.map((arg) => `"${arg}"`).join(' ')} "${dir}"`
     const run = await started('script', ['-qec', command, '/dev/null'], 'beta')
     return { ...run, type: (keys: string) => run.child.stdin.write(keys) }
   }
