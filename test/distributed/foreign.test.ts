@@ -38,7 +38,7 @@ const KEY = 'llmiter:{crew}'
 const SPOILED: Spoil[] = [
   ['the state is a list', (admin) => admin.multi().del(KEY).rpush(KEY, 'a').exec()],
   ['the state is no JSON', (admin) => admin.set(KEY, 'hello')],
-  ['the state is JSON of something else', (admin) => admin.set(KEY, '{"v":1,"news":7}')],
+  ['the state is JSON of something else', (admin) => admin.set(KEY, JSON.stringify({ v: VERSION, news: 7 }))],
   ['the state is null', (admin) => admin.set(KEY, 'null')],
   ['the members are a string', (admin) => admin.set(`${KEY}:seen`, 'hello')],
   [
