@@ -97,7 +97,8 @@ describe.skipIf(!haveRedis())('processes', () => {
     ]) {
       await away!()
       await sleep(3000)
-      expect(await used(6000)).toBeGreaterThan(0.85)
+      // What went in bursts before is waited out first, so that no window holds more than the limit.
+      expect(await used(6000)).toBeGreaterThan(0.78)
       const downs = fleet.said.filter(
         ({ message }) => message.of === 'store' && message.state === 'down',
       ).length
@@ -106,7 +107,7 @@ describe.skipIf(!haveRedis())('processes', () => {
       await sleep(2000)
       const ups = fleet.said.filter(({ message }) => message.of === 'store' && message.state === 'up').length
       expect(ups).toBe(downs)
-      expect(await used(3000)).toBeGreaterThan(0.95)
+      expect(await used(3000)).toBeGreaterThan(0.9)
     }
     expect(most()).toBeLessThanOrEqual(AMOUNT + 1)
     expect(fleet.errors()).toEqual([])
