@@ -1,7 +1,7 @@
 // What a pool saves, and the check of what it is given back: it may come from a file that somebody has edited.
 
 import type { Snapshot } from 'llmiter'
-import { text } from '../lib/validate.ts'
+import { isObject, text } from '../lib/validate.ts'
 import type { BudgetSnapshot } from './budgets.ts'
 
 /** What a pool has learned and spent, as plain JSON. */
@@ -27,7 +27,6 @@ export interface TargetSnapshot {
 }
 
 type Fields = Readonly<Record<string, unknown>>
-const isObject = (value: unknown): value is Fields => typeof value === 'object' && value !== null
 const isCount = (value: unknown) => typeof value === 'number' && value >= 0 && value < Infinity
 const isOptionalCount = (value: unknown) => value === undefined || isCount(value)
 
