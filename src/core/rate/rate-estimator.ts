@@ -20,6 +20,8 @@ export interface Closure {
   repeated: boolean
   /** The provider has told for how long. */
   told: boolean
+  /** For so long it has refused for sure, or told that it would. */
+  refusedMs: number
 }
 
 /** Refused while it held, a rate is lowered to so much of itself. */
@@ -339,10 +341,10 @@ export class RateEstimator {
     return this.#provesSince >= 0 ? this.#proofMs + now - this.#provesSince : this.#proofMs
   }
 
-  #measured(rate: number, { told }: Closure, now: number): MeasuredRate | undefined {
+  #measured(rate: number, { told, refusedMs }: Closure, now: number): MeasuredRate | undefined {
     const unit = this.#unit('fast', rate)
     const ms = Math.max(0, now - this.#closedAt)
-    this.#slowness = ms > LONG * unit ? SLOW_MEMORY : Math.max(0, this.#slowness - 1)
+    this.#slowness = refusedMs > LONG * unit ? SLOW_MEMORY : Math.max(0, this.#slowness - 1)
     const measure = this.#measure
     const fast = this.#slowness === 0
     // Nothing was tried in a told wait, and it may have been too long.
