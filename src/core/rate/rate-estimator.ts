@@ -48,6 +48,8 @@ const FAR = 0.4
 const WARM_MS = 120_000
 /** It grows if so much more gets through than before. */
 const GROWN = 1.25
+/** Less than so much of what was said is not taken for so slow a limit that it must be asked seldom. */
+const UNLIKELY = 1 / 4
 /** How fast an unknown rate doubles while nothing is refused. */
 const EXPLORE_MS = 10_000
 /** The same, where not even a guess was configured. */
@@ -416,6 +418,6 @@ export class RateEstimator {
   }
 
   #unit(of: CurveKind, rate: number): number {
-    return Math.max(1000, (HABITS[of].tickets * this.#measure.size) / rate)
+    return Math.max(1000, (HABITS[of].tickets * this.#measure.size) / Math.max(rate, this.#said * UNLIKELY))
   }
 }
