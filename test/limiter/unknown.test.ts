@@ -1,4 +1,4 @@
-// No limit is known (`limits: []`): a few calls go at first, more with every answer, and refusals teach the limit.
+// No limit is known (`limits: []`): one call goes at first, more with every answer, and refusals teach the limit.
 
 import { expect, test } from 'vitest'
 import { BucketRateLimiter } from 'llmiter'
