@@ -6,12 +6,11 @@
  * without hints, and badly with wrong ones.
  */
 
-import type { HeaderReader } from './header-reader.ts'
 import { ENCLOSING } from './error-text.ts'
 import { DAY, SECOND } from '../lib/units.ts'
 import { limitHeaders } from './provider-rules.ts'
 import { get, guard, isObject, known, reach } from './safe-access.ts'
-import { readDuration, serverNow } from './retry-after.ts'
+import { type HeaderReader, readDuration, serverNow } from './retry-after.ts'
 
 export interface LimitHint {
   of: string
