@@ -38,6 +38,8 @@ export interface Case {
   quick: boolean
   /** How many seeds, where it is not the number of the run. */
   seeds?: { full: number; quick: number }
+  /** The same for clients that are not llmiter's: under faked timers they cost ten times as much and more. */
+  peerSeeds?: { full: number; quick: number }
   /** Needs the machine for itself and the real globals. */
   realTime?: boolean
   run(client: ClientName, seed: number): Promise<Figures>

@@ -12,7 +12,8 @@ export interface TimedCell extends Cell {
 }
 
 export function jobsOf(one: Case, client: ClientName, effort: Effort): Job[] {
-  return seeded(one, client, (one.seeds ?? SEEDS)[effort])
+  const own = client === 'llmiter' ? undefined : one.peerSeeds
+  return seeded(one, client, (own ?? one.seeds ?? SEEDS)[effort])
 }
 
 export function seeded(one: Case, client: ClientName, seeds: number): Job[] {

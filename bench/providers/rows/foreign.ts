@@ -45,6 +45,8 @@ interface Foreign {
   peers?: boolean
   /** Which of llmiter's clients. Default: one limiter. */
   client?: ClientName
+  /** When the n-th call comes. Default: all at once. */
+  atMs?(index: number): number
 }
 
 const requestsPerMinute = RPM
@@ -108,6 +110,14 @@ export const foreign: Record<string, Foreign> = {
   },
   // Calls that drift by 50 ms on their way: even spacing reaches at most 71 % of a strict limit, one call in 130 ms.
   'nginx-far': { ...nginx(503), title: 'nginx, burst 0, 503, J 50', jitterMs: 50, goal: 1.15 / 0.71 },
+  'nginx-trains': {
+    ...nginx(429),
+    title: 'nginx, burst 0, 429, trains of 5 at half of the limit',
+    calls: 1500,
+    atMs: (index) => 1000 * Math.floor(index / 5),
+    pacedMs: 300_000,
+    goal: 1.05,
+  },
   'noise-0.2': noise(0.002),
   'noise-1': { ...noise(0.01), peers: true },
   'noise-3': noise(0.03),
@@ -286,7 +296,8 @@ export function foreignCases(): Case[] {
     title: one.title,
     clients: one.peers ? ['llmiter', 'sdk-20', 'p-queue', 'aws'] : [one.client ?? 'llmiter'],
     quick: true,
-    seeds: { full: 100, quick: 6 },
+    seeds: { full: 100, quick: 4 },
+    ...(one.peers && { peerSeeds: { full: 6, quick: 1 } }),
     run: (client, seed) => batch(one, client, seed),
   }))
 }
@@ -296,14 +307,14 @@ const HORIZON_MINUTES = 30
 
 async function batch(one: Foreign, clientName: ClientName, seed: number): Promise<Figures> {
   const { calls, told = 1, rpm = RPM, jitterMs = 50, limiter, world } = one
-  const { pacedMs = (calls * MINUTE) / rpm } = one
+  const { pacedMs = (calls * MINUTE) / rpm, atMs = () => 0 } = one
   const make = await loadClient(clientName)
   let bestMs = 0
   const ran = await run({
     seed,
     minutes: HORIZON_MINUTES,
     jitterMs,
-    workload: Array<number>(calls).fill(0),
+    workload: Array.from({ length: calls }, (_, index) => atMs(index)),
     ...world,
     provider: (phaseMs) => {
       const provider = one.make(seed, phaseMs)
