@@ -325,7 +325,7 @@ export class TicketIssuer {
     issuer.watchGate(now)
     for (const at of this.chain) if (at !== issuer) at.recovery.lost(call.sentAt!)
     if (!park) return 0
-    if (!alone || waitMs === 0 || issuer.recovery.waits.wrong) {
+    if (!alone || waitMs === 0 || issuer.recovery.waits.right === false) {
       this.enqueue(call, now)
       return 0
     }
