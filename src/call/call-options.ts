@@ -3,7 +3,7 @@
 import type { Cost } from '../core/cost.ts'
 import { type Duration, duration, durationOrZero } from '../lib/duration.ts'
 import { CALL_SYNONYMS } from '../lib/synonyms.ts'
-import { anything, callable, checkOptions, number, type Rule, text } from '../lib/validate.ts'
+import { anything, callable, checkOptions, number, type OptionRule, text } from '../lib/validate.ts'
 import type { Outcome, RefusalKind, Verdict } from '../responses/verdict.ts'
 
 /**
@@ -74,7 +74,7 @@ const RETRY = {
   jitter: 'a number from 0 to 1',
   on: callable,
   delayMs: callable,
-} satisfies Record<keyof RetryOptions, Rule>
+} satisfies Record<keyof RetryOptions, OptionRule>
 
 /** What a limiter may say for all its calls, too. */
 export const CALL_BOUNDS = {
@@ -82,7 +82,7 @@ export const CALL_BOUNDS = {
   maxRefusals: 'a whole number of at least 0',
   timeoutMs: duration,
   retry: (value: unknown) => value && checkOptions(value, 'retry', RETRY, CALL_SYNONYMS),
-} as const satisfies Record<string, Rule>
+} as const satisfies Record<string, OptionRule>
 
 const RULES = {
   cost: checkCost,
@@ -93,7 +93,7 @@ const RULES = {
   priority: 'a finite number',
   tenant: anything,
   ...CALL_BOUNDS,
-} satisfies Record<keyof CallOptions, Rule>
+} satisfies Record<keyof CallOptions, OptionRule>
 
 export const CALL_KEYS = Object.keys(RULES)
 

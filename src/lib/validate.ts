@@ -66,10 +66,10 @@ export function fields(value: unknown, name: string, known: readonly string[], s
 }
 
 /** What an option may be: a number of a range, one of a list, options within it, or what a check lets pass. */
-export type Rule =
+export type OptionRule =
   | keyof typeof RANGES
   | readonly unknown[]
-  | { readonly [option: string]: Rule }
+  | { readonly [option: string]: OptionRule }
   | ((value: never, name: string) => unknown)
 
 /** For an option that is checked elsewhere, or may be anything. */
@@ -79,7 +79,7 @@ export const anything = (): void => {}
 export function checkOptions(
   options: unknown,
   name: string,
-  rules: Readonly<Record<string, Rule>>,
+  rules: Readonly<Record<string, OptionRule>>,
   synonyms?: Synonyms,
   prefix = `${name}.`,
 ): void {
@@ -94,7 +94,7 @@ export function checkOptions(
     if (typeof rule === 'string') number(value, path, rule)
     else if (typeof rule === 'function') rule(value as never, path)
     else if (Array.isArray(rule)) choice(value, path, rule)
-    else checkOptions(value, path, rule as Readonly<Record<string, Rule>>)
+    else checkOptions(value, path, rule as Readonly<Record<string, OptionRule>>)
   }
 }
 

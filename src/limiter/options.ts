@@ -2,7 +2,7 @@
 
 import type { Clock } from '../scheduler/clock.ts'
 import { CALL_SYNONYMS, LIMIT_SYNONYMS } from '../lib/synonyms.ts'
-import { anything, callable, checkOptions, fields, type Rule, text } from '../lib/validate.ts'
+import { anything, callable, checkOptions, fields, type OptionRule, text } from '../lib/validate.ts'
 import { CALL_BOUNDS, type Classify, type RetryOptions } from '../call/call-options.ts'
 import { LIMITS_KEYS, type LimitsOptions } from '../core/limit/parse-limits.ts'
 import { type Duration, duration, durationOrZero } from '../lib/duration.ts'
@@ -124,10 +124,10 @@ const RULES = {
   health: has(['open'], 'be made by latencyHealth() of llmiter/health'),
   clock: has(['now', 'wall', 'setTimer'], 'have now(), wall() and setTimer()'),
   store: has(['open'], 'be a store, such as redisStore(client)'),
-} satisfies Record<Exclude<keyof LimiterOptions, keyof LimitsOptions>, Rule>
+} satisfies Record<Exclude<keyof LimiterOptions, keyof LimitsOptions>, OptionRule>
 
 /** The limits are checked where they are made exact. */
-const ALL_RULES: Record<string, Rule> = {
+const ALL_RULES: Record<string, OptionRule> = {
   ...Object.fromEntries(LIMITS_KEYS.map((key) => [key, anything])),
   ...RULES,
 }
