@@ -1,10 +1,10 @@
-// Bottleneck's limiter over two of ours, since a job there has two waits.
+// Bottleneck's limiter, made of two limiters, because a job of Bottleneck waits twice.
 //
 //   places   QUEUED → RUNNING     how many run at once, the reservoir, priorities, a full queue
 //   starts   RUNNING → EXECUTING  the time between two starts, and the provider: a job that is refused keeps its place,
 //                                 and waits here until the provider accepts calls again
 //
-// What happens to a job in the queue is told by the limiter's events, with the job's id: at once, so that counts are
+// The limiter's events say what happens to a job in the queue, by the job's id, and do so at once: so counts are
 // never late.
 
 import {
@@ -60,7 +60,7 @@ export class Bottleneck {
   readonly #shared: boolean
   #settings: ReturnType<typeof given>
   #chained: Bottleneck | undefined
-  /** What later jobs are told, once stopped. */
+  /** The message that later jobs fail with, once stopped. */
   #refusesWith: string | undefined
   #dropsWith = DROPPED
   #blockedUntil = -Infinity
@@ -115,7 +115,7 @@ export class Bottleneck {
     return `b_${this.id}`
   }
 
-  /** Tells `message` to the listeners of this limiter, in this process. */
+  /** Emits `message` to the listeners of this limiter, in this process only. */
   async publish(message: string): Promise<void> {
     await undefined
     void this.#events.trigger('message', String(message))
@@ -289,7 +289,7 @@ export class Bottleneck {
     await this.#left(0)
   }
 
-  /** Resolves when no more than so many jobs are open. */
+  /** Resolves when at most this many jobs are open. */
   async #left(most: number): Promise<void> {
     while (this.#jobs.open > most) await new Promise<void>((resolve) => this.#whenLeft.push(resolve))
   }
@@ -448,7 +448,7 @@ export class Bottleneck {
     }
   }
 
-  /** Does the work once, in so much time. */
+  /** Does the work once, within this time. */
   async #work(job: QueuedJob): Promise<unknown> {
     const { task, args, options } = job
     const chained = this.#chained

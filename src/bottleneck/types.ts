@@ -67,7 +67,7 @@ export interface BottleneckOptions {
   readonly connection?: SharedConnection | null | undefined
   /** Has no effect: what is shared ends by itself. */
   readonly clearDatastore?: boolean | null | undefined
-  /** In a `Group`: a limiter that was not used for so long is deleted. */
+  /** In a `Group`: a limiter that has not been used for this long is deleted. */
   readonly timeout?: number | null | undefined
   // eslint-disable-next-line @typescript-eslint/no-explicit-any -- as Bottleneck's own types say
   [other: string]: any
@@ -124,7 +124,7 @@ export interface KnownJobOptions {
   readonly id: string
 }
 
-/** What events of a job tell. */
+/** The data of a job's events. */
 export interface JobEventInfo {
   /** The arguments of the job. */
   // eslint-disable-next-line @typescript-eslint/no-explicit-any -- as Bottleneck's own types say
@@ -133,7 +133,7 @@ export interface JobEventInfo {
   readonly options: KnownJobOptions
 }
 
-/** What `dropped` tells. */
+/** The data of `dropped`. */
 export interface JobEventInfoDropped extends JobEventInfo {
   /** The function that was not called. */
   // eslint-disable-next-line @typescript-eslint/no-unsafe-function-type -- as Bottleneck's own types say
@@ -143,7 +143,7 @@ export interface JobEventInfoDropped extends JobEventInfo {
   readonly promise: Promise<any>
 }
 
-/** What `queued` tells. */
+/** The data of `queued`. */
 export interface JobEventInfoQueued extends JobEventInfo {
   /** Whether the queue was full. */
   readonly reachedHWM: boolean
@@ -151,7 +151,7 @@ export interface JobEventInfoQueued extends JobEventInfo {
   readonly blocked: boolean
 }
 
-/** What events of a job that runs tell. */
+/** The data of the events of a running job. */
 export interface JobEventInfoRetryable extends JobEventInfo {
   /** How often it was tried again. */
   readonly retryCount: number

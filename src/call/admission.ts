@@ -33,7 +33,7 @@ export function turnAway(
   return undefined
 }
 
-/** A cost above a limit: what it is, and what can be done. */
+/** The error of a cost above a limit: it says which limit, and what can be done. */
 function neverFits({ name, issuer }: CallContext, { cost }: PendingCall): RequestTooLargeError | undefined {
   const { maxConcurrent } = issuer.limitSet
   if (placesOf(cost) > maxConcurrent)

@@ -42,7 +42,10 @@ export interface RetryFailure {
 
 /** The options of one call. */
 export interface CallOptions {
-  /** What it takes of each limit. Default one request; tokens, where they are limited, are estimated. */
+  /**
+   * What the call takes of each limit.
+   * @default one request, and an estimate of its tokens where tokens are limited
+   */
   cost?: Partial<Cost> | undefined
   /** How many places of `maxConcurrent` it takes. Default 1; 0: none. */
   weight?: number | undefined
@@ -101,7 +104,7 @@ export const checkCall = (call: CallOptions): void => checkOptions(call, 'call',
 
 function checkSignal(signal: AbortSignal): void {
   if (typeof signal?.addEventListener === 'function') return
-  // An AbortController is not what it controls.
+  // People often pass the AbortController instead of its signal.
   const hint = 'signal' in Object(signal) ? ' (did you mean its .signal?)' : ''
   throw new TypeError(`signal must be an AbortSignal, got ${text(signal)}${hint}`)
 }

@@ -38,7 +38,7 @@ export interface GuardOptions<R = unknown> {
   storeTimeoutMs?: Duration | undefined
   /**
    * How many clients each limit counts exactly. When more come, new IPv6 clients are counted by their /56 or
-   * /48, and for each new client one that is far from its limit is forgotten. Nobody is locked out.
+   * /48, and for each new client one that is far from its limit is forgotten. No client is locked out.
    * @default 100_000
    */
   maxKeys?: number | undefined

@@ -75,7 +75,7 @@ export type OptionRule =
 /** For an option that is checked elsewhere, or may be anything. */
 export const anything = (): void => {}
 
-/** Throws for an option that is unknown, or not what its rule says. One that is `undefined` is not given. */
+/** Throws for an option that is unknown, or not what its rule says. An `undefined` option counts as missing. */
 export function checkOptions(
   options: unknown,
   name: string,
@@ -120,7 +120,7 @@ export function given<T>(value: T | undefined, check: (value: T) => unknown): vo
   if (value !== undefined) check(value)
 }
 
-/** `other`: what was given in the place after it. */
+/** `other`: the next argument; if that is the function, the two were swapped. */
 export function callable(value: unknown, name: string, other?: unknown): void {
   if (typeof value === 'function') return
   const hint = typeof other === 'function' ? ' (are the arguments exchanged?)' : ''

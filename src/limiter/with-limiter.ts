@@ -24,7 +24,7 @@ import type { CallPolicy, PendingCall } from '../call/pending-call.ts'
 /** The arguments as the function itself declares them: without this, a callback that names an optional one makes it required. */
 type ArgsOf<A extends readonly unknown[]> = A extends infer B extends readonly unknown[] ? B : never
 
-/** What tells its usage: the result, or each chunk of a stream. */
+/** What `usage` is called with: the result, or each chunk of a stream. */
 type StreamedOr<R> = R extends AsyncIterable<infer C> ? C : R
 
 /** How the calls of one function are limited. Functions of the arguments are called once for each call. */
@@ -165,7 +165,7 @@ withLimiter.stream = function stream<A extends unknown[], C, T = unknown>(
   }
 }
 
-/** The source of what is neither an arrow function nor begins with `function` or `class`. */
+/** The source text of a method: no arrow function, and no `function` or `class` at the start. */
 const METHOD = /^(?!async\s*\(|(async\s+)?function\b|class\b)(async\b|\*|\s)*[\w$#[]+[^=]*?\(/
 
 /** Whether a function needs its `this`: a method of a class or an object that speaks of it. */
@@ -211,7 +211,7 @@ function resumed<C>(
   }
 }
 
-/** Checks everything once, and makes for each call its terms and its cost. */
+/** Checks everything once. Returns a function that makes the policy and the cost of each call. */
 function preparer<A extends unknown[]>(
   fn: unknown,
   limiter: LimiterLike | undefined,

@@ -71,7 +71,7 @@ export interface LimitedCall {
   model: string | undefined
   /** The body of the request. */
   request: unknown
-  /** Whether it generates something: else it is one of the others. */
+  /** Whether it generates something; otherwise `otherCalls` applies. */
   generates: boolean
   signal: AbortSignal | undefined
   /** Options of this call alone. */
@@ -83,7 +83,7 @@ export interface LimitedCall {
 /** The right to make a call, and how to settle it. */
 export interface ClientTicket {
   readonly ticket: Ticket
-  /** What was used of the limits, of what the answer says. */
+  /** What was used of the limits, by what the answer says. */
   used(usage: Usage): Usage
 }
 
@@ -190,7 +190,7 @@ export function checkCallOptions(options: ClientCallOptions, name: string): void
 
 type GroupedService = RateLimitedService & { group: LimiterGroup }
 
-/** A service of the user's own tells its limiters one by one, as they are used. */
+/** The limiters of a service of the user's own become known one by one, as they are used. */
 function grouped(service: RateLimitedService): GroupedService {
   // Not by spreading: a service may be an instance of a class.
   const isBlocked = service.isBlocked && ((signal: AbortSignal) => service.isBlocked!(signal))
