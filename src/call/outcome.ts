@@ -57,11 +57,8 @@ function warnUnread({ policy: { runtime } }: PendingCall, value: unknown): undef
   if (typeof value !== 'string' || runtime.estimator.warned || !runtime.limits.some(({ of }) => isTokens(of)))
     return
   runtime.estimator.warned = true
-  const message = `'${runtime.name}': the function returned only a text, so what it used is unknown and estimates count`
-  runtime.failed(
-    new TypeError(`${message}. Return the SDK's whole answer, or give the option usage`),
-    'usage',
-  )
+  const message = `'${runtime.name}': the function returned only text, so its usage is unknown and estimates are charged`
+  runtime.failed(new TypeError(`${message}. Return the SDK's whole answer, or set the option usage`), 'usage')
 }
 
 /** The call was answered: its usage is what the result says. */

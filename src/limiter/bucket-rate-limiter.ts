@@ -198,7 +198,7 @@ export class BucketRateLimiter {
     given(which, (value) => callable(value, 'which'))
     const calls = inOrder(this[RUNTIME])
     const dropped = which ? 'this call while it' : 'all calls that'
-    const error = new QueueClearedError(`'${this.name}': clear() has dropped ${dropped} waited`, reason)
+    const error = new QueueClearedError(`'${this.name}': clear() dropped ${dropped} waited`, reason)
     this[RUNTIME].clear(which ? calls.filter((call) => which(queuedCall(call))) : calls, error)
   }
 

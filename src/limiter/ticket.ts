@@ -95,7 +95,7 @@ export class Ticket {
     if (!this.#giveBack()) {
       const message = `'${runtime.name}': this ticket was given back already`
       throw new TicketOverError(
-        `${message}: call refuse() once, in place of finish(), fail() and release(), or ask for another ticket by again()`,
+        `${message}: call refuse() only once, instead of finish(), fail() or release(), or get another ticket with again()`,
       )
     }
     const outcome = needsBody(answer)

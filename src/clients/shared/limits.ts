@@ -228,7 +228,7 @@ function serviceOf(limits: ClientLimits, name: string): RateLimitedService {
     const [stray] = Object.keys(others)
     if (stray !== undefined)
       throw new TypeError(
-        `${text(stray)} cannot stand beside models, only parent can: is it one of the models?`,
+        `${text(stray)} cannot be given beside models, only parent can: is it the name of a model?`,
       )
     return perModel(models, { name, ...(parent && { parent }) })
   }
