@@ -14,15 +14,30 @@ export type Classify = (outcome: Outcome) => RefusalKind | 'transient' | 'ok' | 
 
 /** When other transient failures (5xx, connection lost, timeouts) are tried again. */
 export interface RetryOptions {
-  /** Tries in all, the first included. Default 3. */
+  /**
+   * Tries in all, the first included.
+   * @default 3
+   */
   attempts?: number | undefined
-  /** The first wait. Default 500 ms. */
+  /**
+   * The first wait.
+   * @default 500 ms
+   */
   minMs?: Duration | undefined
-  /** The longest wait. Default 8 s. */
+  /**
+   * The longest wait.
+   * @default 8 s
+   */
   maxMs?: Duration | undefined
-  /** Each wait is this many times the one before. Default 2. */
+  /**
+   * Each wait is this many times the one before.
+   * @default 2
+   */
   factor?: number | undefined
-  /** Each wait is shortened by a random share up to this. Default 0.25. */
+  /**
+   * Each wait is shortened by a random share up to this.
+   * @default 0.25
+   */
   jitter?: number | undefined
   /** The wait after this failure, 0 for none; `undefined` leaves it to the options above. `attempts` still holds. */
   delayMs?: ((failure: RetryFailure) => Duration | undefined) | undefined
@@ -47,7 +62,10 @@ export interface CallOptions {
    * @default one request, and an estimate of its tokens where tokens are limited
    */
   cost?: Partial<Cost> | undefined
-  /** How many places of `maxConcurrent` it takes. Default 1; 0: none. */
+  /**
+   * How many places of `maxConcurrent` it takes.
+   * @default 1; 0: none
+   */
   weight?: number | undefined
   /** A name of yours for the call: its events carry it, `queued()` lists it, and `clear()` finds it. */
   id?: string | undefined
@@ -55,17 +73,32 @@ export interface CallOptions {
   request?: unknown
   /** Gives the call up: it rejects with the signal's own reason, at once while it waits. */
   signal?: AbortSignal | undefined
-  /** Higher goes first. Default 0. A lower one gets at least every 17th ticket for each step below, unless `queue.ageing` is false. */
+  /**
+   * Higher goes first. A lower one gets at least every 17th ticket for each step below, unless `queue.ageing` is false.
+   * @default 0
+   */
   priority?: number | undefined
   /** Tenants of one limiter get fair turns. */
   tenant?: string | undefined
-  /** Rejects with `WaitTimeoutError` after this long without a ticket. Default: waits as long as it takes. */
+  /**
+   * Rejects with `WaitTimeoutError` after this long without a ticket.
+   * @default waits as long as it takes
+   */
   maxWaitMs?: Duration | undefined
-  /** Refusals that the call waits through; the next one is thrown unchanged. 0: none. Default: all. */
+  /**
+   * Refusals that the call waits through; the next one is thrown unchanged. 0: none.
+   * @default all
+   */
   maxRefusals?: number | undefined
-  /** Rejects with `CallTimeoutError` when a try of the call itself takes longer. Default: none. A ticket in your hands has no such bound. */
+  /**
+   * Rejects with `CallTimeoutError` when a try of the call itself takes longer. A ticket in your hands has no such bound.
+   * @default none
+   */
   timeoutMs?: Duration | undefined
-  /** Which failures that are no refusals are tried again, and how often. A ticket asks by `refuse`. Default: none. */
+  /**
+   * Which failures that are no refusals are tried again, and how often. A ticket asks by `refuse`.
+   * @default none
+   */
   retry?: RetryOptions | false | undefined
 }
 

@@ -22,7 +22,10 @@ export interface AnyLimiter {
 
 /** How many calls may wait, what happens to the next one, and which goes first. */
 export interface QueueOptions {
-  /** How many calls may wait. Default: any number. */
+  /**
+   * How many calls may wait.
+   * @default any number
+   */
   max?: number | undefined
   /**
    * What a full queue does with another call. `'reject'`: rejects it with `QueueFullError`. `'evict-lowest'`: rejects the
@@ -31,7 +34,10 @@ export interface QueueOptions {
    * @default 'reject'
    */
   onFull?: 'reject' | 'evict-lowest' | 'evict-oldest' | undefined
-  /** Whether lower priorities get a ticket now and then while higher ones wait, so that none starves. Default true. */
+  /**
+   * Whether lower priorities get a ticket now and then while higher ones wait, so that none starves.
+   * @default true
+   */
   ageing?: boolean | undefined
 }
 
@@ -50,34 +56,64 @@ export interface LimiterOptions extends LimitsOptions {
    * @default 'smooth'
    */
   pacing?: 'smooth' | 'eager' | undefined
-  /** The slow start after a quiet minute. Default `{ ms: 5000, from: 1/3 }`. */
+  /**
+   * The slow start after a quiet minute.
+   * @default `{ ms: 5000, from: 1/3 }`
+   */
   ramp?: RampOptions | false | undefined
-  /** How long the gate stays closed after a refusal without Retry-After. Default 0.5 s × 1.5ⁿ ± 15 %. */
+  /**
+   * How long the gate stays closed after a refusal without Retry-After.
+   * @default 0.5 s × 1.5ⁿ ± 15 %
+   */
   recovery?: RecoveryOptions | undefined
-  /** Asks the provider itself whether it accepts again: resolve to true when it does. Default: the oldest call is the probe. */
+  /**
+   * Asks the provider itself whether it accepts again: resolve to true when it does.
+   * @default the oldest call is the probe
+   */
   probe?: ((signal: AbortSignal) => boolean | Promise<boolean>) | undefined
   /** A limiter whose limits apply too, such as that of the account above its models. */
   parent?: AnyLimiter | undefined
-  /** Which failures that are no refusals are tried again, and how often. Default: none; `{}` is 3 tries. */
+  /**
+   * Which failures that are no refusals are tried again, and how often.
+   * @default none; `{}` is 3 tries
+   */
   retry?: RetryOptions | false | undefined
-  /** Your own classification of an answer. Default: the built-in one. */
+  /**
+   * Your own classification of an answer.
+   * @default the built-in one
+   */
   classify?: Classify | undefined
   /** How many may wait, and in which order. */
   queue?: QueueOptions | undefined
-  /** The longest wait for a ticket: then `WaitTimeoutError`. 0: go now or never. Default: as long as it takes. */
+  /**
+   * The longest wait for a ticket: then `WaitTimeoutError`. 0: go now or never.
+   * @default as long as it takes
+   */
   maxWaitMs?: Duration | undefined
-  /** Refusals that a call waits through; the next one is thrown unchanged. 0: none. Default: all. */
+  /**
+   * Refusals that a call waits through; the next one is thrown unchanged. 0: none.
+   * @default all
+   */
   maxRefusals?: number | undefined
   /**
    * The longest wait that the limiter accepts from a provider. A longer one counts as a used-up quota: calls fail at once, with the wait in the error.
    * @default '1h'
    */
   maxRetryAfterMs?: Duration | undefined
-  /** The longest try of a call: then `CallTimeoutError`. Default: none. */
+  /**
+   * The longest try of a call: then `CallTimeoutError`.
+   * @default none
+   */
   timeoutMs?: Duration | undefined
-  /** Whether the limiter learns the real limit from headers and refusals. Default true. */
+  /**
+   * Whether the limiter learns the real limit from headers and refusals.
+   * @default true
+   */
   learn?: boolean | undefined
-  /** Lets it learn a limit above the configured one. Default false. */
+  /**
+   * Lets it learn a limit above the configured one.
+   * @default false
+   */
   discover?: boolean | undefined
   /** Slows down, or rejects calls, when the provider becomes slow: `latencyHealth` of `llmiter/health`. */
   health?: Health | undefined

@@ -29,24 +29,39 @@ type StreamedOr<R> = R extends AsyncIterable<infer C> ? C : R
 
 /** How the calls of one function are limited. Functions of the arguments are called once for each call. */
 export interface WrapOptions<A extends readonly unknown[], R> {
-  /** What a call takes of each limit. Default: one request, and an estimate of its tokens. */
+  /**
+   * What a call takes of each limit.
+   * @default one request, and an estimate of its tokens
+   */
   cost?: ((...args: A) => CallOptions['cost']) | undefined
-  /** What a result (each chunk, when it is a stream) says was used. Default: read from results of known shapes. */
+  /**
+   * What a result (each chunk, when it is a stream) says was used.
+   * @default read from results of known shapes
+   */
   usage?: ((result: R) => Usage | undefined) | undefined
-  /** The model, for a service that has a limiter for each. Default: `args[0].model`. */
+  /**
+   * The model, for a service that has a limiter for each.
+   * @default `args[0].model`
+   */
   model?: ((...args: A) => string | undefined) | undefined
   /** Tenants of one limiter get fair turns. */
   tenant?: ((...args: A) => string | undefined) | undefined
   /** A name of yours for a call: its events carry it. */
   id?: ((...args: A) => string | undefined) | undefined
-  /** The signal that gives a call up. Default: none. */
+  /**
+   * The signal that gives a call up.
+   * @default none
+   */
   signal?: ((...args: A) => AbortSignal | undefined) | undefined
   /**
    * Higher goes first.
    * @default 0
    */
   priority?: number | undefined
-  /** How many places of `maxConcurrent` a call takes. Default 1. */
+  /**
+   * How many places of `maxConcurrent` a call takes.
+   * @default 1
+   */
   weight?: number | undefined
   /**
    * The longest wait for a ticket, then `WaitTimeoutError`.
@@ -73,7 +88,10 @@ export interface WrapOptions<A extends readonly unknown[], R> {
    * @default the built-in one
    */
   classify?: Classify | undefined
-  /** A stream that is not read for this long gives its ticket back. Default 5 minutes. */
+  /**
+   * A stream that is not read for this long gives its ticket back.
+   * @default 5 minutes
+   */
   streamIdleMs?: Duration | undefined
 }
 

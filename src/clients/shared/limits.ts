@@ -38,13 +38,22 @@ export type ClientLimits = LimitsByModel | LimiterLike
 
 /** Options for all calls of a limited client. */
 export interface ClientOptions {
-  /** Counts the input tokens of a request's body. Default: an estimate, corrected by what calls really use. */
+  /**
+   * Counts the input tokens of a request's body.
+   * @default an estimate, corrected by what calls really use
+   */
   countTokens?: ((request: unknown) => number) | undefined
   /** The tenant of a request, read from its body. Tenants of one limiter get fair turns. */
   tenant?: ((request: unknown) => string | undefined) | undefined
-  /** Higher goes first. Default 0. */
+  /**
+   * Higher goes first.
+   * @default 0
+   */
   priority?: number | undefined
-  /** The longest wait for a ticket, refusals included: then `WaitTimeoutError`. Default: as long as it takes. */
+  /**
+   * The longest wait for a ticket, refusals included: then `WaitTimeoutError`.
+   * @default as long as it takes
+   */
   maxWaitMs?: Duration | undefined
   /** Calls that generate nothing (lists, files, batches): `'free'` (default), or `'requests'`: each takes a request. */
   otherCalls?: 'free' | 'requests' | undefined
