@@ -10,6 +10,7 @@
  *   --clients a,b      these clients only
  *   --ablate           the law with each of its rules switched off by itself, instead
  *   --rules a,b        with --ablate: these rules only; --seeds 8, and --only for some of the objective's cases
+ *   --merge            renews these rows, and all goals, of what was measured before
  *   --times            what each client and case costs this machine
  *   --out DIR          where RESULTS.md and results.json go; without it a run that is not whole writes nothing
  */
@@ -27,14 +28,14 @@ import { sections } from './providers/columns.ts'
 import { fillTables } from './providers/fill.ts'
 import { markdown } from './providers/markdown.ts'
 import { printAblations, printReport } from './providers/print.ts'
-import { readReport, writeReport, type Report } from './providers/report.ts'
+import { readReport, renewed, writeReport, type Report } from './providers/report.ts'
 import { targets } from './providers/targets.ts'
 import { judge, tableOf } from './providers/verdicts.ts'
 import { exitCodeOf } from './table.ts'
 
 const HERE = new URL('.//', import.meta.url)
 
-const { quick, only, clients, ablate, rules, seeds, times, out } = readFlags()
+const { quick, only, clients, ablate, rules, seeds, times, merge, out } = readFlags()
 const effort = quick ? 'quick' : 'full'
 const folder = out === undefined ? HERE : new URL(`${pathToFileURL(out)}/`)
 const before = readReport(new URL('results.json', folder))
@@ -61,7 +62,8 @@ async function measured(): Promise<void> {
   console.log(`${jobs.length} runs, ${Math.round((performance.now() - startedAt) / 1000)} s`)
   if (times) printTimes(cells)
   process.exitCode = exitCodeOf(report.goals)
-  if (out !== undefined || (!quick && only === undefined && clients === undefined)) write(report)
+  if (merge && before) write(renewed(before, report))
+  else if (out !== undefined || (!quick && only === undefined && clients === undefined)) write(report)
 }
 
 async function ablation(): Promise<void> {
@@ -111,6 +113,7 @@ function readFlags() {
         rules: { type: 'string' },
         seeds: { type: 'string', default: String(SEEDS_OF_A_RULE) },
         times: { type: 'boolean', default: false },
+        merge: { type: 'boolean', default: false },
         out: { type: 'string' },
       },
     })
@@ -130,7 +133,7 @@ function fail(message: string): never {
   console.error(
     `bench:providers: ${message}\n` +
       'usage: node bench/providers.ts [--quick] [--only bucket-1s-none,outage] [--clients llmiter,aws]\n' +
-      '       [--ablate [--rules dip,climb] [--seeds 8]] [--times] [--out DIR]',
+      '       [--ablate [--rules dip,climb] [--seeds 8]] [--times] [--merge] [--out DIR]',
   )
   process.exit(2)
 }

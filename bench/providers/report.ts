@@ -32,6 +32,23 @@ export interface Report {
   ablations?: AblationReport
 }
 
+/** What was measured now, and the rows of before that were not. Goals are those of now. */
+export function renewed(before: Report, now: Report): Report {
+  const tables = before.tables.map((old): Table => {
+    const table = now.tables.find(({ id }) => id === old.id)
+    // Other columns than before: the old rows do not fit.
+    if (!table || JSON.stringify(table.columns) !== JSON.stringify(old.columns)) return table ?? old
+    const same = (a: Row, b: Row) => a.case === b.case && a.client === b.client
+    const fresh = (row: Row) => table.rows.find((one) => same(one, row))
+    const added = table.rows.filter((row) => !old.rows.some((one) => same(one, row)))
+    return { ...table, rows: [...old.rows.map((row) => fresh(row) ?? row), ...added] }
+  })
+  return {
+    ...now,
+    tables: [...tables, ...now.tables.filter(({ id }) => !before.tables.some((one) => one.id === id))],
+  }
+}
+
 /** JSON has no word for what never came. */
 const INFINITIES = new Map<unknown, number>([
   ['Infinity', Infinity],

@@ -285,7 +285,7 @@ export class GateKeeper {
     const kind = gate.state === 'open' ? 'rate' : gate.kind
     if (!lost && gate.state === 'probing') {
       if (gate.out > 0 && now < gate.lastAt + this.#quietMs()) return
-      if (kind === 'rate' ? gate.out > 0 : gate.out === 0 && gate.allowed > 1) return this.open()
+      if (kind === 'rate' && gate.out > 0) return this.open()
     }
     this.gate = { state: 'closed', kind, until: this.#waits(0, now) }
   }
