@@ -9,7 +9,7 @@
  *   --only a,b         providers, sections or cases, by name
  *   --clients a,b      these clients only
  *   --ablate           the law with each of its rules switched off by itself, instead
- *   --rules a,b        with --ablate: these rules only
+ *   --rules a,b        with --ablate: these rules only; --seeds 8, and --only for some of the objective's cases
  *   --times            what each client and case costs this machine
  *   --out DIR          where RESULTS.md and results.json go; without it a run that is not whole writes nothing
  */
@@ -17,7 +17,8 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
 import { ablations } from './providers/ablation/list.ts'
-import { runAblations } from './providers/ablation/run.ts'
+import { merged } from './providers/ablation/report.ts'
+import { runAblations, SEEDS as SEEDS_OF_A_RULE } from './providers/ablation/run.ts'
 import type { Case } from './providers/case.ts'
 import { caseNames, cases, casesNamed } from './providers/cases.ts'
 import { cellsOf, jobsOf, printTimes, SEEDS } from './providers/cells.ts'
@@ -33,7 +34,7 @@ import { exitCodeOf } from './table.ts'
 
 const HERE = new URL('.//', import.meta.url)
 
-const { quick, only, clients, ablate, rules, times, out } = readFlags()
+const { quick, only, clients, ablate, rules, seeds, times, out } = readFlags()
 const effort = quick ? 'quick' : 'full'
 const folder = out === undefined ? HERE : new URL(`${pathToFileURL(out)}/`)
 const before = readReport(new URL('results.json', folder))
@@ -65,11 +66,16 @@ async function measured(): Promise<void> {
 
 async function ablation(): Promise<void> {
   const named = rules?.split(',').map(namedRule) ?? ablations
-  const [found, cells] = await runAblations(named)
+  const ids = only?.split(',').flatMap((name) => namedCases(name).map(({ id }) => id))
+  const [found, cells] = await runAblations(named, seeds, (id) => ids?.includes(id) ?? true)
   printAblations(found)
   if (times) printTimes(cells)
-  if (rules === undefined || out !== undefined)
-    write({ ...(before ?? { seeds: 0, goals: [], tables: [] }), ablations: found })
+  const names = ablations.map(({ name }) => name)
+  if (only === undefined || out !== undefined)
+    write({
+      ...(before ?? { seeds: 0, goals: [], tables: [] }),
+      ablations: merged(before?.ablations, found, names),
+    })
   if (found.rows.some(({ stale }) => stale !== undefined)) process.exitCode = 1
 }
 
@@ -103,16 +109,18 @@ function readFlags() {
         clients: { type: 'string' },
         ablate: { type: 'boolean', default: false },
         rules: { type: 'string' },
+        seeds: { type: 'string', default: String(SEEDS_OF_A_RULE) },
         times: { type: 'boolean', default: false },
         out: { type: 'string' },
       },
     })
-    const { ablate, rules, quick, only, clients } = values
+    const { ablate, rules, quick, clients } = values
     if (rules !== undefined && !ablate) fail('--rules goes with --ablate')
-    if (ablate && (quick || only !== undefined || clients !== undefined)) {
-      fail('--ablate has cases of its own: it takes --rules, --times and --out')
-    }
-    return values
+    if (ablate && (quick || clients !== undefined))
+      fail('--ablate has cases of its own: it takes --rules, --seeds, --only, --times and --out')
+    const seeds = Number(values.seeds)
+    if (!Number.isInteger(seeds) || seeds < 2) fail(`--seeds takes 2 or more; got '${values.seeds}'`)
+    return { ...values, seeds }
   } catch (error) {
     return fail((error as Error).message)
   }
@@ -122,7 +130,7 @@ function fail(message: string): never {
   console.error(
     `bench:providers: ${message}\n` +
       'usage: node bench/providers.ts [--quick] [--only bucket-1s-none,outage] [--clients llmiter,aws]\n' +
-      '       [--ablate [--rules dip,climb]] [--times] [--out DIR]',
+      '       [--ablate [--rules dip,climb] [--seeds 8]] [--times] [--out DIR]',
   )
   process.exit(2)
 }

@@ -6,7 +6,7 @@
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import type { Goal } from '../table.ts'
-import type { AblationReport } from './ablation/compare.ts'
+import type { AblationReport } from './ablation/report.ts'
 import type { Column } from './case.ts'
 
 export interface Row {
