@@ -16,7 +16,7 @@ export interface Summary {
   refused: number
   /** How long an item waited for its first ticket, in ms: the mean. */
   waitedMs: number
-  /** As the results tell of their usage; where none does, as the limiters of tokens counted. */
+  /** What the results report as usage; if none does, what the limiters of tokens counted. */
   tokens: number
   /** How long the job took. */
   ms: number
@@ -68,7 +68,7 @@ function leastOfReason({ kind, amount = 0, perMs = Infinity }: BoundBy, used: nu
   return kind === 'limit' ? leastMs(used, amount, perMs, amount) : 0
 }
 
-/** What was free goes at once; the rest comes at the rate, and what is counted by the hour or longer with each window. */
+/** What was free goes at once. The rest goes at the rate; limits of an hour or longer give the rest of it with each window. */
 function leastMs(used: number, amount: number, perMs: number, available: number): number {
   const rest = used - available
   if (rest <= 0 || perMs === Infinity) return 0

@@ -126,7 +126,7 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     }
   }
 
-  /** New options hold from now on, for calls that wait too; what was counted stays counted. */
+  /** Applies new options, also to calls that wait. Counts stay. */
   update(options: LimiterOptions, limits: Limit[]): void {
     const now = this.scheduler.now()
     this.options = options
@@ -192,7 +192,7 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
       if (issuer.waiting === 0 && events.heard.has('empty')) events.emit('empty', {})
   }
 
-  /** The scheduler has issued what it could: who still waits, waits for something. */
+  /** The scheduler has issued what it could: notes what the calls that are left wait for. */
   settled(now: number): void {
     const waits = this.issuer.waiting + this.backingOff > 0
     if (waits === this.#waited && (!waits || now - this.#notedAt < NOTED_MS)) return
@@ -233,7 +233,7 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     this.#landed(pending, failure === undefined, now, failure)
   }
 
-  /** Nobody knows whether the provider accepted the call. A second call does nothing. */
+  /** It is unknown whether the provider accepted the call. A second call does nothing. */
   lose(pending: PendingCall, failure?: string): void {
     if (pending.state !== 'in flight') return
     const now = this.scheduler.now()

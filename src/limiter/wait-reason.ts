@@ -1,6 +1,6 @@
 // Why calls wait: what holds the first in the queue now, and what has held it in the last minute.
 //
-// The history costs a call nothing: it is written when the scheduler has seen to its timer, at most ten times a second.
+// The history costs a call nothing: it is written after the scheduler has set its timer, at most ten times a second.
 
 import { MINUTE } from '../lib/units.ts'
 import type { TicketIssuer } from '../core/ticket-issuer.ts'
@@ -37,7 +37,7 @@ export interface BoundBy extends WaitReason {
   share: number
 }
 
-/** What of a limiter tells why its calls wait. */
+/** The parts of a limiter that show why its calls wait. */
 interface Source {
   readonly name: string
   readonly issuer: TicketIssuer
@@ -48,7 +48,7 @@ interface Source {
   readonly backingOff: number
 }
 
-/** Why the first call waits; where nobody waits, why a call that came now would not go, as far as the gate holds it. */
+/** Why the first call waits. If none waits, whether the gate would hold a call that came now. */
 export function reasonOf(runtime: Source, now: number): WaitReason | undefined {
   const { first } = runtime.issuer
   if (!first && runtime.backingOff > 0) return { kind: 'retry', limiter: runtime.name }

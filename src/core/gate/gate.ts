@@ -316,6 +316,7 @@ export class GateKeeper {
       edge: this.#edge.known,
       single: this.#single,
       told: this.#toldMs !== undefined,
+      refusedMs: this.#closedAt - this.#firstClosedAt + (this.#toldMs ?? 0),
       // Counted from the last refusal: after a long told wait it would be forgotten.
       repeated: this.#lately.filter((at) => this.#lately.at(-1)! - at < memory).length > 1,
     }
