@@ -44,7 +44,6 @@ const lines: Line[] = [
   ['silence', 'after a rate refusal only an answer reopens', 'gate/gate.ts', "gate.kind === 'rate' || gate.out < FEW ?", "gate.kind !== 'rate' && gate.out < FEW ?"],
   ['black-hole', 'after an overload silence lets more and more go', 'gate/gate.ts', 'FEW = 4', 'FEW = Infinity'],
   ['patience', 'after an overload silence lets nothing more go', 'gate/gate.ts', 'FEW = 4', 'FEW = 1'],
-  ['slow-start', 'after an overload one answer opens the gate', 'gate/gate.ts', "if (gate.kind === 'rate' || gate.allowed > FEW) this.open()", 'this.open()'],
   ['one-probe', 'eight probes at a time', 'gate/gate.ts', 'since: now, out: 0, allowed: 1', 'since: now, out: 0, allowed: 8'],
   ['backoff', 'waits without Retry-After do not grow', 'gate/gate.ts', 'minMs * factor ** this.#tries, cap', 'minMs, cap'],
   ['backoff-cap', 'waits grow to 30 s at any rate', 'gate/gate.ts', 'minMs * factor ** this.#tries, cap)', 'minMs * factor ** this.#tries, LONGEST_CAP_MS)'],
