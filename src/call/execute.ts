@@ -11,7 +11,7 @@ import { safeCall } from './safe-call.ts'
 import { hold } from './stream-ticket.ts'
 import { learnFrom } from './apply-headers.ts'
 import { passOn, watch } from '../lib/abort.ts'
-import { context, findStorage, markedBy } from '../lib/async-context.ts'
+import { context, contextOf, findStorage } from '../lib/async-context.ts'
 import { abandonHeir, nestedCall } from './nesting.ts'
 import { type CallPolicy, PendingCall, type Work } from './pending-call.ts'
 
@@ -33,7 +33,7 @@ export function dispatch(policy: CallPolicy, cost: Cost, work: Work): Promise<un
 export function newCall(policy: CallPolicy, cost: Cost, work: Work | undefined): PendingCall {
   const { runtime } = policy
   const now = runtime.scheduler.now()
-  const around = context.current ?? (context.storage ? context.storage.getStore() : markedBy(policy.signal))
+  const around = contextOf(policy.signal)
   const call = around
     ? nestedCall(around as PendingCall, policy, cost, work, now)
     : new PendingCall(policy, cost, work, now)
