@@ -86,6 +86,8 @@ export default defineConfig({
           name: 'package',
           include: ['test/package/*.test.ts'],
           globalSetup: 'test/package/pack.ts',
+          // Browsers, compilers and npm: each file waits for processes of its own.
+          maxWorkers: 2,
           testTimeout: 120_000,
           hookTimeout: 300_000,
         },

@@ -2,7 +2,8 @@
  * How far a call travels through the house: the files and the named functions of `src/` that one call enters, by V8's
  * own coverage. Exits with 1 above the bound.
  *
- * Clocks and dice are the environment's, not the call's, and what runs at import runs once: none of them counts.
+ * Clocks and dice are the environment's, not the call's, nor is what they enter by themselves; and what runs at import
+ * runs once. None of these counts.
  */
 import { Session } from 'node:inspector/promises'
 import { BucketRateLimiter } from '../src/index.ts'
@@ -32,6 +33,13 @@ async function used(): Promise<Stage> {
   await goesAtOnce({ clock, limiter })
   await clock.advance(1000)
   return { clock, limiter }
+}
+
+/** A timer of the virtual clock, with no limiter. */
+async function timePasses(): Promise<void> {
+  const clock = new VirtualClock()
+  clock.setTimer(() => {}, 10)
+  await clock.advance(100)
 }
 
 async function goesAtOnce({ limiter }: Stage): Promise<void> {
@@ -71,17 +79,28 @@ async function entered(session: Session): Promise<Map<string, string[]>> {
   return files
 }
 
+function without(files: Map<string, string[]>, others: Map<string, string[]>): Map<string, string[]> {
+  const rest = [...files].map(([file, names]) => {
+    const theirs = others.get(file) ?? []
+    return [file, names.filter((name) => !theirs.includes(name))] as const
+  })
+  return new Map(rest.filter(([, names]) => names.length > 0))
+}
+
 const session = new Session()
 session.connect()
 await session.post('Profiler.enable')
 await session.post('Profiler.startPreciseCoverage', { callCount: true, detailed: false })
 const verbose = process.argv.includes('--verbose')
+await entered(session)
+await timePasses()
+const clocks = await entered(session)
 for (const { name, atMost, run } of journeys) {
   await run(await used())
   const stage = await used()
   await entered(session)
   await run(stage)
-  const files = await entered(session)
+  const files = without(await entered(session), clocks)
   const functions = [...files.values()].flat().length
   const fine = files.size <= atMost
   console.log(

@@ -1,7 +1,7 @@
 // A call from its ticket to its end: run the function, classify the answer, and act on it. Every answer, thrown
 // or returned, goes through one classifier.
 
-import { fail, judge, land } from './outcome.ts'
+import { fail, judge, land, learnFrom } from './outcome.ts'
 import type { Cost } from '../core/cost.ts'
 import { type Duration, duration } from '../lib/duration.ts'
 import { CallTimeoutError } from './errors.ts'
@@ -9,7 +9,6 @@ import { needsBody } from '../responses/classify.ts'
 import type { Outcome, Verdict } from '../responses/verdict.ts'
 import { safeCall } from './safe-call.ts'
 import { hold } from './stream-ticket.ts'
-import { learnFrom } from './apply-headers.ts'
 import { passOn, watch } from '../lib/abort.ts'
 import { context, contextOf, findStorage } from '../lib/async-context.ts'
 import { abandonHeir, nestedCall } from './nesting.ts'

@@ -1,5 +1,5 @@
-// What an answer means, and what it has used. The one road for every answer, thrown or returned, of a call, a
-// stream or a ticket.
+// What an answer means, what it has used, and what its headers say of the limits. Every answer comes this way, thrown
+// or returned: of a call, of a stream and of a ticket.
 
 import { isTokens } from '../core/limit/parse-limits.ts'
 import { duration } from '../lib/duration.ts'
@@ -9,6 +9,7 @@ import { CallTimeoutError, LimiterError } from './errors.ts'
 import { total } from './token-estimator.ts'
 import { statusOf } from '../responses/error-text.ts'
 import { classify } from '../responses/classify.ts'
+import { headersOf, readLimits } from '../responses/headers.ts'
 import { guard as safeRead } from '../responses/safe-access.ts'
 import { type Billed, billedOf } from '../responses/billed.ts'
 import { readUsage, type Usage } from '../responses/usage.ts'
@@ -122,4 +123,20 @@ export function concede(call: PendingCall, error: unknown, verdict = judge(call,
   if (verdict) call.more().verdict = verdict
   if (verdict && verdict.kind !== 'transient') runtime.refuse(call, verdict, error, false)
   else fail(call, error)
+}
+
+/** Tells the limits that an answer's headers name, if it has any, to those who keep them. */
+export function learnFrom(answer: unknown, { policy: { runtime }, sentAt }: PendingCall): void {
+  const headers = headersOf(answer)
+  if (!headers) return
+  const { scheduler, chain } = runtime
+  const now = scheduler.now()
+  for (const hint of readLimits(headers, scheduler.clock.wall())) {
+    runtime.told.set(`${hint.of}/${hint.perMs}`, { ...hint, at: now })
+    // A header about one model says nothing about the whole account: it is applied to the nearest limit of its kind.
+    const meant = chain.find(({ issuer }) => issuer.limitSet.knows(hint))
+    if (!meant || meant.options.learn === false) continue
+    meant.issuer.told(hint, meant.options.pacing === 'eager', sentAt!, now)
+  }
+  scheduler.pump(now)
 }

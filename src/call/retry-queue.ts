@@ -1,30 +1,46 @@
-// Calls after a transient failure: they leave the queue until their next try, and then return to their place.
+// Calls after a transient failure, or refused while others are not: they leave the queue until their next try, and then
+// return to their place.
 
 import type { CallContext, PendingCall } from './pending-call.ts'
 
 export class RetryQueue {
   readonly #runtime: CallContext
-  readonly #waiters = new Set<PendingCall>()
+  /** Each with whether it was refused. */
+  readonly #waiters = new Map<PendingCall, boolean>()
 
   constructor(runtime: CallContext) {
     this.#runtime = runtime
   }
 
   get waiters(): PendingCall[] {
-    return [...this.#waiters]
+    return [...this.#waiters.keys()]
   }
 
-  add(call: PendingCall, delayMs: number, now: number): void {
-    const { scheduler, issuer, chain } = this.#runtime
-    this.#waiters.add(call)
+  add(call: PendingCall, delayMs: number, refused: boolean, now: number): void {
+    const { scheduler, chain } = this.#runtime
+    this.#waiters.set(call, refused)
     for (const at of chain) at.backingOff++
     const back = () => {
-      this.remove(call)
       const then = scheduler.now()
-      issuer.enqueue(call, then)
+      this.#return(call, then)
       scheduler.pump(then)
     }
     call.more().backoff = scheduler.at(now + delayMs, back, true)
+  }
+
+  /** The gate has closed, for the others as well: those that were refused wait with them, in their places. */
+  recall(now: number): void {
+    for (const [call, refused] of this.#waiters) {
+      if (!refused) continue
+      this.#runtime.scheduler.forget(call.more().backoff!)
+      this.#return(call, now)
+    }
+  }
+
+  #return(call: PendingCall, now: number): void {
+    this.remove(call)
+    call.more().backoff = undefined
+    this.#runtime.issuer.enqueue(call, now)
   }
 
   remove(call: PendingCall): void {

@@ -43,7 +43,7 @@ export const noLogs = (dir: string) =>
   `  import { logTo } from 'llmiter/log'\n  logTo(limiter)\n\n` +
   `If it writes it elsewhere: --dir FOLDER, or --file FILE for one file.`
 
-/** In characters. A record has some hundreds; what is longer is no log of ours, and is not kept in memory. */
+/** In bytes. A record has some hundreds; what is longer is no log of ours, and is not kept in memory. */
 const LONGEST_LINE = 1_000_000
 
 export interface ReadOptions {
@@ -59,22 +59,19 @@ export async function readLogs(
   { onRecord, onProgress }: ReadOptions,
 ): Promise<number> {
   let bad = 0
-  let before = 0
+  let read = 0
   const all = onProgress ? files.reduce((sum, file) => sum + sizeOf(file), 0) : 0
+  const onLine = (line: string) => {
+    const record = parseRecord(line)
+    if (record) onRecord(record)
+    else if (line.trim() !== '') bad++
+  }
   for (const file of files) {
-    let read = 0
-    const onBytes = (bytes: number) => onProgress?.(before + (read += bytes), all)
     try {
-      for await (const line of linesOf(file, onBytes)) {
-        if (line.trim() === '') continue
-        const record = parseRecord(line)
-        if (record) onRecord(record)
-        else bad++
-      }
+      await eachLine(file, onLine, (bytes) => onProgress?.((read += bytes), all))
     } catch (error) {
       throw new CannotError(`${file} cannot be read: ${(error as Error).message}`)
     }
-    before += read
   }
   return bad
 }
@@ -82,18 +79,25 @@ export async function readLogs(
 /** Of a file that cannot be read nothing is known; the reading itself will tell. */
 const sizeOf = (file: string) => statSync(file, { throwIfNoEntry: false })?.size ?? 0
 
-/** The lines of a file. One that is too long comes as its beginning, which is no record. */
-async function* linesOf(file: string, onBytes: (bytes: number) => void): AsyncGenerator<string> {
-  let rest = ''
-  for await (const chunk of createReadStream(file, { encoding: 'utf8', highWaterMark: 2 ** 20 })) {
-    onBytes(Buffer.byteLength(chunk as string))
-    const lines = (chunk as string).split('\n')
-    lines[0] = rest + lines[0]!
-    rest = lines.pop()!
-    if (rest.length > LONGEST_LINE) rest = rest.slice(0, LONGEST_LINE)
-    yield* lines
+const NEWLINE = 10
+
+/** Calls `onLine` with the lines of a file. One that is too long comes without its middle, which is no record. */
+async function eachLine(
+  file: string,
+  onLine: (line: string) => void,
+  onBytes: (bytes: number) => void,
+): Promise<void> {
+  let rest: Buffer = Buffer.alloc(0)
+  for await (const chunk of createReadStream(file) as AsyncIterable<Buffer>) {
+    onBytes(chunk.length)
+    const [first, last] = [chunk.indexOf(NEWLINE), chunk.lastIndexOf(NEWLINE)]
+    if (first >= 0) {
+      onLine(Buffer.concat([rest, chunk.subarray(0, first)]).toString())
+      if (last > first) for (const line of chunk.toString('utf8', first + 1, last).split('\n')) onLine(line)
+      rest = chunk.subarray(last + 1)
+    } else if (rest.length < LONGEST_LINE) rest = Buffer.concat([rest, chunk])
   }
-  if (rest !== '') yield rest
+  if (rest.length > 0) onLine(rest.toString())
 }
 
 /** The file, and the files that follow it in the same run. */

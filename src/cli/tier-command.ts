@@ -1,8 +1,8 @@
 // "What would a higher tier give?", as a command that is ready to run.
 
 import { HOUR, MINUTE } from '../lib/units.ts'
+import { type Columns, lastOf } from './page/columns.ts'
 import type { RunSeries } from './page/index.ts'
-import type { Columns } from './page/series.ts'
 import { binding } from './page/totals.ts'
 
 /** Plays the calls of the limiter that waited most against its limits, and against twice as much. */
@@ -11,7 +11,7 @@ export function tierCommand(series: RunSeries, file: string): string | undefined
   const waited = [...limiters].sort((a, b) => b.totals.waitedS - a.totals.waitedS)[0]
   if (!waited || waited.totals.requests === 0) return undefined
   const { columns, totals } = waited
-  const rpm = columns.limit.findLast((limit) => limit !== null)
+  const rpm = lastOf(columns.limit)
   const tokens = tokenTiers(columns)
   const cause = binding(totals, causes)[0]?.cause
   const places = cause?.kind === 'concurrency' ? cause.amount : undefined
@@ -33,19 +33,15 @@ function tokenTiers({ limits, tokenLimit }: Columns): string[] {
   // Where directions have limits, the replay knows their tokens apart.
   const apart = known.some(({ of }) => of !== 'tokens')
   const tiers = known.filter(({ of }) => !apart || of !== 'tokens')
-  if (tiers.length === 0)
-    return tierOf(
-      '--tpm',
-      tokenLimit.findLast((limit) => limit !== null),
-    )
+  if (tiers.length === 0) return tierOf('--tpm', lastOf(tokenLimit))
   return tiers.flatMap(({ of, perMs, amount }) => {
-    const last = amount.findLast((value) => value !== null)
-    return tierOf(FLAGS[of]!, last == null ? last : Math.round((last * MINUTE) / perMs))
+    const last = lastOf(amount)
+    return tierOf(FLAGS[of]!, last && Math.round((last * MINUTE) / perMs))
   })
 }
 
-const tierOf = (flag: string, limit: number | null | undefined): string[] =>
-  limit == null || limit <= 0 ? [] : [flag, `${limit},${2 * limit}`]
+const tierOf = (flag: string, limit: number | undefined): string[] =>
+  limit === undefined || limit <= 0 ? [] : [flag, `${limit},${2 * limit}`]
 
 /** For a shell. */
 const quoted = (text: string) => (/^[\w./:@+-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`)

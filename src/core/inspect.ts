@@ -14,15 +14,9 @@ export function gateOf({ recovery }: TicketIssuer, now: number): { state: GateSt
   return { state: 'closed', reopensInMs: recovery.remainingMs(now) }
 }
 
-/** The first in the queue here, or below. */
-export function firstOf(issuer: TicketIssuer): Call<TicketIssuer> | undefined {
-  const child = issuer.children.find(({ waiting }) => waiting > 0)
-  return issuer.line.first ?? (child && firstOf(child))
-}
-
 /** What the first in the queue waits for: a dimension, `'concurrency'`, `'gate'` or `'pause'`. */
 export function waitingOn(issuer: TicketIssuer, now: number): string | undefined {
-  const first = firstOf(issuer)
+  const { first } = issuer
   if (!first) return undefined
   for (const at of issuer.chain) {
     if (at.pausedUntil > now) return 'pause'

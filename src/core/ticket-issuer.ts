@@ -118,6 +118,11 @@ export class TicketIssuer {
     this.stir()
   }
 
+  /** The first call in the queue here, or below. */
+  get first(): IssuerCall | undefined {
+    return this.line.first ?? this.children.find(({ waiting }) => waiting > 0)?.first
+  }
+
   /** A call joins the line; one that comes back keeps the place it first had. */
   enqueue(call: IssuerCall, now: number): void {
     const returned = call.seq > 0
@@ -320,7 +325,7 @@ export class TicketIssuer {
     issuer.watchGate(now)
     for (const at of this.chain) if (at !== issuer) at.recovery.lost(call.sentAt!)
     if (!park) return 0
-    if (!alone || waitMs === 0 || issuer.recovery.waits.wrong) {
+    if (!alone || waitMs === 0 || issuer.recovery.waits.right === false) {
       this.enqueue(call, now)
       return 0
     }

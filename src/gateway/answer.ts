@@ -1,7 +1,7 @@
 // What a provider answers, passed on as it comes. A limiter and a budget want to know three things of it: what was used,
 // whether it failed, and when its first content came. So each piece of it says that, beside its bytes.
 
-import type { IncomingMessage } from 'node:http'
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import { isObject } from '../lib/validate.ts'
 import { BrokenError } from './errors.ts'
 import type { Headers } from './headers.ts'
@@ -21,25 +21,11 @@ export interface Piece {
 /** A whole answer. */
 export interface WholeAnswer {
   readonly answered: number
-  readonly headers: HeaderView
+  readonly headers: IncomingHttpHeaders
   readonly passed: Headers
   readonly bytes: Buffer
   readonly usage?: object
   readonly usageMetadata?: object
-}
-
-/** Headers as the limiters read them. */
-export interface HeaderView {
-  get(name: string): string | undefined
-}
-
-export function viewOf({ headers }: IncomingMessage): HeaderView {
-  return {
-    get(name) {
-      const value = headers[name]
-      return typeof value === 'string' ? value : value?.join(', ')
-    },
-  }
 }
 
 const USAGES = ['usage', 'usageMetadata'] as const
@@ -155,7 +141,7 @@ const DONE: Next = Object.freeze({ done: true, value: undefined })
 /** A stream: events, or any body too long to be held. Read it as an iterator. */
 export class StreamAnswer implements AsyncIterableIterator<Piece, undefined> {
   readonly answered: number
-  readonly headers: HeaderView
+  readonly headers: IncomingHttpHeaders
   readonly passed: Headers
   readonly isEvents: boolean
   readonly #message: IncomingMessage
@@ -172,9 +158,9 @@ export class StreamAnswer implements AsyncIterableIterator<Piece, undefined> {
   #silence: NodeJS.Timeout | undefined
   readonly #giveUp = () => void this.#message.destroy(this.#terms.signal!.reason as Error)
 
-  constructor(message: IncomingMessage, headers: HeaderView, passed: Headers, terms: StreamTerms) {
+  constructor(message: IncomingMessage, passed: Headers, terms: StreamTerms) {
     this.answered = message.statusCode!
-    this.headers = headers
+    this.headers = message.headers
     this.passed = passed
     this.isEvents = /^text\/event-stream/i.test(message.headers['content-type'] ?? '')
     this.#message = message

@@ -1,5 +1,7 @@
 // How a call fails: by the gateway's own word, or by its provider's.
 
+import type { IncomingHttpHeaders } from 'node:http'
+
 /** The gateway's own answer. */
 export class GatewayError extends Error {
   readonly status: number
@@ -35,7 +37,7 @@ export class BrokenError extends Error {
 /** The provider answered with an error. A limiter reads `status`, `headers` and `error`; the client gets the rest. */
 export class UpstreamError extends Error {
   readonly status: number
-  readonly headers: { get(name: string): string | undefined }
+  readonly headers: IncomingHttpHeaders
   readonly error: unknown
   /** The route says that another target is tried after it. */
   goesOn = false

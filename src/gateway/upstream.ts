@@ -3,15 +3,7 @@
 
 import type { Agent as HttpAgent, IncomingMessage } from 'node:http'
 import type { Agent as HttpsAgent } from 'node:https'
-import {
-  type HeaderView,
-  parseObject,
-  StreamAnswer,
-  type StreamTerms,
-  usageIn,
-  viewOf,
-  type WholeAnswer,
-} from './answer.ts'
+import { parseObject, StreamAnswer, type StreamTerms, usageIn, type WholeAnswer } from './answer.ts'
 import { BrokenError, GatewayError, UpstreamError } from './errors.ts'
 import { type Headers, toClient } from './headers.ts'
 import { http, https } from './node-http.ts'
@@ -148,8 +140,8 @@ export class Upstreams {
   }
 
   async #read(message: IncomingMessage, call: UpstreamCall): Promise<WholeAnswer | StreamAnswer> {
-    const headers = viewOf(message)
     const passed = toClient(message, (text) => this.#secrets.redactText(text))
+    const { headers } = message
     const status = message.statusCode!
     if (status >= 300 && status < 400 && status !== 304) {
       message.destroy()
@@ -159,11 +151,11 @@ export class Upstreams {
         `the provider answered with a redirect (${status}), which is not followed`,
       )
     }
-    const type = message.headers['content-type'] ?? ''
-    const known = Number(message.headers['content-length'])
+    const type = headers['content-type'] ?? ''
+    const known = Number(headers['content-length'])
     const isWhole =
       status >= 400 || (JSON_TYPE.test(type) && !(known > LONGEST_WHOLE) && !/:stream/.test(call.path))
-    if (!isWhole) return this.#stream(message, headers, passed, call)
+    if (!isWhole) return this.#stream(message, passed, call)
     const bytes = this.#secrets.redact(
       await wholeOf(message, call, status >= 400 ? LONGEST_ERROR : LONGEST_WHOLE),
     )
@@ -171,14 +163,14 @@ export class Upstreams {
     throw new UpstreamError(status, headers, { headers: passed, content: bytes }, errorIn(bytes))
   }
 
-  #stream(message: IncomingMessage, headers: HeaderView, passed: Headers, call: UpstreamCall): StreamAnswer {
-    return new StreamAnswer(message, headers, passed, {
+  #stream(message: IncomingMessage, passed: Headers, call: UpstreamCall): StreamAnswer {
+    return new StreamAnswer(message, passed, {
       hideUsage: call.hideUsage,
       redact: (bytes) => this.#secrets.redact(bytes),
       failed: (status, error) => {
         const content = this.#secrets.redact(Buffer.from(JSON.stringify(error)))
         const ownHeaders = { ...passed, 'content-type': 'application/json' }
-        return new UpstreamError(status, headers, { headers: ownHeaders, content }, errorIn(content))
+        return new UpstreamError(status, message.headers, { headers: ownHeaders, content }, errorIn(content))
       },
       silenceMs: call.timeoutMs,
       signal: call.signal,

@@ -16,6 +16,7 @@ export interface Notifier extends CallContext {
   readonly shared: { readonly slots: SharedSlots } | undefined
   /** Asks whether the provider accepts again. */
   readonly probe: ((signal: AbortSignal) => boolean | Promise<boolean>) | undefined
+  recall(now: number): void
 }
 
 type Tell = { [D in Decision as D['of']]: (runtime: Notifier, decision: D) => void }
@@ -35,7 +36,9 @@ const TELL: Tell = {
     if (runtime.shared) runtime.shared.slots.claim()
     else void ask(runtime)
   },
-  gate({ issuer, scheduler, events, shared }) {
+  gate(runtime) {
+    const { issuer, scheduler, events, shared } = runtime
+    if (issuer.recovery.gate.state === 'closed') runtime.recall(scheduler.now())
     const blamed = () => [...issuer.blamed].map(({ limit }) => keyOf(limit))
     shared?.slots.gate(issuer.recovery.gate, blamed(), scheduler.now())
     if (!events.heard.has('gate')) return

@@ -287,7 +287,7 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     const parks = passes && mayWait && waitState.refusals <= pending.policy.maxRefusals
     if (passes) {
       const aloneMs = this.issuer.refuse(pending, { ...verdict, kind }, parks, now)
-      if (aloneMs > 0) this.#backoff.add(pending, aloneMs, now)
+      if (aloneMs > 0) this.#backoff.add(pending, aloneMs, true, now)
     } else if (kind === 'quota') this.#spend(pending, verdict, error, now)
     else this.issuer.finish(pending, 'refused', now)
     if (parks) this.#park(pending, verdict, now)
@@ -315,6 +315,12 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     this.failAll((this.spent = quotaSpent(this.name, verdict, error)))
   }
 
+  /** The gate has closed: calls that were told to wait alone wait with the others. */
+  recall(now: number): void {
+    this.#backoff.recall(now)
+    for (const child of this.children) child.recall(now)
+  }
+
   failAll(error: unknown): void {
     for (const pending of this.#backoff.waiters) this.giveUp(pending, error)
     for (let first = this.issuer.line.first; first; first = this.issuer.line.first)
@@ -332,7 +338,7 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     waitState.parkedAt = now
     waitState.lastRefusal = error
     waitState.lastReason = reason
-    this.#backoff.add(pending, delayMs, now)
+    this.#backoff.add(pending, delayMs, false, now)
     if (this.events.heard.has('retry'))
       this.events.emit('retry', { ...pending.named, attempt: waitState.failures + 1, delayMs, error })
     comeBack(pending, now)

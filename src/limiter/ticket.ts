@@ -1,13 +1,12 @@
 // A ticket in the hands of code that runs its call itself.
 
-import { concede, settle, tellUsage } from '../call/outcome.ts'
+import { concede, learnFrom, settle, tellUsage } from '../call/outcome.ts'
 import { admit, backOff, bounded, readBody, verdictOf, within } from '../call/execute.ts'
 import { needsBody } from '../responses/classify.ts'
 import { billedOf } from '../responses/billed.ts'
 import type { Usage } from '../responses/usage.ts'
 import { TicketOverError } from '../call/errors.ts'
 import { hold } from '../call/stream-ticket.ts'
-import { learnFrom } from '../call/apply-headers.ts'
 import { PendingCall } from '../call/pending-call.ts'
 
 /**

@@ -2,7 +2,6 @@
 //
 // The history costs a call nothing: it is written when the scheduler has seen to its timer, at most ten times a second.
 
-import { firstOf } from '../core/inspect.ts'
 import { MINUTE } from '../lib/units.ts'
 import type { TicketIssuer } from '../core/ticket-issuer.ts'
 
@@ -51,7 +50,7 @@ interface Source {
 
 /** Why the first call waits; where nobody waits, why a call that came now would not go, as far as the gate holds it. */
 export function reasonOf(runtime: Source, now: number): WaitReason | undefined {
-  const first = firstOf(runtime.issuer)
+  const { first } = runtime.issuer
   if (!first && runtime.backingOff > 0) return { kind: 'retry', limiter: runtime.name }
   for (const at of runtime.chain) {
     const reason = gateReason(at, now) ?? (first && limitReason(at, first.cost, now))

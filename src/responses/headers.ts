@@ -6,12 +6,11 @@
  * without hints, and badly with wrong ones.
  */
 
-import type { HeaderReader } from './header-reader.ts'
 import { ENCLOSING } from './error-text.ts'
 import { DAY, SECOND } from '../lib/units.ts'
 import { limitHeaders } from './provider-rules.ts'
 import { get, guard, isObject, known, reach } from './safe-access.ts'
-import { readDuration, serverNow } from './retry-after.ts'
+import { type HeaderReader, readDuration, serverNow } from './retry-after.ts'
 
 export interface LimitHint {
   of: string
@@ -24,17 +23,21 @@ export interface LimitHint {
 /** OpenRouter puts those that matter within the body. */
 const HOLDERS = [...ENCLOSING, 'error', 'metadata']
 
+/** The pairs of a `Headers`, a `Map`, a list or a plain object, if it is one of those. */
+function pairsOf(headers: object): [unknown, unknown][] | undefined {
+  const isIterable = typeof get(headers, Symbol.iterator) === 'function'
+  const each = isIterable ? guard(() => [...(headers as Iterable<unknown>)]) : undefined
+  if (each?.every((pair) => Array.isArray(pair) && pair.length === 2)) return each as [unknown, unknown][]
+  return typeof get(headers, 'get') === 'function' ? undefined : Object.entries(headers)
+}
+
+/** One pass makes a table: an answer is asked for more than fifty headers, and most have few. */
 function readerOf(headers: unknown): HeaderReader | undefined {
   if (!isObject(headers)) return undefined
-  const own = get(headers, 'get')
-  let read = (name: string): unknown => (own as HeaderReader['get']).call(headers, name)
-  // A Map has `get` too, but its own idea of case.
-  if (headers instanceof Map || typeof own !== 'function') {
-    const pairs = Array.isArray(headers) || headers instanceof Map ? [...headers] : Object.entries(headers)
-    const table = new Map(pairs.map(([name, value]) => [String(name).toLowerCase(), value]))
-    read = (name) => table.get(name)
-  }
-  return { get: (name) => guard(() => String(read(name) ?? '')) || undefined }
+  const pairs = pairsOf(headers)
+  const table = pairs && new Map(pairs.map(([name, value]) => [String(name).toLowerCase(), value]))
+  const read = table ?? (headers as HeaderReader)
+  return { get: (name) => guard(() => String(read.get(name) ?? '')) || undefined }
 }
 
 /** The headers of an error or a result, wherever its SDK keeps them; the outermost come first. */
@@ -42,8 +45,15 @@ export function headersOf(answer: unknown): HeaderReader | undefined {
   const readers = reach(answer, HOLDERS).flatMap((node) =>
     ['headers', 'responseHeaders'].flatMap((key) => guard(() => readerOf(get(node, key))) ?? []),
   )
-  return readers[0] && { get: (name) => readers.map((reader) => reader.get(name)).find(Boolean) }
+  return readers.length > 1
+    ? { get: (name) => readers.map((reader) => reader.get(name)).find(Boolean) }
+    : readers[0]
 }
+
+const LIMIT_HEADERS = limitHeaders.map(
+  ([name, of, perMs]) =>
+    [['limit', 'remaining', 'reset'].map((field) => name.replace('*', field)), of, perMs] as const,
+)
 
 /** Every limit that the headers of an answer tell. */
 export function readLimits(headers: unknown, wall: number): LimitHint[] {
@@ -79,12 +89,12 @@ export function readLimits(headers: unknown, wall: number): LimitHint[] {
   const policies = ['ratelimit-policy', 'ratelimit-limit', 'x-ratelimit-policy', 'x-ratelimit-limit'].flatMap(
     (name) => readPolicies(read(name)),
   )
-  for (const [name, of, perMs] of limitHeaders) {
-    const [limit, left, reset] = ['limit', 'remaining', 'reset'].map((field) =>
-      read(name.replace('*', field)),
-    )
-    const policy = policies.find(({ quota }) => quota === parseFloat(limit!))
-    hint(limit!, left!, reset!, of, perMs ?? policy?.windowMs)
+  for (const [names, of, perMs] of LIMIT_HEADERS) {
+    const [limit, left, reset] = names.map(read) as [string, string, string]
+    // Most answers have few of these headers, or none.
+    if (!limit && !left && !reset) continue
+    const policy = policies.find(({ quota }) => quota === parseFloat(limit))
+    hint(limit, left, reset, of, perMs ?? policy?.windowMs)
   }
   for (const item of listOf(read('ratelimit'))) {
     // draft 7: `limit=100, remaining=50, reset=30`

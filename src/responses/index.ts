@@ -3,6 +3,6 @@
 export { classify, needsBody } from './classify.ts'
 export { estimateTokens } from './token-count.ts'
 export { headersOf, type LimitHint, readLimits } from './headers.ts'
-export type { HeaderReader } from './header-reader.ts'
+export type { HeaderReader } from './retry-after.ts'
 export { mergeUsage, readUsage, type Usage } from './usage.ts'
 export type { Outcome, Refusal, RefusalKind, Transient, Verdict } from './verdict.ts'

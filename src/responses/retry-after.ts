@@ -7,7 +7,12 @@
  */
 
 import { DAY, HOUR, MINUTE, SECOND } from '../lib/units.ts'
-import type { HeaderReader } from './header-reader.ts'
+
+/** Headers as every reader of an answer sees them, whatever the SDK made of them. */
+export interface HeaderReader {
+  /** The value of a header, in any case. */
+  get(name: string): string | undefined
+}
 
 const PART = /[ ,]*(?:and |und |et |y |e |и )?(\d+(?:\.\d+)?) ?(\p{L}+)/iuy
 /** Prose, and Google's RetryInfo. */

@@ -118,12 +118,13 @@ export interface TokenRecord {
 
 const COUNTS = ['requests', 'issued', 'refused', 'finished', 'failed', 'rejected'] as const
 const LEVELS = ['waiting', 'parked', 'inFlight'] as const
-const RATES = ['rate', 'limit'] as const
+const NUMBERS = ['t', ...COUNTS, ...LEVELS] as const
 const TOKENS = ['asked', 'used', 'available', 'limit'] as const
 const WAITS = ['p50', 'p95'] as const
 const GATES: readonly unknown[] = ['open', 'closed', 'probing']
 
 type Fields = Record<string, unknown>
+type Waits = NonNullable<LogRecord['waitMs']>
 
 /** The record that a line of a log holds; undefined when it holds none. */
 export function parseRecord(line: string): LogRecord | undefined {
@@ -134,43 +135,45 @@ export function parseRecord(line: string): LogRecord | undefined {
     return undefined
   }
   if (!isObject(found) || found.v !== 1 || typeof found.name !== 'string') return undefined
-  const { name, gate } = found
-  const told = numbers(found, ['t', ...COUNTS, ...LEVELS])
-  if (!told || !GATES.includes(gate)) return undefined
-  const record = { v: 1, name, gate, ...told } as LogRecord
-  for (const key of RATES) if (isAmount(found[key])) record[key] = found[key]
-  const tokens = isObject(found.tokens) && numbers(found.tokens, TOKENS)
-  if (tokens) record.tokens = tokens
-  const waitMs = isObject(found.waitMs) && numbers(found.waitMs, WAITS)
-  if (waitMs) record.waitMs = waitMs
-  return { ...record, ...causesOf(found) }
+  if (!GATES.includes(found.gate) || !hasAmounts<LogRecord>(found, NUMBERS)) return undefined
+  // Each field by its name: a log may have a million lines.
+  const { t, name, requests, issued, refused, finished, failed, rejected } = found
+  const { waiting, parked, inFlight, gate } = found
+  const counts = { v: 1, t, name, requests, issued, refused, finished, failed, rejected } as const
+  const record: LogRecord = { ...counts, waiting, parked, inFlight, gate }
+  addLevels(record, found)
+  addCauses(record, found)
+  return record
+}
+
+function addLevels(record: LogRecord, { rate, limit, tokens, waitMs, limits, usage, etaMs }: Fields): void {
+  if (isAmount(rate)) record.rate = rate
+  if (isAmount(limit)) record.limit = limit
+  if (isAmount(etaMs)) record.etaMs = etaMs
+  if (hasAmounts<TokenRecord>(tokens, TOKENS)) {
+    const { asked, used, available, limit } = tokens
+    record.tokens = { asked, used, available, limit }
+  }
+  if (hasAmounts<Waits>(waitMs, WAITS)) record.waitMs = { p50: waitMs.p50, p95: waitMs.p95 }
+  if (Array.isArray(limits)) record.limits = limits.slice(0, MOST_LIMITS).flatMap(limitOf)
+  if (Array.isArray(usage)) record.usage = usage.flatMap(usageOf)
 }
 
 /** Texts are cut, so that no record of a log fills a screen. */
 const MOST_CHARS = 200
 const MOST_LIMITS = 20
 
-function causesOf({
-  why,
-  etaMs,
-  refusal,
-  failure,
-  limits,
-  usage,
-}: Fields): Pick<LogRecord, 'why' | 'etaMs' | 'refusal' | 'failure' | 'limits' | 'usage'> {
-  const cause = isObject(why) && whyOf(why)
-  return {
-    ...(cause && { why: cause }),
-    ...(isAmount(etaMs) && { etaMs }),
-    ...wordsIn({ refusal, failure }),
-    ...(Array.isArray(limits) && { limits: limits.slice(0, MOST_LIMITS).flatMap(limitOf) }),
-    ...(Array.isArray(usage) && { usage: usage.flatMap(usageOf) }),
-  }
+function addCauses(record: LogRecord, found: Fields): void {
+  const why = isObject(found.why) && whyOf(found.why)
+  if (why) record.why = why
+  const [refusal, failure] = [words(found.refusal), words(found.failure)]
+  if (refusal !== undefined) record.refusal = refusal
+  if (failure !== undefined) record.failure = failure
 }
 
 function whyOf({ kind, text, of, perMs, amount, limiter, refused }: Fields): WhyRecord | undefined {
   const [said, inWords] = [words(kind), words(text)]
-  if (!said || !inWords) return undefined
+  if (said === undefined || inWords === undefined) return undefined
   return { kind: said, text: inWords, ...wordsIn({ of, limiter, refused }), ...amountsIn({ perMs, amount }) }
 }
 
@@ -195,26 +198,23 @@ function amountsIn(from: Fields): Record<string, number> {
 }
 
 function limitOf(found: unknown): LimitRecord[] {
-  const told = isObject(found) && numbers(found, ['perMs', 'amount', 'available'])
-  if (!told || typeof (found as Fields).of !== 'string') return []
-  const { of, asked, learned } = found as { of: string; asked?: unknown; learned?: unknown }
-  return [{ of, ...told, ...amountsIn({ asked, learned }) }]
+  if (!hasAmounts<LimitRecord>(found, ['perMs', 'amount', 'available'])) return []
+  const { of, perMs, amount, available, asked, learned } = found
+  if (typeof of !== 'string') return []
+  return [{ of, perMs, amount, available, ...amountsIn({ asked, learned }) }]
 }
 
 function usageOf(found: unknown): UsageRecord[] {
-  const told = isObject(found) && numbers(found, ['calls', 'input', 'cached', 'output'])
-  return told ? [{ ...wordsIn({ tenant: (found as Fields).tenant }), ...told }] : []
+  if (!hasAmounts<UsageRecord>(found, ['calls', 'input', 'cached', 'output'])) return []
+  const { tenant, calls, input, cached, output } = found
+  return [{ ...wordsIn({ tenant }), calls, input, cached, output }]
 }
 
-/** These fields, if each is a number that a count or a time can be. */
-function numbers<K extends string>(from: Fields, keys: readonly K[]): Record<K, number> | undefined {
-  const told: Partial<Record<K, number>> = {}
-  for (const key of keys) {
-    const value = from[key]
-    if (!isAmount(value)) return undefined
-    told[key] = value
-  }
-  return told as Record<K, number>
+/** Whether each of these fields is a number that a count or a time can be. */
+function hasAmounts<T>(found: unknown, keys: readonly (keyof T & string)[]): found is T {
+  if (!isObject(found)) return false
+  for (const key of keys) if (!isAmount(found[key])) return false
+  return true
 }
 
 const isAmount = (value: unknown): value is number =>

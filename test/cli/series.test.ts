@@ -2,18 +2,12 @@
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import {
-  bucketsOf,
-  causesIn,
-  closures,
-  type Columns,
-  RunSeries,
-  seriesOf,
-  together,
-} from '../../src/cli/page/series.ts'
+import { bucketsOf, causesIn, closures } from '../../src/cli/page/buckets.ts'
+import type { Columns } from '../../src/cli/page/columns.ts'
+import { RunSeries, seriesOf } from '../../src/cli/page/series.ts'
 import { packColumns, unpackColumns } from '../../src/cli/page/pack.ts'
 import { outcome, silence, summary } from '../../src/cli/page/totals.ts'
-import { pick } from '../../src/cli/page/select-series.ts'
+import { pick, together } from '../../src/cli/page/select-series.ts'
 import { count, elapsed, isoTime, span } from '../../src/cli/page/labels.ts'
 import { clippedTop, paceTop, ticks } from '../../src/cli/page/scale.ts'
 import type { LogRecord } from '../../src/telemetry/log-record.ts'
@@ -68,6 +62,27 @@ test('records of one second add up, since a flush cuts it in two; levels are the
 test('a clock that was set back makes no knot', () => {
   const [columns] = columnsOf([at(9, { issued: 1 }), at(3, { issued: 2 }), at(10, { issued: 3 })])
   expect(columns).toMatchObject({ t: [3, 9, 10], issued: [2, 1, 3] })
+})
+
+test('seconds in any order make the same points, and limits that come and go keep their places', () => {
+  const limits = (of: string) => [{ of, perMs: 60_000, amount: 600, available: 3, asked: 7 }]
+  const each = (s: number) =>
+    at(s, { issued: s % 7, waiting: s % 5, limits: limits(s % 3 ? 'requests' : 'tokens') })
+  const seconds = Array.from({ length: 3000 }, (_, s) => s)
+  const shuffled = seconds.map((s) => (s * 1009) % 3000)
+  const points = (order: readonly number[], most: number) => {
+    const series = new RunSeries(most)
+    for (const s of order) series.add(each(s))
+    return series.limiters[0]!.columns
+  }
+  const whole = points(seconds, 10_000)
+  expect(points(shuffled, 10_000)).toEqual(whole)
+  for (const most of [700, 3]) {
+    const { t, size, issued, waiting, limits } = points(shuffled, most)
+    expect(t).toEqual(Array.from({ length: Math.ceil(3000 / size) }, (_, i) => i * size))
+    expect([sum(issued), Math.max(...waiting)]).toEqual([sum(whole.issued), 4])
+    expect(limits.map(({ asked }) => sum(asked))).toEqual([7000, 14_000])
+  }
 })
 
 test('what holds while nothing happens is drawn on; calls are not', () => {

@@ -66,7 +66,10 @@ describe.each(Object.keys(kinds))('%s', (kind) => {
     expect(statuses).toEqual([200, 200, 429, 200, 200, 429, 200, 200, 200])
   })
 
-  test('1,000 clients at once, each twenty times: not one too many, not one too few', async () => {
+  // The counting is the same behind every adapter; so most of the requests come by one of them.
+  const clients = kind === 'node:http' ? 1000 : 100
+
+  test(`${clients} clients at once, each twenty times: not one too many, not one too few`, async () => {
     const { url, passed } = await start({ limit: '5 per 10m', byUser: true })
     const agent = new Agent({ keepAlive: true, maxSockets: 100 })
     const ask = (user: string) =>
@@ -76,15 +79,19 @@ describe.each(Object.keys(kinds))('%s', (kind) => {
         })
         request.on('error', reject).end()
       })
-    const asked = Array.from({ length: 20 }, () => Array.from({ length: 1000 }, (_, i) => ask(`user ${i}`)))
+    const asked = Array.from({ length: 20 }, () =>
+      Array.from({ length: clients }, (_, i) => ask(`user ${i}`)),
+    )
     const statuses = await Promise.all(asked.flat())
     agent.destroy()
     const allowed = new Map<number, number>()
-    statuses.forEach((status, i) => status === 200 && allowed.set(i % 1000, (allowed.get(i % 1000) ?? 0) + 1))
+    statuses.forEach((status, i) => {
+      if (status === 200) allowed.set(i % clients, (allowed.get(i % clients) ?? 0) + 1)
+    })
     expect([...new Set(allowed.values())]).toEqual([5])
-    expect(allowed.size).toBe(1000)
-    expect(passed()).toBe(5000)
-    expect(statuses.filter((status) => status === 429).length).toBe(15_000)
+    expect(allowed.size).toBe(clients)
+    expect(passed()).toBe(5 * clients)
+    expect(statuses.filter((status) => status === 429).length).toBe(15 * clients)
   }, 60_000)
 
   test.each<[name: string, headers: Record<string, string | string[]>]>([

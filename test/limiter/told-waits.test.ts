@@ -5,6 +5,7 @@ import { BucketRateLimiter } from 'llmiter'
 import {
   FixedWindowProvider,
   type ModelProvider,
+  ShortQuantumProvider,
   TokenBucketProvider,
   VirtualClock,
   WrongWaitProvider,
@@ -12,6 +13,8 @@ import {
 
 const requestsPerMinute = 600
 const second = () => new TokenBucketProvider({ requestsPerMinute, capacityMs: 1000 })
+const window = (phaseMs: number) => new FixedWindowProvider({ requestsPerMinute, phaseMs })
+const tens = (phaseMs: number) => new ShortQuantumProvider({ requestsPerMinute, quantumMs: 10_000, phaseMs })
 
 /** How many s a backlog takes that is sent at so many times the limit, and when calls were refused. */
 async function backlog(provider: ModelProvider, calls: number, told: number, seed: number) {
@@ -50,6 +53,37 @@ test.each([
     expect(seconds).toBeLessThan(1.3 * 120)
     expect(refusedAt.length).toBeLessThan(40)
   }
+})
+
+test.each([
+  ['a minute by one that counts by the minute', window, { constantMs: 60_000 }],
+  ['five times the truth by one that counts by the minute', window, { factor: 5 }],
+  ['a minute by one that counts by ten seconds', tens, { constantMs: 60_000 }],
+] as const)('waits told as %s', async (_, make, wrong) => {
+  for (const seed of [1, 2, 3]) {
+    const provider = new WrongWaitProvider(make(13_000 * seed), wrong)
+    const { seconds, refusedAt } = await backlog(provider, 1200, 1.5, seed)
+    expect(seconds).toBeLessThan(1.3 * 120)
+    expect(refusedAt.length).toBeLessThan(40)
+  }
+})
+
+test('one that begins its minute again with each refusal gets it in full, once it is known', async () => {
+  const inner = second()
+  let until = 0
+  const provider = Object.assign(Object.create(inner) as ModelProvider, {
+    ask(now: number) {
+      const answer = now < until ? ({ kind: 'refused', why: 'rate' } as const) : inner.ask(now)
+      if (answer.kind !== 'refused') return answer
+      until = now + 60_000
+      return { ...answer, retryAfterMs: 60_000 }
+    },
+  })
+  const { refusedAt } = await backlog(provider, 3000, 1.5, 1)
+  const gaps = refusedAt.map((at, i) => at - (refusedAt[i - 1] ?? 0)).filter((gap) => gap > 500)
+  const waits = gaps.slice(gaps.findIndex((gap) => gap >= 60_000))
+  expect(waits.length).toBeGreaterThan(1)
+  expect(Math.min(...waits)).toBeGreaterThanOrEqual(60_000)
 })
 
 test('a wait that was right is never cut short again', async () => {

@@ -1,8 +1,8 @@
 // The package as people install it, on everything it says it runs on. In CI on all of them; elsewhere on the Node
 // at hand, and on what else is installed, so that `npm run test:package` downloads nothing.
 
-import { execFileSync } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { execFileSync, spawn } from 'node:child_process'
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { build } from 'esbuild'
@@ -33,6 +33,8 @@ interface Runtime {
   readonly find: () => string
   readonly version: RegExp
   readonly args?: readonly string[]
+  /** Its file in examples/, a server, with what starts it on any free port. */
+  readonly example?: { readonly file: string; readonly args: readonly string[] }
 }
 
 const runtimes: Runtime[] = [
@@ -46,16 +48,24 @@ const runtimes: Runtime[] = [
     name: 'Bun',
     find: () => fromNpm('bun@1.4.5', ['bun', '-e', 'console.log(process.execPath)']),
     version: /^1\./,
+    example: { file: 'bun.ts', args: [] },
   },
   {
     name: 'Deno',
     find: () => fromNpm('deno@2.9.6', ['deno', 'eval', 'console.log(Deno.execPath())']),
     version: /^deno 2\./,
     args: ['run', '--allow-all', '--no-remote', '--node-modules-dir=manual'],
+    example: {
+      file: 'deno.ts',
+      args: [
+        ...['serve', '--allow-net', '--allow-env', '--allow-read', '--no-remote'],
+        ...['--node-modules-dir=manual', '--host', '127.0.0.1', '--port', '0'],
+      ],
+    },
   },
 ]
 
-describe.each(CI ? runtimes : runtimes.slice(0, 1))('$name', ({ find, version, args = [] }) => {
+describe.each(CI ? runtimes : runtimes.slice(0, 1))('$name', ({ find, version, args = [], example }) => {
   let path: string
   beforeAll(() => {
     path = find()
@@ -67,6 +77,28 @@ describe.each(CI ? runtimes : runtimes.slice(0, 1))('$name', ({ find, version, a
 
   test.each(['esm.mjs', 'cjs.cjs', 'both.mjs', 'sdks.mjs'])('runs %s', (program) => {
     expect(run(path, [...args, program])).toBe('ok')
+  })
+
+  test.runIf(example)('serves its example', async () => {
+    const { file, args } = example!
+    cpSync(join(import.meta.dirname, '../../examples', file), join(app, file))
+    const server = spawn(path, [...args, file], {
+      cwd: app,
+      env: { ...process.env, OPENAI_API_KEY: '', PORT: '0' },
+    })
+    let said = ''
+    for (const stream of [server.stdout, server.stderr])
+      stream.on('data', (text: Buffer) => (said += text.toString()))
+    try {
+      const url = /http:\/\/127\.0\.0\.1:\d+/
+      await expect.poll(() => said, { timeout: 60_000 }).toMatch(url)
+      const answers = await Promise.all(
+        [1, 2, 3].map(async (i) => (await fetch(`${url.exec(said)![0]}/?q=${i}`)).text()),
+      )
+      for (const answer of answers) expect(answer).toMatch(/^the sun and/)
+    } finally {
+      server.kill()
+    }
   })
 })
 

@@ -5,7 +5,7 @@ import { copyFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import ts from 'typescript'
-import { describe, expect, inject, test } from 'vitest'
+import { beforeAll, describe, expect, inject, test } from 'vitest'
 import { entries } from '../../tsup.config.ts'
 
 const app = inject('app')
@@ -16,8 +16,8 @@ const bundler = { module: ts.ModuleKind.ESNext, moduleResolution: ts.ModuleResol
 const withNode = { lib: ['lib.es2022.d.ts'], typeRoots: [types], types: ['node'] }
 const withDom = { lib: ['lib.es2022.d.ts', 'lib.dom.d.ts'], types: [] }
 
-const compile = (file: string, options: ts.CompilerOptions) =>
-  ts.createProgram([join(app, file)], {
+const compile = (files: readonly string[], options: ts.CompilerOptions) =>
+  ts.createProgram(files, {
     target: ts.ScriptTarget.ES2022,
     strict: true,
     exactOptionalPropertyTypes: true,
@@ -43,7 +43,7 @@ describe('a program that uses the package compiles', () => {
     ['by a bundler, for Node', 'consumer.ts', { ...bundler, ...withNode }],
     ['by a bundler, for a browser', 'consumer.ts', { ...bundler, ...withDom }],
   ])('%s', (_, file, options) => {
-    expect(complaints(compile(file, options))).toEqual([])
+    expect(complaints(compile([join(app, file)], options))).toEqual([])
   })
 })
 
@@ -55,14 +55,27 @@ describe('the types name the values that there are', () => {
     cts: (specifier: string) => require(specifier) as object,
   }
 
+  const fileOf = (specifier: string, kind: string) =>
+    join(app, `names-${specifier.replace('/', '-')}.${kind}`)
+
+  /** All entries in one program. */
+  let program: ts.Program
+  beforeAll(() => {
+    const files = entries.flatMap(({ specifier }) =>
+      ['mts', 'cts'].map((kind) => {
+        const file = fileOf(specifier, kind)
+        writeFileSync(file, `import * as all from '${specifier}'\nexport { all }`)
+        return file
+      }),
+    )
+    program = compile(files, { ...node16, ...withNode })
+  })
+
   test.each(
     entries.flatMap(({ specifier }) => (['mts', 'cts'] as const).map((kind) => ({ specifier, kind }))),
   )('of $specifier, in .$kind', async ({ specifier, kind }) => {
-    const file = join(app, `names.${kind}`)
-    writeFileSync(file, `import * as all from '${specifier}'\nexport { all }`)
-    const program = compile(`names.${kind}`, { ...node16, ...withNode })
     const checker = program.getTypeChecker()
-    const module = checker.getSymbolAtLocation(program.getSourceFile(file)!)!
+    const module = checker.getSymbolAtLocation(program.getSourceFile(fileOf(specifier, kind))!)!
     const [all] = checker.getExportsOfModule(module)
     const typed = checker.getExportsOfModule(checker.getAliasedSymbol(all!)).filter((symbol) => {
       const target = symbol.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(symbol) : symbol

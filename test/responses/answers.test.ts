@@ -265,14 +265,12 @@ test('a megabyte of anything is classified with bounded work', () => {
     'tokens per '.repeat(1e5),
     '日'.repeat(1e6),
   ]
-  const cost = (text: string) => {
-    const times = [0, 1, 2, 3, 4].map(() => {
-      const start = performance.now()
-      for (const status of [400, 429, undefined]) classify(thrown({ status }, text), wall)
-      return performance.now() - start
-    })
-    return Math.min(...times)
-  }
-  // As much as a text of 20,000 characters costs, within the noise of a busy machine: the rest is never read.
-  for (const text of big) expect(cost(text)).toBeLessThan(10 * (cost(text.slice(0, 20_000)) + 1))
+  // The rest is never read: whatever stands there changes nothing. A pattern that took long would take for ever.
+  for (const text of big)
+    for (const status of [400, 429, undefined]) {
+      const read = (message: string) => classify(thrown({ status }, message), wall)
+      const verdict = read(text.slice(0, 20_000))
+      expect(read(text)).toEqual(verdict)
+      expect(read(`${text}. insufficient_quota: 5 tokens per day, try again in 7 s`)).toEqual(verdict)
+    }
 })

@@ -42,9 +42,13 @@ const LIMIT_COLOURS = 5
 
 /** The causes of a run, each once. */
 export class Causes {
-  readonly list: Cause[] = []
+  readonly #list: Cause[] = []
   readonly #places = new Map<string, number>()
   readonly #limits: string[] = []
+
+  get list(): Cause[] {
+    return this.#list.map((cause) => ({ ...cause, text: cause.text.replace(/, for [\d.,]+ \w+ more/, '') }))
+  }
 
   /** The place of this cause in the list. */
   placeOf(why: WhyRecord): number {
@@ -54,10 +58,10 @@ export class Causes {
     const key = known ? [kind, of, perMs, limiter, refused].join('/') : `${kind}/${text}`
     let place = this.#places.get(key)
     if (place === undefined) {
-      place = this.list.push({ ...this.#made(why), text: '' }) - 1
+      place = this.#list.push({ ...this.#made(why), text: '' }) - 1
       this.#places.set(key, place)
     }
-    this.list[place]!.text = text.replace(/, for [\d.,]+ \w+ more/, '')
+    this.#list[place]!.text = text
     return place
   }
 

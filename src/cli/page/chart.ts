@@ -3,7 +3,7 @@
 import uPlot from 'uplot'
 import { count, elapsed, isoTime, short } from './labels.ts'
 import { type Panel, type PanelLine, rightTop } from './panels.ts'
-import { type Buckets, closures } from './series.ts'
+import { type Buckets, closures } from './buckets.ts'
 
 export interface ChartOptions {
   panel: Panel

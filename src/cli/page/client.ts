@@ -5,7 +5,7 @@ import { LINES, ALL, span, TOKEN_LINES } from './labels.ts'
 import { type Order, orderOf, orderWords } from './limiter-table.ts'
 import type { PageData } from './page.ts'
 import { limitersOf, RunView } from './run-view.ts'
-import { spanOf } from './series.ts'
+import { spanOf } from './columns.ts'
 
 const byId = (id: string) => document.getElementById(id)!
 const data = JSON.parse(byId('data').textContent!) as PageData

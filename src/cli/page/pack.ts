@@ -1,34 +1,36 @@
-// How the points of a log travel in a page: most values are the ones before them, and times go up by one.
+// How the points of a log travel in a page: most values are the ones before them, and times go up by one. What is
+// unknown travels as null, which JSON makes of NaN.
 
-import type { Columns, LimitColumn } from './series.ts'
-
-type Values = (number | null)[]
+import type { Columns, LimitColumn } from './columns.ts'
 
 /** The values, or each value with the number of its repetitions. */
-type PackedList = Values | { runs: Values }
+type PackedList = readonly number[] | { runs: number[] }
 
 export type PackedColumns = Pick<Columns, 'name' | 'size'> & {
   limits: (Pick<LimitColumn, 'of' | 'perMs' | 'label' | 'colour'> & { lists: PackedList[] })[]
   lists: Record<string, PackedList>
 }
 
-function pack(values: readonly (number | null)[]): PackedList {
-  const rounded = values.map((value) => value && Math.round(value * 100) / 100)
-  const runs: Values = []
-  for (const value of rounded) {
-    if (runs.length > 0 && runs.at(-2) === value) runs[runs.length - 1]!++
+function pack(values: readonly number[]): PackedList {
+  const changes = values.reduce((n, value, i) => (i > 0 && Object.is(value, values[i - 1]) ? n : n + 1), 0)
+  if (2 * changes >= values.length) return values
+  const runs: number[] = []
+  for (const value of values) {
+    if (runs.length > 0 && Object.is(runs.at(-2), value)) runs[runs.length - 1]!++
     else runs.push(value, 1)
   }
-  return runs.length < rounded.length ? { runs } : rounded
+  return { runs }
 }
 
-function unpack(packed: PackedList): Values {
-  if (Array.isArray(packed)) return packed
-  const values: Values = []
+function unpack(packed: PackedList): number[] {
+  if (!('runs' in packed)) return packed.map(known)
+  const values: number[] = []
   for (let i = 0; i < packed.runs.length; i += 2)
-    for (let left = packed.runs[i + 1]!; left > 0; left--) values.push(packed.runs[i]!)
+    for (let left = packed.runs[i + 1]!; left > 0; left--) values.push(known(packed.runs[i]!))
   return values
 }
+
+const known = (value: number | null) => value ?? NaN
 
 const LIMIT_LISTS = ['asked', 'free', 'amount'] as const
 

@@ -1,6 +1,7 @@
 // The panels of a graph: which lines each has, and how high it reaches.
 
-import type { Buckets, Columns, LimitColumn } from './series.ts'
+import type { Buckets } from './buckets.ts'
+import { type Columns, lastOf, type LimitColumn } from './columns.ts'
 import { isRight, LABELS, type Line, LINES, type LineName, MINUTES, TOKEN_LINES } from './labels.ts'
 import { clippedTop, paceTop, topOf, valuesOf } from './scale.ts'
 
@@ -89,7 +90,7 @@ export const rightTop = (buckets: Buckets, lines: readonly PanelLine[]) => topOf
 /** The panels that these limiters have something for. */
 export function panelsOf(all: readonly Columns[]): Panel[] {
   const byLabel = new Map(all.flatMap(({ limits }) => limits.map((limit) => [limit.label, limit])))
-  const waits = all.some(({ p95 }) => p95.some((value) => value !== null))
+  const waits = all.some(({ p95 }) => lastOf(p95) !== undefined)
   return [
     CALLS,
     ...(byLabel.size > 0 ? [limits([...byLabel.values()])] : []),
@@ -99,4 +100,4 @@ export function panelsOf(all: readonly Columns[]): Panel[] {
 }
 
 export const hasTokens = (all: readonly Columns[]) =>
-  all.some(({ tokenLimit }) => tokenLimit.some((limit) => limit !== null))
+  all.some(({ tokenLimit }) => lastOf(tokenLimit) !== undefined)

@@ -1,7 +1,9 @@
 // One run on the page: what came of it, its limiters, its panels, what they say of the moment that is pointed at, and
 // its numbers as a table.
 
+import { type Buckets, bucketsOf } from './buckets.ts'
 import { Chart, type Tops } from './chart.ts'
+import { type Columns, GATES } from './columns.ts'
 import { element } from './dom.ts'
 import { ALL, count, elapsed, isoTime, LABELS, LINES, MINUTES, span, TOKEN_LINES } from './labels.ts'
 import { fillLimiters, type Order } from './limiter-table.ts'
@@ -9,7 +11,6 @@ import { unpackColumns } from './pack.ts'
 import type { PageRun } from './page.ts'
 import { hasTokens, type Panel, panelsOf } from './panels.ts'
 import { pick } from './select-series.ts'
-import { type Buckets, bucketsOf, type Columns, GATES } from './series.ts'
 import { legend, Strip } from './strip.ts'
 import { silence, summary } from './totals.ts'
 import { listenToTouch } from './touch.ts'

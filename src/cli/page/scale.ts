@@ -1,6 +1,6 @@
 // How high a panel reaches, and where its axis is marked.
 
-import type { Buckets } from './series.ts'
+import type { Buckets } from './buckets.ts'
 import { type LineName, MINUTES } from './labels.ts'
 
 /** The values of a line in the unit of its axis: rates and limits of a minute become those of a second. */

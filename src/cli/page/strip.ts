@@ -2,7 +2,7 @@
 
 import type { Cause } from './causes.ts'
 import { element } from './dom.ts'
-import { type Buckets, causesIn, closures } from './series.ts'
+import { type Buckets, causesIn, closures } from './buckets.ts'
 
 /** In pixels: a narrower stretch has no words. */
 const ROOM_FOR_WORDS = 70

@@ -1,19 +1,13 @@
 // The graph as a picture, for a README or a report: light and dark by the reader's own setting, nothing to load.
 
+import { type Buckets, bucketsOf, causesIn, closures } from './buckets.ts'
 import type { Cause } from './causes.ts'
+import { type Columns, lastOf, spanOf } from './columns.ts'
 import { count, elapsed, isRight, LABELS, LINES, type LineName, short, span, TOKEN_LINES } from './labels.ts'
 import { FONT, path, picture, Plot, round, text } from './plot.ts'
 import { paceTop, ticks, topOf, valuesOf } from './scale.ts'
 import { pick } from './select-series.ts'
-import {
-  type Buckets,
-  bucketsOf,
-  causesIn,
-  closures,
-  type Columns,
-  type RunSeries,
-  spanOf,
-} from './series.ts'
+import type { RunSeries } from './series.ts'
 import { summary, type Totals } from './totals.ts'
 
 export interface PlottedRun {
@@ -98,7 +92,7 @@ function drawRun(
   const shared = { buckets, from, seconds }
   const calls = panel({ ...shared, lines: wanted, top: top + 42 + 16 * said.length, height: 190 })
   const strip = drawStrip({ buckets, causes, from, seconds, top: calls.bottom - 2 })
-  const tokens = columns.tokenLimit.some((limit) => limit !== null)
+  const tokens = lastOf(columns.tokenLimit) !== undefined
   const drawn = [...head, ...calls.parts, ...strip.parts]
   if (!tokens) return { parts: drawn, bottom: strip.bottom }
   const below = panel({ ...shared, lines: [...TOKEN_LINES], top: strip.bottom + 6, height: 90 })

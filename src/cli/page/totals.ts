@@ -32,6 +32,10 @@ export interface Totals {
 
 const COUNTS = ['requests', 'refused', 'finished', 'failed', 'rejected'] as const
 
+/** What totals are made of: a record, or all records of a second as one. */
+type Second = Pick<LogRecord, 't' | 'issued' | 'gate' | 'waiting' | 'inFlight' | (typeof COUNTS)[number]> &
+  Pick<LogRecord, 'waitMs' | 'refusal' | 'failure' | 'etaMs'>
+
 /** Steps of the histogram of waits: a percentile is off by a twentieth at most. */
 const STEP = Math.log(1.05)
 
@@ -47,13 +51,13 @@ export class TotalsOf {
   #to = -Infinity
   #refusal: string | undefined
   #failure: string | undefined
-  #last: LogRecord | undefined
+  readonly #end: Totals['end'] = { t: 0, waiting: 0, inFlight: 0 }
 
   constructor(name: string) {
     this.name = name
   }
 
-  add(record: LogRecord, why: number): void {
+  add(record: Second, why: number): void {
     const { sums } = this
     const second = Math.floor(record.t / 1000)
     // A flush cuts a second in two.
@@ -72,22 +76,24 @@ export class TotalsOf {
     this.#failure = record.failure ?? this.#failure
     if (second < this.#to) return
     this.#to = second
-    this.#last = record
+    this.#end.t = second + 1
+    this.#end.waiting = record.waiting
+    this.#end.inFlight = record.inFlight
+    if (record.etaMs === undefined) delete this.#end.etaMs
+    else this.#end.etaMs = record.etaMs
   }
 
   read(): Totals {
-    const { waiting = 0, inFlight = 0, etaMs } = this.#last ?? {}
-    const known = this.#last !== undefined
     return {
       name: this.name,
       ...this.sums,
       mostWaiting: this.#mostWaiting,
-      seconds: known ? this.#to + 1 - this.#from : 0,
+      seconds: this.#end.t > 0 ? this.#to + 1 - this.#from : 0,
       boundS: { ...this.boundS },
       p95: percentileOf(this.waits, 0.95),
       ...(this.#refusal !== undefined && { refusal: this.#refusal }),
       ...(this.#failure !== undefined && { failure: this.#failure }),
-      end: { t: known ? this.#to + 1 : 0, waiting, inFlight, ...(etaMs !== undefined && { etaMs }) },
+      end: { ...this.#end },
     }
   }
 }
@@ -104,8 +110,14 @@ function percentileOf(waits: ReadonlyMap<number, number>, share: number): number
 export class AllTotals {
   readonly #of = new TotalsOf(ALL)
   readonly #parts: TotalsOf[] = []
-  #second:
-    { t: number; record: LogRecord; why: number; held: number; waiting: Map<string, number> } | undefined
+  readonly #sum: Second = {
+    ...{ t: NaN, issued: 0, gate: 'open', waiting: 0, inFlight: 0 },
+    ...{ requests: 0, refused: 0, finished: 0, failed: 0, rejected: 0 },
+  }
+  readonly #waiting = new Map<string, number>()
+  /** The cause that holds the most calls, and how many. */
+  #why = -1
+  #held = 0
 
   /** Counts the totals of a limiter in. */
   join(part: TotalsOf): void {
@@ -113,41 +125,33 @@ export class AllTotals {
   }
 
   add(record: LogRecord, why: number): void {
-    const { name, waiting } = record
-    const t = Math.floor(record.t / 1000)
-    const second = this.#second
-    if (second?.t !== t) {
-      this.#settle()
-      this.#second = { t, record: { ...record }, why, held: waiting, waiting: new Map([[name, waiting]]) }
-      return
-    }
-    const sum = second.record
+    const { name, waiting, gate } = record
+    const sum = this.#sum
+    const t = Math.floor(record.t / 1000) * 1000
+    if (sum.t !== t) this.#begin(t)
     for (const key of COUNTS) sum[key] += record[key]
     // A flush cuts a second in two, and the later one tells the levels.
-    second.waiting.set(name, waiting)
-    if (record.gate !== 'open') sum.gate = record.gate
-    // The cause that holds the most calls.
-    if (why >= 0 && (second.why < 0 || waiting > second.held)) {
-      second.why = why
-      second.held = waiting
-    }
+    sum.waiting += waiting - (this.#waiting.get(name) ?? 0)
+    this.#waiting.set(name, waiting)
+    if (gate !== 'open') sum.gate = gate
+    if (why < 0 || (this.#why >= 0 && waiting <= this.#held)) return
+    this.#why = why
+    this.#held = waiting
   }
 
-  #settle(): void {
-    if (!this.#second) return
-    const { record, why } = this.#second
-    record.waiting = [...this.#second.waiting.values()].reduce((a, b) => a + b)
-    // What a limiter said last is told by its own totals.
-    delete record.waitMs
-    delete record.refusal
-    delete record.failure
-    delete record.etaMs
-    this.#of.add(record, why)
-    this.#second = undefined
+  /** The second before is whole. */
+  #begin(t: number): void {
+    const sum = this.#sum
+    if (!Number.isNaN(sum.t)) this.#of.add(sum, this.#why)
+    for (const key of COUNTS) sum[key] = 0
+    Object.assign(sum, { t, gate: 'open', waiting: 0 })
+    this.#waiting.clear()
+    this.#why = -1
+    this.#held = 0
   }
 
   read(): Totals {
-    this.#settle()
+    this.#begin(NaN)
     const sum = this.#of.read()
     const waits = new Map<number, number>()
     Object.assign(sum.end, { waiting: 0, inFlight: 0 })

@@ -97,10 +97,8 @@ export class GateKeeper {
   readonly #edge = new WindowPhase()
   /** The present wait ends where the provider's window does. */
   #atEdge = false
-  /** The provider said how long to wait. */
-  #told = false
-  /** The provider said how long to wait, and the gate waits for less. */
-  #early = false
+  /** For how long the provider said to wait, if that is kept. */
+  #toldMs: number | undefined
   #tries = 0
   /** Since the gate last closed, a call was answered that was sent after: the provider is not down. */
   #passing = false
@@ -218,7 +216,7 @@ export class GateKeeper {
       if (gate.state === 'open' && suspected.of !== 'blocked') return suspected
       this.#blocked(suspected, now)
       this.#close(this.#limits(waitMs) ? 'rate' : kind, waitMs, now)
-    } else if (waitMs !== undefined && gate.state === 'closed' && !this.#early) {
+    } else if (waitMs !== undefined && gate.state === 'closed' && this.#toldMs !== undefined) {
       if (waitMs > this.remainingMs(now)) gate.until = this.#waits(waitMs, now)
     }
     return BLOCKED
@@ -234,10 +232,10 @@ export class GateKeeper {
   /** A call sent at `sentAt` was answered: that may open the gate. */
   answered(sentAt: number, now: number): void {
     const { gate } = this
-    if (gate.state === 'closed' && this.#told && this.waits.wrong) {
-      this.#told = false
-      this.#early = true
-      gate.until = this.#waits(Math.max(0, this.#closedAt + this.#backoffMs(gate.kind) - now), now)
+    if (gate.state === 'closed' && !this.waits.believes(this.#toldMs ?? 0, 0)) {
+      this.#toldMs = undefined
+      const wait = Math.max(this.#backoffMs(gate.kind), this.waits.leastMs)
+      gate.until = this.#waits(Math.max(0, this.#closedAt + wait - now), now)
     }
     if (sentAt >= this.#firstClosedAt) this.#passing = true
     if (gate.state === 'spent' && gate.trialOut) {
@@ -270,7 +268,7 @@ export class GateKeeper {
 
   /** Others that share the limit were refused: closed for this long, and for calls already sent nothing new. */
   hold(kind: GateKind, waitMs: number, now: number): void {
-    this.#told = true
+    this.#toldMs = waitMs
     this.#shut(kind, waitMs, now)
     this.#remember(now)
   }
@@ -305,9 +303,8 @@ export class GateKeeper {
   open(): void {
     this.#atEdge = false
     const { gate } = this
-    if (gate.state === 'probing' && gate.kind === 'rate' && !this.#told)
+    if (gate.state === 'probing' && gate.kind === 'rate' && this.#toldMs === undefined)
       this.#edge.found(this.#firstClosedAt, this.#closedAt, gate.since)
-    if (gate.state === 'probing' && this.#early) this.waits.tested(true)
     this.gate = OPEN
     this.#tries = 0
   }
@@ -318,7 +315,7 @@ export class GateKeeper {
     return {
       edge: this.#edge.known,
       single: this.#single,
-      length: this.#early ? 'early' : this.#told ? 'told' : 'guessed',
+      told: this.#toldMs !== undefined,
       // Counted from the last refusal: after a long told wait it would be forgotten.
       repeated: this.#lately.filter((at) => this.#lately.at(-1)! - at < memory).length > 1,
     }
@@ -347,13 +344,12 @@ export class GateKeeper {
 
   #close(kind: GateKind, waitMs: number | undefined, now: number): void {
     const least = Math.min(LEAST_MS * 2 ** this.#tries, MOST_LEAST_MS[kind])
-    if (this.#early && this.gate.state === 'probing') this.waits.tested(false)
-    const test = waitMs === undefined || this.waits.wrong ? undefined : this.waits.test(waitMs, now)
-    this.#early = waitMs !== undefined && (this.waits.wrong || test !== undefined)
-    this.#told = waitMs !== undefined && !this.#early
-    const wait = this.#told
-      ? Math.max(waitMs! * (1 + 0.02 * this.#random()), least)
-      : (test ?? this.#guessMs(kind, now))
+    const refusedMs = this.#tries === 0 ? 0 : now - this.#firstClosedAt
+    this.#toldMs = waitMs !== undefined && this.waits.believes(waitMs, refusedMs) ? waitMs : undefined
+    const wait =
+      this.#toldMs === undefined
+        ? Math.max(this.#guessMs(kind, now), waitMs === undefined ? 0 : this.waits.leastMs)
+        : Math.max(this.#toldMs * (1 + 0.02 * this.#random()), least)
     this.#shut(kind, wait, now)
   }
 

@@ -1,62 +1,60 @@
 // Whether the waits that a provider tells are right.
 //
 // Some refusals tell the same wait whatever the truth is ("Retry-After: 60", written into the configuration of a
-// gateway). A told wait is believed until the provider itself shows that it is far too long: it accepts a call that was
-// sent after the refusal and long before the end of the wait. From then on waits are guessed, until a guess proves too
-// short. Where no such call is on its way, the second long wait is tested by a probe that goes early; one that is refused
-// shows that the waits are right, and is never repeated.
+// gateway), or a multiple of it. So a long wait is tested by a probe that goes early, as soon as the provider answers
+// another call meanwhile. If that is refused and told the same end, somebody counts down: the waits are right from then
+// on. If it is told another end, or accepted, nobody does, and waits are guessed. A provider that refuses for as long as
+// it had told is right, whatever it tells.
 
 /** A shorter wait is kept whatever is known of it: little is lost. */
 const LONG_MS = 10_000
+/** When the early probe goes. Ends that are told in whole seconds differ by up to one. */
+const TEST_MS = 1700
+const SAME_END = 0.7
 /** A call that was sent in this share of the wait and is accepted shows that it is wrong. */
 const EARLY = 0.5
-/** When the early probe goes. */
-const TEST = 1 / 8
-const TEST_EVERY_MS = 60_000
 
 export class ToldWaits {
-  /** Told waits have been shown to be far too long. */
-  wrong = false
+  /** Whether told waits have been shown to be right, or wrong. */
+  right: boolean | undefined
   /** A long wait was told, and a call that is accepted may show that it is wrong. */
   open = false
   #from = -Infinity
-  #to = -Infinity
+  #ms = 0
   #weight = 0
-  /** A test has shown that they are right. */
-  #right = false
-  /** How many long waits were told to a gate that closed. */
-  #kept = 0
-  #testedAt = -Infinity
+  /** It has answered a call while such a wait went on. */
+  #answers = false
 
   /** A call of this weight was refused, and a wait was told. */
   told(waitMs: number, weight: number, now: number): void {
-    if (waitMs < LONG_MS || now < this.#to) return
-    this.#from = now
-    this.#to = now + EARLY * waitMs
-    this.#weight = weight
-    this.open = true
+    if (waitMs < LONG_MS) return
+    const elapsed = now - this.#from
+    if (elapsed >= this.#ms) {
+      this.#from = now
+      this.#ms = waitMs
+      this.#weight = weight
+      this.open = true
+    } else if (elapsed > TEST_MS && this.right !== true && weight === this.#weight)
+      this.right = Math.abs(elapsed + waitMs - this.#ms) < SAME_END * elapsed
   }
 
   /** A call was accepted that was sent at `sentAt`. A lighter one than what was refused proves nothing. */
   accepted(sentAt: number, weight: number): void {
-    if (sentAt >= this.#to) this.open = false
-    else if (sentAt > this.#from && weight >= this.#weight) {
-      this.wrong = true
-      this.open = false
-    }
+    this.#answers = true
+    const early = sentAt < this.#from + EARLY * this.#ms
+    if (early && (sentAt <= this.#from || weight < this.#weight)) return
+    this.open = false
+    if (early) this.right = false
   }
 
-  /** The gate closes for this wait: after how many ms a probe is to test it, if it is in doubt. */
-  test(waitMs: number, now: number): number | undefined {
-    if (waitMs < LONG_MS || this.#right || this.#kept++ === 0) return undefined
-    if (now - this.#testedAt < TEST_EVERY_MS) return undefined
-    this.#testedAt = now
-    return TEST * waitMs
+  /** Whether to keep a told wait, after calls have been refused for so long; else it is to be guessed. */
+  believes(waitMs: number, refusedMs: number): boolean {
+    if (this.right === false && refusedMs >= Math.max(waitMs, LONG_MS)) this.right = true
+    return this.right ?? (waitMs < LONG_MS || !this.#answers)
   }
 
-  /** A probe that went before the end of the wait was accepted, or not. */
-  tested(accepted: boolean): void {
-    this.wrong = accepted
-    this.#right = !accepted
+  /** A guess that is to test the waits is at least so long. */
+  get leastMs(): number {
+    return this.right === undefined ? TEST_MS : 0
   }
 }

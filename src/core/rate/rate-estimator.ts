@@ -18,8 +18,8 @@ export interface Closure {
   single: boolean
   /** Not the first refusal lately: more than bad luck. */
   repeated: boolean
-  /** The provider has told for how long, or told more than it needed: then that says nothing of the provider. */
-  length: 'guessed' | 'told' | 'early'
+  /** The provider has told for how long. */
+  told: boolean
 }
 
 /** Refused while it held, a rate is lowered to so much of itself. */
@@ -339,14 +339,14 @@ export class RateEstimator {
     return this.#provesSince >= 0 ? this.#proofMs + now - this.#provesSince : this.#proofMs
   }
 
-  #measured(rate: number, { length }: Closure, now: number): MeasuredRate | undefined {
+  #measured(rate: number, { told }: Closure, now: number): MeasuredRate | undefined {
     const unit = this.#unit('fast', rate)
     const ms = Math.max(0, now - this.#closedAt)
-    this.#slowness = ms > LONG * unit && length !== 'early' ? SLOW_MEMORY : Math.max(0, this.#slowness - 1)
+    this.#slowness = ms > LONG * unit ? SLOW_MEMORY : Math.max(0, this.#slowness - 1)
     const measure = this.#measure
     const fast = this.#slowness === 0
     // Nothing was tried in a told wait, and it may have been too long.
-    const minute = length === 'told' ? Math.max(MINUTE, 2 * ms) : MINUTE
+    const minute = told ? Math.max(MINUTE, 2 * ms) : MINUTE
     const whole = this.#state.kind === 'exploring' ? Math.min(minute, Math.max(10_000, 4 * ms)) : minute
     const spanMs = fast ? SPAN * unit : whole
     const exact = fast

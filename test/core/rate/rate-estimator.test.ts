@@ -17,7 +17,7 @@ describe('a rate', () => {
     maxLength: 300,
     size: 'max',
   })
-  const closure = { edge: false, single: true, repeated: true, length: 'guessed' as const }
+  const closure = { edge: false, single: true, repeated: true, told: false }
 
   test('property: stays between a twentieth and all of what was configured, in any order of events', () => {
     fc.assert(
