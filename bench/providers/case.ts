@@ -9,7 +9,16 @@ import { percentile as ranked } from '../../src/lib/percentile.ts'
 import type { Goal } from '../table.ts'
 
 export type ClientName =
-  'llmiter' | 'shared-20' | 'split-20' | 'sdk-2' | 'sdk-20' | 'p-queue' | 'p-throttle' | 'bottleneck' | 'aws'
+  | 'llmiter'
+  | 'shared-20'
+  | 'split-20'
+  | 'alone-5'
+  | 'sdk-2'
+  | 'sdk-20'
+  | 'p-queue'
+  | 'p-throttle'
+  | 'bottleneck'
+  | 'aws'
 
 export interface Figures {
   counts: Record<string, number>
@@ -29,22 +38,25 @@ export interface Case {
   quick: boolean
   /** How many seeds, where it is not the number of the run. */
   seeds?: { full: number; quick: number }
+  /** The same for clients that are not llmiter's: under faked timers they cost ten times as much and more. */
+  peerSeeds?: { full: number; quick: number }
   /** Needs the machine for itself and the real globals. */
   realTime?: boolean
   run(client: ClientName, seed: number): Promise<Figures>
 }
 
-/** One case with one client, all seeds pooled. */
+/** One case with one client, all seeds pooled, and each by itself. */
 export interface Cell {
   case: Case
   client: ClientName
   pooled: Figures
+  each: readonly Figures[]
 }
 
 export interface Column {
   name: string
   digits: number
-  of(pooled: Figures): number | undefined
+  of(pooled: Figures, each: readonly Figures[]): number | undefined
 }
 
 export interface SectionPlan {

@@ -12,7 +12,11 @@ export interface TimedCell extends Cell {
 }
 
 export function jobsOf(one: Case, client: ClientName, effort: Effort): Job[] {
-  const seeds = (one.seeds ?? SEEDS)[effort]
+  const own = client === 'llmiter' ? undefined : one.peerSeeds
+  return seeded(one, client, (own ?? one.seeds ?? SEEDS)[effort])
+}
+
+export function seeded(one: Case, client: ClientName, seeds: number): Job[] {
   return Array.from({ length: seeds }, (_, i) => ({ case: one, client, seed: i + 1 }))
 }
 
@@ -33,7 +37,7 @@ export async function cellsOf(jobs: readonly Job[]): Promise<TimedCell[]> {
   return [...firsts].map(([key, { case: one, client, ablation }]) => {
     const { figures, tookMs } = results.get(key)!
     const inOrder = [...figures].toSorted(([a], [b]) => a - b).map(([, each]) => each)
-    return { case: one, client, ablation, tookMs, pooled: pool(inOrder) }
+    return { case: one, client, ablation, tookMs, pooled: pool(inOrder), each: inOrder }
   })
 }
 

@@ -1,13 +1,11 @@
 /** bench/RESULTS.md: the report for people. Goals first, then the peers, then llmiter alone, then what each rule is worth. */
 import { bounds, figure, isMet, verdict, type Goal } from '../table.ts'
-import type { AblationReport, AblationRow } from './ablation/compare.ts'
+import { moreText, partsText, type AblationReport, type AblationRow } from './ablation/report.ts'
 import { RPM } from './models.ts'
-import { changeText, textsOf } from './print.ts'
+import { textsOf } from './print.ts'
 import type { Report, Table } from './report.ts'
 
 const row = (cells: readonly string[]) => `| ${cells.map((cell) => cell.replaceAll('|', '·')).join(' | ')} |`
-/** Of what a rule changes, the most that is told in the table. */
-const MOST_CHANGES = 4
 
 export function markdown({ seeds, goals, tables, ablations }: Report): string {
   const lines = [
@@ -54,35 +52,26 @@ export function tableLines(table: Table): string[] {
   ]
 }
 
-export function ablationLines({ rows, seeds, met, of }: AblationReport): string[] {
+export function ablationLines({ rows, seeds, loss }: AblationReport): string[] {
   return [
-    `Each rule of the law switched off by itself (\`npm run bench:providers -- --ablate\`, a slice of the cases, ${seeds} seeds): the`,
-    'figures of the goals with it → without it, each on its worst case, the largest changes first. The law as it is',
-    `meets ${met} of ${of} goals on these cases. The first row switches nothing off: so much differs by chance alone.`,
+    `Each rule of the law switched off by itself (\`npm run bench:providers -- --ablate\`, ${seeds} seeds): how much more the`,
+    `law loses without it, with the 95 % interval, and in which parts of the objective. The law as it is loses`,
+    `${loss.mean.toFixed(2)} ± ${loss.halfWidth.toFixed(2)}. A loss of 1 is a hundredth of the time, or one refusal in a thousand calls;`,
+    '`bench/providers/objective.ts` has the parts and their weights.',
     '',
-    row(['rule', 'without it', 'worse', 'better', 'goals met']),
-    row(['---', '---', '---', '---', '--:']),
+    row(['rule', 'without it', 'loss', 'worse', 'better']),
+    row(['---', '---', '--:', '---', '---']),
     ...rows.map((rule) => {
-      const { name, without, stale } = rule
+      const { name, without, more, stale } = rule
       if (stale !== undefined) return row([name, without, `**not run**: ${stale}`, '', ''])
-      const [worse, better] = [1, -1].map((sign) => told(rule, sign).join('<br>'))
-      return row([name, without, worse || 'nothing', better || 'nothing', String(rule.met)])
+      return row([name, without, moreText(more), partsText(rule, 1), partsText(rule, -1)])
     }),
   ]
 }
 
 /** One rule in one line, as evidence beside its explanation. */
 export function ablationOf(rule: AblationRow): string {
-  const [worse, better] = [told(rule, 1), told(rule, -1)]
-  const parts = [
-    worse.length > 0 ? worse.join('; ') : 'no goal gets worse',
-    ...(better.length > 0 ? [`in return: ${better.join('; ')}`] : []),
-  ]
-  return `> **Without it** (${rule.without}): ${parts.join('; ')}.`
-}
-
-function told({ changes }: AblationRow, sign: number): string[] {
-  const these = changes.filter(({ worse }) => worse * sign > 0)
-  const rest = these.length - MOST_CHANGES
-  return [...these.slice(0, MOST_CHANGES).map(changeText), ...(rest > 0 ? [`and ${rest} more`] : [])]
+  const [worse, better] = [partsText(rule, 1), partsText(rule, -1)]
+  const parts = [worse, better && `in return: ${better}`].filter(Boolean).join('; ')
+  return `> **Without it** (${rule.without}) the loss is ${moreText(rule.more)}${parts && `: ${parts}`}.`
 }

@@ -1,6 +1,6 @@
 /** The report on a terminal. */
-import { figure, isMet, printGoals, printSection } from '../table.ts'
-import type { AblationReport, Change } from './ablation/compare.ts'
+import { isMet, printGoals, printSection } from '../table.ts'
+import { isWorth, moreText, partsText, type AblationReport } from './ablation/report.ts'
 import type { Report, Row, Table } from './report.ts'
 
 export function printReport({ tables, goals }: Report): void {
@@ -26,17 +26,12 @@ export function textsOf({ columns }: Table, { values }: Row): string[] {
   })
 }
 
-/** `told twice the limit: goodput 98.4 → 91.2 %`. */
-export function changeText({ what, unit, full, without }: Change): string {
-  return `${what} ${figure(full)} → ${figure(without)} ${unit}`
-}
-
-export function printAblations({ rows, met, of }: AblationReport): void {
-  console.log(`\nThe law meets ${met} of ${of} goals. With one rule switched off:`)
-  for (const { name, without, changes, met, stale } of rows) {
-    console.log(`\n${name}: ${without}${stale === undefined ? ` (${met} goals met)` : ''}`)
-    if (stale !== undefined) console.log(`  NOT RUN: ${stale}`)
-    for (const change of changes)
-      console.log(`  ${change.worse > 0 ? 'worse ' : 'better'}  ${changeText(change)}`)
+export function printAblations({ rows, loss, seeds }: AblationReport): void {
+  console.log(`\nThe law loses ${moreText(loss)} (${seeds} seeds). With one rule switched off:`)
+  for (const row of rows) {
+    const { name, without, more, stale } = row
+    const parts = [1, -1].map((sign) => partsText(row, sign as 1 | -1)).filter(Boolean)
+    const told = stale === undefined ? `${moreText(more)}  ${parts.join('; ')}` : `NOT RUN: ${stale}`
+    console.log(`  ${isWorth(row) ? ' ' : '·'} ${name.padEnd(14)} ${told}  (${without})`)
   }
 }

@@ -7,18 +7,17 @@
 import { VirtualClock } from '../../src/testing/index.ts'
 import type { ModelProvider } from '../../src/testing/index.ts'
 import { lateClock, streamOf } from '../../src/testing/world/seeded-run.ts'
-import type { WireOptions } from '../../src/testing/world/wire.ts'
 import { thin, type Figures } from './case.ts'
 import type { Client } from './clients/client.ts'
 import { arrivals, DEPTH, serviceMs, type Workload } from './workloads.ts'
-import { World, type Call } from './world.ts'
+import { World, type Call, type WorldOptions } from './world.ts'
 
 const PATIENCE_MS = 1_800_000
 export const MINUTE = 60_000
 /** Which of a seed's random numbers tell how long answers take. */
 export const SERVICE_STREAM = 4
 
-export interface RunOptions extends Pick<WireOptions, 'headers' | 'refusedMs'> {
+export interface RunOptions extends Pick<WorldOptions, 'headers' | 'refusedMs' | 'stalls'> {
   seed: number
   minutes: number
   jitterMs: number

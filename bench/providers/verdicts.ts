@@ -5,17 +5,17 @@ import type { Table } from './report.ts'
 
 export function tableOf({ id, title, notes, columns }: SectionPlan, cells: readonly Cell[]): Table {
   const here = cells.filter((cell) => cell.case.section === id)
-  const used = columns.filter(({ of }) => here.some(({ pooled }) => of(pooled) !== undefined))
+  const used = columns.filter(({ of }) => here.some(({ pooled, each }) => of(pooled, each) !== undefined))
   return {
     id,
     title,
     notes,
     columns: used.map(({ name, digits }) => ({ name, digits })),
-    rows: here.map(({ case: { id, title }, client, pooled }) => ({
+    rows: here.map(({ case: { id, title }, client, pooled, each }) => ({
       case: id,
       title,
       client,
-      values: used.map(({ of, digits }) => rounded(of(pooled), digits)),
+      values: used.map(({ of, digits }) => rounded(of(pooled, each), digits)),
     })),
   }
 }

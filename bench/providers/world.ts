@@ -5,7 +5,9 @@
  */
 import { TimerHeap, type HeapTimer } from '../../src/testing/timer-heap.ts'
 import type { ModelProvider, ProviderAnswer, ProviderCall, VirtualClock } from '../../src/testing/index.ts'
+import type { Clock } from '../../src/index.ts'
 import { Wire, type WireOptions, type WireReply } from '../../src/testing/world/wire.ts'
+import { noticedAt, stalled, type Stalls } from './stalls.ts'
 
 export interface Call {
   /** The order of arrival. */
@@ -28,22 +30,35 @@ export interface Call {
   parked?: HeapTimer
 }
 
+export interface WorldOptions extends WireOptions {
+  /** When the client's own process stands still. Default: never. */
+  stalls?: Stalls | undefined
+}
+
 export class World {
   readonly clock: VirtualClock
+  /** Time as the client's process has it. */
+  readonly clientClock: Clock
   readonly provider: ModelProvider
+  readonly #stalls: Stalls | undefined
   readonly #wire: Wire
   /** Calls that the client knows to be refused and has not sent again, by their order of arrival. */
   readonly #parked = new TimerHeap()
+  /** Those that were told to wait, until then: it is no fault to let others go meanwhile. */
+  #told: { call: Call; until: number }[] = []
   readonly admittedAt: number[] = []
   readonly admitted: Call[] = []
   readonly refusedAt: number[] = []
   readonly hungAt: number[] = []
   readonly sentAt: number[] = []
-  /** Tries that went although a call that had arrived earlier was parked. */
+  /** Tries that went although a call that had arrived earlier was parked, and whatever wait it was told was over. */
   overtakings = 0
 
-  constructor(options: WireOptions) {
-    this.clock = options.clock
+  constructor(options: WorldOptions) {
+    const { clock, stalls } = options
+    this.clock = clock
+    this.#stalls = stalls
+    this.clientClock = stalls ? stalled(clock, stalls) : clock
     this.provider = options.provider
     this.#wire = new Wire(options)
   }
@@ -54,14 +69,23 @@ export class World {
       this.#arrive(call, answer, at),
     )
     if (!reply) return new Promise(() => {})
+    const now = this.clock.now()
+    if (this.#stalls) await this.clock.sleep(noticedAt(this.#stalls, now) - now)
     if (reply.status === 200) return { ...reply, body: { id: call.index, usage: usageOf(call) } }
-    call.parked = this.#parked.add(call.index, () => {})
+    const parked = { call, until: this.clock.now() + toldMs(reply) }
+    if (parked.until > this.clock.now()) this.#told.push(parked)
+    else this.#park(call)
     return reply
+  }
+
+  #park(call: Call): void {
+    call.parked = this.#parked.add(call.index, () => {})
   }
 
   /** The client has given it up: nobody has to wait for it. */
   forget(call: Call): void {
     if (call.parked) this.#parked.remove(call.parked)
+    if (this.#told.length > 0) this.#told = this.#told.filter((one) => one.call !== call)
   }
 
   #arrive(call: Call, { kind }: ProviderAnswer, at: number): void {
@@ -82,9 +106,16 @@ export class World {
     call.sentAt = this.clock.now()
     this.sentAt.push(call.sentAt)
     this.forget(call)
+    const over = this.#told.filter(({ until }) => until <= call.sentAt)
+    if (over.length > 0) this.#told = this.#told.filter(({ until }) => until > call.sentAt)
+    for (const one of over) this.#park(one.call)
     const first = this.#parked.first()
     if (first && first.at < call.index) this.overtakings++
   }
+}
+
+function toldMs({ headers }: WireReply): number {
+  return Number(headers['retry-after-ms'] ?? 1000 * Number(headers['retry-after'] ?? 0))
 }
 
 function usageOf({ cost }: Call): object | undefined {

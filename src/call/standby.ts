@@ -1,5 +1,5 @@
-// A ticket for a queue of somebody else's, which stands before several limiters: what it will be used for is known only
-// when it comes. A caller that leaves without a ticket leaves no trace: this is `goNow`, but in the queue.
+// A ticket for another queue that stands in front of several limiters. What the ticket is used for is known only when it
+// comes. A caller that leaves without a ticket leaves no trace: this is `goNow`, but in the queue.
 
 import type { Cost } from '../core/cost.ts'
 import { contextOf } from '../lib/async-context.ts'
@@ -25,16 +25,16 @@ export type GrantOutcome = ({ readonly value: unknown } | { readonly error: unkn
 /** A ticket for a call that is still to be chosen. Use it once. */
 export interface Grant {
   /**
-   * Runs `fn` with the ticket, as `limiter.run` does: streams, usage, headers and refusals are seen to. It does not wait
-   * when it is refused. A stream is given out when its first content has come, so that one which fails before is an
-   * error. `over` is told how it ended, and the promise becomes what that returns or throws.
+   * Runs `fn` with the ticket, as `limiter.run` does: it handles streams, usage, headers and refusals. It does not
+   * wait when it is refused. A stream is handed out when its first content has come, so a stream that fails before that
+   * is an error. `over` is called with the outcome, and the promise settles with what `over` returns or throws.
    */
   run<R>(
     fn: (signal: AbortSignal | undefined) => unknown,
     over: (outcome: GrantOutcome) => R | Promise<R>,
     terms?: Pick<CallOptions, 'signal' | 'timeoutMs'>,
   ): Promise<R>
-  /** The ticket is not used: all that was reserved comes back. */
+  /** Returns the unused ticket, with all that was reserved. */
   release(): void
 }
 
@@ -97,7 +97,7 @@ export function takeOver(
   return Object.assign(call, { outer, outerTerms: { signal, timeoutMs } })
 }
 
-/** Shared by all: whoever is granted tells its own waiter. */
+/** Shared by all standby calls: each one tells its own waiter. */
 const tellWaiter = (call: PendingCall): void => (call as StandbyCall).tell()
 
 class StandbyCall extends PendingCall implements Grant {
@@ -184,7 +184,7 @@ class StandbyCall extends PendingCall implements Grant {
 
   #failure(error: unknown): GrantOutcome {
     const { verdict, heir } = this.waitState ?? {}
-    // A call within has handled it: what it was taken for there is asked once more.
+    // A nested call has handled it: ask again how it was classified there.
     return { error, verdict: verdict ?? (heir && judge(heir, { error })), status: statusOf(error) }
   }
 

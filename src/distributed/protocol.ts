@@ -7,7 +7,7 @@
 import type { GateKind, Learned } from 'llmiter'
 
 /** Versions of the package that share a state must agree on this number. Others keep apart, by other keys. */
-export const VERSION = 2
+export const VERSION = 3
 
 /** A limit in a request. */
 export interface WantedLimit {
@@ -53,11 +53,11 @@ export interface LeaseRequest {
   waiting: number
   /** The amounts of the first slot that is wanted; none when empty. */
   first: number[]
-  /** So many more slots of these amounts. */
+  /** So many more slots of these amounts. Those beyond `waiting` are spare: for calls that are likely to come. */
   more: number
   each: number[]
-  /** Those that nobody waits for yet are wanted so far apart. */
-  everyMs: number
+  /** So many calls go in one slot: more than one where moments would lie closer than timers can tell apart. */
+  lot: number
   /** How long an answer takes on its way back: slots that are due before are of no use. */
   fromMs: number
   /** So long ahead slots are useful to this process. */
@@ -93,8 +93,8 @@ export interface LeaseRequest {
 
 /** A request that asks for nothing and says nothing, but for what is given. */
 export const leaseRequest = (
-  given: Omit<LeaseRequest, 'first' | 'each' | 'more' | 'everyMs' | 'amend' | 'past' | 'refused'>,
-): LeaseRequest => ({ first: [], each: [], more: 0, everyMs: 0, amend: [], past: [], refused: [], ...given })
+  given: Omit<LeaseRequest, 'first' | 'each' | 'more' | 'lot' | 'amend' | 'past' | 'refused'>,
+): LeaseRequest => ({ first: [], each: [], more: 0, lot: 1, amend: [], past: [], refused: [], ...given })
 
 /** What all processes hear at once. */
 export interface StoreNews {
@@ -123,7 +123,7 @@ export interface LeaseAnswer {
   news: StoreNews
   /** The times of the slots that now belong to the process. */
   slots: number[]
-  /** When the next one would be, if fewer were leased than wanted. */
+  /** From when on a request would be given more, if fewer were leased than wanted; else -1. */
   next: number
   permits: number
   processes: number
@@ -199,6 +199,12 @@ export const LAW = {
   questionsPerMs: 8,
   /** Slots are leased so much further ahead than it takes until one may ask again. */
   reserve: 1.2,
+  /** A slot that was leased for a call that is likely to come may be used for so long, and counts from the end of that time. */
+  spareMs: 1000,
+  /** Spare slots are leased so long ahead. */
+  spareAheadMs: 50,
+  /** Who had more than others lately is leased slots less far ahead, by this part at most. */
+  turn: 0.7,
   /** The lateness of timers that is credited while somebody waits. */
   latenessMs: 20,
   /** A process that was not heard of for so long is missing: its share is kept for it… */
@@ -221,6 +227,8 @@ export const LAW = {
   turnMs: 10_000,
   /** So long before they are over, those who have not told what they hold are not waited for. */
   tellMs: 200,
+  /** Until then, those who have told ask again so often whether the others have told too. */
+  tellAgainMs: 50,
   /** Times that are no further apart are the same. */
   sameMs: 0.01,
   /** The log of a window has so many cells. */

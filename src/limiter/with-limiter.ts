@@ -24,29 +24,44 @@ import type { CallPolicy, PendingCall } from '../call/pending-call.ts'
 /** The arguments as the function itself declares them: without this, a callback that names an optional one makes it required. */
 type ArgsOf<A extends readonly unknown[]> = A extends infer B extends readonly unknown[] ? B : never
 
-/** What tells its usage: the result, or each chunk of a stream. */
+/** What `usage` is called with: the result, or each chunk of a stream. */
 type StreamedOr<R> = R extends AsyncIterable<infer C> ? C : R
 
 /** How the calls of one function are limited. Functions of the arguments are called once for each call. */
 export interface WrapOptions<A extends readonly unknown[], R> {
-  /** What a call takes of each limit. Default: one request, and an estimate of its tokens. */
+  /**
+   * What a call takes of each limit.
+   * @default one request, and an estimate of its tokens
+   */
   cost?: ((...args: A) => CallOptions['cost']) | undefined
-  /** What a result (each chunk, when it is a stream) says was used. Default: read from results of known shapes. */
+  /**
+   * What a result (each chunk, when it is a stream) says was used.
+   * @default read from results of known shapes
+   */
   usage?: ((result: R) => Usage | undefined) | undefined
-  /** The model, for a service that has a limiter for each. Default: `args[0].model`. */
+  /**
+   * The model, for a service that has a limiter for each.
+   * @default `args[0].model`
+   */
   model?: ((...args: A) => string | undefined) | undefined
   /** Tenants of one limiter get fair turns. */
   tenant?: ((...args: A) => string | undefined) | undefined
   /** A name of yours for a call: its events carry it. */
   id?: ((...args: A) => string | undefined) | undefined
-  /** The signal that gives a call up. Default: none. */
+  /**
+   * The signal that gives a call up.
+   * @default none
+   */
   signal?: ((...args: A) => AbortSignal | undefined) | undefined
   /**
    * Higher goes first.
    * @default 0
    */
   priority?: number | undefined
-  /** How many places of `maxConcurrent` a call takes. Default 1. */
+  /**
+   * How many places of `maxConcurrent` a call takes.
+   * @default 1
+   */
   weight?: number | undefined
   /**
    * The longest wait for a ticket, then `WaitTimeoutError`.
@@ -73,7 +88,10 @@ export interface WrapOptions<A extends readonly unknown[], R> {
    * @default the built-in one
    */
   classify?: Classify | undefined
-  /** A stream that is not read for this long gives its ticket back. Default 5 minutes. */
+  /**
+   * A stream that is not read for this long gives its ticket back.
+   * @default 5 minutes
+   */
   streamIdleMs?: Duration | undefined
 }
 
@@ -165,7 +183,7 @@ withLimiter.stream = function stream<A extends unknown[], C, T = unknown>(
   }
 }
 
-/** The source of what is neither an arrow function nor begins with `function` or `class`. */
+/** The source text of a method: no arrow function, and no `function` or `class` at the start. */
 const METHOD = /^(?!async\s*\(|(async\s+)?function\b|class\b)(async\b|\*|\s)*[\w$#[]+[^=]*?\(/
 
 /** Whether a function needs its `this`: a method of a class or an object that speaks of it. */
@@ -211,7 +229,7 @@ function resumed<C>(
   }
 }
 
-/** Checks everything once, and makes for each call its terms and its cost. */
+/** Checks everything once. Returns a function that makes the policy and the cost of each call. */
 function preparer<A extends unknown[]>(
   fn: unknown,
   limiter: LimiterLike | undefined,

@@ -17,6 +17,7 @@ const cell = (id: string, counts: Record<string, number>): Cell => ({
   case: cases.find((one) => one.id === id)!,
   client: 'llmiter',
   pooled: figures(counts),
+  each: [figures(counts)],
 })
 
 describe('figures', () => {
@@ -82,7 +83,7 @@ describe('goals', () => {
 
   it('each speaks of some case', () => {
     for (const { what, of } of targets) {
-      const speaks = cases.some((one) => of({ case: one, client: 'llmiter', pooled: figures({}) }))
+      const speaks = cases.some((one) => of({ case: one, client: 'llmiter', pooled: figures({}), each: [] }))
       expect(speaks || /^parked|^every/.test(what), what).toBe(true)
     }
   })

@@ -41,5 +41,12 @@ export const PROVIDERS: [provider: string, flags: string, least: number][] = [
   ['acceleration', '--rpm 600 --floor 300', 45],
   ['step-change', '--rpm 600 --steps 30s:0.5,2m:1', 53],
   ['outage', '--rpm 600', 65],
+  ['noise', '--rpm 600', 40],
+  // A strict limiter refuses who is early: even spacing gets at most 71 % of it in where calls drift by 50 ms on their
+  // way (the best is one call in 130 ms), and all of it where they drift by 1 ms.
+  ['nginx', '--rpm 600 --jitter 50ms', 40],
+  ['nginx', '--rpm 600 --jitter 1ms', 85],
+  ['wrong-wait', '--rpm 600', 40],
+  ['neighbour', '--rpm 600', 40],
   ['concurrency', '--max-concurrent 25', 90],
 ]

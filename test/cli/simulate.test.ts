@@ -106,7 +106,7 @@ describe('what if', () => {
 describe('each provider', () => {
   test.each(PROVIDERS)('%s is served whole, and nobody beats the optimum', async (provider, flags, least) => {
     const line = `--provider ${provider} ${flags} --workload backlog:1200 --retry-after none`.replace(
-      /(--provider concurrency.*) --retry-after none/,
+      /(--provider (?:concurrency|nginx|wrong-wait).*) --retry-after none/,
       '$1',
     )
     const { rows } = await report(line)

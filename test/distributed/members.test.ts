@@ -108,7 +108,7 @@ test('property: they are counted as if each were looked at', () => {
   )
 })
 
-const base: Omit<LeaseRequest, 'first' | 'each' | 'more' | 'everyMs' | 'amend' | 'past' | 'refused'> = {
+const base: Omit<LeaseRequest, 'first' | 'each' | 'more' | 'lot' | 'amend' | 'past' | 'refused'> = {
   ...{
     id: '',
     gen: '',

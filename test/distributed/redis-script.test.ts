@@ -152,7 +152,6 @@ describe.skipIf(!haveRedis())('the script in Redis', () => {
               aheadMs: 300 + fromMs,
               heldMs: 2 * fromMs,
               fromMs,
-              everyMs: 20,
               refused: [0, 0, 0, 0],
               heard: heardMsAgo === null ? -1 : now - heardMsAgo,
             },
@@ -162,6 +161,7 @@ describe.skipIf(!haveRedis())('the script in Redis', () => {
             past: past ? [['tokens/60000', Math.max(0, now - past.ageMs), past.amount]] : [],
             concurrent: 8,
             more,
+            lot: 1 + (more % 2),
             ...(close !== null && {
               close: { kind: 'rate' as const, forMs: close, sentAt: now - 50, blamed: [] },
             }),

@@ -31,7 +31,7 @@ const lines: Line[] = [
   ['climb', 'a learned rate never climbs', 'rate/rate-curve.ts', 'rate * (1 + climb *', 'rate * (1 + 0 *'],
   ['stood', 'refused on the climb, what had stood is forgotten', 'rate/rate-estimator.ts', 'Math.max(seen, rate)', 'measured.rate'],
   ['saved-up', 'what a bucket had saved is taken for its rate', 'rate/rate-estimator.ts', "last && of === 'fast' && (", 'false && ('],
-  ['kinds', 'all providers are taken for fast ones', 'rate/rate-estimator.ts', 'ms > LONG * unit', 'ms > Infinity'],
+  ['kinds', 'all providers are taken for fast ones', 'rate/rate-estimator.ts', 'refusedMs > LONG * unit', 'refusedMs > Infinity'],
   ['growing', 'a limit on growth is taken for a limit', 'rate/rate-estimator.ts', 'FAR = 0.4', 'FAR = 0'],
   ['trim', 'seconds are not suspected where a minute was kept', 'rate/rate-estimator.ts', 'TRIM_MS = 3_600_000', 'TRIM_MS = 0'],
   ['proving', 'the climb goes on while the gate is closed', 'rate/rate-estimator.ts', 'this.#measure.pressed && this.#closedAt === Infinity ? now', 'this.#measure.pressed ? now'],
@@ -44,12 +44,11 @@ const lines: Line[] = [
   ['silence', 'after a rate refusal only an answer reopens', 'gate/gate.ts', "gate.kind === 'rate' || gate.out < FEW ?", "gate.kind !== 'rate' && gate.out < FEW ?"],
   ['black-hole', 'after an overload silence lets more and more go', 'gate/gate.ts', 'FEW = 4', 'FEW = Infinity'],
   ['patience', 'after an overload silence lets nothing more go', 'gate/gate.ts', 'FEW = 4', 'FEW = 1'],
-  ['slow-start', 'after an overload one answer opens the gate', 'gate/gate.ts', "if (gate.kind === 'rate' || gate.allowed > FEW) this.open()", 'this.open()'],
   ['one-probe', 'eight probes at a time', 'gate/gate.ts', 'since: now, out: 0, allowed: 1', 'since: now, out: 0, allowed: 8'],
   ['backoff', 'waits without Retry-After do not grow', 'gate/gate.ts', 'minMs * factor ** this.#tries, cap', 'minMs, cap'],
   ['backoff-cap', 'waits grow to 30 s at any rate', 'gate/gate.ts', 'minMs * factor ** this.#tries, cap)', 'minMs * factor ** this.#tries, LONGEST_CAP_MS)'],
   ['at-once', 'too many at once closes the gate', 'ticket-issuer.ts', 'crowded && issuer.limitSet.inFlight > 0', 'false'],
-  ['spread', 'Retry-After is kept to the ms', 'gate/gate.ts', 'waitMs! * (1 + 0.02 * this.#random())', 'waitMs!'],
+  ['spread', 'Retry-After is kept to the ms', 'gate/gate.ts', ' * (1 + 0.02 * this.#random())', ''],
   ['place', 'a refused call goes to the end of the line', 'ticket-issuer.ts', 'this.line.add(call, returned)', 'this.line.add(call, false)'],
   ['fair-turns', 'no turns among tenants', 'queue/fair-queue.ts', 'queue.used += share', 'queue.used += 0'],
 ]
@@ -62,5 +61,5 @@ export const ablations: readonly Ablation[] = lines.map(([name, without, file, f
   replacement,
 }))
 
-/** Cases that only one rule shows in, and that cost as much as all others: the other rules are spared them. */
-export const ONLY_FOR: Readonly<Record<string, string>> = { 'real-time': 'lateness', fairness: 'fair-turns' }
+/** Cases that only one rule shows in, and that cost much: the other rules are spared them. */
+export const ONLY_FOR: Readonly<Record<string, string>> = { fairness: 'fair-turns' }

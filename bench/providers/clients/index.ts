@@ -6,6 +6,7 @@ const load: Record<ClientName, () => Promise<ClientMaker>> = {
   llmiter: async () => (await import('./llmiter.ts')).llmiter,
   'shared-20': async () => (await import('./llmiter.ts')).shared(20),
   'split-20': async () => (await import('./llmiter.ts')).split(20),
+  'alone-5': async () => (await import('./llmiter.ts')).alone(5),
   'sdk-2': async () => (await import('./sdk.ts')).sdk(2),
   'sdk-20': async () => (await import('./sdk.ts')).sdk(20),
   'p-queue': async () => (await import('./lines.ts')).pQueue,

@@ -11,7 +11,7 @@ import type { Client, ClientMaker, Setup } from './client.ts'
 export function llmiter(world: World, { toldRpm, window, limiter, used = () => undefined }: Setup): Client {
   const options: LimiterOptions = {
     name: 'bench',
-    clock: world.clock,
+    clock: world.clientClock,
     limits: [{ of: 'requests', amount: toldRpm, per: '1m', ...(window && { window }) }],
     ...limiter,
   }
@@ -41,6 +41,12 @@ export const split =
   (processes: number): ClientMaker =>
   (world, setup) =>
     fleet(processes, world, { ...setup, toldRpm: setup.toldRpm / processes })
+
+/** So many processes that know nothing of each other, each told the whole limit. */
+export const alone =
+  (processes: number): ClientMaker =>
+  (world, setup) =>
+    fleet(processes, world, setup)
 
 function fleet(processes: number, world: World, each: Setup): Client {
   const clients = Array.from({ length: processes }, () => llmiter(world, each))

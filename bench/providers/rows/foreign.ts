@@ -8,15 +8,19 @@
 import {
   AccelerationProvider,
   CombinedProvider,
+  ConcurrencyProvider,
   FixedWindowProvider,
   LimitReqProvider,
   NeighbourProvider,
   NoiseProvider,
   OutageProvider,
+  ShortQuantumProvider,
+  SlidingLogProvider,
   StepChangeProvider,
   TokenBucketProvider,
   WrongWaitProvider,
   type ModelProvider,
+  type WrongWaitOptions,
 } from '../../../src/testing/index.ts'
 import type { LimiterOptions } from '../../../src/index.ts'
 import type { Case, ClientName, Figures } from '../case.ts'
@@ -33,18 +37,24 @@ interface Foreign {
   jitterMs?: number
   make(seed: number, phaseMs: number): ModelProvider
   limiter?: Partial<LimiterOptions>
-  world?: Pick<RunOptions, 'headers' | 'refusedMs' | 'describe'>
+  world?: Pick<RunOptions, 'headers' | 'refusedMs' | 'stalls' | 'describe'>
   /** How long the calls take at the limit's own pace, where that changes. Default: by `rpm`. */
   pacedMs?: number
   /** The most that `timesBest` may be in the median. */
   goal?: number
   peers?: boolean
+  /** Which of llmiter's clients. Default: one limiter. */
+  client?: ClientName
+  /** When the n-th call comes. Default: all at once. */
+  atMs?(index: number): number
 }
 
 const requestsPerMinute = RPM
 const second = () => new TokenBucketProvider({ requestsPerMinute, capacityMs: 1000, retryAfter: 'none' })
 const minute = (phaseMs: number) =>
   new FixedWindowProvider({ requestsPerMinute, phaseMs, retryAfter: 'none' })
+/** Of 3,000 calls, 1,200 go at ten a second and 1,800 at five: 480 s. */
+const HALVES = [{ atMs: 120_000, factor: 0.5 }]
 const nginx = (status: 429 | 503, burst = 0) => ({
   calls: 300,
   jitterMs: 1,
@@ -57,16 +67,18 @@ const noise = (share: number, status: 429 | 503 = 429) => ({
     new NoiseProvider(new TokenBucketProvider({ requestsPerMinute: 10 * RPM }), { share, status, seed }),
   goal: 1.05 * (1 + share),
 })
-const wrong = (title: string, factor: number | undefined, constantMs?: number) => ({
-  title,
+const wrong = (title: string, wait: WrongWaitOptions) => ({
+  title: `${title}, bucket, told × 1.5`,
   calls: 1200,
   told: 1.5,
-  make: () =>
-    new WrongWaitProvider(
-      new TokenBucketProvider({ requestsPerMinute, capacityMs: 1000 }),
-      factor === undefined ? { constantMs: constantMs! } : { factor },
-    ),
+  make: () => new WrongWaitProvider(new TokenBucketProvider({ requestsPerMinute, capacityMs: 1000 }), wait),
   goal: 1.3,
+})
+const wrongWindow = (title: string, wait: WrongWaitOptions) => ({
+  ...wrong(title, wait),
+  title: `${title}, window of a minute, told × 1.5`,
+  make: (_: number, phaseMs: number) =>
+    new WrongWaitProvider(new FixedWindowProvider({ requestsPerMinute, phaseMs }), wait),
 })
 const slow = (rpm: number, told: number) => ({
   title: `${rpm} a minute, told × ${told}`,
@@ -84,6 +96,28 @@ export const foreign: Record<string, Foreign> = {
   'nginx-503-double': { ...nginx(503), title: 'nginx, burst 0, 503, told × 2', told: 2, goal: 1.6 },
   'nginx-429-burst': { ...nginx(429, 20), title: 'nginx, burst 20, 429', goal: 1.15 },
   'nginx-503-burst': { ...nginx(503, 20), title: 'nginx, burst 20, 503', goal: 1.15 },
+  'nginx-429-burst-double': {
+    ...nginx(429, 20),
+    title: 'nginx, burst 20, 429, told × 2',
+    told: 2,
+    goal: 1.6,
+  },
+  'nginx-503-burst-double': {
+    ...nginx(503, 20),
+    title: 'nginx, burst 20, 503, told × 2',
+    told: 2,
+    goal: 1.6,
+  },
+  // Calls that drift by 50 ms on their way: even spacing reaches at most 71 % of a strict limit, one call in 130 ms.
+  'nginx-far': { ...nginx(503), title: 'nginx, burst 0, 503, J 50', jitterMs: 50, goal: 1.15 / 0.71 },
+  'nginx-trains': {
+    ...nginx(429),
+    title: 'nginx, burst 0, 429, trains of 5 at half of the limit',
+    calls: 1500,
+    atMs: (index) => 1000 * Math.floor(index / 5),
+    pacedMs: 300_000,
+    goal: 1.05,
+  },
   'noise-0.2': noise(0.002),
   'noise-1': { ...noise(0.01), peers: true },
   'noise-3': noise(0.03),
@@ -97,14 +131,12 @@ export const foreign: Record<string, Foreign> = {
     make: (seed) => new NoiseProvider(second(), { share: 0.01, seed }),
     goal: 1.1,
   },
-  'wait-constant': { ...wrong('waits told as 60 s, told × 1.5', undefined, 60_000), peers: true },
-  'wait-fifth': wrong('waits told as a fifth, told × 1.5', 0.2),
-  'wait-five': wrong('waits told five times too long, told × 1.5', 5),
-  'wait-fifth-window': {
-    ...wrong('waits told as a fifth, window of a minute', 0.2),
-    make: (_, phaseMs) =>
-      new WrongWaitProvider(new FixedWindowProvider({ requestsPerMinute, phaseMs }), { factor: 0.2 }),
-  },
+  'wait-constant': { ...wrong('waits told as 60 s', { constantMs: 60_000 }), peers: true },
+  'wait-fifth': wrong('waits told as a fifth', { factor: 0.2 }),
+  'wait-five': wrong('waits told five times too long', { factor: 5 }),
+  'wait-constant-window': wrongWindow('waits told as 60 s', { constantMs: 60_000 }),
+  'wait-fifth-window': wrongWindow('waits told as a fifth', { factor: 0.2 }),
+  'wait-five-window': wrongWindow('waits told five times too long', { factor: 5 }),
   growth: {
     title: 'growth × 2 a minute from 60',
     calls: 4000,
@@ -142,12 +174,8 @@ export const foreign: Record<string, Foreign> = {
   'halves-headers': {
     title: 'halves, and headers say so',
     calls: 3000,
-    make: (_, phaseMs) =>
-      new StepChangeProvider(new FixedWindowProvider({ requestsPerMinute, phaseMs, retryAfter: 'none' }), {
-        steps: [{ atMs: 120_000, factor: 0.5 }],
-      }),
+    make: (_, phaseMs) => new StepChangeProvider(minute(phaseMs), { steps: HALVES }),
     world: { headers: true },
-    // 1,200 calls at ten a second and 1,800 at five.
     pacedMs: 480_000,
     goal: 1.05,
   },
@@ -165,7 +193,13 @@ export const foreign: Record<string, Foreign> = {
     limiter: { limits: [] },
   },
   'unlimited-nginx': { ...nginx(429), title: 'nothing known, nginx, burst 0, 429', limiter: { limits: [] } },
+  'unlimited-nginx-503': {
+    ...nginx(503),
+    title: 'nothing known, nginx, burst 0, 503',
+    limiter: { limits: [] },
+  },
   'slow-3': slow(3, 1),
+  'slow-3-double': slow(3, 2),
   'slow-10-double': slow(10, 2),
   'slow-60-double': slow(60, 2),
   'slow-refusals': {
@@ -174,6 +208,23 @@ export const foreign: Record<string, Foreign> = {
     told: 2,
     make: second,
     world: { refusedMs: [2000, 4000] },
+  },
+  stalls: {
+    title: 'the client stands still for 4 s every half minute, told × 2',
+    calls: 1500,
+    told: 2,
+    make: second,
+    world: { stalls: { everyMs: 30_000, forMs: 4000 } },
+    // In 4 of 30 s nothing can leave.
+    pacedMs: (1500 * MINUTE * 30) / (26 * RPM),
+    goal: 1.1,
+  },
+  'long-calls': {
+    title: 'calls of a minute, 600 in flight',
+    calls: 3000,
+    make: second,
+    world: { describe: () => ({ serviceMs: MINUTE }) },
+    goal: 1.04,
   },
   'double-bucket': { title: 'bucket of a second, told × 2', calls: 3000, told: 2, make: second },
   'double-window': { title: 'window of a minute, told × 2', calls: 6000, told: 2, make: (_, p) => minute(p) },
@@ -184,12 +235,57 @@ export const foreign: Record<string, Foreign> = {
     told: 5,
     make: (_, phaseMs) => new FixedWindowProvider({ requestsPerMinute: 120, phaseMs, retryAfter: 'none' }),
   },
+  'second-right': {
+    title: 'windows of a second, told as a minute',
+    calls: 1500,
+    make: (_, phaseMs) => new ShortQuantumProvider({ requestsPerMinute, phaseMs, retryAfter: 'none' }),
+  },
+  'ten-seconds-double': {
+    title: 'windows of 10 s, failures count, told × 2',
+    calls: 1500,
+    told: 2,
+    make: (_, phaseMs) =>
+      new ShortQuantumProvider({ requestsPerMinute, quantumMs: 10_000, phaseMs, retryAfter: 'none' }),
+  },
+  'sliding-double': {
+    title: 'sliding log of a minute, failures count, told × 2',
+    calls: 2400,
+    told: 2,
+    make: () => new SlidingLogProvider({ requestsPerMinute }),
+  },
+  discover: {
+    title: 'discover, from five times the limit, bucket of a second',
+    calls: 1500,
+    told: 5,
+    make: second,
+    limiter: { discover: true },
+  },
+  'concurrency-double': {
+    title: '10 at once, told 20',
+    calls: 1500,
+    make: () => new ConcurrencyProvider({ concurrency: 10 }),
+    limiter: { limits: [], requestsPerMinute: 10 * RPM, maxConcurrent: 20 },
+    world: { describe: () => ({ serviceMs: 1000, cost: { serviceMs: 1000 } }) },
+  },
+  alone: {
+    title: 'five clients that know nothing of each other, each told the whole limit',
+    calls: 1500,
+    make: () => new TokenBucketProvider({ requestsPerMinute, capacityMs: 1000, retryAfter: 'seconds' }),
+    world: { describe: (index) => ({ process: index % 5 }) },
+    client: 'alone-5',
+  },
   'right-bucket': { title: 'bucket of a second, right', calls: 1500, make: second },
   'right-window': { title: 'window of a minute, right', calls: 3000, make: (_, p) => minute(p) },
   'half-bucket': {
     title: 'bucket of a second that halves, nobody tells',
     calls: 6000,
     make: () => new StepChangeProvider(second(), { steps: [{ atMs: 180_000, factor: 0.5 }], told: false }),
+  },
+  'half-window': {
+    title: 'window of a minute that halves, nobody tells',
+    calls: 3000,
+    make: (_, phaseMs) => new StepChangeProvider(minute(phaseMs), { steps: HALVES, told: false }),
+    pacedMs: 480_000,
   },
   outage: {
     title: 'an outage of a minute, 529',
@@ -203,9 +299,10 @@ export function foreignCases(): Case[] {
     id: `foreign/${name}`,
     section: 'foreign',
     title: one.title,
-    clients: one.peers ? ['llmiter', 'sdk-20', 'p-queue', 'aws'] : ['llmiter'],
+    clients: one.peers ? ['llmiter', 'sdk-20', 'p-queue', 'aws'] : [one.client ?? 'llmiter'],
     quick: true,
-    seeds: { full: 100, quick: 6 },
+    seeds: { full: 100, quick: 4 },
+    ...(one.peers && { peerSeeds: { full: 6, quick: 1 } }),
     run: (client, seed) => batch(one, client, seed),
   }))
 }
@@ -215,14 +312,14 @@ const HORIZON_MINUTES = 30
 
 async function batch(one: Foreign, clientName: ClientName, seed: number): Promise<Figures> {
   const { calls, told = 1, rpm = RPM, jitterMs = 50, limiter, world } = one
-  const { pacedMs = (calls * MINUTE) / rpm } = one
+  const { pacedMs = (calls * MINUTE) / rpm, atMs = () => 0 } = one
   const make = await loadClient(clientName)
   let bestMs = 0
   const ran = await run({
     seed,
     minutes: HORIZON_MINUTES,
     jitterMs,
-    workload: Array<number>(calls).fill(0),
+    workload: Array.from({ length: calls }, (_, index) => atMs(index)),
     ...world,
     provider: (phaseMs) => {
       const provider = one.make(seed, phaseMs)

@@ -103,9 +103,9 @@ export const bestWait = (pooled: Figures) => inSeconds(percentile(pooled.samples
 
 export const safeWait = (pooled: Figures) => inSeconds(percentile(pooled.samples['safeMs'], 0.95))
 
-export const aboveBest = (pooled: Figures) => {
-  const best = bestWait(pooled)
-  return best === undefined ? undefined : addedWait(pooled)! - best
+export const aboveSafe = (pooled: Figures) => {
+  const safe = safeWait(pooled)
+  return safe === undefined ? undefined : addedWait(pooled)! - safe
 }
 
 const inSeconds = (ms: number | undefined) => (ms === undefined ? undefined : ms / 1000)

@@ -10,6 +10,9 @@ import {
   ConcurrencyProvider,
   FixedWindowProvider,
   LeakyBucketProvider,
+  LimitReqProvider,
+  NeighbourProvider,
+  NoiseProvider,
   OutageProvider,
   ShortQuantumProvider,
   SlidingLogProvider,
@@ -19,6 +22,7 @@ import {
   type ModelProvider,
   type OutageOptions,
   type RefusalOptions,
+  WrongWaitProvider,
 } from 'llmiter/testing'
 import { UsageError } from '../usage.ts'
 
@@ -178,6 +182,37 @@ export const KINDS = {
     about: 'a token bucket that is down for a while, by --outage (1m:2m)',
     make: (tier, knobs) =>
       knobs.outage ? bucket(tier, knobs) : new OutageProvider(bucket(tier, knobs), OUTAGE),
+  },
+  noise: {
+    ...asBucket,
+    about: 'a token bucket beside which one call in a hundred is refused by chance; shared capacity',
+    make: (tier, knobs) => new NoiseProvider(bucket(tier, knobs), { share: 0.01 }),
+  },
+  'wrong-wait': {
+    ...asBucket,
+    about:
+      'a token bucket that tells a wait of a minute with each refusal; gateways with a fixed Retry-After',
+    knobs: ['windowMs', 'outage', 'failuresCount'],
+    make: (tier, knobs) => new WrongWaitProvider(bucket(tier, knobs), { constantMs: MINUTE_MS }),
+  },
+  neighbour: {
+    ...asBucket,
+    about: 'a token bucket of which somebody else takes 60 % of --rpm for every second two minutes',
+    needs: 'rpm',
+    make: (tier, knobs) =>
+      new NeighbourProvider(bucket(tier, knobs), {
+        requestsPerMinute: 0.6 * tier.rpm!,
+        spellMs: 2 * MINUTE_MS,
+      }),
+  },
+  nginx: {
+    about: 'lets one call in each 1/--rpm, and answers 503 to who is early; limit_req of nginx',
+    limits: ['rpm'],
+    needs: 'rpm',
+    knobs: ['outage'],
+    make: ({ rpm }) => new LimitReqProvider({ requestsPerMinute: rpm! }),
+    reserved: used,
+    settled: used,
   },
   concurrency: {
     about: 'lets --max-concurrent calls in at once; servers of your own',

@@ -2,10 +2,9 @@
 // at once and the others further and further apart, so that a lone call does not wait and a stream asks steadily.
 
 const FLOW_MS = 1000
-const MOST_SLOTS = 2000
-/** Slots for those who will come are half as many more: they come as they like. */
-const SPARE = 1.5
-const GAPS_MS = [0, 40, 120, 255]
+/** So many standard deviations more are worth having than calls are likely to come: they come as they like. */
+const SPREAD = 1.5
+const GAPS_MS = [0, 0, 20, 255]
 /** Asking in step, some would always come right after others and find nothing left. */
 const SPREAD_MS = 40
 
@@ -41,12 +40,8 @@ export class DemandForecast {
 
   /** How many slots are worth having: for the calls that wait, and for those that will come. */
   slots(waiting: number, aheadMs: number, now: number): number {
-    return Math.min(waiting + Math.floor(SPARE * this.flow(now) * aheadMs), MOST_SLOTS)
-  }
-
-  /** How far apart the slots for those who will come are wanted. */
-  everyMs(now: number): number {
-    return 1 / Math.max(SPARE * this.flow(now), 1e-6)
+    const calls = this.flow(now) * aheadMs
+    return waiting + Math.floor(calls + SPREAD * Math.sqrt(calls))
   }
 
   get lastWentAt(): number {
@@ -59,7 +54,9 @@ export class DemandForecast {
     const count = this.#asked.length
     if (count >= GAPS_MS.length) return this.#asked.at(-GAPS_MS.length)! + 1000
     const gap =
-      count === 0 ? 0 : Math.max(GAPS_MS[count]!, everyMs > GAPS_MS.at(-1)! ? everyMs : 0) + this.#spread
+      count === 0
+        ? 0
+        : Math.max(GAPS_MS[count]!, everyMs > GAPS_MS.at(-1)! ? everyMs : 0) + (count > 1 ? this.#spread : 0)
     return Math.max(now, (this.#asked.at(-1) ?? -Infinity) + gap)
   }
 

@@ -25,8 +25,10 @@ import { ClockSync } from './clock-sync.ts'
 import {
   BEAT_MS,
   IDLE_BEAT_MS,
-  LEAD_MS,
+  LATE_MS,
   LEAST_STAY_MS,
+  MOST_SLOTS,
+  REFILL_MS,
   type LeaseOptions,
   SILENCE_MS,
   STAY_MS,
@@ -57,6 +59,7 @@ export class LeaseManager {
   /** What the first in the queue takes that could not have it. */
   #short: readonly number[] | undefined
   #askAt = -Infinity
+  #single = false
   #resync = false
   /** What the limiter has been told once, and what about it. */
   readonly #noticed = new Map<StoreEvent['state'], string>()
@@ -197,10 +200,8 @@ export class LeaseManager {
     const may = this.#demand.mayAskAt(now, leastMs)
     if (waiting > 0 && this.#short && (this.full || this.#slots.at(this.#short, now) === Infinity))
       due = Math.min(due, Math.max(may, this.#askAt))
-    else if (this.#wants(now) > 0) {
-      const refill = this.#slots.lastAt - LEAD_MS - this.#time.lagMs
-      due = Math.min(due, Math.max(may, this.#askAt, refill))
-    }
+    else if (this.#wants(now) > this.#demand.slots(0, this.#aheadMs, now) / 2)
+      due = Math.min(due, Math.max(may, this.#askAt, this.#demand.askedAt + REFILL_MS))
     return due
   }
 
@@ -231,7 +232,7 @@ export class LeaseManager {
       ...{
         fromMs: this.#fromMs,
         aheadMs: this.#reachMs,
-        heldMs: this.#answer?.reachMs ?? 0,
+        heldMs: Math.max(LAW.spareMs + LAW.aheadMs, this.#answer?.reachMs ?? 0),
         lagMs: this.#connectivity.slowestMs,
       },
       declared: this.#options.processes ?? 0,
@@ -247,9 +248,10 @@ export class LeaseManager {
       request.each = this.#demand.each(
         this.#short ?? limits.map(({ key }) => (key.startsWith('requests/') ? 1 : 0)),
       )
+      request.lot = this.#single ? 1 : this.#lot(wants, limits, request.each)
+      request.each = request.each.map((amount) => amount * request.lot)
       request.first = missing.length > 0 ? missing : request.each
-      request.more = wants - 1
-      request.everyMs = this.#demand.everyMs(now)
+      request.more = Math.ceil(wants / request.lot) - 1
     }
     this.gate.write(request)
     return request
@@ -279,19 +281,26 @@ export class LeaseManager {
     this.gate.answered(request)
     answer.slots.forEach((at, k) => {
       const amounts = k === 0 ? request.first : request.each
-      const usable = usableMs(request.limits, at, this.#host.inTree())
-      this.#slots.put(amounts, Math.max(now, this.#time.toLocal(at)), at, usable, answer.now)
+      const spare = k * request.lot >= request.waiting
+      const localAt = Math.max(now, this.#time.toLocal(at))
+      const usable = spare ? LAW.spareMs : usableMs(request.limits, at, this.#host.inTree())
+      this.#slots.put(amounts, {
+        at: localAt,
+        storeAt: spare ? at + LAW.spareMs : at,
+        until: spare ? this.#time.toLocal(at) + usable : localAt + usable,
+        told: answer.now,
+      })
       this.#journal.leased(amounts)
     })
+    // What is left of a quota may be less than a lot.
+    this.#single = request.lot > 1 && answer.slots.length === 0
     this.#permits = answer.permits
     this.#host.accepted(this.#journal.others(answer.accepted))
     this.#dead = this.#options.gone(answer.suspects.filter((id) => id !== this.#options.id))
     this.#askAt = -Infinity
     if (answer.next >= 0) {
-      const early = answer.reachMs * (0.3 + 0.7 * this.#options.random())
-      // A far process asks earlier by the way to the store; a way of a few ms is within what timers are late by.
-      const way = Math.max(0, this.#time.lagMs / 2 - 10)
-      this.#askAt = this.#time.toLocal(answer.next) - early - way
+      const late = LATE_MS * this.#options.random()
+      this.#askAt = this.#time.toLocal(answer.next) - this.#time.lagMs / 2 + late
     }
     // What a late answer brings is of no use to whom goes by another schedule already.
     if (this.#fallback) this.#void()
@@ -381,15 +390,24 @@ export class LeaseManager {
     return this.#answer ? this.#keptShare.keepMs(this.#time.toStore(now), now) : 0
   }
 
+  /** How many calls go in one slot: of what the rate allows so far ahead no more than so many slots are asked for. */
+  #lot(wants: number, limits: readonly WantedLimit[], each: readonly number[]): number {
+    const spacings = limits.map(({ paced, rate }, i) => (paced ? (each[i] ?? 0) / rate : 0))
+    return Math.ceil(Math.min(wants, this.#aheadMs / Math.max(...spacings)) / MOST_SLOTS)
+  }
+
   #wants(now: number): number {
-    const held = this.#slots.holds(this.#demand.each(this.#short ?? []))
+    const held = this.#slots.holds(this.#demand.each(this.#short ?? []), now, now + BEAT_MS)
     // Who may have no more in flight must not hold what others could use: only those count who follow one that ends.
     const stuck = this.#permits >= 0 && this.full
     const short = !stuck && this.#short && this.#slots.missing(this.#short, now).length > 0 ? 1 : 0
     // The day of a quota is not known before the store has said what time it is.
     if (!this.#answer && this.#limits.some(({ timeZone }) => timeZone)) return 0
-    const aheadMs = Math.max((this.#answer ?? LAW).aheadMs, this.#reachMs)
-    return Math.max(short, this.#demand.slots(stuck ? 0 : this.#host.waiting(), aheadMs, now) - held)
+    return Math.max(short, this.#demand.slots(stuck ? 0 : this.#host.waiting(), this.#aheadMs, now) - held)
+  }
+
+  get #aheadMs(): number {
+    return Math.max((this.#answer ?? LAW).aheadMs, this.#reachMs)
   }
 
   /** So far ahead slots are useful: longer where answers take their time. */

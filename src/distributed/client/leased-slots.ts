@@ -10,8 +10,9 @@ import { LAW, type WantedLimit } from '../protocol.ts'
 export const GRACE_MS = 40
 
 interface Part {
-  /** Local time, and that of the store. */
+  /** Local time from which it may be used. */
   at: number
+  /** Store time at which the store counts it: until it is told otherwise. */
   storeAt: number
   /** Local time at which it goes back. */
   until: number
@@ -34,17 +35,23 @@ export function usableMs(limits: readonly WantedLimit[], storeAt: number, inTree
 export class LeasedSlots {
   readonly #limits: Part[][]
   readonly #amend: Amend
+  /** Before this moment nothing goes back. */
+  #endsAt = Infinity
 
   constructor(limits: number, amend: Amend) {
     this.#limits = Array.from({ length: limits }, () => [])
     this.#amend = amend
   }
 
-  put(amounts: readonly number[], at: number, storeAt: number, usableMs: number, told: number): void {
-    const until = at + usableMs
+  put(amounts: readonly number[], { at, storeAt, until, told }: Omit<Part, 'amount'>): void {
     amounts.forEach((amount, i) => {
-      if (amount > 0) this.#limits[i]?.push({ at, storeAt, until, amount, told })
+      const parts = this.#limits[i]
+      if (amount <= 0 || !parts) return
+      let place = parts.length
+      while (place > 0 && parts[place - 1]!.at > at) place--
+      parts.splice(place, 0, { at, storeAt, until, amount, told })
     })
+    this.#endsAt = Math.min(this.#endsAt, until)
   }
 
   /** What is held that a store does not know which remembers nothing after `since`, and whose time was set on by `shiftMs`. */
@@ -84,7 +91,7 @@ export class LeasedSlots {
         const taken = Math.min(missing, part.amount)
         missing -= taken
         part.amount -= taken
-        if (storeNow > part.storeAt + GRACE_MS) {
+        if (Math.abs(storeNow - part.storeAt) > GRACE_MS) {
           this.#amend(i, part.storeAt, -taken)
           this.#amend(i, storeNow, taken)
         }
@@ -95,29 +102,29 @@ export class LeasedSlots {
 
   /** How much more the amounts would take than what can still be used at `by`, or nothing when all is there. */
   missing(amounts: readonly number[], by: number): number[] {
-    const left = amounts.map((amount, i) => Math.max(0, amount - this.#sum(i, by)))
+    const left = amounts.map((amount, i) => Math.max(0, amount - this.#sum(i, ({ until }) => until >= by)))
     return left.some((amount) => amount > 1e-9) ? left : []
   }
 
-  /** How many calls of such amounts are held. */
-  holds(amounts: readonly number[]): number {
+  /** How many calls of such amounts are held that are not due yet, or may still be used at `by`. */
+  holds(amounts: readonly number[], now: number, by: number): number {
     let least = Infinity
     for (const [i, amount] of amounts.entries())
-      if (amount > 0) least = Math.min(least, this.#sum(i) / amount)
+      if (amount > 0)
+        least = Math.min(least, this.#sum(i, ({ at, until }) => at > now || until >= by) / amount)
     return least === Infinity ? 0 : Math.floor(least + 1e-9)
   }
 
-  /** When the last of it is due; `-Infinity` when nothing is held. */
-  get lastAt(): number {
-    return Math.max(-Infinity, ...this.#limits.map((parts) => parts.at(-1)?.at ?? -Infinity))
-  }
-
   expire(now: number): void {
+    if (now <= this.#endsAt) return
+    this.#endsAt = Infinity
     for (const [i, parts] of this.#limits.entries()) {
-      while (parts.length > 0 && parts[0]!.until < now) {
-        const { storeAt, amount } = parts.shift()!
-        this.#amend(i, storeAt, -amount)
+      const left = parts.filter(({ until }) => until >= now)
+      for (const { until, storeAt, amount } of parts) {
+        if (until < now) this.#amend(i, storeAt, -amount)
+        else this.#endsAt = Math.min(this.#endsAt, until)
       }
+      this.#limits[i] = left
     }
   }
 
@@ -125,9 +132,9 @@ export class LeasedSlots {
     this.expire(Infinity)
   }
 
-  #sum(limit: number, by = -Infinity): number {
+  #sum(limit: number, counts: (part: Part) => boolean): number {
     let sum = 0
-    for (const { until, amount } of this.#limits[limit] ?? []) if (until >= by) sum += amount
+    for (const part of this.#limits[limit] ?? []) if (counts(part)) sum += part.amount
     return sum
   }
 }

@@ -21,8 +21,12 @@ export const STAY_MS = 60_000
 /** …but at least so long. */
 export const LEAST_STAY_MS = 3000
 export const RETRY_MS = 500
-/** A request goes so long before the last slot is due. */
-export const LEAD_MS = 45
+/** So many slots are asked for at once: for more calls several go in one slot. */
+export const MOST_SLOTS = 500
+/** Spare slots are filled up so long after the request before. */
+export const REFILL_MS = 250
+/** Who asks when there is more to be had comes up to so much later, each time another time. */
+export const LATE_MS = 20
 
 export interface LeaseOptions {
   id: string

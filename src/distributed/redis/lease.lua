@@ -9,8 +9,8 @@
 --
 -- KEYS: 1 the state, 2 members that are here by the time of their last request, 3 all by the order of joining, 4 by the time at
 -- which calls last waited there, 5 their permits and, of each, the time of its last request (`heard:` …), what is kept for it
--- (`part:` …), how long (`keep:` …) and how many processes it knows of (`of:` …), 6 members that are missing, by the time
--- until which their parts are kept, 7 … the log of each limit. Then the same again, for use beside processes that speak another
+-- (`part:` …), how long (`keep:` …), what it was leased in ms of the rate (`served:` …) and how many processes it knows of (`of:` …), 6 members that are missing, by the time
+-- until which their parts are kept, 7 those that were not given all they wanted, by what they were leased, 8 … the log of each limit. Then the same again, for use beside processes that speak another
 -- version.
 -- ARGV: 1 the request, 2 a name for a new state, 3 the channel for news.
 
@@ -34,7 +34,7 @@ local other = otherVersion(redis.pcall('GET', KEYS[1]))
 local keys, channel = {}, ARGV[3]
 for i = 1, #KEYS / 2 do keys[i] = KEYS[i + (other and #KEYS / 2 or 0)] end
 if other then channel = channel .. ':v' .. VERSION end
-local seenKey, joinKey, wantKey, permitKey, missKey = keys[2], keys[3], keys[4], keys[5], keys[6]
+local seenKey, joinKey, wantKey, permitKey, missKey, shortKey = keys[2], keys[3], keys[4], keys[5], keys[6], keys[7]
 
 local function step()
   local ask = cjson.decode(ARGV[1])
@@ -46,7 +46,7 @@ local function step()
       v = VERSION,
       base = time, seen = 0, seq = 0, alive = 0, kept = 0, before = { missing = 0, kept = 0 }, share = 1, crowdedTill = -1, reach = 0, reachTill = -1, rampFrom = 1, closedAt = -1,
       probeTill = 0, rampStart = -1e12, busyAt = ask.known > 0 and 0 or -1e12, expected = 0, untold = 0, joined = 0, from = -1e12,
-      permits = 0, partsTill = -1, accounts = {},
+      permits = 0, partsTill = -1, least = 0, accounts = {},
       news = { gen = ARGV[2], seq = 0, epoch = 1, gate = 'open', kind = 'rate', ['until'] = 0, by = '', blamed = {}, learned = {}, lesson = 0 },
     }
   end
@@ -65,6 +65,7 @@ local function step()
   local function partOf(id) return tonumber(redis.call('HGET', permitKey, 'part:' .. id) or 0) end
   local function lose(id, till)
     redis.call('ZADD', missKey, num(till), id)
+    redis.call('ZREM', shortKey, id)
     state.kept = state.kept + partOf(id)
   end
   local function found(id)
@@ -78,16 +79,17 @@ local function step()
     redis.call('ZREM', seenKey, id)
     found(id)
     redis.call('ZREM', wantKey, id)
+    redis.call('ZREM', shortKey, id)
     local permits = redis.call('HGET', permitKey, id)
     if permits then
       state.permits = state.permits - permits
       redis.call('HDEL', permitKey, id)
     end
-    redis.call('HDEL', permitKey, 'heard:' .. id, 'part:' .. id, 'keep:' .. id, 'of:' .. id)
+    redis.call('HDEL', permitKey, 'heard:' .. id, 'part:' .. id, 'keep:' .. id, 'of:' .. id, 'served:' .. id)
   end
 
   if now - prev > forgottenMs and ask.declared == 0 then
-    redis.call('DEL', seenKey, joinKey, wantKey, permitKey, missKey)
+    redis.call('DEL', seenKey, joinKey, wantKey, permitKey, missKey, shortKey)
     state.permits, state.kept = 0, 0
   end
   -- First of all what a store without memory refuses: then nothing is half done.
@@ -112,7 +114,7 @@ local function step()
       tells = state.untold == 0
     end
   end
-  if ask.waiting > 0 then redis.call('ZADD', wantKey, num(now), ask.id) end
+  if ask.waiting > 0 then redis.call('ZADD', wantKey, num(now), ask.id) else redis.call('ZREM', shortKey, ask.id) end
   -- Who was not heard of for a while is missing: its part is kept if it has one, else it is gone.
   local silent = redis.call('ZRANGEBYSCORE', seenKey, '-inf', '(' .. num(state.alive - missingMs), 'WITHSCORES')
   for i = 1, #silent, 2 do
@@ -227,11 +229,11 @@ local function step()
       -- The latest cell that may have left; the search ends at the exact one.
       local last = floor(((now - limit.windowMs) / limit.windowMs) * cells)
       while leaves(last, limit) > now do last = last - 1 end
-      local old = redis.call('ZRANGEBYSCORE', keys[6 + i], '-inf', last)
+      local old = redis.call('ZRANGEBYSCORE', keys[7 + i], '-inf', last)
       if #old > 0 then
         for _, member in ipairs(old) do account.used = account.used - amountOf(member) end
-        redis.call('ZREMRANGEBYSCORE', keys[6 + i], '-inf', last)
-        if redis.call('ZCARD', keys[6 + i]) == 0 then account.used = 0 end
+        redis.call('ZREMRANGEBYSCORE', keys[7 + i], '-inf', last)
+        if redis.call('ZCARD', keys[7 + i]) == 0 then account.used = 0 end
       end
     end
   end
@@ -243,7 +245,7 @@ local function step()
         account.accepted = account.accepted + amount
         if limit.windowMs == 0 or leaves(cellOf(at, limit), limit) > now then
           account.used = account.used + amount
-          if limit.windowMs > 0 then write(keys[6 + i], cellOf(at, limit), amount) end
+          if limit.windowMs > 0 then write(keys[7 + i], cellOf(at, limit), amount) end
           if limit.paced then
             local due = min(at + amount / limit.rate, now + limit.windowMs)
             account.due = max(account.due, due)
@@ -277,9 +279,9 @@ local function step()
           if leaves(cell, limit) <= now then
             change = 0
           else
-            local found = redis.call('ZRANGEBYSCORE', keys[6 + i], cell, cell)[1]
+            local found = redis.call('ZRANGEBYSCORE', keys[7 + i], cell, cell)[1]
             change = max(change, -(found and amountOf(found) or 0))
-            if change ~= 0 then write(keys[6 + i], cell, change) end
+            if change ~= 0 then write(keys[7 + i], cell, change) end
           end
         end
         account.used = account.used + change
@@ -382,7 +384,7 @@ local function step()
       stored[i] = list
     end
     if n > list.n and not list.all then
-      local more = redis.call('ZRANGE', keys[6 + i], list.n, list.n + 63)
+      local more = redis.call('ZRANGE', keys[7 + i], list.n, list.n + 63)
       for j, member in ipairs(more) do list[list.n + j] = { cellIn(member), amountOf(member) } end
       list.n = list.n + #more
       list.all = #more < 64
@@ -424,7 +426,7 @@ local function step()
   local may = #ask.first > 0 and not stranger and not rolledBack and left >= leastShare
   may = may and (news.gate == 'open' or (news.gate == 'probing' and news.by == ask.id))
   if may and state.from > now + tellMs then
-    next = state.from
+    next = now + tellAgainMs
   elseif may then
     if now - state.busyAt > quietMs then
       state.rampStart = now
@@ -437,18 +439,31 @@ local function step()
     end
     local wanted = news.gate == 'open' and 1 + ask.more or 1
     if busy > 1 and spacing > 0 then wanted = min(wanted, max(1, ceil(2 * horizon / (busy * spacing)))) end
+    -- In turns: who is ahead of the one that had least is leased slots less far ahead.
+    local most = 2 * max(spacing, (2 * horizon) / busy)
+    local served = max(state.least, tonumber(redis.call('HGET', permitKey, 'served:' .. ask.id) or 0))
+    local poorest = redis.call('ZRANGE', shortKey, 0, 0, 'WITHSCORES')[2]
+    state.least = max(state.least, min(poorest and tonumber(poorest) or served, served))
+    served = min(served, state.least + most)
+    local reach = horizon * (1 - turn * (served - state.least) / most)
+    -- Who asks for spare slots only leaves the others room.
+    if ask.waiting == 0 and busy > 1 then reach = min(reach, spareAheadMs + ask.fromMs) end
+    local last = now
     while #slots < wanted do
       local amounts = #slots == 0 and ask.first or ask.each
-      local at = now + ask.fromMs + max(0, #slots + 1 - ask.waiting) * ask.everyMs
+      local hold = #slots * ask.lot < ask.waiting and 0 or spareMs
+      local at = now + ask.fromMs
       for i in ipairs(ask.limits) do
         if (amounts[i] or 0) > 0 then at = max(at, fits(i, amounts[i])) end
       end
-      local over = at > now + horizon
+      local over = at > now + reach
+      local till = at + hold
       for i, limit in ipairs(ask.limits) do
-        if (amounts[i] or 0) > 0 and limit.ends and at >= limit.ends then over = true end
+        if (amounts[i] or 0) > 0 and limit.ends and till >= limit.ends then over = true end
       end
       if over then
-        next = at
+        next = at - reach
+        if hold == 0 then last = at + horizon end
         break
       end
       for i, limit in ipairs(ask.limits) do
@@ -461,7 +476,7 @@ local function step()
           if limit.windowMs > 0 then
             local new = pending[i] or {}
             pending[i] = new
-            local cell = cellOf(at, limit)
+            local cell = cellOf(till, limit)
             if #new > 0 and new[#new][1] == cell then
               new[#new][2] = new[#new][2] + amount
             else
@@ -477,13 +492,15 @@ local function step()
         end
       end
       slots[#slots + 1] = at
+      last = at
+      served = served + spacing
     end
-    local last = 0
-    if #slots < ask.waiting and next >= 0 then last = next + horizon elseif #slots > 0 then last = slots[#slots] end
+    redis.call('HSET', permitKey, 'served:' .. ask.id, num(served))
+    if #slots * ask.lot < ask.waiting then redis.call('ZADD', shortKey, num(served), ask.id) else redis.call('ZREM', shortKey, ask.id) end
     if ask.waiting > 0 and last > now then state.crowdedTill = max(state.crowdedTill, last) end
   end
   for i, new in pairs(pending) do
-    for _, entry in ipairs(new) do write(keys[6 + i], entry[1], entry[2]) end
+    for _, entry in ipairs(new) do write(keys[7 + i], entry[1], entry[2]) end
   end
 
   local permits = -1

@@ -27,6 +27,7 @@ export function keysOf(prefix: string, name: string, limits: readonly WantedLimi
     ':wanting',
     ':permits',
     ':missing',
+    ':short',
     ...limits.map(({ key }) => `:log:${key}`),
   ]
   return [tag, `${tag}:v${VERSION}`].flatMap((of) => keys.map((key) => of + key))

@@ -21,8 +21,9 @@ export interface Account {
   day: string
   /** The newest limit, and the process that brought it. */
   followed: { by: string; order: number; configured: number; burst: number } | undefined
-  /** What was taken, by cell of the window; oldest first. */
+  /** What was taken, by cell of the window; oldest first, unless it was amended. */
   log: Map<number, number>
+  amended: boolean
   last: number
 }
 
@@ -78,7 +79,7 @@ export function follow(
 /** What has left the window counts no more. */
 export function forget(account: Account, limit: WantedLimit, now: number): void {
   if (limit.windowMs === 0) return
-  for (const [cell, amount] of account.log) {
+  for (const [cell, amount] of ordered(account)) {
     if (leaves(cell, limit) > now) break
     account.log.delete(cell)
     account.used -= amount
@@ -93,9 +94,14 @@ export function add(account: Account, limit: WantedLimit, at: number, amount: nu
   const before = account.log.get(cell)
   account.log.set(cell, (before ?? 0) + amount)
   // Slots come in the order of time; what was amended into the past does not.
-  if (before === undefined && cell < account.last)
-    account.log = new Map([...account.log].sort(([a], [b]) => a - b))
+  if (before === undefined && cell < account.last) account.amended = true
   account.last = Math.max(account.last, cell)
+}
+
+function ordered(account: Account): Map<number, number> {
+  if (account.amended) account.log = new Map([...account.log].sort(([a], [b]) => a - b))
+  account.amended = false
+  return account.log
 }
 
 export function amend(
@@ -201,7 +207,7 @@ export function fits(account: Account, limit: WantedLimit, amount: number, now: 
   let used = account.used
   if (used <= room) return at
   if (limit.windowMs === 0) return Math.max(at, limit.ends ?? now)
-  for (const [cell, taken] of account.log) {
+  for (const [cell, taken] of ordered(account)) {
     used -= taken
     if (used <= room) {
       at = Math.max(at, leaves(cell, limit))

@@ -16,7 +16,14 @@
 //   process B  ──────│──────│──│──────────────│──▶      on the store's clock
 //                └─┬─┘ T
 //
-// What dies with a process is what it had leased: 0.3 s of its own slots at most.
+// Below the limit calls come as they like, and a slot at a moment would rarely meet one. So a process is leased a few *spare*
+// slots besides, at the pace of the others, that it may use within a second: the log counts them from the end of that time, until
+// it has told when they went. While calls wait anywhere, spare slots are leased a short way ahead only.
+//
+// In turns: who was leased more than the one that had least is leased slots less far ahead, so that the other is served first,
+// near the store or far from it.
+//
+// What dies with a process is what it had leased: 0.3 s of its own slots at most, or its spare ones.
 //
 // A process that is not heard of may be dead, or cut off and still calling at its share of the limit. From here both look
 // alike, so its share is kept for it for a minute, unless a peer on the same machine has seen that it is gone.
@@ -191,6 +198,7 @@ export class Ledger {
         fading: [],
         day: '',
         log: new Map(),
+        amended: false,
         last: -1,
         followed: undefined,
       }
@@ -241,7 +249,7 @@ export class Ledger {
 
   #lease(
     state: State,
-    { id, limits, ramp, first, more, each, everyMs, fromMs, waiting }: LeaseRequest,
+    { id, limits, ramp, first, more, each, lot, fromMs, waiting }: LeaseRequest,
     accounts: Account[],
     busy: number,
     aheadMs: number,
@@ -251,7 +259,7 @@ export class Ledger {
     const slots: number[] = []
     if (first.length === 0) return { slots, next: -1 }
     if (news.gate !== 'open' && (news.gate !== 'probing' || news.by !== id)) return { slots, next: -1 }
-    if (state.from > now + LAW.tellMs) return { slots, next: state.from }
+    if (state.from > now + LAW.tellMs) return { slots, next: now + LAW.tellAgainMs }
     if (now - state.busyAt > LAW.quietMs) {
       state.rampStart = now
       state.rampFrom = ramp.from
@@ -262,40 +270,65 @@ export class Ledger {
     // Nobody takes more than twice its part of what lies ahead, or the first to ask would take it all.
     const fair = busy > 1 && spacing > 0 ? Math.max(1, Math.ceil((2 * aheadMs) / (busy * spacing))) : Infinity
     const wanted = news.gate === 'open' ? Math.min(1 + more, fair) : 1
+    // In turns: who is ahead of the one that had least is leased slots less far ahead.
+    const mostMs = 2 * Math.max(spacing, (2 * aheadMs) / busy)
+    const turnMs = aheadMs * (1 - (LAW.turn * this.#members.turn(id, mostMs)) / mostMs)
+    // Who asks for spare slots only leaves the others room.
+    const reachMs = waiting === 0 && busy > 1 ? Math.min(turnMs, LAW.spareAheadMs + fromMs) : turnMs
     let next = -1
+    let last = now
     while (slots.length < wanted) {
       const amounts = slots.length === 0 ? first : each
-      let at = now + fromMs + Math.max(0, slots.length + 1 - waiting) * everyMs
-      for (const [i, limit] of limits.entries()) {
-        const amount = amounts[i] ?? 0
-        if (amount > 0) at = Math.max(at, fits(accounts[i]!, limit, amount, now))
-      }
+      const holdMs = slots.length * lot < waiting ? 0 : LAW.spareMs
+      const at = this.#fits(limits, accounts, amounts, now + fromMs, now)
       // What goes after midnight belongs to the next day.
       const ends = limits.some(
-        (limit, i) => (amounts[i] ?? 0) > 0 && limit.ends !== undefined && at >= limit.ends,
+        (limit, i) => (amounts[i] ?? 0) > 0 && limit.ends !== undefined && at + holdMs >= limit.ends,
       )
-      if (at > now + aheadMs || ends) {
-        next = at
+      if (at > now + reachMs || ends) {
+        next = at - reachMs
+        if (holdMs === 0) last = at + aheadMs
         break
       }
-      for (const [i, limit] of limits.entries()) {
-        const amount = amounts[i] ?? 0
-        if (amount === 0) continue
-        const account = accounts[i]!
-        add(account, limit, at, amount)
-        account.accepted += amount
-        account.seen = Math.max(account.seen, at)
-        if (!limit.paced) continue
-        const step = amount / (limit.rate * share)
-        const behind = Math.min(step, Math.max(0, at - account.due))
-        account.due += behind + stretch(step - behind, state, ramp.ms, at)
-        account.even = Math.max(account.even, at) + step
-      }
+      this.#take(state, { limits, ramp }, accounts, amounts, { at, until: at + holdMs })
       slots.push(at)
+      last = at
     }
-    const last = slots.length < waiting && next >= 0 ? next + aheadMs : (slots.at(-1) ?? 0)
+    this.#members.served(id, slots.length * spacing, slots.length * lot < waiting)
     if (waiting > 0 && last > now) state.crowdedTill = Math.max(state.crowdedTill, last)
     return { slots, next }
+  }
+
+  #fits(limits: WantedLimit[], accounts: Account[], amounts: number[], from: number, now: number): number {
+    let at = from
+    for (const [i, limit] of limits.entries()) {
+      const amount = amounts[i] ?? 0
+      if (amount > 0) at = Math.max(at, fits(accounts[i]!, limit, amount, now))
+    }
+    return at
+  }
+
+  /** A slot is leased that may be used until then: it counts from its end, until the process tells when it went. */
+  #take(
+    state: State,
+    { limits, ramp }: Pick<LeaseRequest, 'limits' | 'ramp'>,
+    accounts: Account[],
+    amounts: number[],
+    { at, until }: { at: number; until: number },
+  ): void {
+    for (const [i, limit] of limits.entries()) {
+      const amount = amounts[i] ?? 0
+      if (amount === 0) continue
+      const account = accounts[i]!
+      add(account, limit, until, amount)
+      account.accepted += amount
+      account.seen = Math.max(account.seen, at)
+      if (!limit.paced) continue
+      const step = amount / (limit.rate * state.share)
+      const behind = Math.min(step, Math.max(0, at - account.due))
+      account.due += behind + stretch(step - behind, state, ramp.ms, at)
+      account.even = Math.max(account.even, at) + step
+    }
   }
 }
 

@@ -3,6 +3,7 @@
 // Ten thousand may ask several times a second, so nobody is counted one by one: whoever is heard of goes to the end of the
 // map, and those who are silent, or want nothing any more, stand at its beginning.
 
+import { type HeapTimer, TimerHeap } from '../timer-heap.ts'
 import { LAW, type LeaseRequest } from '../../distributed/protocol.ts'
 
 interface Member {
@@ -17,6 +18,10 @@ interface Member {
   /** For how long its part is kept once it falls silent, and how large a part of all that is. */
   keepMs: number
   part: number
+  /** What it was leased, in ms of the rate. */
+  served: number
+  /** Its place among those that were not given all they wanted. */
+  short: HeapTimer | undefined
 }
 
 export interface Census {
@@ -63,7 +68,30 @@ export class Members {
   /** Those who shared another state, and have not told their past yet. */
   #untold = 0
 
+  /** Those that were not given all they wanted, by what they were leased. */
+  #short = new TimerHeap()
+  /** What the one of them was leased that had least: newcomers begin here. */
+  #least = 0
+
+  /** By how much this one is ahead of the one that had least, in ms of the rate. */
+  turn(id: string, most: number): number {
+    const me = this.#members.get(id)!
+    me.served = Math.max(me.served, this.#least)
+    this.#least = Math.max(this.#least, Math.min(this.#short.first()?.at ?? Infinity, me.served))
+    me.served = Math.min(me.served, this.#least + most)
+    return me.served - this.#least
+  }
+
+  /** It was leased so much more, and wants still more. */
+  served(id: string, ms: number, short: boolean): void {
+    const me = this.#members.get(id)!
+    me.served += ms
+    this.#content(me)
+    if (short) me.short = this.#short.add(me.served, () => {})
+  }
+
   clear(): void {
+    this.#short = new TimerHeap()
     this.#members.clear()
     this.#present.clear()
     this.#missing.clear()
@@ -83,6 +111,7 @@ export class Members {
     this.#members.delete(id)
     this.#present.delete(id)
     this.#found(id, member)
+    this.#content(member)
     this.#wanting.delete(id)
     this.#ranks.splice(this.#before(member.rank), 1)
     this.#permits -= member.permits
@@ -98,6 +127,7 @@ export class Members {
     const { heard } = me
     this.#present.delete(id)
     this.#found(id, me)
+    if (waiting === 0) this.#content(me)
     if (!alone) this.#hear(id, me, alive + lagMs)
     if (stranger) this.#untold++
     else me.heard = now
@@ -131,9 +161,16 @@ export class Members {
     }
   }
 
-  #lose(id: string, { part }: Member, until: number): void {
+  #lose(id: string, member: Member, until: number): void {
     this.#missing.set(id, until)
-    this.#kept += part
+    this.#kept += member.part
+    this.#content(member)
+  }
+
+  /** It waits for no turn. */
+  #content(member: Member): void {
+    if (member.short) this.#short.remove(member.short)
+    member.short = undefined
   }
 
   #found(id: string, { part }: Member): void {
@@ -187,7 +224,17 @@ export class Members {
   #join(id: string): Member {
     const rank = ++this.#joined
     this.#ranks.push(rank)
-    const member = { seen: 0, heard: -1, rank, permits: 0, of: 0, keepMs: 0, part: 0 }
+    const member = {
+      seen: 0,
+      heard: -1,
+      rank,
+      permits: 0,
+      of: 0,
+      keepMs: 0,
+      part: 0,
+      served: 0,
+      short: undefined,
+    }
     this.#members.set(id, member)
     return member
   }
