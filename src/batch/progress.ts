@@ -140,7 +140,10 @@ export class Outlook {
   }
 
   /** What the limiters have counted since the job began. */
-  summary(): Pick<Summary, 'refused' | 'waitedMs' | 'tokens' | 'least' | 'boundBy'> & { self: string } {
+  summary(): Pick<Summary, 'refused' | 'waitedMs' | 'tokens' | 'least' | 'boundBy'> & {
+    self: string
+    failure?: string
+  } {
     let [refused, counted] = [0, 0]
     const all = [...this.#parts].map(([limiter, part]) => ({ ...part, stats: limiter.stats(part.mark) }))
     // One limiter need not be named.
@@ -153,6 +156,7 @@ export class Outlook {
       counted += used('tokens') || used('inputTokens') + used('outputTokens')
     }
     const least = leasts.sort((a, b) => b.ms - a.ms)[0]
+    const failure = all.map(({ stats }) => stats.lastFailure).find(Boolean)
     return {
       refused,
       waitedMs: this.#begun > 0 ? this.#waitedMs / this.#begun : 0,
@@ -160,6 +164,7 @@ export class Outlook {
       ...(least && { least }),
       boundBy: all.flatMap(({ stats }) => stats.boundBy).sort((a, b) => b.share - a.share),
       self,
+      ...(failure !== undefined && { failure }),
     }
   }
 }

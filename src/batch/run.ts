@@ -258,13 +258,14 @@ export class Batch<T, R, K> {
   #sum(): void {
     const { done, failed, skipped, total } = this.#progress
     const ms = this.#clock ? this.#clock.now() - this.#startedAt : 0
-    const { self, ...counted } = this.#outlook.summary()
+    const { self, failure, ...counted } = this.#outlook.summary()
     const sum = { done, failed, skipped, ...counted, ms }
     const { least } = sum
     const text = summaryText({
       ...{ ...sum, self },
       ...(total !== undefined && { total }),
       ...(least && { against: leastWords(least) }),
+      ...(failure !== undefined && { failure }),
     })
     this.#options.onSummary?.({ ...sum, text })
   }

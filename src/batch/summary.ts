@@ -92,6 +92,8 @@ export interface Facts extends Omit<Summary, 'text' | 'least' | 'skipped' | 'wai
   tokens?: number
   /** All items, where it is known. */
   total?: number
+  /** The last failure in words: `'401 AuthenticationError'`. */
+  failure?: string
   /** The name of the only limiter: it goes without saying. */
   self?: string
 }
@@ -112,10 +114,11 @@ export function summaryText(facts: Facts): string {
     .join('\n')
 }
 
-function outcome({ done, failed, skipped = 0, total }: Facts): string {
+function outcome({ done, failed, skipped = 0, total, failure }: Facts): string {
   const of = total === undefined || total === done + skipped ? '' : ` of ${count(total - skipped)}`
   const before = skipped > 0 ? `; ${count(skipped)} skipped` : ''
-  return `${count(done)}${of}: ${count(done - failed)} answered, ${count(failed)} failed${before}`
+  const last = failed > 0 && failure !== undefined ? ` (the last: ${failure})` : ''
+  return `${count(done)}${of}: ${count(done - failed)} answered, ${count(failed)} failed${last}${before}`
 }
 
 const WIDTH = 12

@@ -16,8 +16,8 @@ export interface CallEvents {
   issue: CallId & { waitedMs: number; waiting: number }
   /** A call begins with its ticket, in its caller's own async context: what is active there (a span) is the caller's. */
   start: CallId & { waitedMs: number }
-  /** A call ended: answered (`ok`) or failed with an error of its own. */
-  finish: CallId & { ok: boolean; ms: number }
+  /** A call ended: answered (`ok`) or failed with an error of its own; `failure` is its status and its name. */
+  finish: CallId & { ok: boolean; ms: number; failure?: string }
   /** An answer reported its tokens, as they are billed: `input` (including `cached`) and `output`. */
   usage: CallId & Billed & { tenant?: string }
   /** A stream gave its `first` token, or the next one; its reader waited `ms` for it. */

@@ -109,9 +109,10 @@ export function fail(call: PendingCall, error: unknown): void {
   const { runtime } = call.policy
   const status = statusOf(error)
   const name = safeRead(() => (error instanceof Error ? error.name : typeof error))
-  runtime.lastFailure = [status, name].filter(Boolean).join(' ')
-  if (status === undefined) runtime.lose(call)
-  else runtime.finish(call, undefined, false)
+  const failure = [status, name].filter(Boolean).join(' ')
+  runtime.lastFailure = failure
+  if (status === undefined) runtime.lose(call, failure)
+  else runtime.finish(call, undefined, failure)
 }
 
 /** The call failed for good. The limiter still learns from a refusal. */

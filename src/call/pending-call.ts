@@ -71,8 +71,8 @@ export interface CallContext {
   storeFailure(): { cause: unknown } | undefined
   enqueue(call: PendingCall, now: number): Standing
   giveUp(call: PendingCall, error: unknown): void
-  finish(call: PendingCall, used: Cost | undefined, ok?: boolean): void
-  lose(call: PendingCall): void
+  finish(call: PendingCall, used: Cost | undefined, failure?: string): void
+  lose(call: PendingCall, failure?: string): void
   release(call: PendingCall): void
   refuse(call: PendingCall, verdict: Refusal, error: unknown, mayWait?: boolean): void
   backOff(call: PendingCall, delayMs: number, error: unknown, reason: string): void

@@ -225,21 +225,21 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
   }
 
   /** The provider answered, perhaps with an error that concerns the caller alone. A second call does nothing. */
-  finish(pending: PendingCall, used: Cost | undefined, ok = true): void {
+  finish(pending: PendingCall, used: Cost | undefined, failure?: string): void {
     if (pending.state !== 'in flight') return
     const now = this.scheduler.now()
     if (pending.waitState?.answered) this.issuer.end(pending, used, now)
     else this.issuer.finish(pending, used, now)
-    this.#landed(pending, ok, now)
+    this.#landed(pending, failure === undefined, now, failure)
   }
 
   /** It is unknown whether the provider accepted the call. A second call does nothing. */
-  lose(pending: PendingCall): void {
+  lose(pending: PendingCall, failure?: string): void {
     if (pending.state !== 'in flight') return
     const now = this.scheduler.now()
     if (pending.waitState?.answered) this.issuer.end(pending, undefined, now)
     else this.issuer.lose(pending, now)
-    this.#landed(pending, false, now)
+    this.#landed(pending, false, now, failure)
   }
 
   /** The call was never sent. A second call does nothing. */
@@ -252,19 +252,20 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
   }
 
   /** A call with a ticket has ended. */
-  #landed(pending: PendingCall, ok: boolean, now: number): void {
+  #landed(pending: PendingCall, ok: boolean, now: number, failure?: string): void {
     this.#left()
-    this.#tellFinish(pending, ok, now)
+    this.#tellFinish(pending, ok, now, failure)
     this.#moved(now)
   }
 
-  #tellFinish({ sentAt, waitState, named }: PendingCall, ok: boolean, now: number): void {
+  #tellFinish({ sentAt, waitState, named }: PendingCall, ok: boolean, now: number, failure?: string): void {
     const { counters, events, monitors } = this
     counters.finished++
     if (!ok) counters.failed++
     const ms = now - sentAt!
     if (ok && !waitState?.answered) for (const monitor of monitors) monitor.sample('duration', ms, now)
-    if (events.heard.has('finish')) events.emit('finish', { ...named, ok, ms })
+    if (events.heard.has('finish'))
+      events.emit('finish', { ...named, ok, ms, ...(failure !== undefined && { failure }) })
   }
 
   /**

@@ -152,14 +152,18 @@ export class WaitHistory {
     const old = minutes >= 1
     const minute = new Map(old ? [] : this.#minute)
     this.#add(minute, now)
-    const kept = Math.max(0, (old ? 2 : 1) - minutes)
-    for (const [key, { reason, ms }] of old ? this.#minute : this.#before) {
+    const earlier = old ? this.#minute : this.#before
+    const left = Math.max(0, MINUTE - total(minute))
+    const kept = Math.min(Math.max(0, (old ? 2 : 1) - minutes), left / Math.max(1, total(earlier)))
+    for (const [key, { reason, ms }] of earlier) {
       const found = minute.get(key)
       minute.set(key, { reason: found?.reason ?? reason, ms: (found?.ms ?? 0) + kept * ms })
     }
     return shares([...minute.values()], MINUTE)
   }
 }
+
+const total = (times: WaitTimes) => [...times.values()].reduce((sum, { ms }) => sum + ms, 0)
 
 /** The longest first. */
 const shares = (times: { reason: WaitReason; ms: number }[], ofMs: number): BoundBy[] =>

@@ -307,6 +307,7 @@ describe.skipIf(!chromium && !process.env.CI)('in a browser', () => {
     },
     health: { sentence: /lowered since the provider is slow/, strip: 'slow provider' },
     store: { sentence: /for a slot from the store that processes share/, strip: 'the store' },
+    pause: { sentence: /for the end of pause\(\)/, strip: 'pause()' },
     'failing key': {
       sentence: /0 answered, 40 failed\. Every call failed \(401 AuthenticationError\)\./,
       strip: 'requests a minute',

@@ -20,6 +20,8 @@ export interface Closure {
   repeated: boolean
   /** The provider has told for how long. */
   told: boolean
+  /** For so long it has refused for sure, or told that it would. */
+  refusedMs: number
 }
 
 /** Refused while it held, a rate is lowered to so much of itself. */
@@ -46,6 +48,8 @@ const FAR = 0.4
 const WARM_MS = 120_000
 /** It grows if so much more gets through than before. */
 const GROWN = 1.25
+/** Less than so much of what was said is not taken for so slow a limit that it must be asked seldom. */
+const UNLIKELY = 1 / 4
 /** How fast an unknown rate doubles while nothing is refused. */
 const EXPLORE_MS = 10_000
 /** The same, where not even a guess was configured. */
@@ -339,10 +343,10 @@ export class RateEstimator {
     return this.#provesSince >= 0 ? this.#proofMs + now - this.#provesSince : this.#proofMs
   }
 
-  #measured(rate: number, { told }: Closure, now: number): MeasuredRate | undefined {
+  #measured(rate: number, { told, refusedMs }: Closure, now: number): MeasuredRate | undefined {
     const unit = this.#unit('fast', rate)
     const ms = Math.max(0, now - this.#closedAt)
-    this.#slowness = ms > LONG * unit ? SLOW_MEMORY : Math.max(0, this.#slowness - 1)
+    this.#slowness = refusedMs > LONG * unit ? SLOW_MEMORY : Math.max(0, this.#slowness - 1)
     const measure = this.#measure
     const fast = this.#slowness === 0
     // Nothing was tried in a told wait, and it may have been too long.
@@ -414,6 +418,6 @@ export class RateEstimator {
   }
 
   #unit(of: CurveKind, rate: number): number {
-    return Math.max(1000, (HABITS[of].tickets * this.#measure.size) / rate)
+    return Math.max(1000, (HABITS[of].tickets * this.#measure.size) / Math.max(rate, this.#said * UNLIKELY))
   }
 }
