@@ -9,7 +9,9 @@
  *   --only a,b         providers, sections or cases, by name
  *   --clients a,b      these clients only
  *   --ablate           the law with each of its rules switched off by itself, instead
- *   --rules a,b        with --ablate: these rules only; --seeds 8, and --only for some of the objective's cases
+ *   --rules a,b        with --ablate: these rules only; --seeds (8), and --only for some of the objective's cases
+ *   --merge            renews these rows and goals of what was measured before
+ *   --seeds N          so many for each case
  *   --times            what each client and case costs this machine
  *   --out DIR          where RESULTS.md and results.json go; without it a run that is not whole writes nothing
  */
@@ -21,20 +23,20 @@ import { merged } from './providers/ablation/report.ts'
 import { runAblations, SEEDS as SEEDS_OF_A_RULE } from './providers/ablation/run.ts'
 import type { Case } from './providers/case.ts'
 import { caseNames, cases, casesNamed } from './providers/cases.ts'
-import { cellsOf, jobsOf, printTimes, SEEDS } from './providers/cells.ts'
+import { cellsOf, jobsOf, printTimes, seeded, SEEDS } from './providers/cells.ts'
 import { clientNames } from './providers/clients/index.ts'
 import { sections } from './providers/columns.ts'
 import { fillTables } from './providers/fill.ts'
 import { markdown } from './providers/markdown.ts'
 import { printAblations, printReport } from './providers/print.ts'
-import { readReport, writeReport, type Report } from './providers/report.ts'
+import { readReport, renewed, writeReport, type Report } from './providers/report.ts'
 import { targets } from './providers/targets.ts'
 import { judge, tableOf } from './providers/verdicts.ts'
 import { exitCodeOf } from './table.ts'
 
 const HERE = new URL('.//', import.meta.url)
 
-const { quick, only, clients, ablate, rules, seeds, times, out } = readFlags()
+const { quick, only, clients, ablate, rules, seeds, times, merge, out } = readFlags()
 const effort = quick ? 'quick' : 'full'
 const folder = out === undefined ? HERE : new URL(`${pathToFileURL(out)}/`)
 const before = readReport(new URL('results.json', folder))
@@ -47,12 +49,14 @@ async function measured(): Promise<void> {
   const jobs = wanted
     .filter((one) => !quick || one.quick || only?.includes(one.id))
     .flatMap((one) =>
-      one.clients.filter((name) => asked.includes(name)).flatMap((name) => jobsOf(one, name, effort)),
+      one.clients
+        .filter((name) => asked.includes(name))
+        .flatMap((name) => (seeds ? seeded(one, name, seeds) : jobsOf(one, name, effort))),
     )
   const startedAt = performance.now()
   const cells = await cellsOf(jobs)
   const report: Report = {
-    seeds: SEEDS[effort],
+    seeds: seeds ?? SEEDS[effort],
     goals: targets.flatMap((target) => judge(target, cells) ?? []),
     tables: sections.map((plan) => tableOf(plan, cells)).filter(({ rows }) => rows.length > 0),
     ...(before?.ablations && { ablations: before.ablations }),
@@ -61,13 +65,25 @@ async function measured(): Promise<void> {
   console.log(`${jobs.length} runs, ${Math.round((performance.now() - startedAt) / 1000)} s`)
   if (times) printTimes(cells)
   process.exitCode = exitCodeOf(report.goals)
-  if (out !== undefined || (!quick && only === undefined && clients === undefined)) write(report)
+  if (merge && before)
+    write(
+      renewed(
+        before,
+        report,
+        targets.map(({ what }) => what),
+      ),
+    )
+  else if (out !== undefined || (!quick && only === undefined && clients === undefined)) write(report)
 }
 
 async function ablation(): Promise<void> {
   const named = rules?.split(',').map(namedRule) ?? ablations
   const ids = only?.split(',').flatMap((name) => namedCases(name).map(({ id }) => id))
-  const [found, cells] = await runAblations(named, seeds, (id) => ids?.includes(id) ?? true)
+  const [found, cells] = await runAblations(
+    named,
+    seeds ?? SEEDS_OF_A_RULE,
+    (id) => ids?.includes(id) ?? true,
+  )
   printAblations(found)
   if (times) printTimes(cells)
   const names = ablations.map(({ name }) => name)
@@ -109,8 +125,9 @@ function readFlags() {
         clients: { type: 'string' },
         ablate: { type: 'boolean', default: false },
         rules: { type: 'string' },
-        seeds: { type: 'string', default: String(SEEDS_OF_A_RULE) },
+        seeds: { type: 'string' },
         times: { type: 'boolean', default: false },
+        merge: { type: 'boolean', default: false },
         out: { type: 'string' },
       },
     })
@@ -118,8 +135,9 @@ function readFlags() {
     if (rules !== undefined && !ablate) fail('--rules goes with --ablate')
     if (ablate && (quick || clients !== undefined))
       fail('--ablate has cases of its own: it takes --rules, --seeds, --only, --times and --out')
-    const seeds = Number(values.seeds)
-    if (!Number.isInteger(seeds) || seeds < 2) fail(`--seeds takes 2 or more; got '${values.seeds}'`)
+    const seeds = values.seeds === undefined ? undefined : Number(values.seeds)
+    if (seeds !== undefined && (!Number.isInteger(seeds) || seeds < 2))
+      fail(`--seeds takes 2 or more; got '${values.seeds}'`)
     return { ...values, seeds }
   } catch (error) {
     return fail((error as Error).message)
@@ -130,7 +148,7 @@ function fail(message: string): never {
   console.error(
     `bench:providers: ${message}\n` +
       'usage: node bench/providers.ts [--quick] [--only bucket-1s-none,outage] [--clients llmiter,aws]\n' +
-      '       [--ablate [--rules dip,climb] [--seeds 8]] [--times] [--out DIR]',
+      '       [--ablate [--rules dip,climb] [--seeds 8]] [--times] [--merge] [--out DIR]',
   )
   process.exit(2)
 }

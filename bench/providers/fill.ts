@@ -1,6 +1,6 @@
 /**
  * Figures in a text that people wrote: each stands between two marks, and is written by the bench. A text without
- * a mark for a table does not get it; a mark without its table is told, since a reader would see an empty place.
+ * a mark for a table does not get it; what is not in the report stays as it was written before.
  *
  *     <!-- bench: ablations -->
  *     ... written here ...
@@ -18,14 +18,15 @@ export function fillTables(file: URL, report: Report): void {
 }
 
 export function filled(text: string, report: Report): string {
-  return text.replace(MARKED, (_, name: string) => {
+  return text.replace(MARKED, (marked, name: string) => {
     const lines = linesOf(name, report)
+    if (!lines) return marked
     return [`<!-- bench: ${name} -->`, '', ...lines, '', '<!-- /bench -->'].join('\n')
   })
 }
 
 /** `goals`, `ablations`, `ablation NAME` and `table ID`. */
-function linesOf(name: string, report: Report): string[] {
+function linesOf(name: string, report: Report): string[] | undefined {
   const [what, which] = name.split(' ')
   if (what === 'goals') return goalLines(report.goals)
   if (what === 'ablations' && report.ablations) return ablationLines(report.ablations)
@@ -33,5 +34,5 @@ function linesOf(name: string, report: Report): string[] {
   if (what === 'ablation' && rule) return [ablationOf(rule)]
   const table = report.tables.find(({ id }) => id === which)
   if (what === 'table' && table) return tableLines(table)
-  return [`_Not measured yet: ${name}._`]
+  return undefined
 }

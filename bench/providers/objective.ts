@@ -33,6 +33,12 @@ const overtaken = ({ overtakings = 0, admitted }: Figures['counts']) =>
 
 const batch = (figures: Figures) =>
   Math.min(MOST_LATE, 100 * Math.max(0, figures.samples['timesBest']![0]! - 1)) + refused(figures)
+/** A batch, or a backlog that lasts as long as the run. */
+const work = (figures: Figures) => {
+  if (figures.samples['timesBest']) return batch(figures)
+  const { after2, allowedAfter2 } = figures.counts
+  return 100 * Math.max(0, 1 - after2! / allowedAfter2!) + refused(figures)
+}
 const outage = (figures: Figures) => {
   const { probes, missed, through, couldBe } = figures.counts
   if (couldBe !== undefined) return 100 * Math.max(0, 1 - through! / couldBe)
@@ -57,8 +63,8 @@ export const objective: readonly Part[] = [
     name: 'wrong',
     weight: 3,
     because: 'a limit that is told too high is what the law is for',
-    cases: /^foreign\/(double-|fivefold-|ten-seconds-|sliding-)/,
-    loss: batch,
+    cases: /^foreign\/(double-|fivefold-|ten-seconds-|sliding-)|^bucket-1s-none\/double\/backlog\/j50$/,
+    loss: work,
   },
   {
     name: 'unknown',
@@ -71,8 +77,8 @@ export const objective: readonly Part[] = [
     name: 'changes',
     weight: 2,
     because: 'limits change, and others use them up',
-    cases: /^foreign\/(half-|halves-|neighbour)/,
-    loss: batch,
+    cases: /^foreign\/(half-|halves-|neighbour)|^step-bucket\/right\/backlog\/j50$/,
+    loss: work,
   },
   {
     name: 'strict',

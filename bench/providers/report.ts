@@ -32,6 +32,33 @@ export interface Report {
   ablations?: AblationReport
 }
 
+/** What was measured now, and the rows and goals of before that were not; `goals` are the names of those there are. */
+export function renewed(before: Report, now: Report, goals: readonly string[]): Report {
+  const named = <T extends { what: string }>(all: readonly T[], what: string) =>
+    all.find((one) => one.what === what)
+  const same = (a: Row, b: Row) => a.case === b.case && a.client === b.client
+  const tables = before.tables.map((old): Table => {
+    const table = now.tables.find(({ id }) => id === old.id)
+    // Other columns than before: the old rows do not fit.
+    if (!table || JSON.stringify(table.columns) !== JSON.stringify(old.columns)) return table ?? old
+    const added = table.rows.filter((row) => !old.rows.some((one) => same(one, row)))
+    const kept = old.rows.map((row) => table.rows.find((one) => same(one, row)) ?? row)
+    return { ...table, rows: [...kept, ...added] }
+  })
+  const more = now.tables.filter(({ id }) => !before.tables.some((one) => one.id === id))
+  return {
+    ...now,
+    seeds: Math.min(before.seeds, now.seeds),
+    goals: goals.flatMap((what) => {
+      const [old, fresh] = [named(before.goals, what), named(now.goals, what)]
+      // What must never happen is told as long as any row shows it.
+      const never = old && fresh && fresh.atMost === 0 && old.measured > fresh.measured
+      return (never ? old : (fresh ?? old)) ?? []
+    }),
+    tables: [...tables, ...more],
+  }
+}
+
 /** JSON has no word for what never came. */
 const INFINITIES = new Map<unknown, number>([
   ['Infinity', Infinity],

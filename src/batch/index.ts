@@ -1,8 +1,8 @@
 // A job of many calls: `llmiter/batch`. Items in, results out, at the limiter's pace, in bounded memory.
 //
 // The limiter says when a call goes; this says how many calls may stand in its line. Few are enough to keep it busy:
-// so items are read when they are needed, a hundred ahead, and not at all while a thousand results wait for whoever
-// reads them. How many are in flight follows from the pace and from how long calls take; nobody has to guess it.
+// so items are read when they are needed, a hundred ahead, and not at all while a thousand results wait to be
+// read. The number of calls in flight follows from the pace and from how long calls take; you need not guess it.
 
 import { type BatchOptions, type BatchResult, checked } from './options.ts'
 import { Batch } from './run.ts'
@@ -19,8 +19,8 @@ export type { LeastTime, Summary } from './summary.ts'
  * those that were read.
  *
  * When the provider says that the quota is used up, or the limiter is stopped, no later item could have its turn: the job
- * ends with `QuotaExhaustedError` or `LimiterStoppedError`, after the results of all that were sent. Its message tells
- * how many were not tried; another run goes on with them, by `skip`.
+ * ends with `QuotaExhaustedError` or `LimiterStoppedError`, after the results of all that were sent. Its message says
+ * how many were not tried; another run continues with them, by `skip`.
  *
  * @example
  * for await (const result of runAll(prompts, ask, { limiter: gpt, skip: done })) {

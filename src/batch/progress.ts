@@ -1,5 +1,5 @@
-// How far a job is, when it will be over, and what it has come to. When it will be over is told by the limiters
-// themselves: their pace, the calls that wait, their quotas. Where none of these binds, the pace of the last minutes tells.
+// How far a job is, when it will be over, and what it has come to. The end is estimated from the
+// limiters: their pace, the calls that wait, their quotas. If none of these binds, from the pace of the last minutes.
 
 import { type BucketRateLimiter, type CallOptions, type LimiterStats, type Mark, readUsage } from 'llmiter'
 import { leastOf, type Summary } from './summary.ts'
@@ -25,7 +25,7 @@ export interface Progress {
 
 /** How far back the pace looks. */
 const MEMORY_MS = 120_000
-/** The length of a call is the mean of so many. */
+/** How many calls the mean length is taken from. */
 const MEASURED = 32
 
 export class Pace {
@@ -54,7 +54,7 @@ interface Part {
   /** The limits before the first item. */
   readonly limits: LimiterStats['limits']
   items: number
-  /** What items were said to cost, and how many were. */
+  /** The sum of the costs given for items, and how many had one. */
   readonly cost: Record<string, number>
   said: number
 }
@@ -114,7 +114,7 @@ export class Outlook {
     this.#lastBegunAt = now
   }
 
-  /** An item is over, so long after its first ticket. */
+  /** An item is over, `ms` after its first ticket. */
   ends(ms: number, value: unknown): void {
     this.#measured = Math.min(this.#measured + 1, MEASURED)
     this.#meanMs += (ms - this.#meanMs) / this.#measured
@@ -140,7 +140,10 @@ export class Outlook {
   }
 
   /** What the limiters have counted since the job began. */
-  summary(): Pick<Summary, 'refused' | 'waitedMs' | 'tokens' | 'least' | 'boundBy'> & { self: string } {
+  summary(): Pick<Summary, 'refused' | 'waitedMs' | 'tokens' | 'least' | 'boundBy'> & {
+    self: string
+    failure?: string
+  } {
     let [refused, counted] = [0, 0]
     const all = [...this.#parts].map(([limiter, part]) => ({ ...part, stats: limiter.stats(part.mark) }))
     // One limiter need not be named.
@@ -153,6 +156,7 @@ export class Outlook {
       counted += used('tokens') || used('inputTokens') + used('outputTokens')
     }
     const least = leasts.sort((a, b) => b.ms - a.ms)[0]
+    const failure = all.map(({ stats }) => stats.lastFailure).find(Boolean)
     return {
       refused,
       waitedMs: this.#begun > 0 ? this.#waitedMs / this.#begun : 0,
@@ -160,11 +164,12 @@ export class Outlook {
       ...(least && { least }),
       boundBy: all.flatMap(({ stats }) => stats.boundBy).sort((a, b) => b.share - a.share),
       self,
+      ...(failure !== undefined && { failure }),
     }
   }
 }
 
-/** How many items there are, if that can be told without reading them. */
+/** How many items there are, if that is known without reading them. */
 export function countOf(items: unknown): number | undefined {
   const { length, size } = items as { length?: unknown; size?: unknown }
   const count = typeof items === 'string' ? undefined : (length ?? size)

@@ -9,7 +9,7 @@ import { leastWords, summaryText } from './summary.ts'
 
 /** How many calls wait in the queue at most; without a limiter, how many run. */
 const AHEAD = 100
-/** So many results may wait to be read. */
+/** How many results may wait to be read. */
 const MOST_RESULTS = 1000
 
 type Source<T> = Iterator<T> | AsyncIterator<T>
@@ -36,13 +36,13 @@ export class Batch<T, R, K> {
   #failure: { error: unknown } | undefined
   /** The calls that were not over have been given up. */
   #abandoned = false
-  /** Nobody reads the results any more. */
+  /** The results are not read any more. */
   #left = false
   #end: { error?: unknown } | undefined
   #reading = false
   #pace: Pace | undefined
   #perMs = 0
-  /** What tells the time: the first limiter's clock, or the machine's. */
+  /** The clock: the first limiter's, or the machine's. */
   #clock: { now(): number } | undefined
   #startedAt = 0
   readonly #progress: Progress = { done: 0, failed: 0, skipped: 0, perMinute: 0 }
@@ -62,7 +62,7 @@ export class Batch<T, R, K> {
     if (total !== undefined) this.#progress.total = total
   }
 
-  /** A generator that also ends while somebody waits for its next result: of itself it would wait for that first. */
+  /** A generator that can end while its next result is awaited; a plain one would wait for that result first. */
   results(): AsyncGenerator<BatchResult<T, R, K>, void, void> {
     const results = this.#generate()
     const leave = results.return.bind(results)
@@ -258,13 +258,14 @@ export class Batch<T, R, K> {
   #sum(): void {
     const { done, failed, skipped, total } = this.#progress
     const ms = this.#clock ? this.#clock.now() - this.#startedAt : 0
-    const { self, ...counted } = this.#outlook.summary()
+    const { self, failure, ...counted } = this.#outlook.summary()
     const sum = { done, failed, skipped, ...counted, ms }
     const { least } = sum
     const text = summaryText({
       ...{ ...sum, self },
       ...(total !== undefined && { total }),
       ...(least && { against: leastWords(least) }),
+      ...(failure !== undefined && { failure }),
     })
     this.#options.onSummary?.({ ...sum, text })
   }
@@ -303,7 +304,7 @@ export class Batch<T, R, K> {
     return { etaMs: this.#outlook.etaMs({ unread, inLine, running, concurrency, perMs }, this.#clock.now()) }
   }
 
-  /** Tells the items that no more of them are wanted; one that is being waited for may never come. */
+  /** Closes the iterator of the items. The item that is awaited may never come. */
   async #leave(source: Source<T>): Promise<void> {
     const left = (async () => source.return?.())()
     if (this.#reading) left.catch(() => {})

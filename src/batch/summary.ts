@@ -16,7 +16,7 @@ export interface Summary {
   refused: number
   /** How long an item waited for its first ticket, in ms: the mean. */
   waitedMs: number
-  /** As the results tell of their usage; where none does, as the limiters of tokens counted. */
+  /** What the results report as usage; if none does, what the limiters of tokens counted. */
   tokens: number
   /** How long the job took. */
   ms: number
@@ -68,7 +68,7 @@ function leastOfReason({ kind, amount = 0, perMs = Infinity }: BoundBy, used: nu
   return kind === 'limit' ? leastMs(used, amount, perMs, amount) : 0
 }
 
-/** What was free goes at once; the rest comes at the rate, and what is counted by the hour or longer with each window. */
+/** What was free goes at once. The rest goes at the rate; limits of an hour or longer give the rest of it with each window. */
 function leastMs(used: number, amount: number, perMs: number, available: number): number {
   const rest = used - available
   if (rest <= 0 || perMs === Infinity) return 0
@@ -92,6 +92,8 @@ export interface Facts extends Omit<Summary, 'text' | 'least' | 'skipped' | 'wai
   tokens?: number
   /** All items, where it is known. */
   total?: number
+  /** The last failure in words: `'401 AuthenticationError'`. */
+  failure?: string
   /** The name of the only limiter: it goes without saying. */
   self?: string
 }
@@ -112,10 +114,11 @@ export function summaryText(facts: Facts): string {
     .join('\n')
 }
 
-function outcome({ done, failed, skipped = 0, total }: Facts): string {
+function outcome({ done, failed, skipped = 0, total, failure }: Facts): string {
   const of = total === undefined || total === done + skipped ? '' : ` of ${count(total - skipped)}`
   const before = skipped > 0 ? `; ${count(skipped)} skipped` : ''
-  return `${count(done)}${of}: ${count(done - failed)} answered, ${count(failed)} failed${before}`
+  const last = failed > 0 && failure !== undefined ? ` (the last: ${failure})` : ''
+  return `${count(done)}${of}: ${count(done - failed)} answered, ${count(failed)} failed${last}${before}`
 }
 
 const WIDTH = 12

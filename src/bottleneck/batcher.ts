@@ -2,9 +2,15 @@ import { Events } from './events.ts'
 
 /** Options of a `Batcher`. */
 export interface BatcherOptions {
-  /** The longest time in ms that the first of a batch waits. Default: any time. */
+  /**
+   * The longest time in ms that the first of a batch waits.
+   * @default any time
+   */
   readonly maxTime?: number | null | undefined
-  /** How many make a batch. Default: any number. */
+  /**
+   * How many make a batch.
+   * @default any number
+   */
   readonly maxSize?: number | null | undefined
 }
 

@@ -36,7 +36,7 @@ function lookUp(name: string): unknown {
 
 /** A connection to Redis that limiters can share. */
 class Connection implements SharedConnection {
-  /** Whether limiters may not close it: its client was made by somebody else. */
+  /** Whether limiters may not close it, because its client came from outside. */
   readonly #foreign: boolean
   readonly #client: Client
   readonly #events: Events<this>
@@ -84,7 +84,7 @@ export class RedisConnection extends Connection {
     super(options, ({ Redis, clientOptions }) => {
       const { createClient } = (Redis ?? lookUp('redis')) as { createClient(options: unknown): Client }
       const client = createClient(clientOptions)
-      // What goes wrong is told by `error`.
+      // Failures are emitted as `error`.
       client.connect?.().catch(() => {})
       return client
     })

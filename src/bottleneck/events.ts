@@ -41,7 +41,7 @@ export class Events<T extends object = object> {
     return this.#listeners.get(name)?.length ?? 0
   }
 
-  /** Tells an event. Resolves with the first value that a listener gives, when all are through. */
+  /** Emits an event. Resolves with the first value that a listener returned, when all have finished. */
   async trigger(name: string, ...args: unknown[]): Promise<unknown> {
     if (name !== 'debug' && this.#listeners.has('debug'))
       void this.trigger('debug', `Event triggered: ${name}`, args)
@@ -58,7 +58,7 @@ export class Events<T extends object = object> {
     try {
       return await (typeof listener === 'function' ? listener(...(args as never[])) : undefined)
     } catch (error) {
-      // One that fails while an error is told would tell it for ever.
+      // A listener of `error` that fails would otherwise be called for its own error, for ever.
       if (name !== 'error') void this.trigger('error', error)
       return undefined
     }

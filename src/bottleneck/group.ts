@@ -9,7 +9,7 @@ export type GroupOptions = BottleneckOptions
 
 /** A limiter of a group, with its key. */
 export interface KeyedLimiter {
-  /** What it was asked for by. */
+  /** Its key. */
   readonly key: string
   /** The limiter. */
   readonly limiter: Bottleneck
@@ -28,7 +28,7 @@ export class Group {
   readonly id: string
   /** The limiters, by key. */
   readonly instances: Record<string, Bottleneck> = {}
-  /** A limiter that was not used for so many ms is deleted. */
+  /** A limiter that has not been used for this many ms is deleted. */
   timeout: number
   #options: GroupOptions
   readonly #make: (options: BottleneckOptions) => Bottleneck

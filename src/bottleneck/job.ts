@@ -78,7 +78,7 @@ export class Jobs {
     return this.#jobs.get(String(id))
   }
 
-  /** So many wait, of one priority or of all. */
+  /** How many jobs wait, of one priority or of all. */
   queued(priority?: number): number {
     return priority === undefined ? this.#counts.QUEUED : (this.#queued[priority] ?? 0)
   }
@@ -88,7 +88,7 @@ export class Jobs {
     return this.#queued.some((count, at) => at > priority && count > 0)
   }
 
-  /** Whether nobody waits, and nobody is about to. */
+  /** Whether no job waits, and none is about to. */
   get empty(): boolean {
     return this.#counts.QUEUED + this.#counts.RECEIVED === 0
   }
@@ -111,7 +111,7 @@ export class Jobs {
     return found.map(({ key }) => key)
   }
 
-  /** A job goes on to its next place; `undefined`: it is over. */
+  /** Moves a job to its next state; `undefined`: it is over. */
   move(job: QueuedJob, status: JobStatus | undefined): void {
     const { status: before, key, options } = job
     if (before !== undefined) this.#counts[before]--

@@ -14,7 +14,7 @@ type Settings = { readonly [K in keyof BottleneckOptions]: NonNullable<Bottlenec
 export const given = (options: BottleneckOptions): Settings =>
   Object.fromEntries(Object.entries(options).filter(([, value]) => value !== null)) as Settings
 
-/** Options of the limiter that gives places: how many run at once, how many may start, who is next. */
+/** Options of the limiter that gives places: how many jobs run at once, how many may start, which is next. */
 export function placeOptions(settings: Settings, shared: boolean): Partial<LimiterOptions> {
   const { maxConcurrent, highWater } = settings
   const limits = shared ? windowOf(settings) : reservoirOf(settings)

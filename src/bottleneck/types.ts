@@ -19,17 +19,35 @@ export type ShedStrategy = 1 | 2 | 3 | 4
 
 /** Options of a limiter. `null` is "not given", as in Bottleneck. */
 export interface BottleneckOptions {
-  /** How many jobs may run at once, counted by weight. Default: any number. */
+  /**
+   * How many jobs may run at once, counted by weight.
+   * @default any number
+   */
   readonly maxConcurrent?: number | null | undefined
-  /** The time in ms from the start of a job to that of the next one. Default 0. */
+  /**
+   * The time in ms from the start of a job to that of the next one.
+   * @default 0
+   */
   readonly minTime?: number | null | undefined
-  /** How many jobs may wait. Default: any number. */
+  /**
+   * How many jobs may wait.
+   * @default any number
+   */
   readonly highWater?: number | null | undefined
-  /** What happens to the next one. Default `Bottleneck.strategy.LEAK`. */
+  /**
+   * What happens to the next one.
+   * @default `Bottleneck.strategy.LEAK`
+   */
   readonly strategy?: ShedStrategy | object | null | undefined
-  /** How long `Bottleneck.strategy.BLOCK` blocks, in ms. Default 15 × `minTime`, or 5000. */
+  /**
+   * How long `Bottleneck.strategy.BLOCK` blocks, in ms.
+   * @default 15 × `minTime`, or 5000
+   */
   readonly penalty?: number | null | undefined
-  /** How many jobs may start, by weight, until it is refilled. Default: any number. */
+  /**
+   * How many jobs may start, by weight, until it is refilled.
+   * @default any number
+   */
   readonly reservoir?: number | null | undefined
   /** The time in ms after which the reservoir is set to `reservoirRefreshAmount` again. */
   readonly reservoirRefreshInterval?: number | null | undefined
@@ -39,19 +57,34 @@ export interface BottleneckOptions {
   readonly reservoirIncreaseInterval?: number | null | undefined
   /** What is added. */
   readonly reservoirIncreaseAmount?: number | null | undefined
-  /** The most that additions make of it. Default: no bound. */
+  /**
+   * The most that additions make of it.
+   * @default no bound
+   */
   readonly reservoirIncreaseMaximum?: number | null | undefined
   /** A name. Limiters that share a store share their limits by it. */
   readonly id?: string | null | undefined
-  /** Whether dropped jobs reject; else their promises never settle. Default true. */
+  /**
+   * Whether dropped jobs reject; else their promises never settle.
+   * @default true
+   */
   readonly rejectOnDrop?: boolean | null | undefined
-  /** Whether jobs that are done are still counted and listed. Default false. */
+  /**
+   * Whether jobs that are done are still counted and listed.
+   * @default false
+   */
   readonly trackDoneStatus?: boolean | null | undefined
-  /** `'local'`, or `'redis'` (node-redis 4 or later) or `'ioredis'`: limits that processes share. Default `'local'`. */
+  /**
+   * `'local'`, or `'redis'` (node-redis 4 or later) or `'ioredis'`: limits that processes share.
+   * @default `'local'`
+   */
   readonly datastore?: string | null | undefined
   /** A store of llmiter, in place of `datastore`: `redisStore(client)` of `llmiter/redis`. */
   readonly store?: Store | null | undefined
-  /** The class of the promises that `schedule` returns. Default `Promise`. */
+  /**
+   * The class of the promises that `schedule` returns.
+   * @default `Promise`
+   */
   // eslint-disable-next-line @typescript-eslint/no-explicit-any -- as Bottleneck's own types say
   readonly Promise?: any
   /** What the client of Redis is made with. */
@@ -60,14 +93,17 @@ export interface BottleneckOptions {
   /** For `'ioredis'`: the nodes of a cluster. */
   // eslint-disable-next-line @typescript-eslint/no-explicit-any -- as Bottleneck's own types say
   readonly clusterNodes?: any
-  /** The package that makes the client: `require('redis')` or `require('ioredis')`. Default: it is looked up. */
+  /**
+   * The package that makes the client: `require('redis')` or `require('ioredis')`.
+   * @default it is looked up
+   */
   // eslint-disable-next-line @typescript-eslint/no-explicit-any -- as Bottleneck's own types say
   readonly Redis?: any
   /** A connection to share among limiters, in place of `datastore`. */
   readonly connection?: SharedConnection | null | undefined
   /** Has no effect: what is shared ends by itself. */
   readonly clearDatastore?: boolean | null | undefined
-  /** In a `Group`: a limiter that was not used for so long is deleted. */
+  /** In a `Group`: a limiter that has not been used for this long is deleted. */
   readonly timeout?: number | null | undefined
   // eslint-disable-next-line @typescript-eslint/no-explicit-any -- as Bottleneck's own types say
   [other: string]: any
@@ -75,11 +111,20 @@ export interface BottleneckOptions {
 
 /** Options of a job. */
 export interface BottleneckJobOptions {
-  /** 0 (most urgent) to 9. Default 5. */
+  /**
+   * 0 (most urgent) to 9.
+   * @default 5
+   */
   readonly priority?: number | null | undefined
-  /** How many places and how much of the reservoir it takes. Default 1. */
+  /**
+   * How many places and how much of the reservoir it takes.
+   * @default 1
+   */
   readonly weight?: number | null | undefined
-  /** How long it may run, in ms. Default: any time. */
+  /**
+   * How long it may run, in ms.
+   * @default any time
+   */
   readonly expiration?: number | null | undefined
   /** A name, for events and lists. No two jobs may have the same at a time. */
   readonly id?: string | null | undefined
@@ -87,7 +132,10 @@ export interface BottleneckJobOptions {
 
 /** Options of `stop`. */
 export interface BottleneckStopOptions {
-  /** Whether jobs that wait are dropped; else they are done first. Default true. */
+  /**
+   * Whether jobs that wait are dropped; else they are done first.
+   * @default true
+   */
   readonly dropWaitingJobs?: boolean | null | undefined
   /** The message of the error of dropped jobs. */
   readonly dropErrorMessage?: string | null | undefined
@@ -124,7 +172,7 @@ export interface KnownJobOptions {
   readonly id: string
 }
 
-/** What events of a job tell. */
+/** The data of a job's events. */
 export interface JobEventInfo {
   /** The arguments of the job. */
   // eslint-disable-next-line @typescript-eslint/no-explicit-any -- as Bottleneck's own types say
@@ -133,7 +181,7 @@ export interface JobEventInfo {
   readonly options: KnownJobOptions
 }
 
-/** What `dropped` tells. */
+/** The data of `dropped`. */
 export interface JobEventInfoDropped extends JobEventInfo {
   /** The function that was not called. */
   // eslint-disable-next-line @typescript-eslint/no-unsafe-function-type -- as Bottleneck's own types say
@@ -143,7 +191,7 @@ export interface JobEventInfoDropped extends JobEventInfo {
   readonly promise: Promise<any>
 }
 
-/** What `queued` tells. */
+/** The data of `queued`. */
 export interface JobEventInfoQueued extends JobEventInfo {
   /** Whether the queue was full. */
   readonly reachedHWM: boolean
@@ -151,7 +199,7 @@ export interface JobEventInfoQueued extends JobEventInfo {
   readonly blocked: boolean
 }
 
-/** What events of a job that runs tell. */
+/** The data of the events of a running job. */
 export interface JobEventInfoRetryable extends JobEventInfo {
   /** How often it was tried again. */
   readonly retryCount: number

@@ -33,12 +33,12 @@ export function turnAway(
   return undefined
 }
 
-/** A cost above a limit: what it is, and what can be done. */
+/** The error of a cost above a limit: it says which limit, and what can be done. */
 function neverFits({ name, issuer }: CallContext, { cost }: PendingCall): RequestTooLargeError | undefined {
   const { maxConcurrent } = issuer.limitSet
   if (placesOf(cost) > maxConcurrent)
     return new RequestTooLargeError(
-      `'${name}': a call of weight ${placesOf(cost)} can never go, maxConcurrent is ${maxConcurrent}: lower its weight, or raise maxConcurrent`,
+      `'${name}': a call of weight ${placesOf(cost)} can never run, because maxConcurrent is ${maxConcurrent}: lower its weight, or raise maxConcurrent`,
     )
   const limit = issuer.limitSet.tooSmallFor(cost)
   if (!limit) return undefined
@@ -56,7 +56,9 @@ function crowdedOut(runtime: CallContext, call: PendingCall): { error: unknown }
   const { size } = line
   // With `queue.max: 0` a call may still go if it need not wait; the runtime rejects the others.
   if (size < max || max === 0) return undefined
-  const error = new QueueFullError(`'${runtime.name}': ${size} calls wait already, queue.max is ${max}`)
+  const error = new QueueFullError(
+    `'${runtime.name}': ${size} calls are waiting already, and queue.max is ${max}`,
+  )
   // A call that would not wait anyway must not evict another.
   const evicted = call.policy.maxWaitMs > 0 ? evictedFor(call, line, onFull) : undefined
   if (!evicted) return { error }
@@ -99,7 +101,7 @@ export function quotaSpent(
   { waitMs, reason }: Pick<Refusal, 'waitMs' | 'reason'>,
   cause: unknown,
 ): QuotaExhaustedError {
-  const until = waitMs === undefined ? 'one call a minute will try' : `it returns in ${Math.round(waitMs)} ms`
+  const until = waitMs === undefined ? 'one call a minute tests it' : `it returns in ${Math.round(waitMs)} ms`
   const said = reason ? ` (${reason})` : ''
   return new QuotaExhaustedError(`'${name}': the provider's quota is used up${said}: ${until}`, cause)
 }

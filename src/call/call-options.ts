@@ -1,9 +1,9 @@
 // The options of one call: types, defaults and checks.
 
 import type { Cost } from '../core/cost.ts'
-import { type Duration, duration } from '../lib/duration.ts'
+import { type Duration, duration, durationOrZero } from '../lib/duration.ts'
 import { CALL_SYNONYMS } from '../lib/synonyms.ts'
-import { callable, fields, given, number, text } from '../lib/validate.ts'
+import { anything, callable, checkOptions, number, type OptionRule, text } from '../lib/validate.ts'
 import type { Outcome, RefusalKind, Verdict } from '../responses/verdict.ts'
 
 /**
@@ -14,15 +14,30 @@ export type Classify = (outcome: Outcome) => RefusalKind | 'transient' | 'ok' | 
 
 /** When other transient failures (5xx, connection lost, timeouts) are tried again. */
 export interface RetryOptions {
-  /** Tries in all, the first included. Default 3. */
+  /**
+   * Tries in all, the first included.
+   * @default 3
+   */
   attempts?: number | undefined
-  /** The first wait. Default 500 ms. */
+  /**
+   * The first wait.
+   * @default 500 ms
+   */
   minMs?: Duration | undefined
-  /** The longest wait. Default 8 s. */
+  /**
+   * The longest wait.
+   * @default 8 s
+   */
   maxMs?: Duration | undefined
-  /** Each wait is this many times the one before. Default 2. */
+  /**
+   * Each wait is this many times the one before.
+   * @default 2
+   */
   factor?: number | undefined
-  /** Each wait is shortened by a random share up to this. Default 0.25. */
+  /**
+   * Each wait is shortened by a random share up to this.
+   * @default 0.25
+   */
   jitter?: number | undefined
   /** The wait after this failure, 0 for none; `undefined` leaves it to the options above. `attempts` still holds. */
   delayMs?: ((failure: RetryFailure) => Duration | undefined) | undefined
@@ -42,9 +57,15 @@ export interface RetryFailure {
 
 /** The options of one call. */
 export interface CallOptions {
-  /** What it takes of each limit. Default one request; tokens, where they are limited, are estimated. */
+  /**
+   * What the call takes of each limit.
+   * @default one request, and an estimate of its tokens where tokens are limited
+   */
   cost?: Partial<Cost> | undefined
-  /** How many places of `maxConcurrent` it takes. Default 1; 0: none. */
+  /**
+   * How many places of `maxConcurrent` it takes.
+   * @default 1; 0: none
+   */
   weight?: number | undefined
   /** A name of yours for the call: its events carry it, `queued()` lists it, and `clear()` finds it. */
   id?: string | undefined
@@ -52,73 +73,82 @@ export interface CallOptions {
   request?: unknown
   /** Gives the call up: it rejects with the signal's own reason, at once while it waits. */
   signal?: AbortSignal | undefined
-  /** Higher goes first. Default 0. A lower one gets at least every 17th ticket for each step below, unless `queue.ageing` is false. */
+  /**
+   * Higher goes first. A lower one gets at least every 17th ticket for each step below, unless `queue.ageing` is false.
+   * @default 0
+   */
   priority?: number | undefined
   /** Tenants of one limiter get fair turns. */
   tenant?: string | undefined
-  /** Rejects with `WaitTimeoutError` after this long without a ticket. Default: waits as long as it takes. */
+  /**
+   * Rejects with `WaitTimeoutError` after this long without a ticket.
+   * @default waits as long as it takes
+   */
   maxWaitMs?: Duration | undefined
-  /** Refusals that the call waits through; the next one is thrown unchanged. 0: none. Default: all. */
+  /**
+   * Refusals that the call waits through; the next one is thrown unchanged. 0: none.
+   * @default all
+   */
   maxRefusals?: number | undefined
-  /** Rejects with `CallTimeoutError` when a try of the call itself takes longer. Default: none. A ticket in your hands has no such bound. */
+  /**
+   * Rejects with `CallTimeoutError` when a try of the call itself takes longer. A ticket in your hands has no such bound.
+   * @default none
+   */
   timeoutMs?: Duration | undefined
-  /** Which failures that are no refusals are tried again, and how often. A ticket asks by `refuse`. Default: none. */
+  /**
+   * Which failures that are no refusals are tried again, and how often. A ticket asks by `refuse`.
+   * @default none
+   */
   retry?: RetryOptions | false | undefined
 }
 
-// A list that the compiler keeps complete.
-export const CALL_KEYS = Object.keys({
-  cost: 1,
-  weight: 1,
-  id: 1,
-  request: 1,
-  signal: 1,
-  priority: 1,
-  tenant: 1,
-  maxWaitMs: 1,
-  maxRefusals: 1,
-  timeoutMs: 1,
-  retry: 1,
-} satisfies Record<keyof CallOptions, 1>)
+const RETRY = {
+  attempts: 'a whole number of at least 1',
+  minMs: duration,
+  maxMs: duration,
+  factor: 'a number of at least 1',
+  jitter: 'a number from 0 to 1',
+  on: callable,
+  delayMs: callable,
+} satisfies Record<keyof RetryOptions, OptionRule>
 
-// Runs for every call with options of its own, so without closures.
-export function checkCall(call: CallOptions): void {
-  fields(call, 'call', CALL_KEYS, CALL_SYNONYMS)
-  const { priority, signal, cost, weight, id } = call
-  if (priority !== undefined && !Number.isFinite(priority)) {
-    number(priority, 'priority', 'a finite number')
-  }
-  if (signal !== undefined && typeof signal?.addEventListener !== 'function') {
-    // An AbortController is not what it controls.
-    const hint = 'signal' in Object(signal) ? ' (did you mean its .signal?)' : ''
-    throw new TypeError(`signal must be an AbortSignal, got ${text(signal)}${hint}`)
-  }
-  if (weight !== undefined) number(weight, 'weight', 'a whole number of at least 0')
-  if (id !== undefined && typeof id !== 'string') throw new TypeError(`id must be a string, got ${text(id)}`)
-  if (cost !== undefined) checkCost(cost)
-  checkCallValues(call)
+/** What a limiter may say for all its calls, too. */
+export const CALL_BOUNDS = {
+  maxWaitMs: durationOrZero,
+  maxRefusals: 'a whole number of at least 0',
+  timeoutMs: duration,
+  retry: (value: unknown) => value && checkOptions(value, 'retry', RETRY, CALL_SYNONYMS),
+} as const satisfies Record<string, OptionRule>
+
+const RULES = {
+  cost: checkCost,
+  weight: 'a whole number of at least 0',
+  id: checkId,
+  request: anything,
+  signal: checkSignal,
+  priority: 'a finite number',
+  tenant: anything,
+  ...CALL_BOUNDS,
+} satisfies Record<keyof CallOptions, OptionRule>
+
+export const CALL_KEYS = Object.keys(RULES)
+
+export const checkCall = (call: CallOptions): void => checkOptions(call, 'call', RULES, CALL_SYNONYMS, '')
+
+function checkSignal(signal: AbortSignal): void {
+  if (typeof signal?.addEventListener === 'function') return
+  // People often pass the AbortController instead of its signal.
+  const hint = 'signal' in Object(signal) ? ' (did you mean its .signal?)' : ''
+  throw new TypeError(`signal must be an AbortSignal, got ${text(signal)}${hint}`)
+}
+
+function checkId(id: unknown): void {
+  if (typeof id !== 'string') throw new TypeError(`id must be a string, got ${text(id)}`)
 }
 
 export function checkCost(cost: Partial<Cost>): void {
   if (typeof cost !== 'object' || cost === null)
     throw new TypeError(`cost must be like { requests: 1, tokens: 500 }, got ${text(cost)}`)
-  for (const name in cost) {
-    const amount = cost[name]!
-    if (amount !== undefined && !(typeof amount === 'number' && amount >= 0 && amount < Infinity))
-      number(amount, `cost.${name}`, 'a number of at least 0')
-  }
-}
-
-/** Checks what holds for a call, whether a limiter or a call says it. */
-export function checkCallValues({ maxWaitMs, maxRefusals, timeoutMs, retry }: CallOptions): void {
-  if (maxWaitMs !== undefined && maxWaitMs !== 0) duration(maxWaitMs, 'maxWaitMs')
-  given(maxRefusals, (value) => number(value, 'maxRefusals', 'a whole number of at least 0'))
-  if (timeoutMs !== undefined) duration(timeoutMs, 'timeoutMs')
-  if (!retry) return
-  fields(retry, 'retry', ['attempts', 'minMs', 'maxMs', 'factor', 'jitter', 'on', 'delayMs'], CALL_SYNONYMS)
-  given(retry.attempts, (value) => number(value, 'retry.attempts', 'a whole number of at least 1'))
-  for (const key of ['minMs', 'maxMs'] as const) given(retry[key], (value) => duration(value, `retry.${key}`))
-  given(retry.factor, (value) => number(value, 'retry.factor', 'a number of at least 1'))
-  given(retry.jitter, (value) => number(value, 'retry.jitter', 'a number from 0 to 1'))
-  for (const key of ['on', 'delayMs'] as const) given(retry[key], (value) => callable(value, `retry.${key}`))
+  for (const name in cost)
+    if (cost[name] !== undefined) number(cost[name], `cost.${name}`, 'a number of at least 0')
 }

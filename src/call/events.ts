@@ -16,11 +16,11 @@ export interface CallEvents {
   issue: CallId & { waitedMs: number; waiting: number }
   /** A call begins with its ticket, in its caller's own async context: what is active there (a span) is the caller's. */
   start: CallId & { waitedMs: number }
-  /** A call ended: answered (`ok`) or failed with an error of its own. */
-  finish: CallId & { ok: boolean; ms: number }
-  /** An answer told its tokens, as they are billed: `input` with those that were `cached`, and `output`. */
+  /** A call ended: answered (`ok`) or failed with an error of its own; `failure` is its status and its name. */
+  finish: CallId & { ok: boolean; ms: number; failure?: string }
+  /** An answer reported its tokens, as they are billed: `input` (including `cached`) and `output`. */
   usage: CallId & Billed & { tenant?: string }
-  /** A stream gave its `first` token, or the next; its reader waited so long for it. */
+  /** A stream gave its `first` token, or the next one; its reader waited `ms` for it. */
   chunk: CallId & { first: boolean; ms: number }
   /** The provider refused a call. */
   refuse: CallId & { verdict: Refusal; error: unknown }
@@ -28,13 +28,13 @@ export interface CallEvents {
   park: CallId & { parked: number; refusals: number }
   /** The limiter rejected a call: the queue is full, the wait too long, the limiter stopped, or the call aborted. */
   reject: CallId & { error: unknown }
-  /** Nobody waits in the queue any more. */
+  /** No call waits in the queue any more. */
   empty: Record<never, never>
   /** A transient failure will be tried again. */
   retry: CallId & { attempt: number; delayMs: number; error: unknown }
   /** A call was refused ten times, has been parked for five minutes, or its stream is not being read. */
   stuck: CallId & { refusals: number; parkedMs: number; reason: string }
-  /** Something of yours threw (a listener, a probe, `usage`, `classify`, the clock); the calls go on. */
+  /** Code of yours threw (a listener, a probe, `usage`, `classify`, the clock). Calls are not affected. */
   error: { error: unknown; where: string }
 }
 

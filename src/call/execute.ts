@@ -10,7 +10,7 @@ import type { Outcome, Verdict } from '../responses/verdict.ts'
 import { safeCall } from './safe-call.ts'
 import { hold } from './stream-ticket.ts'
 import { passOn, watch } from '../lib/abort.ts'
-import { context, findStorage, markedBy } from '../lib/async-context.ts'
+import { context, contextOf, findStorage } from '../lib/async-context.ts'
 import { abandonHeir, nestedCall } from './nesting.ts'
 import { type CallPolicy, PendingCall, type Work } from './pending-call.ts'
 
@@ -32,7 +32,7 @@ export function dispatch(policy: CallPolicy, cost: Cost, work: Work): Promise<un
 export function newCall(policy: CallPolicy, cost: Cost, work: Work | undefined): PendingCall {
   const { runtime } = policy
   const now = runtime.scheduler.now()
-  const around = context.current ?? (context.storage ? context.storage.getStore() : markedBy(policy.signal))
+  const around = contextOf(policy.signal)
   const call = around
     ? nestedCall(around as PendingCall, policy, cost, work, now)
     : new PendingCall(policy, cost, work, now)
@@ -111,7 +111,7 @@ export function within<T>(
     }
     if (!context.wanted) {
       if (runtime.trials === 0) return work(signal)
-      // Older Nodes pay for it at each promise of the process: after so many calls with none within it ends.
+      // In older versions of Node it slows down every promise of the process, so it ends after this many calls without a nested one.
       if (--runtime.trials === 0) context.storage?.disable()
     }
     const storage = context.storage === undefined ? findStorage() : context.storage
@@ -160,7 +160,7 @@ export function bounded(call: PendingCall, work: Work): Promise<unknown> {
   })
 }
 
-/** The work has given a value. Returns what its caller gets, or throws it. */
+/** The work has returned a value. Returns or throws what its caller gets. */
 export function returned(call: PendingCall, value: unknown): unknown {
   if (call.waitState?.heir) return value
   if (typeof value !== 'object' || value === null) {
@@ -171,7 +171,7 @@ export function returned(call: PendingCall, value: unknown): unknown {
   return judged(call, { value })
 }
 
-/** The work has thrown. Throws what its caller gets, or returns what came of trying again. */
+/** The work has thrown. Throws what its caller gets, or returns the result of the next try. */
 export function failed(call: PendingCall, error: unknown): unknown {
   if (call.waitState?.heir) throw error
   return judged(call, { error })
@@ -200,11 +200,11 @@ function judged(call: PendingCall, outcome: Outcome): unknown {
     if (threw) throw answer
     return answer
   }
-  // Only now: what headers tell may let others go, and the refused call must stand before them.
+  // Not earlier: the headers may let other calls go, and the refused call must be ahead of them.
   learnFrom(answer, call)
   if (!threw) {
     if (call.waitState?.failure?.error === answer) return answer
-    // The caller never sees this answer, so nobody would read its body and free the connection.
+    // The caller never sees this answer, so nothing else would read its body and free the connection.
     discard(answer)
   }
   return call.standing.is === 'waiting' ? runtime.scheduler.ticket(call).then(start) : start(call)

@@ -22,7 +22,7 @@ export interface HealthReading {
 
 /** Watches the latency of a limiter's calls: `latencyHealth` of `llmiter/health` makes one. */
 export interface Health {
-  /** A limiter joins. What is decided is told by `tell`. */
+  /** Called when a limiter joins. It reports each decision through `tell`. */
   open(name: string, tell: (reading: HealthReading) => void): HealthMonitor
 }
 

@@ -23,7 +23,7 @@ const KINDS: readonly string[] = ['rate', 'overload', 'quota', 'oversize', 'tran
 const isA = (value: unknown, kind: new (...args: never[]) => Error): boolean =>
   safeRead(() => value instanceof kind) ?? false
 
-/** What the user's `classify` says, else our own reading. Undefined: an answer, or an error that concerns the caller alone. */
+/** What the user's `classify` says, or else our own reading. Undefined: an answer, or an error that concerns only the caller. */
 export function judge({ policy }: PendingCall, outcome: Outcome): Verdict | undefined {
   const own = policy.classify && safeCall(() => policy.classify!(outcome), policy.runtime, 'classify')
   if (own === 'ok') return undefined
@@ -57,11 +57,8 @@ function warnUnread({ policy: { runtime } }: PendingCall, value: unknown): undef
   if (typeof value !== 'string' || runtime.estimator.warned || !runtime.limits.some(({ of }) => isTokens(of)))
     return
   runtime.estimator.warned = true
-  const message = `'${runtime.name}': the function returned only a text, so what it used is unknown and estimates count`
-  runtime.failed(
-    new TypeError(`${message}. Return the SDK's whole answer, or give the option usage`),
-    'usage',
-  )
+  const message = `'${runtime.name}': the function returned only text, so its usage is unknown and estimates are charged`
+  runtime.failed(new TypeError(`${message}. Return the SDK's whole answer, or set the option usage`), 'usage')
 }
 
 /** The call was answered: its usage is what the result says. */
@@ -74,7 +71,7 @@ export function land(call: PendingCall, value: unknown): void {
   settle(call, used)
 }
 
-/** Nobody reads an answer twice where nobody listens. */
+/** Reads the billed tokens only if there is a listener. */
 export function tellUsage({ policy, named }: PendingCall, read: () => Billed | undefined): void {
   const { events } = policy.runtime
   const billed = events.heard.has('usage') ? read() : undefined
@@ -95,7 +92,7 @@ function sound(usage: Usage, runtime: CallContext): Usage {
   return good
 }
 
-/** An answer that tells its input and no output had none: embeddings. */
+/** An answer that reports input and no output had no output: embeddings. */
 const whole = (usage: Usage): Usage =>
   usage.inputTokens === undefined ? usage : { outputTokens: 0, ...usage }
 
@@ -107,17 +104,18 @@ export function settle(call: PendingCall, usage: Usage | undefined): void {
   runtime.finish(call, used)
 }
 
-/** The call ended with an error that concerns its caller alone. Without a status nobody knows whether it arrived. */
+/** The call ended with an error that concerns only its caller. Without a status, it is unknown whether the call arrived. */
 export function fail(call: PendingCall, error: unknown): void {
   const { runtime } = call.policy
   const status = statusOf(error)
   const name = safeRead(() => (error instanceof Error ? error.name : typeof error))
-  runtime.lastFailure = [status, name].filter(Boolean).join(' ')
-  if (status === undefined) runtime.lose(call)
-  else runtime.finish(call, undefined, false)
+  const failure = [status, name].filter(Boolean).join(' ')
+  runtime.lastFailure = failure
+  if (status === undefined) runtime.lose(call, failure)
+  else runtime.finish(call, undefined, failure)
 }
 
-/** The call failed for good. A refusal still tells the limiter what it has to tell. */
+/** The call failed for good. The limiter still learns from a refusal. */
 export function concede(call: PendingCall, error: unknown, verdict = judge(call, { error })): void {
   const { runtime } = call.policy
   if (verdict) call.more().verdict = verdict
@@ -125,7 +123,7 @@ export function concede(call: PendingCall, error: unknown, verdict = judge(call,
   else fail(call, error)
 }
 
-/** Tells the limits that an answer's headers name, if it has any, to those who keep them. */
+/** Passes the limits that an answer's headers name to the limiters that keep such limits. */
 export function learnFrom(answer: unknown, { policy: { runtime }, sentAt }: PendingCall): void {
   const headers = headersOf(answer)
   if (!headers) return

@@ -1,4 +1,4 @@
-// A call that waits or is in flight: what the core knows of it, and how to wake whoever waits for its ticket.
+// A call that waits or is in flight: what the core knows of it, and how to wake the code that waits for its ticket.
 //
 // A million of these may wait, so each field counts (8 bytes), what few calls need is in `waitState`, and the wait
 // is one promise whose `resolve` alone is kept. That promise is followed by `.then(shared function)`: so the
@@ -49,7 +49,7 @@ export interface CallContext {
   /** Whether anything but requests is counted, so that usage matters. */
   readonly metered: boolean
   readonly random: () => number
-  /** So many more calls are watched for calls within them, be these likely or not. */
+  /** For this many more calls, nested calls are looked for even if they are unlikely. */
   trials: number
   /** The wrapped function that makes all calls so far, if one does. */
   wrapper: object | undefined | null
@@ -67,17 +67,17 @@ export interface CallContext {
   inFlight: number
   /** The last failure that was no refusal: '401 AuthenticationError'. */
   lastFailure: string | undefined
-  /** Whether calls are turned away since the store of the shared limit does not answer. */
+  /** Why calls are rejected while the store of the shared limit does not answer. */
   storeFailure(): { cause: unknown } | undefined
   enqueue(call: PendingCall, now: number): Standing
   giveUp(call: PendingCall, error: unknown): void
-  finish(call: PendingCall, used: Cost | undefined, ok?: boolean): void
-  lose(call: PendingCall): void
+  finish(call: PendingCall, used: Cost | undefined, failure?: string): void
+  lose(call: PendingCall, failure?: string): void
   release(call: PendingCall): void
   refuse(call: PendingCall, verdict: Refusal, error: unknown, mayWait?: boolean): void
   backOff(call: PendingCall, delayMs: number, error: unknown, reason: string): void
   answered(call: PendingCall): void
-  /** Something of the user's threw: tells the `error` event. */
+  /** Code of the user threw: emits `error`. */
   failed(error: unknown, where: string): void
 }
 

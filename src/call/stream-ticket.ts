@@ -1,5 +1,5 @@
-// A call whose result is a stream keeps its ticket until the stream is over. One that nobody reads gives it back
-// when it is garbage collected, or after five minutes: so nothing here may refer to the stream itself.
+// A call whose result is a stream keeps its ticket until the stream is over. A stream that nobody reads gives
+// the ticket back when it is garbage collected, or after five minutes. So nothing here may refer to the stream itself.
 
 import { concede, settle, tellUsage } from './outcome.ts'
 import type { ScheduledTask } from '../scheduler/scheduler.ts'
@@ -49,7 +49,7 @@ class StreamTicket implements Watcher {
     this.#call = call
     this.#reading = reading
     const { signal } = call.policy
-    // While it is being read, its own end tells more.
+    // While it is being read, its own end is the better source.
     this.#unwatch = signal && watch(signal, () => this.reading || this.end({ error: signal.reason }))
     this.#latency = TokenLatency.of(call)
     this.#lastAt = call.policy.runtime.scheduler.now()
@@ -82,7 +82,7 @@ class StreamTicket implements Watcher {
     const call = this.#call
     if (call.state !== 'in flight') return
     if (this.#reading && !failure && !left) this.#read(undefined)
-    // One that broke, or was left, has told of its usage only a part.
+    // A stream that broke, or was left, has reported only a part of its usage.
     const failed = failure?.error ?? this.#failure
     if (failed !== undefined) concede(call, failed)
     else {

@@ -1,8 +1,8 @@
 // What a call will take, when its caller does not say: one request, and an estimate of its tokens, corrected by
 // what calls have really used. The estimate of the input is multiplied by the ratio of used to estimated, the median
 // of the last calls. Where nothing is known but earlier calls, their mean counts, without the largest and the smallest.
-// So one call that is unlike the others changes nothing for them. Each model, with media and without, has an
-// experience of its own; one that has none yet begins with that of all.
+// So a single unusual call changes nothing for the others. Each model has its own statistics, with media and without; a
+// new one begins with the statistics of all models.
 
 import { isTokens, type Limit } from '../core/limit/parse-limits.ts'
 import type { Cost } from '../core/cost.ts'
@@ -69,14 +69,14 @@ function typical(values: readonly number[]): number {
 }
 
 export class TokenEstimator {
-  /** Whether it was told that the usage of calls cannot be read. */
+  /** Whether the warning that usage cannot be read has been given. */
   warned = false
   readonly #all = new Experience()
   readonly #kinds = new Map<string, Experience>()
   #seen = 0
   readonly #guesses = new WeakMap<Cost, Guess>()
 
-  /** The cost of a call with these arguments (none: of a call of which nothing is known), but for what its caller says. */
+  /** The cost of a call with these arguments (without any: of a typical call). `said` is what the caller gave. */
   cost(args: readonly unknown[] | undefined, limits: readonly Limit[], said: Parts = {}): Cost {
     if (!limits.some(({ of }) => isTokens(of))) return ONE
     if (!args) return this.#cost({ said, seen: this.#seen }, limits)
@@ -107,7 +107,7 @@ export class TokenEstimator {
     return cost
   }
 
-  /** Whether it was told, or estimated from what the call sends: else it is only what calls cost mostly. */
+  /** Whether the cost was given, or estimated from what the call sends; otherwise it is only that of a typical call. */
   knows(cost: Cost): boolean {
     const guess = this.#guesses.get(cost)
     return !guess || guess.inputTokens !== undefined || Object.keys(guess.said).length > 0
@@ -133,7 +133,7 @@ export class TokenEstimator {
 
 type Parts = Readonly<Record<string, number | undefined>>
 
-/** An estimate never makes a call too large: of what was not said, no limit is asked for more than it can hold. */
+/** An estimate never makes a call too large: estimated parts are cut to what each limit can hold. */
 function whole(cost: Parts, limits: readonly Limit[], said: Parts): Cost {
   const all = total(cost)
   for (const { of, amount } of limits) {

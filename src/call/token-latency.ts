@@ -1,8 +1,8 @@
 // How fast a stream arrives. Measured only when a health watcher or a listener needs it.
 //
-// The stopwatch runs while somebody waits for the provider: until the answer begins, and from each time the reader
-// asks until it gets. A reader that takes its time between two chunks is not the provider's slowness. Chunks
-// that only open or close something carry no token, and their time counts for the next that does.
+// The stopwatch runs while the reader waits for the provider: until the answer begins, and from each read until its
+// chunk comes. A reader that pauses between two chunks does not make the provider slow. Chunks that only open or close
+// something carry no token, so their time counts for the next chunk that does.
 
 import { isFrame } from '../responses/stream-events.ts'
 import type { PendingCall } from './pending-call.ts'
@@ -30,7 +30,7 @@ export class TokenLatency {
     this.#since ??= this.#call.policy.runtime.scheduler.now()
   }
 
-  /** It came, and so many more are asked for already. */
+  /** A chunk came; `reading` more reads are already waiting. */
   chunk(chunk: unknown, reading: number, now: number): void {
     const { runtime } = this.#call.policy
     if (this.#since !== undefined) this.#waitedMs += now - this.#since

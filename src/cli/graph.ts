@@ -5,7 +5,7 @@ import { writeFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { plain } from '../telemetry/rolling-file.ts'
 import type { LogRecord } from '../telemetry/log-record.ts'
-import { noLogs, readLogs, runsIn, titleOf } from './logs.ts'
+import { badLines, noLogs, readLogs, runsIn, titleOf } from './logs.ts'
 import { graphPage, graphSvg, type GraphOptions, type PlottedRun, RunSeries } from './page/index.ts'
 import { LINES } from './page/labels.ts'
 import { summary } from './page/totals.ts'
@@ -64,10 +64,8 @@ export const graph = (args: string[]): Promise<number> =>
     const found = values.file
       ? await inTurn(values.file, (file) => read([file]))
       : [await newest(dir, name, read)]
-    for (const { title, bad } of found) {
-      if (bad > 0)
-        console.error(printable(`${title}: ${bad} ${bad === 1 ? 'line is' : 'lines are'} no record`))
-    }
+    for (const { title, skipped } of found)
+      if (skipped !== undefined) console.error(printable(`${title}: ${skipped}`))
     const limiters = new Set(found.flatMap(({ series }) => series.names))
     if (limiters.size === 0) throw new CannotError('there is nothing in it to draw')
     if (name !== undefined && values.file && !limiters.has(name)) {
@@ -78,8 +76,8 @@ export const graph = (args: string[]): Promise<number> =>
   })
 
 interface Found extends PlottedRun {
-  /** Lines that are no records. */
-  bad: number
+  /** What is said of lines that are no records, if there are any. */
+  skipped: string | undefined
   /** The names of all its limiters, also those that the part to be drawn has nothing of. */
   names: ReadonlySet<string>
 }
@@ -102,10 +100,12 @@ async function readRun(files: readonly string[], from?: Moment, to?: Moment): Pr
     if (t >= part.first && t < part.last) series.add(record)
   }
   const progress = new ProgressLine()
-  const bad = await readLogs(files, { onRecord, onProgress: (read, all) => progress.show(read, all) })
+  const skipped = badLines(
+    await readLogs(files, { onRecord, onProgress: (read, all) => progress.show(read, all) }),
+  )
   progress.end()
   const command = tierCommand(series, files[0]!)
-  return { title: titleOf(files[0]!), series, bad, names, ...(command !== undefined && { command }) }
+  return { title: titleOf(files[0]!), series, skipped, names, ...(command !== undefined && { command }) }
 }
 
 /** The newest run; with a name the newest that has it, as its own or as that of a limiter. */

@@ -3,7 +3,7 @@
 import { createReadStream, readdirSync, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { parseFileName } from '../telemetry/rolling-file.ts'
-import { type LogRecord, parseRecord } from '../telemetry/log-record.ts'
+import { isNewer, type LogRecord, parseRecord } from '../telemetry/log-record.ts'
 import { isoTime, localZone } from './page/labels.ts'
 import { CannotError } from './usage.ts'
 
@@ -53,18 +53,27 @@ export interface ReadOptions {
   onProgress?: (read: number, all: number) => void
 }
 
-/** Reads all records of these files. Returns how many lines are none. */
+/** Lines that are no records, and how many of them a later version wrote. */
+export interface BadLines {
+  bad: number
+  newer: number
+}
+
+/** Reads all records of these files. */
 export async function readLogs(
   files: readonly string[],
   { onRecord, onProgress }: ReadOptions,
-): Promise<number> {
-  let bad = 0
+): Promise<BadLines> {
+  const told = { bad: 0, newer: 0 }
   let read = 0
   const all = onProgress ? files.reduce((sum, file) => sum + sizeOf(file), 0) : 0
   const onLine = (line: string) => {
     const record = parseRecord(line)
     if (record) onRecord(record)
-    else if (line.trim() !== '') bad++
+    else if (line.trim() !== '') {
+      told.bad++
+      if (isNewer(line)) told.newer++
+    }
   }
   for (const file of files) {
     try {
@@ -73,7 +82,18 @@ export async function readLogs(
       throw new CannotError(`${file} cannot be read: ${(error as Error).message}`)
     }
   }
-  return bad
+  return told
+}
+
+/** What to say of such lines; nothing where there are none. */
+export function badLines({ bad, newer }: BadLines): string | undefined {
+  if (bad === 0) return undefined
+  const lines = bad === 1 ? '1 line is not an llmiter record' : `${bad} lines are not llmiter records`
+  const later =
+    newer === 0
+      ? ''
+      : ` (${newer === bad ? '' : `${newer} of them `}written by a newer version: update llmiter)`
+  return `${lines}; skipped${later}`
 }
 
 /** Of a file that cannot be read nothing is known; the reading itself will tell. */

@@ -13,7 +13,7 @@ import {
   type Pricing,
   pricesOfPackage,
 } from '../pool/prices.ts'
-import { noLogs, readLogs, runsIn } from './logs.ts'
+import { badLines, noLogs, readLogs, runsIn } from './logs.ts'
 import { type Moment, moment } from './time-argument.ts'
 import { CannotError, command, printable, readOptions, UsageError } from './usage.ts'
 
@@ -141,8 +141,11 @@ async function read(
     if (within(used.at)) onUsed(used)
   }
   // The oldest first: `--from 2h` counts from the first record.
-  if (files.length > 0) await readLogs(files.sort(), { onRecord: (record) => usedIn(record).forEach(add) })
-  else if (dir === undefined)
+  if (files.length > 0) {
+    const bad = await readLogs(files.sort(), { onRecord: (record) => usedIn(record).forEach(add) })
+    const told = badLines(bad)
+    if (told !== undefined) console.error(printable(`${resolve(logs)}: ${told}`))
+  } else if (dir === undefined)
     for (const line of new CallLedger(ledger ?? 'llmiter-gateway').read()) usedBy(line).forEach(add)
   if (found > 0) return
   if (ledger !== undefined) throw new CannotError(`there is no ledger of a gateway in ${resolve(ledger)}`)

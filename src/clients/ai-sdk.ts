@@ -1,7 +1,7 @@
 // The public surface of 'llmiter/ai-sdk': a limiter as a middleware of the `ai` SDK, for any of its providers.
 //
 // The middleware stands below the SDK's own tries, so each of them has a ticket of its own, and above the provider's
-// request, so the wait is in nobody's timer. It sees no responses, only what the provider has made of them: errors with
+// request, so the wait counts against no timeout. It sees no responses, only what the provider has made of them: errors with
 // their headers, parts of a stream, and usage.
 
 import { type AnyLimiter, mergeUsage, readUsage, type Usage } from 'llmiter'
@@ -66,7 +66,7 @@ const REFUSED = [402, 413, 429, 498, 503, 529]
  * A middleware for `wrapLanguageModel` (and `wrapEmbeddingModel`), whose calls wait for their tickets. Each call is charged
  * by the rule of its model's provider, and belongs to the limiter of its `modelId`. One middleware may serve many models.
  *
- * Refusals wait in the queue and count against nobody's `maxRetries`; other failures are retried by the SDK, each try with a
+ * Refused calls wait in the queue and do not count against `maxRetries`; other failures are retried by the SDK, each try with a
  * ticket of its own. A refusal that waiting does not help is given on with `isRetryable: false`, since the SDK would
  * try it again.
  *
@@ -143,7 +143,7 @@ function middlewareOf(limits: Limits): LimiterMiddleware {
       const stream = ticket.hold(result.stream, (part) => {
         const { type, error } = Object(part) as { type?: unknown; error?: unknown }
         if (type === 'error') ticket.fail(error)
-        // Raw parts tell it a second time, and not by the names that all providers share.
+        // Raw parts repeat it, under names that differ between providers.
         if (type === 'finish') usage = mergeUsage(usage, by(call.model, part))
         return usage && used(usage)
       })
@@ -175,7 +175,7 @@ const by = ({ provider }: Call['model'], result: unknown): object => ({
   providerMetadata: { [provider]: {} },
 })
 
-/** Embeddings tell their tokens alone. */
+/** Embeddings report only their tokens. */
 function usageOf(result: Result, model: Call['model']): Usage | undefined {
   const { tokens } = Object(result.usage) as { tokens?: unknown }
   return typeof tokens === 'number' ? { tokens, inputTokens: tokens } : readUsage(by(model, result))

@@ -13,7 +13,7 @@ export type { Limited } from './shared/limited.ts'
 /**
  * A `fetch` whose calls wait for their tickets. The model is read from the body of the request, or from its path; a
  * refusal waits in the queue and is sent again, so that its caller sees the answer alone; the ticket is held until the
- * body is over, and settled with the usage that it tells. Every POST is a call, but for those that generate nothing
+ * body is over, and settled with the usage that it reports. Every POST is a call, except those that generate nothing
  * (files, batches, counting tokens).
  *
  * An SDK above it counts the wait in the queue against its own timeout: give it a long one, and turn its retries off.

@@ -1,7 +1,7 @@
 // The public surface of 'llmiter/google-generative-ai': the deprecated SDK of Gemini with a limiter inside. New
 // programs use @google/genai, and 'llmiter/google'.
 //
-// This SDK calls the global `fetch` and has no option for another one. So the line stands before the methods of its
+// This SDK calls the global `fetch` and has no option for another one. So calls wait before the methods of its
 // models and chats, which return plain promises: outside the SDK's timeout.
 
 import { readUsage } from 'llmiter'
@@ -173,7 +173,7 @@ function settle(answer: Partial<Streamed>, { ticket, used }: ClientTicket): void
   answer.response!.then(finish, (error: unknown) => ticket.fail(error))
 }
 
-/** This SDK listens to a signal and does not look whether it is aborted already: so this one tells whoever listens. */
+/** This SDK listens to a signal and does not look whether it is aborted already: so this signal aborts after the listener was added. */
 function telling(signal: AbortSignal): AbortSignal {
   const addEventListener = (_: string, listener: () => void) => listener()
   return Object.assign(AbortSignal.abort(signal.reason), { addEventListener })

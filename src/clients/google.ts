@@ -142,7 +142,7 @@ function limitedOldCopy<C extends GoogleGenAI>(client: C, bare: ApiClient, limit
   const { retryOptions } = bare.clientOptions?.httpOptions ?? {}
   if (retryOptions) {
     throw new TypeError(
-      'limitGoogle: before 2.26, @google/genai tries again behind the limiter: take retryOptions away, and give the limiter retry: { attempts }',
+      'limitGoogle: before 2.26, @google/genai retries past the limiter: remove retryOptions, and give the limiter retry: { attempts }',
     )
   }
   const limited = copyOf(client)

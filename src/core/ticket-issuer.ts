@@ -278,6 +278,7 @@ export class TicketIssuer {
   answered(call: IssuerCall, now: number): void {
     for (const at of this.chain) {
       const { gate, waits } = at.recovery
+      at.limitSet.answered(call.sentAt!)
       if (waits.open) waits.accepted(call.sentAt!, at.limitSet.share(call.cost))
       if (gate.state === 'open') continue
       at.recovery.answered(call.sentAt!, now)

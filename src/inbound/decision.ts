@@ -2,7 +2,7 @@
 //
 // The headers are those of the draft of the IETF's HTTPAPI group (draft-ietf-httpapi-ratelimit-headers-10): lists of
 // RFC 9651 with one item a limit, `"30 per 60s";r=12;t=40` in `RateLimit` and `"30 per 60s";q=30;w=60` in
-// `RateLimit-Policy`. All of them are whole seconds, so they are rounded up: who comes back then is never early.
+// `RateLimit-Policy`. All of them are whole seconds, so they are rounded up: a client that comes back then is never early.
 
 import type { GuardCount } from 'llmiter'
 import type { NamedLimit } from './limit.ts'

@@ -15,12 +15,12 @@ export interface GuardEvents {
   /**
    * A request came with `X-Forwarded-For` from a peer that `trustProxy` does not trust, so its client is
    * known by the address of that peer. Told once for each guard, by
-   * `console.warn` where nobody listens.
+   * `console.warn` if there is no listener.
    */
   proxy: { peer: string | undefined; header: 'X-Forwarded-For' }
   /** The store does not answer, or answers again. */
   store: { state: 'up' | 'down'; error?: unknown }
-  /** A function of yours threw: a listener or, with `node:http`, one of the options. */
+  /** Your code threw: a listener or, with `node:http`, one of the options. */
   error: { error: unknown; where: string }
 }
 

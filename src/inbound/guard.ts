@@ -1,4 +1,4 @@
-// `guard`: a limit on requests to an endpoint of yours, for any kind of server.
+// `guard`: a limit on requests to your own endpoint, for any kind of server.
 
 import {
   type HonoContext,
@@ -50,7 +50,7 @@ export function guard<R = unknown>(options: GuardOptions<R>): Guard<R> {
 
   const node = (request: R & NodeRequest, response: NodeResponse, next?: (error?: unknown) => void) => {
     const passed = throughNode(limiter, request, response)
-    // Nobody waits for the rejection of a handler of `node:http`: it would end the process.
+    // `node:http` ignores what its handler returns, so a rejection would end the process.
     if (!next) return passed.catch((error: unknown) => failed(limiter, response, error))
     const handedOn = passed.then(
       (goes) => {
@@ -62,7 +62,7 @@ export function guard<R = unknown>(options: GuardOptions<R>): Guard<R> {
         return false
       },
     )
-    // Nobody waits for this promise either: a `next` that throws must not be an unhandled rejection.
+    // This promise is ignored, too: a `next` that throws must not become an unhandled rejection.
     return handedOn.catch((error: unknown) => failed(limiter, response, error))
   }
 

@@ -12,7 +12,10 @@ export type GuardLimitOption =
       /** Requests, a whole number from 1 to 100,000: the time of each one is kept. */
       amount: number
       per: Duration
-      /** Its name in the headers. Default: the limit itself, `30 per 60s`. */
+      /**
+       * Its name in the headers.
+       * @default the limit itself, `30 per 60s`
+       */
       name?: string
     }
 

@@ -13,11 +13,11 @@ import type { GuardAnswer, GuardCount, GuardLimit } from 'llmiter'
 import { addressKey, parseNetwork } from './address.ts'
 import { SlidingLog } from './sliding-log.ts'
 
-/** A table that was full is full until so much of it is left. */
+/** A full table counts as full until it has shrunk to this share. */
 const EASED = 0.75
-/** A /48 of which so many /56 are known is known as a whole. */
+/** A /48 with this many known /56 is counted as one client. */
 const MOST_BLOCKS = 16
-/** Whom to forget is decided among so many… */
+/** How many candidates are compared before one is forgotten… */
 const LOOKED_AT = 16
 /** …or among more, as long as all of them have used up their limit. */
 const MOST_LOOKED_AT = 1000
@@ -42,7 +42,7 @@ class LimitTable {
   /** How many of its /56 each /48 has here. */
   readonly #blocks = new Map<string, number>()
   #full = false
-  /** Goes round: what it has passed is not looked at again before all others were. */
+  /** Moves round the table: it comes back to an entry only after all others. */
   #hand: Iterator<[string, Client]> = this.#clients.entries()
 
   constructor(limit: GuardLimit, maxKeys: number) {
@@ -150,7 +150,7 @@ export class Table {
     return Math.max(...this.#tables.map(({ size }) => size))
   }
 
-  /** Whether a limit knows so many clients that new ones are no longer counted exactly. */
+  /** Whether a limit is full, so that new clients are no longer counted exactly. */
   get full(): boolean {
     return this.#tables.some(({ full }) => full)
   }

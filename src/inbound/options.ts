@@ -11,14 +11,20 @@ import type { Verdict } from './decision.ts'
 export interface GuardOptions<R = unknown> {
   /** `'30 per 60s'`, `'15/minute'`, `{ amount: 30, per: '60s' }`, or several of them, which hold all together. */
   limit: GuardLimitOption | readonly GuardLimitOption[]
-  /** Its name in events. With a store, guards of one name share their counts. Default `'guard'`; required with a store. */
+  /**
+   * Its name in events. With a store, guards of one name share their counts.
+   * @default `'guard'`; required with a store
+   */
   name?: string | undefined
   /**
    * The client of a request. Default: its address, also if this returns undefined or an empty string. Use
    * only what you have verified: a client that can invent keys gets a new limit with each.
    */
   key?: ((request: R) => string | number | undefined | Promise<string | number | undefined>) | undefined
-  /** The client's address, if the runtime does not give it: on Cloudflare, `cf-connecting-ip`. Default: the socket's. */
+  /**
+   * The client's address, if the runtime does not give it: on Cloudflare, `cf-connecting-ip`.
+   * @default the socket's
+   */
   address?: ((request: R) => string | undefined) | undefined
   /**
    * Which proxies are trusted to send `X-Forwarded-For`: their number, or their addresses and networks. Default:
@@ -27,18 +33,24 @@ export interface GuardOptions<R = unknown> {
   trustProxy?: TrustProxy | undefined
   /** Requests that pass uncounted. */
   skip?: ((request: R) => boolean | Promise<boolean>) | undefined
-  /** Lets processes share the counts: `redisGuardStore(client)` of `llmiter/redis`. Default: this process alone. */
+  /**
+   * Lets processes share the counts: `redisGuardStore(client)` of `llmiter/redis`.
+   * @default this process alone
+   */
   store?: GuardStore | undefined
   /**
    * While the store does not answer: each process counts for itself (`'local'`, default), all pass (`'open'`), or none
    * does (`'closed'`).
    */
   onStoreDown?: 'local' | 'open' | 'closed' | undefined
-  /** How long the store may take before it counts as down. Default 500 ms. */
+  /**
+   * How long the store may take before it counts as down.
+   * @default 500 ms
+   */
   storeTimeoutMs?: Duration | undefined
   /**
    * How many clients each limit counts exactly. When more come, new IPv6 clients are counted by their /56 or
-   * /48, and for each new client one that is far from its limit is forgotten. Nobody is locked out.
+   * /48, and for each new client one that is far from its limit is forgotten. No client is locked out.
    * @default 100_000
    */
   maxKeys?: number | undefined
@@ -53,7 +65,10 @@ export interface GuardOptions<R = unknown> {
    * @default true
    */
   hashKeys?: boolean | undefined
-  /** The JSON of a refusal. Default: a problem of RFC 9457. */
+  /**
+   * The JSON of a refusal.
+   * @default a problem of RFC 9457
+   */
   body?: ((verdict: Verdict) => unknown) | undefined
   /**
    * The clock, for tests.

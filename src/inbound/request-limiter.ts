@@ -81,7 +81,7 @@ export class RequestLimiter<R> {
     if (address) return addressKey(address, this.#settings.ipv6Prefix)
     throw new TypeError(
       said === undefined
-        ? 'guard: nobody says from which address this request came: give `key` or `address`, or behind a proxy on a Unix socket `trustProxy: 1`'
+        ? 'guard: the address of this request is unknown: give `key` or `address`, or behind a proxy on a Unix socket `trustProxy: 1`'
         : `guard: address must be an IP address, got ${text(said)}`,
     )
   }

@@ -19,7 +19,7 @@ export class SlidingLog {
     }
     if (this.#size === 0) this.#head = 0
     const leavesAt = this.#size > 0 ? this.#times[this.#head]! + windowMs : now
-    // Sums of times have last bits of their own, and nobody waits longer than the window.
+    // Sums of times have rounding errors, and no wait is longer than the window.
     return { used: this.#size, resetMs: Math.min(leavesAt - now, windowMs) }
   }
 

@@ -25,6 +25,10 @@ export function duration(value: unknown, name: string): number {
   throw new TypeError(`${name} must be a time above 0 (ms or like '1m'), got ${notNumber(value)}`)
 }
 
+/** Reads an option that is a duration, or 0 for none. */
+export const durationOrZero = (value: unknown, name: string): number =>
+  value === 0 ? 0 : duration(value, name)
+
 /** In two units at most: `'6 min 3 s'`, `'2 h 5 min'`, `'0.35 s'`. */
 export function span(ms: number): string {
   if (ms < 9950) return `${ms < 5 ? '0' : (ms / SECOND).toFixed(2)} s`

@@ -1,4 +1,4 @@
-// Events and their listeners. A listener that throws disturbs nobody: it is reported to `error`.
+// Events and their listeners. A listener that throws does no harm: its error goes to `error`.
 
 type Listener = (event: never) => void
 
@@ -11,7 +11,7 @@ export interface ListenerFailure {
 export class Emitter<Events extends { error: ListenerFailure }, Source extends object> {
   readonly #source: Source
   readonly #listeners = new Map<keyof Events, Set<Listener>>()
-  /** The events that somebody listens to: the others are not worth making. */
+  /** The events that have a listener; the others are not even made. */
   readonly heard: Pick<ReadonlySet<keyof Events>, 'has'> = this.#listeners
 
   /** Every event carries the fields of `source`. */

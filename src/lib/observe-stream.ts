@@ -15,7 +15,7 @@ export interface Watcher {
   /** The reader asks for an item: from now on it waits for the stream. */
   ask(): void
   chunk(value: unknown): void
-  /** The stream is over: it failed, was left early (then what it has told of its usage is not all), or ended. */
+  /** The stream is over: it failed, was left early (then its reported usage is incomplete), or ended. */
   end(failure?: { error: unknown }, left?: boolean): void
 }
 
@@ -78,7 +78,7 @@ function watchEmitter(stream: Patchable, watcher: Watcher): void {
     return chunk
   })
   if (isFunction(stream.pipe)) return
-  // The helpers of SDKs tell their chunks.
+  // The stream helpers of SDKs emit their chunks.
   watcher.ask()
   for (const event of ['chunk', 'streamEvent', 'event']) {
     on(event, (chunk) => {
@@ -89,7 +89,7 @@ function watchEmitter(stream: Patchable, watcher: Watcher): void {
 }
 
 function watchIterable(stream: Patchable, watcher: Watcher): void {
-  // An SDK's stream is left by aborting its controller, read or not. While it is being read its own end tells more.
+  // An SDK's stream is left by aborting its controller, read or not. While it is being read, its own end is the better source.
   const { signal } = Object(stream.controller) as { signal?: AbortSignal }
   signal?.addEventListener?.('abort', () => watcher.reading || watcher.end(undefined, true), { once: true })
   const name = isFunction(stream.iterator) ? 'iterator' : Symbol.asyncIterator

@@ -1,4 +1,4 @@
-// What was probably meant by a name that is not known.
+// Finds the name that was probably meant by one that is not known.
 
 /** What something is called here → what else people call it: in small letters without signs, parted by spaces. */
 export type Synonyms = Readonly<Record<string, string>>

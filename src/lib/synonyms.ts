@@ -1,4 +1,4 @@
-// What other libraries and providers call what people may say here; `suggest.ts` tells how these lists are read.
+// The names that other libraries and providers use for options of this one. `suggest.ts` says how to read these lists.
 
 import type { Synonyms } from './suggest.ts'
 

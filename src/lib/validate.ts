@@ -65,6 +65,39 @@ export function fields(value: unknown, name: string, known: readonly string[], s
   }
 }
 
+/** What an option may be: a number of a range, one of a list, options within it, or what a check lets pass. */
+export type OptionRule =
+  | keyof typeof RANGES
+  | readonly unknown[]
+  | { readonly [option: string]: OptionRule }
+  | ((value: never, name: string) => unknown)
+
+/** For an option that is checked elsewhere, or may be anything. */
+export const anything = (): void => {}
+
+/** Throws for an option that is unknown, or not what its rule says. An `undefined` option counts as missing. */
+export function checkOptions(
+  options: unknown,
+  name: string,
+  rules: Readonly<Record<string, OptionRule>>,
+  synonyms?: Synonyms,
+  prefix = `${name}.`,
+): void {
+  // Some calls have options of their own: so nothing is made before something is wrong.
+  const given = isObject(options) && !Array.isArray(options) ? options : { '': options }
+  for (const key in given) {
+    if (!Object.hasOwn(rules, key)) return fields(options, name, Object.keys(rules), synonyms)
+    const value = given[key]
+    if (value === undefined) continue
+    const rule = rules[key]!
+    const path = prefix + key
+    if (typeof rule === 'string') number(value, path, rule)
+    else if (typeof rule === 'function') rule(value as never, path)
+    else if (Array.isArray(rule)) choice(value, path, rule)
+    else checkOptions(value, path, rule as Readonly<Record<string, OptionRule>>)
+  }
+}
+
 /** A signal, or an instance of any class, in the place of options was meant for another place. */
 function misplaced(value: object, known: readonly string[], hint: string): string {
   if ('aborted' in value && known.includes('signal')) return ' (did you mean { signal }?)'
@@ -87,7 +120,7 @@ export function given<T>(value: T | undefined, check: (value: T) => unknown): vo
   if (value !== undefined) check(value)
 }
 
-/** `other`: what was given in the place after it. */
+/** `other`: the next argument; if that is the function, the two were swapped. */
 export function callable(value: unknown, name: string, other?: unknown): void {
   if (typeof value === 'function') return
   const hint = typeof other === 'function' ? ' (are the arguments exchanged?)' : ''

@@ -4,6 +4,7 @@ import { QueueClearedError } from '../call/errors.ts'
 import { goNow } from '../call/admission.ts'
 import { dispatch, newCall } from '../call/execute.ts'
 import { type Clock, systemClock } from '../scheduler/clock.ts'
+import { contextOf } from '../lib/async-context.ts'
 import { didYouMean } from '../lib/suggest.ts'
 import { DIMENSION_SYNONYMS } from '../lib/synonyms.ts'
 import { choice, given, number, text } from '../lib/validate.ts'
@@ -24,14 +25,14 @@ import { mark, stats } from './stats.ts'
 import { inOrder, type QueuedCall, queuedCall } from './queued.ts'
 import { Ticket } from './ticket.ts'
 import { type CallPolicy, PendingCall } from '../call/pending-call.ts'
-import { standBy, type StandbyWaiter } from '../call/standby.ts'
+import { type InheritedGrant, standBy, type StandbyWaiter, takeOver } from '../call/standby.ts'
 
 /** How many tenants, and priorities of each, have their call policies cached. */
 const MOST_LANES = 1000
 
 let unnamed = 0
 
-/** Limiters without a name are numbered, so that their errors and logs can be told apart. */
+/** Limiters without a name are numbered, so that their errors and logs differ. */
 function nextName(): string {
   unnamed++
   return unnamed === 1 ? 'default' : `default-${unnamed}`
@@ -58,9 +59,9 @@ export class BucketRateLimiter {
   /** @internal */
   readonly [RUNTIME]: LimiterRuntime
   readonly #policy: CallPolicy
-  /** That of calls that a queue of somebody else's will choose. */
+  /** The policy of standby calls. */
   #standbyPolicy: CallPolicy | undefined
-  /** The terms of calls that say no more than their tenant and priority: most of those that say anything. */
+  /** The policies of calls that give only a tenant and a priority: most calls with options. */
   readonly #lanes = new Map<string | undefined, Map<number, CallPolicy>>()
 
   constructor(options: LimiterOptions) {
@@ -88,7 +89,7 @@ export class BucketRateLimiter {
     }
   }
 
-  /** Resolves with a ticket. Give it back: `finish`, `refuse`, `release`, or let `using` do it. */
+  /** Resolves with a ticket. Give it back with `finish`, `refuse` or `release`, or let `using` do it. */
   acquire(call?: CallOptions): Promise<Ticket> {
     try {
       const pending = newCall(this.#termsFor(call), this.#cost(call), undefined)
@@ -101,8 +102,9 @@ export class BucketRateLimiter {
   }
 
   /**
-   * A ticket if one is free now and nobody waits for it, else undefined. Throws `RequestTooLargeError` when there
-   * can never be one.
+   * Returns a ticket if one is free now and no other call waits for it, else `undefined`.
+   *
+   * @throws RequestTooLargeError when the call can never get one.
    */
   tryAcquire(call?: Omit<CallOptions, 'maxWaitMs'>): Ticket | undefined {
     const runtime = this[RUNTIME]
@@ -112,14 +114,31 @@ export class BucketRateLimiter {
   }
 
   /**
-   * `tryAcquire` that stays in the queue: for a queue of your own in front of several limiters, such as a pool. `granted` is
-   * called as soon as there is a ticket, perhaps before this returns; `failed` if there can be none. Returns a
-   * function that leaves the queue, and the statistics, as if nobody had asked.
+   * `tryAcquire` that stays in the queue: for a queue of your own in front of several limiters, such as a pool. `granted`
+   * is called as soon as there is a ticket, perhaps before this returns; `failed` if there can be none. Returns a function
+   * that leaves the queue without a trace in the statistics.
    */
   standBy(call: Pick<CallOptions, 'cost' | 'request'>, waiter: StandbyWaiter): () => void {
     checkCall(call)
     const policy = (this.#standbyPolicy ??= this.#standbyPolicyOf({}))
     return standBy(policy, this.#standbyPolicyOf, this.#cost(call), waiter)
+  }
+
+  /**
+   * The ticket of the call within which this code runs, for a queue of your own: the call that it makes is the same one to
+   * the provider, and would otherwise wait for a ticket that the call around it holds. With `pays`, a ticket that is one
+   * of this limiter, too. Without, any ticket that a call of this limiter may have to wait for, to be released.
+   *
+   * @internal
+   */
+  takeOver(
+    call: Pick<CallOptions, 'cost' | 'request' | 'signal'>,
+    pays: boolean,
+  ): InheritedGrant | undefined {
+    const around = contextOf(call.signal)
+    if (around === undefined) return undefined
+    const policy = (this.#standbyPolicy ??= this.#standbyPolicyOf({}))
+    return takeOver(policy, this.#standbyPolicyOf, this.#cost(call), around, pays)
   }
 
   readonly #standbyPolicyOf = (terms: Pick<CallOptions, 'signal' | 'timeoutMs'>): CallPolicy =>
@@ -130,11 +149,11 @@ export class BucketRateLimiter {
    * limiter is paused without an end. It counts all calls that wait before it, by what they take of each limit; the limits of
    * the parents; a closed gate; quotas, by when they return; and `maxConcurrent`, by how long calls took on average.
    *
-   * It is a lower bound, because more may happen: until a call has finished, nobody knows how long calls take;
+   * It is a lower bound: before the first call has finished, it is unknown how long calls take;
    * a gate may close again; calls of a higher priority go first; other processes use a shared limit.
    *
    * @param cost What the call takes of each limit. Default: one request, and an estimate of its tokens.
-   * @param ahead So many more calls of this cost come before it, such as the rest of a job.
+   * @param ahead How many more calls of this cost come before it, such as the rest of a job.
    */
   waitTime(cost?: CallOptions['cost'], ahead = 0): number {
     const { issuer, scheduler } = this[RUNTIME]
@@ -197,12 +216,12 @@ export class BucketRateLimiter {
     given(which, (value) => callable(value, 'which'))
     const calls = inOrder(this[RUNTIME])
     const dropped = which ? 'this call while it' : 'all calls that'
-    const error = new QueueClearedError(`'${this.name}': clear() has dropped ${dropped} waited`, reason)
+    const error = new QueueClearedError(`'${this.name}': clear() dropped ${dropped} waited`, reason)
     this[RUNTIME].clear(which ? calls.filter((call) => which(queuedCall(call))) : calls, error)
   }
 
   /**
-   * Adds to what is left of a limit with a `refill`; a negative amount takes away. Calls that wait for it go at once.
+   * Adds to what is left of a limit with a `refill`; a negative amount takes from it. Calls that were waiting for it go at once.
    *
    * @param of The dimension. Default `'requests'`.
    * @throws TypeError when no limit of this dimension has a `refill`.
@@ -251,8 +270,7 @@ export class BucketRateLimiter {
   }
 
   /**
-   * Emits `error`: for code that is built around a limiter and must not throw into its calls. Returns
-   * whether anyone listens.
+   * Emits `error`, for code around a limiter that must not throw into its calls. Returns whether there is a listener.
    */
   report(error: unknown, where: string): boolean {
     this[RUNTIME].failed(error, where)

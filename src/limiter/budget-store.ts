@@ -23,11 +23,11 @@ export interface BudgetReservation {
 
 /** Where the budgets of pools are kept when processes share them: `redisStore` of `llmiter/redis`, among others. */
 export interface BudgetStore {
-  /** Reserves so much of each unit in all accounts, or in none, in one step. Rejects when the store cannot be asked. */
+  /** Reserves these amounts in all accounts or in none, in one step. Rejects when the store is out of reach. */
   reserve(
     accounts: readonly BudgetAccount[],
     amounts: Readonly<Record<string, number>>,
   ): Promise<BudgetReservation>
-  /** Adds so much to what each account has spent: less than nothing for what was reserved and not used. */
+  /** Adds these amounts to what each account has spent. An amount is negative if less was used than reserved. */
   settle(accounts: readonly BudgetAccount[], amounts: Readonly<Record<string, number>>): Promise<void>
 }

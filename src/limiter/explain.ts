@@ -5,13 +5,13 @@ import type { BucketRateLimiter } from './bucket-rate-limiter.ts'
 import type { LimiterStats } from './limiter-stats.ts'
 import type { WaitReason } from './wait-reason.ts'
 
-/** Why calls wait, as `explain` tells it. */
+/** Why calls wait: what `explain` returns. */
 export interface Explanation {
   /** In words: what the calls wait for, for how long, and what was the bottleneck in the last minute. */
   text: string
   /** What holds the first call now. */
   why?: WaitReason
-  /** ms until all calls that wait now have their tickets. Missing if nobody waits, or if it is unknown. */
+  /** ms until all calls that wait now have their tickets. Missing if no call waits, or if it is unknown. */
   etaMs?: number
 }
 

@@ -37,6 +37,6 @@ export interface GuardAnswer {
 
 /** Where the counts of a guard are kept when processes share them: `redisGuardStore` of `llmiter/redis`. */
 export interface GuardStore {
-  /** Rejects when the store cannot be asked. It may also never answer: the guard has a timeout. */
+  /** Rejects when the store is out of reach. It may also never answer: the guard has a timeout. */
   take(question: GuardQuestion): Promise<GuardAnswer>
 }

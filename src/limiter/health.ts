@@ -12,7 +12,7 @@ export function openHealth(
   const monitor = health.open(runtime.name, (reading) => runtime.events.emit('health', reading))
   if (monitor.share) {
     if (!runtime.issuer.limitSet.buckets.some(({ limit }) => limit.paced)) {
-      const message = `health of '${runtime.name}' has no rate to lower, since no limit is paced`
+      const message = `health of '${runtime.name}' has no rate to lower, because no limit is paced`
       throw new TypeError(`${message}: give it a rate, or onUnhealthy: 'refuse'`)
     }
     runtime.issuer.ramp.slowed = (now) => monitor.share!(now)

@@ -29,7 +29,7 @@ export function limiterGroup(...first: BucketRateLimiter[]): {
   const all = new Set(first)
   const listeners = new Set<(limiter: BucketRateLimiter) => void>()
   const onLimiter: LimiterGroup['onLimiter'] = (listener) => {
-    // The listener may throw only here, to the one who gave it: not later, to somebody who makes a call.
+    // The listener may throw only here, to the code that added it, and not later into a call.
     for (const limiter of all) listener(limiter)
     const show = (limiter: BucketRateLimiter) => {
       try {

@@ -10,7 +10,7 @@ import type { ScheduledTask } from '../scheduler/scheduler.ts'
 
 const PROBE_TIMEOUT_MS = 10_000
 
-/** What is needed to tell of a limiter. */
+/** The limiter, as far as notifications need it. */
 export interface Notifier extends CallContext {
   readonly events: LimiterEmitter
   readonly shared: { readonly slots: SharedSlots } | undefined

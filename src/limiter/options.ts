@@ -2,10 +2,10 @@
 
 import type { Clock } from '../scheduler/clock.ts'
 import { CALL_SYNONYMS, LIMIT_SYNONYMS } from '../lib/synonyms.ts'
-import { callable, choice, fields, given, number, text } from '../lib/validate.ts'
-import { checkCallValues, type Classify, type RetryOptions } from '../call/call-options.ts'
+import { anything, callable, checkOptions, fields, type OptionRule, text } from '../lib/validate.ts'
+import { CALL_BOUNDS, type Classify, type RetryOptions } from '../call/call-options.ts'
 import { LIMITS_KEYS, type LimitsOptions } from '../core/limit/parse-limits.ts'
-import { type Duration, duration } from '../lib/duration.ts'
+import { type Duration, duration, durationOrZero } from '../lib/duration.ts'
 import type { RampOptions } from '../core/limit/slow-start.ts'
 import type { RecoveryOptions } from '../core/gate/gate.ts'
 import type { Health } from '../call/health.ts'
@@ -22,7 +22,10 @@ export interface AnyLimiter {
 
 /** How many calls may wait, what happens to the next one, and which goes first. */
 export interface QueueOptions {
-  /** How many calls may wait. Default: any number. */
+  /**
+   * How many calls may wait.
+   * @default any number
+   */
   max?: number | undefined
   /**
    * What a full queue does with another call. `'reject'`: rejects it with `QueueFullError`. `'evict-lowest'`: rejects the
@@ -31,7 +34,10 @@ export interface QueueOptions {
    * @default 'reject'
    */
   onFull?: 'reject' | 'evict-lowest' | 'evict-oldest' | undefined
-  /** Whether lower priorities get a ticket now and then while higher ones wait, so that none starves. Default true. */
+  /**
+   * Whether lower priorities get a ticket now and then while higher ones wait, so that none starves.
+   * @default true
+   */
   ageing?: boolean | undefined
 }
 
@@ -50,34 +56,64 @@ export interface LimiterOptions extends LimitsOptions {
    * @default 'smooth'
    */
   pacing?: 'smooth' | 'eager' | undefined
-  /** The slow start after a quiet minute. Default `{ ms: 5000, from: 1/3 }`. */
+  /**
+   * The slow start after a quiet minute.
+   * @default `{ ms: 5000, from: 1/3 }`
+   */
   ramp?: RampOptions | false | undefined
-  /** How long the gate stays closed after a refusal without Retry-After. Default 0.5 s × 1.5ⁿ ± 15 %. */
+  /**
+   * How long the gate stays closed after a refusal without Retry-After.
+   * @default 0.5 s × 1.5ⁿ ± 15 %
+   */
   recovery?: RecoveryOptions | undefined
-  /** Asks the provider itself whether it accepts again: resolve to true when it does. Default: the oldest call is the probe. */
+  /**
+   * Asks the provider itself whether it accepts again: resolve to true when it does.
+   * @default the oldest call is the probe
+   */
   probe?: ((signal: AbortSignal) => boolean | Promise<boolean>) | undefined
   /** A limiter whose limits apply too, such as that of the account above its models. */
   parent?: AnyLimiter | undefined
-  /** Which failures that are no refusals are tried again, and how often. Default: none; `{}` is 3 tries. */
+  /**
+   * Which failures that are no refusals are tried again, and how often.
+   * @default none; `{}` is 3 tries
+   */
   retry?: RetryOptions | false | undefined
-  /** Your own classification of an answer. Default: the built-in one. */
+  /**
+   * Your own classification of an answer.
+   * @default the built-in one
+   */
   classify?: Classify | undefined
   /** How many may wait, and in which order. */
   queue?: QueueOptions | undefined
-  /** The longest wait for a ticket: then `WaitTimeoutError`. 0: go now or never. Default: as long as it takes. */
+  /**
+   * The longest wait for a ticket: then `WaitTimeoutError`. 0: go now or never.
+   * @default as long as it takes
+   */
   maxWaitMs?: Duration | undefined
-  /** Refusals that a call waits through; the next one is thrown unchanged. 0: none. Default: all. */
+  /**
+   * Refusals that a call waits through; the next one is thrown unchanged. 0: none.
+   * @default all
+   */
   maxRefusals?: number | undefined
   /**
    * The longest wait that the limiter accepts from a provider. A longer one counts as a used-up quota: calls fail at once, with the wait in the error.
    * @default '1h'
    */
   maxRetryAfterMs?: Duration | undefined
-  /** The longest try of a call: then `CallTimeoutError`. Default: none. */
+  /**
+   * The longest try of a call: then `CallTimeoutError`.
+   * @default none
+   */
   timeoutMs?: Duration | undefined
-  /** Whether the limiter learns the real limit from headers and refusals. Default true. */
+  /**
+   * Whether the limiter learns the real limit from headers and refusals.
+   * @default true
+   */
   learn?: boolean | undefined
-  /** Lets it learn a limit above the configured one. Default false. */
+  /**
+   * Lets it learn a limit above the configured one.
+   * @default false
+   */
   discover?: boolean | undefined
   /** Slows down, or rejects calls, when the provider becomes slow: `latencyHealth` of `llmiter/health`. */
   health?: Health | undefined
@@ -90,29 +126,48 @@ export interface LimiterOptions extends LimitsOptions {
   store?: Store | undefined
 }
 
-// Lists that the compiler keeps complete.
-const OWN_KEYS = Object.keys({
-  name: 1,
-  maxConcurrent: 1,
-  pacing: 1,
-  ramp: 1,
-  recovery: 1,
-  probe: 1,
-  parent: 1,
-  retry: 1,
-  classify: 1,
-  queue: 1,
-  maxWaitMs: 1,
-  maxRefusals: 1,
-  maxRetryAfterMs: 1,
-  timeoutMs: 1,
-  learn: 1,
-  discover: 1,
-  health: 1,
-  clock: 1,
-  store: 1,
-} satisfies Record<Exclude<keyof LimiterOptions, keyof LimitsOptions>, 1>)
-export const LIMITER_KEYS = [...LIMITS_KEYS, ...OWN_KEYS]
+const FLAG = [true, false]
+
+/** A rule for what the package makes itself: it has these methods. */
+const has =
+  (methods: readonly string[], what: string) =>
+  (value: unknown, name: string): void => {
+    const missing = methods.some((key) => typeof Object(value)[key] !== 'function')
+    if (missing) throw new TypeError(`${name} must ${what}, got ${text(value)}`)
+  }
+
+const RULES = {
+  name: checkName,
+  maxConcurrent: 'a whole number of at least 1',
+  pacing: ['smooth', 'eager'],
+  ramp: checkRamp,
+  recovery: checkRecovery,
+  probe: callable,
+  parent: anything,
+  retry: CALL_BOUNDS.retry,
+  classify: callable,
+  queue: {
+    max: 'a whole number of at least 0',
+    onFull: ['reject', 'evict-lowest', 'evict-oldest'],
+    ageing: FLAG,
+  },
+  maxWaitMs: CALL_BOUNDS.maxWaitMs,
+  maxRefusals: CALL_BOUNDS.maxRefusals,
+  maxRetryAfterMs: duration,
+  timeoutMs: CALL_BOUNDS.timeoutMs,
+  learn: FLAG,
+  discover: FLAG,
+  health: has(['open'], 'be made by latencyHealth() of llmiter/health'),
+  clock: has(['now', 'wall', 'setTimer'], 'have now(), wall() and setTimer()'),
+  store: has(['open'], 'be a store, such as redisStore(client)'),
+} satisfies Record<Exclude<keyof LimiterOptions, keyof LimitsOptions>, OptionRule>
+
+/** The limits are checked where they are made exact. */
+const ALL_RULES: Record<string, OptionRule> = {
+  ...Object.fromEntries(LIMITS_KEYS.map((key) => [key, anything])),
+  ...RULES,
+}
+export const LIMITER_KEYS = Object.keys(ALL_RULES)
 /** Without any of these a limiter would limit nothing, which is surely a mistake. */
 const LIMITING = [
   ...LIMITS_KEYS.filter((key) => key !== 'burst'),
@@ -146,46 +201,11 @@ function isModel(key: string, options: object): boolean {
 /** Throws a `TypeError` that names the first option that is wrong. The limits are checked where they are made exact. */
 export function checkLimiter(options: LimiterOptions): void {
   checkLimiterKeys(options, 'BucketRateLimiter')
-  const { queue, ramp } = options
-  given(options.name, (name: unknown) => {
-    if (typeof name !== 'string' || !name)
-      throw new TypeError(`name must be a name for the limiter, got ${text(name)}`)
-  })
+  checkOptions(options, 'BucketRateLimiter', ALL_RULES, SYNONYMS, '')
   if (options.store !== undefined && options.name === undefined)
     throw new TypeError('name is required with a store: limiters of one name share their limits')
   if (options.store !== undefined && options.limits?.some?.((limit) => limit?.refill !== undefined))
     throw new TypeError('a limit with a refill cannot be shared by a store: give it a window in its place')
-  given(options.clock, (clock) => {
-    for (const key of ['now', 'wall', 'setTimer'] as const) {
-      if (typeof clock?.[key] !== 'function') {
-        throw new TypeError(`clock must have now(), wall() and setTimer(), got ${text(clock)}`)
-      }
-    }
-  })
-  given(options.store, (store) => {
-    if (typeof store?.open !== 'function')
-      throw new TypeError(`store must be a store, such as redisStore(client), got ${text(store)}`)
-  })
-  given(options.maxConcurrent, (value) => number(value, 'maxConcurrent', 'a whole number of at least 1'))
-  given(options.pacing, (value) => choice(value, 'pacing', ['smooth', 'eager']))
-  for (const key of ['learn', 'discover'] as const)
-    given(options[key], (value) => choice(value, key, [true, false]))
-  for (const key of ['probe', 'classify'] as const) given(options[key], (value) => callable(value, key))
-  if (queue !== undefined) {
-    fields(queue, 'queue', ['max', 'onFull', 'ageing'])
-    given(queue.max, (value) => number(value, 'queue.max', 'a whole number of at least 0'))
-    given(queue.onFull, (value) => choice(value, 'queue.onFull', ['reject', 'evict-lowest', 'evict-oldest']))
-    given(queue.ageing, (value) => choice(value, 'queue.ageing', [true, false]))
-  }
-  if (ramp) {
-    fields(ramp, 'ramp', ['ms', 'from'])
-    given(ramp.ms, (value) => value === 0 || duration(value, 'ramp.ms'))
-    given(ramp.from, (value) => number(value, 'ramp.from', 'a number above 0, at most 1'))
-  }
-  given(options.recovery, checkRecovery)
-  given(options.maxRetryAfterMs, (value) => duration(value, 'maxRetryAfterMs'))
-  given(options.health, checkHealth)
-  checkCallValues(options)
   if (!LIMITING.some((key) => options[key as keyof LimiterOptions] !== undefined)) {
     throw new TypeError(
       `'${options.name ?? 'BucketRateLimiter'}' has no limit; known: ${LIMITING.join(', ')}. With limits: [] it finds out what the provider allows`,
@@ -193,18 +213,24 @@ export function checkLimiter(options: LimiterOptions): void {
   }
 }
 
-function checkRecovery(recovery: RecoveryOptions): void {
-  fields(recovery, 'recovery', ['minMs', 'maxMs', 'factor', 'jitter'])
-  const { minMs, maxMs, factor, jitter } = recovery
-  const least = minMs === undefined ? 0 : duration(minMs, 'recovery.minMs')
-  if (maxMs !== undefined && duration(maxMs, 'recovery.maxMs') < least) {
-    throw new TypeError(`recovery.maxMs must be at least recovery.minMs, got ${text(maxMs)}`)
-  }
-  given(factor, (value) => number(value, 'recovery.factor', 'a number of at least 1'))
-  given(jitter, (value) => number(value, 'recovery.jitter', 'a number from 0 to 1'))
+function checkName(name: unknown): void {
+  if (typeof name !== 'string' || !name)
+    throw new TypeError(`name must be a name for the limiter, got ${text(name)}`)
 }
 
-function checkHealth(health: Health): void {
-  if (typeof health?.open !== 'function')
-    throw new TypeError(`health must be made by latencyHealth() of llmiter/health, got ${text(health)}`)
+function checkRamp(ramp: unknown): void {
+  if (ramp) checkOptions(ramp, 'ramp', { ms: durationOrZero, from: 'a number above 0, at most 1' })
+}
+
+function checkRecovery(recovery: RecoveryOptions): void {
+  checkOptions(recovery, 'recovery', {
+    minMs: duration,
+    maxMs: duration,
+    factor: 'a number of at least 1',
+    jitter: 'a number from 0 to 1',
+  })
+  const { minMs, maxMs } = recovery
+  const least = minMs === undefined ? 0 : duration(minMs, 'recovery.minMs')
+  if (maxMs !== undefined && duration(maxMs, 'recovery.maxMs') < least)
+    throw new TypeError(`recovery.maxMs must be at least recovery.minMs, got ${text(maxMs)}`)
 }

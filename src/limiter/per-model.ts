@@ -111,7 +111,7 @@ export function perModel(models: Record<string, ModelLimits>, options: ServiceOp
         return limiters.get(key) ?? make(key, rest)
       }
       throw new TypeError(
-        `'${name}' has no limits for the model ${text(model)}${model ? '' : ' (option model tells it)'} and no default${didYouMean(model, Object.keys(models))}; known: ${Object.keys(models).join(', ')}`,
+        `'${name}' has no limits for the model ${text(model)}${model ? '' : ' (the option model names it)'} and no default${didYouMean(model, Object.keys(models))}; known: ${Object.keys(models).join(', ')}`,
       )
     },
     ...group,

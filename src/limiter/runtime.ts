@@ -126,7 +126,7 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     }
   }
 
-  /** New options hold from now on, for calls that wait too; what was counted stays counted. */
+  /** Applies new options, also to calls that wait. Counts stay. */
   update(options: LimiterOptions, limits: Limit[]): void {
     const now = this.scheduler.now()
     this.options = options
@@ -192,7 +192,7 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
       if (issuer.waiting === 0 && events.heard.has('empty')) events.emit('empty', {})
   }
 
-  /** The scheduler has issued what it could: who still waits, waits for something. */
+  /** The scheduler has issued what it could: notes what the calls that are left wait for. */
   settled(now: number): void {
     const waits = this.issuer.waiting + this.backingOff > 0
     if (waits === this.#waited && (!waits || now - this.#notedAt < NOTED_MS)) return
@@ -225,21 +225,21 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
   }
 
   /** The provider answered, perhaps with an error that concerns the caller alone. A second call does nothing. */
-  finish(pending: PendingCall, used: Cost | undefined, ok = true): void {
+  finish(pending: PendingCall, used: Cost | undefined, failure?: string): void {
     if (pending.state !== 'in flight') return
     const now = this.scheduler.now()
     if (pending.waitState?.answered) this.issuer.end(pending, used, now)
     else this.issuer.finish(pending, used, now)
-    this.#landed(pending, ok, now)
+    this.#landed(pending, failure === undefined, now, failure)
   }
 
-  /** Nobody knows whether the provider accepted the call. A second call does nothing. */
-  lose(pending: PendingCall): void {
+  /** It is unknown whether the provider accepted the call. A second call does nothing. */
+  lose(pending: PendingCall, failure?: string): void {
     if (pending.state !== 'in flight') return
     const now = this.scheduler.now()
     if (pending.waitState?.answered) this.issuer.end(pending, undefined, now)
     else this.issuer.lose(pending, now)
-    this.#landed(pending, false, now)
+    this.#landed(pending, false, now, failure)
   }
 
   /** The call was never sent. A second call does nothing. */
@@ -252,19 +252,20 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
   }
 
   /** A call with a ticket has ended. */
-  #landed(pending: PendingCall, ok: boolean, now: number): void {
+  #landed(pending: PendingCall, ok: boolean, now: number, failure?: string): void {
     this.#left()
-    this.#tellFinish(pending, ok, now)
+    this.#tellFinish(pending, ok, now, failure)
     this.#moved(now)
   }
 
-  #tellFinish({ sentAt, waitState, named }: PendingCall, ok: boolean, now: number): void {
+  #tellFinish({ sentAt, waitState, named }: PendingCall, ok: boolean, now: number, failure?: string): void {
     const { counters, events, monitors } = this
     counters.finished++
     if (!ok) counters.failed++
     const ms = now - sentAt!
     if (ok && !waitState?.answered) for (const monitor of monitors) monitor.sample('duration', ms, now)
-    if (events.heard.has('finish')) events.emit('finish', { ...named, ok, ms })
+    if (events.heard.has('finish'))
+      events.emit('finish', { ...named, ok, ms, ...(failure !== undefined && { failure }) })
   }
 
   /**

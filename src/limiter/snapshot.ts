@@ -31,7 +31,7 @@ export function snapshot({ name, issuer, scheduler }: LimiterRuntime): Snapshot 
 
 export function restore({ name, issuer, scheduler }: LimiterRuntime, saved: Snapshot): void {
   if (saved?.version !== 1 || !Number.isFinite(saved.wall) || !sound(saved.limits)) {
-    throw new TypeError(`snapshot must be what snapshot() gave, got ${text(saved)}`)
+    throw new TypeError(`snapshot must be a result of snapshot(), got ${text(saved)}`)
   }
   if (saved.name !== name)
     throw new TypeError(`snapshot must be one of '${name}', got one of ${text(saved.name)}`)

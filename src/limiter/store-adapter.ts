@@ -2,8 +2,8 @@
 //
 // The limiter keeps its own queue, its gate and its learned rates. With a store, tickets come from what
 // the store has leased to this process instead of from the limiter's own budget, the gate does what all processes
-// together have seen, and only one of them sends the probe. What a store is stands in `llmiter/redis`; here is
-// only what the two say to each other, so that a limiter without a store pays nothing for it.
+// together have seen, and only one of them sends the probe. What a store is stands in `llmiter/redis`; this
+// file holds only what the two exchange, so that a limiter without a store pays nothing for it.
 
 import type { Cost, Used } from '../core/cost.ts'
 import type { SlotSource } from '../core/limit/limit-set.ts'
@@ -145,7 +145,7 @@ function hostOf(runtime: StoreContext): StoreHost {
       return recovery.gate.state
     },
     open() {
-      // Who probed has learned from it, for all.
+      // The process that probed has learned from it for all.
       issuer.blamed.clear()
       if (recovery.gate.state !== 'spent') recovery.open()
       moved(scheduler.now())

@@ -1,4 +1,4 @@
-// What a limiter and the store of a shared limit say to each other. `llmiter/redis` makes stores.
+// The interface between a limiter and the store of a shared limit. `llmiter/redis` makes stores.
 
 import type { Gate, GateKind } from '../core/gate/gate.ts'
 import type { Learned } from '../core/rate/rate-estimator.ts'
@@ -6,7 +6,7 @@ import type { Clock } from '../scheduler/clock.ts'
 
 /** Where limiters of many processes meet. `redisStore` of `llmiter/redis` makes one; `memoryStore` of `llmiter/testing` is for tests. */
 export interface Store {
-  /** A limiter joins. The store is told what happens, and asked for tickets. */
+  /** Called when a limiter joins. The store hears what happens and gives it tickets. */
   open(host: StoreHost): SharedSlots
 }
 
@@ -44,7 +44,7 @@ export interface StoreHost {
   maxConcurrent(): number
   /** The slow start. */
   ramp(): { ms: number; from: number }
-  /** How many would go if they could: none while paused. */
+  /** How many calls wait to go; 0 while paused. */
   waiting(): number
   /** How many wait, the parked included. */
   inLine(): number
@@ -54,11 +54,11 @@ export interface StoreHost {
   later(when: number, then: () => void): () => void
   /** Something changed: tickets may go. */
   look(): void
-  /** Others were refused: the gate closes for so long. */
+  /** Other processes were refused: the gate closes for `waitMs`. */
   hold(kind: GateKind, waitMs: number, blamed: readonly string[]): void
   /** This process may send the probe that it asked for. */
   permit(): void
-  /** Nobody here sends the next probe; `lost`: it is another's now. Returns what the gate is then. */
+  /** No call here sends the next probe; `lost`: another process sends it. Returns the state of the gate after that. */
   retreat(lost: boolean): Gate['state']
   /** The provider accepts again, as another process found out. */
   open(): void
@@ -66,15 +66,15 @@ export interface StoreHost {
   adopt(learned: Readonly<Record<string, Learned>>): void
   /** Takes over a rate that another process has learned. */
   learned(now: number): Record<string, Learned>
-  /** So much more than by this process was accepted of each limit. */
+  /** The amounts of each limit that the provider accepted from other processes. */
   accepted(amounts: readonly number[]): void
-  /** Tells that the store is out of reach, or back. */
+  /** Emits `store`: it is out of reach, or back. */
   tell(event: StoreEvent): void
   /** Rejects all calls that wait, since the store does not answer. */
   reject(cause: unknown): void
 }
 
-/** What a store tells of itself. */
+/** What a store reports about itself. */
 export interface StoreEvent {
   /**
    * `'up'` and `'down'`: the store answers, or does not. `'foreign-data'`: a key or the channel held something that
@@ -100,9 +100,9 @@ export interface SharedSlots {
   readonly full: boolean
   /** Takes what `at` has just said is free. */
   take(amounts: readonly number[], now: number): void
-  /** A call taken at `takenAt` is over; it has used so much more (less, when negative) than it took. */
+  /** A call taken at `takenAt` is over. `differences` is what it used beyond what it took; negative if it used less. */
   settle(differences: readonly number[], takenAt: number, refused: readonly number[]): void
-  /** Somebody waits, or nobody any more. */
+  /** Calls wait now, or none waits any more. */
   crowd(): void
   /** The gate of this limiter moved; `blamed` are the keys of the limits that refusals have named. */
   gate(gate: Gate, blamed: readonly string[], now: number): void
@@ -112,7 +112,7 @@ export interface SharedSlots {
   learned(now: number): void
   /** The limits are others now. */
   update(now: number): void
-  /** Whether calls are to be turned away now, since the store does not answer. */
+  /** Why calls are rejected now, if they are: the store does not answer. */
   refusal(): { cause: unknown } | undefined
   /** Gives everything back and leaves. */
   stop(): void

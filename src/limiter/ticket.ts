@@ -45,7 +45,7 @@ export class Ticket {
     return bounded(this.#call, work) as Promise<T>
   }
 
-  /** The provider answered. `usage` settles what was reserved; `headers` tell the limits. */
+  /** The provider answered. `usage` settles what was reserved; the limiter learns from `headers`. */
   finish({ usage, headers }: { usage?: Usage | undefined; headers?: unknown } = {}): void {
     if (!this.#giveBack()) return
     if (headers !== undefined) learnFrom({ headers }, this.#call)
@@ -54,8 +54,8 @@ export class Ticket {
   }
 
   /**
-   * The provider has begun to answer, long before it is done: so it accepts calls. `headers` tell the limits. The
-   * ticket stays out.
+   * The provider has begun to answer, long before it is done: so it accepts calls. The limiter learns from
+   * `headers`. The ticket is still out.
    */
   accepted({ headers }: { headers?: unknown } = {}): void {
     if (this.#done) return
@@ -66,10 +66,10 @@ export class Ticket {
 
   /**
    * The answer is this stream: the ticket comes back when it ends, fails, is left, or is not read for five minutes,
-   * unless you give it back before. `usage` is given each chunk, and `undefined` at the end; what it returned last
-   * settles what was reserved. A stream that was left, or broke, has used what was reserved.
+   * unless you give it back before. `usage` is called with each chunk, and with `undefined` at the end; its last result
+   * settles what was reserved. A stream that was left, or broke, is charged what was reserved.
    *
-   * Returns what to read in the stream's place. What is no stream gives the ticket back at once.
+   * Returns what to read instead of the stream. If the value is no stream, the ticket is given back at once.
    */
   hold<S extends object>(stream: S, usage?: (chunk: unknown) => Usage | undefined): S {
     if (this.#done) return stream
@@ -80,7 +80,7 @@ export class Ticket {
   }
 
   /**
-   * The call failed with this error or `Response`. After a refusal it waits at the front of the line for a new
+   * The call failed with this error or `Response`. After a refusal it waits at the front of the queue for a new
    * ticket; after a transient failure (5xx, lost connection, `CallTimeoutError`) it does so as `retry` says. Rejects
    * with the error or `Response` itself when no new try follows (quota, too large, no `retry`). A `Response` can
    * still be read.
@@ -88,14 +88,14 @@ export class Ticket {
    * `body` is the text of the response from which an SDK made the error, which may have parts of it only.
    */
   async refuse(answer: unknown, body?: string): Promise<Ticket> {
-    // A call within has taken the ticket over, and has done with this answer what there was to do.
+    // A nested call has taken over the ticket and has already handled this answer.
     if (this.#call.waitState?.heir) throw answer
     const call = this.#call
     const { runtime } = call.policy
     if (!this.#giveBack()) {
       const message = `'${runtime.name}': this ticket was given back already`
       throw new TicketOverError(
-        `${message}: call refuse() once, in place of finish(), fail() and release(), or ask for another ticket by again()`,
+        `${message}: call refuse() only once, instead of finish(), fail() or release(), or get another ticket with again()`,
       )
     }
     const outcome = needsBody(answer)
@@ -108,14 +108,14 @@ export class Ticket {
       throw answer
     }
     if (verdict.kind !== 'transient') runtime.refuse(call, verdict, answer)
-    // Only now: what headers tell may let others go, and the refused call must stand before them.
+    // Not earlier: the headers may let other calls go, and the refused call must be ahead of them.
     learnFrom(answer, call)
     return Ticket.of(call.standing.is === 'waiting' ? await runtime.scheduler.ticket(call) : call)
   }
 
   /**
    * The call failed, perhaps in the middle of its answer, and does not wait for another ticket here. The limiter
-   * learns what the error tells: a refusal closes the gate as ever.
+   * still learns from the error: a refusal closes the gate.
    */
   fail(error: unknown): void {
     if (!this.#giveBack()) return
@@ -125,7 +125,7 @@ export class Ticket {
 
   /**
    * A new ticket for the same call, at the place in the queue that it first had: for a call that failed and is tried again
-   * by somebody else's rules, such as those of an SDK. Gives this one back if it is still out.
+   * by other rules, such as those of an SDK. Gives this one back if it is still out.
    */
   again(): Promise<Ticket> {
     this.fail(undefined)
@@ -140,7 +140,7 @@ export class Ticket {
     return (is === 'waiting' ? runtime.scheduler.ticket(call) : Promise.resolve(call)).then(Ticket.of)
   }
 
-  /** The call was never made: all that was reserved comes back. */
+  /** The call was never made: refunds all that was reserved. */
   release(): void {
     if (this.#giveBack()) this.#call.policy.runtime.release(this.#call)
   }
@@ -149,7 +149,7 @@ export class Ticket {
     this.finish()
   }
 
-  /** Whether it was given back, or a call within has it. */
+  /** Whether it was given back, or a nested call has it. */
   get #done(): boolean {
     return this.#over || this.#call.waitState?.heir !== undefined
   }
@@ -162,7 +162,7 @@ export class Ticket {
   }
 }
 
-/** A ticket that nobody holds any more cannot be given back: then the call is over. */
+/** A ticket that was garbage collected cannot be given back any more: its call is over. */
 const dropped =
   typeof FinalizationRegistry === 'function'
     ? new FinalizationRegistry((call: PendingCall) => {

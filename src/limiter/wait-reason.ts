@@ -1,6 +1,6 @@
 // Why calls wait: what holds the first in the queue now, and what has held it in the last minute.
 //
-// The history costs a call nothing: it is written when the scheduler has seen to its timer, at most ten times a second.
+// The history costs a call nothing: it is written after the scheduler has set its timer, at most ten times a second.
 
 import { MINUTE } from '../lib/units.ts'
 import type { TicketIssuer } from '../core/ticket-issuer.ts'
@@ -37,7 +37,7 @@ export interface BoundBy extends WaitReason {
   share: number
 }
 
-/** What of a limiter tells why its calls wait. */
+/** The parts of a limiter that show why its calls wait. */
 interface Source {
   readonly name: string
   readonly issuer: TicketIssuer
@@ -48,7 +48,7 @@ interface Source {
   readonly backingOff: number
 }
 
-/** Why the first call waits; where nobody waits, why a call that came now would not go, as far as the gate holds it. */
+/** Why the first call waits. If none waits, whether the gate would hold a call that came now. */
 export function reasonOf(runtime: Source, now: number): WaitReason | undefined {
   const { first } = runtime.issuer
   if (!first && runtime.backingOff > 0) return { kind: 'retry', limiter: runtime.name }
@@ -152,14 +152,18 @@ export class WaitHistory {
     const old = minutes >= 1
     const minute = new Map(old ? [] : this.#minute)
     this.#add(minute, now)
-    const kept = Math.max(0, (old ? 2 : 1) - minutes)
-    for (const [key, { reason, ms }] of old ? this.#minute : this.#before) {
+    const earlier = old ? this.#minute : this.#before
+    const left = Math.max(0, MINUTE - total(minute))
+    const kept = Math.min(Math.max(0, (old ? 2 : 1) - minutes), left / Math.max(1, total(earlier)))
+    for (const [key, { reason, ms }] of earlier) {
       const found = minute.get(key)
       minute.set(key, { reason: found?.reason ?? reason, ms: (found?.ms ?? 0) + kept * ms })
     }
     return shares([...minute.values()], MINUTE)
   }
 }
+
+const total = (times: WaitTimes) => [...times.values()].reduce((sum, { ms }) => sum + ms, 0)
 
 /** The longest first. */
 const shares = (times: { reason: WaitReason; ms: number }[], ofMs: number): BoundBy[] =>

@@ -24,29 +24,44 @@ import type { CallPolicy, PendingCall } from '../call/pending-call.ts'
 /** The arguments as the function itself declares them: without this, a callback that names an optional one makes it required. */
 type ArgsOf<A extends readonly unknown[]> = A extends infer B extends readonly unknown[] ? B : never
 
-/** What tells its usage: the result, or each chunk of a stream. */
+/** What `usage` is called with: the result, or each chunk of a stream. */
 type StreamedOr<R> = R extends AsyncIterable<infer C> ? C : R
 
 /** How the calls of one function are limited. Functions of the arguments are called once for each call. */
 export interface WrapOptions<A extends readonly unknown[], R> {
-  /** What a call takes of each limit. Default: one request, and an estimate of its tokens. */
+  /**
+   * What a call takes of each limit.
+   * @default one request, and an estimate of its tokens
+   */
   cost?: ((...args: A) => CallOptions['cost']) | undefined
-  /** What a result (each chunk, when it is a stream) says was used. Default: read from results of known shapes. */
+  /**
+   * What a result (each chunk, when it is a stream) says was used.
+   * @default read from results of known shapes
+   */
   usage?: ((result: R) => Usage | undefined) | undefined
-  /** The model, for a service that has a limiter for each. Default: `args[0].model`. */
+  /**
+   * The model, for a service that has a limiter for each.
+   * @default `args[0].model`
+   */
   model?: ((...args: A) => string | undefined) | undefined
   /** Tenants of one limiter get fair turns. */
   tenant?: ((...args: A) => string | undefined) | undefined
   /** A name of yours for a call: its events carry it. */
   id?: ((...args: A) => string | undefined) | undefined
-  /** The signal that gives a call up. Default: none. */
+  /**
+   * The signal that gives a call up.
+   * @default none
+   */
   signal?: ((...args: A) => AbortSignal | undefined) | undefined
   /**
    * Higher goes first.
    * @default 0
    */
   priority?: number | undefined
-  /** How many places of `maxConcurrent` a call takes. Default 1. */
+  /**
+   * How many places of `maxConcurrent` a call takes.
+   * @default 1
+   */
   weight?: number | undefined
   /**
    * The longest wait for a ticket, then `WaitTimeoutError`.
@@ -73,7 +88,10 @@ export interface WrapOptions<A extends readonly unknown[], R> {
    * @default the built-in one
    */
   classify?: Classify | undefined
-  /** A stream that is not read for this long gives its ticket back. Default 5 minutes. */
+  /**
+   * A stream that is not read for this long gives its ticket back.
+   * @default 5 minutes
+   */
   streamIdleMs?: Duration | undefined
 }
 
@@ -98,41 +116,6 @@ const KEYS = [
 ]
 
 /**
- * Wraps a function so that its calls leave at the limiter's pace. `fn` may be sync or async, and may resolve to a
- * stream, whose ticket is then held until it ends. `this` is passed on. Without a limiter, all such functions
- * share one of 300 requests a minute (`configureDefaultLimiter`).
- *
- * Of an overloaded function TypeScript keeps the last overload: wrap a lambda instead.
- *
- * @example
- * const ask = withLimiter((prompt: string) => openai.responses.create({ model: 'gpt-5', input: prompt }), gpt)
- * const answer = await ask('What is the capital of France?')
- *
- * @throws TypeError at once when an option is wrong. Calls reject with what `fn` throws, untouched, or with a
- * `LimiterError`.
- */
-export function withLimiter<A extends unknown[], R, T = unknown>(
-  fn: (this: T, ...args: A) => R,
-  limiter?: LimiterLike,
-  options: WrapOptions<ArgsOf<A>, StreamedOr<Awaited<R>>> = {},
-): (this: T, ...args: A) => Promise<Awaited<R>> {
-  const prepare = preparer(fn, limiter, options as unknown as WrapOptions<A, never>)
-  const method = isMethod(fn)
-  const wrapped = function (this: T, ...args: A): Promise<Awaited<R>> {
-    try {
-      const { policy, cost } = prepare(args)
-      const call = () => fn.apply(this, args)
-      return dispatch(policy, cost, method && this === undefined ? () => cutOff(fn, call) : call) as Promise<
-        Awaited<R>
-      >
-    } catch (error) {
-      return Promise.reject(error)
-    }
-  }
-  return Object.defineProperty(wrapped, 'name', { value: fn.name, configurable: true })
-}
-
-/**
  * For functions that return an async iterable at once, such as async generators: the wrapped one returns an
  * `AsyncGenerator` that takes its ticket at the first `next()`.
  *
@@ -140,7 +123,7 @@ export function withLimiter<A extends unknown[], R, T = unknown>(
  * const words = withLimiter.stream(async function* (prompt: string) { yield* await stream(prompt) }, gpt)
  * for await (const word of words('Tell me a story.')) console.log(word)
  */
-withLimiter.stream = function stream<A extends unknown[], C, T = unknown>(
+function stream<A extends unknown[], C, T = unknown>(
   fn: (this: T, ...args: A) => AsyncIterable<C>,
   limiter?: LimiterLike,
   options: WrapOptions<ArgsOf<A>, C> = {},
@@ -165,7 +148,48 @@ withLimiter.stream = function stream<A extends unknown[], C, T = unknown>(
   }
 }
 
-/** The source of what is neither an arrow function nor begins with `function` or `class`. */
+/**
+ * Wraps a function so that its calls leave at the limiter's pace. `fn` may be sync or async, and may resolve to a
+ * stream, whose ticket is then held until it ends. `this` is passed on. Without a limiter, all such functions
+ * share one of 300 requests a minute (`configureDefaultLimiter`).
+ *
+ * Of an overloaded function TypeScript keeps the last overload: wrap a lambda instead.
+ *
+ * @example
+ * const ask = withLimiter((prompt: string) => openai.responses.create({ model: 'gpt-5', input: prompt }), gpt)
+ * const answer = await ask('What is the capital of France?')
+ *
+ * @throws TypeError at once when an option is wrong. Calls reject with what `fn` throws, untouched, or with a
+ * `LimiterError`.
+ */
+export const withLimiter = /* @__PURE__ */ Object.assign(
+  function withLimiter<A extends unknown[], R, T = unknown>(
+    fn: (this: T, ...args: A) => R,
+    limiter?: LimiterLike,
+    options: WrapOptions<ArgsOf<A>, StreamedOr<Awaited<R>>> = {},
+  ): (this: T, ...args: A) => Promise<Awaited<R>> {
+    const prepare = preparer(fn, limiter, options as unknown as WrapOptions<A, never>)
+    const method = isMethod(fn)
+    const wrapped = function (this: T, ...args: A): Promise<Awaited<R>> {
+      try {
+        const { policy, cost } = prepare(args)
+        const call = () => fn.apply(this, args)
+        return dispatch(
+          policy,
+          cost,
+          method && this === undefined ? () => cutOff(fn, call) : call,
+        ) as Promise<Awaited<R>>
+      } catch (error) {
+        return Promise.reject(error)
+      }
+    }
+    return Object.defineProperty(wrapped, 'name', { value: fn.name, configurable: true })
+  },
+  // Within the expression, not assigned after it: so bundlers drop all of it where it is not used.
+  { stream },
+)
+
+/** The source text of a method: no arrow function, and no `function` or `class` at the start. */
 const METHOD = /^(?!async\s*\(|(async\s+)?function\b|class\b)(async\b|\*|\s)*[\w$#[]+[^=]*?\(/
 
 /** Whether a function needs its `this`: a method of a class or an object that speaks of it. */
@@ -211,7 +235,7 @@ function resumed<C>(
   }
 }
 
-/** Checks everything once, and makes for each call its terms and its cost. */
+/** Checks everything once. Returns a function that makes the policy and the cost of each call. */
 function preparer<A extends unknown[]>(
   fn: unknown,
   limiter: LimiterLike | undefined,

@@ -24,8 +24,8 @@ const count = (from: unknown, ...names: string[]): number | undefined => {
 }
 
 /**
- * The tokens of an answer, or of one event of a stream, as they are billed; undefined when it tells none. `said` is what is
- * known of its usage in place of what it tells.
+ * The tokens of an answer, or of one event of a stream, as they are billed; undefined when it reports none. `said` replaces
+ * the usage that it reports.
  */
 export function billedOf(answer: unknown, said?: Usage): Billed | undefined {
   const usage = said ?? readUsage(answer)
@@ -41,7 +41,7 @@ export function billedOf(answer: unknown, said?: Usage): Billed | undefined {
     .find((n) => n !== undefined)
   const cached = apart ?? within ?? count(counts, 'cachedContentTokenCount') ?? 0
   const input = Math.max((inputTokens ?? 0) + (apart ?? 0), count(counts, 'inputTokens') ?? 0, cached)
-  // A total that is more than its parts holds output that nobody told apart.
+  // A total above the sum of its parts includes output that was not reported separately.
   return { input, cached, output: Math.max(outputTokens ?? 0, tokens - (inputTokens ?? 0)) }
 }
 
@@ -57,7 +57,7 @@ function countsIn(value: unknown, depth: number): unknown {
   return undefined
 }
 
-/** Follows a stream: each count of its events grows, or is told once. */
+/** Follows a stream: each count of its events only grows, or comes once. */
 export const mergeBilled = (a: Billed | undefined, b: Billed | undefined): Billed | undefined =>
   a && b
     ? {

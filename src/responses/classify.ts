@@ -1,6 +1,6 @@
 /**
  * The one classifier: whatever a call threw or returned goes through here, and comes out as a refusal of
- * one of four kinds, as a transient failure, or as none of a limiter's business.
+ * one of four kinds, as a transient failure, or as no business of a limiter.
  *
  * The table of rules (provider-rules.ts) says which. In doubt the answer is "not ours": a caller who sees a strange
  * error is better off than one whose calls all stop.
@@ -47,13 +47,13 @@ function reasonOf(kind: Verdict['kind'], status: number | undefined, text: strin
   const code = /:(?!ERR_|AI_)(\w+_\w+|\w+Exception|E[A-Z]+)$/m.exec(text)?.[1]
   // Messages enclose one another, too: the innermost is the provider's own.
   const message = [...text.matchAll(/(?<=^(?:message|error|detail):)(?!failed$)[^{\n]+/gm)].pop()?.[0] ?? ''
-  // A lost connection is told by the runtime, which knows nothing of the request.
+  // The runtime reports a lost connection, and knows nothing of the request.
   const own = kind === 'transient' && status === undefined ? message.replace(ECHOED, '…') : clauses(message)
   const said = PER.exec(text)?.[0] ?? own.slice(0, REASON_CHARS).trim()
   return [[status, code].filter(Boolean).join(' '), said].filter(Boolean).join(': ')
 }
 
-/** What is worded as a rate may be a call that can never fit, or a window so long that waiting in the queue is no answer. */
+/** A refusal worded as a rate may mean a call that can never fit, or a window too long to wait for in the queue. */
 function kindOfRate(
   text: string,
   limit: number,
@@ -85,7 +85,7 @@ function judge(outcome: Outcome, wall: number): Verdict | undefined {
   const daily = /^quota(?:Id|_limit):.*PerDay[^]*/m.exec(text)?.[0]
   const named = daily ?? text
   let waitMs = daily && kind === 'quota' ? untilPacificMidnightMs(now) : readWait(headers, text, now)
-  // Only where nothing else tells, and only of windows: a bucket accepts again long before it is full.
+  // Only if nothing else names a wait, and only for windows: a bucket accepts again long before it is full.
   if (kind === 'rate')
     waitMs ??= readLimits(headers, wall).find((hint) => !hint.remaining && hint.perMs !== MINUTE)?.resetMs
   const limit = numberAfter(LIMIT, named)
@@ -110,7 +110,7 @@ export function classify(outcome: Outcome, wall: number): Verdict | undefined {
   return guard(() => judge(outcome, wall))
 }
 
-/** Whether the body of a returned Response must be read before `classify`: it tells quota from rate. */
+/** Whether the body of a returned Response must be read before `classify`: it distinguishes quota from rate. */
 export function needsBody(value: unknown): boolean {
   return (
     !!statusOf(value) &&

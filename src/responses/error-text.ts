@@ -57,7 +57,7 @@ const CODES = [
 /** What the caller sent, and what a client is made of. */
 const SENT = /^(request|req|config|options|input|params?|prompt|messages?|client|agent|socket|init|parent)$/i
 
-/** An answer says what it has to say early: longer ones are cut, so that no pattern takes long. */
+/** The start of an answer says enough: longer ones are cut, so that no pattern takes long. */
 const LINE_CHARS = 2000
 const TEXT_CHARS = 8000
 /** An object with more keys than this is no error. */

@@ -1,5 +1,5 @@
 /**
- * What the headers tell of the limits.
+ * What the headers say about the limits.
  *
  * They are the only word of a provider about a limit before it refuses, and each has its own format, its
  * own clock and its own way to say "unknown". A hint that is in doubt is dropped: a limiter does well
@@ -55,7 +55,7 @@ const LIMIT_HEADERS = limitHeaders.map(
     [['limit', 'remaining', 'reset'].map((field) => name.replace('*', field)), of, perMs] as const,
 )
 
-/** Every limit that the headers of an answer tell. */
+/** Every limit that the headers of an answer name. */
 export function readLimits(headers: unknown, wall: number): LimitHint[] {
   const reader = guard(() => readerOf(headers))
   const now = serverNow(reader, wall)
@@ -66,7 +66,7 @@ export function readLimits(headers: unknown, wall: number): LimitHint[] {
     const limit = parseFloat(limitText)
     const left = parseFloat(leftText)
     const resetMs = readDuration(reset, now)
-    // -1 means "unknown", and so does 0 for a limit (Azure), and for what remains when no limit is told.
+    // -1 means "unknown", and so does 0 for a limit (Azure), and for what remains when no limit is named.
     const told = known({
       limit: limit > 0 ? limit : undefined,
       remaining: left > 0 || (left === 0 && limit > 0) ? left : undefined,
@@ -130,7 +130,7 @@ function readPolicies(header: string): LimitPolicy[] {
   return listOf(header).flatMap(({ name, params: { q = name, w, qu = '' } }) => {
     const [quota, windowMs] = [Number(q), Number(w) * SECOND]
     const of = /token/i.test(qu || name) ? 'tokens' : 'requests'
-    // What is counted in bytes, or in units of their own, is no limit of ours.
+    // Limits of bytes, or of a provider's own units, are not for us.
     const ours = qu === '' || /token|request/i.test(qu)
     return ours && quota > 0 && windowMs > 0 ? [{ name, of, quota, windowMs }] : []
   })

@@ -12,7 +12,7 @@ const DIMENSION =
 
 const LIMITED =
   '(?:limit|quota|allowance|allocation|usage|requests?|tokens?|calls?|messages?|again|cap|credits?|free|限|额|額|重试|重試|配额|用量|kontingent|limite?s?|l[ií]mites?|cuota|cota|лимит|квот\\S*|한도|할당량|上限)'
-/** The window at the end, and the letter or word that tells it. */
+/** The window, and the letter or word that names it. */
 const EXPLICIT =
   /per.?(?:1.?)?(?:calendar |rolling )?(second|sec|minute|min|hour|day|week|month|year)|\/ ?(second|sec|minute|min|hour|hr|day|week|month|mo|year)s?\b|\b[trc]p([smhdw])\b|\b(?:per|every|within|last|rolling|(?<!(?:again|retry|resets?|wait|available|access) )in) (?:the |an? )?(?:last )?(\d+)[ -]?(s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?|weeks?|months?)\b/gi
 const WORDS: readonly (readonly [words: string, perMs: number])[] = [

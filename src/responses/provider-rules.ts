@@ -1,13 +1,13 @@
 /**
- * What providers say when they refuse: one rule a row, with its source above it, in the order in which they are tried. The first row that fits
- * decides, so rows that exclude more come first: what waiting cannot help before what it can, since providers send
- * both under one status and often under one code.
+ * What providers say when they refuse: one rule a row, with its source above it, in the order in which they are tried. The first row that
+ * matches decides. So rows for what waiting cannot help come before rows for what it can, because providers use the same
+ * status for both, and often the same code.
  *
  * A pattern is tried on the whole of an answer, written as lines (error-text.ts): 'http 429' first, then
  * 'code:slow_down', 'message:Slow down, please' and the like. So `:slow_down$` means a code and never prose, and
  * `^http 400$[^]*words` ties prose to a status.
  *
- * No row asks which provider answered. An answer rarely tells who sent it (gateways and OpenAI-compatible servers are
+ * No row asks which provider answered. An answer rarely says who sent it (gateways and OpenAI-compatible servers are
  * everywhere), so each pattern is specific enough to be tried on all answers. A new provider is a few rows.
  */
 
@@ -15,7 +15,7 @@ import { DAY, HOUR, MINUTE, SECOND } from '../lib/units.ts'
 import type { RefusalKind } from './verdict.ts'
 
 export interface Rule {
-  /** `aborted`: somebody gave the call up, so nothing else about the answer counts. */
+  /** `aborted`: the call was given up, so nothing else about the answer counts. */
   readonly kind: RefusalKind | 'transient' | 'aborted'
   readonly when: RegExp
 }
@@ -72,7 +72,7 @@ export const rules: readonly Rule[] = [
     when: /#(token|rate)-limit\b|^param:insufficient_quota$|:Throttling\.(RateQuota|AllocationQuota|BurstRate)$/m,
   },
 
-  // Money or a long quota is used up: nobody gets through until somebody pays or the window ends.
+  // Money or a long quota is used up: no call gets through until the account is paid or the window ends.
   // HTTP, OpenRouter, DeepSeek
   { kind: 'quota', when: /^http 402$/m },
   // Gemini
@@ -145,7 +145,7 @@ export const rules: readonly Rule[] = [
 /** The load grew too fast: go back to the earlier rate. */
 export const slowDown = /:slow_down$|:Throttling\.BurstRate$|usage increase rate/m
 
-/** A header name, with `*` where it says limit, remaining or reset; what it counts; in which window, if it is known. */
+/** A header's name, with `*` for limit, remaining or reset; what it counts; and its window, if that is known. */
 export type LimitHeader = readonly [name: string, of: string, perMs?: number]
 
 export const limitHeaders: readonly LimitHeader[] = [

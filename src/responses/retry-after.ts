@@ -78,7 +78,7 @@ export function readDuration(text: string, now: number): number | undefined {
   return sane(number * SECOND) ?? sane(isDate ? Date.parse(text) - now : spelled(text.replace(/^PT?/, ''), 0))
 }
 
-/** The server's own clock, as far as it told it. */
+/** The time by the server's own clock, if it sent it. */
 export function serverNow(headers: HeaderReader | undefined, wall: number): number {
   return Date.parse(headers?.get('date') ?? '') || wall
 }

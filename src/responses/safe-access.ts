@@ -2,7 +2,7 @@
  * How foreign values are read: as if every one were hostile.
  *
  * Errors and results come from code we do not know. A getter that throws, a revoked proxy, a cycle or a
- * class that refuses to be looked at must not turn a provider's answer into an error of ours.
+ * class that throws when it is inspected must not turn a provider's answer into an error of the limiter.
  */
 
 export function guard<T>(read: () => T): T | undefined {
@@ -51,7 +51,7 @@ export function reach(value: unknown, keys: readonly string[], found = new Set<o
 
 type Known<T> = { [K in keyof T]?: Exclude<T[K], undefined> }
 
-/** Only the fields that are known: an unknown one of ours is left out, never undefined. */
+/** Only the fields that are known: one that is undefined is left out. */
 export function known<T extends object>(fields: T): Known<T> {
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Known<T>
 }

@@ -10,7 +10,7 @@ const FRAME = /(^|[._-])(created|queued|in_progress|added|done|completed|start|s
 const BROKEN =
   /(throttling|serviceUnavailable|internalServer|modelStreamError|modelTimeout|validation)Exception$/i
 
-/** An event that says that the answer has failed: what it says, else undefined. */
+/** The failure that an event of a stream reports, if it reports one. */
 export function failureIn(chunk: unknown): object | undefined {
   if (!isObject(chunk)) return undefined
   const type = get(chunk, 'type')

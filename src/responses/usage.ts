@@ -21,7 +21,7 @@ export interface Usage {
   [dimension: string]: number | undefined
 }
 
-/** Where usage lies: of several steps the total first; Cohere's in tokens before that in what it bills. */
+/** Where usage is found, best first: the total of several steps before one step; for Cohere, tokens before billed units. */
 const PLACES = [
   'totalUsage',
   'usage',
@@ -42,7 +42,7 @@ const INPUT = /^(total_)?(input|prompt)_?token(s|count)$/i
 const OUTPUT = /^(total_)?(output|completion|candidates)_?token(s|count)$/i
 const TOTAL = /^total_?token(s|count)$/i
 
-/** Servers that speak two dialects tell a count twice; at its model level the AI SDK wraps it in `total`. */
+/** Servers that speak two dialects report a count twice; at its model level the AI SDK wraps it in `total`. */
 function most(counts: object, name: RegExp): number | undefined {
   const found = Object.keys(counts)
     .filter((key) => name.test(key))
@@ -76,7 +76,7 @@ const cacheReads = (counts: object): number =>
     ...CACHED.map((key) => most(Object(get(counts, key)), /^cache(d_tokens|Read(Tokens)?|_read)$/) ?? 0),
   )
 
-/** A total may tell more than its parts (a part was left out), never less. */
+/** A total may be more than the sum of its parts (a part was left out), never less. */
 function whole(usage: Usage): Usage {
   const { inputTokens = 0, outputTokens = 0, tokens = 0 } = usage
   return { ...usage, tokens: Math.max(tokens, inputTokens + outputTokens) }
@@ -107,7 +107,7 @@ export function readUsage(value: unknown): Usage | undefined {
 
 /**
  * Follows a stream: what an event says replaces what earlier ones said, dimension by dimension (Anthropic
- * tells the input at the start and the output, cumulative, at the end).
+ * reports the input at the start and the output, cumulative, at the end).
  */
 export function mergeUsage(into: Usage | undefined, chunk: unknown): Usage | undefined {
   const next = readUsage(chunk)

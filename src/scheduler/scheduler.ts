@@ -1,8 +1,7 @@
 // Gives the pure core time: one clock and at most one timer for a whole tree of limiters.
 //
-// The timer is armed while somebody waits or an appointment is pending, and never otherwise. What may happen
-// later without an event (a wait that ends, a retry, a timeout) is an appointment in a heap, so a million of
-// them still make one timer.
+// The timer is armed only while a call waits or a task is due later. What may happen later without an event (a wait
+// that ends, a retry, a timeout) is a task in a heap, so a million of them still need one timer.
 
 import { MAX_TIMER_MS } from '../lib/units.ts'
 import type { Clock } from './clock.ts'
@@ -11,13 +10,13 @@ import type { TicketIssuer } from '../core/ticket-issuer.ts'
 import type { Call } from '../core/call.ts'
 import type { WallTime } from '../core/limit/sliding-window.ts'
 
-/** A clock that throws is asked again after so long. */
+/** How long until a clock that threw is asked again. */
 const ASK_AGAIN_MS = 1000
 
 export interface ScheduledTask extends HeapItem {
   readonly when: number
   readonly keep: () => void
-  /** Whether somebody waits for it, so that the process must stay alive. */
+  /** Whether a caller waits for it, so that the process must stay alive. */
   readonly awaited: boolean
   /** Where it has a timer of its own. */
   cancel?: () => void
@@ -30,7 +29,7 @@ export interface ScheduledCall<C> extends Call<TicketIssuer> {
   readonly failure: { error: unknown } | undefined
 }
 
-/** Whom the scheduler tells. */
+/** What the scheduler reports to. */
 export interface SchedulerHost<C> {
   /** A ticket for this call. */
   issue(call: C, now: number): void
@@ -54,7 +53,7 @@ export class Scheduler<C extends ScheduledCall<C>> {
   protected readonly host: SchedulerHost<C>
   readonly #agenda = new Heap<ScheduledTask>((a, b) => a.when < b.when)
   #awaited = 0
-  /** The latest time that the clock told; a clock may begin below zero. */
+  /** The latest time of the clock; a clock may begin below zero. */
   #now: number | undefined
   #timerAt = Infinity
   #timerKeeps = false
@@ -78,7 +77,7 @@ export class Scheduler<C extends ScheduledCall<C>> {
     return this.#now ?? 0
   }
 
-  /** Issues every ticket whose time has come, then sees to the timer. */
+  /** Issues every ticket whose time has come, then sets the timer. */
   pump(now: number): void {
     const { root } = this
     for (let call = root.next(now); call; call = root.next(now)) {

@@ -2,24 +2,24 @@
 //
 // There a request that has ended, or whose client has left, never runs again: its timers do not fire, what it
 // awaits does not continue, and its `finally` never runs. A shared timer would die with the request that armed
-// it, and a ticket handed to the dead would be lost. So nobody is handed anything: every waiter wakes itself, by
-// a timer of its own, and takes its ticket in its own turn. Each call says when it will next be heard of. Who is
-// late for that (50 ms) may be passed by those behind and keeps the place if it comes back; a call in flight that
-// is silent for a second has ended. Who wakes late itself judges nobody: then all were held up alike.
+// it, and a ticket given to a dead request would be lost. So no ticket is handed out: every waiting call wakes by its
+// own timer and takes its ticket in its turn. Each call says when its next heartbeat is due. A call that is more than
+// 50 ms late may be passed by the calls behind it, and keeps its place if it comes back. A call in flight that is silent
+// for a second has ended. A call that itself wakes late judges no other, since all were probably held up alike.
 
 import { type ScheduledCall, type ScheduledTask, Scheduler } from './scheduler.ts'
 
 const LATE_MS = 50
 const DEAD_MS = 1000
-/** How often a call in flight is heard of, and one in a long line. */
+/** The heartbeat of a call in flight, and of one far back in the queue. */
 const BEAT_MS = 250
-/** How often those are heard of that may be next. */
+/** The heartbeat of the calls that may be next. */
 const NEAR_MS = 25
 
 interface Pulse {
   /** When the call's own timer will next fire. */
   due: number
-  /** Passed over: out of the line until it is heard of again. */
+  /** Passed over: out of the queue until its next heartbeat. */
   away: boolean
   /** Counts the naps: only the timer of the last one wakes. */
   nap: number
@@ -93,7 +93,7 @@ export class WorkerdScheduler<C extends ScheduledCall<C>> extends Scheduler<C> {
     this.clock.setTimer(ring, ms, !inFlight)
   }
 
-  /** How long one in the queue may sleep: the first until its ticket may be due, the others longer in a long line. */
+  /** How long a waiting call may sleep: the first until its ticket may be due, the others longer in a long queue. */
   #untilNext(pending: C, now: number): number {
     const { wakeAt, waiting } = this.root
     if (pending.issuer.line.first === pending) return Math.min(Math.max(1, wakeAt - now), NEAR_MS)
@@ -118,7 +118,7 @@ export class WorkerdScheduler<C extends ScheduledCall<C>> extends Scheduler<C> {
     } catch (error) {
       this.host.failed(error)
     }
-    // Parked out of the queue: it waits for its next try, which nobody else may wake.
+    // Parked outside the queue: it waits for its next try, and only its own timer may wake it.
     if (pending.queue || pending.state === 'parked') this.#sleep(pending)
     else if (pending.state === 'done') {
       this.#pulses.delete(pending)
@@ -136,7 +136,7 @@ export class WorkerdScheduler<C extends ScheduledCall<C>> extends Scheduler<C> {
       if (next === pending) {
         this.root.next(now)
         this.host.issue(pending, now)
-        // A call that never waited has no beat yet.
+        // A call that never waited has no heartbeat yet.
         if (!this.#pulses.has(pending)) this.#sleep(pending)
         return
       }
@@ -147,7 +147,7 @@ export class WorkerdScheduler<C extends ScheduledCall<C>> extends Scheduler<C> {
     }
   }
 
-  /** Calls in flight that are not heard of any more have ended. */
+  /** Calls in flight without a heartbeat have ended. */
   #sweep(now: number): void {
     if (now < this.#swept + BEAT_MS) return
     this.#swept = now

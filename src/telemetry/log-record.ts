@@ -123,6 +123,9 @@ const TOKENS = ['asked', 'used', 'available', 'limit'] as const
 const WAITS = ['p50', 'p95'] as const
 const GATES: readonly unknown[] = ['open', 'closed', 'probing']
 
+/** The last moment that a `Date` can tell, in ms. */
+const LATEST = 8.64e15
+
 type Fields = Record<string, unknown>
 type Waits = NonNullable<LogRecord['waitMs']>
 
@@ -136,6 +139,7 @@ export function parseRecord(line: string): LogRecord | undefined {
   }
   if (!isObject(found) || found.v !== 1 || typeof found.name !== 'string') return undefined
   if (!GATES.includes(found.gate) || !hasAmounts<LogRecord>(found, NUMBERS)) return undefined
+  if (found.t > LATEST) return undefined
   // Each field by its name: a log may have a million lines.
   const { t, name, requests, issued, refused, finished, failed, rejected } = found
   const { waiting, parked, inFlight, gate } = found
@@ -158,6 +162,9 @@ function addLevels(record: LogRecord, { rate, limit, tokens, waitMs, limits, usa
   if (Array.isArray(limits)) record.limits = limits.slice(0, MOST_LIMITS).flatMap(limitOf)
   if (Array.isArray(usage)) record.usage = usage.flatMap(usageOf)
 }
+
+/** Whether a line that is no record is one of a later version. */
+export const isNewer = (line: string) => Number(/^\{"v":(\d{1,9}),/.exec(line)?.[1] ?? 0) > 1
 
 /** Texts are cut, so that no record of a log fills a screen. */
 const MOST_CHARS = 200

@@ -144,7 +144,9 @@ function count(
     tokens.record(input, { ...call, 'gen_ai.token.type': 'input' })
     tokens.record(output, { ...call, 'gen_ai.token.type': 'output' })
   })
-  on('finish', ({ ok, ms }) => duration.record(ms / 1000, ok ? call : { ...call, 'error.type': '_OTHER' }))
+  on('finish', ({ ok, ms, failure = '_OTHER' }) =>
+    duration.record(ms / 1000, ok ? call : { ...call, 'error.type': failure }),
+  )
   on('chunk', ({ first, ms }) => (first ? firstChunk : nextChunk).record(ms / 1000, call))
   return () => {
     for (const off of offs) off()

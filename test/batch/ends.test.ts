@@ -199,7 +199,7 @@ describe('a quota that is used up in the middle', () => {
       expect(end.error).toBeInstanceOf(QuotaExhaustedError)
       expect((end.error as Error).cause).toBe(refused)
       expect((end.error as Error).message).toBe(
-        "'test': the provider's quota is used up (429 insufficient_quota): one call a minute will try; " +
+        "'test': the provider's quota is used up (429 insufficient_quota): one call a minute tests it; " +
           '21 items are over, 1 of them failed, and the others were not tried',
       )
       expect(leftovers(limiter, clock)).toEqual(EMPTY)

@@ -12,7 +12,7 @@ import { cases } from '../../bench/providers/cases.ts'
 import { filled } from '../../bench/providers/fill.ts'
 import { ablationLines, ablationOf, tableLines } from '../../bench/providers/markdown.ts'
 import { lossByPart, lossOf, objective, partOf } from '../../bench/providers/objective.ts'
-import { readReport, writeReport, type Report } from '../../bench/providers/report.ts'
+import { readReport, renewed, writeReport, type Report } from '../../bench/providers/report.ts'
 
 const goal = { what: 'told twice: goodput', measured: 98.5, atLeast: 98, unit: '%' }
 const refusals = { what: 'told twice: refusals', measured: 1, atMost: 1.5, unit: 'per 1,000' }
@@ -154,6 +154,30 @@ it('a report is read as it was written, with what never came', () => {
   rmSync(new URL('./', file), { recursive: true })
 })
 
+it('part of a run renews its rows and goals; a fault that another row shows is still told', () => {
+  const never = { what: 'lost', measured: 3, atMost: 0, unit: 'calls' }
+  const line = (client: string, value: number) => ({ case: 'a', title: 'A', client, values: [value] })
+  const report = (goals: Report['goals'], rows: Report['tables'][0]['rows']): Report => ({
+    seeds: 6,
+    goals,
+    tables: [{ id: 'slow', title: 'Slow', notes: [], columns: [{ name: 'x', digits: 0 }], rows }],
+  })
+  const before = report([goal, refusals, never], [line('llmiter', 1), line('aws', 2)])
+  const now = report(
+    [
+      { ...goal, measured: 99 },
+      { ...never, measured: 0 },
+    ],
+    [line('llmiter', 9)],
+  )
+  const after = renewed(before, now, ['lost', goal.what])
+  expect(after.goals.map(({ what, measured }) => [what, measured])).toEqual([
+    ['lost', 3],
+    [goal.what, 99],
+  ])
+  expect(after.tables[0]!.rows).toEqual([line('llmiter', 9), line('aws', 2)])
+})
+
 describe('tables in a text', () => {
   const report: Report = {
     seeds: 2,
@@ -190,8 +214,8 @@ describe('tables in a text', () => {
     expect(filled(once, report)).toBe(once)
   })
 
-  it('that are not there are told', () => {
-    expect(filled(text('ablation dip'), report)).toContain('_Not measured yet: ablation dip._')
+  it('that are not in the report stay as they are', () => {
+    expect(filled(text('ablation dip'), report)).toBe(text('ablation dip'))
     expect(filled(text('goals'), report)).toContain('| told twice: goodput | ≥ 98 % |')
   })
 })

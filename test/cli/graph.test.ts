@@ -76,12 +76,27 @@ test('--name: the newest log with this limiter, and this limiter first', async (
   ])
 })
 
+test.each([
+  ['{"v":2,"t":0}', '1 line is not an llmiter record; skipped (written by a newer version: update llmiter)'],
+  [
+    '{"v":2,"t":0}\nhello',
+    '2 lines are not llmiter records; skipped (1 of them written by a newer version: update llmiter)',
+  ],
+  // No date can tell such a moment.
+  [JSON.stringify(record(1e300)), '1 line is not an llmiter record; skipped'],
+])('a log of %s says what was left out', async (lines, said) => {
+  const { out, put, run: graph } = rig()
+  const one = put('one.jsonl', `${linesOf([record(0, { issued: 1 })])}${lines}\n`)
+  const { code, complained } = await graph('--file', one, '--out', out)
+  expect([code, complained]).toEqual([0, `one.jsonl: ${said}`])
+})
+
 test('several files stand side by side; lines that are none are counted', async () => {
   const { out, put, run: graph, drawn } = rig()
   const one = put('one.jsonl', `${linesOf([record(0, { issued: 1 })])}{"v":1,"t":\nhello\n\n`)
   const two = put('two.jsonl', [record(0, { issued: 2 })])
   const { code, complained } = await graph('--file', one, '--file', two, '--out', out)
-  expect([code, complained]).toEqual([0, 'one.jsonl: 2 lines are no record'])
+  expect([code, complained]).toEqual([0, 'one.jsonl: 2 lines are not llmiter records; skipped'])
   expect(drawn().map(({ title, limiters }) => [title, limiters[0]!.issued])).toEqual([
     ['one.jsonl', [1]],
     ['two.jsonl', [2]],

@@ -167,7 +167,7 @@ describe('fetch', () => {
 
   test('under an SDK the wait counts against its timeout: raise that, and turn its retries off', async () => {
     server.replies(replies.chat())
-    const slow = () => new BucketRateLimiter({ name: 'slow', requestsPerMinute: 200, burst: 1, ramp: false })
+    const slow = () => new BucketRateLimiter({ name: 'slow', requestsPerMinute: 40, burst: 1, ramp: false })
     const ask = async (timeout: number) => {
       const openai = new OpenAI({
         ...{ apiKey: 'any', baseURL: `${server.url}/v1`, logLevel: 'off' },
@@ -176,14 +176,14 @@ describe('fetch', () => {
       const call = () => openai.chat.completions.create({ model: 'gpt-5', messages: [] })
       return Promise.allSettled([call(), call()])
     }
-    expect((await ask(100)).map(({ status }) => status)).toEqual(['fulfilled', 'rejected'])
+    expect((await ask(1000)).map(({ status }) => status)).toEqual(['fulfilled', 'rejected'])
     expect((await ask(3_600_000)).map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled'])
   })
 
   test.each<[unknown[], string]>([
     [[undefined, limiter], 'fetch must be a function, got undefined'],
     [[fetch, undefined], 'limits must be { models }, a BucketRateLimiter, a RateLimitedService or options'],
-    [[fetch, { models: { a: {} }, limiter }], "'limiter' cannot stand beside models, only parent can"],
+    [[fetch, { models: { a: {} }, limiter }], "'limiter' cannot be given beside models, only parent can"],
     [
       [fetch, { models: 5 }],
       "models must be like { 'gpt-5': { requestsPerMinute: 500 }, default: … }, got 5",

@@ -21,7 +21,7 @@ test('all who wait are rejected, with the reason; who is in flight, and who come
     expect(error).toBeInstanceOf(LimiterError)
     expect(error).toMatchObject({
       code: 'QUEUE_CLEARED',
-      message: "'test': clear() has dropped all calls that waited",
+      message: "'test': clear() dropped all calls that waited",
       cause: reason,
     })
   }

@@ -106,6 +106,6 @@ test('a function that returns only the text is told so, once', async () => {
   await clock.advance(60_000)
   await answers
   expect(heard.map(({ where, error }) => [where, String(error)])).toEqual([
-    ['usage', expect.stringMatching(/'m'.*returned only a text.*whole answer/)],
+    ['usage', expect.stringMatching(/'m'.*returned only text.*whole answer/)],
   ])
 })

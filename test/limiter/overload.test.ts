@@ -6,7 +6,7 @@ import { withLimiter } from 'llmiter'
 import { each, deferred, EMPTY, fate, leftovers, overloaded, rig, seconds, steadyClock } from '../helpers.ts'
 
 test('one, two, four while nothing comes back, and the rest with the first answer', async () => {
-  const { clock, limiter } = rig({}, steadyClock(0.5))
+  const { clock, limiter } = rig({ maxConcurrent: 100 }, steadyClock(0.5))
   const sent = new Map<string, number>()
   const calls = Array.from({ length: 60 }, () =>
     limiter.run(async () => {
@@ -28,7 +28,7 @@ test('one, two, four while nothing comes back, and the rest with the first answe
 })
 
 test('a black hole: four calls enter it, then one in 30 s', async () => {
-  const { clock, limiter } = rig()
+  const { clock, limiter } = rig({ maxConcurrent: 100 })
   const hang = deferred()
   const sent: string[] = []
   const calls = Promise.all(
@@ -50,7 +50,7 @@ test('a black hole: four calls enter it, then one in 30 s', async () => {
 })
 
 test('a refusal of one that went in silence closes the gate again, and it starts with one', async () => {
-  const { clock, limiter } = rig()
+  const { clock, limiter } = rig({ maxConcurrent: 100 })
   const sent: string[] = []
   const bad = (at: number) => at < 10 || (at >= 1050 && at < 1200)
   const calls = Array.from({ length: 8 }, () =>
@@ -85,7 +85,7 @@ test('nothing is learned of the rate, however often it happens', async () => {
 })
 
 test('a stream that has begun is an answer: the slow start does not wait for its end', async () => {
-  const { clock, limiter } = rig()
+  const { clock, limiter } = rig({ maxConcurrent: 100 })
   const over = deferred()
   let sent = 0
   const open = withLimiter(async () => {
@@ -109,7 +109,7 @@ test('529 and slow_down are overload too', async () => {
     { status: 429, code: 'slow_down' },
     { status: 503, code: 'slow_down' },
   ]) {
-    const { clock, limiter } = rig()
+    const { clock, limiter } = rig({ maxConcurrent: 100 })
     let sent = 0
     const kinds: string[] = []
     limiter.on('refuse', ({ verdict }) => kinds.push(verdict.kind))

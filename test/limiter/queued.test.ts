@@ -91,7 +91,7 @@ test('some are dropped, and the others keep their places', async () => {
   expect(order).toEqual(['now', 'b', 'd'])
   expect(calls[1]!.error).toBeInstanceOf(QueueClearedError)
   expect(calls[1]!.error).toMatchObject({
-    message: "'test': clear() has dropped this call while it waited",
+    message: "'test': clear() dropped this call while it waited",
     cause: reason,
   })
   expect(limiter.stats()).toMatchObject({ rejected: 2, waiting: 0 })

@@ -137,7 +137,7 @@ test('a quota of one model leaves its account and the other models alone', async
 
 test('a quota of the account stops its models', async () => {
   const clock = steadyClock()
-  const account = new BucketRateLimiter({ name: 'account', limits: [], clock })
+  const account = new BucketRateLimiter({ name: 'account', maxConcurrent: 10, clock })
   const model = new BucketRateLimiter({ name: 'model', parent: account, maxConcurrent: 1 })
   const holding = deferred()
   const out = fate(model.run(() => holding.promise))
@@ -190,7 +190,7 @@ test.each([
   ['fails', () => refusal(500)],
   ['is refused', () => rateLimited(1000)],
 ])('a call in flight that %s after the quota is spent does not wait for its return', async (_, error) => {
-  const { clock, limiter } = rig({ retry: {} }, steadyClock())
+  const { clock, limiter } = rig({ maxConcurrent: 2, retry: {} }, steadyClock())
   const late = fate(limiter.run(() => clock.sleep(100).then(() => Promise.reject(error()))))
   const first = fate(limiter.run(() => clock.sleep(10).then(() => Promise.reject(outOfQuota()))))
   await clock.advance(200)

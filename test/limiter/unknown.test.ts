@@ -1,4 +1,4 @@
-// No limit is known (`limits: []`): a few calls go at first, more with every answer, and refusals teach the limit.
+// No limit is known (`limits: []`): one call goes at first, more with every answer, and refusals teach the limit.
 
 import { expect, test } from 'vitest'
 import { BucketRateLimiter } from 'llmiter'
@@ -49,12 +49,12 @@ test.each([
   }
 })
 
-test('ten calls go at first, and two with every answer; after a refusal, spaced', async () => {
+test('one call goes at first, and two with every answer; after a refusal, spaced', async () => {
   const clock = new VirtualClock({ seed: 1 })
   const limiter = new BucketRateLimiter({ name: 'unknown', clock, limits: [] })
   const sent: number[] = []
   let refuse = false
-  for (let i = 0; i < 250; i++) {
+  for (let i = 0; i < 400; i++) {
     const call = limiter.run(async () => {
       sent.push(clock.now())
       const refused = refuse
@@ -65,18 +65,18 @@ test('ten calls go at first, and two with every answer; after a refusal, spaced'
     call.catch(() => {})
   }
   await clock.advance(500)
-  expect(sent).toHaveLength(10)
-  await clock.advance(1000)
-  expect(sent).toHaveLength(10 + 20)
-  await clock.advance(1000)
-  expect(sent).toHaveLength(10 + 20 + 40)
+  for (let round = 1; round < 7; round++) {
+    expect(sent).toHaveLength(2 ** round - 1)
+    await clock.advance(1000)
+  }
+  expect(sent).toHaveLength(127)
   refuse = true
-  // 80 more go before the first of them is refused.
+  // 128 more go before the first of them is refused.
   await clock.advance(510)
-  expect(sent).toHaveLength(10 + 20 + 40 + 80)
+  expect(sent).toHaveLength(255)
   refuse = false
   await clock.advance(10_000)
-  const gaps = sent.slice(160, 170).map((at, i) => at - sent[159 + i]!)
+  const gaps = sent.slice(265, 275).map((at, i) => at - sent[264 + i]!)
   expect(Math.min(...gaps)).toBeGreaterThan(0)
   expect(limiter.stats().limits).toEqual([])
   limiter.stop()

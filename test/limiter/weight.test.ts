@@ -36,7 +36,7 @@ test('more than maxConcurrent can never go: refused at once', async () => {
   const { limiter } = rig({ maxConcurrent: 2 })
   await expect(limiter.run(() => {}, { weight: 3 })).rejects.toThrow(RequestTooLargeError)
   await expect(limiter.run(() => {}, { weight: 3 })).rejects.toThrow(
-    "'test': a call of weight 3 can never go, maxConcurrent is 2",
+    "'test': a call of weight 3 can never run, because maxConcurrent is 2",
   )
 })
 

@@ -21,6 +21,8 @@ interface Story {
   parent?: Partial<LimiterOptions>
   /** The limit is that of a store, which is out of reach after ten seconds. */
   shared?: boolean
+  /** The program pauses after ten seconds. */
+  paused?: boolean
 }
 
 const after = (ms: number) => (clock: VirtualClock) => clock.sleep(ms)
@@ -68,6 +70,11 @@ export const STORIES = {
     shared: true,
     ...{ calls: 100, answer: after(500), seconds: 90 },
   },
+  pause: {
+    options: { requestsPerMinute: 60 },
+    paused: true,
+    ...{ calls: 100, answer: after(500), seconds: 90 },
+  },
   'failing key': {
     options: { requestsPerMinute: 600 },
     ...{ calls: 40, answer: () => Promise.reject(error(401, 'AuthenticationError')), seconds: 30 },
@@ -77,9 +84,16 @@ export const STORIES = {
 
 export type Cause = keyof typeof STORIES
 
-/** Writes the log of a story into a folder of its own, and returns its file. */
-export async function tell(cause: Cause, dir: string): Promise<string> {
-  const { options, calls, cost, answer, seconds, parent, shared }: Story = STORIES[cause]
+/**
+ * Writes the log of a story into a folder of its own, and returns its file. `look` is given the limiter before the first
+ * call, and what it returns is called as the log ends.
+ */
+export async function tell(
+  cause: Cause,
+  dir: string,
+  look: (limiter: BucketRateLimiter) => () => Promise<void> = () => () => Promise.resolve(),
+): Promise<string> {
+  const { options, calls, cost, answer, seconds, parent, shared, paused }: Story = STORIES[cause]
   mkdirSync(dir, { recursive: true })
   const clock = new VirtualClock({ wall: HOUR_OF_START })
   const above = parent && new BucketRateLimiter({ clock, ...parent })
@@ -90,11 +104,14 @@ export async function tell(cause: Cause, dir: string): Promise<string> {
     ...(store && { store }),
   })
   const log = logTo(limiter, { dir })
+  const looked = look(limiter)
   for (let i = 0; i < calls; i++)
     limiter.run(() => answer(clock, clock.now() / 1000), cost && { cost }).catch(() => {})
   await clock.advance(10_000)
   if (store) store.cut('all')
+  if (paused) limiter.pause()
   await clock.advance(seconds * 1000 - 10_000)
+  await looked()
   log.stop()
   limiter.stop()
   return log.file

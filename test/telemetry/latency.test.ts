@@ -136,7 +136,7 @@ describe('options', () => {
     )
     const health = latencyHealth({ ttftMs: 1000 })
     expect(() => rig({ maxConcurrent: 3, health })).toThrow(
-      "health of 'test' has no rate to lower, since no limit is paced: give it a rate, or onUnhealthy: 'refuse'",
+      "health of 'test' has no rate to lower, because no limit is paced: give it a rate, or onUnhealthy: 'refuse'",
     )
     expect(() => rig({ requestsPerDay: 300, health })).toThrow('no limit is paced')
     const { limiter } = rig({ requestsPerMinute: 60, health })

@@ -137,8 +137,8 @@ describe('metrics', () => {
     expect(summed(await scrape('gen_ai_client_operation_duration'))).toEqual([
       `count {${call}} 2`,
       `sum {${call}} 0.92`,
-      `count {${call},error_type="_OTHER"} 1`,
-      `sum {${call},error_type="_OTHER"} 0.1`,
+      `count {${call},error_type="Error"} 1`,
+      `sum {${call},error_type="Error"} 0.1`,
     ])
     const bounds = (await scrape('gen_ai_client_operation_duration')).map(
       (line) => /le="([^"]*)"/.exec(line)?.[1],

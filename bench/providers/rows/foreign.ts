@@ -193,6 +193,11 @@ export const foreign: Record<string, Foreign> = {
     limiter: { limits: [] },
   },
   'unlimited-nginx': { ...nginx(429), title: 'nothing known, nginx, burst 0, 429', limiter: { limits: [] } },
+  'unlimited-nginx-503': {
+    ...nginx(503),
+    title: 'nothing known, nginx, burst 0, 503',
+    limiter: { limits: [] },
+  },
   'slow-3': slow(3, 1),
   'slow-3-double': slow(3, 2),
   'slow-10-double': slow(10, 2),

@@ -28,6 +28,8 @@ const STEPS_S = [
 ].concat([2, 5, 10, 30, 100, 365].map((days) => days * 86_400))
 
 const AXIS_WIDTH = 52
+/** So much room a mark with its line takes, in pixels. */
+const MARK_PX = 12
 const FONT = '12px system-ui, sans-serif'
 
 const colour = (name: string) =>
@@ -240,11 +242,13 @@ export class Chart {
     for (const line of this.#marks) {
       if (!isShown(line, this.#shown)) continue
       ctx.fillStyle = colour(line.colour)
-      line.values(buckets).forEach((value, i) => {
+      const values = line.values(buckets)
+      const few = values.filter(Boolean).length * MARK_PX * devicePixelRatio < bbox.width
+      values.forEach((value, i) => {
         const at = plot.valToPos(buckets.x[i]! + buckets.size / 2, 'x', true)
         if (!value || at < bbox.left || at > bbox.left + bbox.width) return
-        // A line down to the axis says where, and the sign what.
-        ctx.globalAlpha = 0.35
+        // A line down to the axis says where, and the sign what. Lines side by side would be a wall.
+        ctx.globalAlpha = few ? 0.35 : 0
         ctx.fillRect(at - devicePixelRatio / 2, bbox.top, devicePixelRatio, bbox.height)
         ctx.globalAlpha = 1
         ctx.fillText(line.mark!, at, bbox.top)

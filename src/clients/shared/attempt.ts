@@ -11,7 +11,7 @@ export const ATTEMPT = Symbol('llmiter.attempt')
 
 /** Statuses that are always a refusal. SDKs would retry them by themselves, around the queue. */
 const REFUSED = [429, 498, 503, 529]
-/** Statuses that may be one: the body tells. SDKs do not try them again. */
+/** Statuses that may be a refusal: the body decides. SDKs do not retry them. */
 const DENIED = [400, 402, 403, 413]
 
 export type Fetch = (input: string | URL | Request, init?: RequestInit) => Promise<Response>
@@ -75,7 +75,7 @@ export class Attempt {
     }
   }
 
-  /** The SDK has obeyed: what it was told not to do need not be read by its caller. */
+  /** The SDK has not retried: hides from its caller how it was told not to. */
   restoreHeaders(): void {
     this.#restore?.()
   }
@@ -104,7 +104,7 @@ export class Attempt {
   /** Gives the answer on, and holds the ticket until its body is over. */
   #watch(response: Response, signal: AbortSignal | null | undefined): Response {
     this.state = 'answered'
-    // The SDK's own, one for each request: aborted, too, by who leaves a stream that nobody has begun to read.
+    // The SDK's own signal, one for each request. It also aborts when a stream is left before it was read.
     signal?.addEventListener('abort', () => this.#grant.ticket.fail(signal.reason), { once: true })
     return watch(response, this.#grant)
   }
@@ -114,7 +114,7 @@ export class Attempt {
 export function watch(response: Response, { ticket, used }: ClientTicket): Response {
   const { body, headers } = response
   ticket.accepted({ headers })
-  // An empty body is read by nobody, and a stream of Node by whoever it goes to.
+  // Nothing reads an empty body, and a Node stream is read by whatever it is piped to.
   if (!body || !('getReader' in body) || headers.get('content-length') === '0') {
     ticket.finish()
     return response
@@ -151,7 +151,7 @@ function forbidRetry(response: Response): () => void {
   }
 }
 
-/** Takes the attempt from the options of `fetch`, so that nobody sends with it twice. */
+/** Takes the attempt from the options of `fetch`, so that it is not used twice. */
 export function unmark(init: Marked | undefined): {
   attempt: Attempt | undefined
   init: RequestInit | undefined

@@ -74,7 +74,7 @@ async function inLine(
       if (error === response) return response
       throw error
     }
-    // Nobody will read it, and its connection must not wait for that.
+    // The body will never be read, and its connection must not wait for that.
     response.body?.cancel().catch(() => {})
   }
 }

@@ -1,4 +1,4 @@
-// What every limited client has besides what it was.
+// What every limited client has in addition to its own members.
 
 import type { Limits, ClientCallOptions } from './limits.ts'
 

@@ -38,13 +38,22 @@ export type ClientLimits = LimitsByModel | LimiterLike
 
 /** Options for all calls of a limited client. */
 export interface ClientOptions {
-  /** Counts the input tokens of a request's body. Default: an estimate, corrected by what calls really use. */
+  /**
+   * Counts the input tokens of a request's body.
+   * @default an estimate, corrected by what calls really use
+   */
   countTokens?: ((request: unknown) => number) | undefined
   /** The tenant of a request, read from its body. Tenants of one limiter get fair turns. */
   tenant?: ((request: unknown) => string | undefined) | undefined
-  /** Higher goes first. Default 0. */
+  /**
+   * Higher goes first.
+   * @default 0
+   */
   priority?: number | undefined
-  /** The longest wait for a ticket, refusals included: then `WaitTimeoutError`. Default: as long as it takes. */
+  /**
+   * The longest wait for a ticket, refusals included: then `WaitTimeoutError`.
+   * @default as long as it takes
+   */
   maxWaitMs?: Duration | undefined
   /** Calls that generate nothing (lists, files, batches): `'free'` (default), or `'requests'`: each takes a request. */
   otherCalls?: 'free' | 'requests' | undefined
@@ -71,7 +80,7 @@ export interface LimitedCall {
   model: string | undefined
   /** The body of the request. */
   request: unknown
-  /** Whether it generates something: else it is one of the others. */
+  /** Whether it generates something; otherwise `otherCalls` applies. */
   generates: boolean
   signal: AbortSignal | undefined
   /** Options of this call alone. */
@@ -83,7 +92,7 @@ export interface LimitedCall {
 /** The right to make a call, and how to settle it. */
 export interface ClientTicket {
   readonly ticket: Ticket
-  /** What was used of the limits, of what the answer says. */
+  /** What was used of the limits, by what the answer says. */
   used(usage: Usage): Usage
 }
 
@@ -190,7 +199,7 @@ export function checkCallOptions(options: ClientCallOptions, name: string): void
 
 type GroupedService = RateLimitedService & { group: LimiterGroup }
 
-/** A service of the user's own tells its limiters one by one, as they are used. */
+/** The limiters of a service of the user's own become known one by one, as they are used. */
 function grouped(service: RateLimitedService): GroupedService {
   // Not by spreading: a service may be an instance of a class.
   const isBlocked = service.isBlocked && ((signal: AbortSignal) => service.isBlocked!(signal))
@@ -228,7 +237,7 @@ function serviceOf(limits: ClientLimits, name: string): RateLimitedService {
     const [stray] = Object.keys(others)
     if (stray !== undefined)
       throw new TypeError(
-        `${text(stray)} cannot stand beside models, only parent can: is it one of the models?`,
+        `${text(stray)} cannot be given beside models, only parent can: is it the name of a model?`,
       )
     return perModel(models, { name, ...(parent && { parent }) })
   }

@@ -10,7 +10,7 @@
 // the caller's signal. Anthropic's middleware is public, but comes after all that, and takes an error that speaks of
 // time ("WaitTimeoutError") for a lost connection: it would try that call again, and drop the error.
 //
-// So refusals wait in the queue as long as it takes, and count against nobody's `maxRetries`; all other failures are
+// So refused calls wait in the queue as long as it takes, and do not count against `maxRetries`; all other failures are
 // retried as the SDK would have done, each try with a ticket of its own, at the place that the call first had. An SDK
 // that tries nothing again (`maxRetries: 0`) leaves them to the limiter's `retry`.
 // `makeRequest` is private to the SDKs: a test pins it, and a client without it is refused. A request that reaches

@@ -69,7 +69,7 @@ const MOST_REMEMBERED = 9
 /** How long the silence after a probe lasts, whatever the times of refusals say. */
 const LEAST_QUIET_MS = 50
 const MOST_QUIET_MS = 5000
-/** After an overload, so many go without an answer; with as many about, the first one opens the gate. */
+/** After an overload, so many go without an answer. */
 const FEW = 4
 
 /** One call goes, and tells. */
@@ -242,11 +242,7 @@ export class GateKeeper {
       this.open()
       return
     }
-    if (gate.state !== 'probing' || sentAt < gate.since) return
-    gate.out--
-    gate.allowed++
-    this.#tries = Math.max(0, this.#tries - 1)
-    if (gate.kind === 'rate' || gate.allowed > FEW) this.open()
+    if (gate.state === 'probing' && sentAt >= gate.since) this.open()
   }
 
   /** A call ended without a word on the limits (aborted, failed otherwise): it proves nothing, the next one probes. */
@@ -289,7 +285,7 @@ export class GateKeeper {
     const kind = gate.state === 'open' ? 'rate' : gate.kind
     if (!lost && gate.state === 'probing') {
       if (gate.out > 0 && now < gate.lastAt + this.#quietMs()) return
-      if (kind === 'rate' ? gate.out > 0 : gate.out === 0 && gate.allowed > 1) return this.open()
+      if (kind === 'rate' && gate.out > 0) return this.open()
     }
     this.gate = { state: 'closed', kind, until: this.#waits(0, now) }
   }
@@ -316,6 +312,7 @@ export class GateKeeper {
       edge: this.#edge.known,
       single: this.#single,
       told: this.#toldMs !== undefined,
+      refusedMs: this.#closedAt - this.#firstClosedAt + (this.#toldMs ?? 0),
       // Counted from the last refusal: after a long told wait it would be forgotten.
       repeated: this.#lately.filter((at) => this.#lately.at(-1)! - at < memory).length > 1,
     }

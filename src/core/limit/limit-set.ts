@@ -38,8 +38,6 @@ export interface LimitSetOptions {
   unknown?: boolean | undefined
 }
 
-/** Where nothing is known, so many go at first, and with each answer one more at once. */
-const FIRST_FEW = 10
 /** After so many rounds of calls without a refusal one more at once is tried; it doubles when that was too many. */
 const PATIENCE = 10
 const MOST_PATIENCE = 160
@@ -86,7 +84,8 @@ export class LimitSet implements SlotSource {
     this.reservoirs = this.buckets.filter(({ limit }) => limit.refill)
     this.maxConcurrent = maxConcurrent
     this.#unknown = unknown
-    this.#concurrency = unknown ? FIRST_FEW : maxConcurrent
+    // Where nothing is known one goes at first, and with each answer one more at once.
+    this.#concurrency = unknown ? 1 : maxConcurrent
   }
 
   /** From here on, not only a few may be in flight. */
@@ -157,7 +156,7 @@ export class LimitSet implements SlotSource {
 
   settle(cost: Cost, used: Used, takenAt: number, now: number): void {
     this.inFlight -= placesOf(cost)
-    this.#landed(typeof used !== 'string', now - takenAt, now)
+    this.#landed(typeof used !== 'string', now - takenAt)
     for (const bucket of this.buckets) {
       const { of, settle } = bucket.limit
       const reserved = cost[of] ?? 0
@@ -183,11 +182,10 @@ export class LimitSet implements SlotSource {
   }
 
   /** A call is not in flight any more; one that was answered tells how long calls take. */
-  #landed(answered: boolean, ms: number, now: number): void {
+  #landed(answered: boolean, ms: number): void {
     if (answered) {
       this.#measured = Math.min(this.#measured + 1, MEASURED)
       this.#meanMs += (ms - this.#meanMs) / this.#measured
-      if (this.#unknown) this.#more(now - ms)
     }
     if (
       !this.#unknown &&
@@ -200,8 +198,9 @@ export class LimitSet implements SlotSource {
     }
   }
 
-  /** Nothing is known, and a call that was sent at `sentAt` was answered: one more at once, or all after an outage. */
-  #more(sentAt: number): void {
+  /** A call that was sent at `sentAt` was answered. Where nothing is known: one more at once, or all after an outage. */
+  answered(sentAt: number): void {
+    if (!this.#unknown) return
     this.#concurrency++
     // Who accepts some of a few calls and refuses others was not down.
     if (sentAt < this.#downAt) this.#accepts = true

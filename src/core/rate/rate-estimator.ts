@@ -20,6 +20,8 @@ export interface Closure {
   repeated: boolean
   /** The provider has told for how long. */
   told: boolean
+  /** For so long it has refused for sure, or told that it would. */
+  refusedMs: number
 }
 
 /** Refused while it held, a rate is lowered to so much of itself. */
@@ -46,6 +48,8 @@ const FAR = 0.4
 const WARM_MS = 120_000
 /** It grows if so much more gets through than before. */
 const GROWN = 1.25
+/** Less than so much of what was said is not taken for so slow a limit that it must be asked seldom. */
+const UNLIKELY = 1 / 4
 /** How fast an unknown rate doubles while nothing is refused. */
 const EXPLORE_MS = 10_000
 /** The same, where not even a guess was configured. */
@@ -59,8 +63,8 @@ const GROWN_TO: Partial<Record<CurveKind, number>> = { fast: 0.75 }
 const TRIMS = [1, 10_000 / 10_050, 1000 / 1050]
 /** A strict limiter that is exceeded a little refuses a good part, as each call that comes too early was in vain. */
 const STRICT = 0.6
-/** It refuses again when so few have gone, of which one was the probe. */
-const STRICT_TICKETS = 5
+/** It refuses again when so few have gone: they do not tell a rate, so that is halved at most. */
+const FEW_TICKETS = 10
 const TRIM_MS = 3_600_000
 
 /** A learned rate on its way to another process; without an age it was told by the provider. */
@@ -339,10 +343,10 @@ export class RateEstimator {
     return this.#provesSince >= 0 ? this.#proofMs + now - this.#provesSince : this.#proofMs
   }
 
-  #measured(rate: number, { told }: Closure, now: number): MeasuredRate | undefined {
+  #measured(rate: number, { told, refusedMs }: Closure, now: number): MeasuredRate | undefined {
     const unit = this.#unit('fast', rate)
     const ms = Math.max(0, now - this.#closedAt)
-    this.#slowness = ms > LONG * unit ? SLOW_MEMORY : Math.max(0, this.#slowness - 1)
+    this.#slowness = refusedMs > LONG * unit ? SLOW_MEMORY : Math.max(0, this.#slowness - 1)
     const measure = this.#measure
     const fast = this.#slowness === 0
     // Nothing was tried in a told wait, and it may have been too long.
@@ -355,8 +359,9 @@ export class RateEstimator {
     const about = exact ?? measure.over(spanMs, fast ? ms : 0, now)
     if (!about || about < 0) return undefined
     // Refused at once: nothing had been saved up while the gate was closed, so that time must not be counted.
-    this.strict = fast && this.#state.kind !== 'found' && measure.sinceReopened <= STRICT_TICKETS
-    return { rate: this.strict ? Math.max(about, rate / 2) : about, exact: exact !== undefined }
+    const few = fast && measure.sinceReopened <= FEW_TICKETS
+    this.strict = few && this.#state.kind !== 'found'
+    return { rate: few ? Math.max(about, rate / 2) : about, exact: exact !== undefined }
   }
 
   /** Refused again: on the climb, then what had stood is right; or while it held, then it is a little too high. */
@@ -414,6 +419,6 @@ export class RateEstimator {
   }
 
   #unit(of: CurveKind, rate: number): number {
-    return Math.max(1000, (HABITS[of].tickets * this.#measure.size) / rate)
+    return Math.max(1000, (HABITS[of].tickets * this.#measure.size) / Math.max(rate, this.#said * UNLIKELY))
   }
 }

@@ -1,0 +1,290 @@
+// The way of a job: it waits for a place, then for its start, runs, and is done, refused or dropped.
+//
+//   places   QUEUED → RUNNING     how many run at once, the reservoir, priorities, a full queue
+//   starts   RUNNING → EXECUTING  the time between two starts, and the provider: a job that is refused keeps its place,
+//                                 and waits here until the provider accepts calls again
+//
+// The limiter's events say what happens to a job in the queue, by the job's id, and do so at once: so counts are
+// never late.
+
+import { type BucketRateLimiter, LimiterError, QueueClearedError, QueueFullError, type Ticket } from 'llmiter'
+import { BottleneckError } from './errors.ts'
+import type { Events } from './events.ts'
+import type { Jobs, QueuedJob, Task } from './job.ts'
+import { type given, penaltyOf, strategy } from './settings.ts'
+
+const DROPPED = 'This job has been dropped by Bottleneck'
+
+/** The next turn of the event loop, one for all that wait for it: what ends in this one ends before new jobs start. */
+let nextTurn: Promise<void> | undefined
+const turn = (): Promise<void> =>
+  (nextTurn ??= new Promise((resolve) => {
+    const begin = () => {
+      nextTurn = undefined
+      resolve()
+    }
+    if (typeof setImmediate === 'function') setImmediate(begin)
+    else setTimeout(begin, 0)
+  }))
+
+/** Another limiter, whose jobs these jobs are too. */
+interface Chained {
+  schedule(options: QueuedJob['options'], task: Task, ...args: unknown[]): Promise<unknown>
+}
+
+export class JobFlow {
+  settings: ReturnType<typeof given>
+  chained: Chained | undefined
+  /** The message that later jobs fail with, once stopped. */
+  refusesWith: string | undefined
+  dropsWith = DROPPED
+  lastStart: number
+  readonly jobs: Jobs
+  readonly places: BucketRateLimiter
+  readonly starts: BucketRateLimiter
+  readonly #events: Events<object>
+  #blockedUntil = -Infinity
+  /** Jobs are taken one after the other. */
+  #taking: Promise<void> = Promise.resolve()
+  readonly #whenLeft: (() => void)[] = []
+
+  constructor(
+    settings: ReturnType<typeof given>,
+    jobs: Jobs,
+    events: Events<object>,
+    limiters: { readonly places: BucketRateLimiter; readonly starts: BucketRateLimiter },
+  ) {
+    this.settings = settings
+    this.jobs = jobs
+    this.#events = events
+    this.places = limiters.places
+    this.starts = limiters.starts
+    this.lastStart = this.starts.clock.now()
+    this.places.on('issue', ({ id }) => this.#placed(jobs.get(id)))
+    for (const limiter of [this.places, this.starts]) {
+      limiter.on('reject', ({ id, error }) => this.#turnedAway(jobs.get(id), error))
+      limiter.on('error', ({ error }) => void events.trigger('error', error))
+    }
+  }
+
+  /** Drops all jobs that wait. Resolves when those that run are done. */
+  async dropAll(message: string): Promise<void> {
+    this.dropsWith = message
+    this.places.clear()
+    this.starts.clear()
+    for (const status of ['RECEIVED', 'QUEUED', 'RUNNING'] as const)
+      for (const key of this.jobs.keys(status)) this.#drop(this.jobs.get(key)!, new BottleneckError(message))
+    await this.left(0)
+  }
+
+  /** Resolves when at most this many jobs are open. */
+  async left(most: number): Promise<void> {
+    while (this.jobs.open > most) await new Promise<void>((resolve) => this.#whenLeft.push(resolve))
+  }
+
+  #tell(name: string, ...args: unknown[]): void {
+    if (this.#events.heard(name)) void this.#events.trigger(name, ...args)
+  }
+
+  /** A job comes. Resolves with whether the queue was full. */
+  receive(job: QueuedJob): Promise<boolean> {
+    const refused =
+      this.refusesWith ??
+      (this.jobs.get(job.key) && `A job with the same id already exists (id=${job.options.id})`)
+    if (refused !== undefined) {
+      job.reject(new BottleneckError(refused))
+      return Promise.resolve(false)
+    }
+    this.jobs.move(job, 'RECEIVED')
+    this.#tell('received', job.info)
+    const taken = this.#taking.then(() => job.status === 'RECEIVED' && this.#enqueue(job))
+    // A job that has its place at once may be done before the next one is queued, whatever that one's priority.
+    this.#taking = taken.then(() => (job.status === 'QUEUED' ? undefined : turn().then(turn)))
+    return taken
+  }
+
+  /** Returns whether the queue was full. */
+  #enqueue(job: QueuedJob): boolean {
+    const { weight, priority } = job.options
+    const { maxConcurrent, highWater } = this.settings
+    if (maxConcurrent !== undefined && weight > maxConcurrent) {
+      const what = `Impossible to add a job having a weight of ${weight} to a limiter having a maxConcurrent setting of ${maxConcurrent}`
+      this.#drop(job, new BottleneckError(what))
+      return false
+    }
+    const full = highWater !== undefined && this.jobs.queued() >= highWater && !this.free(weight)
+    if (this.#blocks(full)) return true
+    if (full && !this.#mayEvict(priority)) {
+      this.#drop(job)
+      return true
+    }
+    const { key: id } = job
+    const size = weight === 1 ? undefined : { weight, cost: { requests: weight } }
+    const ticket = this.places.acquire({ id, priority: -priority, ...size })
+    // Where it has its place already, the event has said so.
+    if (job.status === 'RECEIVED') this.#queue(job, full)
+    ticket.then(
+      (place) => this.#begin(job, place),
+      (error) => this.#turnedAway(job, error),
+    )
+    return full
+  }
+
+  /** Whether the limiter is blocked, or is by this job; then it drops all that wait. */
+  #blocks(full: boolean): boolean {
+    if (this.settings.strategy !== strategy.BLOCK) return false
+    const now = this.starts.clock.now()
+    if (!full && now > this.#blockedUntil) return false
+    this.#blockedUntil = now + penaltyOf(this.settings)
+    this.places.clear()
+    for (const key of this.jobs.keys('RECEIVED')) this.#drop(this.jobs.get(key)!)
+    return true
+  }
+
+  /** Whether a full queue makes room for a job of this priority. */
+  #mayEvict(priority: number): boolean {
+    const { strategy: chosen = strategy.LEAK, highWater } = this.settings
+    if (highWater === 0) return false
+    return (
+      chosen === strategy.LEAK || (chosen === strategy.OVERFLOW_PRIORITY && this.jobs.lessUrgent(priority))
+    )
+  }
+
+  /** Whether a job of this weight need not wait. */
+  free(weight: number): boolean {
+    if (weight > (this.settings.maxConcurrent ?? Infinity)) return false
+    const ticket = this.places.tryAcquire({ weight, cost: { requests: weight } })
+    ticket?.release()
+    return ticket !== undefined && this.starts.waitTime() === 0
+  }
+
+  #queue(job: QueuedJob, reachedHWM: boolean): void {
+    this.jobs.move(job, 'QUEUED')
+    this.#tell('queued', { ...job.info, reachedHWM, blocked: false })
+  }
+
+  /** A job has its place. */
+  #placed(job: QueuedJob | undefined): void {
+    if (!job) return
+    if (job.status === 'RECEIVED') this.#queue(job, false)
+    this.jobs.move(job, 'RUNNING')
+    this.jobs.running += job.options.weight
+    const { empty } = this.jobs
+    if (empty) this.#tell('empty')
+    if (this.settings.reservoir !== undefined && this.places.available() === 0) this.#tell('depleted', empty)
+    this.#tell('scheduled', job.info)
+  }
+
+  /** Waits for the time to start, and for the provider. */
+  #begin(job: QueuedJob, place: Ticket): void {
+    if (job.status !== 'RUNNING') return place.release()
+    // Who need not wait, mostly all, need no name in the queue.
+    const now = this.starts.tryAcquire()
+    if (now) {
+      void turn().then(() => this.#execute(job, place, now))
+      return
+    }
+    this.starts.acquire({ id: job.key }).then(
+      (start) => void turn().then(() => this.#execute(job, place, start)),
+      (error) => {
+        place.release()
+        this.#turnedAway(job, error)
+      },
+    )
+  }
+
+  #turnedAway(job: QueuedJob | undefined, error: unknown): void {
+    if (!job || job.status === 'EXECUTING') return
+    const ours = error instanceof QueueFullError || error instanceof QueueClearedError
+    this.#drop(job, ours ? new BottleneckError(this.dropsWith) : error)
+  }
+
+  #drop(job: QueuedJob, error: unknown = new BottleneckError(DROPPED)): void {
+    this.jobs.drop(job, error, this.settings.rejectOnDrop ?? true)
+    this.#tellLeft()
+  }
+
+  async #execute(job: QueuedJob, place: Ticket, start: Ticket): Promise<void> {
+    if (job.status !== 'RUNNING') {
+      start.release()
+      return place.release()
+    }
+    this.lastStart = this.starts.clock.now()
+    this.jobs.move(job, 'EXECUTING')
+    let ticket = start
+    for (;;) {
+      this.#tell('executing', job.tries)
+      try {
+        const value = await this.#work(job)
+        ticket.finish()
+        this.#over(job, place)
+        return job.resolve(value)
+      } catch (error) {
+        const again = await this.#again(job, ticket, error)
+        if (!again) {
+          this.#over(job, place)
+          return job.reject(error)
+        }
+        ticket = again
+      }
+      job.retryCount++
+      this.#tell('scheduled', job.info)
+    }
+  }
+
+  /** Does the work once, within this time. */
+  async #work(job: QueuedJob): Promise<unknown> {
+    const { task, args, options } = job
+    const chained = this.chained
+    const work = () =>
+      chained ? chained.schedule(options, task as never, ...(args as never[])) : task(...(args as never[]))
+    const { expiration } = options
+    if (expiration === undefined || expiration === null) return work()
+    let timer: ReturnType<typeof setTimeout> | undefined
+    const expired = new Promise((_, reject) => {
+      const late = () => reject(new BottleneckError(`This job timed out after ${expiration} ms.`))
+      timer = setTimeout(late, expiration)
+    })
+    try {
+      return await Promise.race([work(), expired])
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  /** The ticket for another try: after the wait that a listener chose, or when the provider accepts calls again. */
+  async #again(job: QueuedJob, ticket: Ticket, error: unknown): Promise<Ticket | undefined> {
+    const chosen = this.#events.heard('failed')
+      ? await this.#events.trigger('failed', error, job.tries)
+      : undefined
+    if (chosen !== undefined) {
+      const waitMs = Math.trunc(Number(chosen)) || 0
+      this.#tell('retry', `Retrying ${job.options.id} after ${waitMs} ms`, job.tries)
+      await new Promise((resolve) => setTimeout(resolve, waitMs))
+      return ticket
+    }
+    try {
+      // A callback's error stands first among its results.
+      return await ticket.refuse(Array.isArray(error) ? error[0] : error)
+    } catch (refused) {
+      if (refused instanceof LimiterError) this.#tell('error', refused)
+      return undefined
+    }
+  }
+
+  /** A job is done, one way or the other. */
+  #over(job: QueuedJob, place: Ticket): void {
+    const { weight } = job.options
+    this.jobs.move(job, 'DONE')
+    this.#tell('done', job.tries)
+    this.jobs.running -= weight
+    this.jobs.done += weight
+    place.finish()
+    if (this.jobs.running === 0 && this.jobs.empty) this.#tell('idle')
+    this.#tellLeft()
+  }
+
+  #tellLeft(): void {
+    for (const resolve of this.#whenLeft.splice(0)) resolve()
+  }
+}
