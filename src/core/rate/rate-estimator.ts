@@ -63,8 +63,8 @@ const GROWN_TO: Partial<Record<CurveKind, number>> = { fast: 0.75 }
 const TRIMS = [1, 10_000 / 10_050, 1000 / 1050]
 /** A strict limiter that is exceeded a little refuses a good part, as each call that comes too early was in vain. */
 const STRICT = 0.6
-/** It refuses again when so few have gone, of which one was the probe. */
-const STRICT_TICKETS = 5
+/** It refuses again when so few have gone: they do not tell a rate, so that is halved at most. */
+const FEW_TICKETS = 10
 const TRIM_MS = 3_600_000
 
 /** A learned rate on its way to another process; without an age it was told by the provider. */
@@ -359,8 +359,9 @@ export class RateEstimator {
     const about = exact ?? measure.over(spanMs, fast ? ms : 0, now)
     if (!about || about < 0) return undefined
     // Refused at once: nothing had been saved up while the gate was closed, so that time must not be counted.
-    this.strict = fast && this.#state.kind !== 'found' && measure.sinceReopened <= STRICT_TICKETS
-    return { rate: this.strict ? Math.max(about, rate / 2) : about, exact: exact !== undefined }
+    const few = fast && measure.sinceReopened <= FEW_TICKETS
+    this.strict = few && this.#state.kind !== 'found'
+    return { rate: few ? Math.max(about, rate / 2) : about, exact: exact !== undefined }
   }
 
   /** Refused again: on the climb, then what had stood is right; or while it held, then it is a little too high. */
