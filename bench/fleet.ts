@@ -2,6 +2,9 @@
  * What many processes reach with one limit: `npm run bench:fleet`, with a real Redis, real processes and an HTTP provider that
  * counts. `--quick` measures for a third of the time.
  *
+ * Then, with members in one process that have connections of their own: how long calls wait below the limit, beside what people
+ * use instead of llmiter, and what comes of a fleet in trouble.
+ *
  * The window is ten seconds, so that a run holds several; the ceiling of what can be used is then W ÷ (W + J) = 99.5 %
  * of n. "Used" is told of the pace the law allows, and of n.
  */
@@ -9,6 +12,8 @@ import { Redis } from 'ioredis'
 import { startRedis } from '../test/support/redis.ts'
 import { between, mostIn } from './fleet/count.ts'
 import { startFleet } from './fleet/fleet.ts'
+import { PEERS } from './fleet/peers.ts'
+import { cutOff, loaded, nearAndFar, shortLived, slowJoining } from './fleet/scenes.ts'
 import { exitCodeOf, type Goal, printSection } from './table.ts'
 
 const quick = process.argv.includes('--quick')
@@ -131,4 +136,87 @@ printSection({
   ],
   goals,
 })
-process.exitCode = exitCodeOf(goals)
+
+const SCENE_MS = quick ? 10_000 : 30_000
+const beside: Goal[] = []
+const rows: { name: string; cells: (string | number | undefined)[] }[] = []
+for (const load of [0.1, 0.5, 0.9, 2])
+  for (const peer of PEERS) {
+    const seen = await loaded(peer, load, SCENE_MS)
+    const where = load > 1 ? 'more than the limit' : `${100 * load} % of the limit`
+    rows.push({
+      name: `${where}: ${peer.name}`,
+      cells: [
+        ...[seen.p50, seen.p95, seen.over, seen.used.toFixed(2)],
+        ...[seen.perSecond, seen.perTicket, seen.cpuUs],
+      ],
+    })
+    if (peer !== PEERS[0]) continue
+    beside.push({
+      what: 'above the limit in any window',
+      where,
+      measured: seen.over,
+      atMost: 1,
+      unit: 'tickets',
+    })
+    beside.push({
+      what: 'store calls of a process',
+      where,
+      measured: seen.perSecond,
+      atMost: 4,
+      unit: 'a second',
+    })
+    const [p50, p95] = { 0.1: [5, 20], 0.5: [5, 40] }[load] ?? []
+    if (p50) beside.push({ what: 'wait, p50', where, measured: seen.p50 ?? 0, atMost: p50, unit: 'ms' })
+    if (p95) beside.push({ what: 'wait, p95', where, measured: seen.p95 ?? 0, atMost: p95, unit: 'ms' })
+    if (load > 1)
+      beside.push({ what: 'used, of the pace', where, measured: seen.used, atLeast: 99, unit: '%' })
+  }
+printSection({
+  title: 'Beside others',
+  notes: [
+    `8 members in one process, ${AMOUNT} requests in any ${WINDOW / 1000} s, ${SCENE_MS / 1000} s each`,
+  ],
+  columns: ['p50, ms', 'p95, ms', 'over n', 'used, %', 'store calls/s', 'a ticket', 'CPU µs a ticket'],
+  rows,
+  goals: beside,
+})
+
+const scenes = [
+  ...[100, 200, 300].map((ms) => ({
+    name: `4 near, 4 far: ${ms} ms`,
+    seen: () => nearAndFar(ms, SCENE_MS),
+    atLeast: 98,
+  })),
+  { name: 'short-lived neighbours', seen: () => shortLived(SCENE_MS), atLeast: 95 },
+  {
+    name: `half cut off for ${quick ? 30 : 95} s`,
+    seen: () => cutOff(quick ? 30_000 : 95_000),
+    atLeast: undefined,
+  },
+  { name: 'slow joining: 1.2 s', seen: () => slowJoining(1200), atLeast: 95 },
+]
+const trouble: Goal[] = []
+const troubleRows: typeof rows = []
+for (const { name, seen, atLeast } of scenes) {
+  const came: { used: number; over: number; apart?: number } = await seen()
+  troubleRows.push({ name, cells: [came.used.toFixed(2), came.over, came.apart] })
+  const said = { where: name }
+  trouble.push({
+    ...said,
+    what: 'above the limit in any window',
+    measured: came.over,
+    atMost: 1,
+    unit: 'tickets',
+  })
+  if (atLeast) trouble.push({ ...said, what: 'used, of the pace', measured: came.used, atLeast, unit: '%' })
+  if (came.apart)
+    trouble.push({ ...said, what: 'most to least calls', measured: came.apart, atMost: 1.5, unit: '' })
+}
+printSection({
+  title: 'In trouble',
+  columns: ['used, %', 'over n', 'most to least'],
+  rows: troubleRows,
+  goals: trouble,
+})
+process.exitCode = exitCodeOf([...goals, ...beside, ...trouble])

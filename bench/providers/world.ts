@@ -72,8 +72,8 @@ export class World {
     const now = this.clock.now()
     if (this.#stalls) await this.clock.sleep(noticedAt(this.#stalls, now) - now)
     if (reply.status === 200) return { ...reply, body: { id: call.index, usage: usageOf(call) } }
-    const parked = { call, until: this.clock.now() + toldMs(reply) }
-    if (parked.until > this.clock.now()) this.#told.push(parked)
+    const parked = { call, until: this.clock.now() + toldMs(reply) + LATE_MS }
+    if (toldMs(reply) > 0) this.#told.push(parked)
     else this.#park(call)
     return reply
   }
@@ -113,6 +113,9 @@ export class World {
     if (first && first.at < call.index) this.overtakings++
   }
 }
+
+/** Timers are late by up to so much, also those of a call that waits by itself. */
+const LATE_MS = 2
 
 function toldMs({ headers }: WireReply): number {
   return Number(headers['retry-after-ms'] ?? 1000 * Number(headers['retry-after'] ?? 0))

@@ -10,7 +10,7 @@ import type { Outcome, Verdict } from '../responses/verdict.ts'
 import { safeCall } from './safe-call.ts'
 import { hold } from './stream-ticket.ts'
 import { passOn, watch } from '../lib/abort.ts'
-import { context, findStorage, markedBy } from '../lib/async-context.ts'
+import { context, contextOf, findStorage } from '../lib/async-context.ts'
 import { abandonHeir, nestedCall } from './nesting.ts'
 import { type CallPolicy, PendingCall, type Work } from './pending-call.ts'
 
@@ -32,7 +32,7 @@ export function dispatch(policy: CallPolicy, cost: Cost, work: Work): Promise<un
 export function newCall(policy: CallPolicy, cost: Cost, work: Work | undefined): PendingCall {
   const { runtime } = policy
   const now = runtime.scheduler.now()
-  const around = context.current ?? (context.storage ? context.storage.getStore() : markedBy(policy.signal))
+  const around = contextOf(policy.signal)
   const call = around
     ? nestedCall(around as PendingCall, policy, cost, work, now)
     : new PendingCall(policy, cost, work, now)

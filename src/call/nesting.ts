@@ -11,7 +11,7 @@
 
 import type { Cost } from '../core/cost.ts'
 import { context } from '../lib/async-context.ts'
-import { type CallPolicy, PendingCall, type Work } from './pending-call.ts'
+import { type CallContext, type CallPolicy, PendingCall, type Work } from './pending-call.ts'
 
 /** The call with this policy that is made within `around`: in flight already, if it takes over a ticket. */
 export function nestedCall(
@@ -23,9 +23,14 @@ export function nestedCall(
 ): PendingCall {
   const outer = outerOf(around, policy)
   const call = outer ? inherit(outer, policy, cost, work, now) : new PendingCall(policy, cost, work, now)
-  const within = live(around)
-  if (within) call.more().within = within
+  remember(call, around)
   return call
+}
+
+/** Calls made within `call` find those around it, too. */
+export function remember(call: PendingCall, around: unknown): void {
+  const within = live(around as PendingCall)
+  if (within) call.more().within = within
 }
 
 /** The nearest call around this one that has a ticket. Those that have none any more are forgotten. */
@@ -54,20 +59,49 @@ function inherit(
   now: number,
 ): PendingCall {
   const { runtime } = outer.policy
-  context.wanted = true
   const pays = runtime.chain.includes(inner.runtime)
   const call = new PendingCall(both(inner, outer.policy, pays ? runtime : inner.runtime), cost, work, now)
-  if (pays) {
-    const told = runtime.estimator.knows(cost) ? cost : outer.cost
-    call.cost = Object.keys(outer.cost).every((of) => of in told) ? told : { ...outer.cost, ...told }
-    if (runtime.chain.some(({ issuer }) => issuer.limitSet.tooSmallFor(call.cost))) call.cost = outer.cost
-    runtime.issuer.handOver(outer, call, now)
-    runtime.scheduler.pump(now)
-  } else runtime.release(outer)
-  const { refusals, failures, waitedMs } = outer.more()
-  call.waitState = { refusals, failures, waitedMs, inherited: pays }
-  outer.more().heir = call
+  if (pays) handOver(outer, call, now)
+  else {
+    runtime.release(outer)
+    replace(outer, call, pays)
+  }
   return call
+}
+
+/** Gives the ticket of `outer` to `call`, which is of the same limiter. */
+export function handOver(outer: PendingCall, call: PendingCall, now: number): void {
+  const { runtime } = outer.policy
+  const told = runtime.estimator.knows(call.cost) ? call.cost : outer.cost
+  call.cost = Object.keys(outer.cost).every((of) => of in told) ? told : { ...outer.cost, ...told }
+  if (runtime.chain.some(({ issuer }) => issuer.limitSet.tooSmallFor(call.cost))) call.cost = outer.cost
+  runtime.issuer.handOver(outer, call, now)
+  runtime.scheduler.pump(now)
+  replace(outer, call, true)
+}
+
+/** From now on the inner call is the call, and the outer one waits for it. */
+function replace(outer: PendingCall, call: PendingCall, inherited: boolean): void {
+  context.wanted = true
+  const { refusals, failures, waitedMs } = outer.more()
+  call.waitState = { refusals, failures, waitedMs, inherited }
+  outer.more().heir = call
+}
+
+/**
+ * The nearest call around this code that holds a ticket which a call of this limiter may have to wait for: of one of
+ * `chain`, or of a limiter that shares one of these with it.
+ */
+export function holderAround(
+  around: unknown,
+  chain: readonly CallContext[],
+  pays: boolean,
+): PendingCall | undefined {
+  for (let at = live(around as PendingCall | undefined); at; at = at.waitState?.within) {
+    const above = at.policy.runtime.chain
+    if (pays ? above.includes(chain[0]!) : above.some((one) => chain.includes(one))) return at
+  }
+  return undefined
 }
 
 /** What holds for a call within a call: its own word, else the outer one's; of bounds the tighter. */

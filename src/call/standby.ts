@@ -2,6 +2,7 @@
 // comes. A caller that leaves without a ticket leaves no trace: this is `goNow`, but in the queue.
 
 import type { Cost } from '../core/cost.ts'
+import { contextOf } from '../lib/async-context.ts'
 import { isStream } from '../lib/observe-stream.ts'
 import { statusOf } from '../responses/error-text.ts'
 import type { Verdict } from '../responses/verdict.ts'
@@ -9,6 +10,7 @@ import { turnAway } from './admission.ts'
 import type { CallOptions } from './call-options.ts'
 import { admit, failed, perform, returned } from './execute.ts'
 import { firstContent } from './first-content.ts'
+import { handOver, holderAround, remember } from './nesting.ts'
 import { judge } from './outcome.ts'
 import { type CallPolicy, PendingCall, type Work } from './pending-call.ts'
 
@@ -34,6 +36,14 @@ export interface Grant {
   ): Promise<R>
   /** Returns the unused ticket, with all that was reserved. */
   release(): void
+}
+
+/** The ticket of a call, taken over by the call that is made within it. */
+export interface InheritedGrant extends Grant {
+  /** The call that had the ticket. If it is of a pool: the grant with which that pool runs it. */
+  readonly outer: object
+  /** What the call that had the ticket is given up by: the call within takes its place. */
+  readonly outerTerms: { readonly signal: AbortSignal | undefined; readonly timeoutMs: number }
 }
 
 /** A call that waits at several limiters at once. */
@@ -65,25 +75,54 @@ export function standBy(
 
 const gone = (): void => {}
 
+/**
+ * The ticket of the call around, for a call that is the same one to the provider. `pays`: only a ticket that is one of
+ * this limiter, too; else any ticket for which a call of this limiter may have to wait.
+ */
+export function takeOver(
+  policy: CallPolicy,
+  policyOf: PolicyOf,
+  cost: Cost,
+  around: unknown,
+  pays: boolean,
+): InheritedGrant | undefined {
+  const outer = holderAround(around, policy.runtime.chain, pays)
+  if (!outer) return undefined
+  const { runtime, signal, timeoutMs } = outer.policy
+  const now = runtime.scheduler.now()
+  // The ticket goes back to the limiter that has issued it.
+  const own = (terms: Terms): CallPolicy => ({ ...policyOf(terms), runtime })
+  const call = new StandbyCall({ ...policy, runtime }, cost, undefined, own, now)
+  handOver(outer, call, now)
+  return Object.assign(call, { outer, outerTerms: { signal, timeoutMs } })
+}
+
 /** Shared by all standby calls: each one tells its own waiter. */
 const tellWaiter = (call: PendingCall): void => (call as StandbyCall).tell()
 
 class StandbyCall extends PendingCall implements Grant {
-  readonly #waiter: StandbyWaiter
+  readonly #waiter: StandbyWaiter | undefined
   readonly #policyOf: PolicyOf
 
-  constructor(policy: CallPolicy, cost: Cost, waiter: StandbyWaiter, policyOf: PolicyOf, now: number) {
+  /** Without a waiter: it has a ticket. */
+  constructor(
+    policy: CallPolicy,
+    cost: Cost,
+    waiter: StandbyWaiter | undefined,
+    policyOf: PolicyOf,
+    now: number,
+  ) {
     super(policy, cost, undefined, now)
     this.#waiter = waiter
     this.#policyOf = policyOf
-    this.grant = tellWaiter
+    this.grant = waiter && tellWaiter
   }
 
   tell(): void {
     this.grant = undefined
-    if (this.failure) return this.#waiter.failed(this.failure.error)
+    if (this.failure) return this.#waiter!.failed(this.failure.error)
     this.policy.runtime.counters.requests++
-    this.#waiter.granted(this)
+    this.#waiter!.granted(this)
   }
 
   leave(): void {
@@ -97,6 +136,8 @@ class StandbyCall extends PendingCall implements Grant {
   // One promise, as for any other call: two would be a third of what a call costs.
   run<R>(fn: Work, over: Over<R>, terms?: Terms): Promise<R> {
     if (terms) this.policy = this.#policyOf(terms)
+    const around = contextOf(terms?.signal)
+    if (around !== undefined) remember(this, around)
     this.work = fn
     try {
       admit(this)

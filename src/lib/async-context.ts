@@ -26,7 +26,7 @@ type Global = typeof globalThis & {
   process?: { getBuiltinModule?: (name: string) => { AsyncLocalStorage: new () => Storage } | undefined }
 }
 
-/** Read directly, not by functions: it is looked at twice for each call. */
+/** Read and written directly, not by functions: it is looked at twice for each call. */
 export const context: AsyncContext = ((globalThis as Global)[KEY] ??= {
   current: undefined,
   storage: undefined,
@@ -35,10 +35,25 @@ export const context: AsyncContext = ((globalThis as Global)[KEY] ??= {
 })
 
 /** The value that a signal stands for. */
-export const markedBy = (signal: AbortSignal | undefined): unknown => signal && context.marks.get(signal)
+const markedBy = (signal: AbortSignal | undefined): unknown => signal && context.marks.get(signal)
+
+/** The value of the code that runs now. Where awaits cannot be followed, the signal that it was given tells. */
+export const contextOf = (signal: AbortSignal | undefined): unknown =>
+  context.current ?? (context.storage ? context.storage.getStore() : markedBy(signal))
 
 /** Looks for a storage, once. Without an import: the package loads where there are no built-in modules. */
 export function findStorage(): Storage | null {
   const { AsyncLocalStorage } = (globalThis as Global).process?.getBuiltinModule?.('async_hooks') ?? {}
   return (context.storage = AsyncLocalStorage ? new AsyncLocalStorage() : null)
+}
+
+/** Runs a function as a part of nothing: for work that is not only of the code that runs now. */
+export function outside<T>(fn: () => T): T {
+  const before = context.current
+  context.current = undefined
+  try {
+    return context.storage ? context.storage.run(undefined, fn, undefined) : fn()
+  } finally {
+    context.current = before
+  }
 }

@@ -4,6 +4,7 @@ import { QueueClearedError } from '../call/errors.ts'
 import { goNow } from '../call/admission.ts'
 import { dispatch, newCall } from '../call/execute.ts'
 import { type Clock, systemClock } from '../scheduler/clock.ts'
+import { contextOf } from '../lib/async-context.ts'
 import { didYouMean } from '../lib/suggest.ts'
 import { DIMENSION_SYNONYMS } from '../lib/synonyms.ts'
 import { choice, given, number, text } from '../lib/validate.ts'
@@ -24,7 +25,7 @@ import { mark, stats } from './stats.ts'
 import { inOrder, type QueuedCall, queuedCall } from './queued.ts'
 import { Ticket } from './ticket.ts'
 import { type CallPolicy, PendingCall } from '../call/pending-call.ts'
-import { standBy, type StandbyWaiter } from '../call/standby.ts'
+import { type InheritedGrant, standBy, type StandbyWaiter, takeOver } from '../call/standby.ts'
 
 /** How many tenants, and priorities of each, have their call policies cached. */
 const MOST_LANES = 1000
@@ -121,6 +122,23 @@ export class BucketRateLimiter {
     checkCall(call)
     const policy = (this.#standbyPolicy ??= this.#standbyPolicyOf({}))
     return standBy(policy, this.#standbyPolicyOf, this.#cost(call), waiter)
+  }
+
+  /**
+   * The ticket of the call within which this code runs, for a queue of your own: the call that it makes is the same one to
+   * the provider, and would otherwise wait for a ticket that the call around it holds. With `pays`, a ticket that is one
+   * of this limiter, too. Without, any ticket that a call of this limiter may have to wait for, to be released.
+   *
+   * @internal
+   */
+  takeOver(
+    call: Pick<CallOptions, 'cost' | 'request' | 'signal'>,
+    pays: boolean,
+  ): InheritedGrant | undefined {
+    const around = contextOf(call.signal)
+    if (around === undefined) return undefined
+    const policy = (this.#standbyPolicy ??= this.#standbyPolicyOf({}))
+    return takeOver(policy, this.#standbyPolicyOf, this.#cost(call), around, pays)
   }
 
   readonly #standbyPolicyOf = (terms: Pick<CallOptions, 'signal' | 'timeoutMs'>): CallPolicy =>

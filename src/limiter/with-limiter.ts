@@ -116,41 +116,6 @@ const KEYS = [
 ]
 
 /**
- * Wraps a function so that its calls leave at the limiter's pace. `fn` may be sync or async, and may resolve to a
- * stream, whose ticket is then held until it ends. `this` is passed on. Without a limiter, all such functions
- * share one of 300 requests a minute (`configureDefaultLimiter`).
- *
- * Of an overloaded function TypeScript keeps the last overload: wrap a lambda instead.
- *
- * @example
- * const ask = withLimiter((prompt: string) => openai.responses.create({ model: 'gpt-5', input: prompt }), gpt)
- * const answer = await ask('What is the capital of France?')
- *
- * @throws TypeError at once when an option is wrong. Calls reject with what `fn` throws, untouched, or with a
- * `LimiterError`.
- */
-export function withLimiter<A extends unknown[], R, T = unknown>(
-  fn: (this: T, ...args: A) => R,
-  limiter?: LimiterLike,
-  options: WrapOptions<ArgsOf<A>, StreamedOr<Awaited<R>>> = {},
-): (this: T, ...args: A) => Promise<Awaited<R>> {
-  const prepare = preparer(fn, limiter, options as unknown as WrapOptions<A, never>)
-  const method = isMethod(fn)
-  const wrapped = function (this: T, ...args: A): Promise<Awaited<R>> {
-    try {
-      const { policy, cost } = prepare(args)
-      const call = () => fn.apply(this, args)
-      return dispatch(policy, cost, method && this === undefined ? () => cutOff(fn, call) : call) as Promise<
-        Awaited<R>
-      >
-    } catch (error) {
-      return Promise.reject(error)
-    }
-  }
-  return Object.defineProperty(wrapped, 'name', { value: fn.name, configurable: true })
-}
-
-/**
  * For functions that return an async iterable at once, such as async generators: the wrapped one returns an
  * `AsyncGenerator` that takes its ticket at the first `next()`.
  *
@@ -158,7 +123,7 @@ export function withLimiter<A extends unknown[], R, T = unknown>(
  * const words = withLimiter.stream(async function* (prompt: string) { yield* await stream(prompt) }, gpt)
  * for await (const word of words('Tell me a story.')) console.log(word)
  */
-withLimiter.stream = function stream<A extends unknown[], C, T = unknown>(
+function stream<A extends unknown[], C, T = unknown>(
   fn: (this: T, ...args: A) => AsyncIterable<C>,
   limiter?: LimiterLike,
   options: WrapOptions<ArgsOf<A>, C> = {},
@@ -182,6 +147,47 @@ withLimiter.stream = function stream<A extends unknown[], C, T = unknown>(
     yield* await start.apply(this, args)
   }
 }
+
+/**
+ * Wraps a function so that its calls leave at the limiter's pace. `fn` may be sync or async, and may resolve to a
+ * stream, whose ticket is then held until it ends. `this` is passed on. Without a limiter, all such functions
+ * share one of 300 requests a minute (`configureDefaultLimiter`).
+ *
+ * Of an overloaded function TypeScript keeps the last overload: wrap a lambda instead.
+ *
+ * @example
+ * const ask = withLimiter((prompt: string) => openai.responses.create({ model: 'gpt-5', input: prompt }), gpt)
+ * const answer = await ask('What is the capital of France?')
+ *
+ * @throws TypeError at once when an option is wrong. Calls reject with what `fn` throws, untouched, or with a
+ * `LimiterError`.
+ */
+export const withLimiter = /* @__PURE__ */ Object.assign(
+  function withLimiter<A extends unknown[], R, T = unknown>(
+    fn: (this: T, ...args: A) => R,
+    limiter?: LimiterLike,
+    options: WrapOptions<ArgsOf<A>, StreamedOr<Awaited<R>>> = {},
+  ): (this: T, ...args: A) => Promise<Awaited<R>> {
+    const prepare = preparer(fn, limiter, options as unknown as WrapOptions<A, never>)
+    const method = isMethod(fn)
+    const wrapped = function (this: T, ...args: A): Promise<Awaited<R>> {
+      try {
+        const { policy, cost } = prepare(args)
+        const call = () => fn.apply(this, args)
+        return dispatch(
+          policy,
+          cost,
+          method && this === undefined ? () => cutOff(fn, call) : call,
+        ) as Promise<Awaited<R>>
+      } catch (error) {
+        return Promise.reject(error)
+      }
+    }
+    return Object.defineProperty(wrapped, 'name', { value: fn.name, configurable: true })
+  },
+  // Within the expression, not assigned after it: so bundlers drop all of it where it is not used.
+  { stream },
+)
 
 /** The source text of a method: no arrow function, and no `function` or `class` at the start. */
 const METHOD = /^(?!async\s*\(|(async\s+)?function\b|class\b)(async\b|\*|\s)*[\w$#[]+[^=]*?\(/

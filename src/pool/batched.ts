@@ -6,6 +6,7 @@
 
 import { type Clock, type Cost, type Duration, estimateTokens, WaitTimeoutError } from 'llmiter'
 import { watch } from '../lib/abort.ts'
+import { outside } from '../lib/async-context.ts'
 import { duration } from '../lib/duration.ts'
 import { callable, fields, number, text } from '../lib/validate.ts'
 import { canonical } from './canonical.ts'
@@ -44,6 +45,8 @@ export interface BatchingPool {
   run(fn: PoolWork, call: PoolCall): Promise<unknown>
   /** Whether a target has refused a request as too large, with this error. */
   isOversize(error: unknown): boolean
+  /** A call made within other calls gives back their tickets: others may stand before it. Returns it with their terms. */
+  leaveTickets(call: BatchedCall): BatchedCall
 }
 
 /** One call on its way. */
@@ -97,18 +100,19 @@ export class RequestBundler {
     this.#send = send
   }
 
-  ask(request: unknown, call: BatchedCall): Promise<unknown> {
+  ask(request: unknown, given: BatchedCall): Promise<unknown> {
     if (typeof request !== 'object' || request === null)
       throw new TypeError(`request must be an object, got ${text(request)}`)
-    checkCall(call)
+    checkCall(given)
     const inputs = inputsOf(request as Fields)
-    const kind = inputs && kindOf(request as Fields, inputs, call)
-    if (kind === undefined) {
-      const alone: PoolWork = (target, signal) => this.#send(target, request as never, signal)
-      return this.#pool.run(alone, { ...call, request })
-    }
+    const alone = (call: BatchedCall) =>
+      this.#pool.run((target, signal) => this.#send(target, request as never, signal), { ...call, request })
+    if (inputs === undefined || given.share === false || given.maxWaitMs === 0) return alone(given)
+    const call = this.#pool.leaveTickets(given)
+    const kind = kindOf(request as Fields, inputs, call)
+    if (kind === undefined) return alone(call)
     const { inputTokens } = estimateTokens([request])
-    const share = { items: inputs!.length, tokens: inputTokens }
+    const share = { items: inputs.length, tokens: inputTokens }
     return new Promise((resolve, reject) => {
       this.#add(kind, {
         request: request as Fields,
@@ -192,7 +196,8 @@ export class RequestBundler {
     this.#close(bundle)
     bundle.stage = 'waits'
     this.#waiting.set(bundle.kind, (this.#waiting.get(bundle.kind) ?? 0) + 1)
-    void this.#deliver(bundle)
+    // It belongs to all its callers, and to no call of one of them.
+    void outside(() => this.#deliver(bundle))
   }
 
   async #deliver(bundle: Bundle): Promise<void> {
@@ -285,10 +290,8 @@ function sumOf(costs: readonly NonNullable<PoolCall['cost']>[]): Cost {
 
 /**
  * What calls must have in common to go together: all that the strategy, the budgets and the provider look at. Undefined:
- * the call goes alone.
+ * it cannot be compared.
  */
 function kindOf(request: Fields, inputs: readonly unknown[], call: BatchedCall): string | undefined {
-  const { maxWaitMs, cost, share } = call
-  if (share === false || maxWaitMs === 0) return undefined
-  return canonical([frameOf(request, inputs), sharedBy(call), cost !== undefined])
+  return canonical([frameOf(request, inputs), sharedBy(call), call.cost !== undefined])
 }

@@ -2,7 +2,7 @@
 
 import type { BudgetStore, Clock, Duration } from 'llmiter'
 import { duration } from '../lib/duration.ts'
-import { callable, fields, given, number, text } from '../lib/validate.ts'
+import { callable, fields, given, isObject, number, text } from '../lib/validate.ts'
 import { type BreakerOptions, type BreakerRules, parseBreaker } from './breaker.ts'
 import { type BudgetOptions, parseBudgets } from './budgets.ts'
 import type { PoolCall } from './pool-call.ts'
@@ -128,7 +128,9 @@ function namesOf(targets: readonly PoolTarget[]): Map<string, number> {
   if (!Array.isArray(targets) || targets.length === 0)
     throw new TypeError(`targets must be an array with at least one target, got ${text(targets)}`)
   const names = new Map<string, number>()
-  for (const [i, { name, limiter, weight, tier }] of (targets as PoolTarget[]).entries()) {
+  for (const [i, target] of (targets as PoolTarget[]).entries()) {
+    if (!isObject(target)) throw new TypeError(`targets[${i}] must be an object, got ${text(target)}`)
+    const { name, limiter, weight, tier } = target
     if (typeof name !== 'string' || !name)
       throw new TypeError(`targets[${i}].name must be a name, got ${text(name)}`)
     if (names.has(name))
@@ -163,7 +165,7 @@ function parseSticky(sticky: PoolOptions['sticky']): Pick<PoolRules, 'stickyBy' 
 function parseFallback(on: PoolOptions['fallbackOn']): PoolRules['fallsBack'] {
   if (on === undefined) return undefined
   if (typeof on === 'function') return on
-  if (!Array.isArray(on))
+  if (!Array.isArray(on) || on.some((status) => !Number.isInteger(status)))
     throw new TypeError(`fallbackOn must be an array of statuses or a function, got ${text(on)}`)
   const statuses = new Set<unknown>(on)
   return (_error, status) => status !== undefined && statuses.has(status)

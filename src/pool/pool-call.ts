@@ -2,7 +2,7 @@
 
 import type { CallOptions, Usage } from 'llmiter'
 import { duration } from '../lib/duration.ts'
-import { number, text } from '../lib/validate.ts'
+import { isObject, number, text } from '../lib/validate.ts'
 
 /** The options of one call. Fields of your own are seen by `sticky` and by conditions. */
 export interface PoolCall extends Pick<
@@ -22,7 +22,9 @@ export interface PoolCall extends Pick<
 }
 
 /** Throws what is wrong with the options, or the reason of a signal that is aborted already. */
-export function checkCall({ signal, maxWaitMs, timeoutMs, priority }: PoolCall): void {
+export function checkCall(call: PoolCall): void {
+  if (!isObject(call)) throw new TypeError(`the options of a call must be an object, got ${text(call)}`)
+  const { signal, maxWaitMs, timeoutMs, priority } = call
   if (priority !== undefined && !Number.isFinite(priority)) number(priority, 'priority', 'a finite number')
   if (maxWaitMs !== undefined && maxWaitMs !== 0) duration(maxWaitMs, 'maxWaitMs')
   if (timeoutMs !== undefined) duration(timeoutMs, 'timeoutMs')

@@ -118,9 +118,10 @@ export class PoolQueue {
     if (this.#stopped) return finish(member, this.#stopped)
     const { signal } = member.call
     if (signal?.aborted) return finish(member, { error: signal.reason })
+    const returned = !this.#lanes.arrive(member)
+    if (member.grant) return // It was made within a call that had a ticket.
     const now = this.#clock.now()
     member.queuedAt = Math.floor(now)
-    const returned = !this.#lanes.arrive(member)
     const at = this.#lanes.size === 0 && !this.#arriving ? this.#goNow(member, now) : undefined
     if (member.grant) return
     const allowed = this.#allowed(member, now)

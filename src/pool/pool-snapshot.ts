@@ -32,6 +32,11 @@ const isOptionalCount = (value: unknown) => value === undefined || isCount(value
 
 /** Throws what is wrong with it. A wrong limiter is found by the limiter that it is given to. */
 export function checkSnapshot(saved: PoolSnapshot): void {
+  const { version = 1 } = Object(saved) as Fields
+  if (version !== 1)
+    throw new TypeError(
+      `snapshot has the version ${text(version)}, and this version of llmiter reads version 1`,
+    )
   if (!isObject(saved) || saved.version !== 1 || !isCount(saved.wall) || !isObject(saved.targets))
     throw wrong(saved)
   for (const [name, target] of Object.entries(saved.targets as Fields)) {

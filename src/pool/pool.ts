@@ -9,6 +9,7 @@ import {
   LimiterStoppedError,
 } from 'llmiter'
 import { callable, choice, text } from '../lib/validate.ts'
+import { CallsAround, isWithin } from './call-within.ts'
 import { RequestBundler, type BatchedCall, type BatchedOptions } from './batched.ts'
 import { BudgetExceededError } from './budgets.ts'
 import { parsePool, type PoolOptions, type PoolRules } from './options.ts'
@@ -39,6 +40,7 @@ export class Pool<T extends PoolTarget = PoolTarget> {
   readonly #listeners = new Map<keyof PoolEvents, Set<(event: never) => void>>()
   readonly #sticky: StickyTargets
   readonly #spending: Spending | undefined
+  readonly #around: CallsAround
   #sharing: Sharing | undefined
   /** What targets have refused as too large. */
   readonly #oversize = new WeakSet<object>()
@@ -53,6 +55,7 @@ export class Pool<T extends PoolTarget = PoolTarget> {
     this.#health = options.targets.map(
       (target, i) => new TargetHealth(target, this.#rules.breakers[i], this.#clock),
     )
+    this.#around = new CallsAround(this.#health)
     this.#states = options.targets.map(() => 'ready')
     this.#spending = this.#rules.spending
     if (this.#spending)
@@ -110,6 +113,7 @@ export class Pool<T extends PoolTarget = PoolTarget> {
         stats: sharing,
         run: (work, call) => this.#send(work, call),
         isOversize: (error) => this.#oversize.has(Object(error) as object),
+        leaveTickets: (call) => this.#around.leave(call),
       },
       fn,
       options,
@@ -140,9 +144,44 @@ export class Pool<T extends PoolTarget = PoolTarget> {
     const key = this.#stickyKey(call)
     const tiers = this.#tiersFor(call, key)
     const terms = termsOf(call)
+    if (isWithin(call)) return this.#within(fn, call, tiers, terms, key)
     const taken = key === undefined && !this.#spending ? this.#queue.takeNow(tiers[0]!, terms) : undefined
     if (taken) return this.#runNow(fn, call, tiers, terms, taken)
     return this.#placed(new PoolMember(call, fn, terms, tiers, key))
+  }
+
+  /** A call within another call. */
+  #within(
+    fn: PoolWork,
+    outerless: PoolCall,
+    tiers: readonly TargetTier[],
+    terms: Terms,
+    key: string | undefined,
+  ): Promise<unknown> {
+    const now = this.#clock.now()
+    const { call, grant, index } = this.#around.enter(outerless, tiers, now)
+    const member = new PoolMember(call, fn, terms, tiers, key)
+    if (!grant) return this.#placed(member)
+    member.grant = grant
+    member.index = index
+    member.number = this.#health[index]!.sentOne(now)
+    try {
+      return this.#placed(member).catch((error: unknown) => {
+        this.#unsent(member)
+        throw error
+      })
+    } catch (error) {
+      this.#unsent(member)
+      throw error
+    }
+  }
+
+  /** A ticket that is not needed after all goes back. */
+  #unsent(member: PoolMember): void {
+    if (!member.grant) return
+    member.takeGrant().release()
+    this.#health[member.index]!.unsent(member.number, this.#clock.now())
+    this.#queue.review(member.index)
   }
 
   /** A call that has its ticket at once. Only when its target fails or refuses it does it need a place in the queue. */
@@ -155,6 +194,7 @@ export class Pool<T extends PoolTarget = PoolTarget> {
   ): Promise<unknown> {
     const { index, number, seq } = taken
     const over = (outcome: GrantOutcome): unknown => {
+      if (this.#around.replaced(taken.grant)) return this.#replaced(index, number, outcome)
       if (
         !outcome.verdict &&
         !('error' in outcome) &&
@@ -203,6 +243,7 @@ export class Pool<T extends PoolTarget = PoolTarget> {
   readonly #go = (member: PoolMember): Promise<unknown> => {
     const { end } = member
     if (!end) return this.#spending?.budgets.byTarget ? this.#heldAt(member) : this.#attempt(member)
+    this.#unsent(member)
     for (const held of member.takeHeld()) held.release()
     return 'error' in end ? Promise.reject(end.error) : Promise.resolve(end.value)
   }
@@ -213,9 +254,7 @@ export class Pool<T extends PoolTarget = PoolTarget> {
     try {
       await this.#spending!.reserveAt(member, this.targets[index]!, this.#clock.wall())
     } catch (error) {
-      member.takeGrant().release()
-      this.#health[index]!.unsent(member.number, this.#clock.now())
-      this.#queue.review(index)
+      this.#unsent(member)
       member.trouble.excluded.set(index, error)
       if (error instanceof BudgetExceededError) return this.#inLine(member)
       for (const held of member.takeHeld()) held.release()
@@ -225,8 +264,19 @@ export class Pool<T extends PoolTarget = PoolTarget> {
   }
 
   #attempt(member: PoolMember): Promise<unknown> {
-    const { index, work, call } = member
-    return this.#start(member.takeGrant(), index, work, call, (outcome) => this.#over(member, outcome))
+    const { index, number, work, call } = member
+    const grant = member.takeGrant()
+    if (this.#spending) this.#around.started(grant, member)
+    return this.#start(grant, index, work, call, (outcome) =>
+      this.#around.replaced(grant) ? this.#replaced(index, number, outcome) : this.#over(member, outcome),
+    )
+  }
+
+  /** A call within was the call to the provider, and has seen to all that follows from its end. */
+  #replaced(index: number, number: number, outcome: GrantOutcome): unknown {
+    this.#health[index]!.unsent(number, this.#clock.now())
+    this.#queue.review(index)
+    return resultOf(outcome)
   }
 
   /** A try is over. Returns or throws what the caller gets, or goes on. */
@@ -273,7 +323,10 @@ export class Pool<T extends PoolTarget = PoolTarget> {
   }
 
   #stickyKey(call: PoolCall): string | undefined {
-    return call.target === undefined ? this.#rules.stickyBy?.(call) : undefined
+    const key = call.target === undefined ? this.#rules.stickyBy?.(call) : undefined
+    if (key !== undefined && typeof key !== 'string')
+      throw new TypeError(`sticky must return a text or undefined, got ${text(key)}`)
+    return key
   }
 
   #tiersFor(call: PoolCall, key: string | undefined): readonly TargetTier[] {

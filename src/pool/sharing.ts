@@ -7,6 +7,7 @@ import { ByteCache } from '../lib/byte-cache.ts'
 import { duration } from '../lib/duration.ts'
 import { isStream } from '../lib/observe-stream.ts'
 import { choice, fields, given, number } from '../lib/validate.ts'
+import { isWithin } from './call-within.ts'
 import { canonical } from './canonical.ts'
 import type { PoolCall } from './pool-call.ts'
 
@@ -72,7 +73,8 @@ export class Sharing {
       this.#cached++
       return structuredClone(kept.value)
     }
-    const flying = this.#coalesces ? this.#flying.get(own) : undefined
+    // A call within another call is sent: the answer that it would wait for may wait for the call around it.
+    const flying = this.#coalesces && !isWithin(call) ? this.#flying.get(own) : undefined
     if (flying) {
       const found = await until(flying, call.signal)
       if (found) {

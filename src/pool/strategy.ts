@@ -3,7 +3,7 @@
 // A strategy is a tree. A fallback sets the tiers of its branches one after the other; a balance lays them side by side,
 // and multiplies weights; a condition takes one branch. A tree without conditions is worked out once.
 
-import { fields, number, text } from '../lib/validate.ts'
+import { fields, isObject, number, text } from '../lib/validate.ts'
 import type { PoolCall } from './pool-call.ts'
 import { compileCondition, type Condition } from './query.ts'
 
@@ -133,5 +133,7 @@ function balanced(plans: readonly Tiers[], shares: readonly number[]): Tiers {
 function list<T>(value: readonly T[], name: string): readonly T[] {
   if (!Array.isArray(value) || value.length === 0)
     throw new TypeError(`${name} must be an array with at least one entry, got ${text(value)}`)
+  const wrong = value.findIndex((one) => typeof one !== 'string' && !isObject(one))
+  if (wrong >= 0) throw new TypeError(`${name}[${wrong}] must be an object, got ${text(value[wrong])}`)
   return value
 }

@@ -288,6 +288,7 @@ test('states survive a restart', async () => {
   const { limiter } = saved.targets.well!
   const budget = { name: 'pool per day', resetsAt: 1, spent: [['', { requests: NaN, tokens: 0, usd: 0 }]] }
   for (const [change, where] of [
+    [{ version: 2 }, /the version 2, and this version of llmiter reads version 1/],
     [{ wall: NaN }, /gave, got {version, wall/],
     [{ targets: null }, /gave, got {version, wall/],
     [{ targets: { well: {} } }, /got {} in targets\.well/],

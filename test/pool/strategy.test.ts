@@ -200,4 +200,18 @@ test('what is wrong is refused when the pool is made', () => {
   )
   expect(make({ breaker: { share: 2 } })).toThrow(/breaker.share must be a number from 0 to 1/)
   expect(make({ strategies: { a: 'a' } })).toThrow(/a target has this name/)
+  expect(make({ targets: [null] })).toThrow('targets[0] must be an object, got null')
+  expect(make({ strategy: { loadbalance: [null] } })).toThrow(/loadbalance\[0\] must be an object, got null/)
+  expect(make({ strategy: { conditional: [5] } })).toThrow(/conditional\[0\] must be an object, got 5/)
+  expect(make({ fallbackOn: ['404'] })).toThrow(/fallbackOn must be an array of statuses/)
+})
+
+test.each([null, 7, 'x'])('a call with %s for options is refused', async (call) => {
+  const { pool, ask } = poolOf({ a: {} })
+  await expect(pool.run(ask(), call as never)).rejects.toThrow('the options of a call must be an object')
+})
+
+test('a key of sticky that is no text is refused', async () => {
+  const { pool, ask } = poolOf({ a: {} }, { sticky: () => 5 as never })
+  await expect(pool.run(ask())).rejects.toThrow('sticky must return a text or undefined, got 5')
 })
