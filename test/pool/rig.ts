@@ -13,7 +13,11 @@ export function poolOf(
 ) {
   const targets: Key[] = Object.entries(keys).map(([name, { tier, weight, ...limits }]) => ({
     name,
-    limiter: new BucketRateLimiter({ name, limits: [], ramp: false, clock, ...limits }),
+    // Without limits, keys have room for all: they do not look for an unknown limit.
+    limiter: new BucketRateLimiter({
+      ...{ name, limits: [], learn: Object.keys(limits).length > 0, ramp: false, clock },
+      ...limits,
+    }),
     ...(tier !== undefined && { tier }),
     ...(weight !== undefined && { weight }),
   }))
