@@ -32,7 +32,8 @@ export function dispatch(policy: CallPolicy, cost: Cost, work: Work): Promise<un
 export function newCall(policy: CallPolicy, cost: Cost, work: Work | undefined): PendingCall {
   const { runtime } = policy
   const now = runtime.scheduler.now()
-  const around = contextOf(policy.signal)
+  // Most calls have neither a storage nor a signal, and none around them.
+  const around = context.current ?? (context.storage || policy.signal ? contextOf(policy.signal) : undefined)
   const call = around
     ? nestedCall(around as PendingCall, policy, cost, work, now)
     : new PendingCall(policy, cost, work, now)
