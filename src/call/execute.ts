@@ -32,8 +32,10 @@ export function dispatch(policy: CallPolicy, cost: Cost, work: Work): Promise<un
 export function newCall(policy: CallPolicy, cost: Cost, work: Work | undefined): PendingCall {
   const { runtime } = policy
   const now = runtime.scheduler.now()
-  // Most calls have neither a storage nor a signal, and none around them.
-  const around = context.current ?? (context.storage || policy.signal ? contextOf(policy.signal) : undefined)
+  // As `contextOf` says, without a call of a function for most calls.
+  const around =
+    context.current ??
+    (context.storage ? context.storage.getStore() : policy.signal && contextOf(policy.signal))
   const call = around
     ? nestedCall(around as PendingCall, policy, cost, work, now)
     : new PendingCall(policy, cost, work, now)
