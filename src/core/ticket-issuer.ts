@@ -290,7 +290,10 @@ export class TicketIssuer {
   /** Nobody knows whether the provider accepted this call. */
   lose(call: IssuerCall, now: number): void {
     this.end(call, undefined, now)
-    for (const at of this.chain) at.recovery.lost(call.sentAt!)
+    for (const at of this.chain) {
+      at.recovery.lost(call.sentAt!)
+      at.limitSet.forget(call.sentAt!)
+    }
   }
 
   /** This call never got to the provider: all that it has taken comes back. */

@@ -48,9 +48,9 @@ export class StoreAdapter implements SlotSource {
 
   at(cost: Cost, now: number): number {
     const { limitSet } = this.#runtime.issuer
-    const at = limitSet.crowded(cost) ? Infinity : this.#slots.at(this.#amounts(cost), now)
+    const at = limitSet.crowded(cost, now) ? Infinity : this.#slots.at(this.#amounts(cost), now)
     // A call that waits for the store to lease a slot waits for the rate, as one that waits for its time does.
-    if (at > now) limitSet.press(!limitSet.full && !this.#slots.full, now)
+    if (at > now) limitSet.press(!limitSet.full(now) && !this.#slots.full, now)
     return at
   }
 

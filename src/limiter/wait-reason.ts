@@ -79,7 +79,8 @@ function limitReason(
   cost: Parameters<typeof limitSet.holding>[0],
   now: number,
 ): WaitReason | undefined {
-  if (limitSet.crowded(cost)) return { kind: 'concurrency', limiter: name, amount: limitSet.maxConcurrent }
+  if (limitSet.crowded(cost, now))
+    return { kind: 'concurrency', limiter: name, amount: limitSet.maxConcurrent }
   const bucket = limitSet.holding(cost, now)
   if (!bucket) return undefined
   const { limit, rate } = bucket

@@ -82,6 +82,46 @@ test('one call goes at first, and two with every answer; after a refusal, spaced
   limiter.stop()
 })
 
+test('calls of a minute do not hold the others back: who is not refused within two seconds is accepted', async () => {
+  const clock = new VirtualClock({ seed: 1 })
+  const limiter = new BucketRateLimiter({ name: 'unknown', clock, limits: [] })
+  const sent: number[] = []
+  for (let i = 0; i < 600; i++)
+    void limiter.run(() => {
+      sent.push(clock.now())
+      return clock.sleep(60_000)
+    })
+  await clock.advance(60_000)
+  expect(sent).toHaveLength(600)
+  for (const [i, at] of sent.entries()) expect(at).toBe(2000 * Math.floor(Math.log2(i + 1)))
+  await clock.runAll()
+  limiter.stop()
+})
+
+test('who takes five at once is found out, and not asked for more until long after', async () => {
+  const clock = new VirtualClock({ seed: 1 })
+  const limiter = new BucketRateLimiter({ name: 'unknown', clock, limits: [] })
+  let [running, refused, done] = [0, 0, 0]
+  for (let i = 0; i < 300; i++)
+    void limiter
+      .run(async () => {
+        if (running === 5) {
+          refused++
+          await clock.sleep(20)
+          throw Object.assign(new Error('Too many concurrent requests'), { status: 429 })
+        }
+        running++
+        await clock.sleep(3000)
+        running--
+      })
+      .then(() => done++)
+  while (done < 300 && clock.now() < 3_600_000) await clock.advance(100)
+  // 60 rounds of three seconds.
+  expect(clock.now()).toBeLessThan(1.15 * 180_000)
+  expect(refused).toBeLessThanOrEqual(20)
+  limiter.stop()
+})
+
 test('one call after the other never waits, and nothing is shown of a limit', async () => {
   const clock = new VirtualClock({ seed: 1 })
   const limiter = new BucketRateLimiter({ name: 'unknown', clock, limits: [] })

@@ -38,6 +38,8 @@ export interface LimitSetOptions {
   unknown?: boolean | undefined
 }
 
+/** Where nothing is known, a call that was not refused for so long is accepted: it may be answered much later. */
+const UNREFUSED_MS = 2000
 /** After so many rounds of calls without a refusal one more at once is tried; it doubles when that was too many. */
 const PATIENCE = 10
 const MOST_PATIENCE = 160
@@ -60,6 +62,8 @@ export class LimitSet implements SlotSource {
   #concurrency: number
   /** Nothing is known of any limit, and nothing was refused. */
   #unknown: boolean
+  /** Then: when the calls went that are neither answered nor counted as accepted, the earliest first. */
+  #unanswered: number[] = []
   /** Then the provider was too busy for a call; and whether it has accepted one before. */
   #downAt = Infinity
   #accepts = false
@@ -84,14 +88,15 @@ export class LimitSet implements SlotSource {
     this.reservoirs = this.buckets.filter(({ limit }) => limit.refill)
     this.maxConcurrent = maxConcurrent
     this.#unknown = unknown
-    // Where nothing is known one goes at first, and with each answer one more at once.
+    // Where nothing is known one goes at first, and with each that is accepted one more at once.
     this.#concurrency = unknown ? 1 : maxConcurrent
   }
 
-  /** From here on, not only a few may be in flight. */
+  /** From here on something is known: not only a few may be in flight. */
   #all(): void {
     if (this.#unknown) this.#concurrency = this.maxConcurrent
     this.#unknown = false
+    this.#unanswered = []
   }
 
   get buckets(): readonly Bucket[] {
@@ -116,7 +121,10 @@ export class LimitSet implements SlotSource {
     this.#meanMs = other.#meanMs
     this.#measured = other.#measured
     this.#starts = other.#starts.slice(0, Math.min(this.maxConcurrent, MOST_STARTS))
-    if (other.#concurrency < other.maxConcurrent && !other.#unknown) {
+    if (this.#unknown && other.#unknown) {
+      this.#concurrency = other.#concurrency
+      this.#unanswered = other.#unanswered
+    } else if (other.#concurrency < other.maxConcurrent && !other.#unknown) {
       this.#concurrency = Math.min(this.maxConcurrent, other.#concurrency)
       this.#patience = other.#patience
     }
@@ -127,18 +135,35 @@ export class LimitSet implements SlotSource {
   }
 
   /** Whether no more may be in flight. */
-  get full(): boolean {
-    return this.inFlight >= this.#concurrency
+  full(now: number): boolean {
+    return this.#unknown ? this.#lacks(now) > 0 : this.inFlight >= this.#concurrency
   }
 
   /** Whether a call of this cost has no place. One that is too heavy for what is left of them goes alone. */
-  crowded(cost: Cost): boolean {
+  crowded(cost: Cost, now: number): boolean {
+    if (this.#unknown) return this.#lacks(now) > 0
     const places = placesOf(cost)
     return this.inFlight + places > this.#concurrency && this.inFlight > 0 && places > 0
   }
 
+  /** Where nothing is known: how many calls must be accepted before another may go. Those that are take no place. */
+  #lacks(now: number): number {
+    const accepted = this.#accepted(now)
+    const open = this.#unanswered.length - accepted
+    return open > 0 ? Math.ceil((open + 1 - this.#concurrency - accepted) / 2) : 0
+  }
+
+  /** How many were not refused for so long that they are accepted. */
+  #accepted(now: number): number {
+    const next = this.#unanswered.findIndex((sentAt) => sentAt + UNREFUSED_MS > now)
+    return next < 0 ? this.#unanswered.length : next
+  }
+
   at(cost: Cost, now: number): number {
-    if (this.crowded(cost)) return Infinity
+    if (this.crowded(cost, now)) {
+      const last = this.#unknown ? this.#unanswered[this.#accepted(now) + this.#lacks(now) - 1] : undefined
+      return last === undefined ? Infinity : last + UNREFUSED_MS
+    }
     let at = now
     for (const bucket of this.buckets) {
       const amount = cost[bucket.limit.of]
@@ -149,6 +174,10 @@ export class LimitSet implements SlotSource {
 
   take(cost: Cost, now: number): void {
     this.inFlight += placesOf(cost)
+    if (this.#unknown) {
+      this.#concurrency += this.#unanswered.splice(0, this.#accepted(now)).length
+      this.#unanswered.push(now)
+    }
     if (this.maxConcurrent < Infinity)
       this.#starts[this.#went++ % Math.min(this.maxConcurrent, MOST_STARTS)] = now
     for (const bucket of this.buckets) bucket.take(cost[bucket.limit.of] ?? 0, now)
@@ -156,6 +185,7 @@ export class LimitSet implements SlotSource {
 
   settle(cost: Cost, used: Used, takenAt: number, now: number): void {
     this.inFlight -= placesOf(cost)
+    if (typeof used === 'string') this.forget(takenAt)
     this.#landed(typeof used !== 'string', now - takenAt)
     for (const bucket of this.buckets) {
       const { of, settle } = bucket.limit
@@ -198,10 +228,17 @@ export class LimitSet implements SlotSource {
     }
   }
 
+  /** A call that was sent at `sentAt` came to nothing, or its end is known otherwise. Whether it was still open. */
+  forget(sentAt: number): boolean {
+    const place = this.#unanswered.indexOf(sentAt)
+    if (place >= 0) this.#unanswered.splice(place, 1)
+    return place >= 0
+  }
+
   /** A call that was sent at `sentAt` was answered. Where nothing is known: one more at once, or all after an outage. */
   answered(sentAt: number): void {
     if (!this.#unknown) return
-    this.#concurrency++
+    if (this.forget(sentAt)) this.#concurrency++
     // Who accepts some of a few calls and refuses others was not down.
     if (sentAt < this.#downAt) this.#accepts = true
     else if (!this.#accepts) this.#all()
@@ -250,7 +287,9 @@ export class LimitSet implements SlotSource {
   tooMany(): void {
     this.#patience = this.#grown ? Math.min(2 * this.#patience, MOST_PATIENCE) : PATIENCE
     this.#grown = false
-    this.#concurrency = Math.max(1, Math.min(this.#concurrency, this.inFlight) - 1)
+    const most = this.#unknown ? this.inFlight : Math.min(this.#concurrency, this.inFlight)
+    this.#all()
+    this.#concurrency = Math.max(1, most - 1)
     this.#finished = 0
   }
 
@@ -299,6 +338,7 @@ export class LimitSet implements SlotSource {
 
   /** When so many others have gone and one more may be in flight, if calls take as long as they did. */
   #slotAt(calls: number, from: number, now: number): number {
+    if (this.#unknown) return from
     const most = this.#concurrency
     const ends = this.inFlight + calls + 1 - most
     if (ends <= 0) return from
@@ -312,7 +352,7 @@ export class LimitSet implements SlotSource {
 
   /** What this cost waits for, by name: a dimension, or `'concurrency'`. */
   waitingOn(cost: Cost, now: number): string | undefined {
-    return this.crowded(cost) ? 'concurrency' : this.holding(cost, now)?.limit.of
+    return this.crowded(cost, now) ? 'concurrency' : this.holding(cost, now)?.limit.of
   }
 
   /** The limit that holds this cost for the longest time. */
