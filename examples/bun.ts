@@ -1,9 +1,6 @@
 /**
- * A chat in Bun that streams, with one limiter for all its requests. In a folder of your own:
- *
- *   bun add llmiter openai
- *   bun bun.ts
- *   curl -N 'http://127.0.0.1:3000/?q=Hello'
+ * A chat in Bun that streams, with one limiter for all its requests. In a folder of your own: `bun add llmiter openai`,
+ * then `bun bun.ts`, and `curl -N 'http://127.0.0.1:3000/?q=Hello'`.
  *
  * Without `OPENAI_API_KEY` a server on this machine answers.
  */

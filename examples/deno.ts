@@ -1,9 +1,7 @@
 /**
- * A server in Deno, with one limiter for all its requests. In a folder of your own:
- *
- *   deno add npm:llmiter npm:openai
- *   deno serve --allow-net --allow-env --allow-read --host 127.0.0.1 deno.ts
- *   curl 'http://127.0.0.1:8000/?q=Hello'
+ * A server in Deno, with one limiter for all its requests. In a folder of your own: `deno add npm:llmiter npm:openai`,
+ * then `deno serve --allow-net --allow-env --allow-read --host 127.0.0.1 deno.ts`, and
+ * `curl 'http://127.0.0.1:8000/?q=Hello'`.
  *
  * Without `OPENAI_API_KEY` a server on this machine answers.
  */
