@@ -292,7 +292,7 @@ export class TicketIssuer {
     this.end(call, undefined, now)
     for (const at of this.chain) {
       at.recovery.lost(call.sentAt!)
-      at.limitSet.forget(call.sentAt!)
+      at.limitSet.lost(call.sentAt!)
     }
   }
 

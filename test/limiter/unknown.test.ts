@@ -122,6 +122,29 @@ test('who takes five at once is found out, and not asked for more until long aft
   limiter.stop()
 })
 
+test('what was found out outlives a change of other options', async () => {
+  const clock = new VirtualClock({ seed: 1 })
+  const limiter = new BucketRateLimiter({ name: 'unknown', clock, limits: [] })
+  const provider = new TokenBucketProvider({ requestsPerMinute: 600, capacityMs: 1000, retryAfter: 'none' })
+  let refused = 0
+  for (let i = 0; i < 1200; i++)
+    limiter
+      .run(() => {
+        if (provider.ask(clock.now()).kind === 'admitted') return clock.sleep(500)
+        refused++
+        throw Object.assign(new Error('rate limit'), { status: 429 })
+      })
+      .catch(() => {})
+  await clock.advance(60_000)
+  const before = refused
+  expect(before).toBeGreaterThan(0)
+  limiter.update({ maxWaitMs: '1h' })
+  await clock.advance(30_000)
+  // To open again with 1, 2, 4 … would meet the limit many times.
+  expect(refused - before).toBeLessThanOrEqual(1)
+  limiter.stop()
+})
+
 test('one call after the other never waits, and nothing is shown of a limit', async () => {
   const clock = new VirtualClock({ seed: 1 })
   const limiter = new BucketRateLimiter({ name: 'unknown', clock, limits: [] })

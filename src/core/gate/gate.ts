@@ -232,7 +232,7 @@ export class GateKeeper {
   /** A call sent at `sentAt` was answered: that may open the gate. */
   answered(sentAt: number, now: number): void {
     const { gate } = this
-    if (gate.state === 'closed' && !this.waits.believes(this.#toldMs ?? 0, 0)) {
+    if (gate.state === 'closed' && !this.waits.believes(this.#toldMs ?? 0)) {
       this.#toldMs = undefined
       const wait = Math.max(this.#backoffMs(gate.kind), this.waits.leastMs)
       gate.until = this.#waits(Math.max(0, this.#closedAt + wait - now), now)
@@ -341,8 +341,8 @@ export class GateKeeper {
 
   #close(kind: GateKind, waitMs: number | undefined, now: number): void {
     const least = Math.min(LEAST_MS * 2 ** this.#tries, MOST_LEAST_MS[kind])
-    const refusedMs = this.#tries === 0 ? 0 : now - this.#firstClosedAt
-    this.#toldMs = waitMs !== undefined && this.waits.believes(waitMs, refusedMs) ? waitMs : undefined
+    if (waitMs !== undefined && this.#tries > 0) this.waits.refused(now - this.#firstClosedAt, waitMs)
+    this.#toldMs = waitMs !== undefined && this.waits.believes(waitMs) ? waitMs : undefined
     const wait =
       this.#toldMs === undefined
         ? Math.max(this.#guessMs(kind, now), waitMs === undefined ? 0 : this.waits.leastMs)

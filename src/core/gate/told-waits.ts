@@ -47,9 +47,13 @@ export class ToldWaits {
     if (early) this.right = false
   }
 
-  /** Whether to keep a told wait, after calls have been refused for so long; else it is to be guessed. */
-  believes(waitMs: number, refusedMs: number): boolean {
+  /** Guesses have been refused for so long, and this wait is told. */
+  refused(refusedMs: number, waitMs: number): void {
     if (this.right === false && refusedMs >= Math.max(waitMs, LONG_MS)) this.right = true
+  }
+
+  /** Whether to keep a told wait; else it is to be guessed. */
+  believes(waitMs: number): boolean {
     return this.right ?? (waitMs < LONG_MS || !this.#answers)
   }
 

@@ -8,6 +8,7 @@
 import { Bucket } from './gcra.ts'
 import type { Cost, Used } from '../cost.ts'
 import type { LimitReading, RefusalReport } from '../messages.ts'
+import { Opening } from './opening.ts'
 import { ASSUMED, type Limit } from './parse-limits.ts'
 import { SlowStart } from './slow-start.ts'
 import type { Closure } from '../rate/rate-estimator.ts'
@@ -38,8 +39,6 @@ export interface LimitSetOptions {
   unknown?: boolean | undefined
 }
 
-/** Where nothing is known, a call that was not refused for so long is accepted: it may be answered much later. */
-const UNREFUSED_MS = 2000
 /** After so many rounds of calls without a refusal one more at once is tried; it doubles when that was too many. */
 const PATIENCE = 10
 const MOST_PATIENCE = 160
@@ -60,13 +59,8 @@ export class LimitSet implements SlotSource {
   inFlight = 0
   /** Fewer at once than configured, since the provider refused more. */
   #concurrency: number
-  /** Nothing is known of any limit, and nothing was refused. */
-  #unknown: boolean
-  /** Then: when the calls went that are neither answered nor counted as accepted, the earliest first. */
-  #unanswered: number[] = []
-  /** Then the provider was too busy for a call; and whether it has accepted one before. */
-  #downAt = Infinity
-  #accepts = false
+  /** While nothing is known of any limit, and nothing was refused. */
+  #opening: Opening | undefined
   readonly #search: (() => Bucket) | undefined
   #finished = 0
   #patience = PATIENCE
@@ -87,16 +81,8 @@ export class LimitSet implements SlotSource {
     this.#search = unknown ? () => new Bucket(ASSUMED, new SlowStart(false), wall) : undefined
     this.reservoirs = this.buckets.filter(({ limit }) => limit.refill)
     this.maxConcurrent = maxConcurrent
-    this.#unknown = unknown
-    // Where nothing is known one goes at first, and with each that is accepted one more at once.
-    this.#concurrency = unknown ? 1 : maxConcurrent
-  }
-
-  /** From here on something is known: not only a few may be in flight. */
-  #all(): void {
-    if (this.#unknown) this.#concurrency = this.maxConcurrent
-    this.#unknown = false
-    this.#unanswered = []
+    this.#opening = unknown ? new Opening() : undefined
+    this.#concurrency = maxConcurrent
   }
 
   get buckets(): readonly Bucket[] {
@@ -105,9 +91,9 @@ export class LimitSet implements SlotSource {
 
   /** A call was refused where nothing was known. If there is a limit (`limited`), from here on it is found out. */
   search(limited: boolean, now: number): boolean {
-    if (!limited && this.#unknown && !this.#accepts) this.#downAt = now
+    if (!limited) this.#opening?.down(now)
     if (!this.#search || !limited || this.buckets.length > 0) return false
-    this.#all()
+    this.#opening = undefined
     const bucket = this.#search()
     bucket.reserved = this.inFlight
     bucket.rate.sent(this.inFlight, now, this.inFlight)
@@ -121,10 +107,7 @@ export class LimitSet implements SlotSource {
     this.#meanMs = other.#meanMs
     this.#measured = other.#measured
     this.#starts = other.#starts.slice(0, Math.min(this.maxConcurrent, MOST_STARTS))
-    if (this.#unknown && other.#unknown) {
-      this.#concurrency = other.#concurrency
-      this.#unanswered = other.#unanswered
-    } else if (other.#concurrency < other.maxConcurrent && !other.#unknown) {
+    if (other.#concurrency < other.maxConcurrent) {
       this.#concurrency = Math.min(this.maxConcurrent, other.#concurrency)
       this.#patience = other.#patience
     }
@@ -132,39 +115,34 @@ export class LimitSet implements SlotSource {
       const before = other.buckets.find(({ limit }) => keyOf(limit) === keyOf(bucket.limit))
       if (before) bucket.inherit(before, now)
     }
+    // Where nothing is said, all that is known was found out.
+    if (!this.#search || !other.#search) return
+    this.#opening = other.#opening
+    this.#buckets.push(...other.#buckets)
   }
 
   /** Whether no more may be in flight. */
   full(now: number): boolean {
-    return this.#unknown ? this.#lacks(now) > 0 : this.inFlight >= this.#concurrency
+    return this.inFlight >= this.#concurrency || this.#opensAt(now) > now
   }
 
   /** Whether a call of this cost has no place. One that is too heavy for what is left of them goes alone. */
   crowded(cost: Cost, now: number): boolean {
-    if (this.#unknown) return this.#lacks(now) > 0
+    return this.#lacksPlaces(cost) || this.#opensAt(now) > now
+  }
+
+  #lacksPlaces(cost: Cost): boolean {
     const places = placesOf(cost)
     return this.inFlight + places > this.#concurrency && this.inFlight > 0 && places > 0
   }
 
-  /** Where nothing is known: how many calls must be accepted before another may go. Those that are take no place. */
-  #lacks(now: number): number {
-    const accepted = this.#accepted(now)
-    const open = this.#unanswered.length - accepted
-    return open > 0 ? Math.ceil((open + 1 - this.#concurrency - accepted) / 2) : 0
-  }
-
-  /** How many were not refused for so long that they are accepted. */
-  #accepted(now: number): number {
-    const next = this.#unanswered.findIndex((sentAt) => sentAt + UNREFUSED_MS > now)
-    return next < 0 ? this.#unanswered.length : next
+  #opensAt(now: number): number {
+    return this.#opening?.at(now) ?? now
   }
 
   at(cost: Cost, now: number): number {
-    if (this.crowded(cost, now)) {
-      const last = this.#unknown ? this.#unanswered[this.#accepted(now) + this.#lacks(now) - 1] : undefined
-      return last === undefined ? Infinity : last + UNREFUSED_MS
-    }
-    let at = now
+    if (this.#lacksPlaces(cost)) return Infinity
+    let at = this.#opensAt(now)
     for (const bucket of this.buckets) {
       const amount = cost[bucket.limit.of]
       if (amount) at = Math.max(at, bucket.at(amount, now))
@@ -174,10 +152,7 @@ export class LimitSet implements SlotSource {
 
   take(cost: Cost, now: number): void {
     this.inFlight += placesOf(cost)
-    if (this.#unknown) {
-      this.#concurrency += this.#unanswered.splice(0, this.#accepted(now)).length
-      this.#unanswered.push(now)
-    }
+    this.#opening?.sent(now)
     if (this.maxConcurrent < Infinity)
       this.#starts[this.#went++ % Math.min(this.maxConcurrent, MOST_STARTS)] = now
     for (const bucket of this.buckets) bucket.take(cost[bucket.limit.of] ?? 0, now)
@@ -185,7 +160,7 @@ export class LimitSet implements SlotSource {
 
   settle(cost: Cost, used: Used, takenAt: number, now: number): void {
     this.inFlight -= placesOf(cost)
-    if (typeof used === 'string') this.forget(takenAt)
+    if (typeof used === 'string') this.#opening?.lost(takenAt)
     this.#landed(typeof used !== 'string', now - takenAt)
     for (const bucket of this.buckets) {
       const { of, settle } = bucket.limit
@@ -217,31 +192,21 @@ export class LimitSet implements SlotSource {
       this.#measured = Math.min(this.#measured + 1, MEASURED)
       this.#meanMs += (ms - this.#meanMs) / this.#measured
     }
-    if (
-      !this.#unknown &&
-      this.#concurrency < this.maxConcurrent &&
-      ++this.#finished > this.#patience * this.#concurrency
-    ) {
+    if (this.#concurrency < this.maxConcurrent && ++this.#finished > this.#patience * this.#concurrency) {
       this.#finished = 0
       this.#concurrency++
       this.#grown = true
     }
   }
 
-  /** A call that was sent at `sentAt` came to nothing, or its end is known otherwise. Whether it was still open. */
-  forget(sentAt: number): boolean {
-    const place = this.#unanswered.indexOf(sentAt)
-    if (place >= 0) this.#unanswered.splice(place, 1)
-    return place >= 0
+  /** A call that was sent at `sentAt` was answered. */
+  answered(sentAt: number): void {
+    if (this.#opening?.answered(sentAt)) this.#opening = undefined
   }
 
-  /** A call that was sent at `sentAt` was answered. Where nothing is known: one more at once, or all after an outage. */
-  answered(sentAt: number): void {
-    if (!this.#unknown) return
-    if (this.forget(sentAt)) this.#concurrency++
-    // Who accepts some of a few calls and refuses others was not down.
-    if (sentAt < this.#downAt) this.#accepts = true
-    else if (!this.#accepts) this.#all()
+  /** Nobody knows whether the provider accepted a call that was sent at `sentAt`. */
+  lost(sentAt: number): void {
+    this.#opening?.lost(sentAt)
   }
 
   crowd(crowded: boolean, now: number): void {
@@ -287,9 +252,8 @@ export class LimitSet implements SlotSource {
   tooMany(): void {
     this.#patience = this.#grown ? Math.min(2 * this.#patience, MOST_PATIENCE) : PATIENCE
     this.#grown = false
-    const most = this.#unknown ? this.inFlight : Math.min(this.#concurrency, this.inFlight)
-    this.#all()
-    this.#concurrency = Math.max(1, most - 1)
+    this.#opening = undefined
+    this.#concurrency = Math.max(1, Math.min(this.#concurrency, this.inFlight) - 1)
     this.#finished = 0
   }
 
@@ -338,7 +302,6 @@ export class LimitSet implements SlotSource {
 
   /** When so many others have gone and one more may be in flight, if calls take as long as they did. */
   #slotAt(calls: number, from: number, now: number): number {
-    if (this.#unknown) return from
     const most = this.#concurrency
     const ends = this.inFlight + calls + 1 - most
     if (ends <= 0) return from

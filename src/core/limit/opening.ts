@@ -1,0 +1,60 @@
+// How many calls may go where no limit is known, and none has been refused: one, then two for each that is accepted.
+
+/** A call that was not refused for so long is accepted: it may be answered much later. */
+const UNREFUSED_MS = 2000
+
+export class Opening {
+  /** So many may be out that are not accepted yet. */
+  #most = 1
+  /** When they went, the earliest first. */
+  readonly #out: number[] = []
+  /** When the provider was too busy for a call; and whether it has accepted an earlier one since. */
+  #downAt = Infinity
+  #accepts = false
+
+  /** When one more may go, if none is answered. */
+  at(now: number): number {
+    const accepted = this.#accepted(now)
+    const out = this.#out.length - accepted
+    if (out < this.#most + accepted) return now
+    // Each that is accepted leaves its place to two.
+    const lacking = Math.ceil((out + 1 - this.#most - accepted) / 2)
+    return this.#out[accepted + lacking - 1]! + UNREFUSED_MS
+  }
+
+  sent(now: number): void {
+    const accepted = this.#accepted(now)
+    this.#out.splice(0, accepted)
+    this.#most += accepted
+    this.#out.push(now)
+  }
+
+  /** A call that was sent then came to nothing. */
+  lost(sentAt: number): void {
+    this.#remove(sentAt)
+  }
+
+  /** A call that was sent then was answered. Whether the provider was down before, and is back: then all may go. */
+  answered(sentAt: number): boolean {
+    if (this.#remove(sentAt)) this.#most++
+    // Who accepts some of a few calls and refuses others was not down.
+    if (sentAt < this.#downAt) this.#accepts = true
+    return !this.#accepts
+  }
+
+  /** The provider was too busy for a call. */
+  down(now: number): void {
+    if (!this.#accepts) this.#downAt = now
+  }
+
+  #remove(sentAt: number): boolean {
+    const place = this.#out.indexOf(sentAt)
+    if (place >= 0) this.#out.splice(place, 1)
+    return place >= 0
+  }
+
+  #accepted(now: number): number {
+    const next = this.#out.findIndex((sentAt) => sentAt + UNREFUSED_MS > now)
+    return next < 0 ? this.#out.length : next
+  }
+}
