@@ -235,7 +235,7 @@ function legend(lines: Panel['lines'], y: number, size: number): string[] {
   }
   const unit = lines.some(({ scale }) => scale === 'tokenPace') ? 'tokens a second' : 'a second'
   const note = size > 1 ? `${unit}, a point is ${span(size)}` : unit
-  if (WIDTH - x > note.length * 6.4) parts.push(text(WIDTH - RIGHT, y, note, 'end'))
+  if (WIDTH - RIGHT - x > note.length * 6.4) parts.push(text(WIDTH - RIGHT, y, note, 'end'))
   return parts
 }
 
