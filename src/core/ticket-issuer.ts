@@ -343,7 +343,7 @@ export class TicketIssuer {
     const buckets = this.limitSet.named(of)
     const pace = of === 'concurrency' ? Infinity : Math.min(...buckets.map(({ rate }) => rate.at(now)))
     // What one process takes for chance may be what another of many was refused for, too.
-    const tried = this.slots !== this.limitSet || buckets.some(({ rate }) => rate.tried(now))
+    const tried = this.slots.shared || buckets.some(({ rate }) => rate.tried(now))
     const trust = { tried, measured: buckets.every(({ rate }) => rate.passes(now) !== undefined) }
     const suspected = this.recovery.refused(kind, waitMs, sentAt, pace, now, trust)
     const blocked = suspected.of === 'blocked'

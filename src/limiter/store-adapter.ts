@@ -46,6 +46,10 @@ export class StoreAdapter implements SlotSource {
     return this.#slots
   }
 
+  get shared(): boolean {
+    return this.#slots.processes > 1
+  }
+
   at(cost: Cost, now: number): number {
     const { limitSet } = this.#runtime.issuer
     const at = limitSet.crowded(cost, now) ? Infinity : this.#slots.at(this.#amounts(cost), now)

@@ -98,6 +98,8 @@ export interface SharedSlots {
   at(amounts: readonly number[], now: number): number
   /** Whether no more may be in flight here. */
   readonly full: boolean
+  /** How many processes share the limits, this one included, as far as known. */
+  readonly processes: number
   /** Takes what `at` has just said is free. */
   take(amounts: readonly number[], now: number): void
   /** A call taken at `takenAt` is over. `differences` is what it used beyond what it took; negative if it used less. */

@@ -33,6 +33,10 @@ export class FleetAgent implements SharedSlots {
     return this.#lease.full
   }
 
+  get processes(): number {
+    return this.#lease.processes
+  }
+
   at(amounts: readonly number[], now: number): number {
     const at = this.#lease.at(amounts, now)
     this.#stir()

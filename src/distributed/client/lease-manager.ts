@@ -102,6 +102,10 @@ export class LeaseManager {
     if (this.#fallback) this.#settleAlone(now)
   }
 
+  get processes(): number {
+    return this.#answer?.processes ?? this.#options.processes ?? 1
+  }
+
   at(amounts: readonly number[], now: number): number {
     if (this.down) return this.#alone(amounts, now)
     const at = this.full ? Infinity : this.#slots.at(amounts, now)
