@@ -192,6 +192,12 @@ export const foreign: Record<string, Foreign> = {
     make: (_, phaseMs) => new FixedWindowProvider({ requestsPerMinute: 60, phaseMs, retryAfter: 'none' }),
     limiter: { limits: [] },
   },
+  'unlimited-window-600': {
+    title: 'nothing known (limits: []), window of a minute, 600',
+    calls: 1500,
+    make: (_, phaseMs) => new FixedWindowProvider({ requestsPerMinute: 600, phaseMs, retryAfter: 'none' }),
+    limiter: { limits: [] },
+  },
   'unlimited-nginx': { ...nginx(429), title: 'nothing known, nginx, burst 0, 429', limiter: { limits: [] } },
   'unlimited-nginx-503': {
     ...nginx(503),

@@ -103,8 +103,6 @@ export class GateKeeper {
   /** Since the gate last closed, a call was answered that was sent after: the provider is not down. */
   #passing = false
   #ticketsAtClose = -Infinity
-  /** One refusal was enough to close it. */
-  #single = true
   #smoothedMs = 0
   #variationMs = 0
   /** When the last few refusals came that said something new. */
@@ -310,7 +308,6 @@ export class GateKeeper {
     const memory = Math.max(MEMORY_MS, MEMORY_TICKETS / this.#pace)
     return {
       edge: this.#edge.known,
-      single: this.#single,
       told: this.#toldMs !== undefined,
       refusedMs: this.#closedAt - this.#firstClosedAt + (this.#toldMs ?? 0),
       // Counted from the last refusal: after a long told wait it would be forgotten.
@@ -325,9 +322,8 @@ export class GateKeeper {
 
   /** The gate is about to close: for one refusal, or for several, which are more than bad luck. */
   #blocked(suspected: Suspected, now: number): void {
-    this.#single = suspected.of !== 'blocked' || suspected.refusals === 1
     this.#remember(now)
-    if (this.#single) return
+    if (suspected.of !== 'blocked' || suspected.refusals === 1) return
     this.#remember(now)
     if (this.gate.state !== 'open') return
     // What was tried in vain already need not be tried again so soon.

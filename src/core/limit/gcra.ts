@@ -12,6 +12,7 @@
 
 import type { Limit } from './parse-limits.ts'
 import { RateEstimator } from '../rate/rate-estimator.ts'
+import type { Throughput } from '../rate/throughput.ts'
 import type { SlowStart } from './slow-start.ts'
 import { CalendarWindow, type WindowCounter, SlidingWindow, type WallTime } from './sliding-window.ts'
 import { Reservoir } from './reservoir.ts'
@@ -60,11 +61,17 @@ export class Bucket {
   /** When the call was sent whose headers were heard last. */
   #heardAt = -Infinity
 
-  constructor(limit: Limit, ramp: SlowStart, wall: WallTime, discover = false) {
+  /** With what got through `before` it was known that there is a limit. */
+  constructor(limit: Limit, ramp: SlowStart, wall: WallTime, discover = false, before?: Throughput) {
     this.limit = limit
     this.#ramp = ramp
     const spanMs = spanOf(limit)
-    this.rate = new RateEstimator(limit.paced ? limit.amount / spanMs : Infinity, discover, limit.assumed)
+    this.rate = new RateEstimator(
+      limit.paced ? limit.amount / spanMs : Infinity,
+      discover,
+      limit.assumed,
+      before,
+    )
     this.#counter = limit.timeZone
       ? new CalendarWindow(limit.timeZone, wall)
       : limit.refill

@@ -12,6 +12,7 @@ import { Opening } from './opening.ts'
 import { ASSUMED, type Limit } from './parse-limits.ts'
 import { SlowStart } from './slow-start.ts'
 import type { Closure } from '../rate/rate-estimator.ts'
+import type { Throughput } from '../rate/throughput.ts'
 import type { WallTime } from './sliding-window.ts'
 
 /** How many places of `maxConcurrent` a call takes stands in its cost under this name, which no dimension has. */
@@ -64,7 +65,7 @@ export class LimitSet implements SlotSource {
   #concurrency: number
   /** While nothing is known of any limit, and nothing was refused. */
   #opening: Opening | undefined
-  readonly #search: (() => Bucket) | undefined
+  readonly #search: ((before?: Throughput) => Bucket) | undefined
   #finished = 0
   #patience = PATIENCE
   #grown = false
@@ -81,7 +82,9 @@ export class LimitSet implements SlotSource {
     wall: WallTime,
   ) {
     this.#buckets = limits.map((limit) => new Bucket(limit, ramp, wall, discover))
-    this.#search = unknown ? () => new Bucket(ASSUMED, new SlowStart(false), wall) : undefined
+    this.#search = unknown
+      ? (before) => new Bucket(ASSUMED, new SlowStart(false), wall, true, before)
+      : undefined
     this.reservoirs = this.buckets.filter(({ limit }) => limit.refill)
     this.maxConcurrent = maxConcurrent
     this.#opening = unknown ? new Opening() : undefined
@@ -96,10 +99,9 @@ export class LimitSet implements SlotSource {
   search(limited: boolean, now: number): boolean {
     if (!limited) this.#opening?.down(now)
     if (!this.#search || !limited || this.buckets.length > 0) return false
+    const bucket = this.#search(this.#opening?.throughput)
     this.#opening = undefined
-    const bucket = this.#search()
     bucket.reserved = this.inFlight
-    bucket.rate.sent(this.inFlight, now, this.inFlight)
     this.#buckets.push(bucket)
     return true
   }
@@ -217,6 +219,7 @@ export class LimitSet implements SlotSource {
   }
 
   press(pressed: boolean, now: number): void {
+    this.#opening?.throughput.press(pressed, now)
     for (const bucket of this.buckets) bucket.rate.press(pressed, now)
   }
 
@@ -238,7 +241,7 @@ export class LimitSet implements SlotSource {
     const changed = this.buckets.filter((bucket) =>
       bucket.rate.reopened(blamed.has(bucket) ? closure : undefined, now),
     )
-    for (const bucket of changed) if (bucket.rate.strict) bucket.respace(now)
+    for (const bucket of changed) bucket.respace(now)
     return changed
   }
 

@@ -1,5 +1,7 @@
 // How many calls may go where no limit is known, and none has been refused: one, then two for each that is accepted.
 
+import { Throughput } from '../rate/throughput.ts'
+
 /** A call that was not refused for so long is accepted: it may be answered much later. */
 const UNREFUSED_MS = 2000
 
@@ -11,6 +13,8 @@ export class Opening {
   /** When the provider was too busy for a call; and whether it has accepted an earlier one since. */
   #downAt = Infinity
   #accepts = false
+  /** What gets through meanwhile: if there is a limit, that says what it may be. */
+  readonly throughput = new Throughput()
 
   /** When one more may go, if none is answered. */
   at(now: number): number {
@@ -27,6 +31,7 @@ export class Opening {
     this.#out.splice(0, accepted)
     this.#most += accepted
     this.#out.push(now)
+    this.throughput.sent(1, now, 1)
   }
 
   /** A call that was sent then came to nothing. */

@@ -14,8 +14,6 @@ import { Throughput, type ThroughputMark } from './throughput.ts'
 export interface Closure {
   /** The provider's windows end at a known second of the minute. */
   edge: boolean
-  /** One refusal has closed it, and not a good part of all calls. */
-  single: boolean
   /** Not the first refusal lately: more than bad luck. */
   repeated: boolean
   /** The provider has told for how long. */
@@ -61,7 +59,11 @@ const GROWN_TO: Partial<Record<CurveKind, number>> = { fast: 0.75 }
  * each W's share. First windows of 10 s are suspected, then those of a second.
  */
 const TRIMS = [1, 10_000 / 10_050, 1000 / 1050]
-/** A strict limiter that is exceeded a little refuses a good part, as each call that comes too early was in vain. */
+/**
+ * A strict limiter that is exceeded a little refuses a good part, as each call that comes too early was in vain. So a
+ * limit counts as kept if more than this share got through, or, while the gate stays open, than the second.
+ */
+const KEPT = 0.75
 const STRICT = 0.6
 /** It refuses again when so few have gone: they do not tell a rate, so that is halved at most. */
 const FEW_TICKETS = 10
@@ -105,11 +107,9 @@ type RateState =
 export class RateEstimator {
   /** Units per ms, as configured. */
   readonly configured: number
-  /** Refused again at once when the gate had reopened: the provider saves nothing up. */
-  strict = false
   readonly #discover: boolean
   readonly #exploreMs: number
-  readonly #measure = new Throughput()
+  readonly #measure: Throughput
   #state: RateState = { kind: 'configured' }
   /** What the user or a header said last. */
   #said: number
@@ -126,7 +126,8 @@ export class RateEstimator {
   #noisy = false
 
   /** Whether it may learn a rate above the configured one (`discover`), and whether even that is only assumed. */
-  constructor(configured: number, discover = false, assumed = false) {
+  constructor(configured: number, discover = false, assumed = false, before = new Throughput()) {
+    this.#measure = before
     this.configured = this.#said = configured
     this.#discover = discover || assumed
     this.#exploreMs = assumed ? GROPE_MS : EXPLORE_MS
@@ -302,22 +303,28 @@ export class RateEstimator {
   reopened(closure: Closure | undefined, now: number): boolean {
     const rate = this.at(now)
     const measured = closure && this.#measured(rate, closure, now)
+    const outage = closure !== undefined && this.#isOutage(closure, now)
+    const passed = this.passes(Math.min(now, this.#closedAt)) ?? 0
     this.#measure.reopened(Math.max(0, now - this.#closedAt), now)
     this.#closedAt = Infinity
     this.#prove(now)
-    if (!closure) return false
+    if (!closure || outage) return false
     const state = (this.#state = this.#stateAt(now))
     const of: CurveKind = this.#slowness === 0 ? 'fast' : closure.edge ? 'window' : 'slow'
     const least = rate * (GROWN_TO[of] ?? 0)
     if (state.kind === 'exploring' || state.kind === 'found') {
       if (!measured) return false
       if (state.kind === 'found') this.#refind(state, rate, measured, of, now)
-      else this.#found(Math.min(Math.max(measured.rate, least), rate), 0, of, now)
+      else if (measured.rate <= rate) this.#found(Math.max(measured.rate, least), 0, of, now)
+      // More got through before the search began.
+      else if (of === 'fast') return false
+      else this.#found(measured.rate, 0, of, now)
       return true
     }
     if (!closure.repeated) return false
     const step = (state.trim?.step ?? 0) + 1
-    if (of === 'fast' && closure.single && step < TRIMS.length && this.#kept(rate, now))
+    const kept = Math.max(passed, measured?.rate ?? 0) > KEPT * rate
+    if (of === 'fast' && step < TRIMS.length && kept)
       this.#state = { ...state, trim: { step, at: this.#proof(now) } }
     else if (measured && measured.rate < rate) {
       const grows = of !== 'fast' && measured.rate < FAR * rate && this.#measure.busyMs(now) < WARM_MS
@@ -331,6 +338,12 @@ export class RateEstimator {
     const rate = this.at(now)
     const confirmed = of === 'eased' ? 1 : 0
     this.#found(Math.min(this.#measure.over(MINUTE, 0, now) ?? rate / 2, rate), confirmed, of, now)
+  }
+
+  /** What counts by the minute refuses for the rest of a minute in which it has accepted at least half of what it did. */
+  #isOutage({ told, refusedMs }: Closure, now: number): boolean {
+    const acceptedMs = this.#measure.sinceReopenedMs(Math.min(now, this.#closedAt))
+    return !told && refusedMs > MINUTE - Math.min(MINUTE, acceptedMs) / 2
   }
 
   #prove(now: number): void {
@@ -351,16 +364,16 @@ export class RateEstimator {
     const fast = this.#slowness === 0
     // Nothing was tried in a told wait, and it may have been too long.
     const minute = told ? Math.max(MINUTE, 2 * ms) : MINUTE
-    const whole = this.#state.kind === 'exploring' ? Math.min(minute, Math.max(10_000, 4 * ms)) : minute
-    const spanMs = fast ? SPAN * unit : whole
+    const spanMs = fast ? SPAN * unit : minute
     const exact = fast
       ? measure.cycle(CYCLE * unit, LEAST_FAST_MS, ms, now)
       : measure.cycle(spanMs, LEAST_SLOW_MS, undefined, now)
-    const about = exact ?? measure.over(spanMs, fast ? ms : 0, now)
+    // All that got through a new client's first minute is what a minute holds, however soon that had gone.
+    const leastMs = fast || this.#state.kind !== 'exploring' ? 0 : minute
+    const about = exact ?? measure.over(spanMs, fast ? ms : 0, now, leastMs)
     if (!about || about < 0) return undefined
     // Refused at once: nothing had been saved up while the gate was closed, so that time must not be counted.
     const few = fast && measure.sinceReopened <= FEW_TICKETS
-    this.strict = few && this.#state.kind !== 'found'
     return { rate: few ? Math.max(about, rate / 2) : about, exact: exact !== undefined }
   }
 
@@ -390,11 +403,6 @@ export class RateEstimator {
     const least = stood || of !== 'fast' ? HABITS[of].keeps * rate : 0
     const next = Math.max(least, Math.min(measured.rate, BACK * rate))
     this.#found(next, stood ? confirmed : 0, of, now, stood ? undefined : last)
-  }
-
-  /** Whether as much as allowed got through, although some was refused. */
-  #kept(rate: number, now: number): boolean {
-    return (this.#measure.over(30 * this.#unit('fast', rate), 0, now) ?? 0) > 0.9 * rate
   }
 
   /** The provider names its limit. True when that changes the rate. */

@@ -74,7 +74,16 @@ export class Throughput {
 
   /** How many tickets have gone since a cycle ended. */
   get sinceReopened(): number {
-    return this.#tickets - (this.#marks.findLast(({ closedMs }) => closedMs !== undefined)?.tickets ?? 0)
+    return this.#tickets - (this.#cycleEnd?.tickets ?? 0)
+  }
+
+  /** For how long somebody has waited since a cycle ended. */
+  sinceReopenedMs(now: number): number {
+    return this.#time(now) - (this.#cycleEnd?.pressedMs ?? 0)
+  }
+
+  get #cycleEnd(): ThroughputMark | undefined {
+    return this.#marks.findLast(({ closedMs }) => closedMs !== undefined)
   }
 
   /** For how long somebody has waited since the last quiet minute. */
@@ -100,12 +109,12 @@ export class Throughput {
   }
 
   /** What got through per ms in `spanMs` until the gate closed, so long ago; or in all the time there is. */
-  over(spanMs: number, closedMs: number, now: number): number | undefined {
+  over(spanMs: number, closedMs: number, now: number, leastMs = 0): number | undefined {
     const time = this.#time(now) - closedMs
     const first = this.#marks[0]!
     const short = time - first.pressedMs < 1.25 * spanMs
     const from = short ? first : this.#marks.findLast(({ pressedMs }) => time - pressedMs >= spanMs)
-    return this.#from(from ?? first, time)
+    return this.#from(from ?? first, time, leastMs)
   }
 
   /** How things stand now. */
@@ -118,9 +127,9 @@ export class Throughput {
     return this.#from(mark, this.#time(now))
   }
 
-  #from({ pressedMs, accepted, tickets }: ThroughputMark, time: number): number | undefined {
+  #from({ pressedMs, accepted, tickets }: ThroughputMark, time: number, leastMs = 0): number | undefined {
     if (time - pressedMs < LEAST_MS || this.#tickets - tickets < LEAST_TICKETS) return undefined
-    return (this.#accepted - accepted) / (time - pressedMs)
+    return (this.#accepted - accepted) / Math.max(time - pressedMs, leastMs)
   }
 
   #time(now: number): number {
