@@ -208,6 +208,13 @@ export const foreign: Record<string, Foreign> = {
   'slow-3-double': slow(3, 2),
   'slow-10-double': slow(10, 2),
   'slow-60-double': slow(60, 2),
+  'slow-20-bucket': {
+    title: 'bucket of 20 a minute, told × 2',
+    calls: 100,
+    rpm: 20,
+    told: 2,
+    make: () => new TokenBucketProvider({ requestsPerMinute: 20, capacityMs: 1000, retryAfter: 'none' }),
+  },
   'slow-refusals': {
     title: 'refusals take 2 s, told × 2',
     calls: 1500,

@@ -187,7 +187,9 @@ export class RateEstimator {
   /** More is refused than by chance. What gets through is the rate. Returns whether that is a cut that must help. */
   exceeded(now: number): boolean {
     const at = this.at(now)
-    const rate = Math.min(this.passes(now) ?? Infinity, at)
+    // A few tickets, of which the first and the last were refused, measure too little.
+    const few = this.#doubted && this.#measure.ticketsSince(this.#doubted) <= FEW_TICKETS
+    const rate = Math.min(Math.max(this.passes(now) ?? Infinity, few ? BACK * at : 0), at)
     const of = this.#slowness === 0 ? 'fast' : 'slow'
     const before = (this.#state = this.#stateAt(now))
     const heldMs = this.#proof(now) - ('since' in before ? before.since : 0)
