@@ -46,10 +46,6 @@ export class StoreAdapter implements SlotSource {
     return this.#slots
   }
 
-  get shared(): boolean {
-    return this.#slots.processes > 1
-  }
-
   at(cost: Cost, now: number): number {
     const { limitSet } = this.#runtime.issuer
     const at = limitSet.crowded(cost, now) ? Infinity : this.#slots.at(this.#amounts(cost), now)
@@ -96,6 +92,8 @@ export class StoreAdapter implements SlotSource {
 function hostOf(runtime: StoreContext): StoreHost {
   const { issuer, scheduler } = runtime
   const { recovery } = issuer
+  let ticketsElsewhere = 0
+  let heardAt = -Infinity
   const moved = (now: number) => {
     issuer.stir()
     issuer.watchGate(now)
@@ -129,11 +127,11 @@ function hostOf(runtime: StoreContext): StoreHost {
       return () => scheduler.forget(task)
     },
     look: () => moved(scheduler.now()),
-    hold(kind, waitMs, blamed) {
+    hold(closing, waitMs) {
       const now = scheduler.now()
-      recovery.hold(kind, waitMs, now)
+      recovery.hold(closing, waitMs, now)
       for (const bucket of issuer.limitSet.buckets)
-        if (blamed.includes(keyOf(bucket.limit))) issuer.blamed.add(bucket)
+        if (Object.values(closing.blamed).includes(keyOf(bucket.limit))) issuer.blamed.add(bucket)
       moved(now)
     },
     permit() {
@@ -173,6 +171,13 @@ function hostOf(runtime: StoreContext): StoreHost {
       buckets.forEach(({ rate }, i) =>
         rate.sent(amounts[i] ?? 0, now, requests ?? Math.sign(amounts[i] ?? 0)),
       )
+    },
+    evidence: () => ({ tickets: recovery.tickets - ticketsElsewhere, refusals: recovery.refusals }),
+    heard({ tickets, refusals }) {
+      ticketsElsewhere += tickets
+      const now = scheduler.now()
+      issuer.heard({ tickets, refusals }, heardAt, now)
+      heardAt = now
     },
     tell: (event) => runtime.events.emit('store', event),
     reject: (cause) => runtime.failAll(storeDown(runtime.name, cause)),

@@ -34,6 +34,19 @@ export interface RecoveryOptions {
 /** What closed the gate: too many calls, or a busy provider. */
 export type GateKind = 'rate' | 'overload'
 
+/** How the gate closed. */
+export interface Closing {
+  readonly kind: GateKind
+  /** The keys of the limits that refusals have named. */
+  readonly blamed: readonly string[]
+  /** The provider said for how long. */
+  readonly told: boolean
+  /** One refusal has closed it. */
+  readonly single: boolean
+  /** How often it has closed in a row. */
+  readonly tries: number
+}
+
 /** The state of the gate, with what it waits for. */
 export type Gate =
   | { state: 'open' }
@@ -79,8 +92,10 @@ function probing(kind: GateKind, now: number): Gate {
 
 export class GateKeeper {
   gate: Gate = OPEN
-  /** How many have gone, in all. */
+  /** How many have gone, in all: those of other processes that share the limit, too. */
   tickets = 0
+  /** How many were refused here that were judged. */
+  refusals = 0
   readonly suspicion = new Suspicion()
   readonly waits = new ToldWaits()
   readonly #random: () => number
@@ -212,6 +227,7 @@ export class GateKeeper {
     }
     if (sentAt >= this.#closedAt) {
       this.#pace = rate
+      this.refusals++
       const suspected = this.suspicion.refused(trust, this.tickets, sentAt, now)
       if (gate.state === 'open' && suspected.of !== 'blocked') return suspected
       this.#blocked(suspected, now)
@@ -263,10 +279,15 @@ export class GateKeeper {
   }
 
   /** Others that share the limit were refused: closed for this long, and for calls already sent nothing new. */
-  hold(kind: GateKind, waitMs: number, now: number): void {
-    this.#toldMs = waitMs
+  hold({ kind, told, single, tries }: Closing, waitMs: number, now: number): void {
+    this.#toldMs = told ? waitMs : undefined
     this.#shut(kind, waitMs, now)
+    if (tries === 1) this.#firstClosedAt = now
+    this.#tries = tries
+    this.#single = single
     this.#remember(now)
+    if (!single) this.#remember(now)
+    this.suspicion.blocked()
   }
 
   /** Of all who share the limit this one may send the probe. */
@@ -303,6 +324,12 @@ export class GateKeeper {
       this.#edge.found(this.#firstClosedAt, this.#closedAt, gate.since)
     this.gate = OPEN
     this.#tries = 0
+  }
+
+  /** How the gate has just closed, for others that share the limit. */
+  get closing(): Omit<Closing, 'blamed'> {
+    const kind = 'kind' in this.gate ? this.gate.kind : 'rate'
+    return { kind, told: this.#toldMs !== undefined, single: this.#single, tries: this.#tries }
   }
 
   /** How the gate was closed, the last time. */

@@ -26,6 +26,14 @@ const SURE = 3
 /** How many calls the share that was refused is remembered over. */
 const MEMORY_CALLS = 300
 
+/** What speaks against a limit, and for it. */
+export interface Evidence {
+  /** Calls that went. */
+  readonly tickets: number
+  /** Those of them that were refused, as far as that was judged. */
+  readonly refusals: number
+}
+
 /** What is known of the rate that was refused. */
 export interface RateTrust {
   /** It has not been allowed for long: refusals have to be expected. */
@@ -88,10 +96,7 @@ export class Suspicion {
     const known = this.#chance > LEAST_CHANCE
     if (this.#blocked.value >= (known ? BOUND + Math.log(BLOCKED / MOST_CHANCE) : BOUND)) {
       const { refusals } = this.#blocked
-      this.#blocked = new Sum(known ? 0 : BOUND)
-      this.#lately = this.#chance
-      this.#exceeded = new Sum()
-      this.#test = undefined
+      this.blocked()
       return { of: 'blocked', refusals }
     }
     if (!tried) {
@@ -112,6 +117,14 @@ export class Suspicion {
     this.#test = { before, share, since: now, sum: 0, calls: 0, refusals: 0 }
     this.#exceeded = new Sum()
     return { of: 'exceeded' }
+  }
+
+  /** The gate closes: what comes next is judged anew. */
+  blocked(): void {
+    this.#blocked = new Sum(this.#chance > LEAST_CHANCE ? 0 : BOUND)
+    this.#lately = this.#chance
+    this.#exceeded = new Sum()
+    this.#test = undefined
   }
 
   /** The last cut is no test: it was too small. */

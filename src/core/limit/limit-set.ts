@@ -20,8 +20,6 @@ export const PLACES = '#places'
 export const placesOf = (cost: Cost): number => cost[PLACES] ?? 1
 
 export interface SlotSource {
-  /** Whether calls of other processes use the limits too. */
-  readonly shared: boolean
   /** The earliest time from `now` on at which the cost fits; `Infinity` when only another event can tell. */
   at(cost: Cost, now: number): number
   /** Reserves the cost; `at` has just said that it fits. */
@@ -54,7 +52,6 @@ export const keyOf = ({ of, said, timeZone, refill, assumed }: Limit): string =>
 
 export class LimitSet implements SlotSource {
   readonly #buckets: Bucket[]
-  readonly shared = false
   readonly maxConcurrent: number
   /** Those that are refilled. */
   readonly reservoirs: readonly Bucket[]

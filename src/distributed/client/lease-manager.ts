@@ -102,10 +102,6 @@ export class LeaseManager {
     if (this.#fallback) this.#settleAlone(now)
   }
 
-  get processes(): number {
-    return this.#answer?.processes ?? this.#options.processes ?? 1
-  }
-
   at(amounts: readonly number[], now: number): number {
     if (this.down) return this.#alone(amounts, now)
     const at = this.full ? Infinity : this.#slots.at(amounts, now)
@@ -281,6 +277,7 @@ export class LeaseManager {
       this.gate.rolledBack()
       this.#retell(answer.since, 0)
     }
+    this.gate.learns(answer.evidence, forgot || answer.since !== undefined)
     this.heard(answer.news, answer.now)
     this.gate.answered(request)
     answer.slots.forEach((at, k) => {

@@ -46,8 +46,8 @@ local function step()
       v = VERSION,
       base = time, seen = 0, seq = 0, alive = 0, kept = 0, before = { missing = 0, kept = 0 }, share = 1, crowdedTill = -1, reach = 0, reachTill = -1, rampFrom = 1, closedAt = -1,
       probeTill = 0, rampStart = -1e12, busyAt = ask.known > 0 and 0 or -1e12, expected = 0, untold = 0, joined = 0, from = -1e12,
-      permits = 0, partsTill = -1, least = 0, accounts = {},
-      news = { gen = ARGV[2], seq = 0, epoch = 1, gate = 'open', kind = 'rate', ['until'] = 0, by = '', blamed = {}, learned = {}, lesson = 0 },
+      permits = 0, partsTill = -1, least = 0, accounts = {}, evidence = { tickets = 0, refusals = 0 },
+      news = { gen = ARGV[2], seq = 0, epoch = 1, gate = 'open', closing = { kind = 'rate', blamed = {}, told = false, single = true, tries = 0 }, ['until'] = 0, by = '', learned = {}, lesson = 0 },
     }
   end
   local news = state.news
@@ -343,12 +343,13 @@ local function step()
     news.learned = ask.learned
     news.lesson = news.lesson + 1
   end
+  state.evidence.tickets = state.evidence.tickets + ask.evidence.tickets
+  state.evidence.refusals = state.evidence.refusals + ask.evidence.refusals
   if ask.close and (news.gate == 'open' or ask.close.sentAt >= state.closedAt) then
     news.epoch = news.epoch + 1
     news.gate = 'closed'
-    news.kind = ask.close.kind
+    news.closing = ask.close.closing
     news['until'] = now + ask.close.forMs
-    news.blamed = ask.close.blamed
     news.by = ''
     state.closedAt = now
   end
@@ -538,7 +539,7 @@ local function step()
   return {
     now = now, base = state.base, since = rolledBack and since or nil, news = news, slots = slots, next = next,
     permits = permits, processes = processes, rank = rank, aheadMs = ahead, reachMs = horizon, used = used, accepted = accepted,
-    suspects = suspects, order = order, followed = followed, early = early, otherVersion = other,
+    suspects = suspects, evidence = state.evidence, order = order, followed = followed, early = early, otherVersion = other,
   }
 end
 

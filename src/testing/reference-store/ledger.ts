@@ -79,6 +79,7 @@ interface State {
   probeTill: number
   news: StoreNews
   accounts: Map<string, Account>
+  evidence: { tickets: number; refusals: number }
 }
 
 export class Ledger {
@@ -156,6 +157,8 @@ export class Ledger {
     state.kept = { missing: present.missing, kept: present.kept }
     state.share = share
     this.#gate(state, request, now)
+    state.evidence.tickets += request.evidence.tickets
+    state.evidence.refusals += request.evidence.refusals
     // Who must tell its past first is given nothing.
     const nothing = stranger || rolledBack || left < LAW.leastShare
     const asked = { ...request, limits, ...(nothing && { first: [] }) }
@@ -177,6 +180,7 @@ export class Ledger {
       used: accounts.map((account) => account.used + unheard(account, now)),
       early: accounts.map((account) => earlyMs(account, now)),
       accepted: accounts.map(({ accepted }) => accepted),
+      evidence: { ...state.evidence },
       order: newest.order,
       followed: limits.map(({ configured }, i) => accounts[i]!.followed?.configured ?? configured),
       suspects: present.suspects,
@@ -223,9 +227,8 @@ export class Ledger {
     if (close && (news.gate === 'open' || close.sentAt >= state.closedAt)) {
       news.epoch++
       news.gate = 'closed'
-      news.kind = close.kind
+      news.closing = close.closing
       news.until = now + close.forMs
-      news.blamed = [...close.blamed]
       news.by = ''
       state.closedAt = now
     }
@@ -355,14 +358,14 @@ function begin({ known }: LeaseRequest, time: number, gen: string): State {
       seq: 0,
       epoch: 1,
       gate: 'open',
-      kind: 'rate',
+      closing: { kind: 'rate', blamed: [], told: false, single: true, tries: 0 },
       until: 0,
       by: '',
-      blamed: [],
       learned: {},
       lesson: 0,
     },
     accounts: new Map(),
+    evidence: { tickets: 0, refusals: 0 },
   }
 }
 
