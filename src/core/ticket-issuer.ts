@@ -342,9 +342,15 @@ export class TicketIssuer {
     return waitMs
   }
 
-  /** A limit of this issuer has refused a call. Returns whether that concerns this call alone. */
-  refused({ kind, of, waitMs }: RefusalReport, sentAt: number, now: number): boolean {
+  /** A limit of this issuer has refused a call. Returns whether that concerns this call alone, as far as is known. */
+  refused(report: RefusalReport, sentAt: number, now: number): boolean {
+    const { kind, of } = report
     this.#search(kind === 'rate' && of !== 'concurrency', now)
+    const later = () => void this.#judge(report, sentAt, now)
+    return (this.recovery.gate.state === 'open' && this.slots.defer(later)) || this.#judge(report, sentAt, now)
+  }
+
+  #judge({ kind, of, waitMs }: RefusalReport, sentAt: number, now: number): boolean {
     const buckets = this.limitSet.named(of)
     const pace = of === 'concurrency' ? Infinity : Math.min(...buckets.map(({ rate }) => rate.at(now)))
     const suspected = this.recovery.refused(kind, waitMs, sentAt, pace, now, trustIn(buckets, now))
@@ -360,8 +366,9 @@ export class TicketIssuer {
   }
 
   /** Calls of other processes went, and some were refused. What is learned of that here, they learn too. */
-  heard({ tickets, refusals }: Evidence, since: number, now: number): void {
+  heard({ tickets, refusals, passing }: Evidence, since: number, now: number): void {
     const { recovery } = this
+    if (passing) recovery.passing = true
     const buckets = this.limitSet.named(undefined)
     for (let i = 0; i < refusals; i++) {
       recovery.tickets += tickets / refusals

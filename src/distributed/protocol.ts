@@ -97,7 +97,7 @@ export const leaseRequest = (
   given: Omit<LeaseRequest, 'first' | 'each' | 'more' | 'lot' | 'amend' | 'past' | 'refused' | 'evidence'>,
 ): LeaseRequest => ({
   ...{ first: [], each: [], more: 0, lot: 1, amend: [], past: [], refused: [] },
-  evidence: { tickets: 0, refusals: 0 },
+  evidence: { tickets: 0, refusals: 0, passing: false },
   ...given,
 })
 

@@ -46,6 +46,10 @@ export class StoreAdapter implements SlotSource {
     return this.#slots
   }
 
+  defer(judge: () => void): boolean {
+    return this.#slots.defer(judge)
+  }
+
   at(cost: Cost, now: number): number {
     const { limitSet } = this.#runtime.issuer
     const at = limitSet.crowded(cost, now) ? Infinity : this.#slots.at(this.#amounts(cost), now)
@@ -172,11 +176,11 @@ function hostOf(runtime: StoreContext): StoreHost {
         rate.sent(amounts[i] ?? 0, now, requests ?? Math.sign(amounts[i] ?? 0)),
       )
     },
-    evidence: () => ({ tickets: recovery.tickets - ticketsElsewhere, refusals: recovery.refusals }),
-    heard({ tickets, refusals }) {
-      ticketsElsewhere += tickets
+    met: () => ({ tickets: recovery.tickets - ticketsElsewhere, passing: recovery.passing }),
+    heard(evidence) {
+      ticketsElsewhere += evidence.tickets
       const now = scheduler.now()
-      issuer.heard({ tickets, refusals }, heardAt, now)
+      issuer.heard(evidence, heardAt, now)
       heardAt = now
     },
     tell: (event) => runtime.events.emit('store', event),

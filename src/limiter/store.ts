@@ -69,9 +69,9 @@ export interface StoreHost {
   learned(now: number): Record<string, Learned>
   /** The amounts of each limit that the provider accepted from other processes. */
   accepted(amounts: readonly number[]): void
-  /** The calls that went here, and how many were refused, in all. */
-  evidence(): Evidence
-  /** So many more calls of other processes went, and so many more were refused. */
+  /** How many calls have gone here in all, and whether the provider answers. */
+  met(): Omit<Evidence, 'refusals'>
+  /** What other processes have met since the last time. */
   heard(evidence: Evidence): void
   /** Emits `store`: it is out of reach, or back. */
   tell(event: StoreEvent): void
@@ -109,6 +109,10 @@ export interface SharedSlots {
   settle(differences: readonly number[], takenAt: number, refused: readonly number[]): void
   /** Calls wait now, or none waits any more. */
   crowd(): void
+  /**
+   * A call was refused: `judge` is called as soon as it is known what other processes have met. False when nobody need be asked.
+   */
+  defer(judge: () => void): boolean
   /** The gate of this limiter moved. */
   gate(gate: Gate, closing: Closing, now: number): void
   /** The gate wants to know who may probe. */

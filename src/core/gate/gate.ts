@@ -94,8 +94,8 @@ export class GateKeeper {
   gate: Gate = OPEN
   /** How many have gone, in all: those of other processes that share the limit, too. */
   tickets = 0
-  /** How many were refused here that were judged. */
-  refusals = 0
+  /** Since the gate last closed, a call was answered that was sent after: the provider is not down. */
+  passing = false
   readonly suspicion = new Suspicion()
   readonly waits = new ToldWaits()
   readonly #random: () => number
@@ -115,8 +115,6 @@ export class GateKeeper {
   /** For how long the provider said to wait, if that is kept. */
   #toldMs: number | undefined
   #tries = 0
-  /** Since the gate last closed, a call was answered that was sent after: the provider is not down. */
-  #passing = false
   #ticketsAtClose = -Infinity
   /** One refusal was enough to close it. */
   #single = true
@@ -227,7 +225,6 @@ export class GateKeeper {
     }
     if (sentAt >= this.#closedAt) {
       this.#pace = rate
-      this.refusals++
       const suspected = this.suspicion.refused(trust, this.tickets, sentAt, now)
       if (gate.state === 'open' && suspected.of !== 'blocked') return suspected
       this.#blocked(suspected, now)
@@ -253,7 +250,7 @@ export class GateKeeper {
       const wait = Math.max(this.#backoffMs(gate.kind), this.waits.leastMs)
       gate.until = this.#waits(Math.max(0, this.#closedAt + wait - now), now)
     }
-    if (sentAt >= this.#firstClosedAt) this.#passing = true
+    if (sentAt >= this.#firstClosedAt) this.passing = true
     if (gate.state === 'spent' && gate.trialOut) {
       this.open()
       return
@@ -347,7 +344,7 @@ export class GateKeeper {
 
   /** Who answers some of a few calls and refuses others is not down: they are too many. A told wait is believed. */
   #limits(waitMs: number | undefined): boolean {
-    return waitMs === undefined && this.#passing && this.tickets - this.#ticketsAtClose < WORTH
+    return waitMs === undefined && this.passing && this.tickets - this.#ticketsAtClose < WORTH
   }
 
   /** The gate is about to close: for one refusal, or for several, which are more than bad luck. */
@@ -378,8 +375,8 @@ export class GateKeeper {
   }
 
   #shut(kind: GateKind, waitMs: number, now: number): void {
-    if (this.#passing) this.#tries = 0
-    this.#passing = false
+    if (this.passing) this.#tries = 0
+    this.passing = false
     this.#ticketsAtClose = this.tickets
     if (this.#tries++ === 0) this.#firstClosedAt = now
     this.#closedAt = now

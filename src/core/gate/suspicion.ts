@@ -26,12 +26,14 @@ const SURE = 3
 /** How many calls the share that was refused is remembered over. */
 const MEMORY_CALLS = 300
 
-/** What speaks against a limit, and for it. */
+/** What speaks for a limit, and against it. */
 export interface Evidence {
   /** Calls that went. */
   readonly tickets: number
-  /** Those of them that were refused, as far as that was judged. */
+  /** Those of them that were refused while the gate was open. */
   readonly refusals: number
+  /** A call was answered that was sent after the gate had closed. */
+  readonly passing: boolean
 }
 
 /** What is known of the rate that was refused. */

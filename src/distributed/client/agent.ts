@@ -52,6 +52,12 @@ export class FleetAgent implements SharedSlots {
     this.#stir()
   }
 
+  defer(judge: () => void): boolean {
+    const deferred = this.#lease.defer(judge)
+    this.#stir()
+    return deferred
+  }
+
   gate(gate: Gate, closing: Closing, now: number): void {
     this.#lease.gate.moved(gate, closing, now)
     this.#stir()

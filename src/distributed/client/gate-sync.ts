@@ -24,6 +24,7 @@ interface PendingReport {
 type GateMover = 'limiter' | 'store' | 'idle-prober'
 
 const minus = (all: Evidence, some: Evidence): Evidence => ({
+  passing: all.passing,
   tickets: all.tickets - some.tickets,
   refusals: all.refusals - some.refusals,
 })
@@ -38,8 +39,12 @@ export class GateSync {
   #pending: PendingReport | undefined
   #lesson: Record<string, Learned> | undefined
   #mover: GateMover = 'limiter'
+  /** Refusals that were met here and are to be judged: those that the store has not been told of, and the others. */
+  #refused: (() => void)[] = []
+  #judging: (() => void)[] = []
+  #refusals = 0
   /** What the store was told of the calls that went here, and what others had told it. */
-  #ours: Evidence = { tickets: 0, refusals: 0 }
+  #ours: Evidence = { tickets: 0, refusals: 0, passing: false }
   #others: Evidence | undefined
   /** When the call that was refused last had left, by the store's clock. */
   refusedSentAt = 0
@@ -52,7 +57,7 @@ export class GateSync {
   /** Whether the store should be told something at once. */
   get urgent(): boolean {
     const { want } = this.#intent
-    const unsent = this.#pending?.sent === false || this.#lesson !== undefined
+    const unsent = this.#pending?.sent === false || this.#lesson !== undefined || this.#refused.length > 0
     return unsent || want === 'open' || want === 'hand-over' || this.claimable
   }
 
@@ -113,9 +118,11 @@ export class GateSync {
       request.close = this.#pending.report
       this.#pending.sent = true
     }
-    const all = this.#host.evidence()
+    const all = { ...this.#host.met(), refusals: this.#refusals }
     request.evidence = minus(all, this.#ours)
     this.#ours = all
+    this.#judging.push(...this.#refused)
+    this.#refused = []
     if (this.#lesson) request.learned = this.#lesson
     this.#lesson = undefined
   }
@@ -123,20 +130,32 @@ export class GateSync {
   /** What all have met: the calls and refusals of the others are judged as those met here are. */
   learns(all: Evidence, anew: boolean): void {
     const others = minus(all, this.#ours)
-    const { tickets, refusals } = minus(others, anew ? others : (this.#others ?? others))
+    const { tickets, refusals, passing } = minus(others, anew ? others : (this.#others ?? others))
     this.#others = others
-    this.#host.heard({ tickets: Math.max(0, tickets), refusals: Math.max(0, refusals) })
+    this.#host.heard({ tickets: Math.max(0, tickets), refusals: Math.max(0, refusals), passing })
   }
 
-  /** The store has heard this request: if it carried a refusal that said nothing new, no cut will follow. */
+  /** The store has heard this request: if it carried a cut that said nothing new, none will follow. */
   answered({ close }: LeaseRequest): void {
     if (close && this.#pending?.report === close) this.#pending = undefined
+    this.#judge()
+  }
+
+  #judge(): void {
+    for (const judge of this.#judging.splice(0)) judge()
+  }
+
+  /** A call was refused here: it is judged with what the store knows of the others. */
+  defer(judge: () => void): void {
+    this.#refusals++
+    this.#refused.push(judge)
   }
 
   /** A request was lost: what it said is said again. */
   unanswered({ close, open, retreat, learned }: LeaseRequest): void {
     if (close && this.#pending?.report === close) this.#pending.sent = false
     this.#lesson ??= learned
+    this.#judge()
     if (this.#intent.want !== 'nothing') return
     if (open) this.#intent = { want: 'open' }
     else if (retreat) this.#intent = { want: 'hand-over' }

@@ -178,6 +178,13 @@ export class LeaseManager {
     this.#fallback?.amend(differences)
   }
 
+  /** What others have met decides whether a refusal is more than chance: they are asked, if there are any. */
+  defer(judge: () => void): boolean {
+    if (this.down || !this.#answer || this.#answer.processes === 1) return false
+    this.gate.defer(judge)
+    return true
+  }
+
   claim(): void {
     this.gate.claim()
     if (this.down && this.#options.onStoreDown === 'share') this.gate.alone()

@@ -46,7 +46,7 @@ local function step()
       v = VERSION,
       base = time, seen = 0, seq = 0, alive = 0, kept = 0, before = { missing = 0, kept = 0 }, share = 1, crowdedTill = -1, reach = 0, reachTill = -1, rampFrom = 1, closedAt = -1,
       probeTill = 0, rampStart = -1e12, busyAt = ask.known > 0 and 0 or -1e12, expected = 0, untold = 0, joined = 0, from = -1e12,
-      permits = 0, partsTill = -1, least = 0, accounts = {}, evidence = { tickets = 0, refusals = 0 },
+      permits = 0, partsTill = -1, least = 0, accounts = {}, evidence = { tickets = 0, refusals = 0, passing = false },
       news = { gen = ARGV[2], seq = 0, epoch = 1, gate = 'open', closing = { kind = 'rate', blamed = {}, told = false, single = true, tries = 0 }, ['until'] = 0, by = '', learned = {}, lesson = 0 },
     }
   end
@@ -343,8 +343,6 @@ local function step()
     news.learned = ask.learned
     news.lesson = news.lesson + 1
   end
-  state.evidence.tickets = state.evidence.tickets + ask.evidence.tickets
-  state.evidence.refusals = state.evidence.refusals + ask.evidence.refusals
   if ask.close and (news.gate == 'open' or ask.close.sentAt >= state.closedAt) then
     news.epoch = news.epoch + 1
     news.gate = 'closed'
@@ -354,6 +352,11 @@ local function step()
     state.closedAt = now
   end
   if news.gate == 'probing' and news.by ~= ask.id and now > state.probeTill then news.gate = 'closed' end
+  local evidence = state.evidence
+  evidence.tickets = evidence.tickets + ask.evidence.tickets
+  evidence.refusals = evidence.refusals + ask.evidence.refusals
+  -- Who has not heard yet that the gate has closed speaks of the time before.
+  evidence.passing = state.closedAt < now and (evidence.passing or (ask.evidence.passing and ask.heard >= state.closedAt))
   if news.gate == 'probing' and news.by == ask.id then
     state.probeTill = now + probeMs
     if ask.open or ask.retreat then
@@ -364,6 +367,11 @@ local function step()
       state.rampStart = now
       state.rampFrom = resumeAt
       state.crowdedTill = now + 1000
+      -- The rate has just been lowered: that holds for the probe, too.
+      for i, limit in ipairs(ask.limits) do
+        local amount = ask.each[i] or 0
+        if limit.paced and amount > 0 then accounts[i].due = max(accounts[i].due, accounts[i].seen + amount / limit.rate) end
+      end
     end
   elseif ask.claim and news.gate == 'closed' and now >= news['until'] - latenessMs then
     news.gate = 'probing'
@@ -539,7 +547,7 @@ local function step()
   return {
     now = now, base = state.base, since = rolledBack and since or nil, news = news, slots = slots, next = next,
     permits = permits, processes = processes, rank = rank, aheadMs = ahead, reachMs = horizon, used = used, accepted = accepted,
-    suspects = suspects, evidence = state.evidence, order = order, followed = followed, early = early, otherVersion = other,
+    suspects = suspects, evidence = evidence, order = order, followed = followed, early = early, otherVersion = other,
   }
 end
 

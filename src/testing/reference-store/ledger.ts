@@ -41,9 +41,11 @@ import {
   keep,
   type Kept,
   remember,
+  respace,
   stretchDue,
   unheard,
 } from './account.ts'
+import type { Evidence } from '../../index.ts'
 import { Members } from './members.ts'
 import {
   type LeaseAnswer,
@@ -79,7 +81,7 @@ interface State {
   probeTill: number
   news: StoreNews
   accounts: Map<string, Account>
-  evidence: { tickets: number; refusals: number }
+  evidence: Evidence
 }
 
 export class Ledger {
@@ -156,9 +158,16 @@ export class Ledger {
     })
     state.kept = { missing: present.missing, kept: present.kept }
     state.share = share
-    this.#gate(state, request, now)
-    state.evidence.tickets += request.evidence.tickets
-    state.evidence.refusals += request.evidence.refusals
+    const opens = this.#gate(state, request, now)
+    // The rate has just been lowered: that holds for the probe, too.
+    if (opens) limits.forEach((limit, i) => respace(accounts[i]!, limit, request.each[i] ?? 0))
+    const { tickets, refusals, passing } = state.evidence
+    state.evidence = {
+      tickets: tickets + request.evidence.tickets,
+      refusals: refusals + request.evidence.refusals,
+      // Who has not heard yet that the gate has closed speaks of the time before.
+      passing: state.closedAt < now && (passing || (request.evidence.passing && request.heard >= state.closedAt)),
+    }
     // Who must tell its past first is given nothing.
     const nothing = stranger || rolledBack || left < LAW.leastShare
     const asked = { ...request, limits, ...(nothing && { first: [] }) }
@@ -216,7 +225,7 @@ export class Ledger {
     return account
   }
 
-  #gate(state: State, { id, close, claim, open, retreat, learned }: LeaseRequest, now: number): void {
+  #gate(state: State, { id, close, claim, open, retreat, learned }: LeaseRequest, now: number): boolean {
     const { news } = state
     // A state that has just begun is news too: who shared the one before comes at once.
     const before = state.seq === 1 ? '' : `${news.epoch}${news.gate}${news.lesson}`
@@ -233,7 +242,8 @@ export class Ledger {
       state.closedAt = now
     }
     if (news.gate === 'probing' && news.by !== id && now > state.probeTill) news.gate = 'closed'
-    if (news.gate === 'probing' && news.by === id) {
+    const probes = news.gate === 'probing' && news.by === id
+    if (probes) {
       state.probeTill = now + LAW.probeMs
       if (open || retreat) [news.gate, news.by] = [open ? 'open' : 'closed', '']
       if (open) {
@@ -248,6 +258,7 @@ export class Ledger {
     }
     if (`${news.epoch}${news.gate}${news.lesson}` !== before && news.gate !== 'probing')
       this.#publish({ ...news }, now)
+    return probes && open === true
   }
 
   #lease(
@@ -365,7 +376,7 @@ function begin({ known }: LeaseRequest, time: number, gen: string): State {
       lesson: 0,
     },
     accounts: new Map(),
-    evidence: { tickets: 0, refusals: 0 },
+    evidence: { tickets: 0, refusals: 0, passing: false },
   }
 }
 
