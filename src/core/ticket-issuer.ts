@@ -347,7 +347,9 @@ export class TicketIssuer {
     const { kind, of } = report
     this.#search(kind === 'rate' && of !== 'concurrency', now)
     const later = () => void this.#judge(report, sentAt, now)
-    return (this.recovery.gate.state === 'open' && this.slots.defer(later)) || this.#judge(report, sentAt, now)
+    return (
+      (this.recovery.gate.state === 'open' && this.slots.defer(later)) || this.#judge(report, sentAt, now)
+    )
   }
 
   #judge({ kind, of, waitMs }: RefusalReport, sentAt: number, now: number): boolean {
@@ -373,8 +375,8 @@ export class TicketIssuer {
     for (let i = 0; i < refusals; i++) {
       recovery.tickets += tickets / refusals
       const suspected = recovery.suspicion.refused(trustIn(buckets, now), recovery.tickets, since, now)
-      // A rate that is exceeded is cut by the process that was refused, and all hear of it.
-      if (suspected.of !== 'exceeded') for (const bucket of buckets) this.#doubt(bucket, suspected, now)
+      // What follows from it is up to the process that was refused, and all hear of it.
+      if (suspected.of === 'chance') for (const bucket of buckets) this.#doubt(bucket, suspected, now)
     }
     if (refusals === 0) recovery.tickets += tickets
   }

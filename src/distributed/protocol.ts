@@ -111,6 +111,8 @@ export interface StoreNews {
   epoch: number
   gate: 'open' | 'closed' | 'probing'
   closing: Closing
+  /** What was told of refusals by then: they are judged. */
+  refusals: number
   until: number
   by: string
   learned: Record<string, Learned>
@@ -159,6 +161,7 @@ type FieldTypes = Readonly<Record<string, 'string' | 'number' | 'object'>>
 
 const NEWS: FieldTypes = {
   ...{ gen: 'string', seq: 'number', epoch: 'number', gate: 'string', closing: 'object', until: 'number' },
+  refusals: 'number',
   ...{ by: 'string', learned: 'object', lesson: 'number' },
 }
 const ANSWER: FieldTypes = {

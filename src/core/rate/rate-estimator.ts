@@ -166,7 +166,8 @@ export class RateEstimator {
       if (learned.ageMs === undefined) this.told(learned.rate)
       this.#state = this.#stateOf(learned, now)
       const { tested } = learned
-      if (tested) this.#tested = { before: this.#stateOf(tested, now), heldMs: tested.heldMs, now: this.#state }
+      if (tested)
+        this.#tested = { before: this.#stateOf(tested, now), heldMs: tested.heldMs, now: this.#state }
     }
   }
 
@@ -174,7 +175,8 @@ export class RateEstimator {
     if (ageMs !== undefined) {
       const found = this.#pointOf(rate, confirmed, of, now)
       found.since -= ageMs
-      return before ? { ...found, before: this.#stateOf(before, now) as CurvePoint } : found
+      const stood = before && this.#stateOf(before, now)
+      return stood?.kind === 'found' ? { ...found, before: stood } : found
     }
     const step = trimmed === true ? TRIMS.length - 1 : Number(trimmed)
     return { ...this.#asSaid(), ...(step > 0 && { trim: { step, at: this.#proof(now) } }) }

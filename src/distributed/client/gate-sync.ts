@@ -180,6 +180,7 @@ export class GateSync {
     // The limiter knows a cut of its own already.
     const own = this.#pending !== undefined
     if (cut && this.#pending?.sent) this.#pending = undefined
+    if (cut && this.#others) this.#others = { ...this.#others, refusals: news.refusals - this.#ours.refusals }
     if (cut && news.gate !== 'open' && !this.mine && !own) {
       const waitMs = Math.max(0, news.until - storeNow)
       this.#told(() => this.#host.hold(news.closing, waitMs))

@@ -47,7 +47,7 @@ local function step()
       base = time, seen = 0, seq = 0, alive = 0, kept = 0, before = { missing = 0, kept = 0 }, share = 1, crowdedTill = -1, reach = 0, reachTill = -1, rampFrom = 1, closedAt = -1,
       probeTill = 0, rampStart = -1e12, busyAt = ask.known > 0 and 0 or -1e12, expected = 0, untold = 0, joined = 0, from = -1e12,
       permits = 0, partsTill = -1, least = 0, accounts = {}, evidence = { tickets = 0, refusals = 0, passing = false },
-      news = { gen = ARGV[2], seq = 0, epoch = 1, gate = 'open', closing = { kind = 'rate', blamed = {}, told = false, single = true, tries = 0 }, ['until'] = 0, by = '', learned = {}, lesson = 0 },
+      news = { gen = ARGV[2], seq = 0, epoch = 1, gate = 'open', closing = { kind = 'rate', blamed = {}, told = false, single = true, tries = 0 }, refusals = 0, ['until'] = 0, by = '', learned = {}, lesson = 0 },
     }
   end
   local news = state.news
@@ -343,20 +343,24 @@ local function step()
     news.learned = ask.learned
     news.lesson = news.lesson + 1
   end
+  -- Who has not heard yet that the gate has closed speaks of the time before.
+  local evidence, timely = state.evidence, ask.heard >= state.closedAt
+  evidence.tickets = evidence.tickets + ask.evidence.tickets
+  if timely then
+    evidence.refusals = evidence.refusals + ask.evidence.refusals
+    evidence.passing = evidence.passing or ask.evidence.passing
+  end
   if ask.close and (news.gate == 'open' or ask.close.sentAt >= state.closedAt) then
     news.epoch = news.epoch + 1
     news.gate = 'closed'
     news.closing = ask.close.closing
     news['until'] = now + ask.close.forMs
     news.by = ''
+    news.refusals = evidence.refusals
+    evidence.passing = false
     state.closedAt = now
   end
   if news.gate == 'probing' and news.by ~= ask.id and now > state.probeTill then news.gate = 'closed' end
-  local evidence = state.evidence
-  evidence.tickets = evidence.tickets + ask.evidence.tickets
-  evidence.refusals = evidence.refusals + ask.evidence.refusals
-  -- Who has not heard yet that the gate has closed speaks of the time before.
-  evidence.passing = state.closedAt < now and (evidence.passing or (ask.evidence.passing and ask.heard >= state.closedAt))
   if news.gate == 'probing' and news.by == ask.id then
     state.probeTill = now + probeMs
     if ask.open or ask.retreat then

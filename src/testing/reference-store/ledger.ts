@@ -161,13 +161,6 @@ export class Ledger {
     const opens = this.#gate(state, request, now)
     // The rate has just been lowered: that holds for the probe, too.
     if (opens) limits.forEach((limit, i) => respace(accounts[i]!, limit, request.each[i] ?? 0))
-    const { tickets, refusals, passing } = state.evidence
-    state.evidence = {
-      tickets: tickets + request.evidence.tickets,
-      refusals: refusals + request.evidence.refusals,
-      // Who has not heard yet that the gate has closed speaks of the time before.
-      passing: state.closedAt < now && (passing || (request.evidence.passing && request.heard >= state.closedAt)),
-    }
     // Who must tell its past first is given nothing.
     const nothing = stranger || rolledBack || left < LAW.leastShare
     const asked = { ...request, limits, ...(nothing && { first: [] }) }
@@ -225,7 +218,11 @@ export class Ledger {
     return account
   }
 
-  #gate(state: State, { id, close, claim, open, retreat, learned }: LeaseRequest, now: number): boolean {
+  #gate(
+    state: State,
+    { id, heard, evidence, close, claim, open, retreat, learned }: LeaseRequest,
+    now: number,
+  ): boolean {
     const { news } = state
     // A state that has just begun is news too: who shared the one before comes at once.
     const before = state.seq === 1 ? '' : `${news.epoch}${news.gate}${news.lesson}`
@@ -233,12 +230,21 @@ export class Ledger {
       news.learned = { ...learned }
       news.lesson++
     }
+    // Who has not heard yet that the gate has closed speaks of the time before.
+    const timely = heard >= state.closedAt
+    state.evidence = {
+      tickets: state.evidence.tickets + evidence.tickets,
+      refusals: state.evidence.refusals + (timely ? evidence.refusals : 0),
+      passing: state.evidence.passing || (timely && evidence.passing),
+    }
     if (close && (news.gate === 'open' || close.sentAt >= state.closedAt)) {
       news.epoch++
       news.gate = 'closed'
       news.closing = close.closing
       news.until = now + close.forMs
       news.by = ''
+      news.refusals = state.evidence.refusals
+      state.evidence = { ...state.evidence, passing: false }
       state.closedAt = now
     }
     if (news.gate === 'probing' && news.by !== id && now > state.probeTill) news.gate = 'closed'
@@ -370,6 +376,7 @@ function begin({ known }: LeaseRequest, time: number, gen: string): State {
       epoch: 1,
       gate: 'open',
       closing: { kind: 'rate', blamed: [], told: false, single: true, tries: 0 },
+      refusals: 0,
       until: 0,
       by: '',
       learned: {},
