@@ -46,8 +46,8 @@ export class StoreAdapter implements SlotSource {
     return this.#slots
   }
 
-  get shared(): boolean {
-    return this.#slots.processes > 1
+  defer(judge: () => void): boolean {
+    return this.#slots.defer(judge)
   }
 
   at(cost: Cost, now: number): number {
@@ -96,6 +96,8 @@ export class StoreAdapter implements SlotSource {
 function hostOf(runtime: StoreContext): StoreHost {
   const { issuer, scheduler } = runtime
   const { recovery } = issuer
+  let ticketsElsewhere = 0
+  let heardAt = -Infinity
   const moved = (now: number) => {
     issuer.stir()
     issuer.watchGate(now)
@@ -129,11 +131,11 @@ function hostOf(runtime: StoreContext): StoreHost {
       return () => scheduler.forget(task)
     },
     look: () => moved(scheduler.now()),
-    hold(kind, waitMs, blamed) {
+    hold(closing, waitMs) {
       const now = scheduler.now()
-      recovery.hold(kind, waitMs, now)
+      recovery.hold(closing, waitMs, now)
       for (const bucket of issuer.limitSet.buckets)
-        if (blamed.includes(keyOf(bucket.limit))) issuer.blamed.add(bucket)
+        if (Object.values(closing.blamed).includes(keyOf(bucket.limit))) issuer.blamed.add(bucket)
       moved(now)
     },
     permit() {
@@ -173,6 +175,13 @@ function hostOf(runtime: StoreContext): StoreHost {
       buckets.forEach(({ rate }, i) =>
         rate.sent(amounts[i] ?? 0, now, requests ?? Math.sign(amounts[i] ?? 0)),
       )
+    },
+    met: () => ({ tickets: recovery.tickets - ticketsElsewhere, passing: recovery.passing }),
+    heard(evidence) {
+      ticketsElsewhere += evidence.tickets
+      const now = scheduler.now()
+      issuer.heard(evidence, heardAt, now)
+      heardAt = now
     },
     tell: (event) => runtime.events.emit('store', event),
     reject: (cause) => runtime.failAll(storeDown(runtime.name, cause)),

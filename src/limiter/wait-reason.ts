@@ -101,6 +101,9 @@ const keyOf = ({ kind, limiter, of, perMs, refused }: WaitReason): string =>
 /** Time in ms, by what held the first call in it. */
 export type WaitTimes = Map<string, { reason: WaitReason; ms: number }>
 
+/** So many reasons are kept: a limiter whose limits change often would have ever more. */
+const MOST_REASONS = 50
+
 /** Time, by what held the first call in it: of the minute that runs, of the one before, and of all. */
 export class WaitHistory {
   #reason: WaitReason | undefined
@@ -128,6 +131,7 @@ export class WaitHistory {
     const key = keyOf(this.#reason)
     const ms = (times.get(key)?.ms ?? 0) + Math.max(0, now - this.#since)
     times.set(key, { reason: this.#reason, ms })
+    if (times.size > MOST_REASONS) forgetOne(times, key)
   }
 
   /** Since the limiter was made. */
@@ -162,6 +166,13 @@ export class WaitHistory {
     }
     return shares([...minute.values()], MINUTE)
   }
+}
+
+/** Forgets what held the first call for the shortest time, but for what holds it now. */
+function forgetOne(times: WaitTimes, now: string): void {
+  const others = [...times].filter(([key]) => key !== now)
+  const [shortest] = others.reduce((least, each) => (each[1].ms < least[1].ms ? each : least))
+  times.delete(shortest)
 }
 
 const total = (times: WaitTimes) => [...times.values()].reduce((sum, { ms }) => sum + ms, 0)

@@ -17,6 +17,23 @@ const ok =
     clock.sleep(ms)
 const quietly = (promise: Promise<unknown>) => void promise.catch(() => {})
 
+test('of ever new limits, only the longest are remembered', async () => {
+  const { clock, limiter } = stage({ requestsPerMinute: 60 })
+  for (let i = 0; i < 5000; i++) quietly(limiter.run(ok(clock)))
+  await clock.advance(30_000)
+  for (let seconds = 1; seconds <= 80; seconds++) {
+    limiter.update({
+      requestsPerMinute: undefined,
+      limits: [{ of: 'requests', amount: 1, per: seconds * 999 }],
+    })
+    await clock.advance(200)
+  }
+  const { boundBy } = limiter.stats()
+  expect(boundBy.length).toBeLessThanOrEqual(100)
+  expect(boundBy[0]).toMatchObject({ kind: 'limit', amount: 60, perMs: 60_000 })
+  limiter.stop()
+})
+
 describe('the first call waits for', () => {
   test('requests', async () => {
     const { clock, limiter } = stage({ requestsPerMinute: 60 })
