@@ -217,8 +217,12 @@ export class Pool<T extends PoolTarget = PoolTarget> {
   }
 
   readonly #go = (member: PoolMember): Promise<unknown> => {
-    const { end } = member
-    if (!end) return this.#spending?.budgets.byTarget ? this.#heldAt(member) : this.#attempt(member)
+    if (member.end) return this.#ended(member, member.end)
+    return this.#spending?.budgets.byTarget ? this.#heldAt(member) : this.#attempt(member)
+  }
+
+  /** It is not sent any more: all that it holds goes back. */
+  #ended(member: PoolMember, end: Ending): Promise<unknown> {
     this.#unsent(member)
     for (const held of member.takeHeld()) held.release()
     return 'error' in end ? Promise.reject(end.error) : Promise.resolve(end.value)
@@ -241,6 +245,8 @@ export class Pool<T extends PoolTarget = PoolTarget> {
 
   #attempt(member: PoolMember): Promise<unknown> {
     const { index, number, work, call } = member
+    // It may have been given up since it got its ticket.
+    if (call.signal?.aborted) return this.#ended(member, { error: call.signal.reason })
     const grant = member.takeGrant()
     if (this.#spending) this.#around.started(grant, member)
     const target = this.targets[index]! as never
