@@ -33,6 +33,13 @@ export interface GateReport {
   sentAt: number
 }
 
+/** The provider's quota is used up for so long, or back (0). */
+export interface QuotaReport {
+  forMs: number
+  /** The provider has said for how long. */
+  known: boolean
+}
+
 export interface LeaseRequest {
   /** `machine:pid:random`: peers of the same machine can see whether it lives. */
   id: string
@@ -80,6 +87,7 @@ export interface LeaseRequest {
   inFlight: number
   permits: number
   close?: GateReport
+  quota?: QuotaReport
   claim?: boolean
   open?: boolean
   /** Another may probe in its place. */
@@ -115,6 +123,8 @@ export interface StoreNews {
   refusals: number
   until: number
   by: string
+  /** The quota is used up until then, or else back; who has told it, and whether the provider has said until when. */
+  quota: { until: number; known: boolean; by: string }
   learned: Record<string, Learned>
   /** Counts what has been learned. */
   lesson: number
@@ -161,7 +171,7 @@ type FieldTypes = Readonly<Record<string, 'string' | 'number' | 'object'>>
 
 const NEWS: FieldTypes = {
   ...{ gen: 'string', seq: 'number', epoch: 'number', gate: 'string', closing: 'object', until: 'number' },
-  refusals: 'number',
+  ...{ refusals: 'number', quota: 'object' },
   ...{ by: 'string', learned: 'object', lesson: 'number' },
 }
 const ANSWER: FieldTypes = {

@@ -63,6 +63,10 @@ export interface StoreHost {
   retreat(lost: boolean): Gate['state']
   /** The provider accepts again, as another process found out. */
   open(): void
+  /** Another process was told that the quota is used up: for so long, or, if that is not known, until it tries again. */
+  spend(forMs: number, known: boolean): void
+  /** The quota is back, as another process found out. */
+  restore(): void
   /** What all have learned, by the key of the limit. */
   adopt(learned: Readonly<Record<string, Learned>>): void
   /** Takes over a rate that another process has learned. */
@@ -115,6 +119,8 @@ export interface SharedSlots {
   defer(judge: () => void): boolean
   /** The gate of this limiter moved. */
   gate(gate: Gate, closing: Closing, now: number): void
+  /** The provider says that the quota is used up: for so long, or, if that is not known, until the next call tries. */
+  spend(forMs: number, known: boolean): void
   /** The gate wants to know who may probe. */
   claim(): void
   /** This limiter has learned a rate. */

@@ -83,6 +83,7 @@ const step = fc.record({
   inFlight: fc.integer({ min: 0, max: 3 }),
   close: fc.option(fc.integer({ min: 0, max: 3000 }), { freq: 6 }),
   claim: fc.boolean(),
+  quota: fc.option(fc.record({ forMs: fc.constantFrom(0, 5000), known: fc.boolean() }), { freq: 6 }),
   evidence: fc.record({
     tickets: fc.integer({ min: 0, max: 9 }),
     refusals: fc.integer({ min: 0, max: 2 }),
@@ -137,6 +138,7 @@ describe.skipIf(!haveRedis())('the script in Redis', () => {
           close,
           more,
           claim,
+          quota,
           open,
           retreat,
           ...rest
@@ -173,6 +175,7 @@ describe.skipIf(!haveRedis())('the script in Redis', () => {
                 ...{ forMs: close, sentAt: now - 50 },
               },
             }),
+            ...(quota && { quota }),
             ...(claim && { claim }),
             ...(open && { open }),
             ...(retreat && { retreat }),

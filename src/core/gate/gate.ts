@@ -62,7 +62,7 @@ const TRIED: RateTrust = { tried: true, measured: false }
 /** A told wait that proves too short is not believed for long: at least this, doubling. An overload may end at once. */
 const LEAST_MS = 50
 const MOST_LEAST_MS = { rate: 8000, overload: 1000 } as const
-const TRIAL_MS = 60_000
+export const TRIAL_MS = 60_000
 /**
  * A wait of this length or longer ends by the wall clock too: while a machine sleeps, its monotonic clock stands still.
  * Until it ends, somebody must look at the wall clock this often.
@@ -266,13 +266,8 @@ export class GateKeeper {
   }
 
   /** The quota is used up: until a known reset, or else one call a minute tries. */
-  spend(waitMs: number | undefined, now: number): void {
-    this.gate = {
-      state: 'spent',
-      until: this.#waits(waitMs ?? TRIAL_MS, now),
-      known: waitMs !== undefined,
-      trialOut: false,
-    }
+  spend(waitMs: number | undefined, now: number, known = waitMs !== undefined): void {
+    this.gate = { state: 'spent', until: this.#waits(waitMs ?? TRIAL_MS, now), known, trialOut: false }
   }
 
   /** Others that share the limit were refused: closed for this long, and for calls already sent nothing new. */

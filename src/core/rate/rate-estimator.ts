@@ -6,7 +6,15 @@
 // Refused on the climb, R has stood and is held again; refused while it held, it is lowered a little. Only the
 // time proves anything in which somebody waits and the gate is open. Headers that name the limit need no search.
 
-import { climbsAfter, DIP, followed, type CurvePoint, HABITS, type CurveKind } from './rate-curve.ts'
+import {
+  climbsAfter,
+  DIP,
+  followed,
+  type CurvePoint,
+  HABITS,
+  type CurveKind,
+  type StoodPoint,
+} from './rate-curve.ts'
 import { MINUTE } from '../../lib/units.ts'
 import { Throughput, type ThroughputMark } from './throughput.ts'
 
@@ -105,6 +113,10 @@ type RateState =
   /** Nothing is known yet, and anything allowed (`discover`): doubles until the first refusal, as TCP slow start. */
   | { kind: 'exploring'; rate: number; since: number }
   | CurvePoint
+
+const stoodOf = ({ kind, rate, since, confirmed, of, unit }: StoodPoint): StoodPoint => ({
+  ...{ kind, rate, since, confirmed, of, unit },
+})
 
 export class RateEstimator {
   /** Units per ms, as configured. */
@@ -434,8 +446,8 @@ export class RateEstimator {
     return this.#said === this.configured ? { kind: 'configured' } : { kind: 'told', rate: this.#said }
   }
 
-  #found(found: number, confirmed: number, of: CurveKind, now: number, before?: CurvePoint): void {
-    this.#state = { ...this.#pointOf(found, confirmed, of, now), ...(before && { before }) }
+  #found(found: number, confirmed: number, of: CurveKind, now: number, before?: StoodPoint): void {
+    this.#state = { ...this.#pointOf(found, confirmed, of, now), ...(before && { before: stoodOf(before) }) }
   }
 
   #pointOf(found: number, confirmed: number, of: CurveKind, now: number): CurvePoint {

@@ -63,6 +63,11 @@ export class FleetAgent implements SharedSlots {
     this.#stir()
   }
 
+  spend(forMs: number, known: boolean): void {
+    this.#lease.gate.spend(forMs, known)
+    this.#stir()
+  }
+
   claim(): void {
     this.#lease.claim()
     this.#stir()

@@ -2,7 +2,7 @@
 // others have met, and the others are told what it meets. The store lets one process probe at a time.
 
 import type { Closing, Evidence, Gate, Learned, StoreHost } from 'llmiter'
-import type { GateReport, LeaseRequest, StoreNews } from '../protocol.ts'
+import type { GateReport, LeaseRequest, QuotaReport, StoreNews } from '../protocol.ts'
 
 /** What this process wants of the shared gate. */
 type GateIntent =
@@ -43,6 +43,9 @@ export class GateSync {
   #refused: (() => void)[] = []
   #judging: (() => void)[] = []
   #refusals = 0
+  /** Whether the quota is used up, and what the store must hear of that. */
+  #spent = false
+  #quota: QuotaReport | undefined
   /** What the store was told of the calls that went here, and what others had told it. */
   #ours: Evidence = { tickets: 0, refusals: 0, passing: false }
   #others: Evidence | undefined
@@ -57,7 +60,11 @@ export class GateSync {
   /** Whether the store should be told something at once. */
   get urgent(): boolean {
     const { want } = this.#intent
-    const unsent = this.#pending?.sent === false || this.#lesson !== undefined || this.#refused.length > 0
+    const unsent =
+      this.#pending?.sent === false ||
+      this.#lesson !== undefined ||
+      this.#refused.length > 0 ||
+      this.#quota !== undefined
     return unsent || want === 'open' || want === 'hand-over' || this.claimable
   }
 
@@ -83,12 +90,22 @@ export class GateSync {
 
   /** The limiter's own gate moved. */
   moved(gate: Gate, closing: Closing, now: number): void {
+    if (gate.state === 'spent') this.#spent = true
+    else if (this.#spent) {
+      this.#spent = false
+      if (this.#mover !== 'store') this.#quota = { forMs: 0, known: true }
+    }
     if (this.#mover === 'store') return
     if (gate.state === 'closed' && this.#mover === 'limiter') {
       this.#intent = NOTHING
       const report = { closing, forMs: gate.until - now, sentAt: this.refusedSentAt }
       this.#pending = { report, sent: false }
     } else if (gate.state === 'open' && this.mine) this.#intent = { want: 'open' }
+  }
+
+  /** The provider says that the quota is used up. */
+  spend(forMs: number, known: boolean): void {
+    this.#quota = { forMs, known }
   }
 
   claim(): void {
@@ -123,6 +140,8 @@ export class GateSync {
     this.#ours = all
     this.#judging.push(...this.#refused)
     this.#refused = []
+    if (this.#quota) request.quota = this.#quota
+    this.#quota = undefined
     if (this.#lesson) request.learned = this.#lesson
     this.#lesson = undefined
   }
@@ -152,9 +171,10 @@ export class GateSync {
   }
 
   /** A request was lost: what it said is said again. */
-  unanswered({ close, open, retreat, learned }: LeaseRequest): void {
+  unanswered({ close, open, retreat, learned, quota }: LeaseRequest): void {
     if (close && this.#pending?.report === close) this.#pending.sent = false
     this.#lesson ??= learned
+    this.#quota ??= quota
     this.#judge()
     if (this.#intent.want !== 'nothing') return
     if (open) this.#intent = { want: 'open' }
@@ -187,6 +207,7 @@ export class GateSync {
     }
     if (this.mine) this.#startProbe()
     else this.#follow(news, before)
+    this.#followQuota(news, before, storeNow)
     return cut && (news.gen === before?.gen || news.gate !== 'open')
   }
 
@@ -199,6 +220,13 @@ export class GateSync {
     if (this.#intent.want !== 'probe') return
     this.#intent = NOTHING
     this.#told(() => this.#host.permit())
+  }
+
+  #followQuota({ quota }: StoreNews, before: StoreNews | undefined, storeNow: number): void {
+    if (quota.by === this.#id || this.#quota || quota.until === (before?.quota.until ?? 0)) return
+    const waitMs = quota.until - storeNow
+    if (waitMs > 0) this.#told(() => this.#host.spend(waitMs, quota.known))
+    else if (this.#spent && (quota.known || quota.until === 0)) this.#told(() => this.#host.restore())
   }
 
   #follow(news: StoreNews, before: StoreNews | undefined): void {

@@ -47,7 +47,7 @@ local function step()
       base = time, seen = 0, seq = 0, alive = 0, kept = 0, before = { missing = 0, kept = 0 }, share = 1, crowdedTill = -1, reach = 0, reachTill = -1, rampFrom = 1, closedAt = -1,
       probeTill = 0, rampStart = -1e12, busyAt = ask.known > 0 and 0 or -1e12, expected = 0, untold = 0, joined = 0, from = -1e12,
       permits = 0, partsTill = -1, least = 0, accounts = {}, evidence = { tickets = 0, refusals = 0, passing = false },
-      news = { gen = ARGV[2], seq = 0, epoch = 1, gate = 'open', closing = { kind = 'rate', blamed = {}, told = false, single = true, tries = 0 }, refusals = 0, ['until'] = 0, by = '', learned = {}, lesson = 0 },
+      news = { gen = ARGV[2], seq = 0, epoch = 1, gate = 'open', closing = { kind = 'rate', blamed = {}, told = false, single = true, tries = 0 }, refusals = 0, quota = { ['until'] = 0, known = false, by = '' }, ['until'] = 0, by = '', learned = {}, lesson = 0 },
     }
   end
   local news = state.news
@@ -338,10 +338,13 @@ local function step()
   state.share = share
 
   -- The gate.
-  local was = state.seq > 1 and news.epoch .. news.gate .. news.lesson
+  local was = state.seq > 1 and news.epoch .. news.gate .. news.lesson .. ' ' .. num(news.quota['until'])
   if ask.learned then
     news.learned = ask.learned
     news.lesson = news.lesson + 1
+  end
+  if ask.quota then
+    news.quota = { ['until'] = ask.quota.forMs > 0 and now + ask.quota.forMs or 0, known = ask.quota.known, by = ask.id }
   end
   -- Who has not heard yet that the gate has closed speaks of the time before.
   local evidence, timely = state.evidence, ask.heard >= state.closedAt
@@ -382,7 +385,7 @@ local function step()
     news.by = ask.id
     state.probeTill = now + probeMs
   end
-  if news.epoch .. news.gate .. news.lesson ~= was and news.gate ~= 'probing' then
+  if news.epoch .. news.gate .. news.lesson .. ' ' .. num(news.quota['until']) ~= was and news.gate ~= 'probing' then
     redis.call('PUBLISH', channel, cjson.encode({ news, now, VERSION }))
   end
 

@@ -218,18 +218,16 @@ export class Ledger {
     return account
   }
 
-  #gate(
-    state: State,
-    { id, heard, evidence, close, claim, open, retreat, learned }: LeaseRequest,
-    now: number,
-  ): boolean {
+  #gate(state: State, request: LeaseRequest, now: number): boolean {
+    const { id, heard, evidence, quota, close, claim, open, retreat, learned } = request
     const { news } = state
     // A state that has just begun is news too: who shared the one before comes at once.
-    const before = state.seq === 1 ? '' : `${news.epoch}${news.gate}${news.lesson}`
+    const before = state.seq === 1 ? '' : `${news.epoch}${news.gate}${news.lesson} ${news.quota.until}`
     if (learned) {
       news.learned = { ...learned }
       news.lesson++
     }
+    if (quota) news.quota = { until: quota.forMs > 0 ? now + quota.forMs : 0, known: quota.known, by: id }
     // Who has not heard yet that the gate has closed speaks of the time before.
     const timely = heard >= state.closedAt
     state.evidence = {
@@ -262,7 +260,7 @@ export class Ledger {
       news.by = id
       state.probeTill = now + LAW.probeMs
     }
-    if (`${news.epoch}${news.gate}${news.lesson}` !== before && news.gate !== 'probing')
+    if (`${news.epoch}${news.gate}${news.lesson} ${news.quota.until}` !== before && news.gate !== 'probing')
       this.#publish({ ...news }, now)
     return probes && open === true
   }
@@ -377,6 +375,7 @@ function begin({ known }: LeaseRequest, time: number, gen: string): State {
       gate: 'open',
       closing: { kind: 'rate', blamed: [], told: false, single: true, tries: 0 },
       refusals: 0,
+      quota: { until: 0, known: false, by: '' },
       until: 0,
       by: '',
       learned: {},
