@@ -12,7 +12,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { type Contestant, contestants, install, NAMES, state } from './gateway/contestants.ts'
 import { agent, bodyOf, call, many } from './gateway/load.ts'
-import { answers, freePort, run, usageOf } from './gateway/processes.ts'
+import { answers, cpuMsOf, freePort, memoryFile, run } from './gateway/processes.ts'
 import { memoryOfStreams, memoryOfWaiting, pace } from './gateway/scenes.ts'
 import { exitCodeOf, type Goal, printSection } from './table.ts'
 
@@ -48,14 +48,15 @@ async function measure(contestant: Contestant, upstream: number, direct: number[
   const { start, env, headers, paced, pacedHeaders } = contestant
   const port = await freePort()
   const begun = performance.now()
-  const child = run(0, start(port, upstream), env)
+  const memory = memoryFile()
+  const child = run(0, start(port, upstream), { ...env, ...memory.env })
   child.stdout!.resume()
   const own = headers(upstream)
   const throughput = async (bytes: number): Promise<Throughput> => {
-    const [before, from] = [usageOf(child), performance.now()]
+    const [before, from] = [cpuMsOf(child), performance.now()]
     await many(CALLS, AT_ONCE, () => call(port, own, bodyOf(bytes)))
     const ms = performance.now() - from
-    return { cpu: (1000 * (usageOf(child).cpuMs - before.cpuMs)) / CALLS, perSecond: (1000 * CALLS) / ms }
+    return { cpu: (1000 * (cpuMsOf(child) - before)) / CALLS, perSecond: (1000 * CALLS) / ms }
   }
   try {
     await answers(port)
@@ -64,7 +65,7 @@ async function measure(contestant: Contestant, upstream: number, direct: number[
     const small = await throughput(1000)
     const large = await throughput(32_000)
     const took = await many(ALONE, 1, () => call(port, own, bodyOf(1000)))
-    const stream = await memoryOfStreams(child, port, own, STREAMS).catch(() => undefined)
+    const stream = await memoryOfStreams(child, memory.file, port, own, STREAMS).catch(() => undefined)
     child.kill('SIGKILL')
     return {
       ...{ bootMs, small, large, stream },

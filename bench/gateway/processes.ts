@@ -1,10 +1,11 @@
 // Processes of the gateway's bench. On Linux each keeps to one core.
 
 import { type ChildProcess, spawn } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync } from 'node:fs'
 import { createServer, request } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { cpus } from 'node:os'
+import { cpus, tmpdir } from 'node:os'
+import { join } from 'node:path'
 
 const TICKS_MS = 10
 
@@ -24,10 +25,33 @@ export function run(
   return spawn(program, args, { env: { ...process.env, ...env }, stdio: [stdin, 'pipe', 'ignore'] })
 }
 
-/** CPU of a process so far, and the memory that it holds now. */
-export function usageOf({ pid }: ChildProcess): { cpuMs: number; bytes: number } {
+/** Lets a process tell its live memory; to be given to `run`. */
+export function memoryFile(): { file: string; env: Record<string, string> } {
+  const file = join(tmpdir(), `llmiter-bench-${process.pid}-${files++}.bytes`)
+  const preload = new URL('live-memory.ts', import.meta.url).href
+  return { file, env: { LIVE_MEMORY: file, NODE_OPTIONS: `--import ${preload}` } }
+}
+let files = 0
+
+/** What a process holds when its garbage is gone, in bytes. */
+export async function liveMemory(child: ChildProcess, file: string): Promise<number> {
+  rmSync(file, { force: true })
+  child.kill('SIGUSR2')
+  for (let tries = 0; tries < 500; tries++) {
+    if (existsSync(file)) {
+      const bytes = Number(readFileSync(file, 'utf8'))
+      rmSync(file)
+      return bytes
+    }
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+  throw new Error('it does not tell its memory')
+}
+
+/** CPU of a process so far, in ms. */
+export function cpuMsOf({ pid }: ChildProcess): number {
   const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]!.split(' ')
-  return { cpuMs: (Number(fields[11]) + Number(fields[12])) * TICKS_MS, bytes: Number(fields[21]) * 4096 }
+  return (Number(fields[11]) + Number(fields[12])) * TICKS_MS
 }
 
 export function freePort(): Promise<number> {

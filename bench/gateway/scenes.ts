@@ -5,7 +5,7 @@ import { type ClientRequest, request } from 'node:http'
 import { join } from 'node:path'
 import type { Contestant } from './contestants.ts'
 import { bodyOf, call } from './load.ts'
-import { answers, freePort, run, usageOf } from './processes.ts'
+import { answers, freePort, liveMemory, memoryFile, run } from './processes.ts'
 
 const HERE = import.meta.dirname
 const PACED = 200
@@ -13,16 +13,17 @@ const PACED = 200
 /** KiB for each stream that is open. */
 export async function memoryOfStreams(
   child: ChildProcess,
+  file: string,
   port: number,
   own: Record<string, string>,
   count: number,
 ): Promise<number> {
-  const idle = usageOf(child).bytes
+  const idle = await liveMemory(child, file)
   const open: ClientRequest[] = []
   const one = () => call(port, own, bodyOf(100, true), (stream) => open.push(stream))
   try {
     await Promise.all(Array.from({ length: count }, one))
-    return Math.round((usageOf(child).bytes - idle) / count / 1024)
+    return Math.round(((await liveMemory(child, file)) - idle) / count / 1024)
   } finally {
     for (const stream of open) stream.destroy()
   }
@@ -35,13 +36,14 @@ export async function memoryOfWaiting(
   count: number,
 ): Promise<number> {
   const port = await freePort()
-  const child = run(0, paced!(port, upstream, 1), env)
+  const memory = memoryFile()
+  const child = run(0, paced!(port, upstream, 1), { ...env, ...memory.env })
   child.stdout!.resume()
   const open: ClientRequest[] = []
   try {
     await answers(port)
     await call(port, headers(upstream), bodyOf(1000))
-    const idle = usageOf(child).bytes
+    const idle = await liveMemory(child, memory.file)
     for (let i = 0; i < count; i++) {
       const outgoing = request({
         agent: false,
@@ -65,7 +67,7 @@ export async function memoryOfWaiting(
     )
     const { waiting } = JSON.parse(status) as { waiting: number }
     if (waiting < count * 0.99) throw new Error(`only ${waiting} wait`)
-    return Math.round((usageOf(child).bytes - idle) / waiting / 1024)
+    return Math.round(((await liveMemory(child, memory.file)) - idle) / waiting / 1024)
   } finally {
     child.kill('SIGKILL')
     for (const one of open) one.destroy()

@@ -58,8 +58,8 @@ export class Events<T extends object = object> {
     try {
       return await (typeof listener === 'function' ? listener(...(args as never[])) : undefined)
     } catch (error) {
-      // A listener of `error` that fails would otherwise be called for its own error, for ever.
-      if (name !== 'error') void this.trigger('error', error)
+      // Listeners of these that fail would otherwise be called for their own errors, for ever.
+      if (name !== 'error' && name !== 'debug') void this.trigger('error', error)
       return undefined
     }
   }

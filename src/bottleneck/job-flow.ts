@@ -15,17 +15,32 @@ import { type given, penaltyOf, strategy } from './settings.ts'
 
 const DROPPED = 'This job has been dropped by Bottleneck'
 
-/** The next turn of the event loop, one for all that wait for it: what ends in this one ends before new jobs start. */
-let nextTurn: Promise<void> | undefined
-const turn = (): Promise<void> =>
-  (nextTurn ??= new Promise((resolve) => {
-    const begin = () => {
-      nextTurn = undefined
-      resolve()
-    }
-    if (typeof setImmediate === 'function') setImmediate(begin)
-    else setTimeout(begin, 0)
-  }))
+/** What begins in the next turn of the event loop: what ends in this one ends before new jobs start. */
+let beginners: (() => void)[] = []
+
+function inNextTurn(begin: () => void): void {
+  if (beginners.push(begin) > 1) return
+  const beginAll = () => {
+    const all = beginners
+    beginners = []
+    for (const each of all) each()
+  }
+  if (typeof setImmediate === 'function') setImmediate(beginAll)
+  else setTimeout(beginAll, 0)
+}
+
+/** Does the work within this time. */
+async function within(ms: number, work: () => unknown): Promise<unknown> {
+  let timer: ReturnType<typeof setTimeout> | undefined
+  const expired = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new BottleneckError(`This job timed out after ${ms} ms.`)), ms)
+  })
+  try {
+    return await Promise.race([work(), expired])
+  } finally {
+    clearTimeout(timer)
+  }
+}
 
 /** Another limiter, whose jobs these jobs are too. */
 interface Chained {
@@ -44,8 +59,9 @@ export class JobFlow {
   readonly starts: BucketRateLimiter
   readonly #events: Events<object>
   #blockedUntil = -Infinity
-  /** Jobs are taken one after the other. */
-  #taking: Promise<void> = Promise.resolve()
+  /** Jobs that came and are not taken yet, the first ones first; each with whoever asks whether the queue was full. */
+  #received: { readonly job: QueuedJob; readonly taken: ((full: boolean) => void) | undefined }[] = []
+  #taking = false
   readonly #whenLeft: (() => void)[] = []
 
   constructor(
@@ -86,21 +102,42 @@ export class JobFlow {
     if (this.#events.heard(name)) void this.#events.trigger(name, ...args)
   }
 
-  /** A job comes. Resolves with whether the queue was full. */
-  receive(job: QueuedJob): Promise<boolean> {
+  #tellOf(name: string, job: QueuedJob, more?: object): void {
+    if (this.#events.heard(name)) void this.#events.trigger(name, { ...job.info, ...more })
+  }
+
+  /** A job comes. `taken` hears whether the queue was full. */
+  receive(job: QueuedJob, taken?: (full: boolean) => void): void {
     const refused =
       this.refusesWith ??
       (this.jobs.get(job.key) && `A job with the same id already exists (id=${job.options.id})`)
     if (refused !== undefined) {
       job.reject(new BottleneckError(refused))
-      return Promise.resolve(false)
+      taken?.(false)
+      return
     }
     this.jobs.move(job, 'RECEIVED')
-    this.#tell('received', job.info)
-    const taken = this.#taking.then(() => job.status === 'RECEIVED' && this.#enqueue(job))
-    // A job that has its place at once may be done before the next one is queued, whatever that one's priority.
-    this.#taking = taken.then(() => (job.status === 'QUEUED' ? undefined : turn().then(turn)))
-    return taken
+    this.#tellOf('received', job)
+    this.#received.push({ job, taken })
+    if (!this.#taking) void this.#takeAll()
+  }
+
+  /** Takes jobs one after the other. */
+  async #takeAll(): Promise<void> {
+    this.#taking = true
+    await undefined
+    while (this.#received.length > 0) {
+      const received = this.#received
+      this.#received = []
+      for (const { job, taken } of received) {
+        const full = job.status === 'RECEIVED' && this.#enqueue(job)
+        taken?.(full)
+        // A job that has its place at once may be done before the next one is queued, whatever that one's priority.
+        if (job.status !== 'QUEUED')
+          await new Promise<void>((resolve) => inNextTurn(() => inNextTurn(resolve)))
+      }
+    }
+    this.#taking = false
   }
 
   /** Returns whether the queue was full. */
@@ -119,8 +156,11 @@ export class JobFlow {
       return true
     }
     const { key: id } = job
-    const size = weight === 1 ? undefined : { weight, cost: { requests: weight } }
-    const ticket = this.places.acquire({ id, priority: -priority, ...size })
+    const ticket = this.places.acquire(
+      weight === 1
+        ? { id, priority: -priority }
+        : { id, priority: -priority, weight, cost: { requests: weight } },
+    )
     // Where it has its place already, the event has said so.
     if (job.status === 'RECEIVED') this.#queue(job, full)
     ticket.then(
@@ -160,7 +200,7 @@ export class JobFlow {
 
   #queue(job: QueuedJob, reachedHWM: boolean): void {
     this.jobs.move(job, 'QUEUED')
-    this.#tell('queued', { ...job.info, reachedHWM, blocked: false })
+    this.#tellOf('queued', job, { reachedHWM, blocked: false })
   }
 
   /** A job has its place. */
@@ -172,7 +212,7 @@ export class JobFlow {
     const { empty } = this.jobs
     if (empty) this.#tell('empty')
     if (this.settings.reservoir !== undefined && this.places.available() === 0) this.#tell('depleted', empty)
-    this.#tell('scheduled', job.info)
+    this.#tellOf('scheduled', job)
   }
 
   /** Waits for the time to start, and for the provider. */
@@ -181,11 +221,11 @@ export class JobFlow {
     // Who need not wait, mostly all, need no name in the queue.
     const now = this.starts.tryAcquire()
     if (now) {
-      void turn().then(() => this.#execute(job, place, now))
+      inNextTurn(() => void this.#execute(job, place, now))
       return
     }
     this.starts.acquire({ id: job.key }).then(
-      (start) => void turn().then(() => this.#execute(job, place, start)),
+      (start) => inNextTurn(() => void this.#execute(job, place, start)),
       (error) => {
         place.release()
         this.#turnedAway(job, error)
@@ -213,7 +253,7 @@ export class JobFlow {
     this.jobs.move(job, 'EXECUTING')
     let ticket = start
     for (;;) {
-      this.#tell('executing', job.tries)
+      this.#tellOf('executing', job, { retryCount: job.retryCount })
       try {
         const value = await this.#work(job)
         ticket.finish()
@@ -228,28 +268,17 @@ export class JobFlow {
         ticket = again
       }
       job.retryCount++
-      this.#tell('scheduled', job.info)
+      this.#tellOf('scheduled', job)
     }
   }
 
-  /** Does the work once, within this time. */
-  async #work(job: QueuedJob): Promise<unknown> {
-    const { task, args, options } = job
-    const chained = this.chained
+  /** Does the work once. */
+  #work({ task, args, options }: QueuedJob): unknown {
+    const { chained } = this
     const work = () =>
       chained ? chained.schedule(options, task as never, ...(args as never[])) : task(...(args as never[]))
     const { expiration } = options
-    if (expiration === undefined || expiration === null) return work()
-    let timer: ReturnType<typeof setTimeout> | undefined
-    const expired = new Promise((_, reject) => {
-      const late = () => reject(new BottleneckError(`This job timed out after ${expiration} ms.`))
-      timer = setTimeout(late, expiration)
-    })
-    try {
-      return await Promise.race([work(), expired])
-    } finally {
-      clearTimeout(timer)
-    }
+    return expiration === undefined || expiration === null ? work() : within(expiration, work)
   }
 
   /** The ticket for another try: after the wait that a listener chose, or when the provider accepts calls again. */
@@ -276,7 +305,7 @@ export class JobFlow {
   #over(job: QueuedJob, place: Ticket): void {
     const { weight } = job.options
     this.jobs.move(job, 'DONE')
-    this.#tell('done', job.tries)
+    this.#tellOf('done', job, { retryCount: job.retryCount })
     this.jobs.running -= weight
     this.jobs.done += weight
     place.finish()

@@ -149,10 +149,12 @@ export class Bottleneck {
   schedule<A extends unknown[], R>(fn: Fn<A, R>, ...args: A): Promise<R>
   /** The same with options of the job. */
   schedule<A extends unknown[], R>(options: Types.BottleneckJobOptions, fn: Fn<A, R>, ...args: A): Promise<R>
-  schedule(...all: unknown[]): Promise<unknown> {
-    const [options, task, ...args] = withOptions(all)
-    const job = this.#jobOf(options, task as Task, args)
-    void this.#flow.receive(job)
+  schedule(first: unknown, ...rest: unknown[]): Promise<unknown> {
+    const job =
+      typeof first === 'function'
+        ? this.#jobOf({}, first as Task, rest)
+        : this.#jobOf(first, rest.shift() as Task, rest)
+    this.#flow.receive(job)
     return job.promise
   }
 
@@ -168,7 +170,8 @@ export class Bottleneck {
     ...args: A extends [...infer B, infer C] ? [...B, C | null | undefined] : never
   ): Promise<boolean>
   submit(...all: unknown[]): Promise<boolean> {
-    const [options, fn, ...rest] = withOptions(all)
+    const options = typeof all[0] === 'function' ? {} : all.shift()
+    const [fn, ...rest] = all
     const callback = rest.pop() as ((...results: unknown[]) => void) | null | undefined
     const task = (...args: unknown[]) =>
       new Promise((resolve, reject) => {
@@ -178,7 +181,7 @@ export class Bottleneck {
     const job = this.#jobOf(options, task as Task, rest)
     const told = (results: unknown) => callback?.(...(Array.isArray(results) ? results : [results]))
     void job.promise.then(told, told)
-    return this.#flow.receive(job)
+    return new Promise((resolve) => this.#flow.receive(job, resolve))
   }
 
   /** A function whose calls are jobs. `this` is passed on. */
@@ -239,14 +242,12 @@ export class Bottleneck {
     return done
   }
 
-  #jobOf(options: Types.BottleneckJobOptions, task: Task, args: unknown[]): QueuedJob {
-    return new QueuedJob(task, args, options, (this.#flow.settings.Promise ?? Promise) as PromiseConstructor)
+  #jobOf(options: unknown, task: Task, args: unknown[]): QueuedJob {
+    return new QueuedJob(
+      task,
+      args,
+      options ?? {},
+      (this.#flow.settings.Promise ?? Promise) as PromiseConstructor,
+    )
   }
-}
-
-/** The options of a job stand before its function, or are missing. */
-function withOptions(all: unknown[]): [Types.BottleneckJobOptions, ...unknown[]] {
-  return typeof all[0] === 'function'
-    ? [{}, ...all]
-    : [(all[0] ?? {}) as Types.BottleneckJobOptions, ...all.slice(1)]
 }

@@ -22,6 +22,7 @@ export function placeOptions(settings: Settings, shared: boolean): Partial<Limit
   return {
     maxConcurrent,
     limits,
+    learn: false, // the other limiter hears of refusals
     queue: { ageing: false, ...(evicts && highWater && { max: highWater, onFull: 'evict-oldest' as const }) },
   }
 }
@@ -52,8 +53,10 @@ function windowOf(settings: Settings): LimitOptions[] {
 
 /** Options of the limiter that spaces the starts of jobs and waits out refusals. */
 export function startOptions({ minTime }: Settings): Partial<LimiterOptions> {
-  const spaced = { of: 'requests', amount: 1, pace: false, jitterMs: 0 }
-  return { limits: minTime ? [{ ...spaced, per: minTime }] : [] }
+  // Without `minTime` all jobs that have places start at once, as in Bottleneck. A limiter that looks for a limit it does not
+  // know would start with one.
+  if (!minTime) return { limits: [], learn: false }
+  return { limits: [{ of: 'requests', amount: 1, per: minTime, pace: false, jitterMs: 0 }], learn: true }
 }
 
 /** How long jobs are turned away by `BLOCK`, in ms. */

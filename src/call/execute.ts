@@ -40,6 +40,8 @@ export function newCall(policy: CallPolicy, cost: Cost, work: Work | undefined):
     ? nestedCall(around as PendingCall, policy, cost, work, now)
     : new PendingCall(policy, cost, work, now)
   if (call.state === 'new') runtime.enqueue(call, now)
+  // It may wait for a call that waits for the one around it: `explain` says so, however late that happens.
+  if (around && call.queue) context.wanted = true
   return call
 }
 

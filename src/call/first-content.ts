@@ -1,6 +1,6 @@
 // Waits for the first content of a stream: until then a failure can still be retried without the caller's notice.
 
-import { isFrame } from '../responses/stream-events.ts'
+import { isFrame } from '../lib/stream-frames.ts'
 
 type Iterate = () => AsyncIterator<unknown>
 type Readable = Record<PropertyKey, unknown>

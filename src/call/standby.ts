@@ -163,7 +163,8 @@ class StandbyCall extends PendingCall implements Grant {
     } catch (error) {
       return over(this.#failure(error))
     }
-    if (typeof answer !== 'object' || answer === null) return over(this.#answer(answer))
+    if (typeof answer !== 'object' || answer === null)
+      return over({ value: answer, verdict: this.waitState?.verdict, status: undefined })
     const told = answer instanceof Promise ? answer : this.#content(answer)
     if (!told) return over(this.#answer(answer))
     return told.then(

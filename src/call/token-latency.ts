@@ -4,7 +4,7 @@
 // chunk comes. A reader that pauses between two chunks does not make the provider slow. Chunks that only open or close
 // something carry no token, so their time counts for the next chunk that does.
 
-import { isFrame } from '../responses/stream-events.ts'
+import { isFrame } from '../lib/stream-frames.ts'
 import type { PendingCall } from './pending-call.ts'
 
 export class TokenLatency {

@@ -220,7 +220,7 @@ class Sums {
       sum.inputTokens += input
       sum.cachedTokens += cached
       sum.outputTokens += output
-      if (cost !== undefined) sum.costUsd = (sum.costUsd ?? 0) + cost
+      if (cost !== undefined) sum.costUsd = inNanos((sum.costUsd ?? 0) + cost)
       else sum.unpricedTokens += tokens
     }
   }
@@ -240,6 +240,9 @@ class Sums {
     )
   }
 }
+
+/** A billionth of a dollar is exact enough; binary fractions would show. */
+const inNanos = (usd: number) => Math.round(usd * 1e9) / 1e9
 
 const emptyRow = (name: string): UsageRow => ({
   ...{ name, requests: 0, refused: 0, inputTokens: 0, cachedTokens: 0, outputTokens: 0 },

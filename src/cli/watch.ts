@@ -26,6 +26,7 @@ round; / filters by name or reason; q or Ctrl-C ends it.
   --dir FOLDER     where the logs are (llmiter-logs)`
 
 const LOOK_MS = 250
+const NEWER = 'A newer version of llmiter writes into this folder: update to see all'
 
 export const watch = (args: string[]): Promise<number> =>
   command('watch', async () => {
@@ -57,9 +58,11 @@ async function show(dir: string): Promise<void> {
       const added = follower.read()
       board.add(added)
       const { width, height, paint } = screen
-      const table = board.lines(Date.now(), { width, height: height - (keys ? 1 : 0), view, paint })
+      const others = (keys ? 1 : 0) + (follower.newer ? 1 : 0)
+      const table = board.lines(Date.now(), { width, height: height - others, view, paint })
       const footer = keys && table.length > 0 ? [paint(cut(view.footer, width), 'dim')] : []
-      screen.show([...table, ...footer], added, `Waiting for logs in ${resolve(dir)}`)
+      const waiting = table.length === 0 ? `Waiting for logs in ${resolve(dir)}` : undefined
+      screen.show([...table, ...footer], added, follower.newer ? NEWER : waiting)
       const slept = sleep(LOOK_MS, undefined, { signal: over.signal }).catch(() => {})
       await (keys ? Promise.race([slept, keys.pressed()]) : slept)
     }

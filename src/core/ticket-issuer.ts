@@ -18,7 +18,7 @@ import type { WallTime } from './limit/sliding-window.ts'
 import { MINUTE } from '../lib/units.ts'
 import type { RefusalReport, LimitReading } from './messages.ts'
 import { FairQueue } from './queue/fair-queue.ts'
-import type { Suspected } from './gate/suspicion.ts'
+import type { Evidence, RateTrust, Suspected } from './gate/suspicion.ts'
 import { type RampOptions, SlowStart } from './limit/slow-start.ts'
 import { type Gate, GateKeeper, type RecoveryOptions } from './gate/gate.ts'
 
@@ -51,6 +51,11 @@ export type Decision =
 
 /** A call as an issuer holds it. */
 export type IssuerCall = Call<TicketIssuer>
+
+const trustIn = (buckets: readonly Bucket[], now: number): RateTrust => ({
+  tried: buckets.some(({ rate }) => rate.tried(now)),
+  measured: buckets.every(({ rate }) => rate.passes(now) !== undefined),
+})
 
 // Fields that issuers read of each other are not #private: a tree may be built by two copies of the package.
 export class TicketIssuer {
@@ -337,15 +342,20 @@ export class TicketIssuer {
     return waitMs
   }
 
-  /** A limit of this issuer has refused a call. Returns whether that concerns this call alone. */
-  refused({ kind, of, waitMs }: RefusalReport, sentAt: number, now: number): boolean {
+  /** A limit of this issuer has refused a call. Returns whether that concerns this call alone, as far as is known. */
+  refused(report: RefusalReport, sentAt: number, now: number): boolean {
+    const { kind, of } = report
     this.#search(kind === 'rate' && of !== 'concurrency', now)
+    const later = () => void this.#judge(report, sentAt, now)
+    return (
+      (this.recovery.gate.state === 'open' && this.slots.defer(later)) || this.#judge(report, sentAt, now)
+    )
+  }
+
+  #judge({ kind, of, waitMs }: RefusalReport, sentAt: number, now: number): boolean {
     const buckets = this.limitSet.named(of)
     const pace = of === 'concurrency' ? Infinity : Math.min(...buckets.map(({ rate }) => rate.at(now)))
-    // What one process takes for chance may be what another of many was refused for, too.
-    const tried = this.slots.shared || buckets.some(({ rate }) => rate.tried(now))
-    const trust = { tried, measured: buckets.every(({ rate }) => rate.passes(now) !== undefined) }
-    const suspected = this.recovery.refused(kind, waitMs, sentAt, pace, now, trust)
+    const suspected = this.recovery.refused(kind, waitMs, sentAt, pace, now, trustIn(buckets, now))
     const blocked = suspected.of === 'blocked'
     const { gate } = this.recovery
     const limited = gate.state === 'closed' ? gate.kind === 'rate' : kind === 'rate'
@@ -355,6 +365,20 @@ export class TicketIssuer {
       else if (limited && of !== 'concurrency') this.blamed.add(bucket)
     }
     return !blocked
+  }
+
+  /** Calls of other processes went, and some were refused. What is learned of that here, they learn too. */
+  heard({ tickets, refusals, passing }: Evidence, since: number, now: number): void {
+    const { recovery } = this
+    if (passing) recovery.passing = true
+    const buckets = this.limitSet.named(undefined)
+    for (let i = 0; i < refusals; i++) {
+      recovery.tickets += tickets / refusals
+      const suspected = recovery.suspicion.refused(trustIn(buckets, now), recovery.tickets, since, now)
+      // What follows from it is up to the process that was refused, and all hear of it.
+      if (suspected.of === 'chance') for (const bucket of buckets) this.#doubt(bucket, suspected, now)
+    }
+    if (refusals === 0) recovery.tickets += tickets
   }
 
   /** A call was refused; where no limit is known there may be one. */

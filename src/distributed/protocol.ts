@@ -4,10 +4,10 @@
 // that a step needs (the limits as this process follows them, what comes back, what is wanted), so that the
 // store keeps only counts and schedules, and the script that serves one limiter serves them all.
 
-import type { GateKind, Learned } from 'llmiter'
+import type { Closing, Evidence, Learned } from 'llmiter'
 
 /** Versions of the package that share a state must agree on this number. Others keep apart, by other keys. */
-export const VERSION = 3
+export const VERSION = 4
 
 /** A limit in a request. */
 export interface WantedLimit {
@@ -27,11 +27,17 @@ export interface WantedLimit {
 }
 
 export interface GateReport {
-  kind: GateKind
+  closing: Closing
   forMs: number
   /** When the refused call left, by the store's clock: an earlier one than the last cut says nothing new. */
   sentAt: number
-  blamed: readonly string[]
+}
+
+/** The provider's quota is used up for so long, or back (0). */
+export interface QuotaReport {
+  forMs: number
+  /** The provider has said for how long. */
+  known: boolean
 }
 
 export interface LeaseRequest {
@@ -74,11 +80,14 @@ export interface LeaseRequest {
   past: [key: string, at: number, amount: number][]
   /** Amounts that the provider refused since the last request. */
   refused: number[]
+  /** Calls that went here since the last request, and refusals that all are to judge. */
+  evidence: Evidence
   /** At most so many in flight in all; 0: no limit. */
   concurrent: number
   inFlight: number
   permits: number
   close?: GateReport
+  quota?: QuotaReport
   claim?: boolean
   open?: boolean
   /** Another may probe in its place. */
@@ -93,8 +102,12 @@ export interface LeaseRequest {
 
 /** A request that asks for nothing and says nothing, but for what is given. */
 export const leaseRequest = (
-  given: Omit<LeaseRequest, 'first' | 'each' | 'more' | 'lot' | 'amend' | 'past' | 'refused'>,
-): LeaseRequest => ({ first: [], each: [], more: 0, lot: 1, amend: [], past: [], refused: [], ...given })
+  given: Omit<LeaseRequest, 'first' | 'each' | 'more' | 'lot' | 'amend' | 'past' | 'refused' | 'evidence'>,
+): LeaseRequest => ({
+  ...{ first: [], each: [], more: 0, lot: 1, amend: [], past: [], refused: [] },
+  evidence: { tickets: 0, refusals: 0, passing: false },
+  ...given,
+})
 
 /** What all processes hear at once. */
 export interface StoreNews {
@@ -105,10 +118,13 @@ export interface StoreNews {
   /** Counts the cuts: slots leased before one are void after it. */
   epoch: number
   gate: 'open' | 'closed' | 'probing'
-  kind: GateKind
+  closing: Closing
+  /** What was told of refusals by then: they are judged. */
+  refusals: number
   until: number
   by: string
-  blamed: string[]
+  /** The quota is used up until then, or else back; who has told it, and whether the provider has said until when. */
+  quota: { until: number; known: boolean; by: string }
   learned: Record<string, Learned>
   /** Counts what has been learned. */
   lesson: number
@@ -135,6 +151,8 @@ export interface LeaseAnswer {
   /** Of each limit: what counts now, and what was ever accepted. */
   used: number[]
   accepted: number[]
+  /** What all processes have told since the state began. */
+  evidence: Evidence
   /** Of each limit: how many ms of its rate have gone ahead of it in bursts. Who goes on alone waits so long first. */
   early: number[]
   /** When the limits of this process were first brought here. */
@@ -152,8 +170,9 @@ export interface LeaseAnswer {
 type FieldTypes = Readonly<Record<string, 'string' | 'number' | 'object'>>
 
 const NEWS: FieldTypes = {
-  ...{ gen: 'string', seq: 'number', epoch: 'number', gate: 'string', kind: 'string', until: 'number' },
-  ...{ by: 'string', blamed: 'object', learned: 'object', lesson: 'number' },
+  ...{ gen: 'string', seq: 'number', epoch: 'number', gate: 'string', closing: 'object', until: 'number' },
+  ...{ refusals: 'number', quota: 'object' },
+  ...{ by: 'string', learned: 'object', lesson: 'number' },
 }
 const ANSWER: FieldTypes = {
   ...{ now: 'number', base: 'number', news: 'object', slots: 'object', next: 'number', permits: 'number' },
@@ -165,7 +184,7 @@ const ANSWER: FieldTypes = {
     used: 'object',
     accepted: 'object',
   },
-  ...{ early: 'object' },
+  ...{ early: 'object', evidence: 'object' },
   ...{ suspects: 'object', order: 'number', followed: 'object' },
 }
 const GATES: readonly unknown[] = ['open', 'closed', 'probing'] satisfies StoreNews['gate'][]

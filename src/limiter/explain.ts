@@ -53,7 +53,7 @@ const REFUSED = {
 
 /** A reason in words: 'output tokens (10,000 a minute)'. */
 export function reasonWords(reason: WaitReason, self?: string): string {
-  const { kind, limiter, of, amount, perMs, learned, refused, provider, reopensInMs } = reason
+  const { kind, limiter, of, amount, perMs, learned, refused, provider, holds, reopensInMs } = reason
   const whose = self !== undefined && limiter !== self ? ` of '${limiter}'` : ''
   const limit =
     of === undefined ? '' : `${dimensionWords(of)}${whose} (${limitWords(amount!, perMs!, learned)})`
@@ -64,7 +64,7 @@ export function reasonWords(reason: WaitReason, self?: string): string {
     case 'latency':
       return `${limit}, lowered since the provider is slow`
     case 'concurrency':
-      return `a free place${whose} (at most ${amountWords(amount!)} in flight)`
+      return `a free place${whose} (at most ${amountWords(amount!)} in flight)${holds ? `, within calls that hold tickets of ${holds.map((name) => `'${name}'`).join(' and ')}` : ''}`
     case 'pause':
       return `the end of pause()${whose}${until}`
     case 'retry':
@@ -95,7 +95,8 @@ export function explain(limiter: Pick<BucketRateLimiter, 'stats' | 'waitTime'>):
   const stats = limiter.stats()
   // Of a call that takes nothing: it goes with the last in the queue.
   const nothing = Object.fromEntries(['requests', ...stats.limits.map(({ of }) => of)].map((of) => [of, 0]))
-  const etaMs = stats.waiting > 0 ? limiter.waitTime(nothing) : undefined
+  // Of calls that hold tickets of other limiters, nobody knows: those may wait for tickets of this one.
+  const etaMs = stats.waiting > 0 && !stats.why?.holds ? limiter.waitTime(nothing) : undefined
   const known = etaMs !== undefined && etaMs < Infinity ? { etaMs } : {}
   return { text: explainStats(stats, known.etaMs), ...(stats.why && { why: stats.why }), ...known }
 }

@@ -39,8 +39,8 @@ const TELL: Tell = {
   gate(runtime) {
     const { issuer, scheduler, events, shared } = runtime
     if (issuer.recovery.gate.state === 'closed') runtime.recall(scheduler.now())
-    const blamed = () => [...issuer.blamed].map(({ limit }) => keyOf(limit))
-    shared?.slots.gate(issuer.recovery.gate, blamed(), scheduler.now())
+    const blamed = [...issuer.blamed].map(({ limit }) => keyOf(limit))
+    shared?.slots.gate(issuer.recovery.gate, { ...issuer.recovery.closing, blamed }, scheduler.now())
     if (!events.heard.has('gate')) return
     const { state, reopensInMs } = gateOf(issuer, scheduler.now())
     events.emit('gate', { state, ...(reopensInMs !== undefined && { reopensInMs }) })

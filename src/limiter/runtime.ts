@@ -17,6 +17,7 @@ import type { LimitHint } from '../responses/headers.ts'
 import type { Refusal } from '../responses/verdict.ts'
 import type { LimiterOptions } from './options.ts'
 import { WorkerdScheduler, timersBelongToRequests } from '../scheduler/workerd-scheduler.ts'
+import { TRIAL_MS } from '../core/gate/gate.ts'
 import { quotaSpent, turnAway } from '../call/admission.ts'
 import { announce, ask } from './notifications.ts'
 import { StoreAdapter } from './store-adapter.ts'
@@ -313,7 +314,12 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
   /** Money or quota is used up: no call that waits would get through either. */
   #spend(pending: PendingCall, verdict: Refusal, error: unknown, now: number): void {
     this.issuer.spend(pending, verdict.waitMs, now)
-    this.failAll((this.spent = quotaSpent(this.name, verdict, error)))
+    this.shared?.slots.spend(verdict.waitMs ?? TRIAL_MS, verdict.waitMs !== undefined)
+    this.exhaust(quotaSpent(this.name, verdict, error))
+  }
+
+  exhaust(error: QuotaExhaustedError): void {
+    this.failAll((this.spent = error))
   }
 
   /** The gate has closed: calls that were told to wait alone wait with the others. */

@@ -63,6 +63,7 @@ function sound(limits: unknown): boolean {
 
 function teaches(learned: Learned | undefined): boolean {
   if (learned === undefined) return true
-  const { rate, ageMs = 0, confirmed = 0, of = 'fast' } = learned ?? {}
-  return rate! > 0 && rate! < Infinity && ageMs >= 0 && confirmed >= 0 && Object.hasOwn(HABITS, of)
+  const { rate, ageMs = 0, confirmed = 0, of = 'fast', before, tested } = learned ?? {}
+  const found = rate! > 0 && rate! < Infinity && ageMs >= 0 && confirmed >= 0 && Object.hasOwn(HABITS, of)
+  return found && teaches(before) && teaches(tested) && (tested?.heldMs ?? 0) >= 0
 }

@@ -10,13 +10,17 @@ import type { SlotSource } from '../core/limit/limit-set.ts'
 import { keyOf } from '../core/limit/limit-set.ts'
 import { rampOf } from '../core/limit/slow-start.ts'
 import type { Learned } from '../core/rate/rate-estimator.ts'
-import { storeDown } from '../call/admission.ts'
+import { quotaSpent, storeDown } from '../call/admission.ts'
 import type { TicketIssuer } from '../core/ticket-issuer.ts'
 import type { Scheduler } from '../scheduler/scheduler.ts'
+import type { QuotaExhaustedError } from '../call/errors.ts'
 import type { LimiterEmitter } from './events.ts'
 import type { LimiterOptions } from './options.ts'
 import type { SharedSlots, Store, StoreHost } from './store.ts'
 import { JITTER_MS } from '../core/limit/gcra.ts'
+
+/** Whether a quota is back, the process tries that found out; the others so much later, or up to twice that. */
+const BEHIND_MS = 10_000
 
 /** What a store needs to know of a limiter. */
 export interface StoreContext {
@@ -28,6 +32,8 @@ export interface StoreContext {
   readonly probe: LimiterOptions['probe']
   /** Asks the user's own probe. */
   ask(): void
+  /** The quota is used up: rejects all calls that wait, and those to come. */
+  exhaust(error: QuotaExhaustedError): void
   /** Rejects all calls that wait. */
   failAll(error: unknown): void
 }
@@ -46,8 +52,8 @@ export class StoreAdapter implements SlotSource {
     return this.#slots
   }
 
-  get shared(): boolean {
-    return this.#slots.processes > 1
+  defer(judge: () => void): boolean {
+    return this.#slots.defer(judge)
   }
 
   at(cost: Cost, now: number): number {
@@ -96,6 +102,8 @@ export class StoreAdapter implements SlotSource {
 function hostOf(runtime: StoreContext): StoreHost {
   const { issuer, scheduler } = runtime
   const { recovery } = issuer
+  let ticketsElsewhere = 0
+  let heardAt = -Infinity
   const moved = (now: number) => {
     issuer.stir()
     issuer.watchGate(now)
@@ -129,11 +137,11 @@ function hostOf(runtime: StoreContext): StoreHost {
       return () => scheduler.forget(task)
     },
     look: () => moved(scheduler.now()),
-    hold(kind, waitMs, blamed) {
+    hold(closing, waitMs) {
       const now = scheduler.now()
-      recovery.hold(kind, waitMs, now)
+      recovery.hold(closing, waitMs, now)
       for (const bucket of issuer.limitSet.buckets)
-        if (blamed.includes(keyOf(bucket.limit))) issuer.blamed.add(bucket)
+        if (Object.values(closing.blamed).includes(keyOf(bucket.limit))) issuer.blamed.add(bucket)
       moved(now)
     },
     permit() {
@@ -152,6 +160,18 @@ function hostOf(runtime: StoreContext): StoreHost {
       // The process that probed has learned from it for all.
       issuer.blamed.clear()
       if (recovery.gate.state !== 'spent') recovery.open()
+      moved(scheduler.now())
+    },
+    spend(forMs, known) {
+      const now = scheduler.now()
+      const behindMs = BEHIND_MS * (1 + (scheduler.clock.random?.() ?? Math.random()))
+      recovery.spend(forMs + (known ? 0 : behindMs), now, known)
+      moved(now)
+      const reason = 'another process was told so'
+      runtime.exhaust(quotaSpent(runtime.name, { ...(known && { waitMs: forMs }), reason }, undefined))
+    },
+    restore() {
+      if (recovery.gate.state === 'spent') recovery.open()
       moved(scheduler.now())
     },
     adopt(learned) {
@@ -173,6 +193,13 @@ function hostOf(runtime: StoreContext): StoreHost {
       buckets.forEach(({ rate }, i) =>
         rate.sent(amounts[i] ?? 0, now, requests ?? Math.sign(amounts[i] ?? 0)),
       )
+    },
+    met: () => ({ tickets: recovery.tickets - ticketsElsewhere, passing: recovery.passing }),
+    heard(evidence) {
+      ticketsElsewhere += evidence.tickets
+      const now = scheduler.now()
+      issuer.heard(evidence, heardAt, now)
+      heardAt = now
     },
     tell: (event) => runtime.events.emit('store', event),
     reject: (cause) => runtime.failAll(storeDown(runtime.name, cause)),

@@ -1,6 +1,7 @@
 // The interface between a limiter and the store of a shared limit. `llmiter/redis` makes stores.
 
-import type { Gate, GateKind } from '../core/gate/gate.ts'
+import type { Closing, Gate } from '../core/gate/gate.ts'
+import type { Evidence } from '../core/gate/suspicion.ts'
 import type { Learned } from '../core/rate/rate-estimator.ts'
 import type { Clock } from '../scheduler/clock.ts'
 
@@ -55,19 +56,27 @@ export interface StoreHost {
   /** Something changed: tickets may go. */
   look(): void
   /** Other processes were refused: the gate closes for `waitMs`. */
-  hold(kind: GateKind, waitMs: number, blamed: readonly string[]): void
+  hold(closing: Closing, waitMs: number): void
   /** This process may send the probe that it asked for. */
   permit(): void
   /** No call here sends the next probe; `lost`: another process sends it. Returns the state of the gate after that. */
   retreat(lost: boolean): Gate['state']
   /** The provider accepts again, as another process found out. */
   open(): void
+  /** Another process was told that the quota is used up: for so long, or, if that is not known, until it tries again. */
+  spend(forMs: number, known: boolean): void
+  /** The quota is back, as another process found out. */
+  restore(): void
   /** What all have learned, by the key of the limit. */
   adopt(learned: Readonly<Record<string, Learned>>): void
   /** Takes over a rate that another process has learned. */
   learned(now: number): Record<string, Learned>
   /** The amounts of each limit that the provider accepted from other processes. */
   accepted(amounts: readonly number[]): void
+  /** How many calls have gone here in all, and whether the provider answers. */
+  met(): Omit<Evidence, 'refusals'>
+  /** What other processes have met since the last time. */
+  heard(evidence: Evidence): void
   /** Emits `store`: it is out of reach, or back. */
   tell(event: StoreEvent): void
   /** Rejects all calls that wait, since the store does not answer. */
@@ -98,16 +107,20 @@ export interface SharedSlots {
   at(amounts: readonly number[], now: number): number
   /** Whether no more may be in flight here. */
   readonly full: boolean
-  /** How many processes share the limits, this one included, as far as known. */
-  readonly processes: number
   /** Takes what `at` has just said is free. */
   take(amounts: readonly number[], now: number): void
   /** A call taken at `takenAt` is over. `differences` is what it used beyond what it took; negative if it used less. */
   settle(differences: readonly number[], takenAt: number, refused: readonly number[]): void
   /** Calls wait now, or none waits any more. */
   crowd(): void
-  /** The gate of this limiter moved; `blamed` are the keys of the limits that refusals have named. */
-  gate(gate: Gate, blamed: readonly string[], now: number): void
+  /**
+   * A call was refused: `judge` is called as soon as it is known what other processes have met. False when nobody need be asked.
+   */
+  defer(judge: () => void): boolean
+  /** The gate of this limiter moved. */
+  gate(gate: Gate, closing: Closing, now: number): void
+  /** The provider says that the quota is used up: for so long, or, if that is not known, until the next call tries. */
+  spend(forMs: number, known: boolean): void
   /** The gate wants to know who may probe. */
   claim(): void
   /** This limiter has learned a rate. */

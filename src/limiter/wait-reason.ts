@@ -3,6 +3,7 @@
 // The history costs a call nothing: it is written after the scheduler has set its timer, at most ten times a second.
 
 import { MINUTE } from '../lib/units.ts'
+import type { PendingCall } from '../call/pending-call.ts'
 import type { TicketIssuer } from '../core/ticket-issuer.ts'
 
 /** What holds the first call in the queue. Fields are there where they are known. */
@@ -27,6 +28,11 @@ export interface WaitReason {
   refused?: 'rate' | 'overload' | 'quota'
   /** Codes and words of the last refusal, without what the caller wrote. */
   provider?: string
+  /**
+   * Other limiters of which the first call holds a ticket while it waits: it is made within their calls. Where such calls
+   * are made within each other crosswise, none of them may ever go.
+   */
+  holds?: readonly string[]
   /** ms until the gate lets a call through, or the pause ends, when it is known. */
   reopensInMs?: number
 }
@@ -54,9 +60,18 @@ export function reasonOf(runtime: Source, now: number): WaitReason | undefined {
   if (!first && runtime.backingOff > 0) return { kind: 'retry', limiter: runtime.name }
   for (const at of runtime.chain) {
     const reason = gateReason(at, now) ?? (first && limitReason(at, first.cost, now))
-    if (reason) return reason
+    if (reason)
+      return reason.kind === 'concurrency' ? { ...reason, ...heldAround(first as PendingCall) } : reason
   }
   return first && { kind: 'store', limiter: runtime.name }
+}
+
+/** The limiters whose tickets the calls around this one hold. */
+function heldAround({ waitState }: PendingCall): Pick<WaitReason, 'holds'> {
+  const names = new Set<string>()
+  for (let at = waitState?.within; at; at = at.waitState?.within)
+    if (at.state === 'in flight') names.add(at.policy.runtime.name)
+  return names.size > 0 ? { holds: [...names] } : {}
 }
 
 function gateReason({ name, issuer, lastRefusal }: Source, now: number): WaitReason | undefined {
@@ -101,6 +116,9 @@ const keyOf = ({ kind, limiter, of, perMs, refused }: WaitReason): string =>
 /** Time in ms, by what held the first call in it. */
 export type WaitTimes = Map<string, { reason: WaitReason; ms: number }>
 
+/** So many reasons are kept: a limiter whose limits change often would have ever more. */
+const MOST_REASONS = 50
+
 /** Time, by what held the first call in it: of the minute that runs, of the one before, and of all. */
 export class WaitHistory {
   #reason: WaitReason | undefined
@@ -128,6 +146,7 @@ export class WaitHistory {
     const key = keyOf(this.#reason)
     const ms = (times.get(key)?.ms ?? 0) + Math.max(0, now - this.#since)
     times.set(key, { reason: this.#reason, ms })
+    if (times.size > MOST_REASONS) forgetOne(times, key)
   }
 
   /** Since the limiter was made. */
@@ -162,6 +181,13 @@ export class WaitHistory {
     }
     return shares([...minute.values()], MINUTE)
   }
+}
+
+/** Forgets what held the first call for the shortest time, but for what holds it now. */
+function forgetOne(times: WaitTimes, now: string): void {
+  const others = [...times].filter(([key]) => key !== now)
+  const [shortest] = others.reduce((least, each) => (each[1].ms < least[1].ms ? each : least))
+  times.delete(shortest)
 }
 
 const total = (times: WaitTimes) => [...times.values()].reduce((sum, { ms }) => sum + ms, 0)

@@ -4,7 +4,7 @@
 //                                                                  ▲                     │
 //                                                                  └───── a failure ─────┘
 
-import type { Duration } from 'llmiter'
+import type { Clock, Duration } from 'llmiter'
 import { duration } from '../lib/duration.ts'
 import { fields, given, number, text } from '../lib/validate.ts'
 
@@ -95,11 +95,11 @@ export class CircuitBreaker {
     return true
   }
 
-  sent(now: number): void {
+  sent(clock: Pick<Clock, 'now'>): void {
     this.#sent++
     if (this.state.state !== 'half-open') return
     this.state.out++
-    this.state.until = now + this.#rules.openMs
+    this.state.until = clock.now() + this.#rules.openMs
   }
 
   /** What an answer is to it: `failed` is what the kind of the answer says. */

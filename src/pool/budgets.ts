@@ -5,7 +5,7 @@
 import { type BudgetAccount, type BudgetStore, type Duration, LimiterError, StoreDownError } from 'llmiter'
 import { type CalendarPeriod, endOf, PERIODS } from '../lib/calendar.ts'
 import { duration } from '../lib/duration.ts'
-import { callable, choice, fields, given, number, text } from '../lib/validate.ts'
+import { choice, fields, given, number, text } from '../lib/validate.ts'
 import type { PoolCall } from './pool-call.ts'
 import { compileCondition, type Condition } from './query.ts'
 
@@ -358,17 +358,18 @@ function parseBudget(budget: BudgetOptions, where: string): Rules {
 
 function parseKey(by: BudgetOptions['by'], name: string): Rules['by'] {
   if (by === undefined) return WHOLE
-  if (typeof by !== 'string') {
-    callable(by, name)
-    return by
-  }
+  if (typeof by === 'function') return by
+  if (typeof by !== 'string')
+    throw new TypeError(
+      `${name} must be ${Object.keys(KEYS).map(text).join(', ')} or a function, got ${text(by)}`,
+    )
   choice(by, name, Object.keys(KEYS))
   return KEYS[by]!
 }
 
 function parsePeriod(per: unknown, timeZone: string | undefined, where: string): Rules['endOf'] {
   if ((PERIODS as readonly unknown[]).includes(per)) {
-    const zone = timeZone ?? 'UTC'
+    const zone = timeZone === undefined ? 'UTC' : timeZone
     try {
       new Intl.DateTimeFormat('en', { timeZone: zone })
     } catch {

@@ -40,11 +40,11 @@ export class CallsAround {
   }
 
   /** Takes over a ticket of the calls around this one, for one of these targets. Their other tickets go back. */
-  enter(call: PoolCall, tiers: readonly TargetTier[], now: number): CallWithin {
+  enter(call: PoolCall, tiers: readonly TargetTier[]): CallWithin {
     const terms = { ...termsOf(call), ...(call.signal && { signal: call.signal }) }
     for (const index of tiers.flatMap(({ indices }) => indices)) {
       const health = this.#health[index]!
-      const grant = health.admits(now) ? tryTakeOver(health.limiter, terms) : undefined
+      const grant = health.admitsNow() ? tryTakeOver(health.limiter, terms) : undefined
       if (grant) return { call: this.leave(this.#replace(call, grant)), grant, index }
     }
     return { call: this.leave(call), grant: undefined, index: -1 }

@@ -84,6 +84,8 @@ export function parsePool(options: PoolOptions): PoolRules {
   ])
   const { targets, strategies = {}, waitUpTo = '5s', sticky, fallbackOn, maxAttempts } = options
   const names = namesOf(targets)
+  if (!isObject(strategies) || Array.isArray(strategies))
+    throw new TypeError(`strategies must be an object with a strategy for each name, got ${text(strategies)}`)
   const known = { targets: names, strategies }
   // Also those that nothing leads to yet.
   for (const name of Object.keys(strategies)) {
@@ -91,7 +93,7 @@ export function parsePool(options: PoolOptions): PoolRules {
     compileStrategy(name, known)
   }
   return {
-    plan: compileStrategy(options.strategy ?? byTiers(targets), known),
+    plan: compileStrategy(options.strategy === undefined ? byTiers(targets) : options.strategy, known),
     waitUpTo: waitUpTo === 0 ? 0 : duration(waitUpTo, 'waitUpTo'),
     ...parseSticky(sticky),
     fallsBack: parseFallback(fallbackOn),
@@ -157,6 +159,7 @@ function byTiers(targets: readonly PoolTarget[]): Strategy {
 
 function parseSticky(sticky: PoolOptions['sticky']): Pick<PoolRules, 'stickyBy' | 'stickyMs'> {
   if (sticky === undefined || typeof sticky === 'function') return { stickyBy: sticky, stickyMs: undefined }
+  if (!isObject(sticky)) throw new TypeError(`sticky must be a function or { by, ttl }, got ${text(sticky)}`)
   fields(sticky, 'sticky', ['by', 'ttl'])
   callable(sticky.by, 'sticky.by')
   return { stickyBy: sticky.by, stickyMs: duration(sticky.ttl, 'sticky.ttl') }

@@ -142,23 +142,22 @@ export class PoolQueue {
    */
   takeNow({ indices, weights }: TargetTier, terms: Terms): TakenTicket | undefined {
     if (this.#lanes.size > 0 || this.#arriving || this.#asking || this.#stopped) return undefined
-    const now = this.#clock.now()
     const round = ++this.#rounds
     for (;;) {
       const post = this.#nextPost(indices, weights, terms, round)
       if (!post) return undefined
-      const grant = this.#askNow(post, terms, now)
+      const grant = this.#askNow(post, terms)
       if (!grant) continue
       const { health, index } = post
       this.#catchUp(health, 1 / weights[indices.indexOf(index)]!)
-      const number = health.sentOne(now)
+      const number = health.sentOne()
       this.#told(index)
       return { grant, index, number, seq: this.#lanes.nextSeq() }
     }
   }
 
-  #askNow({ health, terms: taken }: Post, terms: Terms, now: number): Grant | undefined {
-    if (taken || !health.admits(now)) return undefined
+  #askNow({ health, terms: taken }: Post, terms: Terms): Grant | undefined {
+    if (taken || !health.admitsNow()) return undefined
     this.#asking = true
     try {
       const leave = health.limiter.standBy(terms, this.#direct)
@@ -390,7 +389,7 @@ export class PoolQueue {
     this.#rest(member, now)
     this.#catchUp(post.health, 1 / weightOf(member.tiers, post.index))
     member.index = post.index
-    member.number = post.health.sentOne(now)
+    member.number = post.health.sentOne()
     member.grant = grant
     if (member.stickyKey !== undefined) this.#sticky.keep(member.stickyKey, post.index, now)
     member.wake?.(member)

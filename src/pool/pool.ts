@@ -1,13 +1,7 @@
 // A pool: one queue in front of several limiters. The strategy says which targets may answer a call, and the call takes
 // whichever ticket comes first. This file is a call's way from its admission to its answer.
 
-import {
-  type BucketRateLimiter,
-  type Clock,
-  type Grant,
-  type GrantOutcome,
-  LimiterStoppedError,
-} from 'llmiter'
+import { type BucketRateLimiter, type Clock, type GrantOutcome, LimiterStoppedError } from 'llmiter'
 import { callable, choice, text } from '../lib/validate.ts'
 import { CallsAround, isWithin } from './call-within.ts'
 import { RequestBundler, type BatchedCall, type BatchedOptions } from './batched.ts'
@@ -158,13 +152,12 @@ export class Pool<T extends PoolTarget = PoolTarget> {
     terms: Terms,
     key: string | undefined,
   ): Promise<unknown> {
-    const now = this.#clock.now()
-    const { call, grant, index } = this.#around.enter(outerless, tiers, now)
+    const { call, grant, index } = this.#around.enter(outerless, tiers)
     const member = new PoolMember(call, fn, terms, tiers, key)
     if (!grant) return this.#placed(member)
     member.grant = grant
     member.index = index
-    member.number = this.#health[index]!.sentOne(now)
+    member.number = this.#health[index]!.sentOne()
     try {
       return this.#placed(member).catch((error: unknown) => {
         this.#unsent(member)
@@ -190,41 +183,24 @@ export class Pool<T extends PoolTarget = PoolTarget> {
     call: PoolCall,
     tiers: readonly TargetTier[],
     terms: Terms,
-    taken: TakenTicket,
+    { grant, index, number, seq }: TakenTicket,
   ): Promise<unknown> {
-    const { index, number, seq } = taken
-    const over = (outcome: GrantOutcome): unknown => {
-      if (this.#around.replaced(taken.grant)) return this.#replaced(index, number, outcome)
-      if (
-        !outcome.verdict &&
-        !('error' in outcome) &&
-        outcome.status === undefined &&
-        !this.#rules.fallsBack
-      ) {
-        if (this.#health[index]!.ended(ANSWERED, number, this.#clock.now())) this.#queue.review(index)
-        return outcome.value
-      }
-      const member = new PoolMember(call, fn, terms, tiers, undefined)
-      member.seq = seq
-      member.index = index
-      member.number = number
-      return this.#over(member, outcome)
-    }
-    return this.#start(taken.grant, index, fn, call, over)
-  }
-
-  #start(
-    grant: Grant,
-    index: number,
-    work: PoolWork,
-    { signal, timeoutMs }: PoolCall,
-    over: (outcome: GrantOutcome) => unknown,
-  ): Promise<unknown> {
-    const target = this.targets[index]!
+    const target = this.targets[index]! as never
     return grant.run(
-      (given) => work(target as never, given),
-      over,
-      signal || timeoutMs !== undefined ? { signal, timeoutMs } : undefined,
+      (signal) => fn(target, signal),
+      (outcome) => {
+        if (this.#around.replaced(grant)) return this.#replaced(index, number, outcome)
+        if (isPlainAnswer(outcome) && !this.#rules.fallsBack) {
+          if (this.#health[index]!.ended(ANSWERED, number, this.#clock.now())) this.#queue.review(index)
+          return outcome.value
+        }
+        const member = new PoolMember(call, fn, terms, tiers, undefined)
+        member.seq = seq
+        member.index = index
+        member.number = number
+        return this.#over(member, outcome)
+      },
+      boundsOf(call),
     )
   }
 
@@ -241,8 +217,12 @@ export class Pool<T extends PoolTarget = PoolTarget> {
   }
 
   readonly #go = (member: PoolMember): Promise<unknown> => {
-    const { end } = member
-    if (!end) return this.#spending?.budgets.byTarget ? this.#heldAt(member) : this.#attempt(member)
+    if (member.end) return this.#ended(member, member.end)
+    return this.#spending?.budgets.byTarget ? this.#heldAt(member) : this.#attempt(member)
+  }
+
+  /** It is not sent any more: all that it holds goes back. */
+  #ended(member: PoolMember, end: Ending): Promise<unknown> {
     this.#unsent(member)
     for (const held of member.takeHeld()) held.release()
     return 'error' in end ? Promise.reject(end.error) : Promise.resolve(end.value)
@@ -265,10 +245,16 @@ export class Pool<T extends PoolTarget = PoolTarget> {
 
   #attempt(member: PoolMember): Promise<unknown> {
     const { index, number, work, call } = member
+    // It may have been given up since it got its ticket.
+    if (call.signal?.aborted) return this.#ended(member, { error: call.signal.reason })
     const grant = member.takeGrant()
     if (this.#spending) this.#around.started(grant, member)
-    return this.#start(grant, index, work, call, (outcome) =>
-      this.#around.replaced(grant) ? this.#replaced(index, number, outcome) : this.#over(member, outcome),
+    const target = this.targets[index]! as never
+    return grant.run(
+      (signal) => work(target, signal),
+      (outcome) =>
+        this.#around.replaced(grant) ? this.#replaced(index, number, outcome) : this.#over(member, outcome),
+      boundsOf(call),
     )
   }
 
@@ -457,6 +443,13 @@ export class Pool<T extends PoolTarget = PoolTarget> {
 export function createPool<T extends PoolTarget>(options: PoolOptions<T>): Pool<T> {
   return new Pool(options)
 }
+
+/** What ends a call that is under way. */
+const boundsOf = ({ signal, timeoutMs }: PoolCall): Pick<PoolCall, 'signal' | 'timeoutMs'> | undefined =>
+  signal || timeoutMs !== undefined ? { signal, timeoutMs } : undefined
+
+const isPlainAnswer = (outcome: GrantOutcome): outcome is GrantOutcome & { readonly value: unknown } =>
+  !outcome.verdict && outcome.status === undefined && !('error' in outcome)
 
 function resultOf(outcome: Ending): unknown {
   if ('error' in outcome) throw outcome.error

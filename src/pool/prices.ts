@@ -3,7 +3,7 @@
 
 import type { calcPrice } from '@pydantic/genai-prices'
 import { type Billed, estimateTokens, LimiterError } from 'llmiter'
-import { callable, fields, number, text } from '../lib/validate.ts'
+import { fields, isObject, number, text } from '../lib/validate.ts'
 import type { PoolCall } from './pool-call.ts'
 
 /** USD for a million tokens. */
@@ -51,7 +51,10 @@ export function parsePrices(prices: Prices | undefined): Pricing {
   if (prices === undefined) return () => undefined
   if (typeof prices === 'function')
     return (model, tokens) => priced(checked(prices(model), `prices(${text(model)})`), tokens)
-  if (typeof prices !== 'object' || prices === null) callable(prices, 'prices')
+  if (!isObject(prices) || Array.isArray(prices))
+    throw new TypeError(
+      `prices must be an object with the prices of each model, or a function, got ${text(prices)}`,
+    )
   for (const [model, price] of Object.entries(prices)) checked(price, `prices[${text(model)}]`)
   const families = Object.keys(prices)
     .filter((name) => name.endsWith('*'))

@@ -139,7 +139,7 @@ export function parseSharing(
   cache: CacheOptions | undefined,
 ): ((clock: Clock) => Sharing) | undefined {
   given(coalesce, (value) => choice(value, 'coalesce', [true, false]))
-  if (cache) {
+  if (cache !== undefined) {
     fields(cache, 'cache', ['maxBytes', 'ttl', 'acrossTenants'])
     number(cache.maxBytes, 'cache.maxBytes', 'a whole number of at least 1')
     duration(cache.ttl, 'cache.ttl')

@@ -99,6 +99,16 @@ export class TargetHealth {
     this.#clock = clock
   }
 
+  /** `admits`, without a look at the clock while nothing is known against it. */
+  admitsNow(): boolean {
+    return this.#isCalm || this.admits(this.#clock.now())
+  }
+
+  get #isCalm(): boolean {
+    if (this.paused || this.#stopped || this.#death || this.#spent || this.#retryAt > -Infinity) return false
+    return (this.breaker?.state.state ?? 'closed') === 'closed'
+  }
+
   /** Whether a call may wait in the queue there. */
   admits(now: number): boolean {
     if (this.paused || this.#stopped || now < this.#retryAt || this.#dead(now)) return false
@@ -130,12 +140,12 @@ export class TargetHealth {
   }
 
   /** Returns the number of the call, for `ended`. */
-  sentOne(now: number): number {
+  sentOne(): number {
     this.sent++
     this.inFlight++
     this.#number++
-    this.breaker?.sent(now)
-    if (this.#death) this.#death.trial = { number: this.#number, until: now + TRIAL_MS }
+    this.breaker?.sent(this.#clock)
+    if (this.#death) this.#death.trial = { number: this.#number, until: this.#clock.now() + TRIAL_MS }
     return this.#number
   }
 

@@ -1,11 +1,6 @@
-/**
- * Which events of a stream carry no token: they open or close something. OpenAI's Responses, Anthropic and the AI
- * SDK send such a one as soon as they accept a call, long before the first token.
- */
+// The failures that a stream reports in one of its events.
 
 import { get, isObject, isPlain } from './safe-access.ts'
-
-const FRAME = /(^|[._-])(created|queued|in_progress|added|done|completed|start|stop|end|ping|finish)$/
 
 const BROKEN =
   /(throttling|serviceUnavailable|internalServer|modelStreamError|modelTimeout|validation)Exception$/i
@@ -26,9 +21,4 @@ export function failureIn(chunk: unknown): object | undefined {
   return name === undefined
     ? undefined
     : { name: name.charAt(0).toUpperCase() + name.slice(1), ...Object(get(chunk, name)) }
-}
-
-export function isFrame(chunk: unknown): boolean {
-  const type = get(chunk, 'type')
-  return typeof type === 'string' && FRAME.test(type)
 }

@@ -18,6 +18,15 @@ function gate() {
 }
 
 describe('jobs', () => {
+  test.each([{ maxConcurrent: 5 }, {}])('start at once where there are places: %o', async (options) => {
+    const limiter = new Bottleneck(options)
+    const { open, work } = gate()
+    const calls = [1, 2, 3, 4, 5].map(() => limiter.schedule(work))
+    await expect.poll(() => limiter.counts().EXECUTING).toBe(5)
+    open()
+    await Promise.all(calls)
+  })
+
   test('are done by priority, and their results and errors come back', async () => {
     const limiter = new Bottleneck({ maxConcurrent: 1 })
     const order: string[] = []
@@ -301,6 +310,24 @@ describe('the limiter', () => {
     await limiter.schedule(() => sleep(1))
     expect(told).toHaveLength(3)
   })
+
+  test.each(['debug', 'error'] as const)(
+    'is not caught in its own errors by a listener of %s',
+    async (name) => {
+      const limiter = new Bottleneck({ maxConcurrent: 1 })
+      let calls = 0
+      limiter.on(name, () => {
+        calls++
+        throw new Error('listener')
+      })
+      limiter.on('done', () => {
+        throw new Error('another listener')
+      })
+      expect(await limiter.schedule(async () => 1)).toBe(1)
+      expect(await limiter.schedule(async () => 2)).toBe(2)
+      expect(calls).toBeGreaterThan(0)
+    },
+  )
 
   test('says what is wrong', async () => {
     expect(() => new Bottleneck(1 as never, 250)).toThrow('Bottleneck v2 takes a single object argument')

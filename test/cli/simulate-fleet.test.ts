@@ -69,7 +69,7 @@ test('a call that is larger than a part of the limit gets in where the limit is 
 describe('a fleet that was told', () => {
   const line = '--rpm 600 --window 1s --retry-after none --workload backlog:3000 --processes 7'
 
-  test('half, keeps half; twice, finds the limit as one process does, all by the refusals of one', async () => {
+  test('half, keeps half; twice, finds the limit as one process does, refused about as often', async () => {
     const [right, half, twice] = [
       await row(line),
       await row(`${line} --told half`),
@@ -77,7 +77,8 @@ describe('a fleet that was told', () => {
     ]
     expect(half.timeMs / right.timeMs).toBeCloseTo(2, 1)
     expect(twice.timeMs / right.timeMs).toBeLessThan(1.04)
-    expect(twice.refusedPer1000!).toBeLessThan(6)
+    const one = await row(`${line.replace('--processes 7', '--processes 1')} --told 2x`)
+    expect(twice.refusedPer1000!).toBeLessThan(1.5 * one.refusedPer1000!)
     expect([right.lost, half.lost, twice.lost]).toEqual([0, 0, 0])
   })
 
@@ -89,17 +90,14 @@ describe('a fleet that was told', () => {
   })
 })
 
-/** Here processes that share a limit do less than one: what one finds out by chance or by growth all have to follow. */
-const SHARED: Record<string, number> = { acceleration: 25, noise: 34, nginx: 40 }
-
 describe('each provider', () => {
-  test.each(PROVIDERS)('%s serves seven processes whole', async (provider, flags, least) => {
+  test.each(PROVIDERS)('%s serves seven processes as it serves one (%s)', async (provider, flags, least) => {
     const [ours, optimum] = (
       await report(`--provider ${provider} ${flags} --workload backlog:1200 --processes 7`)
     ).rows
     expect(ours).toMatchObject({ done: 1200, lost: 0 })
     expect(ours!.timeMs).toBeGreaterThanOrEqual(optimum!.timeMs)
-    expect(ours!.goodputPercent).toBeGreaterThan(SHARED[provider] ?? least)
+    expect(ours!.goodputPercent).toBeGreaterThan(least)
   })
 })
 

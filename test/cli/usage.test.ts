@@ -87,7 +87,7 @@ test('the log of a limiter: by model, tenant and day, as table, JSON and CSV', a
     '',
   ])
   const json = JSON.parse((await ask('--json')).out) as object[]
-  expect(json).toEqual([{ model: 'gpt-5', ...SUMS, costUsd: expect.closeTo(COST, 9), unpricedTokens: 0 }])
+  expect(json).toEqual([{ model: 'gpt-5', ...SUMS, costUsd: Number(COST.toFixed(9)), unpricedTokens: 0 }])
 
   const tenants = JSON.parse((await ask('--by', 'tenant', '--json')).out) as {
     tenant: string
@@ -106,6 +106,25 @@ test('the log of a limiter: by model, tenant and day, as table, JSON and CSV', a
   expect(day[0]! + day[1]!).toBe(61)
   const part = JSON.parse((await ask('--from', '2026-01-02T00:00Z', '--json')).out) as [{ requests: number }]
   expect(part[0].requests).toBe(day[1])
+})
+
+test('a sum of many costs shows no binary fractions', async () => {
+  const dir = tempDir()
+  const at = Date.UTC(2026, 0, 1)
+  const over = {
+    of: 'over',
+    at,
+    status: 200,
+    key: 'a',
+    model: 'm',
+    inputTokens: 1,
+    outputTokens: 0,
+    cost: 0.1,
+  }
+  writeFileSync(join(dir, 'ledger-2026-01.jsonl'), `${JSON.stringify(over)}\n`.repeat(3))
+  const rows = (await run('--ledger', dir, '--by', 'key', '--csv')).out
+  expect(rows).toContain(',0.3,')
+  expect(JSON.parse((await run('--ledger', dir, '--json')).out)).toMatchObject([{ costUsd: 0.3 }])
 })
 
 test('a log has no prompt, no answer and no key: only numbers and the names of tenants', async () => {

@@ -48,6 +48,18 @@ test('it reads what is added, file after file, run beside run', () => {
   expect(read()).toEqual([])
 })
 
+test('lines of a later version are noticed, broken ones are not', () => {
+  const dir = tempDir()
+  const follower = new Follower(dir)
+  follower.read()
+  appendFileSync(join(dir, file()), `${line(1)}no record\n`)
+  expect(follower.read()).toHaveLength(1)
+  expect(follower.newer).toBe(false)
+  appendFileSync(join(dir, file()), '{"v":2,"t":5}\n')
+  expect(follower.read()).toEqual([])
+  expect(follower.newer).toBe(true)
+})
+
 test('half a line is read when it is whole, even when a character was cut in two', () => {
   const { write, read } = follow()
   const bytes = Buffer.from(linesOf([record(NOW, { name: 'modèle', issued: 7 })]))
@@ -309,9 +321,9 @@ test('on a terminal the lines are rewritten in their place, and the cursor comes
     write: (text: string | Uint8Array) => Boolean((written += String(text))),
   })
   screen.show([], [], 'Waiting for logs')
-  screen.show(['head', 'a'], [], '')
-  screen.show(['head', 'a'], [], '')
-  screen.show(['head', 'b', 'c', 'd', 'e', 'f'], [], '')
+  screen.show(['head', 'a'], [])
+  screen.show(['head', 'a'], [])
+  screen.show(['head', 'b', 'c', 'd', 'e', 'f'], [])
   screen.close()
   screen.close()
   expect(JSON.stringify(written)).toBe(
@@ -319,6 +331,18 @@ test('on a terminal the lines are rewritten in their place, and the cursor comes
       '\x1b[?25l\x1b[0JWaiting for logs\n\r\x1b[1A\x1b[0Jhead\na\n\r\x1b[2A\x1b[0Jhead\nb\nc\n\x1b[?25h',
     ),
   )
+})
+
+test('what the reader should know stands above the table, and is cut to the width', () => {
+  let written = ''
+  const screen = new Screen({
+    isTTY: true,
+    columns: 10,
+    rows: 9,
+    write: (text: string | Uint8Array) => Boolean((written += String(text))),
+  })
+  screen.show(['head', 'a'], [], 'update to see all')
+  expect(written).toMatch(/update to…\nhead\na\n$/)
 })
 
 /** The command as a process; resolves when it has printed this. */

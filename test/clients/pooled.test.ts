@@ -9,7 +9,7 @@ import { limitAnthropic } from 'llmiter/anthropic'
 import { limitGroq } from 'llmiter/groq'
 import { limitOpenAI } from 'llmiter/openai'
 import { createPool, type PoolOptions } from 'llmiter/pool'
-import { fate } from '../helpers.ts'
+import { each, fate } from '../helpers.ts'
 import * as replies from './fixtures/openai.ts'
 import { type Reply, type Server, startServer } from './server.ts'
 
@@ -88,7 +88,7 @@ describe('a client over a pool', () => {
   })
 
   test('a stream holds its ticket until it is read, and settles the budget', async () => {
-    for (const server of Object.values(servers)) server.replies(replies.chatStream())
+    for (const server of Object.values(servers)) server.replies(replies.chatStream({ frameMs: 20 }))
     const { pool, targets, openai } = twoKeys({ budget: { tokens: 100_000, per: 'day' } })
     const stream = await openai.chat.completions.create({
       model: 'gpt-5',
@@ -112,7 +112,7 @@ describe('a client over a pool', () => {
   })
 
   test('an abort is the SDK’s own, in line and in flight', async () => {
-    const { targets, openai } = twoKeys()
+    const { pool, targets, openai } = twoKeys({ budget: { requests: 100, per: 'day' } })
     for (const server of Object.values(servers)) server.replies({ then: 'hang', frames: [] })
     const leave = new AbortController()
     const calls = Array.from({ length: 6 }, () => fate(ask(openai, { signal: leave.signal })))
@@ -122,6 +122,51 @@ describe('a client over a pool', () => {
     for (const { error } of calls) expect(error).toBeInstanceOf(OpenAI.APIUserAbortError)
     for (const { limiter } of targets) expect(limiter.stats()).toMatchObject({ inFlight: 0, waiting: 0 })
     expect(sent().reduce((a, b) => a + b)).toBe(4)
+    expect(pool.stats().budgets[0]!.amounts[0]).toMatchObject({ used: 4, reserved: 0 })
+  })
+
+  const streams: [string, Reply, (openai: OpenAI) => Promise<AsyncIterable<unknown>>][] = [
+    [
+      'chat',
+      replies.chatStream(),
+      (openai) => openai.chat.completions.create({ model: 'gpt-5', messages, stream: true }),
+    ],
+    [
+      'a response',
+      replies.responsesStream(),
+      (openai) => openai.responses.create({ model: 'gpt-5', input: 'x', stream: true }),
+    ],
+  ]
+  test.each(streams)(
+    '%s whose stream breaks before its first content is tried elsewhere',
+    async (_, reply, start) => {
+      const budget = { tokens: 100_000, per: 'day' } as const
+      const { pool, targets, openai } = twoKeys({ strategy: { fallback: ['a', 'b'] }, waitUpTo: 0, budget })
+      servers.a.replies({ ...reply, frames: reply.frames!.slice(0, 1), frameMs: 5, then: 'cut' })
+      servers.b.replies(reply)
+      const chunks: unknown[] = []
+      for await (const chunk of await start(openai)) chunks.push(chunk)
+      const whole: unknown[] = []
+      for await (const chunk of await start(targets[1]!.client)) whole.push(chunk)
+      expect(chunks).toEqual(whole)
+      expect(sent()).toEqual([1, 2])
+      expect(pool.stats().targets.map(({ answered, failed }) => [answered, failed])).toEqual([
+        [0, 1],
+        [1, 0],
+      ])
+      expect(pool.stats().budgets[0]!.amounts[0]!.reserved).toBe(0)
+      for (const { limiter } of targets) expect(limiter.stats()).toMatchObject({ inFlight: 0, waiting: 0 })
+    },
+  )
+
+  test.each(streams)('%s whose stream breaks after that is an error', async (_, reply, start) => {
+    const { targets, openai } = twoKeys({ strategy: { fallback: ['a', 'b'] }, waitUpTo: 0 })
+    const content = reply.frames!.findIndex((frame) => frame.includes('"Pa'))
+    servers.a.replies({ ...reply, frames: reply.frames!.slice(0, content + 1), frameMs: 5, then: 'cut' })
+    const stream = await start(openai)
+    await expect(each(stream)).rejects.toThrow()
+    expect(sent()).toEqual([1, 0])
+    for (const { limiter } of targets) expect(limiter.stats()).toMatchObject({ inFlight: 0, waiting: 0 })
   })
 
   test('stays with one target when it is told to; lists stay with the first', async () => {

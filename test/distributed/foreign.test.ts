@@ -28,8 +28,8 @@ const MESSAGES = [
   '[null, 1]',
   '[{}, 1]',
   '[{"gen":"x","seq":1e9,"epoch":9,"gate":"closed"}, 1]',
-  '[{"gen":"x","seq":1,"epoch":1,"gate":"ajar","kind":"rate","until":0,"by":"","blamed":[],"learned":{},"lesson":0},1]',
-  '[{"gen":"x","seq":1,"epoch":1,"gate":"open","kind":"rate","until":0,"by":"","blamed":[],"learned":null,"lesson":0},1]',
+  '[{"gen":"x","seq":1,"epoch":1,"gate":"ajar","closing":{"kind":"rate","blamed":[],"told":false,"single":true,"tries":0},"refusals":0,"quota":{"until":0,"known":false,"by":""},"until":0,"by":"","learned":{},"lesson":0},1]',
+  '[{"gen":"x","seq":1,"epoch":1,"gate":"open","closing":{"kind":"rate","blamed":[],"told":false,"single":true,"tries":0},"refusals":0,"quota":{"until":0,"known":false,"by":""},"until":0,"by":"","learned":null,"lesson":0},1]',
   '[[[[',
 ]
 

@@ -30,28 +30,28 @@ function world(
   return { ...rig, sent, from }
 }
 
-describe('a refusal seen by one', () => {
+describe('refusals that are more than chance', () => {
   test.each([
     [true, 15],
     [false, 320],
-  ])('holds all (pub/sub %s), and one probe goes for all', async (pubsub, withinMs) => {
-    let refuse = true
+  ])('hold all (pub/sub %s), and one probe goes for all', async (pubsub, withinMs) => {
     const { clock, from, fleet } = world(
       10,
-      (now, by) => {
-        if (now < 5000 || !refuse) return undefined
-        if (now < 7000 && by !== 3) return undefined
-        refuse = now < 7000
-        return refuse ? rateLimited(4000) : undefined
-      },
+      (now) => (now > 5000 && now < 7000 ? rateLimited(4000) : undefined),
       pubsub,
     )
+    let cut = Infinity
+    for (const limiter of fleet)
+      limiter.on('gate', ({ state }) => {
+        if (state === 'closed') cut = Math.min(cut, clock.now())
+      })
     await clock.advanceTo(30_000)
-    const cut = from(5000).find(({ refused }) => refused)!.at
-    const last = from(cut - 1, cut + 2000).at(-1)!.at
+    // As one process: the third refusal, and what was on its way by then.
+    expect(from(5000, cut).length).toBeLessThan(10)
+    const last = from(cut - 1, cut + 2000).at(-1)?.at ?? cut
     expect(last - cut).toBeLessThan(withinMs)
     const after = from(cut + 2000)
-    expect(after[0]!.at).toBeGreaterThan(cut + 3990)
+    expect(after[0]!.at).toBeGreaterThan(cut + 3980)
     expect(after[0]!.at).toBeLessThan(cut + 4800)
     // Nobody else goes until the probe has come back.
     expect(after[1]!.at - after[0]!.at).toBeGreaterThanOrEqual(48)
@@ -60,15 +60,18 @@ describe('a refusal seen by one', () => {
   })
 
   test('the prober dies: another one probes', async () => {
-    let over = false
-    const rig = world(5, (now) => (now > 3000 && !over ? rateLimited(1000) : undefined))
-    await rig.clock.advanceTo(3900)
-    const before = rig.sent.length
-    while (rig.sent.length === before) await rig.clock.advance(5)
-    over = true
-    rig.kill(rig.sent.at(-1)!.by)
-    await rig.clock.advance(12_000)
-    expect(rig.from(rig.clock.now() - 2000).length).toBeGreaterThan(190)
+    const served = async (dies: boolean) => {
+      let over = false
+      const rig = world(5, (now) => (now > 3000 && !over ? rateLimited(1000) : undefined))
+      await rig.clock.advanceTo(3900)
+      const before = rig.sent.length
+      while (rig.sent.length === before) await rig.clock.advance(5)
+      over = true
+      if (dies) rig.kill(rig.sent.at(-1)!.by)
+      await rig.clock.advance(12_000)
+      return rig.from(rig.clock.now() - 2000).length
+    }
+    expect(await served(true)).toBeGreaterThan(0.95 * (await served(false)))
   })
 
   test('an outage: one probe at a time in the whole fleet, then all at once again', async () => {

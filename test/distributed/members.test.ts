@@ -3,7 +3,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { Members } from '../../src/testing/reference-store/members.ts'
-import { leaseRequest, LAW, type LeaseRequest } from '../../src/distributed/protocol.ts'
+import { leaseRequest, LAW } from '../../src/distributed/protocol.ts'
 
 /** What is known of a process by one who looks at all of them. */
 interface Known {
@@ -108,7 +108,7 @@ test('property: they are counted as if each were looked at', () => {
   )
 })
 
-const base: Omit<LeaseRequest, 'first' | 'each' | 'more' | 'lot' | 'amend' | 'past' | 'refused'> = {
+const base: Parameters<typeof leaseRequest>[0] = {
   ...{
     id: '',
     gen: '',

@@ -69,12 +69,18 @@ describe('the prober has no other calls, and', () => {
     expect(went).toHaveLength(20)
   })
 
-  test('its quota is used up: the others find out for themselves', async () => {
-    const { clock, refused, probing, others, went } = two()
+  test('its quota is used up: the others hear of it, and none of their calls waits', async () => {
+    const { clock, b, refused, probing, others, went } = two()
     refused(rateLimited(1000), () => Promise.reject(outOfQuota()))
     await probing()
     others(5)
     await clock.advance(3000)
+    expect(went).toHaveLength(0)
+    expect(b.stats()).toMatchObject({ waiting: 0, inFlight: 0 })
+    // Nobody had told until when: somebody has paid, and the next trial shows it.
+    await clock.advance(80_000)
+    others(5)
+    await clock.advance(5000)
     expect(went).toHaveLength(5)
   })
 

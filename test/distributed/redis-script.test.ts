@@ -83,6 +83,12 @@ const step = fc.record({
   inFlight: fc.integer({ min: 0, max: 3 }),
   close: fc.option(fc.integer({ min: 0, max: 3000 }), { freq: 6 }),
   claim: fc.boolean(),
+  quota: fc.option(fc.record({ forMs: fc.constantFrom(0, 5000), known: fc.boolean() }), { freq: 6 }),
+  evidence: fc.record({
+    tickets: fc.integer({ min: 0, max: 9 }),
+    refusals: fc.integer({ min: 0, max: 2 }),
+    passing: fc.boolean(),
+  }),
   open: fc.boolean(),
   retreat: fc.boolean(),
   gone: fc.integer({ min: 0, max: 19 }).map((n) => n === 0),
@@ -132,6 +138,7 @@ describe.skipIf(!haveRedis())('the script in Redis', () => {
           close,
           more,
           claim,
+          quota,
           open,
           retreat,
           ...rest
@@ -163,8 +170,12 @@ describe.skipIf(!haveRedis())('the script in Redis', () => {
             more,
             lot: 1 + (more % 2),
             ...(close !== null && {
-              close: { kind: 'rate' as const, forMs: close, sentAt: now - 50, blamed: [] },
+              close: {
+                closing: { kind: 'rate' as const, blamed: [], told: false, single: true, tries: 1 },
+                ...{ forMs: close, sentAt: now - 50 },
+              },
             }),
+            ...(quota && { quota }),
             ...(claim && { claim }),
             ...(open && { open }),
             ...(retreat && { retreat }),

@@ -17,7 +17,52 @@ const ok =
     clock.sleep(ms)
 const quietly = (promise: Promise<unknown>) => void promise.catch(() => {})
 
+test('of ever new limits, only the longest are remembered', async () => {
+  const { clock, limiter } = stage({ requestsPerMinute: 60 })
+  for (let i = 0; i < 5000; i++) quietly(limiter.run(ok(clock)))
+  await clock.advance(30_000)
+  for (let seconds = 1; seconds <= 80; seconds++) {
+    limiter.update({
+      requestsPerMinute: undefined,
+      limits: [{ of: 'requests', amount: 1, per: seconds * 999 }],
+    })
+    await clock.advance(200)
+  }
+  const { boundBy } = limiter.stats()
+  expect(boundBy.length).toBeLessThanOrEqual(100)
+  expect(boundBy[0]).toMatchObject({ kind: 'limit', amount: 60, perMs: 60_000 })
+  limiter.stop()
+})
+
 describe('the first call waits for', () => {
+  test('a place that a call holds which waits for the one around it: two limiters, crosswise', async () => {
+    const { clock, limiter } = stage({ limits: [], learn: false, maxConcurrent: 1 })
+    const other = new BucketRateLimiter({ name: 'tools', clock, limits: [], learn: false, maxConcurrent: 1 })
+    const within = (outer: BucketRateLimiter, inner: BucketRateLimiter, maxWaitMs?: number) =>
+      outer.run(async () => {
+        await clock.sleep(10)
+        return inner.run(() => 'done', maxWaitMs === undefined ? {} : { maxWaitMs })
+      })
+    // Not only the first calls of a process are followed.
+    for (let i = 0; i < 1200; i++) quietly(i % 2 ? within(limiter, other) : within(other, limiter, 50))
+    await clock.advance(120_000)
+    const first = within(limiter, other)
+    const second = within(other, limiter, 5000)
+    await clock.advance(1000)
+    expect(explain(limiter)).toMatchObject({
+      text: expect.stringMatching(
+        /^1 call waits for a free place \(at most 1 in flight\), within calls that hold tickets of 'tools'\./,
+      ),
+      why: { kind: 'concurrency', limiter: 'gpt', amount: 1, holds: ['tools'] },
+    })
+    expect(explain(limiter).etaMs).toBeUndefined()
+    expect(other.stats().why).toMatchObject({ holds: ['gpt'] })
+    const late = expect(second).rejects.toThrow('maxWaitMs')
+    await clock.runAll()
+    await late
+    expect(await first).toBe('done')
+  })
+
   test('requests', async () => {
     const { clock, limiter } = stage({ requestsPerMinute: 60 })
     for (let i = 0; i < 200; i++) quietly(limiter.run(ok(clock)))

@@ -125,6 +125,21 @@ describe('nothing is consumed by', () => {
     expect(pool.stats().budgets[0]!.amounts[0]).toMatchObject({ used: 0, reserved: 1 })
     await clock.runAll()
   })
+
+  test('a call that is given up in the moment in which its ticket comes', async () => {
+    const { pool, clock, log, ask, targets } = poolOf({ a: {} }, { budget: { requests: 10, per: 'day' } })
+    const { limiter } = targets[0]!
+    limiter.pause()
+    const leave = new AbortController()
+    const call = fate(pool.run(ask(), { signal: leave.signal }))
+    limiter.resume()
+    leave.abort(new Error('left'))
+    await clock.runAll()
+    expect([call.now, log]).toEqual(['error: left', []])
+    expect(pool.stats().budgets[0]!.amounts[0]).toMatchObject({ used: 0, reserved: 0 })
+    expect(pool.stats().targets[0]).toMatchObject({ sent: 0, inFlight: 0 })
+    expect(limiter.stats()).toMatchObject({ inFlight: 0, waiting: 0 })
+  })
 })
 
 describe('what nobody knows stays counted', () => {

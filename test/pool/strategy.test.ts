@@ -190,6 +190,26 @@ describe('sticky', () => {
   })
 })
 
+test.each([
+  ['strategy', null, 'strategy must be a name'],
+  ['strategies', NaN, 'strategies must be an object with a strategy for each name, got NaN'],
+  ['strategies', [], 'strategies must be an object with a strategy for each name, got an array of 0'],
+  ['sticky', 5, 'sticky must be a function or { by, ttl }, got 5'],
+  ['cache', NaN, 'cache takes an object of options, got NaN'],
+  ['cache', null, 'cache takes an object of options, got null'],
+  ['cache', false, 'cache takes an object of options, got false'],
+  ['prices', [], 'prices must be an object with the prices of each model, or a function, got an array of 0'],
+  ['prices', null, 'prices must be an object with the prices of each model, or a function, got null'],
+  [
+    'budget',
+    { usd: 1, per: 'day', by: 5 },
+    "budget.by must be 'tenant', 'model', 'target' or a function, got 5",
+  ],
+  ['budget', { usd: 1, per: 'day', timeZone: null }, 'budget.timeZone must be an IANA name'],
+])('%s: %j is refused when the pool is made', (option, value, message) => {
+  expect(() => poolOf({ a: {} }, { [option]: value } as never)).toThrow(message)
+})
+
 test('what is wrong is refused when the pool is made', () => {
   const { targets } = poolOf({ a: {} })
   const make = (options: object) => () => createPool({ targets, ...options })

@@ -3,7 +3,7 @@
 import { closeSync, fstatSync, openSync, readdirSync, readSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseFileName } from '../../telemetry/rolling-file.ts'
-import { type LogRecord, parseRecord } from '../../telemetry/log-record.ts'
+import { isNewer, type LogRecord, parseRecord } from '../../telemetry/log-record.ts'
 
 /** A record, and the run it belongs to. */
 export interface Added {
@@ -28,6 +28,8 @@ export class Follower {
   readonly #dir: string
   readonly #places = new Map<string, Place>()
   #first = true
+  /** Whether a line was of a later version, which this one cannot read. */
+  newer = false
 
   constructor(dir: string) {
     this.#dir = dir
@@ -43,6 +45,7 @@ export class Follower {
       for (const line of this.#linesOf(file)) {
         const record = parseRecord(line)
         if (record) added.push({ run, record })
+        else this.newer ||= isNewer(line)
       }
     }
     // Files that were swept away are forgotten.

@@ -4,7 +4,7 @@
 import type { WriteStream } from 'node:tty'
 import { plainLine } from './table.ts'
 import type { Added } from './tail.ts'
-import { coloured, type Paint, plain, widthOf } from './text.ts'
+import { coloured, cut, type Paint, plain, widthOf } from './text.ts'
 
 export type Output = Pick<WriteStream, 'write'> &
   Partial<Pick<WriteStream, 'isTTY' | 'columns' | 'rows' | 'hasColors'>>
@@ -19,7 +19,7 @@ export class Screen {
   readonly #since = performance.now()
   #shown: string[] = []
   #hidden = false
-  #hinted = false
+  #hinted: string | undefined
 
   constructor(output: Output) {
     this.#output = output
@@ -44,10 +44,13 @@ export class Screen {
     return this.live && this.#output.hasColors?.() ? coloured : plain
   }
 
-  show(lines: readonly string[], added: readonly Added[], hint: string): void {
-    if (this.live) this.#rewrite(lines.length > 0 ? lines : [hint.slice(0, this.width)])
-    else if (added.length > 0) this.#output.write(added.map((each) => `${plainLine(each)}\n`).join(''))
-    else if (lines.length === 0) this.#hint(hint)
+  /** `hint` is what the reader should know besides. */
+  show(lines: readonly string[], added: readonly Added[], hint?: string): void {
+    if (this.live) this.#rewrite(hint === undefined ? lines : [cut(hint, this.width), ...lines])
+    else {
+      if (added.length > 0) this.#output.write(added.map((each) => `${plainLine(each)}\n`).join(''))
+      if (hint !== undefined) this.#hint(hint)
+    }
   }
 
   close(): void {
@@ -73,8 +76,8 @@ export class Screen {
 
   /** Once: somebody who looks at a pipe should know why it is silent. */
   #hint(hint: string): void {
-    if (this.#hinted || performance.now() - this.#since < HINT_MS) return
-    this.#hinted = true
+    if (this.#hinted === hint || performance.now() - this.#since < HINT_MS) return
+    this.#hinted = hint
     console.error(hint)
   }
 }

@@ -9,6 +9,7 @@ import { watchStream } from '../../lib/observe-stream.ts'
 import { fields } from '../../lib/validate.ts'
 import { renewed } from './attempt.ts'
 import { BodyReader } from './body.ts'
+import { firstEvents } from './first-events.ts'
 import { callOf, canRepeat, type Core, type Dialect, type RequestOptions } from './stainless.ts'
 
 /** A pool of `llmiter/pool`, whose targets have a client each. */
@@ -54,6 +55,8 @@ export type Pooled<C> = C & {
    */
   withLimiterOptions(options: PooledCallOptions): Pooled<C>
 }
+
+const EVENTS = /event-stream/i
 
 export const CALL_OPTIONS = ['priority', 'tenant', 'maxWaitMs', 'target']
 
@@ -125,7 +128,7 @@ function spread<C extends object>(
         const answer = await clients
           .get(target.name)!
           .makeRequest(optionsFor(given, target, until), 0, ...more)
-        return told.follow(answer)
+        return told.follow(await begun(answer))
       } catch (error) {
         failure = { error }
         throw error
@@ -158,6 +161,13 @@ function optionsFor(
   return model !== undefined && typeof body === 'object' && body !== null && 'model' in body
     ? { ...options, body: { ...body, model } }
     : options
+}
+
+/** An answer that is a stream of events, when the first content of that has come. Rejects when it breaks before. */
+async function begun(answer: unknown): Promise<unknown> {
+  const { response } = Object(answer) as { response?: Response }
+  if (!response?.body || !EVENTS.test(response.headers.get('content-type') ?? '')) return answer
+  return { ...(answer as object), response: renewed(response, await firstEvents(response.body)) }
 }
 
 /** What the body of a response says of its usage, when it has been read. */

@@ -34,6 +34,19 @@ export interface RecoveryOptions {
 /** What closed the gate: too many calls, or a busy provider. */
 export type GateKind = 'rate' | 'overload'
 
+/** How the gate closed. */
+export interface Closing {
+  readonly kind: GateKind
+  /** The keys of the limits that refusals have named. */
+  readonly blamed: readonly string[]
+  /** The provider said for how long. */
+  readonly told: boolean
+  /** One refusal has closed it. */
+  readonly single: boolean
+  /** How often it has closed in a row. */
+  readonly tries: number
+}
+
 /** The state of the gate, with what it waits for. */
 export type Gate =
   | { state: 'open' }
@@ -49,7 +62,7 @@ const TRIED: RateTrust = { tried: true, measured: false }
 /** A told wait that proves too short is not believed for long: at least this, doubling. An overload may end at once. */
 const LEAST_MS = 50
 const MOST_LEAST_MS = { rate: 8000, overload: 1000 } as const
-const TRIAL_MS = 60_000
+export const TRIAL_MS = 60_000
 /**
  * A wait of this length or longer ends by the wall clock too: while a machine sleeps, its monotonic clock stands still.
  * Until it ends, somebody must look at the wall clock this often.
@@ -79,8 +92,10 @@ function probing(kind: GateKind, now: number): Gate {
 
 export class GateKeeper {
   gate: Gate = OPEN
-  /** How many have gone, in all. */
+  /** How many have gone, in all: those of other processes that share the limit, too. */
   tickets = 0
+  /** Since the gate last closed, a call was answered that was sent after: the provider is not down. */
+  passing = false
   readonly suspicion = new Suspicion()
   readonly waits = new ToldWaits()
   readonly #random: () => number
@@ -100,8 +115,6 @@ export class GateKeeper {
   /** For how long the provider said to wait, if that is kept. */
   #toldMs: number | undefined
   #tries = 0
-  /** Since the gate last closed, a call was answered that was sent after: the provider is not down. */
-  #passing = false
   #ticketsAtClose = -Infinity
   #smoothedMs = 0
   #variationMs = 0
@@ -235,7 +248,7 @@ export class GateKeeper {
       const wait = Math.max(this.#backoffMs(gate.kind), this.waits.leastMs)
       gate.until = this.#waits(Math.max(0, this.#closedAt + wait - now), now)
     }
-    if (sentAt >= this.#firstClosedAt) this.#passing = true
+    if (sentAt >= this.#firstClosedAt) this.passing = true
     if (gate.state === 'spent' && gate.trialOut) {
       this.open()
       return
@@ -251,20 +264,20 @@ export class GateKeeper {
   }
 
   /** The quota is used up: until a known reset, or else one call a minute tries. */
-  spend(waitMs: number | undefined, now: number): void {
-    this.gate = {
-      state: 'spent',
-      until: this.#waits(waitMs ?? TRIAL_MS, now),
-      known: waitMs !== undefined,
-      trialOut: false,
-    }
+  spend(waitMs: number | undefined, now: number, known = waitMs !== undefined): void {
+    this.gate = { state: 'spent', until: this.#waits(waitMs ?? TRIAL_MS, now), known, trialOut: false }
   }
 
   /** Others that share the limit were refused: closed for this long, and for calls already sent nothing new. */
-  hold(kind: GateKind, waitMs: number, now: number): void {
-    this.#toldMs = waitMs
+  hold({ kind, told, single, tries }: Closing, waitMs: number, now: number): void {
+    this.#toldMs = told ? waitMs : undefined
     this.#shut(kind, waitMs, now)
+    if (tries === 1) this.#firstClosedAt = now
+    this.#tries = tries
+    this.#single = single
     this.#remember(now)
+    if (!single) this.#remember(now)
+    this.suspicion.blocked()
   }
 
   /** Of all who share the limit this one may send the probe. */
@@ -303,6 +316,12 @@ export class GateKeeper {
     this.#tries = 0
   }
 
+  /** How the gate has just closed, for others that share the limit. */
+  get closing(): Omit<Closing, 'blamed'> {
+    const kind = 'kind' in this.gate ? this.gate.kind : 'rate'
+    return { kind, told: this.#toldMs !== undefined, single: this.#single, tries: this.#tries }
+  }
+
   /** How the gate was closed, the last time. */
   closure(): Closure {
     const memory = Math.max(MEMORY_MS, MEMORY_TICKETS / this.#pace)
@@ -317,7 +336,7 @@ export class GateKeeper {
 
   /** Who answers some of a few calls and refuses others is not down: they are too many. A told wait is believed. */
   #limits(waitMs: number | undefined): boolean {
-    return waitMs === undefined && this.#passing && this.tickets - this.#ticketsAtClose < WORTH
+    return waitMs === undefined && this.passing && this.tickets - this.#ticketsAtClose < WORTH
   }
 
   /** The gate is about to close: for one refusal, or for several, which are more than bad luck. */
@@ -347,8 +366,8 @@ export class GateKeeper {
   }
 
   #shut(kind: GateKind, waitMs: number, now: number): void {
-    if (this.#passing) this.#tries = 0
-    this.#passing = false
+    if (this.passing) this.#tries = 0
+    this.passing = false
     this.#ticketsAtClose = this.tickets
     if (this.#tries++ === 0) this.#firstClosedAt = now
     this.#closedAt = now

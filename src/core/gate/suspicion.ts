@@ -26,6 +26,16 @@ const SURE = 3
 /** How many calls the share that was refused is remembered over. */
 const MEMORY_CALLS = 300
 
+/** What speaks for a limit, and against it. */
+export interface Evidence {
+  /** Calls that went. */
+  readonly tickets: number
+  /** Those of them that were refused while the gate was open. */
+  readonly refusals: number
+  /** A call was answered that was sent after the gate had closed. */
+  readonly passing: boolean
+}
+
 /** What is known of the rate that was refused. */
 export interface RateTrust {
   /** It has not been allowed for long: refusals have to be expected. */
@@ -88,10 +98,7 @@ export class Suspicion {
     const known = this.#chance > LEAST_CHANCE
     if (this.#blocked.value >= (known ? BOUND + Math.log(BLOCKED / MOST_CHANCE) : BOUND)) {
       const { refusals } = this.#blocked
-      this.#blocked = new Sum(known ? 0 : BOUND)
-      this.#lately = this.#chance
-      this.#exceeded = new Sum()
-      this.#test = undefined
+      this.blocked()
       return { of: 'blocked', refusals }
     }
     if (!tried) {
@@ -112,6 +119,14 @@ export class Suspicion {
     this.#test = { before, share, since: now, sum: 0, calls: 0, refusals: 0 }
     this.#exceeded = new Sum()
     return { of: 'exceeded' }
+  }
+
+  /** The gate closes: what comes next is judged anew. */
+  blocked(): void {
+    this.#blocked = new Sum(this.#chance > LEAST_CHANCE ? 0 : BOUND)
+    this.#lately = this.#chance
+    this.#exceeded = new Sum()
+    this.#test = undefined
   }
 
   /** The last cut is no test: it was too small. */

@@ -21,8 +21,11 @@ export const PLACES = '#places'
 export const placesOf = (cost: Cost): number => cost[PLACES] ?? 1
 
 export interface SlotSource {
-  /** Whether calls of other processes use the limits too. */
-  readonly shared: boolean
+  /**
+   * A call was refused. Where processes share the limits, `judge` is called as soon as it is known here what the others have
+   * met. False: all that can be known is known.
+   */
+  defer(judge: () => void): boolean
   /** The earliest time from `now` on at which the cost fits; `Infinity` when only another event can tell. */
   at(cost: Cost, now: number): number
   /** Reserves the cost; `at` has just said that it fits. */
@@ -55,7 +58,6 @@ export const keyOf = ({ of, said, timeZone, refill, assumed }: Limit): string =>
 
 export class LimitSet implements SlotSource {
   readonly #buckets: Bucket[]
-  readonly shared = false
   readonly maxConcurrent: number
   /** Those that are refilled. */
   readonly reservoirs: readonly Bucket[]
@@ -89,6 +91,10 @@ export class LimitSet implements SlotSource {
     this.maxConcurrent = maxConcurrent
     this.#opening = unknown ? new Opening() : undefined
     this.#concurrency = maxConcurrent
+  }
+
+  defer(): boolean {
+    return false
   }
 
   get buckets(): readonly Bucket[] {

@@ -50,8 +50,11 @@ export interface CurvePoint {
   unit: number
   of: CurveKind
   /** What had stood before a climb, while this rate has not stood yet. */
-  before?: CurvePoint
+  before?: StoodPoint
 }
+
+/** A rate that had stood: what was before it does not matter any more. */
+export type StoodPoint = Omit<CurvePoint, 'before'>
 
 /** The rate that is followed from a found one: a dip, a hold, a climb. */
 export function followed(found: CurvePoint, heldMs: number): number {

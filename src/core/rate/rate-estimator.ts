@@ -6,7 +6,15 @@
 // Refused on the climb, R has stood and is held again; refused while it held, it is lowered a little. Only the
 // time proves anything in which somebody waits and the gate is open. Headers that name the limit need no search.
 
-import { climbsAfter, DIP, followed, type CurvePoint, HABITS, type CurveKind } from './rate-curve.ts'
+import {
+  climbsAfter,
+  DIP,
+  followed,
+  type CurvePoint,
+  HABITS,
+  type CurveKind,
+  type StoodPoint,
+} from './rate-curve.ts'
 import { MINUTE } from '../../lib/units.ts'
 import { Throughput, type ThroughputMark } from './throughput.ts'
 
@@ -79,8 +87,12 @@ export interface Learned {
   confirmed?: number
   /** What taught it. */
   of?: CurveKind
-  /** Whether bursts are left out, since it was refused although it was kept. */
-  trimmed?: boolean
+  /** Whether bursts are left out, since it was refused although it was kept; as a number: how much the rate is lowered for it. */
+  trimmed?: boolean | number
+  /** What had stood before a climb. */
+  before?: Learned
+  /** What was followed before a cut that may have been needless. */
+  tested?: Learned & { heldMs: number }
 }
 
 interface MeasuredRate {
@@ -103,6 +115,10 @@ type RateState =
   /** Nothing is known yet, and anything allowed (`discover`): doubles until the first refusal, as TCP slow start. */
   | { kind: 'exploring'; rate: number; since: number }
   | CurvePoint
+
+const stoodOf = ({ kind, rate, since, confirmed, of, unit }: StoodPoint): StoodPoint => ({
+  ...{ kind, rate, since, confirmed, of, unit },
+})
 
 export class RateEstimator {
   /** Units per ms, as configured. */
@@ -141,23 +157,42 @@ export class RateEstimator {
   /** What was learned, for other processes: plain, with times as ages. */
   share(now: number): Learned | undefined {
     if (!this.learned) return undefined
-    const state = this.#state
-    if (state.kind !== 'found') return { rate: this.#base(state, now), trimmed: this.tight(now) }
-    const { rate, confirmed, of } = state
-    return { rate, confirmed, of, ageMs: this.#proof(now) - state.since }
+    const tested = this.#tested?.now === this.#state ? this.#tested : undefined
+    return {
+      ...this.#plain(this.#state, now),
+      ...(tested && { tested: { ...this.#plain(tested.before, now), heldMs: tested.heldMs } }),
+    }
+  }
+
+  #plain(state: RateState, now: number): Learned {
+    if (state.kind === 'exploring') return { rate: this.#base(state, now) }
+    if (state.kind !== 'found') return { rate: this.#base(state, now), trimmed: state.trim?.step ?? 0 }
+    const { rate, confirmed, of, before } = state
+    const ageMs = this.#proof(now) - state.since
+    return { rate, confirmed, of, ageMs, ...(before && { before: this.#plain(before, now) }) }
   }
 
   /** What another process, or an earlier one, has learned of the same limit. */
   adopt(learned: Learned | undefined, now: number): void {
     if (!learned) this.#state = this.#asSaid()
-    else if (learned.ageMs === undefined) {
-      this.told(learned.rate)
-      const trim = { step: TRIMS.length - 1, at: this.#proof(now) }
-      this.#state = { ...this.#asSaid(), ...(learned.trimmed && { trim }) }
-    } else {
-      this.#found(learned.rate, learned.confirmed ?? 0, learned.of ?? 'fast', now)
-      ;(this.#state as CurvePoint).since -= learned.ageMs
+    else {
+      if (learned.ageMs === undefined) this.told(learned.rate)
+      this.#state = this.#stateOf(learned, now)
+      const { tested } = learned
+      if (tested)
+        this.#tested = { before: this.#stateOf(tested, now), heldMs: tested.heldMs, now: this.#state }
     }
+  }
+
+  #stateOf({ rate, ageMs, trimmed, confirmed = 0, of = 'fast', before }: Learned, now: number): RateState {
+    if (ageMs !== undefined) {
+      const found = this.#pointOf(rate, confirmed, of, now)
+      found.since -= ageMs
+      const stood = before && this.#stateOf(before, now)
+      return stood?.kind === 'found' ? { ...found, before: stood } : found
+    }
+    const step = trimmed === true ? TRIMS.length - 1 : Number(trimmed)
+    return { ...this.#asSaid(), ...(step > 0 && { trim: { step, at: this.#proof(now) } }) }
   }
 
   /** Refusals have shown that there is no room to spare for bursts. */
@@ -421,11 +456,13 @@ export class RateEstimator {
     return this.#said === this.configured ? { kind: 'configured' } : { kind: 'told', rate: this.#said }
   }
 
-  #found(found: number, confirmed: number, of: CurveKind, now: number, before?: CurvePoint): void {
+  #found(found: number, confirmed: number, of: CurveKind, now: number, before?: StoodPoint): void {
+    this.#state = { ...this.#pointOf(found, confirmed, of, now), ...(before && { before: stoodOf(before) }) }
+  }
+
+  #pointOf(found: number, confirmed: number, of: CurveKind, now: number): CurvePoint {
     const rate = Math.max(found, this.#said * LEAST)
-    const since = this.#proof(now)
-    const unit = this.#unit(of, rate)
-    this.#state = { kind: 'found', rate, since, confirmed, of, unit, ...(before && { before }) }
+    return { kind: 'found', rate, since: this.#proof(now), confirmed, of, unit: this.#unit(of, rate) }
   }
 
   #unit(of: CurveKind, rate: number): number {

@@ -1,6 +1,6 @@
 // A limiter at its store: it carries the requests of its lease manager, at the times that the manager names, one at a time.
 
-import type { Gate, SharedSlots, StoreHost } from 'llmiter'
+import type { Closing, Gate, SharedSlots, StoreHost } from 'llmiter'
 import { LeaseManager } from './lease-manager.ts'
 import { beforeExit } from './process-liveness.ts'
 import type { StoreTransport, LeaseRequest } from '../protocol.ts'
@@ -33,10 +33,6 @@ export class FleetAgent implements SharedSlots {
     return this.#lease.full
   }
 
-  get processes(): number {
-    return this.#lease.processes
-  }
-
   at(amounts: readonly number[], now: number): number {
     const at = this.#lease.at(amounts, now)
     this.#stir()
@@ -56,8 +52,19 @@ export class FleetAgent implements SharedSlots {
     this.#stir()
   }
 
-  gate(gate: Gate, blamed: readonly string[], now: number): void {
-    this.#lease.gate.moved(gate, blamed, now)
+  defer(judge: () => void): boolean {
+    const deferred = this.#lease.defer(judge)
+    this.#stir()
+    return deferred
+  }
+
+  gate(gate: Gate, closing: Closing, now: number): void {
+    this.#lease.gate.moved(gate, closing, now)
+    this.#stir()
+  }
+
+  spend(forMs: number, known: boolean): void {
+    this.#lease.gate.spend(forMs, known)
     this.#stir()
   }
 

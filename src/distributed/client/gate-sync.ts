@@ -1,8 +1,8 @@
 // One gate for all processes. Each limiter has its own gate and looks after it as if it were alone. Here it is told what
 // others have met, and the others are told what it meets. The store lets one process probe at a time.
 
-import type { Gate, Learned, StoreHost } from 'llmiter'
-import type { GateReport, LeaseRequest, StoreNews } from '../protocol.ts'
+import type { Closing, Evidence, Gate, Learned, StoreHost } from 'llmiter'
+import type { GateReport, LeaseRequest, QuotaReport, StoreNews } from '../protocol.ts'
 
 /** What this process wants of the shared gate. */
 type GateIntent =
@@ -23,6 +23,12 @@ interface PendingReport {
 /** Who moves the limiter's gate: the limiter itself, the store, or a prober that has no more calls. */
 type GateMover = 'limiter' | 'store' | 'idle-prober'
 
+const minus = (all: Evidence, some: Evidence): Evidence => ({
+  passing: all.passing,
+  tickets: all.tickets - some.tickets,
+  refusals: all.refusals - some.refusals,
+})
+
 const NOTHING: GateIntent = { want: 'nothing' }
 
 export class GateSync {
@@ -33,6 +39,16 @@ export class GateSync {
   #pending: PendingReport | undefined
   #lesson: Record<string, Learned> | undefined
   #mover: GateMover = 'limiter'
+  /** Refusals that were met here and are to be judged: those that the store has not been told of, and the others. */
+  #refused: (() => void)[] = []
+  #judging: (() => void)[] = []
+  #refusals = 0
+  /** Whether the quota is used up, and what the store must hear of that. */
+  #spent = false
+  #quota: QuotaReport | undefined
+  /** What the store was told of the calls that went here, and what others had told it. */
+  #ours: Evidence = { tickets: 0, refusals: 0, passing: false }
+  #others: Evidence | undefined
   /** When the call that was refused last had left, by the store's clock. */
   refusedSentAt = 0
 
@@ -44,7 +60,11 @@ export class GateSync {
   /** Whether the store should be told something at once. */
   get urgent(): boolean {
     const { want } = this.#intent
-    const unsent = this.#pending?.sent === false || this.#lesson !== undefined
+    const unsent =
+      this.#pending?.sent === false ||
+      this.#lesson !== undefined ||
+      this.#refused.length > 0 ||
+      this.#quota !== undefined
     return unsent || want === 'open' || want === 'hand-over' || this.claimable
   }
 
@@ -69,14 +89,23 @@ export class GateSync {
   }
 
   /** The limiter's own gate moved. */
-  moved(gate: Gate, blamed: readonly string[], now: number): void {
+  moved(gate: Gate, closing: Closing, now: number): void {
+    if (gate.state === 'spent') this.#spent = true
+    else if (this.#spent) {
+      this.#spent = false
+      if (this.#mover !== 'store') this.#quota = { forMs: 0, known: true }
+    }
     if (this.#mover === 'store') return
     if (gate.state === 'closed' && this.#mover === 'limiter') {
       this.#intent = NOTHING
-      const { kind, until } = gate
-      const report = { kind, forMs: until - now, sentAt: this.refusedSentAt, blamed }
+      const report = { closing, forMs: gate.until - now, sentAt: this.refusedSentAt }
       this.#pending = { report, sent: false }
     } else if (gate.state === 'open' && this.mine) this.#intent = { want: 'open' }
+  }
+
+  /** The provider says that the quota is used up. */
+  spend(forMs: number, known: boolean): void {
+    this.#quota = { forMs, known }
   }
 
   claim(): void {
@@ -106,19 +135,47 @@ export class GateSync {
       request.close = this.#pending.report
       this.#pending.sent = true
     }
+    const all = { ...this.#host.met(), refusals: this.#refusals }
+    request.evidence = minus(all, this.#ours)
+    this.#ours = all
+    this.#judging.push(...this.#refused)
+    this.#refused = []
+    if (this.#quota) request.quota = this.#quota
+    this.#quota = undefined
     if (this.#lesson) request.learned = this.#lesson
     this.#lesson = undefined
   }
 
-  /** The store has heard this request: if it carried a refusal that said nothing new, no cut will follow. */
+  /** What all have met: the calls and refusals of the others are judged as those met here are. */
+  learns(all: Evidence, anew: boolean): void {
+    const others = minus(all, this.#ours)
+    const { tickets, refusals, passing } = minus(others, anew ? others : (this.#others ?? others))
+    this.#others = others
+    this.#host.heard({ tickets: Math.max(0, tickets), refusals: Math.max(0, refusals), passing })
+  }
+
+  /** The store has heard this request: if it carried a cut that said nothing new, none will follow. */
   answered({ close }: LeaseRequest): void {
     if (close && this.#pending?.report === close) this.#pending = undefined
+    this.#judge()
+  }
+
+  #judge(): void {
+    for (const judge of this.#judging.splice(0)) judge()
+  }
+
+  /** A call was refused here: it is judged with what the store knows of the others. */
+  defer(judge: () => void): void {
+    this.#refusals++
+    this.#refused.push(judge)
   }
 
   /** A request was lost: what it said is said again. */
-  unanswered({ close, open, retreat, learned }: LeaseRequest): void {
+  unanswered({ close, open, retreat, learned, quota }: LeaseRequest): void {
     if (close && this.#pending?.report === close) this.#pending.sent = false
     this.#lesson ??= learned
+    this.#quota ??= quota
+    this.#judge()
     if (this.#intent.want !== 'nothing') return
     if (open) this.#intent = { want: 'open' }
     else if (retreat) this.#intent = { want: 'hand-over' }
@@ -143,13 +200,14 @@ export class GateSync {
     // The limiter knows a cut of its own already.
     const own = this.#pending !== undefined
     if (cut && this.#pending?.sent) this.#pending = undefined
+    if (cut && this.#others) this.#others = { ...this.#others, refusals: news.refusals - this.#ours.refusals }
     if (cut && news.gate !== 'open' && !this.mine && !own) {
-      const blamed = Array.isArray(news.blamed) ? news.blamed : []
       const waitMs = Math.max(0, news.until - storeNow)
-      this.#told(() => this.#host.hold(news.kind, waitMs, blamed))
+      this.#told(() => this.#host.hold(news.closing, waitMs))
     }
     if (this.mine) this.#startProbe()
     else this.#follow(news, before)
+    this.#followQuota(news, before, storeNow)
     return cut && (news.gen === before?.gen || news.gate !== 'open')
   }
 
@@ -162,6 +220,13 @@ export class GateSync {
     if (this.#intent.want !== 'probe') return
     this.#intent = NOTHING
     this.#told(() => this.#host.permit())
+  }
+
+  #followQuota({ quota }: StoreNews, before: StoreNews | undefined, storeNow: number): void {
+    if (quota.by === this.#id || this.#quota || quota.until === (before?.quota.until ?? 0)) return
+    const waitMs = quota.until - storeNow
+    if (waitMs > 0) this.#told(() => this.#host.spend(waitMs, quota.known))
+    else if (this.#spent && (quota.known || quota.until === 0)) this.#told(() => this.#host.restore())
   }
 
   #follow(news: StoreNews, before: StoreNews | undefined): void {

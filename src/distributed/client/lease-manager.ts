@@ -102,10 +102,6 @@ export class LeaseManager {
     if (this.#fallback) this.#settleAlone(now)
   }
 
-  get processes(): number {
-    return this.#answer?.processes ?? this.#options.processes ?? 1
-  }
-
   at(amounts: readonly number[], now: number): number {
     if (this.down) return this.#alone(amounts, now)
     const at = this.full ? Infinity : this.#slots.at(amounts, now)
@@ -180,6 +176,13 @@ export class LeaseManager {
       if (difference !== 0) this.#journal.amend(i, at, difference)
     })
     this.#fallback?.amend(differences)
+  }
+
+  /** What others have met decides whether a refusal is more than chance: they are asked, if there are any. */
+  defer(judge: () => void): boolean {
+    if (this.down || !this.#answer || this.#answer.processes === 1) return false
+    this.gate.defer(judge)
+    return true
   }
 
   claim(): void {
@@ -281,6 +284,7 @@ export class LeaseManager {
       this.gate.rolledBack()
       this.#retell(answer.since, 0)
     }
+    this.gate.learns(answer.evidence, forgot || answer.since !== undefined)
     this.heard(answer.news, answer.now)
     this.gate.answered(request)
     answer.slots.forEach((at, k) => {

@@ -46,8 +46,8 @@ local function step()
       v = VERSION,
       base = time, seen = 0, seq = 0, alive = 0, kept = 0, before = { missing = 0, kept = 0 }, share = 1, crowdedTill = -1, reach = 0, reachTill = -1, rampFrom = 1, closedAt = -1,
       probeTill = 0, rampStart = -1e12, busyAt = ask.known > 0 and 0 or -1e12, expected = 0, untold = 0, joined = 0, from = -1e12,
-      permits = 0, partsTill = -1, least = 0, accounts = {},
-      news = { gen = ARGV[2], seq = 0, epoch = 1, gate = 'open', kind = 'rate', ['until'] = 0, by = '', blamed = {}, learned = {}, lesson = 0 },
+      permits = 0, partsTill = -1, least = 0, accounts = {}, evidence = { tickets = 0, refusals = 0, passing = false },
+      news = { gen = ARGV[2], seq = 0, epoch = 1, gate = 'open', closing = { kind = 'rate', blamed = {}, told = false, single = true, tries = 0 }, refusals = 0, quota = { ['until'] = 0, known = false, by = '' }, ['until'] = 0, by = '', learned = {}, lesson = 0 },
     }
   end
   local news = state.news
@@ -338,18 +338,29 @@ local function step()
   state.share = share
 
   -- The gate.
-  local was = state.seq > 1 and news.epoch .. news.gate .. news.lesson
+  local was = state.seq > 1 and news.epoch .. news.gate .. news.lesson .. ' ' .. num(news.quota['until'])
   if ask.learned then
     news.learned = ask.learned
     news.lesson = news.lesson + 1
   end
+  if ask.quota then
+    news.quota = { ['until'] = ask.quota.forMs > 0 and now + ask.quota.forMs or 0, known = ask.quota.known, by = ask.id }
+  end
+  -- Who has not heard yet that the gate has closed speaks of the time before.
+  local evidence, timely = state.evidence, ask.heard >= state.closedAt
+  evidence.tickets = evidence.tickets + ask.evidence.tickets
+  if timely then
+    evidence.refusals = evidence.refusals + ask.evidence.refusals
+    evidence.passing = evidence.passing or ask.evidence.passing
+  end
   if ask.close and (news.gate == 'open' or ask.close.sentAt >= state.closedAt) then
     news.epoch = news.epoch + 1
     news.gate = 'closed'
-    news.kind = ask.close.kind
+    news.closing = ask.close.closing
     news['until'] = now + ask.close.forMs
-    news.blamed = ask.close.blamed
     news.by = ''
+    news.refusals = evidence.refusals
+    evidence.passing = false
     state.closedAt = now
   end
   if news.gate == 'probing' and news.by ~= ask.id and now > state.probeTill then news.gate = 'closed' end
@@ -363,13 +374,18 @@ local function step()
       state.rampStart = now
       state.rampFrom = resumeAt
       state.crowdedTill = now + 1000
+      -- The rate has just been lowered: that holds for the probe, too.
+      for i, limit in ipairs(ask.limits) do
+        local amount = ask.each[i] or 0
+        if limit.paced and amount > 0 then accounts[i].due = max(accounts[i].due, accounts[i].seen + amount / limit.rate) end
+      end
     end
   elseif ask.claim and news.gate == 'closed' and now >= news['until'] - latenessMs then
     news.gate = 'probing'
     news.by = ask.id
     state.probeTill = now + probeMs
   end
-  if news.epoch .. news.gate .. news.lesson ~= was and news.gate ~= 'probing' then
+  if news.epoch .. news.gate .. news.lesson .. ' ' .. num(news.quota['until']) ~= was and news.gate ~= 'probing' then
     redis.call('PUBLISH', channel, cjson.encode({ news, now, VERSION }))
   end
 
@@ -538,7 +554,7 @@ local function step()
   return {
     now = now, base = state.base, since = rolledBack and since or nil, news = news, slots = slots, next = next,
     permits = permits, processes = processes, rank = rank, aheadMs = ahead, reachMs = horizon, used = used, accepted = accepted,
-    suspects = suspects, order = order, followed = followed, early = early, otherVersion = other,
+    suspects = suspects, evidence = evidence, order = order, followed = followed, early = early, otherVersion = other,
   }
 end
 

@@ -191,6 +191,11 @@ export function clip(account: Account, limit: WantedLimit, share: number, quiet:
   if (quiet) account.seen = now
 }
 
+/** The next ticket after the last one comes no sooner than the rate of now allows. */
+export function respace(account: Account, { paced, rate }: WantedLimit, amount: number): void {
+  if (paced && amount > 0) account.due = Math.max(account.due, account.seen + amount / rate)
+}
+
 /** What was due in a part of the rate is due sooner in a larger one; what went ahead of the rate stays as long. */
 export function stretchDue(account: Account, factor: number, from: number): void {
   const early = account.even - Math.max(account.due, from)

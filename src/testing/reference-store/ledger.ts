@@ -41,9 +41,11 @@ import {
   keep,
   type Kept,
   remember,
+  respace,
   stretchDue,
   unheard,
 } from './account.ts'
+import type { Evidence } from '../../index.ts'
 import { Members } from './members.ts'
 import {
   type LeaseAnswer,
@@ -79,6 +81,7 @@ interface State {
   probeTill: number
   news: StoreNews
   accounts: Map<string, Account>
+  evidence: Evidence
 }
 
 export class Ledger {
@@ -155,7 +158,9 @@ export class Ledger {
     })
     state.kept = { missing: present.missing, kept: present.kept }
     state.share = share
-    this.#gate(state, request, now)
+    const opens = this.#gate(state, request, now)
+    // The rate has just been lowered: that holds for the probe, too.
+    if (opens) limits.forEach((limit, i) => respace(accounts[i]!, limit, request.each[i] ?? 0))
     // Who must tell its past first is given nothing.
     const nothing = stranger || rolledBack || left < LAW.leastShare
     const asked = { ...request, limits, ...(nothing && { first: [] }) }
@@ -177,6 +182,7 @@ export class Ledger {
       used: accounts.map((account) => account.used + unheard(account, now)),
       early: accounts.map((account) => earlyMs(account, now)),
       accepted: accounts.map(({ accepted }) => accepted),
+      evidence: { ...state.evidence },
       order: newest.order,
       followed: limits.map(({ configured }, i) => accounts[i]!.followed?.configured ?? configured),
       suspects: present.suspects,
@@ -212,25 +218,36 @@ export class Ledger {
     return account
   }
 
-  #gate(state: State, { id, close, claim, open, retreat, learned }: LeaseRequest, now: number): void {
+  #gate(state: State, request: LeaseRequest, now: number): boolean {
+    const { id, heard, evidence, quota, close, claim, open, retreat, learned } = request
     const { news } = state
     // A state that has just begun is news too: who shared the one before comes at once.
-    const before = state.seq === 1 ? '' : `${news.epoch}${news.gate}${news.lesson}`
+    const before = state.seq === 1 ? '' : `${news.epoch}${news.gate}${news.lesson} ${news.quota.until}`
     if (learned) {
       news.learned = { ...learned }
       news.lesson++
     }
+    if (quota) news.quota = { until: quota.forMs > 0 ? now + quota.forMs : 0, known: quota.known, by: id }
+    // Who has not heard yet that the gate has closed speaks of the time before.
+    const timely = heard >= state.closedAt
+    state.evidence = {
+      tickets: state.evidence.tickets + evidence.tickets,
+      refusals: state.evidence.refusals + (timely ? evidence.refusals : 0),
+      passing: state.evidence.passing || (timely && evidence.passing),
+    }
     if (close && (news.gate === 'open' || close.sentAt >= state.closedAt)) {
       news.epoch++
       news.gate = 'closed'
-      news.kind = close.kind
+      news.closing = close.closing
       news.until = now + close.forMs
-      news.blamed = [...close.blamed]
       news.by = ''
+      news.refusals = state.evidence.refusals
+      state.evidence = { ...state.evidence, passing: false }
       state.closedAt = now
     }
     if (news.gate === 'probing' && news.by !== id && now > state.probeTill) news.gate = 'closed'
-    if (news.gate === 'probing' && news.by === id) {
+    const probes = news.gate === 'probing' && news.by === id
+    if (probes) {
       state.probeTill = now + LAW.probeMs
       if (open || retreat) [news.gate, news.by] = [open ? 'open' : 'closed', '']
       if (open) {
@@ -243,8 +260,9 @@ export class Ledger {
       news.by = id
       state.probeTill = now + LAW.probeMs
     }
-    if (`${news.epoch}${news.gate}${news.lesson}` !== before && news.gate !== 'probing')
+    if (`${news.epoch}${news.gate}${news.lesson} ${news.quota.until}` !== before && news.gate !== 'probing')
       this.#publish({ ...news }, now)
+    return probes && open === true
   }
 
   #lease(
@@ -355,14 +373,16 @@ function begin({ known }: LeaseRequest, time: number, gen: string): State {
       seq: 0,
       epoch: 1,
       gate: 'open',
-      kind: 'rate',
+      closing: { kind: 'rate', blamed: [], told: false, single: true, tries: 0 },
+      refusals: 0,
+      quota: { until: 0, known: false, by: '' },
       until: 0,
       by: '',
-      blamed: [],
       learned: {},
       lesson: 0,
     },
     accounts: new Map(),
+    evidence: { tickets: 0, refusals: 0, passing: false },
   }
 }
 

@@ -47,6 +47,27 @@ describe('a rate', () => {
     )
   })
 
+  test('what is shared of a rate that is refused and climbs, again and again, stays as long, and says all that is followed', () => {
+    const [rate, other] = [new RateEstimator(CONFIGURED), new RateEstimator(CONFIGURED)]
+    rate.press(true, 0)
+    other.press(true, 0)
+    let now = 0
+    let longest = 0
+    for (let round = 0; round < 40; round++) {
+      for (let i = 0; i < 300; i++) rate.sent(1, (now += Math.max(101, 900 * 0.9 ** (round % 20))))
+      rate.refused(1)
+      rate.closed(now)
+      rate.reopened(closure, (now += 500))
+      const shared = rate.share(now)
+      longest = Math.max(longest, JSON.stringify(shared ?? {}).length)
+      other.adopt(shared, now)
+      expect(other.at(now)).toBeCloseTo(rate.at(now), 9)
+      expect(other.tried(now)).toBe(rate.tried(now))
+    }
+    expect(longest).toBeGreaterThan(100)
+    expect(longest).toBeLessThan(400)
+  })
+
   test('a closed gate and an empty line stop the time in which a climb proves itself', () => {
     const rate = new RateEstimator(CONFIGURED)
     rate.adopt({ rate: CONFIGURED / 2, ageMs: 0, confirmed: 1 }, 0)
