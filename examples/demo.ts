@@ -40,18 +40,21 @@ async function withLlmiter() {
   return runCrowd('with llmiter', prompts, ask, provider, limiter)
 }
 
-/** The limit that allows fewer calls comes first: a call takes about as many tokens as the limiter reserves for it. */
+/** Which limit binds: a call takes about as many tokens as the limiter reserves for it, and more where its answer is long. */
 function headline(): string {
   const { inputTokens, maxOutputTokens = 0 } = estimateTokens([{ input: prompts[0] }])
-  const limits = [
-    { words: `${amount(requestsPerMinute)} requests a minute`, calls: requestsPerMinute },
-    {
-      words: `${amount(tokensPerMinute)} tokens a minute`,
-      calls: tokensPerMinute / (inputTokens + maxOutputTokens),
-    },
-  ].sort((a, b) => a.calls - b.calls)
+  const tokens = inputTokens + maxOutputTokens
+  const most = tokensPerMinute / requestsPerMinute
   const where = settings.liveKey === undefined ? 'a server on this machine' : 'the real API, twice'
-  return `${calls} calls at once to ${where}. The limit that binds is ${limits[0]!.words}; ${limits[1]!.words} would allow more.`
+  const [requestLimit, tokenLimit] = [
+    `${amount(requestsPerMinute)} requests a minute`,
+    `${amount(tokensPerMinute)} tokens a minute`,
+  ]
+  const binds =
+    tokens < most
+      ? `${requestLimit} while a call takes fewer than ${amount(Math.ceil(most))} tokens; these take about ${tokens}, and with longer answers ${tokenLimit} would bind.`
+      : `${tokenLimit}, since a call takes about ${tokens} tokens; ${requestLimit} would allow more.`
+  return `${calls} calls at once to ${where}. The limit that binds is ${binds}`
 }
 const amount = (n: number) => n.toLocaleString('en')
 

@@ -52,17 +52,18 @@ async function show(dir: string): Promise<void> {
   const board = new Board()
   const screen = new Screen(process.stdout)
   const view = new View()
+  const waiting = `Waiting for logs in ${resolve(dir)}`
   const keys = screen.live ? readKeys(process.stdin, view, over) : undefined
   try {
     while (!over.signal.aborted) {
       const added = follower.read()
       board.add(added)
       const { width, height, paint } = screen
-      const others = (keys ? 1 : 0) + (follower.newer ? 1 : 0)
+      const hint = follower.newer ? NEWER : undefined
+      const others = [keys, hint].filter(Boolean).length
       const table = board.lines(Date.now(), { width, height: height - others, view, paint })
       const footer = keys && table.length > 0 ? [paint(cut(view.footer, width), 'dim')] : []
-      const waiting = table.length === 0 ? `Waiting for logs in ${resolve(dir)}` : undefined
-      screen.show([...table, ...footer], added, follower.newer ? NEWER : waiting)
+      screen.show([...table, ...footer], added, hint ?? (table.length === 0 ? waiting : undefined))
       const slept = sleep(LOOK_MS, undefined, { signal: over.signal }).catch(() => {})
       await (keys ? Promise.race([slept, keys.pressed()]) : slept)
     }
