@@ -35,7 +35,7 @@ const lines: Line[] = [
   ['growing', 'a limit on growth is taken for a limit', 'rate/rate-estimator.ts', 'FAR = 0.4', 'FAR = 0'],
   ['trim', 'seconds are not suspected where a minute was kept', 'rate/rate-estimator.ts', 'TRIM_MS = 3_600_000', 'TRIM_MS = 0'],
   ['outage', 'an outage of a minute teaches a rate', 'rate/rate-estimator.ts', 'return !told && refusedMs >', 'return !told && Infinity <'],
-  ['respace', 'the last ticket keeps the distance of the rate before', 'limit/limit-set.ts', 'for (const bucket of changed) bucket.respace(now)', ''],
+  ['respace', 'the last ticket keeps the distance of the rate before', 'limit/limit-set.ts', 'for (const bucket of changed) if (bucket.rate.strict) bucket.respace(now)', ''],
   ['proving', 'the climb goes on while the gate is closed', 'rate/rate-estimator.ts', 'this.#measure.pressed && this.#closedAt === Infinity ? now', 'this.#measure.pressed ? now'],
   ['cycles', 'not measured from reopening to reopening', 'rate/throughput.ts', 'const from = this.#marks.find(', 'const from = [].find('],
   ['edge', 'the end of a window is not learned', 'gate/window-phase.ts', 'return this.#hits > 1 && this.#long', 'return false'],

@@ -116,6 +116,8 @@ export class GateKeeper {
   #toldMs: number | undefined
   #tries = 0
   #ticketsAtClose = -Infinity
+  /** One refusal was enough to close it. */
+  #single = true
   #smoothedMs = 0
   #variationMs = 0
   /** When the last few refusals came that said something new. */
@@ -341,8 +343,9 @@ export class GateKeeper {
 
   /** The gate is about to close: for one refusal, or for several, which are more than bad luck. */
   #blocked(suspected: Suspected, now: number): void {
+    this.#single = suspected.of !== 'blocked' || suspected.refusals === 1
     this.#remember(now)
-    if (suspected.of !== 'blocked' || suspected.refusals === 1) return
+    if (this.#single) return
     this.#remember(now)
     if (this.gate.state !== 'open') return
     // What was tried in vain already need not be tried again so soon.

@@ -247,7 +247,7 @@ export class LimitSet implements SlotSource {
     const changed = this.buckets.filter((bucket) =>
       bucket.rate.reopened(blamed.has(bucket) ? closure : undefined, now),
     )
-    for (const bucket of changed) bucket.respace(now)
+    for (const bucket of changed) if (bucket.rate.strict) bucket.respace(now)
     return changed
   }
 

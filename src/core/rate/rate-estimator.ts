@@ -123,6 +123,8 @@ const stoodOf = ({ kind, rate, since, confirmed, of, unit }: StoodPoint): StoodP
 export class RateEstimator {
   /** Units per ms, as configured. */
   readonly configured: number
+  /** Refused again at once when the gate had reopened, or in a search: the provider may save nothing up. */
+  strict = false
   readonly #discover: boolean
   readonly #exploreMs: number
   readonly #measure: Throughput
@@ -348,15 +350,11 @@ export class RateEstimator {
     if (!closure || outage) return false
     const state = (this.#state = this.#stateAt(now))
     const of: CurveKind = this.#slowness === 0 ? 'fast' : closure.edge ? 'window' : 'slow'
-    const least = rate * (GROWN_TO[of] ?? 0)
-    if (state.kind === 'exploring' || state.kind === 'found') {
-      if (!measured) return false
-      if (state.kind === 'found') this.#refind(state, rate, measured, of, now)
-      else if (measured.rate <= rate) this.#found(Math.max(measured.rate, least), 0, of, now)
-      // More got through before the search began.
-      else if (of === 'fast') return false
-      else this.#found(measured.rate, 0, of, now)
-      return true
+    if (state.kind === 'exploring')
+      return measured !== undefined && this.#searched(rate, measured.rate, of, now)
+    if (state.kind === 'found') {
+      if (measured) this.#refind(state, rate, measured, of, now)
+      return measured !== undefined
     }
     if (!closure.repeated) return false
     const step = (state.trim?.step ?? 0) + 1
@@ -367,6 +365,14 @@ export class RateEstimator {
       const grows = of !== 'fast' && measured.rate < FAR * rate && this.#measure.busyMs(now) < WARM_MS
       this.#found(measured.rate, 0, grows ? 'growing' : of, now)
     } else return false
+    return true
+  }
+
+  /** A search was refused. It goes on if more got through before it began, unless that is what a minute holds. */
+  #searched(rate: number, measured: number, of: CurveKind, now: number): boolean {
+    if (measured > rate && of === 'fast') return false
+    const least = measured > rate ? 0 : rate * (GROWN_TO[of] ?? 0)
+    this.#found(Math.max(measured, least), 0, of, now)
     return true
   }
 
@@ -411,6 +417,7 @@ export class RateEstimator {
     if (!about || about < 0) return undefined
     // Refused at once: nothing had been saved up while the gate was closed, so that time must not be counted.
     const few = fast && measure.sinceReopened <= FEW_TICKETS
+    this.strict = this.#state.kind === 'exploring' || (few && this.#state.kind !== 'found')
     return { rate: few ? Math.max(about, rate / 2) : about, exact: exact !== undefined }
   }
 
