@@ -14,6 +14,8 @@ export { sleep }
 
 export const WINDOW = 2000
 export const AMOUNT = 80
+/** Two windows with their jitter: calls come in clumps after an outage, and a part of a window may lie between them. */
+export const CYCLES_MS = 2 * (WINDOW + 50)
 /** Tickets a second: what T = (W + J) / n allows. */
 export const PACE = (AMOUNT / (WINDOW + 50)) * 1000
 

@@ -6,7 +6,7 @@ import { redisStore } from 'llmiter/redis'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { startCable } from '../../bench/fleet/proxy.ts'
 import { haveRedis } from '../support/redis.ts'
-import { crew, scene, sleep } from './fleet-harness.ts'
+import { crew, CYCLES_MS, scene, sleep } from './fleet-harness.ts'
 
 const unhandled: unknown[] = []
 const note = (error: unknown) => unhandled.push(error)
@@ -28,7 +28,7 @@ describe.skipIf(!haveRedis())('a connection', () => {
         // Those that were opened before stay as they are: nobody breaks them.
         cable.pass()
         await sleep(6500)
-        expect(await used(2000)).toBeGreaterThan(0.9)
+        expect(await used(CYCLES_MS)).toBeGreaterThan(0.9)
         for (const { said } of hands) {
           expect(said.map(({ state }) => state)).toEqual(['down', 'up'])
           expect(String(said[0]!.error)).toMatch(/not ready within 5000 ms|no connection|no answer/)
@@ -51,7 +51,7 @@ describe.skipIf(!haveRedis())('a connection', () => {
         await sleep(10_000)
         cable.pass()
         await sleep(6500)
-        expect(await used(2000)).toBeGreaterThan(0.9)
+        expect(await used(CYCLES_MS)).toBeGreaterThan(0.9)
         for (const { said } of hands) expect(said.map(({ state }) => state)).toEqual(['down', 'up'])
         stop()
         await cable.close()
