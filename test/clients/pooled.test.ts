@@ -159,6 +159,40 @@ describe('a client over a pool', () => {
     },
   )
 
+  const failed = (type: string) =>
+    `data: ${JSON.stringify({ type: 'error', error: { type, message: 'x' } })}\n\n`
+
+  test.each(streams)('%s whose stream begins with an error is tried elsewhere', async (_, reply, start) => {
+    const { targets, openai } = twoKeys({ strategy: { fallback: ['a', 'b'] }, waitUpTo: 0 })
+    servers.a.replies({ ...reply, frames: [failed('overloaded_error')], then: 'hang' })
+    servers.b.replies(reply)
+    const chunks: unknown[] = []
+    for await (const chunk of await start(openai)) chunks.push(chunk)
+    const whole: unknown[] = []
+    for await (const chunk of await start(targets[1]!.client)) whole.push(chunk)
+    expect(chunks).toEqual(whole)
+    expect(sent()).toEqual([1, 2])
+    for (const { limiter } of targets) expect(limiter.stats()).toMatchObject({ inFlight: 0, waiting: 0 })
+  })
+
+  test.each(streams)(
+    '%s that is refused in its first event everywhere throws what its SDK makes of it',
+    async (_, reply, start) => {
+      const { targets, openai } = twoKeys({ strategy: { fallback: ['a', 'b'] }, waitUpTo: 0, maxAttempts: 2 })
+      for (const server of [servers.a, servers.b])
+        server.replies({ ...reply, frames: [failed('server_error')] })
+      const alone: unknown = await start(targets[1]!.client)
+        .then(each)
+        .catch((error: unknown) => error)
+      const pooled: unknown = await start(openai)
+        .then(each)
+        .catch((error: unknown) => error)
+      expect(Object(pooled)).toBeInstanceOf(Error)
+      expect(String(pooled)).toBe(String(alone))
+      for (const { limiter } of targets) expect(limiter.stats()).toMatchObject({ inFlight: 0, waiting: 0 })
+    },
+  )
+
   test.each(streams)('%s whose stream breaks after that is an error', async (_, reply, start) => {
     const { targets, openai } = twoKeys({ strategy: { fallback: ['a', 'b'] }, waitUpTo: 0 })
     const content = reply.frames!.findIndex((frame) => frame.includes('"Pa'))

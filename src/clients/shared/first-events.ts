@@ -2,25 +2,42 @@
 // without the caller's notice.
 
 import { isFrame } from '../../lib/stream-frames.ts'
+import { BodyReader } from './body.ts'
 
 /** A single event that is longer than this is content, whatever it is. */
 const LONGEST_FRAME = 100_000
 
-/** Reads up to the first content, or to the end. Returns a body that gives all of it. Rejects if it breaks before. */
-export async function firstEvents(body: ReadableStream<Uint8Array>): Promise<ReadableStream<Uint8Array>> {
+/** The beginning of a stream, up to its first content or its end. */
+export interface FirstEvents {
+  /** Gives all of the stream, from its beginning. */
+  readonly body: ReadableStream<Uint8Array>
+  /** The stream says, before any content, that the call has failed. */
+  readonly failure?: unknown
+}
+
+/** Reads up to the first content, or to the end. Rejects if the connection breaks before. */
+export async function firstEvents(body: ReadableStream<Uint8Array>): Promise<FirstEvents> {
   const reader = body.getReader()
+  let failure: unknown
+  const watch = new BodyReader('text/event-stream', { done() {}, failed: (error) => (failure = error) })
+  const decides = (line: string) => {
+    watch.read(`${line}\n`)
+    return failure !== undefined || hasContent(line)
+  }
   const seen: ReadableStreamReadResult<Uint8Array>[] = []
   const decoder = new TextDecoder()
   let text = ''
-  for (let content = false; !content;) {
+  for (let decided = false; !decided;) {
     const result = await reader.read()
     seen.push(result)
     if (result.done) break
     const lines = (text + decoder.decode(result.value, { stream: true })).split('\n')
     text = lines.pop()!
-    content = text.length > LONGEST_FRAME || lines.some(hasContent)
+    decided = text.length > LONGEST_FRAME || lines.some(decides)
   }
-  return new ReadableStream(
+  // Nothing comes after it, and nobody may read the rest: the ticket must not be held for that.
+  if (failure !== undefined) await reader.cancel()
+  const whole = new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
         const { done, value } = seen.shift() ?? (await reader.read())
@@ -31,6 +48,7 @@ export async function firstEvents(body: ReadableStream<Uint8Array>): Promise<Rea
     },
     { highWaterMark: 0 },
   )
+  return { body: whole, failure }
 }
 
 function hasContent(line: string): boolean {

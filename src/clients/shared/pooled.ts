@@ -121,18 +121,20 @@ function spread<C extends object>(
     if (!generates) return home.makeRequest(given, retriesRemaining, ...more)
     // Its answer is a body that can be read once: never shared.
     const told = usageReport()
-    let failure: { error: unknown } | undefined
+    let failure: { error: unknown; answer?: unknown } | undefined
     const send = async (target: ClientTarget<C>, until: AbortSignal | undefined) => {
       if (failure && !canRepeat(given)) throw failure.error
       try {
         const answer = await clients
           .get(target.name)!
           .makeRequest(optionsFor(given, target, until), 0, ...more)
-        return told.follow(await begun(answer))
+        const first = await begun(answer)
+        if (first.failure === undefined) return told.follow(first.answer)
+        failure = { error: first.failure, answer: first.answer }
       } catch (error) {
         failure = { error }
-        throw error
       }
+      throw failure.error
     }
     try {
       return await pool.run(send, {
@@ -144,6 +146,8 @@ function spread<C extends object>(
         usage: () => told.usage,
       })
     } catch (error) {
+      // The SDK reads the event itself, and throws what it makes of it.
+      if (failure?.answer && error === failure.error) return failure.answer
       if (!signal?.aborted || error !== signal.reason) throw error
       // Given up in the queue. The SDK finds the signal aborted before it sends anything, and throws its own error.
       return home.makeRequest(given, 0, ...more)
@@ -164,10 +168,11 @@ function optionsFor(
 }
 
 /** An answer that is a stream of events, when the first content of that has come. Rejects when it breaks before. */
-async function begun(answer: unknown): Promise<unknown> {
+async function begun(answer: unknown): Promise<{ answer: unknown; failure?: unknown }> {
   const { response } = Object(answer) as { response?: Response }
-  if (!response?.body || !EVENTS.test(response.headers.get('content-type') ?? '')) return answer
-  return { ...(answer as object), response: renewed(response, await firstEvents(response.body)) }
+  if (!response?.body || !EVENTS.test(response.headers.get('content-type') ?? '')) return { answer }
+  const { body, failure } = await firstEvents(response.body)
+  return { answer: { ...(answer as object), response: renewed(response, body) }, failure }
 }
 
 /** What the body of a response says of its usage, when it has been read. */
