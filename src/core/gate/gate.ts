@@ -329,6 +329,7 @@ export class GateKeeper {
     const memory = Math.max(MEMORY_MS, MEMORY_TICKETS / this.#pace)
     return {
       edge: this.#edge.known,
+      single: this.#single,
       told: this.#toldMs !== undefined,
       refusedMs: this.#closedAt - this.#firstClosedAt + (this.#toldMs ?? 0),
       // Counted from the last refusal: after a long told wait it would be forgotten.

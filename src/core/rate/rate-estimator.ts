@@ -22,6 +22,8 @@ import { Throughput, type ThroughputMark } from './throughput.ts'
 export interface Closure {
   /** The provider's windows end at a known second of the minute. */
   edge: boolean
+  /** One refusal has closed it, and not a good part of all calls. */
+  single: boolean
   /** Not the first refusal lately: more than bad luck. */
   repeated: boolean
   /** The provider has told for how long. */
@@ -67,11 +69,7 @@ const GROWN_TO: Partial<Record<CurveKind, number>> = { fast: 0.75 }
  * each W's share. First windows of 10 s are suspected, then those of a second.
  */
 const TRIMS = [1, 10_000 / 10_050, 1000 / 1050]
-/**
- * A strict limiter that is exceeded a little refuses a good part, as each call that comes too early was in vain. So a
- * limit counts as kept if more than this share got through, or, while the gate stays open, than the second.
- */
-const KEPT = 0.75
+/** A strict limiter that is exceeded a little refuses a good part, as each call that comes too early was in vain. */
 const STRICT = 0.6
 /** It refuses again when so few have gone: they do not tell a rate, so that is halved at most. */
 const FEW_TICKETS = 10
@@ -224,9 +222,7 @@ export class RateEstimator {
   /** More is refused than by chance. What gets through is the rate. Returns whether that is a cut that must help. */
   exceeded(now: number): boolean {
     const at = this.at(now)
-    // A few tickets, of which the first and the last were refused, measure too little.
-    const few = this.#doubted && this.#measure.ticketsSince(this.#doubted) <= FEW_TICKETS
-    const rate = Math.min(Math.max(this.passes(now) ?? Infinity, few ? BACK * at : 0), at)
+    const rate = Math.min(this.passes(now) ?? Infinity, at)
     const of = this.#slowness === 0 ? 'fast' : 'slow'
     const before = (this.#state = this.#stateAt(now))
     const heldMs = this.#proof(now) - ('since' in before ? before.since : 0)
@@ -358,7 +354,7 @@ export class RateEstimator {
     }
     if (!closure.repeated) return false
     const step = (state.trim?.step ?? 0) + 1
-    const kept = Math.max(passed, measured?.rate ?? 0) > KEPT * rate
+    const kept = closure.single ? this.#kept(rate, now) : passed > STRICT * rate
     if (of === 'fast' && step < TRIMS.length && kept)
       this.#state = { ...state, trim: { step, at: this.#proof(now) } }
     else if (measured && measured.rate < rate) {
@@ -447,6 +443,11 @@ export class RateEstimator {
     const least = stood || of !== 'fast' ? HABITS[of].keeps * rate : 0
     const next = Math.max(least, Math.min(measured.rate, BACK * rate))
     this.#found(next, stood ? confirmed : 0, of, now, stood ? undefined : last)
+  }
+
+  /** Whether as much as allowed got through, although some was refused. */
+  #kept(rate: number, now: number): boolean {
+    return (this.#measure.over(30 * this.#unit('fast', rate), 0, now) ?? 0) > 0.9 * rate
   }
 
   /** The provider names its limit. True when that changes the rate. */

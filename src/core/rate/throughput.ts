@@ -72,11 +72,6 @@ export class Throughput {
     if (this.#marks.length > MOST_MARKS) this.#marks.splice(0, MOST_MARKS / 4)
   }
 
-  /** How many tickets have got through since then. */
-  ticketsSince(mark: ThroughputMark): number {
-    return this.#tickets - mark.tickets
-  }
-
   /** How many tickets have gone since a cycle ended. */
   get sinceReopened(): number {
     return this.#tickets - (this.#cycleEnd?.tickets ?? 0)
