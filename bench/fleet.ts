@@ -46,7 +46,7 @@ async function measure(processes: number) {
   const steady = fleet.times().filter((at) => at >= from && at < to)
   const seconds = (to - from) / 1000
 
-  const refusedAt = await fleet.refuseOne(2000)
+  const refusedAt = await fleet.refuseAll(2000)
   await sleep(5000)
   const since = fleet.times().filter((at) => at > refusedAt)
   const resumed = since.find((at) => at > refusedAt + 1500) ?? Infinity

@@ -38,8 +38,8 @@ export interface Fleet {
   readonly said: { worker: number; message: WorkerSays }[]
   /** Requests that reached the provider, ms since the epoch of `performance`. */
   times(): number[]
-  /** The next request is refused: 429 with this Retry-After. Resolves with the moment. */
-  refuseOne(retryAfterMs: number): Promise<number>
+  /** From the next request on all are refused for so long: 429, and Retry-After is what is left. Resolves with the moment. */
+  refuseAll(retryAfterMs: number): Promise<number>
   errors(): string[]
   stop(): Promise<void>
 }
@@ -49,16 +49,21 @@ export async function startFleet(
   processes: number,
   options: (worker: number) => Omit<WorkerOptions, 'provider'>,
 ): Promise<Fleet> {
-  let fault: { retryAfterMs: number; done: (at: number) => void } | undefined
+  let fault: { retryAfterMs: number; done: (at: number) => void; since?: number } | undefined
   const provider = await startHttpProvider({
     model: new TokenBucketProvider({ requestsPerMinute: 1e9 }),
     latencyMs: 20,
     answerTokens: 1,
     chaos(): HttpFault | undefined {
       if (!fault) return undefined
-      const { retryAfterMs, done } = fault
-      fault = undefined
-      done(performance.now())
+      const now = performance.now()
+      fault.since ??= now
+      const { retryAfterMs, since, done } = fault
+      if (now >= since + retryAfterMs) {
+        fault = undefined
+        return undefined
+      }
+      done(since)
       return {
         kind: 'refused',
         why: 'rate',
@@ -67,7 +72,7 @@ export async function startFleet(
         limit: 1,
         used: 1,
         requested: 1,
-        retryAfterMs,
+        retryAfterMs: since + retryAfterMs - now,
       }
     },
   })
@@ -92,7 +97,7 @@ export async function startFleet(
     workers,
     said,
     times: () => provider.requests.log.map(({ atMs }) => atMs),
-    refuseOne: (retryAfterMs) => new Promise((done) => (fault = { retryAfterMs, done })),
+    refuseAll: (retryAfterMs) => new Promise((done) => (fault = { retryAfterMs, done })),
     errors: () => said.flatMap(({ message }) => (message.of === 'error' ? [message.message] : [])),
     async stop() {
       const gone = workers.map(
