@@ -36,6 +36,7 @@ export type GateKind = 'rate' | 'overload'
 
 /** How the gate closed. */
 export interface Closing {
+  /** What closed it. */
   readonly kind: GateKind
   /** The keys of the limits that refusals have named. */
   readonly blamed: readonly string[]
