@@ -225,7 +225,9 @@ test('what is wrong is refused when the pool is made', () => {
   expect(make({ targets: [{ name: 'a', limiter, wieght: 2 }] })).toThrow(
     "targets[0] cannot have a field 'wieght' (did you mean 'weight'?); fields of your own need other names",
   )
-  expect(make({ targets: [{ name: 'a', limiter, client: {}, weights: 2 }] })).toThrow("did you mean 'weight'?")
+  expect(make({ targets: [{ name: 'a', limiter, client: {}, weights: 2 }] })).toThrow(
+    "did you mean 'weight'?",
+  )
   expect(make({ targets: [{ name: 'a', limiter, client: {}, region: 'eu', key: 1 }] })).not.toThrow()
   expect(make({ strategy: { loadbalance: [null] } })).toThrow(/loadbalance\[0\] must be an object, got null/)
   expect(make({ strategy: { conditional: [5] } })).toThrow(/conditional\[0\] must be an object, got 5/)
