@@ -2,7 +2,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { transformSync } from 'esbuild'
 import type { Options } from 'tsup'
 import { buildPage } from './src/cli/page/build.ts'
-import { buildGatewayPage } from './src/gateway/page/build.ts'
+import { bundlePage } from './src/gateway/page/build.ts'
 
 // What is built is what package.json names. A new entry is one more key of its `exports`, and its
 // line in `paths` of tsconfig.json; a command is one more key of its `bin`.
@@ -29,7 +29,7 @@ const pages: NonNullable<Options['esbuildPlugins']>[number] = {
   setup(build) {
     for (const [folder, make] of [
       ['cli', buildPage],
-      ['gateway', buildGatewayPage],
+      ['gateway', () => bundlePage(new URL('src/gateway/page/', import.meta.url))],
     ] as const)
       build.onLoad({ filter: new RegExp(`${folder}[\\\\/]page[\\\\/]assets\\.ts$`) }, () => ({
         contents: `export const { script, style } = ${JSON.stringify(make())}`,

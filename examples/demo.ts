@@ -6,9 +6,10 @@
  * writes a log, which `npx llmiter graph` draws.
  */
 import OpenAI from 'openai'
-import { BucketRateLimiter, estimateTokens } from 'llmiter'
+import { BucketRateLimiter } from 'llmiter'
 import { logTo } from 'llmiter/log'
 import { runCrowd } from './support/crowd.ts'
+import { headline } from './support/headline.ts'
 import { openProvider } from './support/provider.ts'
 import { printTable, wrapped } from './support/screen.ts'
 import { readSettings } from './support/settings.ts'
@@ -40,25 +41,7 @@ async function withLlmiter() {
   return runCrowd('with llmiter', prompts, ask, provider, limiter)
 }
 
-/** Which limit binds: a call takes about as many tokens as the limiter reserves for it, and more where its answer is long. */
-function headline(): string {
-  const { inputTokens, maxOutputTokens = 0 } = estimateTokens([{ input: prompts[0] }])
-  const tokens = inputTokens + maxOutputTokens
-  const most = tokensPerMinute / requestsPerMinute
-  const where = settings.liveKey === undefined ? 'a server on this machine' : 'the real API, twice'
-  const [requestLimit, tokenLimit] = [
-    `${amount(requestsPerMinute)} requests a minute`,
-    `${amount(tokensPerMinute)} tokens a minute`,
-  ]
-  const binds =
-    tokens < most
-      ? `${requestLimit} while a call takes fewer than ${amount(Math.ceil(most))} tokens; these take about ${tokens}, and with longer answers ${tokenLimit} would bind.`
-      : `${tokenLimit}, since a call takes about ${tokens} tokens; ${requestLimit} would allow more.`
-  return `${calls} calls at once to ${where}. The limit that binds is ${binds}`
-}
-const amount = (n: number) => n.toLocaleString('en')
-
-console.log(`${wrapped(headline())}\n`)
+console.log(`${wrapped(headline(settings, prompts[0]!))}\n`)
 const results = [await sdkAlone(), await withLlmiter()]
 printTable(results)
 console.log(`\nWhat came of it with llmiter:\n${wrapped(results[1]!.summary ?? '')}`)

@@ -64,7 +64,7 @@ export function reasonWords(reason: WaitReason, self?: string): string {
     case 'latency':
       return `${limit}, lowered since the provider is slow`
     case 'concurrency':
-      return `a free place${whose} (at most ${amountWords(amount!)} in flight)${holds ? `, within calls that hold tickets of ${holds.map((name) => `'${name}'`).join(' and ')}` : ''}`
+      return `a free place${whose} (at most ${amountWords(amount!)} in flight)${heldWords(holds)}`
     case 'pause':
       return `the end of pause()${whose}${until}`
     case 'retry':
@@ -75,6 +75,11 @@ export function reasonWords(reason: WaitReason, self?: string): string {
       return `the provider${whose}, which ${REFUSED[refused!]}${until}${provider ? ` ("${provider}")` : ''}`
   }
 }
+
+const heldWords = (names: readonly string[] = []): string =>
+  names.length === 0
+    ? ''
+    : `, within calls that hold tickets of ${names.map((name) => `'${name}'`).join(' and ')}`
 
 function limitWords(amount: number, perMs: number, learned: number | undefined): string {
   const window = windowWords(perMs)

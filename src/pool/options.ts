@@ -2,6 +2,7 @@
 
 import type { BudgetStore, Clock, Duration } from 'llmiter'
 import { duration } from '../lib/duration.ts'
+import { meant } from '../lib/suggest.ts'
 import { callable, fields, given, isObject, number, text } from '../lib/validate.ts'
 import { type BreakerOptions, type BreakerRules, parseBreaker } from './breaker.ts'
 import { type BudgetOptions, parseBudgets } from './budgets.ts'
@@ -64,6 +65,8 @@ export interface PoolRules {
   readonly spending: Spending | undefined
   readonly sharing: ((clock: Clock) => Sharing) | undefined
 }
+
+const TARGET_OPTIONS = ['weight', 'tier', 'breaker']
 
 export function parsePool(options: PoolOptions): PoolRules {
   fields(options, 'createPool', [
@@ -141,9 +144,20 @@ function namesOf(targets: readonly PoolTarget[]): Map<string, number> {
       throw new TypeError(`targets[${i}].limiter must be a BucketRateLimiter, got ${text(limiter)}`)
     given(weight, (value) => number(value, `targets[${i}].weight`, 'a number of at least 0'))
     given(tier, (value) => number(value, `targets[${i}].tier`, 'a number of at least 0'))
+    for (const field in target) checkSpelling(field, `targets[${i}]`)
     names.set(name, i)
   }
   return names
+}
+
+/** A target may have fields of its own; but one that is a slip away from an option would be ignored silently. */
+function checkSpelling(field: string, path: string): void {
+  if (TARGET_OPTIONS.includes(field)) return
+  const near = meant(field, TARGET_OPTIONS, {}, 1)
+  if (near)
+    throw new TypeError(
+      `${path} cannot have a field ${text(field)} (did you mean '${near}'?); fields of your own need other names`,
+    )
 }
 
 function byTiers(targets: readonly PoolTarget[]): Strategy {

@@ -56,12 +56,15 @@ export function crew(urls: string | readonly string[], options: CrewOptions = {}
     const said: StoreEvent[] = []
     const errors: unknown[] = []
     const calls: number[] = []
+    /** `refusal`: what each of its calls ends with. */
+    const hand: { resting: boolean; refusal?: Error } = { resting: false }
     limiter.on('store', (event) => said.push(event))
     limiter.on('error', ({ error }) => errors.push(error))
     const keepCalling = async () => {
-      while (!over) {
+      while (!over && !hand.resting) {
         try {
           await limiter.run(() => {
+            if (hand.refusal) throw hand.refusal
             times.push(performance.now())
             calls.push(performance.now())
           })
@@ -71,7 +74,7 @@ export function crew(urls: string | readonly string[], options: CrewOptions = {}
         }
       }
     }
-    return { kind, limiter, said, errors, calls, keepCalling, end: own.end }
+    return Object.assign(hand, { kind, limiter, said, errors, calls, keepCalling, end: own.end })
   })
   const states = () => hands.map(({ said }) => said.map(({ state }) => state).join(' '))
   return {

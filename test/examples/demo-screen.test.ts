@@ -1,7 +1,9 @@
-// The demo on narrow terminals: a line that wraps cannot be rewritten.
+// What the demo says: which limit binds, and lines that no terminal wraps, since such a line cannot be rewritten.
 
 import { afterEach, expect, test, vi } from 'vitest'
+import { estimateTokens } from 'llmiter'
 import type { CrowdResult } from '../../examples/support/crowd.ts'
+import { headline } from '../../examples/support/headline.ts'
 import { printTable, progressLine, wrapped } from '../../examples/support/screen.ts'
 
 const result: CrowdResult = {
@@ -26,4 +28,28 @@ test('the line tells of how many, and how long it will take', () => {
 
 test('words are wrapped between them', () => {
   expect(wrapped('one two three\nfour', 7)).toBe('one two\nthree\nfour')
+})
+
+const settings = { model: 'gpt-5', calls: 4000, requestsPerMinute: 1200, tokensPerMinute: 200_000 }
+const prompt = 'In one word: what is 0 plus 0?'
+const tokens = estimateTokens([{ input: prompt }]).inputTokens
+
+test('the headline names requests where calls are small, and says from which size on tokens bind', () => {
+  expect(headline(settings, prompt)).toBe(
+    '4,000 calls at once to a server on this machine. The limit that binds is 1,200 requests a minute while ' +
+      `a call takes fewer than 167 tokens; these take about ${tokens}, and with longer answers ` +
+      '200,000 tokens a minute would bind.',
+  )
+})
+
+test('the headline names tokens where they bind, and what the API is asked for', () => {
+  const scarce = { ...settings, tokensPerMinute: 1200 * tokens, liveKey: 'sk-live' }
+  const said = headline(scarce, prompt)
+  expect(said).toBe(
+    `4,000 calls at once to the real API, twice. The limit that binds is ${(1200 * tokens).toLocaleString('en')} ` +
+      `tokens a minute, since a call takes about ${tokens} tokens; 1,200 requests a minute would allow more.`,
+  )
+  expect(said).not.toContain('sk-live')
+  // A token more a minute, and requests bind.
+  expect(headline({ ...scarce, tokensPerMinute: 1200 * tokens + 1 }, prompt)).toContain('is 1,200 requests')
 })

@@ -213,6 +213,7 @@ test.each([
 test('what is wrong is refused when the pool is made', () => {
   const { targets } = poolOf({ a: {} })
   const make = (options: object) => () => createPool({ targets, ...options })
+  const { limiter } = targets[0]!
   expect(make({ targets: [] })).toThrow(/at least one target/)
   expect(make({ targets: [...targets, ...targets] })).toThrow(/'a' is there twice/)
   expect(make({ waitUpto: 1 })).toThrow(
@@ -221,6 +222,13 @@ test('what is wrong is refused when the pool is made', () => {
   expect(make({ breaker: { share: 2 } })).toThrow(/breaker.share must be a number from 0 to 1/)
   expect(make({ strategies: { a: 'a' } })).toThrow(/a target has this name/)
   expect(make({ targets: [null] })).toThrow('targets[0] must be an object, got null')
+  expect(make({ targets: [{ name: 'a', limiter, wieght: 2 }] })).toThrow(
+    "targets[0] cannot have a field 'wieght' (did you mean 'weight'?); fields of your own need other names",
+  )
+  expect(make({ targets: [{ name: 'a', limiter, client: {}, weights: 2 }] })).toThrow(
+    "did you mean 'weight'?",
+  )
+  expect(make({ targets: [{ name: 'a', limiter, client: {}, region: 'eu', key: 1 }] })).not.toThrow()
   expect(make({ strategy: { loadbalance: [null] } })).toThrow(/loadbalance\[0\] must be an object, got null/)
   expect(make({ strategy: { conditional: [5] } })).toThrow(/conditional\[0\] must be an object, got 5/)
   expect(make({ fallbackOn: ['404'] })).toThrow(/fallbackOn must be an array of statuses/)

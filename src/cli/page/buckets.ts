@@ -115,7 +115,10 @@ const LONG_MS = 3_600_000
 const PACE_S = 10
 const PACE_UNITS = 10
 
-/** The pace at which a limit is used, in percent of the pace that it allows: the mean of the last ten seconds, or of ten calls. */
+/**
+ * The pace at which a limit is used, in percent of the pace that it allows: the mean of the last ten seconds, or of ten
+ * calls.
+ */
 function pace(
   { t, size }: Columns,
   { asked, amount, perMs }: LimitColumn,

@@ -1,24 +1,13 @@
-// The program and the style of the page, each in one text: the page loads nothing. Used when the package is built
-// (tsup.config.ts), and on the spot when the command runs from its sources.
+// The page of `llmiter graph` as texts, with the licence of what it carries.
 
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { buildSync } from 'esbuild'
+import { type BundledPage, bundlePage } from '../../gateway/page/build.ts'
 
-export function buildPage(): { script: string; style: string } {
-  const build = (entry: string) =>
-    buildSync({
-      entryPoints: [fileURLToPath(new URL(entry, import.meta.url))],
-      bundle: true,
-      write: false,
-      minify: true,
-      format: 'iife',
-      target: ['es2022'],
-      legalComments: 'none',
-    }).outputFiles[0]!.text.trim()
-  return { script: `/*!\n${license()}*/\n${build('client.ts')}`, style: build('style.css') }
+export function buildPage(): BundledPage {
+  const { script, style } = bundlePage(import.meta.url)
+  return { script: `/*!\n${license()}*/\n${script}`, style }
 }
 
 /** What is passed on of uPlot is passed on under its licence, which must come with it. */

@@ -89,9 +89,14 @@ function show(): void {
 
 function scaleWords(size: number): string {
   const finest = Math.max(...unpacked.flatMap((limiters) => limiters.map((columns) => columns.size)))
-  const means = `A point is ${span(size)}: lines are means, but the overflow and waits are the highest second of each point.`
+  const means =
+    `A point is ${span(size)}: lines are means, ` +
+    'but the overflow and waits are the highest second of each point.'
   if (size === 1)
-    return 'A point is a second. Rates and limits of a minute are shown as a second of them; the overflow and free tokens have the axis on the right.'
+    return (
+      'A point is a second. Rates and limits of a minute are shown as a second of them; ' +
+      'the overflow and free tokens have the axis on the right.'
+    )
   if (size > finest) return `${means} Zoom in to see ${finest === 1 ? 'the seconds' : span(finest)}.`
   return `${means} The log is too long for a page of seconds: draw a part of it with --from and --to.`
 }

@@ -46,7 +46,8 @@ export function graphPage(runs: readonly PlottedRun[], options: GraphOptions = {
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'">
+<meta http-equiv="Content-Security-Policy"
+  content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'">
 <title>${escape(title)} – llmiter</title>
 <style>${style}</style>
 </head>
@@ -143,15 +144,20 @@ function head({ title, series, command }: PlottedRun, i: number, { made, zone }:
   return `<div class="head">
 <h2 id="run-${i}">${escape(title)}</h2>
 <p class="summary">${escape(said)}</p>
-<div class="scroll short" tabindex="0" role="region" aria-label="Calls of ${escape(title)}"><table class="limiters"></table></div>
+<div class="scroll short" tabindex="0" role="region" aria-label="Calls of ${escape(title)}">
+<table class="limiters"></table>
+</div>
 ${more}
 </div>`
 }
 
 function section(title: string, i: number): string {
   return `<section class="run" aria-labelledby="run-${i}">
-<div class="plot" tabindex="0" role="application" aria-roledescription="graph" aria-labelledby="run-${i}" aria-describedby="help"></div>
+<div class="plot" tabindex="0" role="application" aria-roledescription="graph"
+  aria-labelledby="run-${i}" aria-describedby="help"></div>
 <p class="readout" aria-hidden="true"></p>
-<details><summary>Numbers</summary><div class="scroll" tabindex="0" role="region" aria-label="Numbers of ${escape(title)}"><table></table></div></details>
+<details><summary>Numbers</summary>
+<div class="scroll" tabindex="0" role="region" aria-label="Numbers of ${escape(title)}"><table></table></div>
+</details>
 </section>`
 }

@@ -30,7 +30,8 @@ export function picture({ width, height, title, description, style, body }: Pict
   const named = title === undefined ? '' : `<title>${escape(title)}</title>`
   const described = description === undefined ? '' : `<desc>${escape(description)}</desc>`
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img">`,
+    '<svg xmlns="http://www.w3.org/2000/svg" ' +
+      `viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img">`,
     ...(named + described ? [named + described] : []),
     `<style>${style}</style>`,
     ...body,
@@ -100,6 +101,7 @@ export class Plot {
   /** All of the frame between two values of x. */
   band(from: number, to: number): string {
     const { y, from: left, to: right } = this.#frame
-    return `M${this.x(Math.max(from, left))} ${y}H${this.x(Math.min(to, right))}V${this.base}H${this.x(Math.max(from, left))}z`
+    const [start, end] = [this.x(Math.max(from, left)), this.x(Math.min(to, right))]
+    return `M${start} ${y}H${end}V${this.base}H${start}z`
   }
 }

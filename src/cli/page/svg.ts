@@ -264,12 +264,15 @@ const style = `
 text{font:12px ${FONT};fill:#59636e}
 .title{font-weight:600;font-size:14px}.middle{text-anchor:middle}.end{text-anchor:end}.requestsText{fill:#8250df}
 path{fill:none}.grid,.axis{stroke:#8c959f;stroke-opacity:.25}.axis{stroke-opacity:.7}
-.line{stroke-width:1.6}.requests{stroke:#8250df}.issued,.asked{stroke:#0969da}.mark.refused{fill:#cf222e}.mark.failed{fill:#bc4c00}.finished,.used{stroke:#1a7f37}
+.line{stroke-width:1.6}.requests{stroke:#8250df}.issued,.asked{stroke:#0969da}.finished,.used{stroke:#1a7f37}
+.mark.refused{fill:#cf222e}.mark.failed{fill:#bc4c00}
 .waiting,.available{stroke:#8c959f;stroke-width:1;fill:#8c959f;fill-opacity:.18}.key{stroke-width:3}
 .rate{stroke:#bf8700;stroke-dasharray:6 3}.limit,.tokenLimit{stroke:#59636e;stroke-dasharray:2 3}
 .closed{fill:#cf222e;fill-opacity:.13}.probing{fill:#bf8700;fill-opacity:.13}
 ${Object.entries(CAUSE_COLOURS)
   .map(([name, colour]) => `.cause.${name}{fill:${colour}}`)
   .join('')}
-@media (prefers-color-scheme:dark){text{fill:#9198a1}.requestsText{fill:#ab7df8}.requests{stroke:#ab7df8}.issued,.asked{stroke:#4493f8}.finished,.used{stroke:#3fb950}.rate{stroke:#d29922}.limit,.tokenLimit{stroke:#9198a1}}
+@media (prefers-color-scheme:dark){text{fill:#9198a1}.requestsText{fill:#ab7df8}
+.requests{stroke:#ab7df8}.issued,.asked{stroke:#4493f8}.finished,.used{stroke:#3fb950}
+.rate{stroke:#d29922}.limit,.tokenLimit{stroke:#9198a1}}
 `

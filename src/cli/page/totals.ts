@@ -1,4 +1,5 @@
-// What came of the calls of a log, so that it adds up, and what bound them: the numbers, and the sentences that say them.
+// What came of the calls of a log, so that it adds up, and what bound them: the numbers, and the sentences that say
+// them.
 
 import type { LogRecord } from '../../telemetry/log-record.ts'
 import type { Cause } from './causes.ts'
@@ -215,7 +216,8 @@ function bound(totals: Totals, causes: readonly Cause[]): string {
       : 'Nothing bound them: no call was in line at the end of a second.'
   const share = (seconds: number) => percent(Math.min(1, seconds / waitedS))
   const then = second ? `; in ${share(second.seconds)} for ${second.cause.text}` : ''
-  return `In ${share(first.seconds)} of the ${span(waitedS)} in which calls waited, they waited for ${first.cause.text}${then}.`
+  const most = `they waited for ${first.cause.text}${then}`
+  return `In ${share(first.seconds)} of the ${span(waitedS)} in which calls waited, ${most}.`
 }
 
 function trouble({ refused, refusal, mostWaiting, closedS }: Totals): string {

@@ -132,7 +132,8 @@ export function plainLine({ record }: Added): string {
   const pace = rate === undefined ? '' : ` rate ${count(rate)}/min`
   return (
     `${time} ${clean(name)}: requests ${requests} issued ${issued} finished ${finished} refused ${refused} ` +
-    `waiting ${waiting} parked ${parked} in-flight ${inFlight} gate ${gate}${pace}${why ? ` for ${clean(why.text)}` : ''}`
+    `waiting ${waiting} parked ${parked} in-flight ${inFlight} gate ${gate}${pace}` +
+    (why ? ` for ${clean(why.text)}` : '')
   )
 }
 

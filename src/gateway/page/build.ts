@@ -1,13 +1,20 @@
-// Builds the script and the style of the page into one text each: the page loads nothing. It runs when the package is
-// built, and when the gateway runs from its sources.
+// The program and the style of a page, each as one text: a page loads nothing. Used when the package is built
+// (tsup.config.ts), and on the spot when a command runs from its sources.
 
 import { fileURLToPath } from 'node:url'
 import { buildSync } from 'esbuild'
 
-export function buildGatewayPage(): { script: string; style: string } {
+/** A page as texts. */
+export interface BundledPage {
+  script: string
+  style: string
+}
+
+/** `folder`: the URL of the folder that holds `client.ts` and `style.css`, or of another file in it. */
+export function bundlePage(folder: string | URL): BundledPage {
   const build = (entry: string) =>
     buildSync({
-      entryPoints: [fileURLToPath(new URL(entry, import.meta.url))],
+      entryPoints: [fileURLToPath(new URL(entry, folder))],
       bundle: true,
       write: false,
       minify: true,
