@@ -79,7 +79,7 @@ test('one that begins its minute again with each refusal gets it in full, once i
       return { ...answer, retryAfterMs: 60_000 }
     },
   })
-  const { refusedAt } = await backlog(provider, 3000, 1.5, 1)
+  const { refusedAt } = await backlog(provider, 6000, 1.5, 1)
   const gaps = refusedAt.map((at, i) => at - (refusedAt[i - 1] ?? 0)).filter((gap) => gap > 500)
   const waits = gaps.slice(gaps.findIndex((gap) => gap >= 60_000))
   expect(waits.length).toBeGreaterThan(1)

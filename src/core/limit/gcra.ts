@@ -144,6 +144,11 @@ export class Bucket {
     return EAGER * this.rate.at(now)
   }
 
+  /** Nothing could go for a while. That was no lateness of timers, and is not made up for. */
+  resume(now: number): void {
+    if (this.#crowded) this.#due = Math.max(this.#due, now)
+  }
+
   /** A ticket's cost turned out to be `difference` more than reserved (less, when negative). */
   amend(difference: number, takenAt: number, now: number): void {
     if (difference === 0) return

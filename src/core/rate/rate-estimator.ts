@@ -414,7 +414,7 @@ export class RateEstimator {
     // Refused at once: nothing had been saved up while the gate was closed, so that time must not be counted.
     const few = fast && measure.sinceReopened <= FEW_TICKETS
     this.strict = this.#state.kind === 'exploring' || (few && this.#state.kind !== 'found')
-    return { rate: few ? Math.max(about, rate / 2) : about, exact: exact !== undefined }
+    return { rate: fast || told ? Math.max(about, rate / 2) : about, exact: exact !== undefined }
   }
 
   /** Refused again: on the climb, then what had stood is right; or while it held, then it is a little too high. */
