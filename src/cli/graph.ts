@@ -97,7 +97,8 @@ async function readRun(files: readonly string[], from?: Moment, to?: Moment): Pr
     const { t, name } = record
     names.add(name)
     part ??= { first: from?.(t) ?? -Infinity, last: to?.(t) ?? Infinity }
-    if (t >= part.first && t < part.last) series.add(record)
+    if (t >= part.last) series.goesOn = true
+    else if (t >= part.first) series.add(record)
   }
   const progress = new ProgressLine()
   const skipped = badLines(

@@ -193,6 +193,9 @@ test('a program that ended or hangs with calls in its queue is silent; one at re
   ])
   expect(board([record(NOW, { waiting: 80 })], later)[2]).toBe('  silent for 12 s, 80 were waiting')
   expect(board([record(NOW, { inFlight: 3 })], later)[2]).toBe('  silent for 12 s, 3 were in flight')
+  expect(board([record(NOW, { waiting: 1, inFlight: 1 })], later)[2]).toBe(
+    '  silent for 12 s, 1 was waiting, 1 was in flight',
+  )
   const rest = record(NOW, { issued: 5, rate: 300 })
   expect(board([rest], { now: NOW + 20_000 })).toEqual([
     expect.anything(),

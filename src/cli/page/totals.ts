@@ -30,7 +30,14 @@ export interface Totals {
   /** Why the last call was turned away. */
   rejection?: string
   /** As the log ends, in seconds since the epoch. */
-  end: { t: number; waiting: number; inFlight: number; etaMs?: number }
+  end: {
+    t: number
+    waiting: number
+    inFlight: number
+    etaMs?: number
+    /** Only a part is told: the log goes on. */
+    goesOn?: true
+  }
 }
 
 const COUNTS = ['requests', 'refused', 'finished', 'failed', 'rejected'] as const
@@ -201,7 +208,8 @@ export function outcome(totals: Totals): string {
     ...(end.waiting > 0 ? [`${count(end.waiting)} still waiting`] : []),
     ...(end.inFlight > 0 ? [`${count(end.inFlight)} still in flight`] : []),
   ]
-  const late = end.waiting + end.inFlight > 0 ? ' when the log ends' : ''
+  const ending = end.goesOn ? ' at the end of this part' : ' when the log ends'
+  const late = end.waiting + end.inFlight > 0 ? ending : ''
   // The log began in the middle, or a part of it is shown.
   const before = all > requests ? ` (${count(all - requests)} of them asked before it begins)` : ''
   const lost = all < requests ? `, and ${count(requests - all)} of which the log does not tell` : ''
@@ -238,7 +246,7 @@ function trouble({ refused, refusal, mostWaiting, closedS }: Totals): string {
 /** Nobody wrote on though calls were in line. `made`: when the graph was made, in epoch ms. */
 export function silence({ end }: Totals, zone: (seconds: number) => string, made: number): string {
   const left = end.waiting + end.inFlight
-  if (left === 0 || made / 1000 - end.t < SILENT_S) return ''
+  if (left === 0 || end.goesOn || made / 1000 - end.t < SILENT_S) return ''
   const eta = end.etaMs === undefined ? '' : ` They would have waited about ${span(end.etaMs / 1000)} more.`
   return `The log ends at ${zone(end.t)} with ${plural(left, 'call')} not over: its program ended, or was killed.${eta}`
 }

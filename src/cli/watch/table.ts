@@ -204,10 +204,12 @@ function rateOf({ last, since, issued }: Row, now: number, silent: boolean): num
   return (sum * 60) / Math.max(1, seconds)
 }
 
+const were = (n: number) => `${count(n)} ${n === 1 ? 'was' : 'were'}`
+
 function silence({ waiting, inFlight }: LogRecord, silentMs: number): Cell {
   const parts = [
-    ...(waiting > 0 ? [`${count(waiting)} were waiting`] : []),
-    ...(inFlight > 0 ? [`${count(inFlight)} were in flight`] : []),
+    ...(waiting > 0 ? [`${were(waiting)} waiting`] : []),
+    ...(inFlight > 0 ? [`${were(inFlight)} in flight`] : []),
   ]
   return { text: `silent for ${span(silentMs / 1000)}, ${parts.join(', ')}`, colour: 'red' }
 }
