@@ -339,7 +339,7 @@ export class RateEstimator {
     const rate = this.at(now)
     const measured = closure && this.#measured(rate, closure, now)
     const outage = closure !== undefined && this.#isOutage(closure, now)
-    const passed = this.passes(Math.min(now, this.#closedAt)) ?? 0
+    const passed = this.passes(Math.min(now, this.#closedAt))
     this.#measure.reopened(Math.max(0, now - this.#closedAt), now)
     this.#closedAt = Infinity
     this.#prove(now)
@@ -354,7 +354,9 @@ export class RateEstimator {
     }
     if (!closure.repeated) return false
     const step = (state.trim?.step ?? 0) + 1
-    const kept = closure.single ? this.#kept(rate, now) : passed > STRICT * rate
+    // Closed again within a second after a trim: the trim was too small.
+    const through = passed ?? (state.trim ? (measured?.rate ?? 0) : 0)
+    const kept = closure.single ? this.#kept(rate, now) : through > STRICT * rate
     if (of === 'fast' && step < TRIMS.length && kept)
       this.#state = { ...state, trim: { step, at: this.#proof(now) } }
     else if (measured && measured.rate < rate) {
