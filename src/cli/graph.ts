@@ -7,8 +7,8 @@ import { plain } from '../telemetry/rolling-file.ts'
 import type { LogRecord } from '../telemetry/log-record.ts'
 import { badLines, noLogs, readLogs, runsIn, titleOf } from './logs.ts'
 import { graphPage, graphSvg, type GraphOptions, type PlottedRun, RunSeries } from './page/index.ts'
-import { LINES } from './page/labels.ts'
-import { summary } from './page/totals.ts'
+import { isoTime, LINES, localZone } from './page/labels.ts'
+import { silence, summary } from './page/totals.ts'
 import { ProgressLine } from './progress.ts'
 import { tierCommand } from './tier-command.ts'
 import { CannotError, command, printable, readOptions, UsageError } from './usage.ts'
@@ -137,11 +137,15 @@ function draw(
 ): void {
   const { svg, open, out = svg === undefined || open ? 'llmiter-graph.html' : undefined } = files
   for (const { title, series } of runs)
-    console.log(printable(`${title}\n  ${summary(series.totals, series.causes)}`))
+    console.log(printable(`${title}\n  ${summary(series.totals, series.causes)} ${ended(series)}`.trimEnd()))
   if (out !== undefined) save(out, graphPage(runs, options))
   if (svg !== undefined) save(svg, graphSvg(runs, options))
   if (open) openInBrowser(resolve(out!))
 }
+
+/** Says so where a program ended though its calls were not over. */
+const ended = ({ totals }: RunSeries) =>
+  silence(totals, (seconds) => isoTime(seconds, localZone()), Date.now())
 
 function save(file: string, content: string): void {
   try {
