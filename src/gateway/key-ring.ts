@@ -92,9 +92,14 @@ export class KeyRing {
     const { mtimeMs, size, ino } = statSync(this.#file)
     const version = `${mtimeMs} ${size} ${ino}`
     if (version === this.#version) return
+    const first = this.#version === ''
     this.#version = version
-    const { keys } = JSON.parse(readFileSync(this.#file, 'utf8')) as { keys: StoredKey[] }
-    this.#keys = new Map(keys.map((one) => [one.id, one]))
+    try {
+      this.#keys = new Map(keysIn(this.#file).map((one) => [one.id, one]))
+    } catch (error) {
+      if (first) throw error
+      process.emitWarning(`llmiter gateway: the keys stay as they were: ${(error as Error).message}`)
+    }
   }
 
   #write(keys: readonly StoredKey[]): void {
@@ -104,5 +109,17 @@ export class KeyRing {
     renameSync(draft, this.#file)
     this.#lookedAt = -Infinity
     this.#look(Date.now())
+  }
+}
+
+/** @throws TypeError when it is no file of keys. */
+function keysIn(file: string): StoredKey[] {
+  try {
+    const { keys } = JSON.parse(readFileSync(file, 'utf8')) as { keys: StoredKey[] }
+    if (keys.some(({ id, hash }) => typeof id !== 'string' || !/^[\da-f]{64}$/.test(hash)))
+      throw new TypeError('a key has no id or no hash')
+    return keys
+  } catch (error) {
+    throw new TypeError(`${file} cannot be read: ${(error as Error).message}`, { cause: error })
   }
 }

@@ -3,6 +3,7 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { PoolSnapshot } from 'llmiter/pool'
+import { isObject } from '../lib/validate.ts'
 
 const EVERY_MS = 1000
 
@@ -14,9 +15,10 @@ export class StateFile {
   readonly #file: string
   readonly #snapshot: () => SavedPools
   #timer: NodeJS.Timeout | undefined
+  #failed = false
 
   constructor(dir: string, snapshot: () => SavedPools) {
-    mkdirSync(dir, { recursive: true, mode: 0o700 })
+    makeFolder(dir)
     this.#file = join(dir, 'state.json')
     this.#snapshot = snapshot
     this.saved = read(this.#file)
@@ -36,16 +38,32 @@ export class StateFile {
         mode: 0o600,
       })
       renameSync(draft, this.#file)
+      this.#failed = false
     } catch (error) {
-      process.emitWarning(`llmiter gateway: ${this.#file} cannot be written: ${(error as Error).message}`)
+      // It is told once.
+      if (!this.#failed)
+        process.emitWarning(`llmiter gateway: ${this.#file} cannot be written: ${(error as Error).message}`)
+      this.#failed = true
     }
+  }
+}
+
+/** @throws TypeError when there can be no such folder. */
+function makeFolder(dir: string): void {
+  try {
+    mkdirSync(dir, { recursive: true, mode: 0o700 })
+  } catch (error) {
+    throw new TypeError(`state: the folder ${dir} cannot be made: ${(error as Error).message}`, {
+      cause: error,
+    })
   }
 }
 
 function read(file: string): SavedPools {
   if (!existsSync(file)) return {}
   try {
-    return (JSON.parse(readFileSync(file, 'utf8')) as { pools?: SavedPools }).pools ?? {}
+    const { pools } = JSON.parse(readFileSync(file, 'utf8')) as { pools?: unknown }
+    return isObject(pools) ? (pools as SavedPools) : {}
   } catch (error) {
     // A gateway that begins anew is better than none.
     process.emitWarning(
