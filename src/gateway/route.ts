@@ -11,6 +11,8 @@ import type { Target } from './target.ts'
 /** A target within a route. */
 export interface Leaf extends PoolTarget {
   readonly plan: LeafPlan
+  /** No other target may answer. */
+  readonly isOnly: boolean
 }
 
 const MOST_KNOWN = 1000
@@ -79,6 +81,7 @@ export class Route {
     const plans = this.#plan.leaves.filter(({ target }) => target.options.protocol === protocol)
     const strategy = this.#plan.strategyOf?.(new Set(plans.map(({ name }) => name)))
     if (plans.length === 0 || (this.#plan.strategyOf && strategy === undefined)) return undefined
+    const isOnly = new Set(plans.map(({ target }) => target)).size === 1
     const leaves = plans.map((plan): Leaf => {
       const { name, weight, tier, overrides, target, breaker } = plan
       const own = overrides?.['model']
@@ -87,6 +90,7 @@ export class Route {
         name,
         limiter,
         plan,
+        isOnly,
         ...(weight !== undefined && { weight }),
         ...(tier !== undefined && { tier }),
         ...(breaker && { breaker }),
@@ -101,6 +105,8 @@ export class Route {
       ...(strategy !== undefined && { strategy }),
       ...(sticky && { sticky: { by: sticky.keyOf, ttl: sticky.ttlMs } }),
       fallbackOn: goesOn,
+      // Where nobody else can answer, to wait for a provider that fails is the client's choice: cb_config asks for it.
+      ...(isOnly && { breaker: false }),
     })
     this.#pools.set(key, made)
     if (Object.hasOwn(this.#saved, key)) restore(made, this.#saved[key]!)

@@ -3,7 +3,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { brotliCompressSync, gzipSync } from 'node:zlib'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { RunningGateway } from '../../src/gateway/server.ts'
 import { ask, CANARY, type Rig, startRig, statusOf } from './rig.ts'
 
@@ -222,4 +222,44 @@ test('Gemini’s streams without events tell their usage at the end', async () =
   }
   expect((await ask(url, { path: '/v1beta/models/m:streamGenerateContent' })).text).toBe(text)
   expect((await statusOf(url)).budgets[0]!.amounts[0]).toMatchObject({ used: 11, reserved: 0 })
+})
+
+describe('a key that is refused', () => {
+  const refuse = (status: number) => (one: { headers: object; body: object }) =>
+    'secret' in one.body ? { status, body: { error: { message: 'no' } } } : { body: { ok: true } }
+  const secret = { model: 'm', messages: [], secret: true }
+
+  test.each([401, 403])('with no other target is the answer of one call alone (%i)', async (status) => {
+    const { url } = await rig.gatewayOf()
+    rig.server.replies(refuse(status))
+    const statuses = []
+    for (const body of [secret, secret, {}]) statuses.push((await ask(url, { body })).status)
+    expect(statuses).toEqual([status, status, 200])
+  })
+
+  test('and failures of the only target are answers, too: nobody waits until it may be well', async () => {
+    const { url } = await rig.gatewayOf()
+    rig.server.replies({ status: 500, body: {} })
+    for (let i = 0; i < 12; i++) expect((await ask(url)).status).toBe(500)
+    rig.server.replies({ body: { ok: true } })
+    const { status, headers } = await ask(url, { headers: { 'x-llmiter-max-wait': '10s' } })
+    expect([status, headers['x-llmiter-attempts']]).toEqual([200, '1'])
+  })
+
+  test('for one thing may be good for others: another target is tried, and it stays', async () => {
+    const second = rig.targetOf({ name: 'second', tier: 2, apiKey: 'sk-second-of-all' })
+    const { url } = await rig.gatewayOf({ targets: [rig.targetOf(), second] })
+    rig.server.replies((one) => {
+      const first = one.headers.authorization === `Bearer ${CANARY}`
+      return first ? refuse(403)(one) : { body: { ok: true } }
+    })
+    const by = async (body: object) => (await ask(url, { body })).headers['x-llmiter-target']
+    expect([await by(secret), await by({}), await by(secret)]).toEqual(['second', 'first', 'second'])
+    rig.server.replies((one) => {
+      const first = one.headers.authorization === `Bearer ${CANARY}`
+      return first ? { status: 401, body: {} } : { body: { ok: true } }
+    })
+    expect([await by({}), await by({})]).toEqual(['second', 'second'])
+    expect((await statusOf(url)).targets[0]!.states).toMatchObject([{ state: 'dead' }])
+  })
 })
