@@ -143,6 +143,7 @@ export class Outlook {
   summary(): Pick<Summary, 'refused' | 'waitedMs' | 'tokens' | 'least' | 'boundBy'> & {
     self: string
     failure?: string
+    refusal?: string
   } {
     let [refused, counted] = [0, 0]
     const all = [...this.#parts].map(([limiter, part]) => ({ ...part, stats: limiter.stats(part.mark) }))
@@ -157,6 +158,7 @@ export class Outlook {
     }
     const least = leasts.sort((a, b) => b.ms - a.ms)[0]
     const failure = all.map(({ stats }) => stats.lastFailure).find(Boolean)
+    const last = all.map(({ stats }) => stats.lastRefusal).find(Boolean)
     return {
       refused,
       waitedMs: this.#begun > 0 ? this.#waitedMs / this.#begun : 0,
@@ -165,6 +167,7 @@ export class Outlook {
       boundBy: all.flatMap(({ stats }) => stats.boundBy).sort((a, b) => b.share - a.share),
       self,
       ...(failure !== undefined && { failure }),
+      ...(last && { refusal: `${last.kind}: ${last.reason}` }),
     }
   }
 }

@@ -94,16 +94,18 @@ export interface Facts extends Omit<Summary, 'text' | 'least' | 'skipped' | 'wai
   total?: number
   /** The last failure in words: `'401 AuthenticationError'`. */
   failure?: string
+  /** The last refusal in words: `'rate: 429 rate_limit_exceeded'`. */
+  refusal?: string
   /** The name of the only limiter: it goes without saying. */
   self?: string
 }
 
 /** One line for each fact that there is. */
 export function summaryText(facts: Facts): string {
-  const { refused, ms, against, boundBy, waitedMs = 0, tokens = 0, self = '' } = facts
+  const { refused, refusal, ms, against, boundBy, waitedMs = 0, tokens = 0, self = '' } = facts
   const lines: [string, string | false][] = [
     ['done', outcome(facts)],
-    ['refused', refused > 0 && `${count(refused)} ${refused === 1 ? 'time' : 'times'} by the provider`],
+    ['refused', refused > 0 && refusals(refused, refusal)],
     ['time', against === undefined ? span(ms) : `${span(ms)}; ${against}`],
     ['bound by', bound(boundBy, self)],
     ['waited', waitedMs >= 5 && `${span(waitedMs)} each`],
@@ -113,6 +115,9 @@ export function summaryText(facts: Facts): string {
     .flatMap(([name, words]) => (words === false ? [] : [`${name} `.padEnd(WIDTH, '.') + ` ${words}`]))
     .join('\n')
 }
+
+const refusals = (n: number, last: string | undefined) =>
+  `${count(n)} ${n === 1 ? 'time' : 'times'} by the provider${last === undefined ? '' : ` (the last: ${last})`}`
 
 function outcome({ done, failed, skipped = 0, total, failure }: Facts): string {
   const of = total === undefined || total === done + skipped ? '' : ` of ${count(total - skipped)}`

@@ -1,7 +1,7 @@
 // A call from its ticket to its end: run the function, classify the answer, and act on it. Every answer, thrown
 // or returned, goes through one classifier.
 
-import { fail, judge, land, learnFrom } from './outcome.ts'
+import { fail, judge, land, learnFrom, noteFailure } from './outcome.ts'
 import type { Cost } from '../core/cost.ts'
 import { type Duration, duration } from '../lib/duration.ts'
 import { CallTimeoutError } from './errors.ts'
@@ -200,10 +200,13 @@ function judged(call: PendingCall, outcome: Outcome): unknown {
   }
   call.more().verdict = verdict
   if (verdict.kind !== 'transient') runtime.refuse(call, verdict, answer)
-  else if (!backOff(call, answer, verdict)) {
-    runtime.lose(call)
-    if (threw) throw answer
-    return answer
+  else {
+    const failure = noteFailure(call, answer)
+    if (!backOff(call, answer, verdict)) {
+      runtime.lose(call, failure)
+      if (threw) throw answer
+      return answer
+    }
   }
   // Not earlier: the headers may let other calls go, and the refused call must be ahead of them.
   learnFrom(answer, call)

@@ -107,13 +107,30 @@ export function settle(call: PendingCall, usage: Usage | undefined): void {
 /** The call ended with an error that concerns only its caller. Without a status, it is unknown whether the call arrived. */
 export function fail(call: PendingCall, error: unknown): void {
   const { runtime } = call.policy
-  const status = statusOf(error)
-  const name = safeRead(() => (error instanceof Error ? error.name : typeof error))
-  const failure = [status, name].filter(Boolean).join(' ')
-  runtime.lastFailure = failure
-  if (status === undefined) runtime.lose(call, failure)
+  const failure = noteFailure(call, error)
+  if (statusOf(error) === undefined) runtime.lose(call, failure)
   else runtime.finish(call, undefined, failure)
 }
+
+/** The call, or one try of it, failed. Returns status and name of what it failed with: '401 AuthenticationError'. */
+export function noteFailure({ policy: { runtime } }: PendingCall, error: unknown): string {
+  const status = statusOf(error)
+  const name = nameOf(error) ?? (status === undefined ? typeof error : '')
+  const failure = [status, name].filter(Boolean).join(' ')
+  runtime.lastFailure = failure
+  return failure
+}
+
+/** A name is a word or two; whoever makes it longer has put something else into it. */
+const MOST_NAME = 80
+
+/** Of an error the name of its class, never its message. */
+const nameOf = (error: unknown): string | undefined =>
+  safeRead(() => (error instanceof Error ? String(error.name).slice(0, MOST_NAME) : undefined))
+
+/** Why the limiter rejected a call: the code of our own error, else the name of what the caller aborted it with. */
+export const rejectionOf = (error: unknown): string =>
+  isA(error, LimiterError) ? (error as LimiterError).code : (nameOf(error) ?? 'AbortError')
 
 /** The call failed for good. The limiter still learns from a refusal. */
 export function concede(call: PendingCall, error: unknown, verdict = judge(call, { error })): void {

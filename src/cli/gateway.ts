@@ -4,7 +4,7 @@ import type { BucketRateLimiter } from 'llmiter'
 import { findConfig, loadConfig } from '../gateway/config.ts'
 import { CONFIG_SCHEMA } from '../gateway/config-schema.ts'
 import { isLoopback } from '../gateway/incoming.ts'
-import { type GatewayOptions, STATE_FOLDER } from '../gateway/options.ts'
+import { type GatewayOptions, STATE_FOLDER, timesOf } from '../gateway/options.ts'
 import { type RunningGateway, startGateway } from '../gateway/server.ts'
 import { CannotError, command, printable, readOptions, UsageError } from './usage.ts'
 
@@ -79,26 +79,34 @@ async function configOf(values: Values): Promise<GatewayOptions> {
     ...numberOf(values, 'tokens-per-minute', 'tokensPerMinute'),
   }
   const file = (values['config'] as string | undefined) ?? findConfig(process.cwd())
-  let config: GatewayOptions
-  try {
-    config = await loadConfig(file, process.env, limits)
-  } catch (error) {
-    if (error instanceof TypeError) throw new UsageError(error.message)
-    throw error
-  }
+  const config = await loadConfig(file, process.env, limits).catch(asUsage)
   if (config.targets.length === 0)
     throw new UsageError(
       'no provider has a key: set OPENAI_API_KEY, ANTHROPIC_API_KEY or GEMINI_API_KEY, or write llmiter.config.json',
     )
-  return {
+  const port = numberOf(values, 'port', 'port', 0)
+  if ('port' in port && !(Number.isInteger(port.port) && port.port! <= 65_535))
+    throw new UsageError(`--port must be a whole number from 0 to 65535, got '${String(values['port'])}'`)
+  const options = {
     state: STATE_FOLDER,
     ...config,
-    ...numberOf(values, 'port', 'port', 0),
+    ...port,
     ...textOf(values, 'host', 'host'),
     ...textOf(values, 'max-wait', 'maxWait'),
     ...textOf(values, 'drain', 'drain'),
     ...textOf(values, 'state', 'state'),
   }
+  try {
+    timesOf(options)
+  } catch (error) {
+    asUsage(error)
+  }
+  return options
+}
+
+/** What is wrong with options is a mistake at the keyboard. */
+function asUsage(error: unknown): never {
+  throw error instanceof TypeError ? new UsageError(error.message) : error
 }
 
 function numberOf(values: Values, option: string, name: string, least = Number.MIN_VALUE) {
@@ -120,7 +128,7 @@ async function start(options: GatewayOptions, dir: string | undefined): Promise<
     checkNoLoop(options, running)
     return running
   } catch (error) {
-    if (error instanceof TypeError) throw new UsageError(error.message)
+    if (error instanceof TypeError) asUsage(error)
     const { code } = error as NodeJS.ErrnoException
     if (code === 'EADDRINUSE')
       throw new CannotError(`port ${options.port ?? 8787} is in use: give another one with --port`)

@@ -7,8 +7,8 @@ import { plain } from '../telemetry/rolling-file.ts'
 import type { LogRecord } from '../telemetry/log-record.ts'
 import { badLines, noLogs, readLogs, runsIn, titleOf } from './logs.ts'
 import { graphPage, graphSvg, type GraphOptions, type PlottedRun, RunSeries } from './page/index.ts'
-import { LINES } from './page/labels.ts'
-import { summary } from './page/totals.ts'
+import { isoTime, LINES, localZone } from './page/labels.ts'
+import { silence, summary } from './page/totals.ts'
 import { ProgressLine } from './progress.ts'
 import { tierCommand } from './tier-command.ts'
 import { CannotError, command, printable, readOptions, UsageError } from './usage.ts'
@@ -97,7 +97,8 @@ async function readRun(files: readonly string[], from?: Moment, to?: Moment): Pr
     const { t, name } = record
     names.add(name)
     part ??= { first: from?.(t) ?? -Infinity, last: to?.(t) ?? Infinity }
-    if (t >= part.first && t < part.last) series.add(record)
+    if (t >= part.last) series.goesOn = true
+    else if (t >= part.first) series.add(record)
   }
   const progress = new ProgressLine()
   const skipped = badLines(
@@ -137,11 +138,15 @@ function draw(
 ): void {
   const { svg, open, out = svg === undefined || open ? 'llmiter-graph.html' : undefined } = files
   for (const { title, series } of runs)
-    console.log(printable(`${title}\n  ${summary(series.totals, series.causes)}`))
+    console.log(printable(`${title}\n  ${summary(series.totals, series.causes)} ${ended(series)}`.trimEnd()))
   if (out !== undefined) save(out, graphPage(runs, options))
   if (svg !== undefined) save(svg, graphSvg(runs, options))
   if (open) openInBrowser(resolve(out!))
 }
+
+/** Says so where a program ended though its calls were not over. */
+const ended = ({ totals }: RunSeries) =>
+  silence(totals, (seconds) => isoTime(seconds, localZone()), Date.now())
 
 function save(file: string, content: string): void {
   try {

@@ -79,6 +79,8 @@ export async function readLogs(
     try {
       await eachLine(file, onLine, (bytes) => onProgress?.((read += bytes), all))
     } catch (error) {
+      // The oldest file of a long log is swept away while the others are written.
+      if (files.length > 1 && (error as NodeJS.ErrnoException).code === 'ENOENT') continue
       throw new CannotError(`${file} cannot be read: ${(error as Error).message}`)
     }
   }

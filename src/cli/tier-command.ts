@@ -1,6 +1,7 @@
 // "What would a higher tier give?", as a command that is ready to run.
 
 import { HOUR, MINUTE } from '../lib/units.ts'
+import type { Cause } from './page/causes.ts'
 import { type Columns, lastOf } from './page/columns.ts'
 import type { RunSeries } from './page/index.ts'
 import { binding } from './page/totals.ts'
@@ -11,32 +12,59 @@ export function tierCommand(series: RunSeries, file: string): string | undefined
   const waited = [...limiters].sort((a, b) => b.totals.waitedS - a.totals.waitedS)[0]
   if (!waited || waited.totals.requests === 0) return undefined
   const { columns, totals } = waited
-  const rpm = lastOf(columns.limit)
-  const tokens = tokenTiers(columns)
-  const cause = binding(totals, causes)[0]?.cause
-  const places = cause?.kind === 'concurrency' ? cause.amount : undefined
-  const tiers = [
-    ...tierOf('--rpm', rpm),
-    ...tokens,
-    ...(rpm === undefined && tokens.length === 0 ? tierOf('--max-concurrent', places) : []),
-  ]
+  const tiers = tiersFor(columns, binding(totals, causes)[0]?.cause)
   if (tiers.length === 0) return undefined
   const name = limiters.length > 1 ? ['--name', quoted(columns.name)] : []
   return ['npx llmiter simulate --from', quoted(file), ...name, ...tiers].join(' ')
 }
 
-const FLAGS: Record<string, string> = { inputTokens: '--itpm', outputTokens: '--otpm', tokens: '--tpm' }
+/** The limits that would have to be higher. None, where no limit held the calls, or one that `simulate` does not know. */
+function tiersFor(columns: Columns, cause: Cause | undefined): string[] {
+  switch (cause?.kind) {
+    case undefined:
+      return rates(columns)
+    case 'limit':
+      return cause.perMs === undefined || cause.perMs < HOUR ? limitTiers(columns, cause) : []
+    case 'gate':
+      return cause.refused === 'rate' ? rates(columns) : []
+    case 'concurrency':
+      return tierOf('--max-concurrent', cause.amount)
+    default:
+      return []
+  }
+}
+
+/** Of a parent only the limit that bound is known. */
+function limitTiers(columns: Columns, { limiter, of = '', amount, perMs = MINUTE }: Cause): string[] {
+  if (limiter === undefined) return rates(columns)
+  return Object.hasOwn(FLAGS, of) ? tierOf(FLAGS[of]!, amount && perMinute(amount, perMs)) : []
+}
+
+const rates = (columns: Columns): string[] => [
+  ...tierOf('--rpm', lastOf(columns.limit)),
+  ...tokenTiers(columns),
+]
+
+const perMinute = (amount: number, perMs: number) => Math.round((amount * MINUTE) / perMs)
+
+const TOKENS = ['inputTokens', 'outputTokens', 'tokens']
+const FLAGS: Record<string, string> = {
+  requests: '--rpm',
+  inputTokens: '--itpm',
+  outputTokens: '--otpm',
+  tokens: '--tpm',
+}
 
 /** Each limit of tokens by its own flag; a log of an earlier version knows only the first of them. */
 function tokenTiers({ limits, tokenLimit }: Columns): string[] {
-  const known = limits.filter(({ of, perMs }) => Object.hasOwn(FLAGS, of) && perMs < HOUR)
+  const known = limits.filter(({ of, perMs }) => TOKENS.includes(of) && perMs < HOUR)
   // Where directions have limits, the replay knows their tokens apart.
   const apart = known.some(({ of }) => of !== 'tokens')
   const tiers = known.filter(({ of }) => !apart || of !== 'tokens')
   if (tiers.length === 0) return tierOf('--tpm', lastOf(tokenLimit))
   return tiers.flatMap(({ of, perMs, amount }) => {
     const last = lastOf(amount)
-    return tierOf(FLAGS[of]!, last && Math.round((last * MINUTE) / perMs))
+    return tierOf(FLAGS[of]!, last && perMinute(last, perMs))
   })
 }
 

@@ -149,7 +149,8 @@ async function read(
     for (const line of new CallLedger(ledger ?? 'llmiter-gateway').read()) usedBy(line).forEach(add)
   if (found > 0) return
   if (ledger !== undefined) throw new CannotError(`there is no ledger of a gateway in ${resolve(ledger)}`)
-  throw new CannotError(noLogs(logs))
+  if (files.length === 0) throw new CannotError(noLogs(logs))
+  throw new CannotError(`the logs in ${resolve(logs)} tell of no call that is over`)
 }
 
 function inPart({ from, to }: Part): (at: number) => boolean {

@@ -201,7 +201,10 @@ export class TicketIssuer {
     call.sentAt = now
     for (const at of this.chain) {
       at.recovery.tickets++
-      if (at.recovery.gate.state !== 'open') at.recovery.sent(now)
+      if (at.recovery.gate.state !== 'open') {
+        at.recovery.sent(now)
+        at.limitSet.resume(now)
+      }
       at.slots.take(call.cost, now)
       for (const bucket of at.limitSet.reservoirs)
         if (bucket.available(now) === 0) at.decide({ of: 'depleted', limit: bucket.limit })

@@ -144,7 +144,7 @@ function metricsOf({ waiting, inHand, targets, budgets, counts }: GatewayStatus)
     metric(
       'budget_used',
       'gauge',
-      'BilledUsage and reserved of budgets.',
+      'Used and reserved of budgets.',
       budgets.flatMap(({ name, key, keyName, amounts }) =>
         amounts.map(({ of, used, reserved }): Sample => [
           {

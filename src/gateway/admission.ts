@@ -2,11 +2,11 @@
 
 import { BucketRateLimiter, type Store } from 'llmiter'
 import type { Pool, PoolCall } from 'llmiter/pool'
-import { duration } from '../lib/duration.ts'
-import { type ClientCall, costOf, requestOf } from './call.ts'
+import { type ClientCall, costOf, modelAt, requestOf } from './call.ts'
 import { GatewayError } from './errors.ts'
 import type { StoredKey } from './key-ring.ts'
 import type { GatewayOptions } from './options.ts'
+import { maySpend } from './protocol.ts'
 import type { Leaf, Route } from './route.ts'
 import type { Spend } from './spend.ts'
 
@@ -18,12 +18,12 @@ export function poolCallOf(
   pool: Pool<Leaf>,
   call: ClientCall,
   spend: Spend,
-  maxWait: GatewayOptions['maxWait'],
+  mostWaitMs: number | undefined,
 ): PoolCall {
   const { model, terms, key } = call
   const { priority, target } = terms
   const tenant = terms.tenant ?? key?.id
-  const maxWaitMs = terms.maxWaitMs ?? (maxWait === undefined ? undefined : duration(maxWait, 'maxWait'))
+  const maxWaitMs = terms.maxWaitMs ?? mostWaitMs
   const counts =
     pool.targets.some(({ plan }) => plan.target.countsTokens) || key?.limits !== undefined || spend.reads(key)
   const request = counts || route.readsBody ? requestOf(call) : undefined
@@ -40,6 +40,18 @@ export function poolCallOf(
     ...(maxWaitMs !== undefined && { maxWaitMs }),
     ...(target !== undefined && { target: knownTarget(pool, target) }),
   }
+}
+
+/** The call as its targets may get it, when it can spend something. */
+export function variantsOf(pool: Pool<Leaf>, call: ClientCall, options: PoolCall): PoolCall[] {
+  if (!maySpend(call.method, call.pathname)) return []
+  const all = new Set(pool.targets.map(({ plan }) => plan.overrides))
+  return [...all].map((overrides) => {
+    const model = modelAt(call, overrides)
+    if (!overrides || options.request === undefined) return options
+    const request = { ...Object(options.request), ...overrides } as object
+    return { ...options, request, ...(model !== undefined && { model }) }
+  })
 }
 
 function knownTarget(pool: Pool<Leaf>, name: string): string {

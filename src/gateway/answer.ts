@@ -2,9 +2,11 @@
 // whether it failed, and when its first content came. So each piece of it says that, beside its bytes.
 
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
+import type { Readable } from 'node:stream'
 import { isObject } from '../lib/validate.ts'
-import { BrokenError } from './errors.ts'
+import { brokenBy, BrokenError } from './errors.ts'
 import type { Headers } from './headers.ts'
+import type { Secrets } from './secrets.ts'
 
 /** Some bytes of an answer, with what they tell. */
 export interface Piece {
@@ -106,7 +108,10 @@ function failureOf(data: string): { status: number; error: object } | undefined 
 }
 
 const DATA = Buffer.from('data:')
-const BLANK_LINES = [Buffer.from('\n\n'), Buffer.from('\r\n\r\n')]
+/** Lines end with LF, CRLF or CR. */
+const BLANK_LINES = ['\n\n', '\n\r\n', '\r\r'].map((line) => Buffer.from(line))
+const LINE_END = /\r\n|\n|\r/
+const EVENT_END = /(?:\r\n|\n|\r(?!\n)){2}/
 /** An event longer than this is passed on in parts. */
 const LONGEST_EVENT = 1_000_000
 /** So many bytes wait for a slow reader before the provider has to wait too. */
@@ -116,7 +121,8 @@ const MOST_WAITING = 256 * 1024
 export interface StreamTerms {
   /** It was asked for its usage by the gateway alone: what tells it is taken out again. */
   readonly hideUsage: boolean
-  readonly redact: (bytes: Buffer) => Buffer
+  /** Not to be seen in it. */
+  readonly secrets: Secrets
   /** An event that tells a failure before any content: the call failed. */
   readonly failed: (status: number, error: object) => Error
   /** How long the provider may be silent. */
@@ -144,40 +150,43 @@ export class StreamAnswer implements AsyncIterableIterator<Piece, undefined> {
   readonly headers: IncomingHttpHeaders
   readonly passed: Headers
   readonly isEvents: boolean
-  readonly #message: IncomingMessage
+  readonly #isJson: boolean
+  readonly #content: Readable
   readonly #terms: StreamTerms
   readonly #ready: Piece[] = []
   #waiting: { resolve: (next: Next) => void; reject: (error: unknown) => void } | undefined
   #held = 0
   #rest: Buffer | undefined
+  #tail: Buffer = Buffer.alloc(0)
   #begun = false
   #usage: Pick<Piece, 'usage' | 'usageMetadata'> = {}
   #events = 0
   #left = false
   #over: { error?: unknown } | undefined
   #silence: NodeJS.Timeout | undefined
-  readonly #giveUp = () => void this.#message.destroy(this.#terms.signal!.reason as Error)
+  readonly #giveUp = () => void this.#content.destroy(this.#terms.signal!.reason as Error)
 
-  constructor(message: IncomingMessage, passed: Headers, terms: StreamTerms) {
+  /** `content`: what the message holds, decoded. */
+  constructor(message: IncomingMessage, content: Readable, passed: Headers, terms: StreamTerms) {
     this.answered = message.statusCode!
     this.headers = message.headers
     this.passed = passed
-    this.isEvents = /^text\/event-stream/i.test(message.headers['content-type'] ?? '')
-    this.#message = message
+    const type = message.headers['content-type'] ?? ''
+    this.isEvents = /^text\/event-stream/i.test(type)
+    this.#isJson = /json/i.test(type)
+    this.#content = content
     this.#terms = terms
-    message.on('data', (bytes: Buffer) => this.#came(bytes))
-    message.once('end', () => this.#end({}))
-    message.once('error', (error: NodeJS.ErrnoException) =>
-      this.#end({ error: error.code === 'ECONNRESET' ? new BrokenError() : error }),
-    )
-    message.once('close', () => {
+    content.on('data', (bytes: Buffer) => this.#came(bytes))
+    content.once('end', () => this.#end({}))
+    content.on('error', (error) => this.#end({ error: brokenBy(error) }))
+    content.once('close', () => {
       if (!this.#over) this.#end({ error: new BrokenError() })
     })
     const { silenceMs, signal } = terms
     signal?.addEventListener('abort', this.#giveUp, { once: true })
     if (silenceMs !== undefined)
       this.#silence = setTimeout(() => {
-        message.destroy(new BrokenError(`the provider was silent for ${silenceMs} ms`))
+        content.destroy(new BrokenError(`the provider was silent for ${silenceMs} ms`))
       }, silenceMs)
   }
 
@@ -194,7 +203,7 @@ export class StreamAnswer implements AsyncIterableIterator<Piece, undefined> {
     const piece = this.#ready.shift()
     if (piece) {
       this.#held -= piece.bytes.length
-      if (this.#held < MOST_WAITING && this.#message.isPaused()) this.#message.resume()
+      if (this.#held < MOST_WAITING && this.#content.isPaused()) this.#content.resume()
       return Promise.resolve({ done: false, value: piece })
     }
     if (this.#over)
@@ -209,24 +218,41 @@ export class StreamAnswer implements AsyncIterableIterator<Piece, undefined> {
     this.#left = true
     this.#end({})
     this.#ready.length = 0
-    this.#message.destroy()
+    this.#content.destroy()
     return Promise.resolve(DONE)
   }
 
   #came(bytes: Buffer): void {
     this.#silence?.refresh()
-    if (!this.isEvents) return this.#give({ bytes: this.#terms.redact(bytes) })
     const all = this.#rest ? Buffer.concat([this.#rest, bytes]) : bytes
+    if (!this.isEvents) {
+      this.#rest = all
+      return this.#giveRest(false)
+    }
     const end = endOfEvents(all)
     this.#rest = end < all.length ? all.subarray(end) : undefined
     if (end > 0) this.#giveEvents(all.subarray(0, end))
-    if (this.#rest && this.#rest.length > LONGEST_EVENT) this.#giveRest()
+    if (this.#rest && this.#rest.length > LONGEST_EVENT) this.#giveRest(false)
   }
 
-  #giveRest(): void {
-    const bytes = this.#rest
-    this.#rest = undefined
-    if (bytes) this.#give({ bytes: this.#terms.redact(bytes), ...usageIn(bytes) })
+  /** What is no whole event, without the beginning of a secret if there is more to come. */
+  #giveRest(last: boolean): void {
+    const all = this.#rest
+    if (!all) return
+    const length = last ? all.length : all.length - this.#terms.secrets.begunAtEnd(all)
+    this.#rest = length < all.length ? all.subarray(length) : undefined
+    if (length === 0) return
+    const bytes = all.subarray(0, length)
+    const usage = this.#usageOf(bytes)
+    this.#remember(usage)
+    this.#give({ bytes: this.#terms.secrets.redact(bytes), ...usage })
+  }
+
+  /** Gemini's streams may be one JSON array, cut anywhere. */
+  #usageOf(bytes: Buffer): Pick<Piece, 'usage' | 'usageMetadata'> {
+    if (this.isEvents || !this.#isJson) return usageIn(bytes)
+    this.#tail = Buffer.concat([this.#tail, bytes]).subarray(-LONGEST_USAGE)
+    return usageIn(this.#tail)
   }
 
   #giveEvents(bytes: Buffer): void {
@@ -247,21 +273,21 @@ export class StreamAnswer implements AsyncIterableIterator<Piece, undefined> {
 
   #pieceOf(bytes: Buffer, more: Pick<Piece, 'type' | 'error'> | undefined): Piece {
     const usage = usageIn(bytes)
-    this.#count(bytes, usage)
+    for (let at = bytes.indexOf(DATA); at >= 0; at = bytes.indexOf(DATA, at + DATA.length)) this.#events++
+    this.#remember(usage)
     const shown = this.#terms.hideUsage ? withoutUsage(bytes) : bytes
-    return { bytes: this.#terms.redact(shown), ...usage, ...more }
+    return { bytes: this.#terms.secrets.redact(shown), ...usage, ...more }
   }
 
   /** What is told later replaces what was told before, count by count. */
-  #count(bytes: Buffer, { usage, usageMetadata }: Pick<Piece, 'usage' | 'usageMetadata'>): void {
-    for (let at = bytes.indexOf(DATA); at >= 0; at = bytes.indexOf(DATA, at + DATA.length)) this.#events++
+  #remember({ usage, usageMetadata }: Pick<Piece, 'usage' | 'usageMetadata'>): void {
     if (usage) this.#usage = { usage: { ...this.#usage.usage, ...usage } }
     if (usageMetadata) this.#usage = { usageMetadata }
   }
 
   #fail(status: number, error: object): void {
     this.#end({ error: this.#terms.failed(status, error) })
-    this.#message.destroy()
+    this.#content.destroy()
   }
 
   #give(piece: Piece): void {
@@ -273,14 +299,14 @@ export class StreamAnswer implements AsyncIterableIterator<Piece, undefined> {
     }
     this.#ready.push(piece)
     this.#held += piece.bytes.length
-    if (this.#held > MOST_WAITING) this.#message.pause()
+    if (this.#held > MOST_WAITING) this.#content.pause()
   }
 
   #end(over: { error?: unknown }): void {
     if (this.#over) return
     clearTimeout(this.#silence)
     this.#terms.signal?.removeEventListener('abort', this.#giveUp)
-    this.#giveRest()
+    this.#giveRest(true)
     this.#over = over
     const whole = !('error' in over) && !this.#left
     this.#terms.over({ whole, usage: this.#usage, events: this.#events })
@@ -313,14 +339,14 @@ function endOfFirst(bytes: Buffer, from: number): number {
 
 const dataOf = (event: string): string =>
   event
-    .split(/\r?\n/)
+    .split(LINE_END)
     .filter((line) => line.startsWith('data:'))
     .map((line) => line.slice(5).trimStart())
     .join('\n')
 
 function failureIn(events: Buffer): ReturnType<typeof failureOf> {
   if (!events.includes('"error"')) return undefined
-  for (const event of events.toString().split(/\r?\n\r?\n/)) {
+  for (const event of events.toString().split(EVENT_END)) {
     const failure = failureOf(dataOf(event))
     if (failure) return failure
   }
@@ -334,12 +360,30 @@ function typeOf(event: Buffer): string | undefined {
   return /^event: ?(\S+)/m.exec(text)?.[1] ?? /^data: ?\{"type": ?"([\w.]+)"/m.exec(text)?.[1]
 }
 
-/** Of a chat whose usage nobody asked for: the counts that each chunk leaves open, and the chunk that only counts. */
+const USAGE = Buffer.from('"usage"')
+
+/** Of a chat whose usage nobody asked for: the counts that chunks tell, and the chunk that only counts. */
 function withoutUsage(events: Buffer): Buffer {
-  if (!events.includes('"usage"')) return events
-  const text = events
-    .toString()
-    .replaceAll(/,\s*"usage":\s*null(?=\s*[,}])/g, '')
-    .replaceAll(/(?<=^|\n\r?\n)data: ?\{.*"choices":\s*\[\].*"usage":\s*\{.*\}\r?\n\r?\n/g, '')
-  return Buffer.from(text)
+  if (!events.includes(USAGE)) return events
+  const shown: Buffer[] = []
+  for (let from = 0; from < events.length;) {
+    const to = endOfFirst(events, from)
+    const event = events.subarray(from, to)
+    shown.push(event.includes(USAGE) ? eventWithoutUsage(event) : event)
+    from = to
+  }
+  return Buffer.concat(shown)
+}
+
+const NO_USAGE = /,\s*"usage":\s*null(?=\s*[,}])|(?<=^data: ?\{)\s*"usage":\s*null\s*,/gm
+
+function eventWithoutUsage(event: Buffer): Buffer {
+  const text = event.toString()
+  const chunk = parseObject(dataOf(text))
+  if (!chunk || !('usage' in chunk)) return event
+  const { usage, ...rest } = chunk as { usage: unknown; choices?: unknown }
+  if (!isObject(usage)) return Buffer.from(text.replaceAll(NO_USAGE, ''))
+  if (Array.isArray(rest.choices) && rest.choices.length === 0) return Buffer.alloc(0)
+  // Some tell it beside the last content.
+  return Buffer.from(text.replace(/^data:.*$/m, () => `data: ${JSON.stringify(rest)}`))
 }

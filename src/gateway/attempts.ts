@@ -3,7 +3,7 @@
 import { randomUUID } from 'node:crypto'
 import { mergeUsage } from 'llmiter'
 import { StreamAnswer, type StreamEnd, type WholeAnswer } from './answer.ts'
-import { type ClientCall, factsOf, requestOf } from './call.ts'
+import { type ClientCall, factsOf, modelAt, requestOf } from './call.ts'
 import type { GatewayCounters } from './counters.ts'
 import { UpstreamError } from './errors.ts'
 import type { CallLedger, LedgerAmounts } from './ledger.ts'
@@ -14,6 +14,8 @@ import type { Upstreams } from './upstream.ts'
 
 interface Attempt {
   readonly id: string
+  /** What was asked for, by which it is billed. */
+  readonly model: string | undefined
   /** Epoch ms. */
   readonly at: number
   readonly target: string
@@ -57,7 +59,12 @@ export class Attempts {
     if (progress.attempts++ === 0) progress.waitedMs = performance.now() - progress.startedAt
     progress.target = target.name
     progress.option = option
-    const attempt: Attempt = { id: randomUUID(), at: Date.now(), target: target.name }
+    const attempt: Attempt = {
+      id: randomUUID(),
+      model: modelAt(call, overrides),
+      at: Date.now(),
+      target: target.name,
+    }
     if (progress.charge)
       this.#ledger?.add({
         of: 'sent',
@@ -89,7 +96,7 @@ export class Attempts {
   }
 
   #answered(call: ClientCall, progress: CallProgress, attempt: Attempt, status: number, usage: object): void {
-    const { billed, usd } = this.spend.usedBy(call.model, usage)
+    const { billed, usd } = this.spend.usedBy(attempt.model, usage)
     const used = billed && amountsOf(billed.input + billed.output, usd)
     progress.cost = usd
     progress.charge?.settle(used)
@@ -106,13 +113,13 @@ export class Attempts {
     { whole, usage, events }: StreamEnd,
   ): void {
     if (whole) return this.#answered(call, progress, attempt, 200, usage)
-    const told = this.spend.usedBy(call.model, usage).billed
+    const told = this.spend.usedBy(attempt.model, usage).billed
     const billed = {
       input: Math.max(told?.input ?? 0, progress.charge?.input ?? 0),
       cached: told?.cached ?? 0,
       output: Math.max(told?.output ?? 0, events),
     }
-    const usd = this.spend.usd(call.model, billed)
+    const usd = this.spend.usd(attempt.model, billed)
     const used = amountsOf(billed.input + billed.output, usd)
     progress.charge?.settle(used)
     progress.ticket?.finish({ usage: { inputTokens: billed.input, outputTokens: billed.output } })

@@ -46,12 +46,22 @@ export function callOf(
     path: path.slice(prefix.length) + (passedQuery && `?${passedQuery}`),
     body,
     headers: toProvider(request.headers),
-    model: shape?.model ?? modelInPath(path),
+    // The path wins: the provider goes by it.
+    model: modelInPath(path) ?? shape?.model,
     stream: shape?.stream === true || /:streamGenerateContent$/.test(path),
     bodyForUsage: shape?.stream && asksForUsage(protocol, path) ? askForUsage(body!, shape) : undefined,
     terms: termsOf(request.headers),
     key,
   }
+}
+
+/** The model that a target is asked for, when the route has fields of its own for it. The path wins over any body. */
+export function modelAt(
+  { pathname, model }: ClientCall,
+  overrides: Readonly<Record<string, unknown>> = {},
+): string | undefined {
+  const own = overrides['model']
+  return modelInPath(pathname) ?? (typeof own === 'string' ? own : model)
 }
 
 /** Lists, files and the like take nothing of the limits. */

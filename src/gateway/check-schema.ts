@@ -2,7 +2,7 @@
 
 import { didYouMean } from '../lib/suggest.ts'
 import { text } from '../lib/validate.ts'
-import type { Schema } from './config-schema.ts'
+import { NAME, type Schema } from './config-schema.ts'
 
 const KINDS: Record<NonNullable<Schema['type']>, (value: unknown) => boolean> = {
   object: (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
@@ -25,8 +25,10 @@ export function allowed(schema: Schema): string {
     return "'env:NAME' or 'file:PATH': a key must not stand in the configuration"
   if (schema.pattern?.startsWith('^((env'))
     return "'redis://HOST:PORT', 'env:NAME' or 'file:PATH': a password must not stand in the configuration"
+  if (schema.pattern === NAME) return 'a name of ASCII letters, digits and signs'
   if (schema.pattern?.startsWith('^https')) return 'a URL that begins with https:// or http://'
   if (schema.pattern?.includes('(ms|')) return "a time such as '500ms', '30s' or '5m'"
+  if (schema.maximum !== undefined) return `a whole number from ${schema.minimum} to ${schema.maximum}`
   if (schema.type === 'integer') return `a whole number of at least ${schema.minimum}`
   if (schema.exclusiveMinimum !== undefined) return `a number above ${schema.exclusiveMinimum}`
   if (schema.minimum !== undefined) return `a number of at least ${schema.minimum}`
@@ -43,7 +45,7 @@ export function allowed(schema: Schema): string {
 /** The faults that a value has by itself. */
 function fits(
   value: unknown,
-  { type, enum: choices, anyOf, pattern, minimum, exclusiveMinimum, minItems }: Schema,
+  { type, enum: choices, anyOf, pattern, minimum, maximum, exclusiveMinimum, minItems }: Schema,
 ): boolean {
   const n = value as number
   return (
@@ -52,6 +54,7 @@ function fits(
     (!type || KINDS[type](value)) &&
     (!pattern || new RegExp(pattern).test(value as string)) &&
     (minimum === undefined || n >= minimum) &&
+    (maximum === undefined || n <= maximum) &&
     (exclusiveMinimum === undefined || n > exclusiveMinimum) &&
     (minItems === undefined || (value as unknown[]).length >= minItems)
   )

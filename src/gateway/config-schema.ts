@@ -12,6 +12,7 @@ export interface Schema {
   readonly minItems?: number
   readonly enum?: readonly unknown[]
   readonly minimum?: number
+  readonly maximum?: number
   readonly exclusiveMinimum?: number
   readonly pattern?: string
   readonly anyOf?: readonly Schema[]
@@ -19,6 +20,9 @@ export interface Schema {
   readonly $schema?: string
   readonly title?: string
 }
+
+/** What a header can hold. */
+export const NAME = '^[!-~]([ -~]*[!-~])?$'
 
 const duration: Schema = {
   anyOf: [
@@ -33,6 +37,8 @@ const time = (description: string): Schema => ({
 const amount = (description: string): Schema => ({ description, type: 'number', exclusiveMinimum: 0 })
 const count = (description: string): Schema => ({ description, type: 'integer', minimum: 1 })
 const text = (description: string): Schema => ({ description, type: 'string', pattern: '.' })
+/** It stands in headers. */
+const name = (description: string): Schema => ({ description, type: 'string', pattern: NAME })
 const secret = (description: string): Schema => ({
   description: `${description} 'env:NAME' or 'file:PATH', whose mode is 0600.`,
   type: 'string',
@@ -90,7 +96,7 @@ const target: Schema = {
   required: ['name', 'protocol', 'apiKey'],
   additionalProperties: false,
   properties: {
-    name: text('Its name in headers, errors, the ledger and statistics.'),
+    name: name('Its name in headers, errors, the ledger and statistics.'),
     protocol: { description: 'What it speaks.', enum: ['openai', 'anthropic', 'gemini'] },
     apiKey: secret("The provider's key:"),
     baseUrl: {
@@ -136,7 +142,7 @@ export const CONFIG_SCHEMA: Schema = {
   properties: {
     $schema: { description: 'For editors.', type: 'string' },
     host: text('The address on which it listens. Default 127.0.0.1; any other needs keys.'),
-    port: { description: 'The port. Default 8787.', type: 'integer', minimum: 0 },
+    port: { description: 'The port. Default 8787.', type: 'integer', minimum: 0, maximum: 65_535 },
     targets: {
       description: 'The keys of the providers. Default: those of the environment.',
       type: 'array',

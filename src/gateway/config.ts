@@ -7,7 +7,7 @@ import type { BudgetOptions, Prices } from 'llmiter/pool'
 import { parseBudgets } from '../pool/budgets.ts'
 import { text } from '../lib/validate.ts'
 import { checkBySchema } from './check-schema.ts'
-import { CONFIG_SCHEMA } from './config-schema.ts'
+import { CONFIG_SCHEMA, NAME } from './config-schema.ts'
 import { targetsFromEnv } from './from-env.ts'
 import type { GatewayOptions, GatewayTarget, TargetLimits } from './options.ts'
 import { compileRoute } from './portkey.ts'
@@ -50,8 +50,10 @@ export async function loadConfig(
   checkTargets(targets)
   checkBudgets(rest.budgets)
   const byName = new Map(targets.map((one) => [one.name, new Target(one, () => {})]))
-  for (const [name, route] of Object.entries(rest.routes ?? {}))
+  for (const [name, route] of Object.entries(rest.routes ?? {})) {
+    checkBySchema(name, { type: 'string', pattern: NAME }, 'the name of a route')
     compileRoute(route, byName, `routes.${name}`, false)
+  }
   return {
     ...rest,
     targets,
@@ -102,8 +104,8 @@ function secretOf(
   const name = value.slice(value.indexOf(':') + 1)
   if (value.startsWith('env:')) {
     const found = env[name]
-    if (!found) throw new TypeError(`${path}: the environment variable ${name} is not set`)
-    return found
+    if (!found?.trim()) throw new TypeError(`${path}: the environment variable ${name} is not set`)
+    return found.trim()
   }
   const file = resolve(dir, name)
   if (!existsSync(file)) throw new TypeError(`${path}: there is no file ${file}`)

@@ -34,6 +34,13 @@ export class BrokenError extends Error {
   }
 }
 
+/** An error of a connection, or of what came over it, as the loss that it is. */
+export function brokenBy(error: NodeJS.ErrnoException): Error {
+  if (/^Z_|^ERR__ERROR_|^ERR_PADDING/.test(error.code ?? ''))
+    return new BrokenError('the provider has sent what cannot be decoded')
+  return error.code === 'ECONNRESET' ? new BrokenError() : error
+}
+
 /** The provider answered with an error. A limiter reads `status`, `headers` and `error`; the client gets the rest. */
 export class UpstreamError extends Error {
   readonly status: number

@@ -13,7 +13,7 @@ const VARIABLES: readonly { protocol: Protocol; keys: readonly string[]; urls: r
 
 /** One target for each provider that has a key. */
 export function targetsFromEnv(env: Environment, limits: TargetLimits): GatewayTarget[] {
-  const first = (names: readonly string[]) => names.map((name) => env[name]).find(Boolean)
+  const first = (names: readonly string[]) => names.map((name) => env[name]?.trim()).find(Boolean)
   return VARIABLES.flatMap(({ protocol, keys, urls }) => {
     const apiKey = first(keys)
     const baseUrl = first(urls)

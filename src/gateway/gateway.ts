@@ -4,12 +4,11 @@
 //                └ 4xx      └ 402       └ 429, or gone      └ the next target, as long as nothing has been passed on
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import type { BucketRateLimiter } from 'llmiter'
 import type { Pool, PoolCall } from 'llmiter/pool'
-import { duration } from '../lib/duration.ts'
-import { MAX_TIMER_MS } from '../lib/units.ts'
 import { answerAdmin, type GatewayStatus } from './admin.ts'
-import { admit, KeyLimiters, poolCallOf } from './admission.ts'
+import { admit, KeyLimiters, poolCallOf, variantsOf } from './admission.ts'
 import { StreamAnswer, type WholeAnswer } from './answer.ts'
 import { AnswerCache } from './answer-cache.ts'
 import { Attempts } from './attempts.ts'
@@ -19,7 +18,7 @@ import { GatewayError } from './errors.ts'
 import { checkOrigin, Hold, placeOf, readBody } from './incoming.ts'
 import { KeyRing, type StoredKey } from './key-ring.ts'
 import { CallLedger } from './ledger.ts'
-import type { GatewayOptions } from './options.ts'
+import { type GatewayOptions, type GatewayTimes, timesOf } from './options.ts'
 import { CallProgress } from './progress.ts'
 import { clientKey, type Protocol, protocolOf } from './protocol.ts'
 import { wordsOf } from './refusal.ts'
@@ -33,6 +32,7 @@ import { Upstreams } from './upstream.ts'
 
 const MOST_BYTES = 256_000_000
 const ADMIN = '/-/'
+const STARTED_AT = Date.now()
 
 export interface GatewayHooks {
   /** A limiter has been made. */
@@ -43,6 +43,7 @@ export interface GatewayHooks {
 
 export class Gateway {
   #options: GatewayOptions
+  #times: GatewayTimes
   readonly #loopback: boolean
   readonly #upstreams = new Upstreams()
   readonly #routes: RouteTable
@@ -64,6 +65,7 @@ export class Gateway {
 
   constructor(options: GatewayOptions, loopback: boolean, hooks: GatewayHooks = {}) {
     this.#options = options
+    this.#times = timesOf(options)
     this.#loopback = loopback
     this.#hold = new Hold(options.queue?.maxBytes ?? MOST_BYTES)
     const { state } = options
@@ -80,11 +82,14 @@ export class Gateway {
 
   /** Takes over another configuration. Calls that wait or run go on; limiters of targets that stay are kept. */
   reload(options: GatewayOptions): void {
+    const times = timesOf(options)
+    const spend = new Spend(options, this.#store)
     this.#state?.write()
     this.#ledger?.flush()
-    const spend = this.#spendOf(options)
     this.#load(options)
+    spend.follow(this.#spend, this.#ledger?.read() ?? [], STARTED_AT)
     this.#attempts.spend = spend
+    this.#times = times
     this.#cache = new AnswerCache()
     this.#options = options
   }
@@ -104,7 +109,7 @@ export class Gateway {
     return this.#attempts.spend
   }
 
-  /** Resolves when the prices are there that budgets need. */
+  /** Resolves when the prices are there by which answers tell their cost. */
   async ready(): Promise<void> {
     if (this.#options.prices || this.#spend.wantsPrices(this.#keys?.all ?? [])) await this.#spend.load()
   }
@@ -122,8 +127,12 @@ export class Gateway {
         this.#inHand--
         if (this.#inHand === 0) this.#idle?.()
       })
+      if (!response.socket) hearClose(request.socket, response)
     }
-    void this.#serve(request, response)
+    this.#serve(request, response).catch((error: unknown) => {
+      process.emitWarning(error instanceof Error ? error : new Error(String(error)))
+      response.destroy()
+    })
   }
 
   /**
@@ -132,12 +141,9 @@ export class Gateway {
    */
   async drain(): Promise<void> {
     this.#draining = true
-    const late = setTimeout(
-      () => {
-        for (const turnAway of [...this.#waiting.values()]) turnAway(leaving())
-      },
-      Math.min(MAX_TIMER_MS, duration(this.#options.drain ?? '30s', 'drain')),
-    )
+    const late = setTimeout(() => {
+      for (const turnAway of [...this.#waiting.values()]) turnAway(leaving())
+    }, this.#times.drainMs)
     if (this.#inHand > 0) await new Promise<void>((resolve) => (this.#idle = resolve))
     clearTimeout(late)
     this.close()
@@ -145,7 +151,7 @@ export class Gateway {
 
   close(): void {
     this.#upstreams.close()
-    this.#state?.write()
+    this.#state?.close()
     this.#ledger?.close()
     if (!this.#store) return
     this.#routes.stop()
@@ -186,6 +192,7 @@ export class Gateway {
       call = callOf(protocol, request, place, body, key)
       await this.#pass(call, response)
     } catch (error) {
+      if (response.destroyed) return
       const words = wordsOf(error, () => 0)
       this.#tellRefused(words, call)
       fail(response, protocol, words)
@@ -217,7 +224,7 @@ export class Gateway {
     if (!pool) throw this.#noTarget(protocol)
     const cacheKey = route.cacheMs === undefined ? undefined : this.#cache.keyOf(call, route.name)
     if (cacheKey !== undefined && this.#passKept(cacheKey, call, response)) return
-    const options = poolCallOf(route, pool, call, this.#spend, this.#options.maxWait)
+    const options = poolCallOf(route, pool, call, this.#spend, this.#times.maxWaitMs)
     const limiter = this.#keyLimiters.of(call.key)
     const waitMs = () => Math.max(pool.waitTime(options), limiter?.waitTime(options.cost) ?? 0)
     admit(options, waitMs, this.#waiting.size, this.#options.queue)
@@ -230,7 +237,7 @@ export class Gateway {
     const stopComments = this.#comment(call, response)
     this.#waiting.set(progress, (error) => gone.abort(error))
     try {
-      progress.charge = await this.#spend.reserve(options, call.key)
+      progress.charge = await this.#spend.reserve(options, call.key, variantsOf(pool, call, options))
       const answer = await this.#run(pool, call, progress, { ...options, signal: gone.signal })
       stopComments()
       if (gone.signal.aborted) return
@@ -302,8 +309,8 @@ export class Gateway {
 
   /** Comments for a stream that waits. From the first one on its head is out, and a failure is an event. */
   #comment({ stream, protocol }: ClientCall, response: ServerResponse): () => void {
-    const { waitComments } = this.#options
-    if (waitComments === undefined || !stream) return () => {}
+    const { waitCommentsMs } = this.#times
+    if (waitCommentsMs === undefined || !stream) return () => {}
     const tick = () => {
       if (!response.headersSent)
         response.writeHead(200, {
@@ -312,9 +319,22 @@ export class Gateway {
         })
       response.write(protocol === 'anthropic' ? 'event: ping\ndata: {"type": "ping"}\n\n' : ': waiting\n\n')
     }
-    const timer = setInterval(tick, Math.min(MAX_TIMER_MS, duration(waitComments, 'waitComments')))
+    const timer = setInterval(tick, waitCommentsMs)
     return () => clearInterval(timer)
   }
+}
+
+/**
+ * A request that came before the answers to those ahead of it: Node tells its response nothing when the connection
+ * closes before its turn.
+ */
+function hearClose(socket: Socket, response: ServerResponse): void {
+  const close = () => {
+    response.destroy()
+    response.emit('close')
+  }
+  socket.once('close', close)
+  response.once('close', () => socket.removeListener('close', close))
 }
 
 const leaving = () =>

@@ -26,7 +26,8 @@ const hostName = (host: string): string =>
  *
  * @throws GatewayError
  */
-export function checkOrigin({ host = '', origin, ...headers }: IncomingHttpHeaders, loopback: boolean): void {
+export function checkOrigin(headers: IncomingHttpHeaders, loopback: boolean): void {
+  const { host = '', origin } = headers
   if (loopback && !isLoopback(hostName(host)))
     throw new GatewayError(
       403,
@@ -34,7 +35,7 @@ export function checkOrigin({ host = '', origin, ...headers }: IncomingHttpHeade
       'the Host header must name this machine: 127.0.0.1 or localhost',
     )
   const foreign = origin !== undefined && origin !== `http://${host}` && origin !== `https://${host}`
-  if (foreign || headers['sec-fetch-site'] === 'cross-site')
+  if (foreign || /^(cross|same)-site$/.test(headers['sec-fetch-site'] ?? ''))
     throw new GatewayError(403, 'origin_not_allowed', 'pages of other origins may not use the gateway')
 }
 
@@ -46,7 +47,9 @@ export interface Place {
 const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'])
 
 /** @throws GatewayError for a method or a path that is not served. */
-export function placeOf({ method, url = '' }: IncomingMessage): Place {
+export function placeOf({ method, url = '', headers }: IncomingMessage): Place {
+  if (/^websocket$/i.test(headers.upgrade ?? ''))
+    throw new GatewayError(501, 'no_websockets', 'the gateway serves no WebSockets', { mayRetry: false })
   if (!METHODS.has(method!)) throw new GatewayError(405, 'method_not_allowed', `${method} is not served`)
   const at = url.indexOf('?')
   const path = at < 0 ? url : url.slice(0, at)
@@ -55,7 +58,7 @@ export function placeOf({ method, url = '' }: IncomingMessage): Place {
     path.includes('//') ||
     path.includes('\\') ||
     /%(2f|5c|2e|00|25)/i.test(path) ||
-    path.split('/').some((part) => part === '.' || part === '..')
+    /\/\.\.?(\/|;|$)/.test(path)
   if (odd)
     throw new GatewayError(
       400,
@@ -137,12 +140,19 @@ export interface CallTerms {
   readonly refreshCache: boolean
 }
 
+const NOT_SERVED = ['x-portkey-custom-host', 'x-portkey-forward-headers']
+
 /** @throws GatewayError that names the header and its value. */
 export function termsOf(headers: IncomingHttpHeaders): CallTerms {
   const read = (name: string) => {
     const value = headers[name]
     return typeof value === 'string' && value !== '' ? value : undefined
   }
+  for (const name of NOT_SERVED)
+    if (headers[name] !== undefined)
+      throw new GatewayError(400, 'not_served', `${name} is not served: the operator says where calls go`, {
+        mayRetry: false,
+      })
   const priority = read('x-llmiter-priority')
   const maxWait = read('x-llmiter-max-wait')
   return {

@@ -1,7 +1,16 @@
 // The ledger: a line for each try of a call, and never what it said. Under a budget there is a line when a try is sent,
 // too, written before the provider can have seen it: after a crash such a try counts as much as it might have used.
 
-import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readSync,
+  writeSync,
+} from 'node:fs'
 import { join } from 'node:path'
 
 /** What was used, in the units of budgets: USD as billionths. */
@@ -68,7 +77,7 @@ export class CallLedger {
     if (!existsSync(this.#dir)) return
     const names = readdirSync(this.#dir).filter((name) => NAME.test(name))
     for (const name of names.sort()) {
-      for (const line of readFileSync(join(this.#dir, name), 'utf8').split('\n')) {
+      for (const line of linesOf(join(this.#dir, name))) {
         const found = parse(line)
         if (found) yield found
       }
@@ -85,10 +94,11 @@ export class CallLedger {
     const lines = `${this.#ready.join('\n')}\n`
     this.#ready = []
     try {
-      writeSync(this.#open(), lines)
+      const bytes = Buffer.from(this.#failed ? `\n${lines}` : lines)
+      for (let at = 0, fd = this.#open(); at < bytes.length;) at += writeSync(fd, bytes, at)
       this.#failed = false
     } catch (error) {
-      // A full disk must not end the calls. It is told once.
+      // A full disk must not end the calls. It is told once. What is there of a line ends where the next begins.
       if (!this.#failed)
         process.emitWarning(`llmiter gateway: the ledger cannot be written: ${(error as Error).message}`)
       this.#failed = true
@@ -106,9 +116,41 @@ export class CallLedger {
     if (this.#file?.name !== name) {
       if (this.#file) closeSync(this.#file.fd)
       mkdirSync(this.#dir, { recursive: true, mode: 0o700 })
-      this.#file = { name, fd: openSync(join(this.#dir, name), 'a', 0o600) }
+      const fd = openSync(join(this.#dir, name), 'a+', 0o600)
+      this.#file = { name, fd }
+      if (isCutOff(fd)) writeSync(fd, '\n')
     }
     return this.#file.fd
+  }
+}
+
+/** Whether the last line has no end, since its writer was stopped: the next one would be lost with it. */
+function isCutOff(fd: number): boolean {
+  const { size } = fstatSync(fd)
+  const last = Buffer.alloc(1)
+  return size > 0 && readSync(fd, last, 0, 1, size - 1) === 1 && last[0] !== LINE_FEED
+}
+
+const LINE_FEED = 0x0a
+const PART = 1 << 20
+
+/** A file may be longer than any text. */
+function* linesOf(file: string): Generator<string> {
+  const fd = openSync(file, 'r')
+  try {
+    const part = Buffer.alloc(PART)
+    let rest: Buffer = Buffer.alloc(0)
+    for (;;) {
+      const bytes = part.subarray(0, readSync(fd, part))
+      if (bytes.length === 0) break
+      const all = Buffer.concat([rest, bytes])
+      const end = all.lastIndexOf(LINE_FEED) + 1
+      yield* all.toString('utf8', 0, end).split('\n')
+      rest = all.subarray(end)
+    }
+    yield rest.toString()
+  } finally {
+    closeSync(fd)
   }
 }
 

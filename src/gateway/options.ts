@@ -2,6 +2,8 @@
 
 import type { Duration, LimitsOptions } from 'llmiter'
 import type { BudgetOptions, Prices } from 'llmiter/pool'
+import { duration } from '../lib/duration.ts'
+import { MAX_TIMER_MS } from '../lib/units.ts'
 import type { Protocol } from './protocol.ts'
 
 /** Where commands look for keys, ledger and snapshot. */
@@ -85,4 +87,21 @@ export interface GatewayOptions {
   readonly redis?: GatewayRedis
   /** The key for `/-/`. */
   readonly adminKey?: string
+}
+
+/** The times of the options, in ms. */
+export interface GatewayTimes {
+  readonly maxWaitMs: number | undefined
+  readonly waitCommentsMs: number | undefined
+  readonly drainMs: number
+}
+
+/** @throws TypeError that names the option which is no time. */
+export function timesOf({ maxWait, waitComments, drain = '30s' }: GatewayOptions): GatewayTimes {
+  return {
+    maxWaitMs: maxWait === undefined ? undefined : duration(maxWait, 'maxWait'),
+    waitCommentsMs:
+      waitComments === undefined ? undefined : Math.min(MAX_TIMER_MS, duration(waitComments, 'waitComments')),
+    drainMs: Math.min(MAX_TIMER_MS, duration(drain, 'drain')),
+  }
 }

@@ -3,7 +3,7 @@
 
 import type { BreakerOptions, Condition, PoolCall, PoolQuery, Strategy } from 'llmiter/pool'
 import { MAX_TIMER_MS } from '../lib/units.ts'
-import { fields, given, number, text } from '../lib/validate.ts'
+import { choice, fields, given, isObject, number, text } from '../lib/validate.ts'
 import { compileCondition } from '../pool/query.ts'
 import { type Protocol, PROTOCOLS } from './protocol.ts'
 import type { Target } from './target.ts'
@@ -108,7 +108,7 @@ class Compiler {
   branch(node: Json, where: string, above: Inherited): Branch {
     fields(node, where, KEYS)
     const { targets, override_params: overrides = {}, request_timeout: timeout } = node
-    if (typeof overrides !== 'object' || overrides === null)
+    if (!isObject(overrides) || Array.isArray(overrides))
       throw new TypeError(`${where}.override_params must be an object, got ${text(overrides)}`)
     if (timeout !== undefined) number(timeout, `${where}.request_timeout`, 'a number above 0')
     const own: Inherited = {
@@ -126,7 +126,7 @@ class Compiler {
   }
 
   #tree(node: Json, targets: readonly Json[], where: string, above: Inherited): Branch {
-    const strategy = Object(node['strategy'] ?? {}) as Json
+    const strategy = (node['strategy'] ?? {}) as Json
     fields(strategy, `${where}.strategy`, STRATEGY_KEYS)
     const mode = strategy['mode'] ?? 'single'
     const make = Object.hasOwn(MODES, String(mode)) ? MODES[String(mode)] : undefined
@@ -335,7 +335,8 @@ function fallbackOf(strategy: Json, where: string, above: Inherited): (status: n
 function retryOf(value: unknown, where: string): Retry | undefined {
   if (value === undefined) return undefined
   fields(value, where, ['attempts', 'on_status_codes', 'use_retry_after_header'])
-  const { attempts = 0, on_status_codes: statuses } = value as Json
+  const { attempts = 0, on_status_codes: statuses, use_retry_after_header: honour = true } = value as Json
+  choice(honour, `${where}.use_retry_after_header`, [true, false])
   number(attempts, `${where}.attempts`, 'a whole number of at least 0')
   return {
     attempts: Math.min(MOST_RETRIES, attempts as number),

@@ -86,9 +86,25 @@ const GENERATES_NOTHING = /\/(count_tokens|files|uploads|batches)(\/|$)|:(countT
 export const generates = (method: string, path: string): boolean =>
   method === 'POST' && !GENERATES_NOTHING.test(path)
 
+const COUNTS_ONLY = /\/count_tokens$|:countTokens$/
+
+/** Whether a call may use tokens that cost something: a list does not, a batch does. */
+export const maySpend = (method: string, path: string): boolean =>
+  method === 'POST' && !COUNTS_ONLY.test(path)
+
 /** The model that a path names, as Gemini's do: `/v1beta/models/gemini-2.5-flash:generateContent`. */
 export function modelInPath(path: string): string | undefined {
-  return /\/models\/([^/:]+):\w+$/.exec(path)?.[1]
+  const named = /\/models\/([^/:]+):\w+$/.exec(path)?.[1]
+  return named === undefined ? undefined : decoded(named)
+}
+
+/** As the provider will read it. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
 }
 
 /** Streams of OpenAI's that tell their usage only when they are asked to. */
@@ -99,16 +115,25 @@ export const asksForUsage = (protocol: Protocol, path: string): boolean =>
 export function clientKey(headers: IncomingHttpHeaders, query: string): string | undefined {
   const bearer = /^Bearer (\S+)$/i.exec(headers.authorization ?? '')?.[1]
   const inQuery = new URLSearchParams(query).get('key') ?? undefined
-  return bearer ?? one(headers['x-api-key']) ?? one(headers['x-goog-api-key']) ?? inQuery
+  const [found] = KEY_HEADERS.map((name) => headers[name]).filter((value) => typeof value === 'string')
+  return bearer ?? found ?? inQuery
 }
 
-const one = (value: string | string[] | undefined) => (typeof value === 'string' ? value : undefined)
+const KEY_HEADERS = ['x-api-key', 'x-goog-api-key', 'api-key']
+
+/** By what a query brings credentials, or headers that hold them, in any spelling. */
+const CREDENTIALS = /^(key|(api|auth|subscription)key|(access|oauth|bearer|auth)?token|httpheaders)$/
+
+const namesCredentials = (part: string): boolean =>
+  CREDENTIALS.test(
+    decoded(part.split('=', 1)[0]!.replaceAll('+', ' '))
+      .toLowerCase()
+      .replaceAll(/[^a-z]/g, ''),
+  )
 
 /** The query without a key of the client's, untouched otherwise. */
 export function withoutKey(query: string): string {
-  if (!/(^|&)(key|access_token)=/i.test(query)) return query
-  return query
-    .split('&')
-    .filter((part) => !/^(key|access_token)=/i.test(part))
-    .join('&')
+  if (query === '') return query
+  const parts = query.split('&')
+  return parts.some(namesCredentials) ? parts.filter((part) => !namesCredentials(part)).join('&') : query
 }

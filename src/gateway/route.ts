@@ -1,7 +1,7 @@
 // Who may answer a call. The targets of one route stand behind one queue; where limits are kept by model, there is a queue
 // for each set of limiters.
 
-import { createPool, type Pool, type PoolTarget, type TargetState } from 'llmiter/pool'
+import { createPool, type Pool, type PoolSnapshot, type PoolTarget, type TargetState } from 'llmiter/pool'
 import { UpstreamError } from './errors.ts'
 import type { LeafPlan, RoutePlan } from './portkey.ts'
 import type { Protocol } from './protocol.ts'
@@ -103,8 +103,17 @@ export class Route {
       fallbackOn: goesOn,
     })
     this.#pools.set(key, made)
-    if (Object.hasOwn(this.#saved, key)) made.restore(this.#saved[key]!)
+    if (Object.hasOwn(this.#saved, key)) restore(made, this.#saved[key]!)
     return made
+  }
+}
+
+/** What cannot be read is left out: a gateway that begins anew is better than none. */
+function restore(pool: Pool<Leaf>, saved: PoolSnapshot): void {
+  try {
+    pool.restore(saved)
+  } catch (error) {
+    process.emitWarning(`llmiter gateway: what was kept of limits is left out: ${(error as Error).message}`)
   }
 }
 

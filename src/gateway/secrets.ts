@@ -13,17 +13,32 @@ const SHORTEST = 8
 export class Secrets {
   readonly #all: { readonly text: string; readonly bytes: Buffer }[] = []
 
-  add(text: string): void {
-    if (text.length < SHORTEST || this.#all.some((known) => known.text === text)) return
-    this.#all.push({ text, bytes: Buffer.from(text) })
+  /** As it is, and as JSON and URLs write it. */
+  add(secret: string): void {
+    if (secret.length < SHORTEST) return
+    const inJson = JSON.stringify(secret).slice(1, -1)
+    for (const text of [secret, inJson, inJson.replaceAll('/', '\\/'), encodeURIComponent(secret)])
+      if (!this.#all.some((known) => known.text === text)) this.#all.push({ text, bytes: Buffer.from(text) })
   }
 
   redactText(text: string): string {
     return this.#all.reduce((left, secret) => left.replaceAll(secret.text, HIDDEN), text)
   }
 
+  /** So many bytes at the end may be the beginning of a secret. */
+  begunAtEnd(bytes: Buffer): number {
+    return Math.max(0, ...this.#all.map((secret) => overlap(bytes, secret.bytes)))
+  }
+
   redact(bytes: Buffer): Buffer {
     if (!this.#all.some((secret) => bytes.includes(secret.bytes))) return bytes
     return Buffer.from(this.redactText(bytes.toString('latin1')), 'latin1')
   }
+}
+
+/** How much of a secret stands at the end of these bytes, when it is not all of it. */
+function overlap(bytes: Buffer, secret: Buffer): number {
+  for (let length = Math.min(secret.length - 1, bytes.length); length > 0; length--)
+    if (bytes.subarray(bytes.length - length).equals(secret.subarray(0, length))) return length
+  return 0
 }

@@ -59,6 +59,8 @@ export async function startGateway(
     },
     (request, response) => gateway.handle(request, response),
   )
+  // Requests may come before the answers to those ahead of them: each listens to the connection.
+  server.on('connection', (socket: Socket) => socket.setMaxListeners(0))
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => refuse(error, socket))
   await listen(server, port, host)
   const address = server.address() as AddressInfo

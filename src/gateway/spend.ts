@@ -20,51 +20,72 @@ export interface BilledUsage {
 
 /** What a call has reserved for its present try. */
 export class BudgetHold {
+  readonly call: PoolCall
   readonly bound: LedgerAmounts
   /** The input of it, in tokens. */
   readonly input: number
-  #held: readonly Reservation[] | undefined
-  readonly #reserve: () => Promise<readonly Reservation[]>
+  #held: Reservation[] | undefined
+  readonly #reserve: () => Promise<Reservation[]>
+  /** All that hold something. */
+  readonly #live: Set<BudgetHold>
 
-  constructor(bound: LedgerAmounts, input: number, reserve: () => Promise<readonly Reservation[]>) {
+  constructor(
+    { call, bound, input }: Pick<BudgetHold, 'call' | 'bound' | 'input'>,
+    live: Set<BudgetHold>,
+    reserve: () => Promise<Reservation[]>,
+  ) {
+    this.call = call
     this.bound = bound
     this.input = input
+    this.#live = live
     this.#reserve = reserve
   }
 
   /** Before it waits, and before each further try. Rejects with a BudgetExceededError, or when a store is down. */
   async hold(): Promise<this> {
     this.#held ??= await this.#reserve()
+    this.#live.add(this)
     return this
+  }
+
+  /** A budget that came later counts it, too. */
+  join(reservation: Reservation): void {
+    this.#held?.push(reservation)
   }
 
   /** The try has used so much; without an argument nobody knows, and all that was reserved counts. */
   settle(used?: LedgerAmounts): void {
     for (const one of this.#held ?? []) one.settle(used)
     this.#held = undefined
+    this.#live.delete(this)
   }
 
   /** Nothing was used. */
   release(): void {
-    for (const one of this.#held ?? []) one.release()
-    this.#held = undefined
+    this.settle(NOTHING)
   }
 }
 
+const NOTHING: LedgerAmounts = { requests: 0, tokens: 0, usd: 0 }
+
 export class Spend {
-  readonly #all: Budgets | undefined
-  readonly #byKey = new Map<string, Budgets | undefined>()
+  #all: Budgets | undefined
+  #byKey = new Map<string, Budgets | undefined>()
+  #live = new Set<BudgetHold>()
   readonly #own: Pricing
   #others: Pricing | undefined
   #loading: Promise<void> | undefined
   readonly #mostOutput: number
   readonly #store: BudgetStore | undefined
+  /** What `#all` was made from. */
+  readonly #said: string
 
   constructor(
     { budgets, prices, maxOutputTokens = MOST_OUTPUT }: GatewayOptions,
     store: BudgetStore | undefined,
   ) {
     this.#store = store
+    this.#said = JSON.stringify(budgets)
     this.#all = budgets?.length ? parseBudgets(budgets, store) : undefined
     this.#own = parsePrices(prices)
     this.#mostOutput = maxOutputTokens
@@ -100,21 +121,22 @@ export class Spend {
   }
 
   /**
-   * Reserves the most that a call may use. Undefined: no budget counts it. Rejects with a BudgetExceededError, or with a
-   * GatewayError when the price is not known.
+   * Reserves the most that a call may use: at the dearest of its targets, of which each may get it with other fields. A
+   * call that spends nothing is a request and no more. Undefined: no budget counts it. Rejects with a
+   * BudgetExceededError, or with a GatewayError when the price is not known.
    */
-  async reserve(call: PoolCall, key: StoredKey | undefined): Promise<BudgetHold | undefined> {
+  async reserve(
+    call: PoolCall,
+    key: StoredKey | undefined,
+    variants: readonly PoolCall[],
+  ): Promise<BudgetHold | undefined> {
     const budgets = this.#budgetsOf(key)
     if (budgets.length === 0) return undefined
-    const [billed] = this.reads(key) ? boundOf(call, this.#mostOutput) : []
-    const bound = {
-      requests: 1,
-      tokens: billed ? billed.input + billed.output : 0,
-      usd:
-        billed && budgets.some(({ counts }) => counts.has('usd'))
-          ? usdToAmount(this.#price(call, billed))
-          : 0,
-    }
+    const inUsd = budgets.some(({ counts }) => counts.has('usd'))
+    if (inUsd && variants.length > 0) await this.load()
+    const bounds = this.reads(key) ? variants.map((one) => this.#boundOf(one, inUsd)) : []
+    const most = (of: 'input' | 'tokens' | 'usd') => Math.max(0, ...bounds.map((one) => one[of]))
+    const bound = { requests: 1, tokens: most('tokens'), usd: most('usd') }
     const reserve = async () => {
       const held: Reservation[] = []
       try {
@@ -125,7 +147,13 @@ export class Spend {
       }
       return held
     }
-    return new BudgetHold(bound, billed?.input ?? 0, reserve).hold()
+    return new BudgetHold({ call, bound, input: most('input') }, this.#live, reserve).hold()
+  }
+
+  #boundOf(call: PoolCall, inUsd: boolean): { input: number; tokens: number; usd: number } {
+    const [billed] = boundOf(call, this.#mostOutput)
+    const { input, output } = billed!
+    return { input, tokens: input + output, usd: inUsd ? usdToAmount(this.#price(call, billed!)) : 0 }
   }
 
   #price(call: PoolCall, billed: Billed): number {
@@ -154,27 +182,24 @@ export class Spend {
   /** Takes over what was spent before a restart: a try that was sent and is not over may have used all it might. */
   replay(lines: Iterable<LedgerLine>, keys: readonly StoredKey[]): void {
     // A store has kept it.
-    if (this.#store) return
+    if (this.#store || (!this.#all && keys.every(({ budgets }) => !budgets?.length))) return
     const known = new Map(keys.map((key) => [key.id, key]))
-    const open = new Map<string, LedgerLine & { of: 'sent' }>()
-    for (const line of lines) {
-      if (line.of === 'sent') open.set(line.id, line)
-      else if (line.of === 'over') {
-        open.delete(line.id)
-        if (line.used) this.#count(line, line.used, known)
-      }
-    }
-    for (const line of open.values()) this.#count(line, line.bound, known)
+    count(lines, Infinity, ({ key }) => this.#budgetsOf(key === undefined ? undefined : known.get(key)))
   }
 
-  #count(
-    { key, tenant, model, at }: Pick<LedgerLine, 'key' | 'tenant' | 'model' | 'at'>,
-    amounts: LedgerAmounts,
-    known: ReadonlyMap<string, StoredKey>,
-  ): void {
-    const call = { ...(tenant !== undefined && { tenant }), ...(model !== undefined && { model }) }
-    for (const budgets of this.#budgetsOf(key === undefined ? undefined : known.get(key)))
-      budgets.count(call, amounts, at)
+  /**
+   * Goes on where another one stood, when the configuration is read again. Budgets that it has changed are counted anew,
+   * with the calls that run since `startedAt`.
+   */
+  follow(before: Spend, lines: Iterable<LedgerLine>, startedAt: number): void {
+    this.#others = before.#others
+    this.#byKey = before.#byKey
+    this.#live = before.#live
+    if (this.#said === before.#said) this.#all = before.#all
+    const all = this.#all
+    if (this.#store || !all || all === before.#all) return
+    count(lines, startedAt, () => [all])
+    for (const hold of this.#live) hold.join(all.claim(hold.call, hold.bound, Date.now()))
   }
 
   /** The budgets with what is used of them; those of keys by the names of these. */
@@ -185,6 +210,30 @@ export class Spend {
     )
     return [...(this.#all?.stats(now) ?? []), ...ofKeys]
   }
+}
+
+type SpentLine = Pick<LedgerLine, 'key' | 'tenant' | 'model' | 'at'>
+
+/** Counts what tries have used, and what those may have that began before `until` and are not over. */
+function count(
+  lines: Iterable<LedgerLine>,
+  until: number,
+  budgetsOf: (line: SpentLine) => readonly Budgets[],
+): void {
+  const add = (line: SpentLine, amounts: LedgerAmounts) => {
+    const { tenant, model, at } = line
+    const call = { ...(tenant !== undefined && { tenant }), ...(model !== undefined && { model }) }
+    for (const budgets of budgetsOf(line)) budgets.count(call, amounts, at)
+  }
+  const open = new Map<string, LedgerLine & { of: 'sent' }>()
+  for (const line of lines) {
+    if (line.of === 'sent') open.set(line.id, line)
+    else if (line.of === 'over') {
+      open.delete(line.id)
+      if (line.used) add(line, line.used)
+    }
+  }
+  for (const line of open.values()) if (line.at < until) add(line, line.bound)
 }
 
 /** Budgets of keys may have the same name: in a store the accounts of each key stand apart. */

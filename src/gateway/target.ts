@@ -3,6 +3,8 @@
 import { BucketRateLimiter, type Store } from 'llmiter'
 import { duration } from '../lib/duration.ts'
 import { MAX_TIMER_MS } from '../lib/units.ts'
+import { text } from '../lib/validate.ts'
+import { http } from './node-http.ts'
 import type { GatewayTarget, TargetLimits } from './options.ts'
 import { PROTOCOLS, type ProtocolRules } from './protocol.ts'
 import { type Address, addressOf } from './upstream.ts'
@@ -62,7 +64,11 @@ export class Target {
   }
 
   #headersOf({ apiKey, headers }: GatewayTarget): Readonly<Record<string, string>> {
-    return { ...(apiKey !== undefined && this.rules.credentials(apiKey)), ...headers }
+    for (const [name, value] of Object.entries(headers ?? {}))
+      checkHeader(`headers[${text(name)}]`, name, value)
+    const own = apiKey === undefined ? {} : this.rules.credentials(apiKey)
+    for (const [name, value] of Object.entries(own)) checkHeader('what apiKey names', name, value)
+    return { ...own, ...headers }
   }
 
   /** Whether a limit counts tokens, so that they have to be estimated. */
@@ -108,17 +114,31 @@ export class Target {
   #limiter(name: string, limits: TargetLimits): BucketRateLimiter {
     const known = this.limiters.get(name)
     if (known) return known
-    // Where the operator has said what the provider allows, nothing is gained by a slow start.
-    const ramp = limits === UNKNOWN ? {} : { ramp: false as const }
     const limiter = new BucketRateLimiter({
       name,
-      ...ramp,
+      // The operator has said what the provider allows, or its first answer will: a slow start only costs time.
+      ramp: false,
       ...limits,
       ...(this.#store && { store: this.#store }),
     })
     this.limiters.set(name, limiter)
     this.#made(limiter)
     return limiter
+  }
+}
+
+/** They belong to a connection, or to the body. */
+const NOT_OURS =
+  /^(host|connection|content-length|transfer-encoding|upgrade|te|trailer|expect|keep-alive|proxy-.*)$/i
+
+/** @throws TypeError that never shows the value. */
+function checkHeader(what: string, name: string, value: string): void {
+  if (NOT_OURS.test(name)) throw new TypeError(`${what}: this header is set by the gateway`)
+  try {
+    http.validateHeaderName(name)
+    http.validateHeaderValue(name, value)
+  } catch {
+    throw new TypeError(`${what} cannot be a header: it holds characters that no header may have`)
   }
 }
 

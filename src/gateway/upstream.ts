@@ -1,12 +1,13 @@
 // One call to a provider, over connections that are kept open. Only hosts that the operator has named can be reached:
 // the dialer itself refuses any other.
 
-import type { Agent as HttpAgent, IncomingMessage } from 'node:http'
+import type { Agent as HttpAgent, IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import type { Agent as HttpsAgent } from 'node:https'
+import type { Readable, Transform } from 'node:stream'
 import { parseObject, StreamAnswer, type StreamTerms, usageIn, type WholeAnswer } from './answer.ts'
-import { BrokenError, GatewayError, UpstreamError } from './errors.ts'
+import { brokenBy, BrokenError, GatewayError, UpstreamError } from './errors.ts'
 import { type Headers, toClient } from './headers.ts'
-import { http, https } from './node-http.ts'
+import { http, https, zlib } from './node-http.ts'
 import { Secrets } from './secrets.ts'
 
 /** Where calls of a target go. */
@@ -43,6 +44,8 @@ export interface UpstreamCall {
 }
 
 const CONNECT_MS = 10_000
+/** A connection that was closed before is noticed as soon as it is used. Later the provider may have seen the call. */
+const STALE_MS = 1000
 const LONGEST_ERROR = 1_000_000
 const LONGEST_WHOLE = 16_000_000
 
@@ -102,20 +105,17 @@ export class Upstreams {
         path: address.path + path,
         headers: body ? { ...headers, 'content-length': body.length } : headers,
       })
-      const giveUp = () => request.destroy(signal!.reason as Error)
+      let cut = (error: Error) => void request.destroy(error)
+      const giveUp = () => cut(signal!.reason as Error)
+      const late =
+        timeoutMs === undefined ? undefined : setTimeout(() => cut(new TimeoutError(timeoutMs)), timeoutMs)
       const over = () => {
         clearTimeout(late)
         signal?.removeEventListener('abort', giveUp)
       }
-      const fail = (error: unknown) => {
-        over()
-        reject(error as Error)
-      }
-      const late =
-        timeoutMs === undefined
-          ? undefined
-          : setTimeout(() => request.destroy(new TimeoutError(timeoutMs)), timeoutMs)
       signal?.addEventListener('abort', giveUp, { once: true })
+      const sentAt = performance.now()
+      let answered = false
       request.once('socket', (socket) => {
         if (!socket.connecting) return
         const giveUpSoon = setTimeout(
@@ -125,15 +125,19 @@ export class Upstreams {
         for (const event of ['connect', 'close']) socket.once(event, () => clearTimeout(giveUpSoon))
       })
       request.once('response', (message) => {
-        over()
-        this.#read(message, call).then(resolve, reject)
+        answered = true
+        // The message is what breaks from here on.
+        cut = (error) => void message.destroy(error)
+        this.#read(message, call).then(resolve, reject).finally(over)
       })
-      request.once('error', (error: NodeJS.ErrnoException) => {
+      request.on('error', (error: NodeJS.ErrnoException) => {
+        // A provider may answer before it has read everything, and hang up: its answer counts.
+        if (answered) return
+        over()
         // A connection that its other end closed just as the call went out: the provider has not seen it.
         const stale = request.reusedSocket && error.code === 'ECONNRESET' && again && !signal?.aborted
-        if (!stale) return fail(error)
-        over()
-        this.send(call, false).then(resolve, reject)
+        if (!stale || performance.now() - sentAt > STALE_MS) reject(error)
+        else this.send(call, false).then(resolve, reject)
       })
       request.end(body)
     })
@@ -151,32 +155,69 @@ export class Upstreams {
         `the provider answered with a redirect (${status}), which is not followed`,
       )
     }
-    const type = headers['content-type'] ?? ''
-    const known = Number(headers['content-length'])
-    const isWhole =
-      status >= 400 || (JSON_TYPE.test(type) && !(known > LONGEST_WHOLE) && !/:stream/.test(call.path))
-    if (!isWhole) return this.#stream(message, passed, call)
-    const bytes = this.#secrets.redact(
-      await wholeOf(message, call, status >= 400 ? LONGEST_ERROR : LONGEST_WHOLE),
-    )
+    const content = decoded(message, passed, call.method)
+    const isWhole = status >= 400 || (isShortJson(headers) && !/:stream/.test(call.path))
+    if (!isWhole) return this.#stream(message, content, passed, call)
+    const bytes = this.#secrets.redact(await wholeOf(content, status >= 400 ? LONGEST_ERROR : LONGEST_WHOLE))
     if (status < 400) return { answered: status, headers, passed, bytes, ...usageIn(bytes) }
     throw new UpstreamError(status, headers, { headers: passed, content: bytes }, errorIn(bytes))
   }
 
-  #stream(message: IncomingMessage, passed: Headers, call: UpstreamCall): StreamAnswer {
-    return new StreamAnswer(message, passed, {
+  #stream(message: IncomingMessage, content: Readable, passed: Headers, call: UpstreamCall): StreamAnswer {
+    return new StreamAnswer(message, content, passed, {
       hideUsage: call.hideUsage,
-      redact: (bytes) => this.#secrets.redact(bytes),
+      secrets: this.#secrets,
       failed: (status, error) => {
-        const content = this.#secrets.redact(Buffer.from(JSON.stringify(error)))
+        const told = this.#secrets.redact(Buffer.from(JSON.stringify(error)))
         const ownHeaders = { ...passed, 'content-type': 'application/json' }
-        return new UpstreamError(status, message.headers, { headers: ownHeaders, content }, errorIn(content))
+        return new UpstreamError(
+          status,
+          message.headers,
+          { headers: ownHeaders, content: told },
+          errorIn(told),
+        )
       },
       silenceMs: call.timeoutMs,
       signal: call.signal,
       over: call.streamOver,
     })
   }
+}
+
+const isShortJson = ({ 'content-type': type = '', 'content-length': length }: IncomingHttpHeaders): boolean =>
+  JSON_TYPE.test(type) && !(Number(length) > LONGEST_WHOLE)
+
+const DECODERS: Record<string, () => Transform> = {
+  gzip: () => zlib().createGunzip(),
+  'x-gzip': () => zlib().createGunzip(),
+  deflate: () => zlib().createInflate(),
+  br: () => zlib().createBrotliDecompress(),
+}
+
+/** What is counted, and searched for keys, must be read: a provider may compress although it was asked not to. */
+function decoded(message: IncomingMessage, passed: Headers, method: string): Readable {
+  const encoding = message.headers['content-encoding']?.trim().toLowerCase()
+  if (encoding === undefined || encoding === 'identity') return message
+  const empty = method === 'HEAD' || message.statusCode === 204 || message.statusCode === 304
+  const decoder = Object.hasOwn(DECODERS, encoding) ? DECODERS[encoding] : undefined
+  if (empty) return message
+  if (!decoder) {
+    message.destroy()
+    const told = encoding.slice(0, 40)
+    throw new GatewayError(
+      502,
+      'encoded_answer',
+      `the provider's answer is encoded in an unknown way: ${told}`,
+    )
+  }
+  delete passed['content-encoding']
+  const content = decoder()
+  message.on('error', (error) => content.destroy(error))
+  message.once('close', () => {
+    if (!message.readableEnded) content.destroy(new BrokenError())
+  })
+  content.once('close', () => message.destroy())
+  return message.pipe(content)
 }
 
 /** The provider took too long. To a limiter it is a transient failure; to the client a 408. */
@@ -195,29 +236,20 @@ function errorIn(bytes: Buffer): unknown {
   return found ? ((found as { error?: unknown }).error ?? found) : text
 }
 
-function wholeOf(message: IncomingMessage, { signal }: UpstreamCall, most: number): Promise<Buffer> {
+function wholeOf(content: Readable, most: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = []
     let length = 0
-    const giveUp = () => message.destroy(signal!.reason as Error)
-    const fail = (error: unknown) => {
-      signal?.removeEventListener('abort', giveUp)
-      reject(error as Error)
-    }
-    signal?.addEventListener('abort', giveUp, { once: true })
-    message.on('data', (chunk: Buffer) => {
+    content.on('data', (chunk: Buffer) => {
       chunks.push(chunk)
       length += chunk.length
       if (length > most)
-        message.destroy(new GatewayError(502, 'too_long', `the answer is longer than ${most} bytes`))
+        content.destroy(new GatewayError(502, 'too_long', `the answer is longer than ${most} bytes`))
     })
-    message.once('end', () => {
-      signal?.removeEventListener('abort', giveUp)
-      resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks))
-    })
-    message.once('error', fail)
-    message.once('close', () => {
-      if (!message.readableEnded) fail(new BrokenError())
+    content.once('end', () => resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)))
+    content.on('error', (error) => reject(brokenBy(error)))
+    content.once('close', () => {
+      if (!content.readableEnded) reject(new BrokenError())
     })
   })
 }

@@ -41,7 +41,7 @@ function spanWords(ms: number): string {
         : ms >= 2 * MINUTE
           ? [MINUTE, 'min']
           : [SECOND, 's']
-  const n = ms / (size as number)
+  const n = Math.max(1, ms / (size as number))
   return `${n.toLocaleString('en', { maximumFractionDigits: n < 10 && ms >= HOUR ? 1 : 0 })} ${unit as string}`
 }
 
@@ -55,25 +55,35 @@ const REFUSED = {
 export function reasonWords(reason: WaitReason, self?: string): string {
   const { kind, limiter, of, amount, perMs, learned, refused, provider, holds, reopensInMs } = reason
   const whose = self !== undefined && limiter !== self ? ` of '${limiter}'` : ''
-  const limit =
-    of === undefined ? '' : `${dimensionWords(of)}${whose} (${limitWords(amount!, perMs!, learned)})`
-  const until = reopensInMs === undefined ? '' : `, for ${spanWords(reopensInMs)} more`
+  const limit = (words: typeof limitWords) =>
+    of === undefined ? '' : `${dimensionWords(of)}${whose} (${words(amount!, perMs!, learned)})`
+  const until = reopensInMs === undefined ? '' : untilWords(reopensInMs, refused)
   switch (kind) {
     case 'limit':
-      return limit
+      return limit(limitWords)
     case 'latency':
-      return `${limit}, lowered since the provider is slow`
+      return limit(loweredWords)
     case 'concurrency':
       return `a free place${whose} (at most ${amountWords(amount!)} in flight)${heldWords(holds)}`
     case 'pause':
       return `the end of pause()${whose}${until}`
     case 'retry':
-      return 'the next try after a failure'
+      return `the next try after a failure${provider ? ` (${provider})` : ''}`
     case 'store':
       return 'a slot from the store that processes share'
     case 'gate':
       return `the provider${whose}, which ${REFUSED[refused!]}${until}${provider ? ` ("${provider}")` : ''}`
   }
+}
+
+/** Nobody knows when a quota comes back: now and then a call asks. */
+const untilWords = (ms: number, refused: WaitReason['refused']): string =>
+  refused === 'quota' ? `; a call may ask again in ${spanWords(ms)}` : `, for ${spanWords(ms)} more`
+
+/** What `health` has made of a limit. */
+function loweredWords(amount: number, perMs: number, followed = amount): string {
+  const window = windowWords(perMs)
+  return `${amountWords(followed)} ${window}, lowered since the provider is slow; configured ${amountWords(amount)} ${window}`
 }
 
 const heldWords = (names: readonly string[] = []): string =>
@@ -108,12 +118,15 @@ export function explain(limiter: Pick<BucketRateLimiter, 'stats' | 'waitTime'>):
 
 type Explained = Pick<
   LimiterStats,
-  'name' | 'waiting' | 'inFlight' | 'why' | 'boundBy' | 'finished' | 'failed' | 'lastFailure'
+  | ('name' | 'waiting' | 'inFlight' | 'why' | 'boundBy')
+  | ('finished' | 'failed' | 'lastFailure' | 'requests' | 'rejected' | 'lastRejection')
 >
 
 /** The same from numbers that were read before. */
 function explainStats(stats: Explained, etaMs?: number): string {
-  return [waitSentence(stats, etaMs), shareSentence(stats), failureSentence(stats)].filter(Boolean).join(' ')
+  return [waitSentence(stats, etaMs), shareSentence(stats), failureSentence(stats), rejectionSentence(stats)]
+    .filter(Boolean)
+    .join(' ')
 }
 
 function waitSentence({ name, waiting, inFlight, why }: Explained, etaMs: number | undefined): string {
@@ -123,7 +136,10 @@ function waitSentence({ name, waiting, inFlight, why }: Explained, etaMs: number
     return `${calls} for ${reasonWords(why, name)}${about}.`
   }
   if (waiting > 0) return `${calls} for a ticket.`
-  if (why?.kind === 'gate') return `Nothing waits. Calls cannot go: ${reasonWords(why, name)}.`
+  if (why) {
+    const calls = why.refused === 'quota' ? 'Calls are rejected because of' : 'A call would wait for'
+    return `Nothing waits. ${calls} ${reasonWords(why, name)}.`
+  }
   return `Nothing waits; ${amountWords(inFlight)} in flight.`
 }
 
@@ -134,9 +150,15 @@ function shareSentence({ name, waiting, why, boundBy: [most] }: Explained): stri
   return same ? `This bound for ${share}.` : `For ${share} they waited for ${reasonWords(most, name)}.`
 }
 
-function failureSentence({ finished, failed, lastFailure }: Explained): string {
-  if (finished < 5 || failed <= finished / 2) return ''
-  const share =
-    failed === finished ? 'Every call fails' : `${Math.round((100 * failed) / finished)} % of calls fail`
-  return `${share}${lastFailure ? ` (${lastFailure})` : ''}.`
+const failureSentence = ({ finished, failed, lastFailure }: Explained): string =>
+  mostSentence(['fails', 'fail'], failed, finished, lastFailure)
+
+const rejectionSentence = ({ requests, rejected, lastRejection }: Explained): string =>
+  mostSentence(['is rejected', 'are rejected'], rejected, requests, lastRejection)
+
+/** Worth a sentence when it happens to more than half of at least five calls. */
+function mostSentence([one, many]: [string, string], n: number, all: number, last?: string): string {
+  if (all < 5 || n <= all / 2) return ''
+  const what = n === all ? `Every call ${one}` : `${Math.round((100 * n) / all)} % of calls ${many}`
+  return `${what}${last === undefined ? '' : ` (${last})`}.`
 }

@@ -41,6 +41,11 @@ export interface LimiterStats {
   /** The last failure that was no refusal: '401 AuthenticationError'. */
   lastFailure?: string
   /**
+   * Why the last call was rejected: the code of its error, such as `'QUOTA_EXHAUSTED'`, or the name of what its caller aborted
+   * it with: `'AbortError'`.
+   */
+  lastRejection?: string
+  /**
    * `amount` and `perMs` as configured (`Infinity` where it is refilled); what could go at once; what was learned, in the same unit as `amount`;
    * what tickets took and what calls used, as far as known, since the start or the mark.
    */

@@ -16,6 +16,7 @@ import { TokenEstimator } from '../call/token-estimator.ts'
 import type { LimitHint } from '../responses/headers.ts'
 import type { Refusal } from '../responses/verdict.ts'
 import type { LimiterOptions } from './options.ts'
+import { rejectionOf } from '../call/outcome.ts'
 import { WorkerdScheduler, timersBelongToRequests } from '../scheduler/workerd-scheduler.ts'
 import { TRIAL_MS } from '../core/gate/gate.ts'
 import { quotaSpent, turnAway } from '../call/admission.ts'
@@ -58,6 +59,8 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
   #waited = false
   lastRefusal: { kind: string; reason: string; at: number } | undefined
   lastFailure: string | undefined
+  /** Why the last call was rejected. */
+  lastRejection: string | undefined
   /** Calls that wait for their next try, here and below. */
   backingOff = 0
   readonly random: () => number
@@ -181,6 +184,7 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     this.issuer.cancel(pending, now)
     pending.more().failure = { error }
     this.counters.rejected++
+    this.lastRejection = rejectionOf(error)
     if (this.events.heard.has('reject')) this.events.emit('reject', { ...pending.named, error })
     this.#tellEmpty(pending)
     this.scheduler.wake(pending)

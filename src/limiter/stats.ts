@@ -35,7 +35,7 @@ export function stats(runtime: LimiterRuntime, since?: Mark): LimiterStats {
   const { state, reopensInMs } = gateOf(issuer, now)
   const on = waitingOn(issuer, now)
   const why = reasonOf(runtime, now)
-  const { lastRefusal, lastFailure } = runtime
+  const { lastRefusal, lastFailure, lastRejection } = runtime
   return {
     name,
     waiting: issuer.waiting + backingOff,
@@ -56,6 +56,7 @@ export function stats(runtime: LimiterRuntime, since?: Mark): LimiterStats {
       lastRefusal: { kind: lastRefusal.kind, reason: lastRefusal.reason, agoMs: now - lastRefusal.at },
     }),
     ...(lastFailure && { lastFailure }),
+    ...(lastRejection && { lastRejection }),
     limits: issuer.limitSet.buckets
       .filter(({ limit }) => !limit.assumed)
       .map((bucket) => {

@@ -3,6 +3,7 @@
 // The history costs a call nothing: it is written after the scheduler has set its timer, at most ten times a second.
 
 import { MINUTE } from '../lib/units.ts'
+import type { HealthMonitor } from '../call/health.ts'
 import type { PendingCall } from '../call/pending-call.ts'
 import type { TicketIssuer } from '../core/ticket-issuer.ts'
 
@@ -22,11 +23,11 @@ export interface WaitReason {
   amount?: number
   /** The window of the limit in ms. */
   perMs?: number
-  /** The amount in `perMs` that the limiter follows, where it has learned a lower one. */
+  /** The amount in `perMs` that the limiter follows, where it has learned a lower one, or `health` has lowered it. */
   learned?: number
   /** What the gate is closed for. */
   refused?: 'rate' | 'overload' | 'quota'
-  /** Codes and words of the last refusal, without what the caller wrote. */
+  /** Codes and words of the last refusal, or status and name of the last failure, without what the caller wrote. */
   provider?: string
   /**
    * Other limiters of which the first call holds a ticket while it waits: it is made within their calls. Where such calls
@@ -49,15 +50,16 @@ interface Source {
   readonly issuer: TicketIssuer
   /** This limiter and all above it, up to the root. */
   readonly chain: readonly Source[]
-  readonly health: { reading(now: number): { share: number } } | undefined
+  readonly health: Pick<HealthMonitor, 'share'> | undefined
   readonly lastRefusal: { reason: string } | undefined
+  readonly lastFailure: string | undefined
   readonly backingOff: number
 }
 
 /** Why the first call waits. If none waits, whether the gate would hold a call that came now. */
 export function reasonOf(runtime: Source, now: number): WaitReason | undefined {
   const { first } = runtime.issuer
-  if (!first && runtime.backingOff > 0) return { kind: 'retry', limiter: runtime.name }
+  if (!first && runtime.backingOff > 0) return retryReason(runtime)
   for (const at of runtime.chain) {
     const reason = gateReason(at, now) ?? (first && limitReason(at, first.cost, now))
     if (reason)
@@ -65,6 +67,11 @@ export function reasonOf(runtime: Source, now: number): WaitReason | undefined {
   }
   return first && { kind: 'store', limiter: runtime.name }
 }
+
+const retryReason = ({ name, lastFailure }: Source): WaitReason => ({
+  ...{ kind: 'retry', limiter: name },
+  ...(lastFailure !== undefined && { provider: lastFailure }),
+})
 
 /** The limiters whose tickets the calls around this one hold. */
 function heldAround({ waitState }: PendingCall): Pick<WaitReason, 'holds'> {
@@ -99,14 +106,15 @@ function limitReason(
   const bucket = limitSet.holding(cost, now)
   if (!bucket) return undefined
   const { limit, rate } = bucket
-  const slow = limit.paced && (health?.reading(now).share ?? 1) < 1
+  const share = limit.paced ? (health?.share?.(now) ?? 1) : 1
+  const slow = share < 1
   return {
     kind: slow ? 'latency' : 'limit',
     limiter: name,
     of: limit.of,
     ...(!limit.assumed && { amount: limit.said.amount }),
     perMs: limit.said.perMs,
-    ...(rate.learned && { learned: (limit.said.amount * rate.at(now)) / rate.configured }),
+    ...((rate.learned || slow) && { learned: (share * limit.said.amount * rate.at(now)) / rate.configured }),
   }
 }
 

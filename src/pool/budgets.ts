@@ -208,6 +208,11 @@ export class Budgets {
     return new Reservation(accountsOf(parts), bound)
   }
 
+  /** Reserves for a call that runs already, whether or not there is room. */
+  claim(call: PoolCall, bound: Amounts, wall: number): Reservation {
+    return new Reservation(accountsOf(this.#partsOf(call, wall, undefined)), bound)
+  }
+
   /** `reserve`, as the store says, if there is one. */
   share(call: PoolCall, bound: Amounts, wall: number, target?: string): Reservation | Promise<Reservation> {
     if (!this.store) return this.reserve(call, bound, wall, target)

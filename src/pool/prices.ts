@@ -4,6 +4,7 @@
 import type { calcPrice } from '@pydantic/genai-prices'
 import { type Billed, estimateTokens, LimiterError } from 'llmiter'
 import { fields, isObject, number, text } from '../lib/validate.ts'
+import { modelOf } from './budgets.ts'
 import type { PoolCall } from './pool-call.ts'
 
 /** USD for a million tokens. */
@@ -99,17 +100,37 @@ export function boundOf(call: PoolCall, maxOutputTokens: number): Billed[] {
     )
   const estimate = estimateTokens([request])
   const input = cost?.inputTokens ?? Math.max(estimate.inputTokens, textBound(request))
-  const output = cost?.outputTokens ?? answersOf(request) * (estimate.maxOutputTokens ?? maxOutputTokens)
+  const output = cost?.outputTokens ?? answersOf(request) * outputOf(call, maxOutputTokens)
   return [{ input, cached: 0, output }]
+}
+
+const MAX_OUTPUT = /^max_?(completion_?|output_?|new_?)?tokens$/i
+
+/**
+ * The most output of one answer. A request that is an object bounds it where providers look for that, and nowhere else:
+ * a field of the same name in its metadata or messages bounds nothing.
+ */
+function outputOf(call: PoolCall, otherwise: number): number {
+  const { request } = call
+  if (!isObject(request) || Array.isArray(request))
+    return estimateTokens([request]).maxOutputTokens ?? otherwise
+  const { config, generationConfig, inferenceConfig } = request
+  const said = [request, config, generationConfig, inferenceConfig]
+    .flatMap((place) => Object.entries(Object(place) as object))
+    .flatMap(([name, value]) =>
+      typeof value === 'number' && value > 0 && MAX_OUTPUT.test(name) ? [value] : [],
+    )
+  if (said.length > 0) return Math.max(...said)
+  return estimateTokens([{ model: modelOf(call) }]).maxOutputTokens ?? otherwise
 }
 
 /** So many answers a request asks for. */
 function answersOf(request: unknown): number {
-  const { n, config, generationConfig } = Object(request) as Record<
+  const { n, best_of, config, generationConfig } = Object(request) as Record<
     string,
     Record<string, unknown> | undefined
   >
-  const counts = [n, config?.candidateCount, generationConfig?.candidateCount]
+  const counts = [n, best_of, config?.['candidateCount'], generationConfig?.['candidateCount']]
   return Math.max(1, ...counts.filter((count): count is never => Number.isInteger(count)))
 }
 

@@ -50,6 +50,8 @@ export interface LogRecord {
   refusal?: string
   /** The last failure that was no refusal, if a call failed in this second: '401 AuthenticationError'. */
   failure?: string
+  /** Why the last call was rejected, if one was in this second: 'QUOTA_EXHAUSTED', 'AbortError'. */
+  rejection?: string
   /** All limits of this limiter. */
   limits?: LimitRecord[]
   /** What the answers of this second told of their tokens, by tenant. */
@@ -173,9 +175,10 @@ const MOST_LIMITS = 20
 function addCauses(record: LogRecord, found: Fields): void {
   const why = isObject(found.why) && whyOf(found.why)
   if (why) record.why = why
-  const [refusal, failure] = [words(found.refusal), words(found.failure)]
-  if (refusal !== undefined) record.refusal = refusal
-  if (failure !== undefined) record.failure = failure
+  Object.assign(
+    record,
+    wordsIn({ refusal: found.refusal, failure: found.failure, rejection: found.rejection }),
+  )
 }
 
 function whyOf({ kind, text, of, perMs, amount, limiter, refused }: Fields): WhyRecord | undefined {

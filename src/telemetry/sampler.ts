@@ -92,14 +92,16 @@ function isQuiet(stats: LimiterStats): boolean {
 
 function recordOf(stats: LimiterStats, t: number): LogRecord {
   const { name, requests, issued, refused, finished, failed, rejected, gate } = stats
-  const { waiting, parked, inFlight, limits, waitMs } = stats
+  const { waiting, parked, inFlight, limits, waitMs, why, health } = stats
   const rates = limits.filter(({ of, perMs }) => of === 'requests' && perMs < HOUR)
   const tokens = limits.find(({ of, perMs }) => /tokens$/i.test(of) && perMs < HOUR)
+  // A provider that is slow is asked more slowly.
+  const share = why?.kind === 'latency' ? (health?.share ?? 1) : 1
   const counts = { requests, issued, refused, finished: finished - failed, failed, rejected }
   return {
     ...{ v: 1, t, name, ...counts, waiting, parked, inFlight, gate },
     ...(rates.length > 0 && {
-      rate: Math.min(...rates.map((limit) => aMinute(limit, limit.learned))),
+      rate: round(share * Math.min(...rates.map((limit) => aMinute(limit, limit.learned)))),
       limit: Math.min(...rates.map((limit) => aMinute(limit))),
     }),
     ...(tokens && { tokens: tokensOf(tokens) }),
@@ -108,12 +110,14 @@ function recordOf(stats: LimiterStats, t: number): LogRecord {
   }
 }
 
-function causesOf({ name, why, lastRefusal, refused, lastFailure, failed, limits }: LimiterStats) {
+function causesOf(stats: LimiterStats) {
+  const { name, why, lastRefusal, refused, lastFailure, failed, lastRejection, rejected, limits } = stats
   const windows = limits.filter(({ perMs }) => perMs < Infinity)
   return {
     ...(why && { why: whyOf(why, name) }),
     ...(refused > 0 && lastRefusal && { refusal: `${lastRefusal.kind}: ${lastRefusal.reason}` }),
     ...(failed > 0 && lastFailure && { failure: lastFailure }),
+    ...(rejected > 0 && lastRejection && { rejection: lastRejection }),
     ...(windows.length > 0 && {
       limits: windows.map(({ of, perMs, amount, available, asked, learned }) => ({
         ...{ of, perMs, amount, available: round(available), asked: round(asked) },

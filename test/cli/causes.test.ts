@@ -24,6 +24,7 @@ interface Said {
   label: Record<string, string | number>
   /** Where the views say it in other words. */
   watch?: string
+  job?: string
   /** The live view is looked at in this second: afterwards something else holds the calls. */
   second?: number
 }
@@ -54,6 +55,17 @@ const SAID: Record<Cause, Said> = {
     words: 'the provider, which is overloaded',
     ...{ label: { 'llmiter.cause': 'gate.overload' }, second: 50 },
   },
+  'gate by quota': {
+    words: 'the provider, which says that the quota is used up',
+    ...{
+      label: { 'llmiter.refusal.kind': 'quota' },
+      job: '1 time by the provider (the last: quota: 429 insufficient_quota: RateLimitError)',
+    },
+  },
+  retry: {
+    words: 'the next try after a failure (500 InternalServerError)',
+    ...{ label: { 'llmiter.cause': 'retry' }, second: 3 },
+  },
   health: {
     words: 'lowered since the provider is slow',
     label: { ...limit('requests', 60), 'llmiter.cause': 'latency' },
@@ -71,7 +83,7 @@ const SAID: Record<Cause, Said> = {
 }
 
 test.each(Object.keys(SAID) as Cause[])('each view names what binds: %s', async (cause) => {
-  const { words, label, watch = words, second } = SAID[cause]
+  const { words, label, watch = words, job: inJob = words, second } = SAID[cause]
   const exporter = new PrometheusExporter({ preventServerStart: true })
   const meterProvider = new MeterProvider({ readers: [exporter] })
   let ended!: { stats: LimiterStats; told: object[] }
@@ -101,9 +113,10 @@ test.each(Object.keys(SAID) as Cause[])('each view names what binds: %s', async 
     .map((line) => parseRecord(line)!)
   const { totals, causes } = seriesOf(records)
   expect(summary(totals, causes)).toContain(words)
-  const { finished, failed, refused, boundBy, lastFailure: failure } = stats
-  const job = { done: finished, failed, refused, ms: 60_000, boundBy, self: 'gpt-5' }
-  expect(summaryText({ ...job, ...(failure !== undefined && { failure }) })).toContain(words)
+  const { finished, failed, refused, boundBy, lastFailure: failure, lastRefusal } = stats
+  const refusal = lastRefusal && { refusal: `${lastRefusal.kind}: ${lastRefusal.reason}` }
+  const job = { done: finished, failed, refused, ms: 60_000, boundBy, self: 'gpt-5', ...refusal }
+  expect(summaryText({ ...job, ...(failure !== undefined && { failure }) })).toContain(inJob)
 
   // The live view.
   const start = records[0]!.t

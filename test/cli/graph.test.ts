@@ -4,6 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { graph } from '../../src/cli/graph.ts'
+import { readLogs } from '../../src/cli/logs.ts'
 import { graphPage, graphSvg, seriesOf } from '../../src/cli/page/index.ts'
 import { unpackColumns } from '../../src/cli/page/pack.ts'
 import type { PageData } from '../../src/cli/page/page.ts'
@@ -118,6 +119,29 @@ test('--from and --to: after the start, or a time', async () => {
     code: 1,
     complained: 'llmiter graph: there is nothing in it to draw',
   })
+})
+
+test('a part that ends before its log does not say that the program has ended', async () => {
+  const { out, put, run: graph } = rig()
+  const records = [0, 60, 120].map((s) => record(s * 1000, { requests: s === 0 ? 3 : 0, waiting: 3 }))
+  const file = put('a.jsonl', records)
+  const whole = await graph('--file', file, '--out', out)
+  expect(whole.said).toMatch(/3 still waiting when the log ends\. .* its program ended, or was killed\.$/m)
+  const part = await graph('--file', file, '--out', out, '--to', '90s')
+  expect(part.said).toContain('3 calls in 1 min 1 s: 0 answered, 3 still waiting at the end of this part.')
+  for (const said of [part.said, readFileSync(out, 'utf8').replace(/<script>[^]*/, '')])
+    expect(said).not.toMatch(/its program ended|when the log ends/)
+})
+
+test('a file that is swept away while a log is read is left out', async () => {
+  const { dir, put } = rig()
+  const kept = put('b.jsonl', [record(0, { issued: 1 })])
+  const read: LogRecord[] = []
+  await readLogs([join(dir, 'a.jsonl'), kept], { onRecord: (each) => read.push(each) })
+  expect(read).toHaveLength(1)
+  await expect(readLogs([join(dir, 'a.jsonl')], { onRecord: () => {} })).rejects.toThrow(
+    'a.jsonl cannot be read',
+  )
 })
 
 test('--svg alone makes a picture and no page', async () => {

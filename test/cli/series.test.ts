@@ -196,6 +196,16 @@ test('what is said of a run adds up, and names what bound it', () => {
   expect([count(12345), count(12.345), count(0.123)]).toEqual(['12,345', '12.3', '0.12'])
 })
 
+test.each([
+  ['QUOTA_EXHAUSTED', 'the quota is used up'],
+  ['AbortError', 'their callers gave up'],
+  ['MyAbort', 'MyAbort'],
+  ['constructor', 'constructor'],
+])('why calls were turned away is said: %s', (rejection, words) => {
+  const records = [at(0, { requests: 3, finished: 1, rejected: 1 }), at(1, { rejected: 1, rejection })]
+  expect(said(records)).toMatch(`3 calls in 2 s: 1 answered, 2 turned away (${words}).`)
+})
+
 test('a log that begins in the middle, or lost calls, still adds up', () => {
   expect(said([at(0, { requests: 2, finished: 5, inFlight: 1 })])).toMatch(
     /^6 calls in 1 s \(4 of them asked before it begins\): 5 answered, 1 still in flight when the log ends\. /,

@@ -1,11 +1,14 @@
 // "What would a higher tier give?": the command that a page has ready plays the calls of its log against the limit that binds.
 
+import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { BucketRateLimiter } from 'llmiter'
 import { logTo } from 'llmiter/log'
 import { VirtualClock } from 'llmiter/testing'
 import { seriesOf } from '../../src/cli/page/index.ts'
 import { tierCommand } from '../../src/cli/tier-command.ts'
+import { parseRecord } from '../../src/telemetry/log-record.ts'
+import { type Cause, tell } from '../support/cause-logs.ts'
 import { recordsIn, START } from '../support/records.ts'
 import { tempDir } from '../support/temp.ts'
 import { PLAIN, rows } from './simulate-harness.ts'
@@ -34,4 +37,30 @@ test('output tokens bind, though input tokens have a limit too', async () => {
   // 300 calls of 100 output tokens: 5 minutes at 6,000 a minute.
   expect(now!.timeMs / 60_000).toBeCloseTo(5, 0)
   expect(higher!.timeMs / 60_000).toBeCloseTo(2.5, 0)
+})
+
+/** What the page of each story says, without the words that all have. */
+const TIERS: Record<Cause, string | undefined> = {
+  requests: '--rpm 60,120',
+  'output tokens': '--rpm 500,1000 --itpm 1000000,2000000 --otpm 10000,20000',
+  // `simulate` knows no quota of a day: a minute's limit that was not the bottleneck would mislead.
+  "day's quota": undefined,
+  concurrency: '--max-concurrent 2,4',
+  parent: '--rpm 60,120',
+  'gate by rate': '--rpm 120,240',
+  'gate by overload': undefined,
+  'gate by quota': '--rpm 120,240',
+  retry: undefined,
+  health: undefined,
+  store: undefined,
+  pause: undefined,
+  'failing key': '--rpm 600,1200',
+  'dead process': '--rpm 60,120',
+}
+
+test.each(Object.entries(TIERS))('the limits that would have to be higher: %s', async (cause, tiers) => {
+  const file = await tell(cause as Cause, tempDir())
+  const records = readFileSync(file, 'utf8').trimEnd().split('\n')
+  const command = tierCommand(seriesOf(records.map((line) => parseRecord(line)!)), file)
+  expect(command).toBe(tiers && `npx llmiter simulate --from ${file} ${tiers}`)
 })

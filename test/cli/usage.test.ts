@@ -212,6 +212,15 @@ test('the ledger of a gateway: by key, with the cost that it has reckoned unless
   ])
 })
 
+test('a log in which no call is over is told from none', async () => {
+  const dir = tempDir()
+  writeFileSync(join(dir, '20260101T000000000Z-a-0123abcd.0001.jsonl'), linesOf([record(0, { requests: 3 })]))
+  expect(await run('--dir', dir)).toMatchObject({
+    code: 1,
+    error: expect.stringContaining(`the logs in ${dir} tell of no call that is over`) as string,
+  })
+})
+
 test.each([
   [['--by', 'colour'], 2, "--by must be one of model, tenant, key, day, got 'colour'"],
   [['--json', '--csv'], 2, 'give --json or --csv, not both'],

@@ -193,11 +193,24 @@ test('a program that ended or hangs with calls in its queue is silent; one at re
   ])
   expect(board([record(NOW, { waiting: 80 })], later)[2]).toBe('  silent for 12 s, 80 were waiting')
   expect(board([record(NOW, { inFlight: 3 })], later)[2]).toBe('  silent for 12 s, 3 were in flight')
-  const rest = record(NOW, { issued: 5, gate: 'closed', rate: 300 })
+  expect(board([record(NOW, { waiting: 1, inFlight: 1 })], later)[2]).toBe(
+    '  silent for 12 s, 1 was waiting, 1 was in flight',
+  )
+  const rest = record(NOW, { issued: 5, rate: 300 })
   expect(board([rest], { now: NOW + 20_000 })).toEqual([
     expect.anything(),
     expect.stringMatching(/^gpt-5 +0\/300 +0 +- +- +open +- +█$/),
   ])
+  // Whether a gate that was shut has opened since is not known, and what shut it is still told.
+  const spent = { ...refusing, waiting: 0, inFlight: 0, refusal: 'quota: 429 insufficient_quota' }
+  for (const over of [{}, { rejected: 78, rejection: 'QUOTA_EXHAUSTED' }])
+    for (const seconds of [20, 200]) {
+      const [, numbers, words] = board([{ ...spent, ...over }], { now: NOW + seconds * 1000 })
+      expect(numbers).toMatch(/ - +\w+ (s|min) ago/)
+      expect(words).toBe(
+        `  refused: quota: 429 insufficient_quota${'rejected' in over ? '; turned away: the quota is used up' : ''}`,
+      )
+    }
   expect(board([rest, stuck], { now: NOW + 3_600_000 }).join('\n')).toMatch(/silent for 59 min/)
   expect(board([rest], { now: NOW + 3_600_000 })).toEqual([])
 })

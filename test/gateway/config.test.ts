@@ -18,7 +18,7 @@ beforeEach(async () => {
 })
 afterEach(() => rig.close())
 
-const env = { KEY: 'sk-of-the-provider' }
+const env = { KEY: 'sk-of-the-provider', ODD: 'sk-of\nsomebody', BLANK: ' \n' }
 const target = { name: 'first', protocol: 'openai', apiKey: 'env:KEY' }
 const write = (config: unknown, name = 'llmiter.config.json') => {
   const file = join(dir, name)
@@ -72,6 +72,37 @@ test.each<[config: unknown, message: string | RegExp]>([
     /redis\.url must be 'redis:\/\/HOST:PORT', 'env:NAME' or 'file:PATH': a password must not stand in the configuration$/,
   ],
   [{ targets: [target], redis: { url: 'env:KEY' } }, 'redis.url: what it names must be a URL'],
+  [
+    { targets: [{ ...target, name: 'größe' }] },
+    'targets[0].name must be a name of ASCII letters, digits and signs',
+  ],
+  [
+    { targets: [target], routes: { 'a\nb': { virtual_key: 'first' } } },
+    'the name of a route must be a name of ASCII letters',
+  ],
+  [
+    { targets: [{ ...target, headers: { 'x y': '1' } }] },
+    "targets[0]: headers['x y'] cannot be a header: it holds characters that no header may have",
+  ],
+  [{ targets: [{ ...target, headers: { 'x-a': 'a\nb' } }] }, "targets[0]: headers['x-a'] cannot be a header"],
+  [
+    { targets: [{ ...target, headers: { Host: 'x' } }] },
+    "targets[0]: headers['Host']: this header is set by the gateway",
+  ],
+  [
+    { targets: [{ ...target, apiKey: 'env:ODD' }] },
+    /^targets\[0\]: what apiKey names cannot be a header: [\w ]+$/,
+  ],
+  [{ targets: [{ ...target, apiKey: 'env:BLANK' }] }, 'the environment variable BLANK is not set'],
+  [{ targets: [target], port: 65_536 }, 'port must be a whole number from 0 to 65535, got 65536'],
+  [
+    { targets: [target], routes: { r: { strategy: 5, targets: [target] } } },
+    'routes.r.strategy takes an object',
+  ],
+  [
+    { targets: [target], routes: { r: { virtual_key: 'first', override_params: [] } } },
+    'routes.r.override_params must be an object, got an array of 0',
+  ],
   ['{', 'is no JSON'],
 ])('%j: %s', async (config, message) => {
   await expect(loadConfig(write(config), env)).rejects.toThrow(message)

@@ -16,6 +16,7 @@ async function backlog(
   calls: number,
   options: Partial<LimiterOptions>,
   seed: number,
+  jitterMs = 40,
 ) {
   const clock = new VirtualClock({ seed })
   const limiter = new BucketRateLimiter({ name: 'chance', clock, ...options })
@@ -27,7 +28,7 @@ async function backlog(
     void limiter
       .run(async () => {
         order.push(i)
-        await clock.sleep(10 + 40 * clock.random!())
+        await clock.sleep(10 + jitterMs * clock.random!())
         const answer = provider.ask(clock.now())
         await clock.sleep(answer.kind === 'admitted' ? 800 : 20)
         if (answer.kind === 'admitted') return
@@ -117,5 +118,32 @@ test.each([
     )
     const best = (300 * 60) / requestsPerMinute
     expect(median(runs.map(({ seconds }) => seconds / best))).toBeLessThan(1.6)
+  },
+)
+
+// Twenty and fifty calls a second: the refusals of a burst, of a probe and of late timers must not teach a rate that is far too low.
+test.each([
+  [1200, 429, 0, 1, 1.3],
+  [1200, 503, 0, 1, 1.2],
+  [1200, 503, 5, 2, 1.2],
+  [3000, 503, 0, 4, 1.9],
+  [3000, 503, 5, 4, 1.6],
+  [3000, 429, 5, 4, 1.5],
+] as const)(
+  'a strict limiter nearby, of %i a minute, that answers %i, with a burst of %i, told %f times as much: at most %f times the optimum',
+  async (requestsPerMinute, status, burst, factor, most) => {
+    const runs = await Promise.all(
+      [1, 2, 3].map((seed) =>
+        backlog(
+          new LimitReqProvider({ requestsPerMinute, status, burst }),
+          600,
+          { requestsPerMinute: factor * requestsPerMinute },
+          seed,
+          1,
+        ),
+      ),
+    )
+    const best = (600 * 60) / requestsPerMinute
+    expect(median(runs.map(({ seconds }) => seconds / best))).toBeLessThan(most)
   },
 )

@@ -140,7 +140,12 @@ describe('the first call waits for', () => {
     quietly(limiter.run(() => Promise.reject(Object.assign(new Error(spent.message), spent))))
     await clock.advance(1000)
     expect(explain(limiter).text).toMatch(
-      /^Nothing waits\. Calls cannot go: the provider, which says that the quota is used up.*insufficient_quota/,
+      /^Nothing waits\. Calls are rejected because of the provider, which says that the quota is used up; a call may ask again in 59 s \("429 insufficient_quota/,
+    )
+    for (let i = 0; i < 9; i++) quietly(limiter.run(ok(clock)))
+    await clock.advance(58_800)
+    expect(explain(limiter).text).toMatch(
+      /again in 1 s .*\. 90 % of calls are rejected \(QUOTA_EXHAUSTED\)\.$/,
     )
   })
 
@@ -150,16 +155,25 @@ describe('the first call waits for', () => {
     quietly(limiter.run(ok(clock)))
     await clock.advance(1000)
     expect(explain(limiter).text).toMatch(/^1 call waits for the end of pause\(\), for 10 min more/)
+    limiter.clear()
+    expect(explain(limiter).text).toBe(
+      'Nothing waits. A call would wait for the end of pause(), for 10 min more.',
+    )
     limiter.stop()
   })
 
   test('the next try', async () => {
     const { clock, limiter } = stage({ requestsPerMinute: 60, retry: { attempts: 3, minMs: '5s' } })
-    const broken = Object.assign(new Error('x'), { status: 500 })
-    quietly(limiter.run(() => Promise.reject(broken)))
-    await clock.advance(1000)
-    expect(explain(limiter).text).toMatch(/^1 call waits for the next try after a failure/)
+    const broken = Object.assign(new Error('the prompt'), { status: 500, name: 'InternalServerError' })
+    for (let i = 0; i < 5; i++) quietly(limiter.run(() => Promise.reject(broken)))
+    await clock.advance(3000)
+    expect(explain(limiter).text).toMatch(
+      /^5 calls wait for the next try after a failure \(500 InternalServerError\)/,
+    )
     await clock.runAll()
+    expect(explain(limiter).text).toBe(
+      'Nothing waits; 0 in flight. Every call fails (500 InternalServerError).',
+    )
   })
 
   test('the provider, which is slow', async () => {
@@ -167,11 +181,40 @@ describe('the first call waits for', () => {
     const { clock, limiter } = stage({ requestsPerMinute: 600, health })
     for (let i = 0; i < 400; i++) quietly(limiter.run(ok(clock, 4000)))
     await clock.advance(40_000)
-    expect(explain(limiter).why?.kind).toBe('latency')
-    expect(explain(limiter).text).toContain('lowered since the provider is slow')
+    expect(explain(limiter).why).toMatchObject({ kind: 'latency', amount: 600 })
+    expect(explain(limiter).why!.learned).toBeCloseTo(60)
+    expect(explain(limiter).text).toContain(
+      'requests (60 a minute, lowered since the provider is slow; configured 600 a minute)',
+    )
     limiter.stop()
     await clock.runAll()
   })
+})
+
+test('a slow provider whose calls are rejected keeps its rate: what holds the others is the limit', async () => {
+  const health = latencyHealth({ durationMs: 1000, timeConstantMs: 2000, onUnhealthy: 'refuse' })
+  const { clock, limiter } = stage({ requestsPerMinute: 60, health })
+  for (let i = 0; i < 60; i++) quietly(limiter.run(ok(clock, 4000)))
+  await clock.advance(20_000)
+  expect(limiter.stats().health?.share).toBeLessThan(1)
+  expect(explain(limiter).why?.kind).toBe('limit')
+  for (let i = 0; i < 200; i++) quietly(limiter.run(ok(clock, 4000)))
+  expect(explain(limiter).text).toMatch(/ % of calls are rejected \(PROVIDER_UNHEALTHY\)\.$/)
+  limiter.stop()
+  await clock.runAll()
+})
+
+test('calls that their callers gave up are told from others, and never in their words', async () => {
+  const { clock, limiter } = stage({ requestsPerMinute: 6 })
+  const given = new AbortController()
+  for (let i = 0; i < 9; i++) quietly(limiter.run(ok(clock), { signal: given.signal }))
+  await clock.advance(1000)
+  given.abort(Object.assign(new Error('the prompt'), { name: 'x'.repeat(1000) }))
+  expect(limiter.stats().lastRejection).toBe('x'.repeat(80))
+  quietly(limiter.run(ok(clock), { signal: AbortSignal.abort('the prompt') }))
+  expect(limiter.stats().lastRejection).toBe('AbortError')
+  limiter.stop()
+  await clock.runAll()
 })
 
 test('a key that fails says so', async () => {

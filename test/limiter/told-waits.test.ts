@@ -45,6 +45,8 @@ test.each([
   ['half a minute, whatever the truth is', 3, { constantMs: 30_000 }],
   ['ten times the truth', 2, { factor: 10 }],
   ['a fifth of the truth', 1.5, { factor: 0.2 }],
+  ['five seconds, whatever the truth is', 2, { constantMs: 5000 }],
+  ['five seconds, whatever the truth is', 3, { constantMs: 5000 }],
 ] as const)('waits told as %s, at %f times the limit', async (_, told, wrong) => {
   const runs = []
   for (const seed of [1, 2, 3])
@@ -79,7 +81,7 @@ test('one that begins its minute again with each refusal gets it in full, once i
       return { ...answer, retryAfterMs: 60_000 }
     },
   })
-  const { refusedAt } = await backlog(provider, 3000, 1.5, 1)
+  const { refusedAt } = await backlog(provider, 6000, 1.5, 1)
   const gaps = refusedAt.map((at, i) => at - (refusedAt[i - 1] ?? 0)).filter((gap) => gap > 500)
   const waits = gaps.slice(gaps.findIndex((gap) => gap >= 60_000))
   expect(waits.length).toBeGreaterThan(1)

@@ -305,6 +305,16 @@ describe.skipIf(!chromium && !process.env.CI)('in a browser', () => {
       strip: 'gate: provider overloaded',
       refused: '5',
     },
+    'gate by quota': {
+      sentence: /7\d turned away \(the quota is used up\)\..*1 refusal \(the last: quota: 429/,
+      strip: 'requests a minute',
+      ...{ refused: '1', failed: '1' },
+    },
+    retry: {
+      sentence: /for the next try after a failure \(500 InternalServerError\)/,
+      strip: 'retry after a failure',
+      failed: '10',
+    },
     health: { sentence: /lowered since the provider is slow/, strip: 'slow provider' },
     store: { sentence: /for a slot from the store that processes share/, strip: 'the store' },
     pause: { sentence: /for the end of pause\(\)/, strip: 'pause()' },

@@ -61,6 +61,19 @@ export const STORIES = {
     answer: refusing(60, 503),
     seconds: 70,
   },
+  'gate by quota': {
+    options: { requestsPerMinute: 120 },
+    calls: 100,
+    answer: (clock, seconds) =>
+      seconds < 10
+        ? clock.sleep(500)
+        : Promise.reject(Object.assign(error(429, 'RateLimitError'), { code: 'insufficient_quota' })),
+    seconds: 11,
+  },
+  retry: {
+    options: { requestsPerMinute: 600, retry: { attempts: 3, minMs: '5s', maxMs: '5s', jitter: 0 } },
+    ...{ calls: 10, answer: () => Promise.reject(error(500, 'InternalServerError')), seconds: 30 },
+  },
   health: {
     options: { requestsPerMinute: 600, health: latencyHealth({ durationMs: 1000, timeConstantMs: 2000 }) },
     ...{ calls: 600, answer: after(4000), seconds: 90 },

@@ -8,6 +8,7 @@ import { record } from '../support/records.ts'
 const full = record(1000, {
   ...{ rate: 60, limit: 60, waitMs: { p50: 1, p95: 2 } },
   tokens: { asked: 1, used: 2, available: 3, limit: 4 },
+  ...{ refusal: 'rate: 429', failure: '401 AuthenticationError', rejection: 'QUEUE_FULL' },
 })
 
 test('what was written is read', () => {
@@ -43,6 +44,7 @@ test.each([
   ['tokens', { tokens: { asked: 1 } }],
   ['tokens', { tokens: null }],
   ['waitMs', { waitMs: { p50: 1, p95: 'x' } }],
+  ['rejection', { rejection: 7 }],
 ])('a wrong %s is left out, and the rest stands', (key, wrong) => {
   const found = parseRecord(JSON.stringify({ ...full, ...wrong }))
   expect(found).toMatchObject(record(1000))

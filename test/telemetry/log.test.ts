@@ -102,6 +102,7 @@ test('what a call can meet is told apart: refused, failed, turned away', async (
       issued: 1,
       refused: 1,
       rejected: 1,
+      rejection: 'REQUEST_TOO_LARGE',
       waiting: 2,
       parked: 1,
       gate: 'closed',

@@ -60,6 +60,12 @@ const nginx = (status: 429 | 503, burst = 0) => ({
   jitterMs: 1,
   make: () => new LimitReqProvider({ requestsPerMinute, status, burst }),
 })
+const fastNginx = (rpm: number, status: 429 | 503, burst: number) => ({
+  calls: 600,
+  rpm,
+  jitterMs: 1,
+  make: () => new LimitReqProvider({ requestsPerMinute: rpm, status, burst }),
+})
 const noise = (share: number, status: 429 | 503 = 429) => ({
   title: `${100 * share} % refused by chance, ${status}`,
   calls: 3000,
@@ -67,10 +73,10 @@ const noise = (share: number, status: 429 | 503 = 429) => ({
     new NoiseProvider(new TokenBucketProvider({ requestsPerMinute: 10 * RPM }), { share, status, seed }),
   goal: 1.05 * (1 + share),
 })
-const wrong = (title: string, wait: WrongWaitOptions) => ({
-  title: `${title}, bucket, told × 1.5`,
+const wrong = (title: string, wait: WrongWaitOptions, told = 1.5) => ({
+  title: `${title}, bucket, told × ${told}`,
   calls: 1200,
-  told: 1.5,
+  told,
   make: () => new WrongWaitProvider(new TokenBucketProvider({ requestsPerMinute, capacityMs: 1000 }), wait),
   goal: 1.3,
 })
@@ -108,6 +114,14 @@ export const foreign: Record<string, Foreign> = {
     told: 2,
     goal: 1.6,
   },
+  'nginx-1200-429': { ...fastNginx(1200, 429, 0), title: 'nginx, 1,200 a minute, 429', goal: 1.15 },
+  'nginx-1200-503': { ...fastNginx(1200, 503, 0), title: 'nginx, 1,200 a minute, 503', goal: 1.15 },
+  'nginx-3000-fourfold': {
+    ...fastNginx(3000, 503, 5),
+    title: 'nginx, 3,000 a minute, burst 5, 503, told × 4',
+    told: 4,
+    goal: 1.6,
+  },
   // Calls that drift by 50 ms on their way: even spacing reaches at most 71 % of a strict limit, one call in 130 ms.
   'nginx-far': { ...nginx(503), title: 'nginx, burst 0, 503, J 50', jitterMs: 50, goal: 1.15 / 0.71 },
   'nginx-trains': {
@@ -134,6 +148,7 @@ export const foreign: Record<string, Foreign> = {
   'wait-constant': { ...wrong('waits told as 60 s', { constantMs: 60_000 }), peers: true },
   'wait-fifth': wrong('waits told as a fifth', { factor: 0.2 }),
   'wait-five': wrong('waits told five times too long', { factor: 5 }),
+  'wait-five-seconds': wrong('waits told as 5 s', { constantMs: 5000 }, 3),
   'wait-constant-window': wrongWindow('waits told as 60 s', { constantMs: 60_000 }),
   'wait-fifth-window': wrongWindow('waits told as a fifth', { factor: 0.2 }),
   'wait-five-window': wrongWindow('waits told five times too long', { factor: 5 }),

@@ -15,6 +15,10 @@ export interface Cause {
   of?: string
   perMs?: number
   amount?: number
+  /** The limiter that holds the calls, where it is a parent. */
+  limiter?: string
+  /** What the gate is closed for. */
+  refused?: string
 }
 
 const WINDOWS: Record<number, string> = {
@@ -37,6 +41,9 @@ const LABELS: Record<string, string> = {
   store: 'the store',
 }
 
+/** How long it would hold calls, as its last words said it. */
+const HOW_LONG = /, for [\d.,]+ \w+ more|; a call may ask again in [\d.,]+ \w+/
+
 /** Limits take colours of their own, in the order in which they are met. */
 const LIMIT_COLOURS = 5
 
@@ -47,7 +54,7 @@ export class Causes {
   readonly #limits: string[] = []
 
   get list(): Cause[] {
-    return this.#list.map((cause) => ({ ...cause, text: cause.text.replace(/, for [\d.,]+ \w+ more/, '') }))
+    return this.#list.map((cause) => ({ ...cause, text: cause.text.replace(HOW_LONG, '') }))
   }
 
   /** The place of this cause in the list. */
@@ -81,6 +88,8 @@ export class Causes {
       ...(of !== undefined && { of }),
       ...(perMs !== undefined && { perMs }),
       ...(amount !== undefined && { amount }),
+      ...(limiter !== undefined && { limiter }),
+      ...(refused !== undefined && { refused }),
     }
   }
 }

@@ -30,6 +30,8 @@ const STEPS_S = [
 const AXIS_WIDTH = 52
 /** So much room a mark with its line takes, in pixels. */
 const MARK_PX = 12
+/** '18:05:00' and the room beside it, in pixels. */
+const TIME_WIDTH = 72
 const FONT = '12px system-ui, sans-serif'
 
 const colour = (name: string) =>
@@ -78,6 +80,8 @@ export class Chart {
           incrs: STEPS_S,
           grid: { show: false },
           ticks: { stroke: () => colour('edge') },
+          // Hours with their seconds stand beside each other.
+          space: TIME_WIDTH,
           ...(!first && { size: 10 }),
           ...(first && zone !== undefined && { label: zone, labelSize: 16, labelFont: FONT }),
           values: (_, splits, _axis, _space, step) => (first ? times(splits, step, zone) : []),

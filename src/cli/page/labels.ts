@@ -53,6 +53,22 @@ export const LABELS: Record<LineName, string> = {
   available: 'available',
 }
 
+const REJECTIONS: Record<string, string> = {
+  QUEUE_FULL: 'the queue was full',
+  QUEUE_CLEARED: 'the queue was cleared',
+  WAIT_TIMEOUT: 'they had waited as long as they may',
+  REQUEST_TOO_LARGE: 'they ask for more than a limit ever allows',
+  QUOTA_EXHAUSTED: 'the quota is used up',
+  LIMITER_STOPPED: 'the limiter was stopped',
+  STORE_DOWN: 'the store does not answer',
+  PROVIDER_UNHEALTHY: 'the provider is slow',
+  AbortError: 'their callers gave up',
+  TimeoutError: 'their callers gave up',
+}
+
+/** Why calls were turned away, in words. */
+export const rejectionWords = (said: string) => (Object.hasOwn(REJECTIONS, said) ? REJECTIONS[said]! : said)
+
 export const ALL = 'all limiters'
 
 export const plural = (n: number, word: string) => `${count(n)} ${word}${n === 1 ? '' : 's'}`

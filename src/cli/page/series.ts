@@ -29,6 +29,8 @@ export class RunSeries {
   readonly #byName = new Map<string, Building>()
   readonly #all = new AllTotals()
   readonly #mostPoints: number
+  /** Whether the log goes on after the last record that was added. */
+  goesOn = false
   #size = 1
   #points = 0
 
@@ -53,7 +55,7 @@ export class RunSeries {
   /** The limiters, in the order of their names. */
   get limiters(): LimiterSeries[] {
     return [...this.#byName.values()]
-      .map(({ points, totals }) => ({ columns: points.columns, totals: totals.read() }))
+      .map(({ points, totals }) => ({ columns: points.columns, totals: this.#ended(totals.read()) }))
       .sort((a, b) => (a.columns.name < b.columns.name ? -1 : 1))
   }
 
@@ -63,7 +65,11 @@ export class RunSeries {
 
   /** Of all limiters together. */
   get totals(): Totals {
-    return this.#all.read()
+    return this.#ended(this.#all.read())
+  }
+
+  #ended(totals: Totals): Totals {
+    return this.goesOn ? { ...totals, end: { ...totals.end, goesOn: true } } : totals
   }
 
   add(record: LogRecord): void {

@@ -3,7 +3,7 @@
 
 import type { LogRecord } from '../../telemetry/log-record.ts'
 import type { Cause } from './causes.ts'
-import { ALL, count, plural, span } from './labels.ts'
+import { ALL, count, plural, rejectionWords, span } from './labels.ts'
 
 /** What came of the calls of one limiter, or of all. */
 export interface Totals {
@@ -27,15 +27,24 @@ export interface Totals {
   /** The last refusal and the last failure, in words. */
   refusal?: string
   failure?: string
+  /** Why the last call was turned away. */
+  rejection?: string
   /** As the log ends, in seconds since the epoch. */
-  end: { t: number; waiting: number; inFlight: number; etaMs?: number }
+  end: {
+    t: number
+    waiting: number
+    inFlight: number
+    etaMs?: number
+    /** Only a part is told: the log goes on. */
+    goesOn?: true
+  }
 }
 
 const COUNTS = ['requests', 'refused', 'finished', 'failed', 'rejected'] as const
 
 /** What totals are made of: a record, or all records of a second as one. */
 type Second = Pick<LogRecord, 't' | 'issued' | 'gate' | 'waiting' | 'inFlight' | (typeof COUNTS)[number]> &
-  Pick<LogRecord, 'waitMs' | 'refusal' | 'failure' | 'etaMs'>
+  Pick<LogRecord, 'waitMs' | 'refusal' | 'failure' | 'rejection' | 'etaMs'>
 
 /** Steps of the histogram of waits: a percentile is off by a twentieth at most. */
 const STEP = Math.log(1.05)
@@ -52,6 +61,7 @@ export class TotalsOf {
   #to = -Infinity
   #refusal: string | undefined
   #failure: string | undefined
+  #rejection: string | undefined
   readonly #end: Totals['end'] = { t: 0, waiting: 0, inFlight: 0 }
 
   constructor(name: string) {
@@ -75,6 +85,7 @@ export class TotalsOf {
     this.#from = Math.min(this.#from, second)
     this.#refusal = record.refusal ?? this.#refusal
     this.#failure = record.failure ?? this.#failure
+    this.#rejection = record.rejection ?? this.#rejection
     if (second < this.#to) return
     this.#to = second
     this.#end.t = second + 1
@@ -94,6 +105,7 @@ export class TotalsOf {
       p95: percentileOf(this.waits, 0.95),
       ...(this.#refusal !== undefined && { refusal: this.#refusal }),
       ...(this.#failure !== undefined && { failure: this.#failure }),
+      ...(this.#rejection !== undefined && { rejection: this.#rejection }),
       end: { ...this.#end },
     }
   }
@@ -158,13 +170,14 @@ export class AllTotals {
     Object.assign(sum.end, { waiting: 0, inFlight: 0 })
     for (const part of this.#parts) {
       for (const [step, tickets] of part.waits) waits.set(step, (waits.get(step) ?? 0) + tickets)
-      const { end, refusal, failure } = part.read()
+      const { end, refusal, failure, rejection } = part.read()
       sum.end.waiting += end.waiting
       sum.end.inFlight += end.inFlight
       const etaMs = Math.max(sum.end.etaMs ?? 0, end.etaMs ?? 0)
       if (etaMs > 0) sum.end.etaMs = etaMs
       if (refusal !== undefined) sum.refusal = refusal
       if (failure !== undefined) sum.failure = failure
+      if (rejection !== undefined) sum.rejection = rejection
     }
     sum.p95 = percentileOf(waits, 0.95)
     return sum
@@ -183,16 +196,20 @@ export const summary = (totals: Totals, causes: readonly Cause[]) =>
   [outcome(totals), failing(totals), bound(totals, causes), trouble(totals)].filter(Boolean).join(' ')
 
 /** '412 calls in 7 min: 300 answered, 2 failed, 110 still waiting when the log ends.' */
-export function outcome({ requests, finished, failed, rejected, seconds, end }: Totals): string {
+export function outcome(totals: Totals): string {
+  const { requests, finished, failed, rejected, rejection, seconds, end } = totals
   const all = finished + failed + rejected + end.waiting + end.inFlight
   const ends = [
     `${count(finished)} answered`,
     ...(failed > 0 ? [`${count(failed)} failed`] : []),
-    ...(rejected > 0 ? [`${count(rejected)} turned away`] : []),
+    ...(rejected > 0
+      ? [`${count(rejected)} turned away${rejection ? ` (${rejectionWords(rejection)})` : ''}`]
+      : []),
     ...(end.waiting > 0 ? [`${count(end.waiting)} still waiting`] : []),
     ...(end.inFlight > 0 ? [`${count(end.inFlight)} still in flight`] : []),
   ]
-  const late = end.waiting + end.inFlight > 0 ? ' when the log ends' : ''
+  const ending = end.goesOn ? ' at the end of this part' : ' when the log ends'
+  const late = end.waiting + end.inFlight > 0 ? ending : ''
   // The log began in the middle, or a part of it is shown.
   const before = all > requests ? ` (${count(all - requests)} of them asked before it begins)` : ''
   const lost = all < requests ? `, and ${count(requests - all)} of which the log does not tell` : ''
@@ -229,7 +246,7 @@ function trouble({ refused, refusal, mostWaiting, closedS }: Totals): string {
 /** Nobody wrote on though calls were in line. `made`: when the graph was made, in epoch ms. */
 export function silence({ end }: Totals, zone: (seconds: number) => string, made: number): string {
   const left = end.waiting + end.inFlight
-  if (left === 0 || made / 1000 - end.t < SILENT_S) return ''
+  if (left === 0 || end.goesOn || made / 1000 - end.t < SILENT_S) return ''
   const eta = end.etaMs === undefined ? '' : ` They would have waited about ${span(end.etaMs / 1000)} more.`
   return `The log ends at ${zone(end.t)} with ${plural(left, 'call')} not over: its program ended, or was killed.${eta}`
 }

@@ -4,7 +4,7 @@
 // its words, else below: it is never cut for the sake of a number.
 
 import type { LogRecord } from '../../telemetry/log-record.ts'
-import { count, span } from '../page/labels.ts'
+import { count, rejectionWords, span } from '../page/labels.ts'
 import type { SortColumn, View } from './keys.ts'
 import type { Added } from './tail.ts'
 import { clean, type Colour, cut, padEnd, padStart, type Paint, plain, widthOf, wrap } from './text.ts'
@@ -137,7 +137,7 @@ export function plainLine({ record }: Added): string {
   )
 }
 
-const GATES = { open: 'green', probing: 'yellow', closed: 'red' } as const
+const GATES = { open: 'green', probing: 'yellow', closed: 'red', '-': undefined } as const
 
 /** What is true of a limiter now: a log tells only of the seconds in which something happened. */
 function stateOf(row: Row, now: number) {
@@ -147,10 +147,12 @@ function stateOf(row: Row, now: number) {
   // A limiter at rest writes nothing; one whose calls are not over writes each second while its program lives.
   const dead = silent && last.waiting + last.inFlight > 0
   const recent = p95 && now - p95.at < MINUTE_S * 1000 ? p95.ms : undefined
-  const told = silent ? undefined : reasonOf(row, now)
+  // A gate that was shut when the limiter came to rest may be open by now, and the refusal still says what happened.
+  const shut = last.gate !== 'open'
+  const told = silent && !shut ? undefined : reasonOf(row, now, silent)
   return {
     dead,
-    gate: silent ? 'open' : last.gate,
+    gate: silent && shut ? '-' : last.gate,
     rate: rateOf(row, now, silent),
     p95: recent,
     eta: dead || last.waiting === 0 ? undefined : last.etaMs,
@@ -202,25 +204,29 @@ function rateOf({ last, since, issued }: Row, now: number, silent: boolean): num
   return (sum * 60) / Math.max(1, seconds)
 }
 
+const were = (n: number) => `${count(n)} ${n === 1 ? 'was' : 'were'}`
+
 function silence({ waiting, inFlight }: LogRecord, silentMs: number): Cell {
   const parts = [
-    ...(waiting > 0 ? [`${count(waiting)} were waiting`] : []),
-    ...(inFlight > 0 ? [`${count(inFlight)} were in flight`] : []),
+    ...(waiting > 0 ? [`${were(waiting)} waiting`] : []),
+    ...(inFlight > 0 ? [`${were(inFlight)} in flight`] : []),
   ]
   return { text: `silent for ${span(silentMs / 1000)}, ${parts.join(', ')}`, colour: 'red' }
 }
 
 /** What its calls wait for, and the provider's words of the last refusal where the reason has not said them. */
-function reasonOf({ last, refusal }: Row, now: number): Cell | undefined {
-  const { why, failed, finished, failure } = last
-  const refused =
-    refusal?.words && now - refusal.at < MINUTE_S * 1000 && !why?.text.includes('("')
-      ? refusal.words
-      : undefined
+function reasonOf({ last, refusal }: Row, now: number, rests: boolean): Cell | undefined {
+  const { failed, finished, failure, rejected, rejection } = last
+  const why = rests ? undefined : last.why
+  const recent = rests || (refusal && now - refusal.at < MINUTE_S * 1000)
+  const refused = recent && refusal?.words && !why?.text.includes('("') ? refusal.words : undefined
   const failing = failure !== undefined && failed > finished ? `calls fail: ${failure}` : undefined
-  const parts = [why && `for ${why.text}`, refused && `refused: ${refused}`, failing].filter(Boolean)
+  const away =
+    rejection !== undefined && rejected > finished ? `turned away: ${rejectionWords(rejection)}` : undefined
+  const parts = [why && `for ${why.text}`, refused && `refused: ${refused}`, failing, away].filter(Boolean)
   if (parts.length === 0) return undefined
-  return { text: clean(parts.join('; ')), colour: why?.kind === 'gate' || failing ? 'red' : 'yellow' }
+  const bad = why?.kind === 'gate' || failing || away
+  return { text: clean(parts.join('; ')), colour: bad ? 'red' : 'yellow' }
 }
 
 function sorted(entries: readonly Entry[], { sort, reverse, filter }: NonNullable<Layout['view']>): Entry[] {

@@ -144,6 +144,11 @@ export class Bucket {
     return EAGER * this.rate.at(now)
   }
 
+  /** Nothing could go for a while. That was no lateness of timers, and is not made up for. */
+  resume(now: number): void {
+    if (this.#crowded) this.#due = Math.max(this.#due, now)
+  }
+
   /** A ticket's cost turned out to be `difference` more than reserved (less, when negative). */
   amend(difference: number, takenAt: number, now: number): void {
     if (difference === 0) return
@@ -184,9 +189,10 @@ export class Bucket {
     this.#counter.add(-amount, now)
   }
 
-  /** What could be taken at once now. */
+  /** What could be taken at once now; of a limit with a refill what is left, which may be a debt. */
   available(now: number): number {
     const room = this.amount(now) - this.#counter.used(now)
+    if (this.limit.refill) return room
     if (!this.limit.paced) return Math.max(0, room)
     this.#advance(now)
     if (this.#due > now) return 0

@@ -248,7 +248,13 @@ export class LimitSet implements SlotSource {
       bucket.rate.reopened(blamed.has(bucket) ? closure : undefined, now),
     )
     for (const bucket of changed) if (bucket.rate.strict) bucket.respace(now)
+    this.resume(now)
     return changed
+  }
+
+  /** The gate has held calls back until now. */
+  resume(now: number): void {
+    for (const bucket of this.buckets) bucket.resume(now)
   }
 
   /** This cost was refused, for one of these limits or because the provider is busy: it did not get through. */

@@ -227,26 +227,32 @@ export class RateEstimator {
     const before = (this.#state = this.#stateAt(now))
     const heldMs = this.#proof(now) - ('since' in before ? before.since : 0)
     const tested = this.#tested?.now === before ? this.#tested : { before, heldMs }
-    const step = of === 'fast' ? this.#trimFor(before, rate, now) : 0
-    if (step > 0) this.#state = { ...(before as StatedRate), trim: { step, at: this.#proof(now) } }
-    else if (before.kind === 'found' && before.rate <= rate)
-      this.#refind(before, at, { rate, exact: true }, of, now)
-    else {
-      const last = before.kind === 'found' ? before.before : undefined
-      // What had stood before the climb stands.
-      if (last && rate <= SAME * last.rate)
-        this.#found(Math.max(last.rate, SHY * rate), last.confirmed + 1, of, now)
-      else this.#found(BACK * rate, 0, of, now)
-    }
+    const trimmed = of === 'fast' && !this.#noisy && this.#trims(before, rate, now)
+    if (!trimmed) this.#cut(before, at, rate, of, now)
     this.#tested = { ...tested, now: this.#state }
-    return step === 0 && this.at(now) < BACK * at
+    return !trimmed && this.at(now) < BACK * at
   }
 
-  /** The next trim of a stated rate, if enough passes; else 0. */
-  #trimFor(state: RateState, passes: number, now: number): number {
-    if (this.#noisy || state.kind === 'found' || state.kind === 'exploring') return 0
+  /** More is refused than by chance, and this is what gets through. */
+  #cut(before: RateState, at: number, rate: number, of: CurveKind, now: number): void {
+    if (before.kind === 'found' && before.rate <= rate) {
+      this.#refind(before, at, { rate, exact: true }, of, now)
+      return
+    }
+    const last = before.kind === 'found' ? before.before : undefined
+    // What had stood before the climb stands.
+    if (last && rate <= SAME * last.rate)
+      this.#found(Math.max(last.rate, SHY * rate), last.confirmed + 1, of, now)
+    else this.#found(BACK * rate, 0, of, now)
+  }
+
+  /** Takes the next trim of a stated rate, if there is one, and enough gets through. */
+  #trims(state: RateState, passes: number, now: number): boolean {
+    if (state.kind === 'found' || state.kind === 'exploring') return false
     const step = (state.trim?.step ?? 0) + 1
-    return step < TRIMS.length && passes > STRICT * this.#base(state, now) ? step : 0
+    if (step >= TRIMS.length || passes <= STRICT * this.#base(state, now)) return false
+    this.#state = { ...state, trim: { step, at: this.#proof(now) } }
+    return true
   }
 
   /** The cut has not helped: back to what was before. Returns whether that changes the rate. */
@@ -339,7 +345,7 @@ export class RateEstimator {
     const rate = this.at(now)
     const measured = closure && this.#measured(rate, closure, now)
     const outage = closure !== undefined && this.#isOutage(closure, now)
-    const passed = this.passes(Math.min(now, this.#closedAt)) ?? 0
+    const passed = this.passes(Math.min(now, this.#closedAt))
     this.#measure.reopened(Math.max(0, now - this.#closedAt), now)
     this.#closedAt = Infinity
     this.#prove(now)
@@ -353,14 +359,12 @@ export class RateEstimator {
       return measured !== undefined
     }
     if (!closure.repeated) return false
-    const step = (state.trim?.step ?? 0) + 1
-    const kept = closure.single ? this.#kept(rate, now) : passed > STRICT * rate
-    if (of === 'fast' && step < TRIMS.length && kept)
-      this.#state = { ...state, trim: { step, at: this.#proof(now) } }
-    else if (measured && measured.rate < rate) {
-      const grows = of !== 'fast' && measured.rate < FAR * rate && this.#measure.busyMs(now) < WARM_MS
-      this.#found(measured.rate, 0, grows ? 'growing' : of, now)
-    } else return false
+    // Closed again within a second after a trim: the trim was too small.
+    const through = closure.single ? this.#kept(rate, now) : (passed ?? (state.trim && measured?.rate))
+    if (of === 'fast' && this.#trims(state, through ?? 0, now)) return true
+    if (!measured || measured.rate >= rate) return false
+    const grows = of !== 'fast' && measured.rate < FAR * rate && this.#measure.busyMs(now) < WARM_MS
+    this.#found(measured.rate, 0, grows ? 'growing' : of, now)
     return true
   }
 
@@ -414,7 +418,7 @@ export class RateEstimator {
     // Refused at once: nothing had been saved up while the gate was closed, so that time must not be counted.
     const few = fast && measure.sinceReopened <= FEW_TICKETS
     this.strict = this.#state.kind === 'exploring' || (few && this.#state.kind !== 'found')
-    return { rate: few ? Math.max(about, rate / 2) : about, exact: exact !== undefined }
+    return { rate: fast || told ? Math.max(about, rate / 2) : about, exact: exact !== undefined }
   }
 
   /** Refused again: on the climb, then what had stood is right; or while it held, then it is a little too high. */
@@ -445,9 +449,10 @@ export class RateEstimator {
     this.#found(next, stood ? confirmed : 0, of, now, stood ? undefined : last)
   }
 
-  /** Whether as much as allowed got through, although some was refused. */
-  #kept(rate: number, now: number): boolean {
-    return (this.#measure.over(30 * this.#unit('fast', rate), 0, now) ?? 0) > 0.9 * rate
+  /** What got through lately, if it is about as much as allowed, although some was refused. */
+  #kept(rate: number, now: number): number | undefined {
+    const passed = this.#measure.over(30 * this.#unit('fast', rate), 0, now) ?? 0
+    return passed > 0.9 * rate ? passed : undefined
   }
 
   /** The provider names its limit. True when that changes the rate. */

@@ -98,10 +98,10 @@ export class Throughput {
   cycle(spanMs: number, cycleMs: number, closedMs: number | undefined, now: number): number | undefined {
     const time = this.#time(now)
     const from = this.#marks.find(
-      ({ closedMs, pressedMs, tickets }) =>
-        closedMs !== undefined &&
+      ({ closedMs: before, pressedMs, tickets }) =>
+        before !== undefined &&
         time - pressedMs <= 1.02 * spanMs &&
-        time - pressedMs >= cycleMs &&
+        time - pressedMs - (closedMs ?? 0) >= cycleMs &&
         this.#tickets - tickets >= LEAST_CYCLE_TICKETS,
     )
     if (!from || closedMs === undefined) return from && this.#from(from, time)

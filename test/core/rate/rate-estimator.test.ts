@@ -54,7 +54,7 @@ describe('a rate', () => {
     let now = 0
     let longest = 0
     for (let round = 0; round < 40; round++) {
-      for (let i = 0; i < 300; i++) rate.sent(1, (now += Math.max(101, 900 * 0.9 ** (round % 20))))
+      for (let i = 0; i < 300; i++) rate.sent(1, (now += Math.max(101, 200 * 0.9 ** (round % 20))))
       rate.refused(1)
       rate.closed(now)
       rate.reopened(closure, (now += 500))
