@@ -1,4 +1,5 @@
 import { Events } from './events.ts'
+import { numberOf } from './settings.ts'
 
 /** Options of a `Batcher`. */
 export interface BatcherOptions {
@@ -16,7 +17,8 @@ export interface BatcherOptions {
 
 /** Collects single things into batches, by number and by time. */
 export class Batcher<T = unknown> {
-  readonly #options: BatcherOptions
+  readonly #maxTime: number | undefined
+  readonly #maxSize: number | undefined
   readonly #events: Events<this>
   #batch: T[] = []
   #flushed!: Promise<void>
@@ -31,22 +33,22 @@ export class Batcher<T = unknown> {
   /** Removes the listeners of an event, or all. */
   declare removeAllListeners: (name?: string) => void
 
-  /** An empty batch. */
-  constructor(options: BatcherOptions = {}) {
-    this.#options = options
+  /** @throws BottleneckError when an option is wrong. */
+  constructor({ maxTime, maxSize }: BatcherOptions = {}) {
+    this.#maxTime = numberOf('maxTime', maxTime)
+    this.#maxSize = numberOf('maxSize', maxSize)
     this.#events = new Events(this)
     this.#begin()
   }
 
   /** Adds a thing. Resolves when its batch is complete. */
   add(thing: T): Promise<void> {
-    const { maxSize, maxTime } = this.#options
     const { length } = this.#batch
     const flushed = this.#flushed
     this.#batch.push(thing)
-    if (length + 1 === maxSize) this.#complete()
-    else if (length === 0 && maxTime !== undefined && maxTime !== null)
-      this.#timer = setTimeout(() => this.#complete(), maxTime)
+    if (length + 1 === this.#maxSize) this.#complete()
+    else if (length === 0 && this.#maxTime !== undefined)
+      this.#timer = setTimeout(() => this.#complete(), this.#maxTime)
     return flushed
   }
 

@@ -1,5 +1,6 @@
 import type { Bottleneck } from './limiter.ts'
 import { Events } from './events.ts'
+import { given } from './settings.ts'
 import type { BottleneckOptions } from './types.ts'
 
 const TIMEOUT_MS = 300_000
@@ -27,7 +28,7 @@ export class Group {
   /** Every group's id begins the ids of its limiters. */
   readonly id: string
   /** The limiters, by key. */
-  readonly instances: Record<string, Bottleneck> = {}
+  readonly instances = Object.create(null) as Record<string, Bottleneck> // a key may be `constructor`
   /** A limiter that has not been used for this many ms is deleted. */
   timeout: number
   #options: GroupOptions
@@ -41,12 +42,12 @@ export class Group {
   /** Removes the listeners of an event, or all. */
   declare removeAllListeners: (name?: string) => void
 
-  /** No limiters yet. */
+  /** @throws BottleneckError when an option is wrong. */
   constructor(options: GroupOptions, make: (options: BottleneckOptions) => Bottleneck) {
     this.#options = options
     this.#make = make
     this.id = options.id ?? 'group-key'
-    this.timeout = options.timeout ?? TIMEOUT_MS
+    this.timeout = given(options).timeout ?? TIMEOUT_MS
     this.#events = new Events(this)
     this.#startCleanup()
   }
@@ -87,9 +88,10 @@ export class Group {
 
   /** Options of limiters that are made from now on. */
   updateSettings(options: Partial<GroupOptions> = {}): void {
+    const { timeout } = given(options)
     this.#options = { ...this.#options, ...options }
-    if (typeof options.timeout !== 'number') return
-    this.timeout = options.timeout
+    if (timeout === undefined) return
+    this.timeout = timeout
     this.#startCleanup()
   }
 

@@ -11,7 +11,7 @@ import { type BucketRateLimiter, LimiterError, QueueClearedError, QueueFullError
 import { BottleneckError } from './errors.ts'
 import type { Events } from './events.ts'
 import type { Jobs, QueuedJob, Task } from './job.ts'
-import { type given, penaltyOf, strategy } from './settings.ts'
+import { boundOf, type given, penaltyOf, strategy } from './settings.ts'
 
 const DROPPED = 'This job has been dropped by Bottleneck'
 
@@ -29,11 +29,17 @@ function inNextTurn(begin: () => void): void {
   else setTimeout(beginAll, 0)
 }
 
-/** Does the work within this time. */
-async function within(ms: number, work: () => unknown): Promise<unknown> {
+/** The longest time of a timer; a longer one would fire at once. */
+const LONGEST_MS = 2 ** 31 - 1
+
+/** Does the work, and fails when it takes longer than this. */
+async function expiring(ms: number, work: () => unknown): Promise<unknown> {
   let timer: ReturnType<typeof setTimeout> | undefined
   const expired = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new BottleneckError(`This job timed out after ${ms} ms.`)), ms)
+    timer = setTimeout(
+      () => reject(new BottleneckError(`This job timed out after ${ms} ms.`)),
+      Math.min(ms, LONGEST_MS),
+    )
   })
   try {
     return await Promise.race([work(), expired])
@@ -111,11 +117,13 @@ export class JobFlow {
     const refused =
       this.refusesWith ??
       (this.jobs.get(job.key) && `A job with the same id already exists (id=${job.options.id})`)
-    if (refused !== undefined) {
-      job.reject(new BottleneckError(refused))
+    const error = refused === undefined ? job.wrong : new BottleneckError(refused)
+    if (error !== undefined) {
+      job.reject(error)
       taken?.(false)
       return
     }
+    void job.begun.then(({ place, start }) => this.#execute(job, place, start))
     this.jobs.move(job, 'RECEIVED')
     this.#tellOf('received', job)
     this.#received.push({ job, taken })
@@ -143,24 +151,20 @@ export class JobFlow {
   /** Returns whether the queue was full. */
   #enqueue(job: QueuedJob): boolean {
     const { weight, priority } = job.options
-    const { maxConcurrent, highWater } = this.settings
+    const { maxConcurrent } = this.settings
     if (maxConcurrent !== undefined && weight > maxConcurrent) {
       const what = `Impossible to add a job having a weight of ${weight} to a limiter having a maxConcurrent setting of ${maxConcurrent}`
       this.#drop(job, new BottleneckError(what))
       return false
     }
-    const full = highWater !== undefined && this.jobs.queued() >= highWater && !this.free(weight)
+    const full = this.jobs.queued() >= boundOf(this.settings) && !this.free(weight)
     if (this.#blocks(full)) return true
     if (full && !this.#mayEvict(priority)) {
       this.#drop(job)
       return true
     }
     const { key: id } = job
-    const ticket = this.places.acquire(
-      weight === 1
-        ? { id, priority: -priority }
-        : { id, priority: -priority, weight, cost: { requests: weight } },
-    )
+    const ticket = this.places.acquire({ id, priority: -priority, ...(weight !== 1 && this.#takes(weight)) })
     // Where it has its place already, the event has said so.
     if (job.status === 'RECEIVED') this.#queue(job, full)
     ticket.then(
@@ -183,17 +187,23 @@ export class JobFlow {
 
   /** Whether a full queue makes room for a job of this priority. */
   #mayEvict(priority: number): boolean {
-    const { strategy: chosen = strategy.LEAK, highWater } = this.settings
-    if (highWater === 0) return false
+    const { strategy: chosen = strategy.LEAK } = this.settings
+    if (boundOf(this.settings) === 0) return false
     return (
       chosen === strategy.LEAK || (chosen === strategy.OVERFLOW_PRIORITY && this.jobs.lessUrgent(priority))
     )
   }
 
+  /** What a job takes: of the places whole ones, of the reservoir its weight. */
+  #takes(weight: number): { weight: number; cost: { requests: number } } {
+    const { maxConcurrent = Infinity } = this.settings
+    return { weight: Math.min(Math.ceil(weight), Math.floor(maxConcurrent)), cost: { requests: weight } }
+  }
+
   /** Whether a job of this weight need not wait. */
   free(weight: number): boolean {
-    if (weight > (this.settings.maxConcurrent ?? Infinity)) return false
-    const ticket = this.places.tryAcquire({ weight, cost: { requests: weight } })
+    if (!(weight <= (this.settings.maxConcurrent ?? Infinity))) return false
+    const ticket = this.places.tryAcquire(this.#takes(Math.max(0, weight)))
     ticket?.release()
     return ticket !== undefined && this.starts.waitTime() === 0
   }
@@ -221,11 +231,11 @@ export class JobFlow {
     // Who need not wait, mostly all, need no name in the queue.
     const now = this.starts.tryAcquire()
     if (now) {
-      inNextTurn(() => void this.#execute(job, place, now))
+      inNextTurn(() => job.begin({ place, start: now }))
       return
     }
     this.starts.acquire({ id: job.key }).then(
-      (start) => inNextTurn(() => void this.#execute(job, place, start)),
+      (start) => inNextTurn(() => job.begin({ place, start })),
       (error) => {
         place.release()
         this.#turnedAway(job, error)
@@ -278,7 +288,7 @@ export class JobFlow {
     const work = () =>
       chained ? chained.schedule(options, task as never, ...(args as never[])) : task(...(args as never[]))
     const { expiration } = options
-    return expiration === undefined || expiration === null ? work() : within(expiration, work)
+    return expiration === undefined || expiration === null ? work() : expiring(expiration, work)
   }
 
   /** The ticket for another try: after the wait that a listener chose, or when the provider accepts calls again. */
@@ -287,7 +297,7 @@ export class JobFlow {
       ? await this.#events.trigger('failed', error, job.tries)
       : undefined
     if (chosen !== undefined) {
-      const waitMs = Math.trunc(Number(chosen)) || 0
+      const waitMs = Math.min(Math.max(Math.trunc(Number(chosen)) || 0, 0), LONGEST_MS)
       this.#tell('retry', `Retrying ${job.options.id} after ${waitMs} ms`, job.tries)
       await new Promise((resolve) => setTimeout(resolve, waitMs))
       return ticket

@@ -1,7 +1,9 @@
 // A job: what is to be done, and where it stands.
 
+import type { Ticket } from 'llmiter'
 import { BottleneckError } from './errors.ts'
 import type { Events } from './events.ts'
+import { numberOf } from './settings.ts'
 import type { JobEventInfo, BottleneckJobOptions, KnownJobOptions, JobStatus } from './types.ts'
 
 const PRIORITIES = 10
@@ -18,6 +20,12 @@ function priorityOf(said: unknown): number {
 
 export type Task = (...args: never[]) => unknown
 
+/** What a job holds while it runs: its place, and the ticket of its start. */
+interface Tickets {
+  readonly place: Ticket
+  readonly start: Ticket
+}
+
 export class QueuedJob {
   readonly task: Task
   readonly args: unknown[]
@@ -29,17 +37,21 @@ export class QueuedJob {
   reject!: (error: unknown) => void
   status: JobStatus | undefined = undefined
   retryCount = 0
+  /** What is wrong with its options. */
+  wrong: unknown
+  /** Resolves with its tickets when it begins: what waits for this runs in the async context of whoever came with the job. */
+  readonly begun: Promise<Tickets>
+  begin!: (tickets: Tickets) => void
 
   constructor(task: Task, args: unknown[], options: BottleneckJobOptions, Promises: PromiseConstructor) {
     if (typeof task !== 'function')
       throw new BottleneckError(`the job must be a function, got ${task === null ? 'null' : typeof task}`)
     this.task = task
     this.args = args
-    const { priority, weight, expiration, id } = options
+    const { priority, id } = options
     this.options = {
       priority: priorityOf(priority),
-      weight: weight ?? 1,
-      expiration: expiration ?? (null as never),
+      ...this.#numbersOf(options),
       id: id ?? `<no-id>-${(++unnamed).toString(36)}`,
     }
     this.key = String(this.options.id)
@@ -47,6 +59,21 @@ export class QueuedJob {
       this.resolve = resolve
       this.reject = reject
     })
+    this.begun = new Promise((resolve) => {
+      this.begin = resolve
+    })
+  }
+
+  #numbersOf({ weight, expiration }: BottleneckJobOptions): Pick<KnownJobOptions, 'weight' | 'expiration'> {
+    try {
+      return {
+        weight: numberOf('weight', weight) ?? 1,
+        expiration: numberOf('expiration', expiration) ?? (null as never),
+      }
+    } catch (error) {
+      this.wrong = error
+      return { weight: 0 }
+    }
   }
 
   get info(): JobEventInfo {
@@ -79,8 +106,8 @@ export class Jobs {
   }
 
   /** How many jobs wait, of one priority or of all. */
-  queued(priority?: number): number {
-    return priority === undefined ? this.#counts.QUEUED : (this.#queued[priority] ?? 0)
+  queued(priority?: number | null): number {
+    return priority === undefined || priority === null ? this.#counts.QUEUED : (this.#queued[priority] ?? 0)
   }
 
   /** Whether one waits that is less urgent. */

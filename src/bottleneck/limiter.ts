@@ -2,12 +2,13 @@
 // What happens to each job is in job-flow.ts.
 
 import { BucketRateLimiter, type Store } from 'llmiter'
+import { text } from '../lib/validate.ts'
 import { connectionOf } from './connection.ts'
 import { BottleneckError } from './errors.ts'
 import { Events } from './events.ts'
 import { QueuedJob, Jobs, LAST_PRIORITY, type Task } from './job.ts'
 import { JobFlow } from './job-flow.ts'
-import { given, placeOptions, startOptions } from './settings.ts'
+import { given, numberOf, placeOptions, startOptions } from './settings.ts'
 import type * as Types from './types.ts'
 
 const STOPPED = 'This limiter has been stopped.'
@@ -57,6 +58,8 @@ export class Bottleneck {
     })
     const starts = new BucketRateLimiter({ ...common, name: `${this.id}/starts`, ...startOptions(settings) })
     this.#flow = new JobFlow(settings, this.#jobs, this.#events, { places, starts })
+    if (settings.reservoir !== undefined && settings.reservoir < 0 && !this.#shared)
+      this.#fillTo(settings.reservoir)
   }
 
   /** Resolves with the clients, when the limiter can be used: at once. */
@@ -137,7 +140,7 @@ export class Bottleneck {
   /** Whether a job of this weight would run at once. */
   async check(weight = 1): Promise<boolean> {
     await undefined
-    return this.#flow.free(weight)
+    return this.#flow.free(Number(weight))
   }
 
   /** For groups: how long no job has started, in ms; 0 while there are jobs. */
@@ -200,17 +203,26 @@ export class Bottleneck {
   /** Other settings for jobs from now on. Resolves with the limiter. */
   async updateSettings(options: Types.BottleneckOptions = {}): Promise<this> {
     await undefined
-    const { reservoir, ...others } = options
+    if (typeof options !== 'object')
+      throw new BottleneckError(`updateSettings takes an object, got ${text(options)}`)
+    const { reservoir: said, ...others } = options ?? {}
+    const reservoir = said === undefined ? undefined : (numberOf('reservoir', said) ?? null)
     const before = this.#flow.settings.reservoir
     // What was there at first stays what it was: refills are counted from it.
     const first = reservoir === undefined || (reservoir !== null && before !== undefined) ? before : reservoir
-    this.#flow.settings = given({ ...this.#flow.settings, ...others, reservoir: first })
-    this.id = this.#flow.settings.id ?? this.id
-    this.#flow.places.update(placeOptions(this.#flow.settings, this.#shared))
-    this.#flow.starts.update(startOptions(this.#flow.settings))
-    if (typeof reservoir === 'number' && before !== undefined && !this.#shared)
-      this.#flow.places.refill(reservoir - this.#flow.places.available())
+    // Nothing changes when something is wrong.
+    const settings = given({ ...this.#flow.settings, ...others, reservoir: first })
+    this.#flow.places.update(placeOptions(settings, this.#shared))
+    this.#flow.starts.update(startOptions(settings))
+    this.#flow.settings = settings
+    this.id = settings.id ?? this.id
+    if (typeof reservoir === 'number' && !this.#shared) this.#fillTo(reservoir)
     return this
+  }
+
+  /** Sets what is in the reservoir; less than nothing is owed. */
+  #fillTo(reservoir: number): void {
+    this.#flow.places.refill(reservoir - this.#flow.places.available())
   }
 
   /** How much is left in the reservoir; null when there is none. */

@@ -236,6 +236,7 @@ export class BucketRateLimiter {
 
   /**
    * How much of a dimension a call could take now without waiting: the least that its limits have left; `Infinity` if nothing limits it.
+   * Negative where `refill` has taken more than a limit had: so much must come back first.
    *
    * @param of The dimension. Default `'requests'`.
    */

@@ -1,5 +1,6 @@
 // Code for Bottleneck, with its import changed. Stories of a few ms in real time, told by the order of events.
 
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { describe, expect, expectTypeOf, onTestFinished, test, vi } from 'vitest'
 import Bottleneck from 'llmiter/bottleneck'
 import { memoryStore } from 'llmiter/testing'
@@ -257,6 +258,24 @@ describe('a reservoir', () => {
     expect(await limiter.incrementReservoir(3)).toBe(3)
   })
 
+  test('may owe: what it owes must come back before a job goes', async () => {
+    const limiter = new Bottleneck({ reservoir: -1 })
+    const level = () => limiter.currentReservoir()
+    expect(await level()).toBe(-1)
+    expect([await limiter.incrementReservoir(-4), await level()]).toEqual([-5, -5])
+    const job = limiter.schedule({ weight: 2 }, () => Promise.resolve('done'))
+    expect([await limiter.incrementReservoir(6), await level()]).toEqual([1, 1])
+    await expect.poll(() => limiter.counts().QUEUED).toBe(1)
+    await limiter.updateSettings({ reservoir: -3 })
+    expect(await level()).toBe(-3)
+    await limiter.updateSettings({ reservoir: 2 })
+    expect([await job, await level()]).toEqual(['done', 0])
+    await limiter.updateSettings({ reservoir: null })
+    expect(await level()).toBe(null)
+    await limiter.updateSettings({ reservoir: -2 })
+    expect(await level()).toBe(-2)
+  })
+
   test('is refreshed, and increased, by the clock', async () => {
     const refreshed = new Bottleneck({
       reservoir: 1,
@@ -336,6 +355,85 @@ describe('the limiter', () => {
     expect(() => new Bottleneck().schedule('x' as never)).toThrow('the job must be a function, got ')
   })
 
+  test.each<[options: object, words: string]>([
+    [{ strategy: 'LEAK' }, "got 'LEAK'; did you mean Bottleneck.strategy.LEAK?"],
+    [{ strategy: 9 }, 'LEAK (1), OVERFLOW (2), OVERFLOW_PRIORITY (4), BLOCK (3); got 9'],
+    [{ Promise: 5 }, 'Promise must be a class of promises, got 5'],
+    [
+      { maxConcurrent: 0 },
+      'maxConcurrent must be a number of at least 1, got 0: to hold all jobs back, set reservoir to 0',
+    ],
+    [
+      { maxConcurrent: NaN },
+      'maxConcurrent must be a number of at least 1, got NaN (is an environment variable unset?)',
+    ],
+    [{ maxConcurrent: '' }, 'maxConcurrent must be a number of at least 1, got the string'],
+    [{ minTime: 'soon' }, "minTime must be a finite number, got the string 'soon'"],
+    [{ minTime: Infinity }, 'minTime must be a finite number, got Infinity'],
+    [{ reservoirRefreshInterval: 0 }, 'reservoirRefreshInterval must be a number of at least 1, got 0'],
+    [{ highWater: {} }, 'highWater must be a finite number, got {}'],
+  ])('says what is wrong with %j, and keeps what it had', async (options, words) => {
+    expect(() => new Bottleneck(options)).toThrow(words)
+    expect(() => new Bottleneck(options)).toThrow(Bottleneck.BottleneckError)
+    expect(() => new Bottleneck.Group(options)).toThrow(words)
+    const limiter = new Bottleneck({ maxConcurrent: 1 })
+    await expect(limiter.updateSettings({ minTime: 1, ...options })).rejects.toThrow(words)
+    await limiter.updateSettings({ minTime: 2 })
+    expect(await limiter.schedule(() => Promise.resolve(1))).toBe(1)
+  })
+
+  test('takes what Bottleneck takes without a word: texts of numbers, parts of them, and words for no bound', async () => {
+    const options = { maxConcurrent: '2.5', minTime: '-1', highWater: -1, reservoir: Infinity, strategy: '2' }
+    const limiter = new Bottleneck(options as never)
+    const jobs = [undefined, '2', 0.5, 1.5, 0].map((weight) =>
+      limiter.schedule({ weight: weight as never, expiration: Infinity }, () => Promise.resolve(weight)),
+    )
+    expect(await Promise.all(jobs)).toEqual([undefined, '2', 0.5, 1.5, 0])
+    expect(await limiter.done()).toBe(5)
+    expect([await limiter.running(), await limiter.check('1' as never), await limiter.check(NaN)]).toEqual([
+      0,
+      true,
+      false,
+    ])
+    const none = { maxConcurrent: Infinity, highWater: Infinity, minTime: null, penalty: undefined }
+    expect(await new Bottleneck(none).schedule(() => Promise.resolve(1))).toBe(1)
+    const batcher = new Bottleneck.Batcher({ maxSize: '2' as never })
+    await Promise.all([batcher.add(1), batcher.add(2)])
+  })
+
+  test.each([
+    [{ weight: -1 }, 'weight must be a number of at least 0, got -1'],
+    [{ weight: NaN }, 'weight must be a number of at least 0, got NaN'],
+    [{ expiration: NaN }, 'expiration must be a finite number, got NaN'],
+  ])('rejects a job of %j, and goes on', async (options, words) => {
+    const limiter = new Bottleneck({ maxConcurrent: 1 })
+    await expect(limiter.schedule(options, () => Promise.resolve(1))).rejects.toThrow(words)
+    const told: unknown[] = []
+    await limiter.submit(
+      options,
+      (back: (error: unknown) => void) => back(null),
+      (error: unknown) => told.push(String(error)),
+    )
+    expect(told).toEqual([expect.stringContaining(words)])
+    expect(await limiter.schedule(() => Promise.resolve(2))).toBe(2)
+    expect(limiter.counts()).toEqual({ RECEIVED: 0, QUEUED: 0, RUNNING: 0, EXECUTING: 0 })
+  })
+
+  test('runs each job in the async context of whoever came with it, and its later tries too', async () => {
+    const storage = new AsyncLocalStorage<number>()
+    const limiter = new Bottleneck({ maxConcurrent: 1 })
+    limiter.on('failed', (_, { retryCount }) => (retryCount === 0 ? 1 : undefined))
+    const seen: unknown[] = []
+    const job = (fails: boolean) => async () => {
+      await undefined
+      seen.push(storage.getStore())
+      if (fails && seen.length < 2) throw new Error('once')
+    }
+    await Promise.all([1, 2, 3].map((n) => storage.run(n, () => limiter.schedule(job(n === 1)))))
+    await storage.run(4, () => limiter.wrap(job(false))())
+    expect(seen).toEqual([1, 1, 2, 3, 4])
+  })
+
   test('shares its limits by a store of llmiter', async () => {
     const store = memoryStore()
     const [a, b] = [1, 2].map(() => new Bottleneck({ id: 'shared', minTime: 20, store })) as [
@@ -366,6 +464,14 @@ test('a group makes a limiter for each key, and forgets those that are not used'
   expect(group.limiters()[0]).toEqual({ key: 'a', limiter: group.key('a') })
   expect([await group.deleteKey('a'), await group.deleteKey('a')]).toEqual([true, false])
   await expect.poll(() => group.keys()).toEqual([])
+  await group.disconnect()
+})
+
+test.each(['constructor', '__proto__', 'toString', ''])('a group takes the key %j', async (key) => {
+  const group = new Bottleneck.Group()
+  expect(await group.key(key).schedule(() => Promise.resolve(1))).toBe(1)
+  expect([group.keys(), group.key(key) === group.key(key)]).toEqual([[key], true])
+  expect([await group.deleteKey(key), await group.deleteKey(key)]).toEqual([true, false])
   await group.disconnect()
 })
 

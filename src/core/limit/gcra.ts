@@ -189,9 +189,10 @@ export class Bucket {
     this.#counter.add(-amount, now)
   }
 
-  /** What could be taken at once now. */
+  /** What could be taken at once now; of a limit with a refill what is left, which may be a debt. */
   available(now: number): number {
     const room = this.amount(now) - this.#counter.used(now)
+    if (this.limit.refill) return room
     if (!this.limit.paced) return Math.max(0, room)
     this.#advance(now)
     if (this.#due > now) return 0
