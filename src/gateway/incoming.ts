@@ -140,12 +140,19 @@ export interface CallTerms {
   readonly refreshCache: boolean
 }
 
+const NOT_SERVED = ['x-portkey-custom-host', 'x-portkey-forward-headers']
+
 /** @throws GatewayError that names the header and its value. */
 export function termsOf(headers: IncomingHttpHeaders): CallTerms {
   const read = (name: string) => {
     const value = headers[name]
     return typeof value === 'string' && value !== '' ? value : undefined
   }
+  for (const name of NOT_SERVED)
+    if (headers[name] !== undefined)
+      throw new GatewayError(400, 'not_served', `${name} is not served: the operator says where calls go`, {
+        mayRetry: false,
+      })
   const priority = read('x-llmiter-priority')
   const maxWait = read('x-llmiter-max-wait')
   return {

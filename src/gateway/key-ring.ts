@@ -2,7 +2,17 @@
 // that a key is revoked without a restart.
 
 import { randomBytes, timingSafeEqual } from 'node:crypto'
-import { existsSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { BucketRateLimiter } from 'llmiter'
 import type { BudgetOptions } from 'llmiter/pool'
@@ -71,7 +81,7 @@ export class KeyRing {
     const id = randomBytes(ID_BYTES).toString('base64url')
     const key = `${PREFIX}_${id}_${randomBytes(SECRET_BYTES).toString('base64url')}`
     const stored: StoredKey = { id, hash: sha256(key).toString('hex'), createdAt: Date.now(), ...more }
-    this.#write([...this.all, stored])
+    this.#change((all) => [...all, stored])
     return { key, stored }
   }
 
@@ -79,9 +89,11 @@ export class KeyRing {
   revoke(which: string): StoredKey[] {
     const meant = ({ id, name, revokedAt }: StoredKey) =>
       revokedAt === undefined && (id === which || name === which)
-    const found = this.all.filter(meant)
-    if (found.length > 0)
-      this.#write(this.all.map((one) => (meant(one) ? { ...one, revokedAt: Date.now() } : one)))
+    let found: StoredKey[] = []
+    this.#change((all) => {
+      found = all.filter(meant)
+      return all.map((one) => (meant(one) ? { ...one, revokedAt: Date.now() } : one))
+    })
     return found
   }
 
@@ -102,13 +114,41 @@ export class KeyRing {
     }
   }
 
-  #write(keys: readonly StoredKey[]): void {
+  /** One process at a time: what another one has just written is read first. */
+  #change(to: (keys: readonly StoredKey[]) => readonly StoredKey[]): void {
     mkdirSync(join(this.#file, '..'), { recursive: true, mode: 0o700 })
-    const draft = `${this.#file}.${process.pid}`
-    writeFileSync(draft, `${JSON.stringify({ version: 1, keys }, undefined, 2)}\n`, { mode: 0o600 })
-    renameSync(draft, this.#file)
+    const unlock = lock(`${this.#file}.lock`)
+    try {
+      this.#look(Infinity)
+      const draft = `${this.#file}.${process.pid}`
+      const text = JSON.stringify({ version: 1, keys: to(this.all) }, undefined, 2)
+      writeFileSync(draft, `${text}\n`, { mode: 0o600 })
+      renameSync(draft, this.#file)
+    } finally {
+      unlock()
+    }
     this.#lookedAt = -Infinity
     this.#look(Date.now())
+  }
+}
+
+const LOCKED_MS = 10
+/** Nobody holds a lock for so long: who left it there was killed. */
+const STALE_MS = 5000
+
+/** Waits until no other process has the lock. Returns what gives it back. */
+function lock(file: string): () => void {
+  for (;;) {
+    try {
+      closeSync(openSync(file, 'wx', 0o600))
+      return () => rmSync(file, { force: true })
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    }
+    const age = Date.now() - (statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? Date.now())
+    // A clock that was set back makes it older than now.
+    if (Math.abs(age) > STALE_MS) rmSync(file, { force: true })
+    else Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, LOCKED_MS)
   }
 }
 

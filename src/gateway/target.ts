@@ -114,11 +114,10 @@ export class Target {
   #limiter(name: string, limits: TargetLimits): BucketRateLimiter {
     const known = this.limiters.get(name)
     if (known) return known
-    // Where the operator has said what the provider allows, nothing is gained by a slow start.
-    const ramp = limits === UNKNOWN ? {} : { ramp: false as const }
     const limiter = new BucketRateLimiter({
       name,
-      ...ramp,
+      // The operator has said what the provider allows, or its first answer will: a slow start only costs time.
+      ramp: false,
       ...limits,
       ...(this.#store && { store: this.#store }),
     })

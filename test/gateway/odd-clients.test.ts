@@ -5,6 +5,10 @@ import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test
 import type { RunningGateway } from '../../src/gateway/server.ts'
 import { ask, type Rig, startRig, statusOf } from './rig.ts'
 
+/** A loaded machine takes its time. */
+vi.setConfig({ testTimeout: 20_000 })
+const until = <T>(check: () => T | Promise<T>): Promise<T> => vi.waitFor(check, 15_000)
+
 let rig: Rig
 let running: RunningGateway
 beforeAll(async () => {
@@ -40,19 +44,19 @@ test('requests that come before the answers to those ahead of them: none is left
   rig.server.replies({ then: 'hang' })
   const { socket } = open()
   socket.write(post().repeat(20))
-  await vi.waitFor(() => expect(rig.server.seen).toHaveLength(20))
+  await until(() => expect(rig.server.seen).toHaveLength(20))
   socket.destroy()
-  await vi.waitFor(async () =>
+  await until(async () =>
     expect(await statusOf(running.url)).toMatchObject({ inHand: 0, waiting: 0, bytesInHand: 0 }),
   )
-  await vi.waitFor(() => expect(rig.server.seen.every(({ left }) => left)).toBe(true))
+  await until(() => expect(rig.server.seen.every(({ left }) => left)).toBe(true))
 })
 
 test('requests that come together are answered in their order', async () => {
   rig.server.replies({ delayMs: 50, body: { n: 1 } }, { body: { n: 2 } })
   const { socket, answer } = open()
   socket.write(post() + post())
-  await vi.waitFor(() => expect(answer()).toMatch(/\{"n":1\}HTTP\/1\.1 200 [^]*\{"n":2\}$/))
+  await until(() => expect(answer()).toMatch(/\{"n":1\}HTTP\/1\.1 200 [^]*\{"n":2\}$/))
 })
 
 test('HTTP/1.0 gets an answer and the end of its connection', async () => {
@@ -66,12 +70,12 @@ test('a client that asks whether it may go on may; another expectation is not me
   const { socket, answer } = open()
   const [head, body] = post('expect: 100-continue\r\n').split('\r\n\r\n')
   socket.write(`${head}\r\n\r\n`)
-  await vi.waitFor(() => expect(answer()).toBe('HTTP/1.1 100 Continue\r\n\r\n'))
+  await until(() => expect(answer()).toBe('HTTP/1.1 100 Continue\r\n\r\n'))
   socket.write(body!)
-  await vi.waitFor(() => expect(answer()).toContain('{"ok":true}'))
+  await until(() => expect(answer()).toContain('{"ok":true}'))
   const other = open()
   other.socket.write(post('expect: 200-ok\r\n'))
-  await vi.waitFor(() => expect(other.answer()).toMatch(/^HTTP\/1\.1 417 /))
+  await until(() => expect(other.answer()).toMatch(/^HTTP\/1\.1 417 /))
 })
 
 test('a body in chunks with trailers arrives whole, and without them', async () => {
@@ -80,7 +84,7 @@ test('a body in chunks with trailers arrives whole, and without them', async () 
     'POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n' +
       '6\r\n{"mode\r\n7;x=1\r\nl":"m"}\r\n0\r\nauthorization: Bearer evil\r\n\r\n',
   )
-  await vi.waitFor(() => expect(answer()).toContain('{"ok":true}'))
+  await until(() => expect(answer()).toContain('{"ok":true}'))
   expect(rig.server.seen[0]).toMatchObject({ body: { model: 'm' } })
   expect(JSON.stringify(rig.server.seen[0]!.headers)).not.toContain('evil')
 })
@@ -123,6 +127,12 @@ test.each([
   expect(rig.server.seen).toEqual([])
 })
 
+test.each(['x-portkey-custom-host', 'x-portkey-forward-headers'])('%s of a client is a 400', async (name) => {
+  const answer = await ask(running.url, { headers: { [name]: 'evil.example' } })
+  expect([answer.status, answer.headers['x-llmiter-error']]).toEqual([400, 'not_served'])
+  expect(answer.text).toContain(name)
+})
+
 test('an offer of HTTP/2 is passed over', async () => {
   const { socket, answer } = open()
   socket.write(
@@ -130,7 +140,7 @@ test('an offer of HTTP/2 is passed over', async () => {
       'connection: upgrade, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n',
     ),
   )
-  await vi.waitFor(() => expect(answer()).toMatch(/^HTTP\/1\.1 200 /))
+  await until(() => expect(answer()).toMatch(/^HTTP\/1\.1 200 /))
 })
 
 test('headers that are too large are a 431', async () => {
@@ -143,11 +153,9 @@ test('headers that are too large are a 431', async () => {
 test('who leaves in the middle of its body leaves nothing, and is no fault of the provider’s', async () => {
   const { socket } = open()
   socket.write(post().replace(`content-length: ${BODY.length}`, 'content-length: 1000'))
-  await vi.waitFor(async () => expect((await statusOf(running.url)).bytesInHand).toBe(BODY.length))
+  await until(async () => expect((await statusOf(running.url)).bytesInHand).toBe(BODY.length))
   socket.destroy()
-  await vi.waitFor(async () =>
-    expect(await statusOf(running.url)).toMatchObject({ inHand: 0, bytesInHand: 0 }),
-  )
+  await until(async () => expect(await statusOf(running.url)).toMatchObject({ inHand: 0, bytesInHand: 0 }))
   expect((await statusOf(running.url)).counts.refused).not.toHaveProperty('upstream_failed')
 })
 
