@@ -22,23 +22,28 @@ export function showProgress(look: () => CrowdResult): () => void {
   }
 }
 
-/** What there is room for, the most important first: a line that wraps could not be rewritten. */
+/** So many calls must be over before the rest can be guessed. */
+const ENOUGH = 5
+
+/** What there is room for, the most important last: a line that wraps could not be rewritten. */
 export function progressLine(result: CrowdResult, columns = Infinity): string {
   const { name, calls, finished, refused, lost, elapsedMs } = result
   const over = finished + lost
-  const left = over > 0 && over < calls ? ` ${seconds((elapsedMs * (calls - over)) / over)} left` : ''
-  const parts = [
+  const left =
+    over >= ENOUGH && over < calls ? [`${Math.ceil((elapsedMs * (calls - over)) / over / 1000)} s left`] : []
+  const counts = [
     `${pad(finished, String(calls).length)}/${calls}`,
     `${pad(refused, 4)} refused`,
     `${pad(lost, 3)} lost`,
-    seconds(elapsedMs) + left,
   ]
-  const room = (text: string) => columns - 1 - text.length
-  const text = `${name}  ${parts.join('  ')}`
-  const width = Math.min(30, room(`${name.padEnd(12)}  ${parts.join('  ')}`) - 2)
+  const elapsed = seconds(elapsedMs)
+  const all = [...counts, elapsed, ...left].join('  ')
+  const width = Math.min(30, columns - all.length - 17)
   if (stdout.isTTY && columns < Infinity && width > 5)
-    return `${name.padEnd(12)}  ${progressBar(width, finished / calls, lost / calls)}  ${parts.join('  ')}`
-  return room(text) >= 0 ? text : parts.join(' ').slice(0, Math.max(0, columns - 1))
+    return `${name.padEnd(12)}  ${progressBar(width, finished / calls, lost / calls)}  ${all}`
+  const short = [...counts, left[0] ?? elapsed].join('  ')
+  const fitting = [`${name}  ${all}`, `${name}  ${short}`, short].find((text) => text.length < columns)
+  return fitting ?? short.replaceAll(/ +/g, ' ').slice(0, Math.max(0, columns - 1))
 }
 
 function progressBar(width: number, finished: number, lost: number): string {

@@ -28,7 +28,7 @@ function tiersFor(columns: Columns, cause: Cause | undefined): string[] {
     case 'gate':
       return cause.refused === 'rate' ? rates(columns) : []
     case 'concurrency':
-      return tierOf('--max-concurrent', cause.amount)
+      return ['--provider', 'concurrency', ...tierOf('--max-concurrent', cause.amount)]
     default:
       return []
   }

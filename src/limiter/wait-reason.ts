@@ -54,6 +54,11 @@ interface Source {
   readonly lastRefusal: { reason: string } | undefined
   readonly lastFailure: string | undefined
   readonly backingOff: number
+  /** Whether it has a store. */
+  readonly shared: object | undefined
+  /** Whether it was stopped: then nothing waits any more. */
+  readonly stopped: object | undefined
+  readonly history: WaitHistory
 }
 
 /** Why the first call waits. If none waits, whether the gate would hold a call that came now. */
@@ -61,11 +66,15 @@ export function reasonOf(runtime: Source, now: number): WaitReason | undefined {
   const { first } = runtime.issuer
   if (!first && runtime.backingOff > 0) return retryReason(runtime)
   for (const at of runtime.chain) {
+    if (at.stopped) return undefined
     const reason = gateReason(at, now) ?? (first && limitReason(at, first.cost, now))
     if (reason)
       return reason.kind === 'concurrency' ? { ...reason, ...heldAround(first as PendingCall) } : reason
   }
-  return first && { kind: 'store', limiter: runtime.name }
+  if (!first) return undefined
+  if (runtime.chain.some(({ shared }) => shared)) return { kind: 'store', limiter: runtime.name }
+  // It may go, and its timer is a little late: what held it until now.
+  return runtime.history.last
 }
 
 const retryReason = ({ name, lastFailure }: Source): WaitReason => ({
@@ -136,6 +145,11 @@ export class WaitHistory {
   #before = this.#minute
   readonly #all: WaitTimes = new Map()
 
+  /** What was noted last. */
+  get last(): WaitReason | undefined {
+    return this.#reason && withoutTime(this.#reason)
+  }
+
   /** From now on, this holds the first call. */
   note(reason: WaitReason | undefined, now: number): void {
     this.#add(this.#minute, now)
@@ -198,12 +212,14 @@ function forgetOne(times: WaitTimes, now: string): void {
   times.delete(shortest)
 }
 
+/** When the gate would reopen is past by now. */
+const withoutTime = ({ reopensInMs: _, ...reason }: WaitReason): WaitReason => reason
+
 const total = (times: WaitTimes) => [...times.values()].reduce((sum, { ms }) => sum + ms, 0)
 
 /** The longest first. */
 const shares = (times: { reason: WaitReason; ms: number }[], ofMs: number): BoundBy[] =>
   times
     .filter(({ ms }) => ms > 0)
-    // When the gate reopened is past by now.
-    .map(({ reason: { reopensInMs: _, ...reason }, ms }) => ({ ...reason, share: Math.min(1, ms / ofMs) }))
+    .map(({ reason, ms }) => ({ ...withoutTime(reason), share: Math.min(1, ms / ofMs) }))
     .sort((a, b) => b.share - a.share)

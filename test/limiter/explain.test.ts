@@ -217,6 +217,32 @@ test('calls that their callers gave up are told from others, and never in their 
   await clock.runAll()
 })
 
+test('while a timer is late, calls wait for what held them, not for a store that is not there', async () => {
+  const clock = new VirtualClock({ lateMs: 20 })
+  const limiter = new BucketRateLimiter({ name: 'gpt', clock, requestsPerMinute: 600 })
+  for (let i = 0; i < 200; i++) quietly(limiter.run(ok(clock)))
+  const kinds = new Set<string | undefined>()
+  for (let i = 0; i < 2000; i++) {
+    await clock.advance(1)
+    kinds.add(explain(limiter).why?.kind)
+  }
+  expect([...kinds]).toEqual(['limit'])
+  expect(limiter.stats().boundBy.map(({ kind }) => kind)).toEqual(['limit'])
+  limiter.stop()
+})
+
+test('a limiter that was stopped is not paused', async () => {
+  const { clock, limiter: account } = stage({ name: 'account', requestsPerMinute: 60 })
+  const model = new BucketRateLimiter({ name: 'model', requestsPerMinute: 600, parent: account })
+  for (let i = 0; i < 9; i++) quietly(model.run(ok(clock)))
+  account.stop()
+  for (const limiter of [account, model]) {
+    expect(limiter.stats().why).toBeUndefined()
+    expect(explain(limiter).text).not.toContain('pause')
+  }
+  await clock.runAll()
+})
+
 test('a key that fails says so', async () => {
   const { clock, limiter } = stage({ requestsPerMinute: 600 })
   class AuthenticationError extends Error {

@@ -57,19 +57,25 @@ export class Strip {
       words: `${label} ${Math.round((100 * seconds) / all)} %`,
     }))
     const waited = shares.map(({ words }) => words).join(', ')
-    this.#strip.setAttribute('aria-label', `What calls waited for: ${waited || 'nothing'}`)
+    this.#strip.setAttribute('aria-label', `What calls waited for: ${waited || unexplained(buckets)}`)
     const shut = closures(buckets)
     const bands = [
       ...(shut.some(({ closed }) => closed) ? [{ colour: 'closed', words: 'band: gate closed' }] : []),
       ...(shut.some(({ closed }) => !closed) ? [{ colour: 'probing', words: 'band: gate probing' }] : []),
     ]
-    const heading = element('li', shares.length > 0 ? 'Waited for:' : 'No call waited for anything.')
+    const heading = element('li', shares.length > 0 ? 'Waited for:' : unexplained(buckets))
     const explained = legend([...shares, ...bands])
     explained.prepend(heading)
     this.#legend.replaceWith(explained)
     this.#legend = explained
   }
 }
+
+/** A client without a limiter, and a log of an earlier version, tell no causes. */
+const unexplained = ({ waiting }: Buckets) =>
+  waiting.some((calls) => calls > 0)
+    ? 'It is not told what calls waited for.'
+    : 'No call waited for anything.'
 
 export function legend(keys: readonly { colour: string; words: string }[]): HTMLUListElement {
   const list = element('ul', '', 'causes')
