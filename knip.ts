@@ -16,8 +16,12 @@ export default {
     'test/package/programs/*',
   ],
   project: ['{src,test,bench,docs,examples,scripts}/**/*.ts'],
-  // Fixtures are passed on as whole modules.
-  ignoreIssues: { 'test/clients/fixtures/*.ts': ['exports'] },
+  ignoreIssues: {
+    // Fixtures are passed on as whole modules.
+    'test/clients/fixtures/*.ts': ['exports'],
+    // The test installs these SDKs beside the package.
+    'test/package/programs/recipes.mjs': ['unlisted'],
+  },
   // Installed by the tests that start them, or part of every system.
   ignoreBinaries: ['prometheus', 'promtool', 'redis-cli', 'redis-server', 'script'],
 } satisfies KnipConfig
