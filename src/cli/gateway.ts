@@ -181,8 +181,13 @@ function untilTold(): Promise<void> {
     const tell = () => {
       if (told) process.exit(1)
       told = true
+      clearInterval(orphaned)
       resolve()
     }
+    // npx ends at a signal without handing it on: its end is the signal.
+    const parent = process.ppid
+    const look = () => process.ppid !== parent && tell()
+    const orphaned = process.env['npm_command'] === 'exec' ? setInterval(look, 500).unref() : undefined
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, tell)
   })
 }

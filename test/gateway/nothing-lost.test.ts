@@ -102,6 +102,19 @@ describe('the command', () => {
     expect(gateway.output() + gateway.errors()).not.toContain('canary')
   })
 
+  test('ends with npx, which keeps signals to itself', { timeout: 40_000 }, async () => {
+    const env = { OPENAI_API_KEY: 'sk-x', OPENAI_BASE_URL: `${rig.server.url}/v1`, npm_command: 'exec' }
+    const gateway = startProgram(['gateway', '--port', '0', '--state', tempDir()], env, true)
+    const url = await gateway.url()
+    rig.server.replies({ frames: sse({ n: 1 }, { n: 2 }, '[DONE]'), frameMs: 300 })
+    const running = ask(url, { body })
+    await arrived(url, 1)
+    gateway.stop('SIGTERM')
+    expect((await running).text).toContain('data: [DONE]')
+    await gateway.ended
+    await expect(ask(url)).rejects.toThrow('ECONNREFUSED')
+  })
+
   test('who waits for longer than the drain hears when to come back', { timeout: 40_000 }, async () => {
     const gateway = start('--requests-per-minute', '1', '--drain', '300ms')
     const url = await gateway.url()

@@ -108,10 +108,20 @@ export const statusOf = async (url: string, headers: Record<string, string> = {}
 const ROOT = join(import.meta.dirname, '../..')
 
 /** `llmiter`, as a program of its own; the first word is the command. */
-export function startProgram(words: readonly string[], env: Record<string, string> = {}) {
+export function startProgram(words: readonly string[], env: Record<string, string> = {}, shell = false) {
   const files = ['--import', join(ROOT, 'test/support/sources.ts'), join(ROOT, 'src/cli/llmiter.ts')]
-  const child = spawn(process.execPath, [...files, ...words], { env: { PATH: process.env['PATH'], ...env } })
-  onTestFinished(() => void child.kill('SIGKILL'))
+  const program = [process.execPath, ...files, ...words]
+  // A shell that waits for the program, and does not hand on its signals.
+  const [command, ...args] = shell ? ['sh', '-c', '"$0" "$@"; true', ...program] : program
+  const options = { env: { PATH: process.env['PATH'], ...env }, detached: shell }
+  const child = spawn(command!, args, options)
+  onTestFinished(() => {
+    try {
+      process.kill(shell ? -child.pid! : child.pid!, 'SIGKILL')
+    } catch {
+      // It has ended.
+    }
+  })
   let [output, errors] = ['', '']
   child.stdout.on('data', (text) => (output += String(text)))
   child.stderr.on('data', (text) => (errors += String(text)))
