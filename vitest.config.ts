@@ -16,8 +16,8 @@ const lua = {
 
 const testsOf = (names: string[]) => names.map((name) => `test/${name}.test.ts`)
 
-/** Twenty processes and a real Redis: they need the machine for themselves. */
-const FLEET = testsOf(['distributed/processes', 'cli/simulate-fleet'])
+/** Twenty processes and a real Redis, or as many in virtual time: they need the machine for themselves. */
+const FLEET = testsOf(['distributed/processes', 'distributed/fleet', 'cli/simulate-fleet'])
 
 /** A real Redis that breaks in all ways, and servers: they mostly wait. */
 const FAULTS = testsOf([
