@@ -153,7 +153,7 @@ export interface LeaseAnswer {
   accepted: number[]
   /** The evidence of all processes since the state began. */
   evidence: Evidence
-  /** Of each limit: how many ms of its rate have gone ahead of it in bursts. A process on its own waits this long first. */
+  /** Of each limit: how many ms of its rate went ahead in bursts. A process on its own waits this long first. */
   early: number[]
   /** When the limits of this process were first brought here. */
   order: number

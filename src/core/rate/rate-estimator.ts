@@ -65,7 +65,7 @@ const GROPE_MS = 2000
 /** While the rate doubles this fast, the throughput lags behind: a search never ends below this share of its rate. */
 const GROWN_TO: Partial<Record<CurveKind, number>> = { fast: 0.75 }
 /**
-* A limit that refuses although it was kept is enforced within a shorter window W: pacing for W + J instead of W costs
+ * A limit that refuses although it was kept is enforced within a shorter window W: pacing for W + J instead of W costs
  * this factor. Windows of 10 s are tried first, then windows of 1 s.
  */
 const TRIMS = [1, 10_000 / 10_050, 1000 / 1050]

@@ -2,8 +2,8 @@
 //
 // From the store a dead process and one that is cut off look alike. A peer on the same machine can tell them
 // apart: a signal to a process that is gone fails with ESRCH. "The same machine" must be certain, or a process of
-// another one would be taken for dead: it is the kernel's boot id with the namespace of process numbers, which containers have
-// of their own. Without them (not Linux, not Node) no process is ever reported dead.
+// another one would be taken for dead: it is the kernel's boot id with the namespace of process numbers, which
+// differs for each container. Without them (not Linux, not Node) no process is ever reported dead.
 
 interface Files {
   readFileSync(path: string, encoding: 'utf8'): string

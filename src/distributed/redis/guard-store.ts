@@ -4,8 +4,8 @@
 // atomic step on the store's clock asks all limits of a request and counts it in all or in none. Each key is a list of
 // at most as many times as the limit allows, and goes by itself one window after the last of them.
 //
-// Redis serves no other client while the script runs, so it does little however long a list is: what has left the window
-// is found by halving and cut off at once, and no list is ever read or rewritten as a whole.
+// Redis serves no other client while the script runs, so it does little however long a list is: what left the window is
+// found by halving and cut off at once, and no list is ever read or rewritten as a whole.
 
 import type { GuardAnswer, GuardStore } from 'llmiter'
 import { connect, type RedisClient } from './detect-client.ts'
