@@ -1,4 +1,4 @@
-// What the core knows of a call: what it takes, where it waits in the queue, and how far it has come.
+// What the core knows about a call: what it takes, where it waits in the queue, and how far it has come.
 
 import type { Cost } from './cost.ts'
 import type { QueueMember, TenantQueue } from './queue/fair-queue.ts'
@@ -19,7 +19,7 @@ export class Call<Issuer = unknown> implements QueueMember<Call<Issuer>> {
     this.cost = cost
   }
 
-  /** What it takes, now that it is first in the queue: that may be known better by now. */
+  /** The cost as known now that the call is first in the queue. It may be more exact than before. */
   reckon(): Cost {
     return this.cost
   }

@@ -4,7 +4,7 @@
 export type Cost = Readonly<Record<string, number>>
 
 /**
- * What became of a reserved cost: what was used, by name, or `undefined` where nobody knows: then the whole cost counts
+ * What became of a reserved cost: what was used, by name, or `undefined` when unknown: then the whole cost counts
  * as used. `'unsent'`: all of it is refunded. `'refused'`: all but the requests is refunded, since many providers
  * count refused requests.
  */

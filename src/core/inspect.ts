@@ -1,4 +1,4 @@
-// An issuer as people see it.
+// How an issuer looks from outside.
 
 import type { Cost } from './cost.ts'
 import type { Call } from './call.ts'
@@ -63,10 +63,10 @@ export function waitTime(
   return at - now
 }
 
-/** How many of the calls that wait have their cost read; they stand for the others. */
+/** How many waiting calls are sampled; they stand for the others. */
 const LOOKED_AT = 1000
 
-/** Adds what those take who wait here and below and go first. Returns how many these are. */
+/** Adds the cost of the waiting calls, here and below, that go first. Returns their number. */
 function addUp(
   { line, children }: Pick<TicketIssuer, 'line' | 'children'>,
   sum: Record<string, number>,

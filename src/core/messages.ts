@@ -1,11 +1,11 @@
-// What is said to a ticket issuer.
+// The messages to a ticket issuer.
 
 /** What a refusal says to the issuer. */
 export interface RefusalReport {
   kind: 'rate' | 'overload'
   of?: string | undefined
   waitMs?: number | undefined
-  /** It is not too much that is sent, but too much more than before. */
+  /** The traffic is not too high, but it grew too fast. */
   slowDown?: boolean | undefined
 }
 

@@ -3,11 +3,11 @@
 // A new call comes in by `pass` if nobody waits and there is room, else by `enqueue`. `next` hands out one ticket, or
 // none and then `wakeAt` says when to ask again. A ticket ends in one of four ways: `finish` (the provider answered),
 // `refuse` (back to its place in the queue), `lose` (nobody knows what became of it) or `release` (never sent). `cancel`
-// takes a call out of the line. Nobody else writes how far a call has come.
-// What else was decided (the gate moved, a rate was learned, a probe is wanted) is told by `notify`.
+// takes a call out of the line. Only the issuer changes the state of a call.
+// The issuer reports its other decisions (the gate moved, a rate was learned, a probe is wanted) to `notify`.
 //
 // Issuers form a tree: an account over its models. A ticket needs room in its own issuer and in every one
-// above, all or none. The root asks its children in fair turns, and only the root is asked by the shell.
+// above, all or none. The root asks its children in fair turns, and the shell asks only the root.
 
 import type { Bucket } from './limit/gcra.ts'
 import type { Used } from './cost.ts'
@@ -33,15 +33,15 @@ export interface IssuerOptions extends LimitSetOptions {
   /** Numbers in [0, 1), to spread waits. */
   random: () => number
   wall: WallTime
-  /** Whether a probe of the user's own is to be asked, instead of sending the oldest call. */
+  /** Whether to ask the user's own probe instead of sending the oldest call. */
   asks?: (() => boolean) | undefined
   /** Whether refusals teach the rate. Default true. */
   learn?: boolean | undefined
-  /** Is told what was decided besides the tickets, once the tree is consistent again. */
+  /** Receives the decisions other than tickets, once the tree is consistent again. */
   notify?: ((decision: Decision) => void) | undefined
 }
 
-/** What an issuer has decided besides the tickets: the gate moved, a probe is wanted, a rate was learned, a quota or a reservoir is used up. */
+/** A decision other than a ticket: the gate moved, a probe is wanted, a rate was learned, a quota is used up. */
 export type Decision =
   | { of: 'gate' }
   | { of: 'probe' }
@@ -69,13 +69,13 @@ export class TicketIssuer {
   limitSet: LimitSet
   /** Where tickets come from; another source than the budget when processes share the limits. */
   slots: SlotSource
-  /** When `next` is worth asking again; only an event can change that before. */
+  /** When to ask `next` again. Only an event can make an earlier time useful. */
   wakeAt = Infinity
   pausedUntil = -Infinity
   /** Calls in the queue here and below. */
   waiting = 0
   parked = 0
-  /** Decisions that have not been told yet; kept at the root. */
+  /** Decisions that were not reported yet; kept at the root. */
   readonly #decisions: (() => void)[] = []
   /** The order of arrivals; kept at the root. */
   arrivals = 0
@@ -83,13 +83,13 @@ export class TicketIssuer {
   turn = 0
   clock = 0
   lineTurn = 0
-  /** The limits that refusals have named since the gate was last open. */
+  /** The limits that refusals named since the gate was last open. */
   readonly blamed = new Set<Bucket>()
   readonly children: TicketIssuer[] = []
   learns: boolean
   readonly #notify: (decision: Decision) => void
   #pressed = false
-  /** A quota is used up until then, and that was told. */
+  /** A quota is used up until then, and was reported. */
   #quotaUntil = -Infinity
   #gate: Gate['state'] = 'open'
 
@@ -108,7 +108,7 @@ export class TicketIssuer {
     this.slots = this.limitSet
   }
 
-  /** Other options from now on; what was counted stays counted. */
+  /** Applies other options. What was counted stays counted. */
   update(options: Omit<IssuerOptions, 'parent'>, now: number): void {
     const before = this.limitSet
     this.ramp.configure(options.ramp)
@@ -147,11 +147,11 @@ export class TicketIssuer {
 
   /**
    * A new call takes its ticket at once, as it would in the queue, if nobody waits in the whole tree, every gate above it is
-   * open and its cost fits everywhere. Else nothing has happened.
+   * open and its cost fits everywhere. Otherwise nothing changes.
    */
   pass(call: IssuerCall, now: number): boolean {
     if (call.seq > 0 || this.root.waiting > 0) return false
-    // Another tenant's first call has to be seen by the line, so that turns are shared when somebody waits.
+    // The line must see another tenant's first call, so that turns are shared as soon as a call waits.
     const { last } = this.line
     if (!last || last.tenant !== call.tenant || last.level.priority !== call.priority) return false
     for (const { recovery, pausedUntil, slots } of this.chain) {
@@ -168,7 +168,7 @@ export class TicketIssuer {
     return true
   }
 
-  /** A call that has no ticket, and will not get one. */
+  /** Ends a call that has no ticket and will not get one. */
   cancel(call: IssuerCall, now: number): void {
     if (call.queue) this.setAside(call, now)
     call.state = 'done'
@@ -214,7 +214,7 @@ export class TicketIssuer {
     }
   }
 
-  /** Who would go next, if its time has come. */
+  /** The call that would go next, if its time has come. */
   candidate(now: number): IssuerCall | undefined {
     if (this.waiting === 0) return this.#sleep(Infinity, false, now)
     if (this.wakeAt > now) return undefined
@@ -229,7 +229,7 @@ export class TicketIssuer {
     const probing = this.recovery.gate.state === 'probing'
     let wakeAt = Infinity
     for (const child of this.children) {
-      // The probe is the oldest call; otherwise it is whoever's turn it is.
+      // The probe is the oldest call; otherwise the turns decide.
       if (best && !probing && child.turn >= turn) continue
       const call = child.candidate(now)
       if (!call) wakeAt = Math.min(wakeAt, child.wakeAt)
@@ -246,7 +246,7 @@ export class TicketIssuer {
     return this.#sleep(at, at < Infinity, now)
   }
 
-  /** Says once that a quota is used up, until it returns. */
+  /** Reports once that a quota is used up, until it returns. */
   #watchQuota(call: IssuerCall, until: number, now: number): void {
     if (now < this.#quotaUntil) return
     const limit = this.limitSet.holding(call.cost, now)?.limit
@@ -269,7 +269,7 @@ export class TicketIssuer {
     to.sentAt = from.sentAt
     to.state = 'in flight'
     from.state = 'done'
-    // A store counts what it has leased; what is used settles the rest.
+    // A store counts what it leased; the settlement by usage corrects the rest.
     if (this.chain.some(({ slots, limitSet }) => slots !== limitSet)) to.cost = from.cost
     if (to.cost === from.cost) return
     for (const { limitSet } of this.chain) limitSet.exchange(from.cost, to.cost, from.sentAt!, now)
@@ -304,7 +304,7 @@ export class TicketIssuer {
     }
   }
 
-  /** This call never got to the provider: all that it has taken comes back. */
+  /** This call never reached the provider: everything it took comes back. */
   release(call: IssuerCall, now: number): void {
     this.end(call, 'unsent', now)
     for (const at of this.chain) at.recovery.lost(call.sentAt!)
@@ -318,7 +318,7 @@ export class TicketIssuer {
 
   /**
    * The provider refused this call: it goes back to its place in the queue, or is over (refused in mid-stream). If it was
-   * told to wait and the others need not, it is to be enqueued after so many ms.
+   * told to wait and the others need not, the caller must enqueue it after the returned number of ms.
    */
   refuse(call: IssuerCall, report: RefusalReport, park: boolean, now: number): number {
     const { kind, of, waitMs = 0, slowDown } = report
@@ -329,7 +329,7 @@ export class TicketIssuer {
     if (slowDown && issuer.learns && issuer.recovery.gate.state === 'open')
       for (const bucket of issuer.limitSet.ease(kind, now)) issuer.learned(bucket, now)
     this.end(call, 'refused', now)
-    // While others are in flight, one that ends makes room: nobody has to guess when.
+    // While other calls are in flight, one that ends makes room, so no wait must be guessed.
     const roomComes = crowded && issuer.limitSet.inFlight > 0
     if (roomComes) issuer.recovery.lost(call.sentAt!)
     if (report.waitMs) issuer.recovery.waits.told(report.waitMs, issuer.limitSet.share(call.cost), now)
@@ -345,7 +345,7 @@ export class TicketIssuer {
     return waitMs
   }
 
-  /** A limit of this issuer has refused a call. Returns whether that concerns this call alone, as far as is known. */
+  /** A limit of this issuer refused a call. Returns whether only this call is affected, as far as is known. */
   refused(report: RefusalReport, sentAt: number, now: number): boolean {
     const { kind, of } = report
     this.#search(kind === 'rate' && of !== 'concurrency', now)
@@ -370,7 +370,7 @@ export class TicketIssuer {
     return !blocked
   }
 
-  /** Calls of other processes went, and some were refused. What is learned of that here, they learn too. */
+  /** Other processes sent calls, and some were refused. They learn too what is learned here. */
   heard({ tickets, refusals, passing }: Evidence, since: number, now: number): void {
     const { recovery } = this
     if (passing) recovery.passing = true
@@ -378,7 +378,7 @@ export class TicketIssuer {
     for (let i = 0; i < refusals; i++) {
       recovery.tickets += tickets / refusals
       const suspected = recovery.suspicion.refused(trustIn(buckets, now), recovery.tickets, since, now)
-      // What follows from it is up to the process that was refused, and all hear of it.
+      // The process that was refused decides what follows, and tells the others.
       if (suspected.of === 'chance') for (const bucket of buckets) this.#doubt(bucket, suspected, now)
     }
     if (refusals === 0) recovery.tickets += tickets
@@ -392,7 +392,7 @@ export class TicketIssuer {
     this.limitSet.closed(now)
   }
 
-  /** A call was refused, and others are not: what that says of a rate. */
+  /** Judges a rate after a call was refused while others pass. */
   #doubt(bucket: Bucket, suspected: Suspected, now: number): void {
     const { rate } = bucket
     if (suspected.of === 'chance') {
@@ -409,7 +409,7 @@ export class TicketIssuer {
   spend(call: IssuerCall, waitMs: number | undefined, now: number): void {
     this.end(call, 'refused', now)
     this.recovery.spend(waitMs, now)
-    // For those above it was an answer.
+    // For the issuers above, this was an answer.
     for (const at of this.chain) {
       if (at !== this) at.recovery.answered(call.sentAt!, now)
       at.watchGate(now)
@@ -435,7 +435,7 @@ export class TicketIssuer {
     this.stir()
   }
 
-  /** So much more of a dimension is there. Returns whether any limit of it is refilled. */
+  /** Adds an amount to a dimension. Returns whether any limit of it can be refilled. */
   refill(of: string, amount: number, now: number): boolean {
     const buckets = this.limitSet.reservoirs.filter(({ limit }) => limit.of === of)
     for (const bucket of buckets) bucket.refill(amount, now)
@@ -478,14 +478,14 @@ export class TicketIssuer {
     return this.chain.find((at) => at.limitSet.buckets.some(({ limit }) => limit.of === of)) ?? this
   }
 
-  /** Looks whether the gate has moved, and says so. */
+  /** Reports the gate's state if it changed. */
   watchGate(now: number): void {
     const { gate } = this.recovery
     if (gate.state === this.#gate) return
     const before = this.#gate
     this.#gate = gate.state
     this.stir()
-    // The rate resumes with the first call that goes, long before so many are answered that the gate is open.
+    // The rate resumes with the first call, long before enough answers have opened the gate.
     if (before === 'closed' || before === 'asking') this.ramp.restart(now, RESUME_AT)
     if (before === 'open' || this.recovery.closesFirst(now)) this.limitSet.closed(now)
     else if (gate.state === 'open') {
@@ -505,7 +505,7 @@ export class TicketIssuer {
     this.root.#decisions.push(() => this.#notify(decision))
   }
 
-  /** Tells what was decided in this tree since the last time. Asked at the root. */
+  /** Reports what was decided in this tree since the last time. Called at the root. */
   tell(): void {
     for (let next = this.#decisions.shift(); next; next = this.#decisions.shift()) next()
   }

@@ -1,4 +1,4 @@
-// What a process and the store say to each other: one request, one answer, one atomic step between them.
+// The messages between a process and the store: one request, one answer, one atomic step between them.
 //
 // Times are ms of the store's own clock since its state began, so that they stay short. The request carries all
 // that a step needs (the limits as this process follows them, what comes back, what is wanted), so that the
@@ -13,7 +13,7 @@ export const VERSION = 4
 export interface WantedLimit {
   key: string
   amount: number
-  /** The amount of the options, without what was found by trying. */
+  /** The configured amount, without anything learned. */
   configured: number
   /** W + J; 0 for a day by the calendar. */
   windowMs: number
@@ -29,14 +29,14 @@ export interface WantedLimit {
 export interface GateReport {
   closing: Closing
   forMs: number
-  /** When the refused call left, by the store's clock: an earlier one than the last cut says nothing new. */
+  /** When the refused call left, by the store's clock. A call that left before the last cut is no news. */
   sentAt: number
 }
 
-/** The provider's quota is used up for so long, or back (0). */
+/** How long the provider's quota is used up, in ms; 0: it is back. */
 export interface QuotaReport {
   forMs: number
-  /** The provider has said for how long. */
+  /** The provider said for how long. */
   known: boolean
 }
 
@@ -45,9 +45,9 @@ export interface LeaseRequest {
   id: string
   /** The state that the times in this request belong to; empty at first. */
   gen: string
-  /** It goes on at its own share until it hears an answer in time: its share is to be kept, as if it were missing. */
+  /** The process works on its own share until an answer arrives in time: the store must keep that share for it. */
   alone: boolean
-  /** For how long its share is to be kept when no more is heard of it; 0: not at all. */
+  /** How long to keep its share after its last request; 0: not at all. */
   keepMs: number
   /** The store's time of the last answer; -1 without one. A store that does not remember it has gone back in time. */
   heard: number
@@ -59,30 +59,30 @@ export interface LeaseRequest {
   waiting: number
   /** The amounts of the first slot that is wanted; none when empty. */
   first: number[]
-  /** So many more slots of these amounts. Those beyond `waiting` are spare: for calls that are likely to come. */
+  /** How many more slots of these amounts. Slots beyond `waiting` are spare: for calls that are likely to come. */
   more: number
   each: number[]
-  /** So many calls go in one slot: more than one where moments would lie closer than timers can tell apart. */
+  /** How many calls go in one slot: more than one where timers could not tell the slots apart. */
   lot: number
   /** How long an answer takes on its way back: slots that are due before are of no use. */
   fromMs: number
-  /** So long ahead slots are useful to this process. */
+  /** How far ahead slots are useful to this process. */
   aheadMs: number
   /** How far ahead it may hold slots. */
   heldMs: number
-  /** How long a request and its answer take together, lately at most: this process is not missing for it. */
+  /** The longest recent round trip: a process is not missing while a request may take this long. */
   lagMs: number
-  /** How many processes there are, as the user has said; 0 when it is not known. So many shares are kept without end. */
+  /** The configured number of processes; 0 when unknown. The store keeps this many shares without a time limit. */
   declared: number
-  /** What changes of what was taken at a time: given back, or used more. */
+  /** Corrections of what was taken at a time: given back, or more used. */
   amend: [key: string, at: number, difference: number][]
-  /** What was taken while the store was away, or what it has forgotten, slots that are still held included. */
+  /** What was taken while the store was away, or what it forgot, including slots that are still held. */
   past: [key: string, at: number, amount: number][]
   /** Amounts that the provider refused since the last request. */
   refused: number[]
-  /** Calls that went here since the last request, and refusals that all are to judge. */
+  /** Calls sent here since the last request, and refusals that all processes must judge. */
   evidence: Evidence
-  /** At most so many in flight in all; 0: no limit. */
+  /** The most calls in flight in all processes; 0: no limit. */
   concurrent: number
   inFlight: number
   permits: number
@@ -90,17 +90,17 @@ export interface LeaseRequest {
   quota?: QuotaReport
   claim?: boolean
   open?: boolean
-  /** Another may probe in its place. */
+  /** Another process may probe instead. */
   retreat?: boolean
   learned?: Readonly<Record<string, Learned>>
-  /** Processes of which a peer has seen that they are gone. */
+  /** Processes that a peer found to be gone. */
   dead: string[]
   gone: boolean
-  /** How many processes there were when this one last heard, unless it has left since: a new store has forgotten. */
+  /** The number of processes as last heard, unless this one has left since: a new store has no memory of it. */
   known: number
 }
 
-/** A request that asks for nothing and says nothing, but for what is given. */
+/** An empty request, with the given fields. */
 export const leaseRequest = (
   given: Omit<LeaseRequest, 'first' | 'each' | 'more' | 'lot' | 'amend' | 'past' | 'refused' | 'evidence'>,
 ): LeaseRequest => ({
@@ -109,21 +109,21 @@ export const leaseRequest = (
   ...given,
 })
 
-/** What all processes hear at once. */
+/** News that all processes hear at the same time. */
 export interface StoreNews {
-  /** The life of this state: another one when the store has forgotten. */
+  /** The id of this state: it changes when the store has lost its memory. */
   gen: string
-  /** The number of the request after which it was so. */
+  /** The number of the request that led to this news. */
   seq: number
   /** Counts the cuts: slots leased before one are void after it. */
   epoch: number
   gate: 'open' | 'closed' | 'probing'
   closing: Closing
-  /** What was told of refusals by then: they are judged. */
+  /** Refusals reported before this are judged. */
   refusals: number
   until: number
   by: string
-  /** The quota is used up until then, or else back; who has told it, and whether the provider has said until when. */
+  /** Until when the quota is used up, if it is; who reported it, and whether the provider named the time. */
   quota: { until: number; known: boolean; by: string }
   learned: Record<string, Learned>
   /** Counts what has been learned. */
@@ -134,36 +134,36 @@ export interface LeaseAnswer {
   now: number
   /** Epoch ms at which this state's time is 0. */
   base: number
-  /** The store has gone back in time, and remembers nothing of this process after this. */
+  /** The store has gone back in time: it remembers nothing about this process after this. */
   since?: number
   news: StoreNews
   /** The times of the slots that now belong to the process. */
   slots: number[]
-  /** From when on a request would be given more, if fewer were leased than wanted; else -1. */
+  /** When a request would get more, if fewer slots were leased than wanted; else -1. */
   next: number
   permits: number
   processes: number
   rank: number
-  /** So long ahead slots are leased: longer as processes multiply. */
+  /** How far ahead slots are leased: farther with more processes. */
   aheadMs: number
-  /** So far ahead they are leased now: as far as the farthest process needs. */
+  /** How far ahead they are leased now: as far as the farthest process needs. */
   reachMs: number
   /** Of each limit: what counts now, and what was ever accepted. */
   used: number[]
   accepted: number[]
-  /** What all processes have told since the state began. */
+  /** The evidence of all processes since the state began. */
   evidence: Evidence
-  /** Of each limit: how many ms of its rate have gone ahead of it in bursts. Who goes on alone waits so long first. */
+  /** Of each limit: how many ms of its rate went ahead in bursts. A process on its own waits this long first. */
   early: number[]
   /** When the limits of this process were first brought here. */
   order: number
   /** Of each limit: the configured amount that all follow. */
   followed: number[]
-  /** Processes that were not heard of for a while. */
+  /** Processes that sent no request for a while. */
   suspects: string[]
   /** Processes of this version of the protocol use the same name on this store. They share nothing with this one. */
   otherVersion?: number
-  /** The keys held something that is not ours, and the state begins anew: why it could not be read. */
+  /** The keys held foreign data and the state starts afresh: why it could not be read. */
   discarded?: string
 }
 
@@ -195,64 +195,64 @@ function hasFields(value: unknown, types: FieldTypes): value is Record<string, u
   return Object.entries(types).every(([key, type]) => typeof found[key] === type && found[key] !== null)
 }
 
-/** What comes over a channel may be anything. */
+/** Any message may arrive on a channel. */
 export const isNews = (value: unknown): value is StoreNews =>
   hasFields(value, NEWS) && GATES.includes(value['gate'])
 
 export const isAnswer = (value: unknown): value is LeaseAnswer =>
   hasFields(value, ANSWER) && isNews(value['news'])
 
-/** How one process reaches the store. `done` is called once, at some time. */
+/** How one process reaches the store. `done` is called exactly once. */
 export interface StoreTransport {
   ask(request: LeaseRequest, done: (error: unknown, answer?: LeaseAnswer) => void): void
-  /** Hears what the store tells all, where it can; `ignored` hears of a message that is not ours. Returns its end. */
+  /** Listens to the store's news, where it can; `ignored` gets foreign messages. Returns a function that stops it. */
   listen(heard: (news: StoreNews, now: number) => void, ignored: (why: Error) => void): () => void
   close(): void
 }
 
-// The numbers that both sides of the line go by, in ms. The script is given them as they stand here.
+// The constants that both sides use, in ms. The script receives them from here.
 export const LAW = {
-  /** Slots are leased so long ahead. */
+  /** How far ahead slots are leased. */
   aheadMs: 300,
-  /** So many questions a second one store answers with ease: beyond, each process asks less often. */
+  /** How many requests a second one store answers with ease. Above that, each process asks less often. */
   questionsPerMs: 8,
-  /** Slots are leased so much further ahead than it takes until one may ask again. */
+  /** How much farther ahead slots are leased than the time until a process may ask again. */
   reserve: 1.2,
-  /** A slot that was leased for a call that is likely to come may be used for so long, and counts from the end of that time. */
+  /** How long a spare slot may be used. It counts from the end of that time. */
   spareMs: 1000,
-  /** Spare slots are leased so long ahead. */
+  /** How far ahead spare slots are leased. */
   spareAheadMs: 50,
-  /** Who had more than others lately is leased slots less far ahead, by this part at most. */
+  /** A process that recently had more than others gets slots less far ahead, by at most this share. */
   turn: 0.7,
-  /** The lateness of timers that is credited while somebody waits. */
+  /** The timer lateness that is credited while calls wait. */
   latenessMs: 20,
-  /** A process that was not heard of for so long is missing: its share is kept for it… */
+  /** A process that was silent for this long is missing: its share is kept for it… */
   missingMs: 1500,
-  /** …for so long at most. So it is for those who shared a state that was lost. */
+  /** …for at most this long. The same holds for the processes of a lost state. */
   keptMs: 63_000,
-  /** What is left of the limit beside all that is kept counts as nothing below this part. */
+  /** The rest of the limit beside all kept shares counts as nothing below this share. */
   leastShare: 1e-6,
-  /** All lease as far ahead as the farthest process of so long. */
+  /** All processes lease as far ahead as the farthest one within this time. */
   reachMs: 2000,
-  /** Peers are asked to look after a process that was silent for so long. */
+  /** After this silence the store asks peers whether a process is alive. */
   suspectMs: 700,
-  /** Who was gone for so long is forgotten, even if nobody was there to miss it. */
+  /** A process gone for this long is forgotten, even if no other process noticed. */
   forgottenMs: 600_000,
-  /** A probe whose process is not heard of for so long is free again. */
+  /** A probe is free again when its process was silent for this long. */
   probeMs: 3000,
-  /** So long all keep to their parts of the calls in flight, when somebody could not have its own… */
+  /** How long all processes keep to their shares of the calls in flight, when one could not have its own… */
   partsMs: 1500,
-  /** …and so long one has what the division leaves over. */
+  /** …and how long one process has the remainder of the division. */
   turnMs: 10_000,
-  /** So long before they are over, those who have not told what they hold are not waited for. */
+  /** This long before the end of that, processes that did not report what they hold are no longer waited for. */
   tellMs: 200,
-  /** Until then, those who have told ask again so often whether the others have told too. */
+  /** Until then, processes that reported ask this often whether the others have reported too. */
   tellAgainMs: 50,
-  /** Times that are no further apart are the same. */
+  /** Times at most this far apart are equal. */
   sameMs: 0.01,
-  /** The log of a window has so many cells. */
+  /** How many cells the log of a window has. */
   cells: 2048,
-  /** Slots that are asked for after so long a quiet come by the slow start; after an outage the rate resumes here. */
+  /** After this much quiet, slots follow the slow start; after an outage the rate resumes at this share. */
   quietMs: 60_000,
   resumeAt: 0.9,
 } as const

@@ -76,7 +76,7 @@ export function reasonWords(reason: WaitReason, self?: string): string {
   }
 }
 
-/** Nobody knows when a quota comes back: now and then a call asks. */
+/** It is unknown when a quota comes back: a call tries from time to time. */
 const untilWords = (ms: number, refused: WaitReason['refused']): string =>
   refused === 'quota' ? `; a call may ask again in ${spanWords(ms)}` : `, for ${spanWords(ms)} more`
 
@@ -110,7 +110,7 @@ export function explain(limiter: Pick<BucketRateLimiter, 'stats' | 'waitTime'>):
   const stats = limiter.stats()
   // Of a call that takes nothing: it goes with the last in the queue.
   const nothing = Object.fromEntries(['requests', ...stats.limits.map(({ of }) => of)].map((of) => [of, 0]))
-  // Of calls that hold tickets of other limiters, nobody knows: those may wait for tickets of this one.
+  // Calls that hold tickets of other limiters are left out: they may wait for tickets of this one.
   const etaMs = stats.waiting > 0 && !stats.why?.holds ? limiter.waitTime(nothing) : undefined
   const known = etaMs !== undefined && etaMs < Infinity ? { etaMs } : {}
   return { text: explainStats(stats, known.etaMs), ...(stats.why && { why: stats.why }), ...known }

@@ -14,7 +14,7 @@ export interface QueuedCall {
   readonly priority: number
   /** Its tenant, if it has one. */
   readonly tenant?: string
-  /** What it takes of each limit, as far as known. */
+  /** What it takes of each limit, if known. */
   readonly cost: Cost
   /** Whether it was sent before: refused, or failed and to be tried again. */
   readonly parked: boolean

@@ -197,7 +197,7 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
       if (issuer.waiting === 0 && events.heard.has('empty')) events.emit('empty', {})
   }
 
-  /** The scheduler has issued what it could: notes what the calls that are left wait for. */
+  /** The scheduler has issued all possible tickets: notes what the remaining calls wait for. */
   settled(now: number): void {
     const waits = this.issuer.waiting + this.backingOff > 0
     if (waits === this.#waited && (!waits || now - this.#notedAt < NOTED_MS)) return

@@ -19,7 +19,7 @@ import type { LimiterOptions } from './options.ts'
 import type { SharedSlots, Store, StoreHost } from './store.ts'
 import { JITTER_MS } from '../core/limit/gcra.ts'
 
-/** Whether a quota is back, the process tries that found out; the others so much later, or up to twice that. */
+/** The process that found a quota used up tries first; the others wait this much longer, or up to twice that. */
 const BEHIND_MS = 10_000
 
 /** What a store needs to know of a limiter. */

@@ -27,7 +27,7 @@ export interface SharedLimit {
   readonly paced: boolean
   /** The time zone of a calendar day. */
   readonly timeZone?: string
-  /** Units per ms that this process would follow now; 0 for what is counted. */
+  /** The rate of this process now, in units per ms; 0 for a quota. */
   readonly rate: number
 }
 
@@ -63,7 +63,7 @@ export interface StoreHost {
   retreat(lost: boolean): Gate['state']
   /** The provider accepts again, as another process found out. */
   open(): void
-  /** Another process was told that the quota is used up: for so long, or, if that is not known, until it tries again. */
+  /** Another process was told that the quota is used up: for this long, or until it tries again if unknown. */
   spend(forMs: number, known: boolean): void
   /** The quota is back, as another process found out. */
   restore(): void
@@ -109,19 +109,19 @@ export interface SharedSlots {
   readonly full: boolean
   /** Takes what `at` has just said is free. */
   take(amounts: readonly number[], now: number): void
-  /** A call taken at `takenAt` is over. `differences` is what it used beyond what it took; negative if it used less. */
+  /** A call taken at `takenAt` ended. `differences` is its usage minus what it took; negative if it used less. */
   settle(differences: readonly number[], takenAt: number, refused: readonly number[]): void
   /** Calls wait now, or none waits any more. */
   crowd(): void
   /**
-   * A call was refused: `judge` is called as soon as it is known what other processes have met. False when nobody need be asked.
+   * A call was refused: `judge` is called once it is known what other processes met. False when no other must be asked.
    */
   defer(judge: () => void): boolean
   /** The gate of this limiter moved. */
   gate(gate: Gate, closing: Closing, now: number): void
-  /** The provider says that the quota is used up: for so long, or, if that is not known, until the next call tries. */
+  /** The provider says that the quota is used up: for this long, or until the next call tries if unknown. */
   spend(forMs: number, known: boolean): void
-  /** The gate wants to know who may probe. */
+  /** The gate asks which process may probe. */
   claim(): void
   /** This limiter has learned a rate. */
   learned(now: number): void

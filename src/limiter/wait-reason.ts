@@ -133,7 +133,7 @@ const keyOf = ({ kind, limiter, of, perMs, refused }: WaitReason): string =>
 /** Time in ms, by what held the first call in it. */
 export type WaitTimes = Map<string, { reason: WaitReason; ms: number }>
 
-/** So many reasons are kept: a limiter whose limits change often would have ever more. */
+/** How many reasons are kept: without a bound, a limiter whose limits change often would collect ever more. */
 const MOST_REASONS = 50
 
 /** Time, by what held the first call in it: of the minute that runs, of the one before, and of all. */
@@ -145,7 +145,7 @@ export class WaitHistory {
   #before = this.#minute
   readonly #all: WaitTimes = new Map()
 
-  /** What was noted last. */
+  /** The last noted reason. */
   get last(): WaitReason | undefined {
     return this.#reason && withoutTime(this.#reason)
   }

@@ -203,7 +203,7 @@ export class RequestBundler {
   async #deliver(bundle: Bundle): Promise<void> {
     let sent: readonly Part[] = []
     const send: PoolWork = (target, signal) => {
-      // What is sent once stays as it is, wherever it is tried again.
+      // A request stays the same once sent, wherever it is retried.
       if (bundle.stage === 'waits') sent = stayingIn(bundle)
       this.#goes(bundle)
       return this.#send(target, requestOf(sent) as never, signal)

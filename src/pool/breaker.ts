@@ -14,7 +14,7 @@ export interface BreakerOptions {
   readonly minCalls?: number
   /** The share of failures that opens it. Default 0.5. */
   readonly share?: number
-  /** So many failures within the window open it, whatever their share is. Default: only the share counts. */
+  /** This many failures within the window open it, whatever their share. Default: only the share counts. */
   readonly failures?: number
   /** The statuses that are failures, beside lost connections and timeouts. Default: 5xx. */
   readonly statuses?: readonly number[]

@@ -1,6 +1,6 @@
 // What a pool may spend: requests, tokens and USD, in a period. An upper bound of each call is reserved before it waits,
 // in all budgets or in none and without a pause between question and answer: so calls that come together cannot
-// overspend. What was really used settles it. Whatever is not known for sure to be unused stays counted.
+// overspend. The real usage settles it. Anything not certainly unused stays counted.
 
 import { type BudgetAccount, type BudgetStore, type Duration, LimiterError, StoreDownError } from 'llmiter'
 import { type CalendarPeriod, endOf, PERIODS } from '../lib/calendar.ts'
@@ -92,7 +92,7 @@ interface Rules {
 export class Reservation {
   readonly #parts: readonly Account[]
   readonly #bound: Amounts
-  /** Where other processes are told, too: so much more is used than was reserved, mostly less than nothing. */
+  /** Reports the difference between usage and reservation, usually negative, to a shared store. */
   readonly #tell: ((difference: Amounts) => void) | undefined
   #over = false
 
@@ -103,7 +103,7 @@ export class Reservation {
     for (const { reserved } of parts) for (const of of UNITS) reserved[of] += bound[of]
   }
 
-  /** So much was used; without an argument, nobody knows, and all that was reserved counts. */
+  /** Settles by the usage. Without an argument it is unknown, and the whole reservation counts. */
   settle(used: Amounts = this.#bound): void {
     if (this.#over) return
     this.#over = true
@@ -147,7 +147,7 @@ class Budget {
     return account
   }
 
-  /** Why it cannot hold so much more, if it cannot. */
+  /** The reason why it cannot hold this much more, if it cannot. */
   refusal(key: string, bound: Amounts): BudgetExceededError | undefined {
     const account = this.accounts.get(key)
     for (const [of, limit] of this.rules.limits) {
@@ -185,9 +185,9 @@ export class Budgets {
   /** Whether a budget counts this unit, so that it has to be known. */
   readonly counts: ReadonlySet<Unit>
   readonly byTarget: boolean
-  /** Where processes share what was spent. */
+  /** The store in which processes share their spending. */
   readonly store: BudgetStore | undefined
-  /** Is told when the store cannot be. */
+  /** Called when the store cannot be reached. */
   failed: (error: unknown) => void = () => {}
 
   constructor(rules: readonly Rules[], store: BudgetStore | undefined) {
@@ -198,7 +198,7 @@ export class Budgets {
   }
 
   /**
-   * Reserves so much for a call, in every budget that counts it; at a target, in those of targets.
+   * Reserves an amount for a call, in every budget that counts it; at a target, in those of targets.
    *
    * @throws BudgetExceededError
    */
@@ -249,7 +249,7 @@ export class Budgets {
     })
   }
 
-  /** What was spent at that time, before a restart. */
+  /** The spending at that time, before a restart. */
   count(call: PoolCall, amounts: Amounts, wall: number): void {
     for (const budget of this.#budgets) {
       const key = keyOf(budget.rules, call, undefined)
@@ -279,7 +279,7 @@ export class Budgets {
     })
   }
 
-  /** What is reserved counts as used: after a crash nobody knows. A store keeps it by itself. */
+  /** Reservations count as used, since usage is unknown after a crash. A store keeps its own. */
   snapshot(wall: number): BudgetSnapshot | undefined {
     if (this.store) return undefined
     return this.#budgets.map((budget) => {
@@ -292,7 +292,7 @@ export class Budgets {
     })
   }
 
-  /** Takes over what was spent in the period that still runs. */
+  /** Takes over the spending of the current period. */
   restore(saved: BudgetSnapshot, wall: number): void {
     for (const budget of this.#budgets) {
       budget.turn(wall)

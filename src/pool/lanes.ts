@@ -1,5 +1,5 @@
 // The queue of a pool. Calls that the same targets may answer stand in one fair queue, a lane. A target takes the first
-// of the lanes that it serves: the highest priority, then whoever came first.
+// of the lanes that it serves: the highest priority, then the earliest arrival.
 
 import { FairQueue, type QueueMember, type TenantQueue } from '../core/queue/fair-queue.ts'
 
@@ -23,7 +23,7 @@ export interface Lane {
   readonly queue: FairQueue<LaneMember>
 }
 
-/** So many lanes are kept though they are empty: they know whose turn it is among tenants. */
+/** How many empty lanes are kept: they remember the turns of the tenants. */
 const KEPT = 16
 
 export class Lanes {
@@ -32,7 +32,7 @@ export class Lanes {
   #last: Lane | undefined
   #arrivals = 0
   size = 0
-  /** The lanes in which somebody waits. */
+  /** The lanes in which calls wait. */
   readonly occupied = new Set<Lane>()
 
   constructor(targets: number) {
@@ -102,7 +102,7 @@ export class Lanes {
     return this.#byTarget[target]!
   }
 
-  /** Who goes next to this target. */
+  /** The call that goes next to this target. */
   first(target: number): LaneMember | undefined {
     let best: LaneMember | undefined
     for (const { queue } of this.#byTarget[target]!) {

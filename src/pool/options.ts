@@ -150,7 +150,7 @@ function namesOf(targets: readonly PoolTarget[]): Map<string, number> {
   return names
 }
 
-/** A target may have fields of its own; but one that is a slip away from an option would be ignored silently. */
+/** A target may have fields of its own; but a misspelled option would be ignored silently. */
 function checkSpelling(field: string, path: string): void {
   if (TARGET_OPTIONS.includes(field)) return
   const near = meant(field, TARGET_OPTIONS, {}, 1)

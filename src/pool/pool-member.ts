@@ -1,4 +1,4 @@
-// A call of a pool, on its way: what its caller said, where it may go, and what has come of it so far.
+// A call of a pool: the options of its caller, where it may go, and its state so far.
 
 import type { Grant } from 'llmiter'
 import type { Amounts, Reservation } from './budgets.ts'
@@ -42,7 +42,7 @@ export class PoolMember extends LaneMember {
   /** In line, in all, but for the time since `queuedAt`. */
   waitedMs = 0
   queuedAt = 0
-  /** So many tiers may answer it now, and these of their targets. */
+  /** How many tiers may answer it now, and which of their targets. */
   reach = 0
   allowed = NOWHERE
   #trouble: Trouble | undefined = undefined
@@ -50,10 +50,10 @@ export class PoolMember extends LaneMember {
   grant: Grant | undefined = undefined
   index = -1
   number = 0
-  /** What its caller gets, when it is not sent any more. */
+  /** The result for its caller, once it will not be sent any more. */
   end: Ending | undefined = undefined
   wake: ((member: PoolMember) => void) | undefined = undefined
-  /** What a try of it may use, and what is reserved for the present one. */
+  /** What one attempt may use at most, and what is reserved for the current one. */
   bound: Amounts | undefined = undefined
   held: Reservation[] | undefined = undefined
   timers: (() => void)[] | undefined = undefined
@@ -101,7 +101,7 @@ export class PoolMember extends LaneMember {
     return grant!
   }
 
-  /** What is reserved, to be settled by whoever asks. */
+  /** The reservation. The code that takes it must settle it. */
   takeHeld(): readonly Reservation[] {
     const { held } = this
     this.held = undefined

@@ -1,6 +1,6 @@
 // Which call gets which ticket. Each target has at most one standby in the line of its limiter, and none when nobody here
 // wants it: the limiter's own timer, gate, probe and store work for the pool as for any other caller, and nothing is
-// polled. A ticket is given to whoever is first at the moment when it comes. A call that nobody is before does not go
+// polled. A ticket goes to the call that is first when the ticket arrives. A call that nobody is before does not go
 // through the line when there is a ticket for it at once.
 
 import { type Clock, type Grant, LimiterError, type StandbyWaiter, WaitTimeoutError } from 'llmiter'
@@ -25,7 +25,7 @@ class Post implements StandbyWaiter {
   readonly index: number
   readonly health: TargetHealth
   readonly queue: PoolQueue
-  /** What it waits for. A call with other needs has to join the queue anew. Undefined: it does not wait there. */
+  /** What it waits for. A call with other needs must join the queue again. Undefined: it does not wait there. */
   terms: Terms | undefined = undefined
   first: PoolMember | undefined = undefined
   leave: (() => void) | undefined = undefined
@@ -72,7 +72,7 @@ export class PoolQueue {
   readonly #sticky: StickyTargets
   readonly #told: (index: number) => void
   readonly #lanes: Lanes
-  /** The call that is placed just now, when nobody waits. */
+  /** The call that is being placed while no call waits. */
   #arriving: PoolMember | undefined
   #rounds = 0
   /** `takeNow` asks for a ticket, and what it got. */
@@ -137,7 +137,7 @@ export class PoolQueue {
   }
 
   /**
-   * A ticket of the first tier that is there now, when nobody waits: most calls of a pool with room need no more than
+   * A ticket of the first tier that is there now, when no call waits: most calls of a pool with room need no more than
    * that, and leave no trace when there is none.
    */
   takeNow({ indices, weights }: TargetTier, terms: Terms): TakenTicket | undefined {
@@ -171,7 +171,7 @@ export class PoolQueue {
     }
   }
 
-  /** Nobody is before it: it takes a ticket that is there. Returns where it looked. */
+  /** No call is ahead of it: takes a ticket if one is available. Returns where it looked. */
   #goNow(member: PoolMember, now: number): readonly number[] {
     member.reach = 1
     member.allowed = this.#open(member, member.tiers[0]!, now)
@@ -327,7 +327,7 @@ export class PoolQueue {
     return this.#lanes.first(index) as PoolMember | undefined
   }
 
-  /** Returns whether somebody was served, so that the next one may be. */
+  /** Returns whether a call was served, so that the next one may be. */
   #stand(post: Post): boolean {
     const { health } = post
     const first = this.#first(post)
@@ -356,7 +356,7 @@ export class PoolQueue {
     }
   }
 
-  /** A timer for a target that is put aside while somebody waits for it. */
+  /** A timer for a target that is set aside while calls wait for it. */
   #lookAgain(post: Post, wanted: boolean): void {
     const { alarm, health } = post
     const at = wanted ? health.opensAt() : Infinity

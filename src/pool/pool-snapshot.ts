@@ -1,4 +1,4 @@
-// What a pool saves, and the check of what it is given back: it may come from a file that somebody has edited.
+// The snapshot of a pool, and its validation on loading: it may come from an edited file.
 
 import type { Snapshot } from 'llmiter'
 import { isObject, text } from '../lib/validate.ts'
@@ -30,7 +30,7 @@ type Fields = Readonly<Record<string, unknown>>
 const isCount = (value: unknown) => typeof value === 'number' && value >= 0 && value < Infinity
 const isOptionalCount = (value: unknown) => value === undefined || isCount(value)
 
-/** Throws what is wrong with it. A wrong limiter is found by the limiter that it is given to. */
+/** Throws an error that names the fault. Each limiter validates its own part. */
 export function checkSnapshot(saved: PoolSnapshot): void {
   const { version = 1 } = Object(saved) as Fields
   if (version !== 1)

@@ -228,7 +228,7 @@ export class Pool<T extends PoolTarget = PoolTarget> {
     return 'error' in end ? Promise.reject(end.error) : Promise.resolve(end.value)
   }
 
-  /** The target that has a ticket may have a budget of its own. If that is used up, the call goes elsewhere. */
+  /** The target that has a ticket may have a budget of its own. If it is used up, the call goes to another target. */
   async #heldAt(member: PoolMember): Promise<unknown> {
     const { index } = member
     try {

@@ -1,5 +1,5 @@
 // Prices of calls. The `prices` of the pool come first, then the optional package `@pydantic/genai-prices`. A model whose
-// price nobody knows is an error under a budget in USD: it could spend without an end.
+// price is unknown is an error under a budget in USD: it could spend without limit.
 
 import type { calcPrice } from '@pydantic/genai-prices'
 import { type Billed, estimateTokens, LimiterError } from 'llmiter'
@@ -27,7 +27,7 @@ export class UnknownPriceError extends LimiterError {
   static readonly code = 'UNKNOWN_PRICE'
 }
 
-/** The price of so many tokens, in USD. Undefined: not known. */
+/** The price of these tokens, in USD. Undefined when unknown. */
 export type Pricing = (model: string, tokens: Billed) => number | undefined
 
 export const PRICES_PACKAGE: string = '@pydantic/genai-prices'
@@ -124,7 +124,7 @@ function outputOf(call: PoolCall, otherwise: number): number {
   return estimateTokens([{ model: modelOf(call) }]).maxOutputTokens ?? otherwise
 }
 
-/** So many answers a request asks for. */
+/** How many answers a request asks for. */
 function answersOf(request: unknown): number {
   const { n, best_of, config, generationConfig } = Object(request) as Record<
     string,

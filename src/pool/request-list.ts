@@ -32,7 +32,7 @@ export function joined(requests: readonly Fields[]): Fields {
   return { ...first, [inputField(first!)!]: requests.flatMap((request) => inputsOf(request)!) }
 }
 
-/** A part of the answer: so many inputs, and its share of what was used. */
+/** A part of the answer: the results of some inputs, and their share of the usage. */
 export interface Share {
   readonly items: number
   readonly tokens: number
@@ -79,7 +79,7 @@ function indexOf(result: unknown): number | undefined {
 const renumbered = (result: unknown, i: number): unknown =>
   indexOf(result) === undefined ? result : copyOf(result as object, { index: i })
 
-/** With what is not enumerable, too: SDKs keep the id of the request there. */
+/** Includes non-enumerable properties: SDKs keep the id of the request there. */
 function copyOf(object: object, changes: Fields): object {
   const copy = Object.create(
     Object.getPrototypeOf(object) as object | null,

@@ -1,5 +1,5 @@
 // Calls that need not be sent: identical ones in flight share one answer (`coalesce`), and an answer may be kept for a
-// while (`cache`). Both are off by default. Tenants share nothing, unless it is said.
+// while (`cache`). Both are off by default. Tenants share nothing by default.
 
 import type { Clock, Duration } from 'llmiter'
 import { watch } from '../lib/abort.ts'

@@ -82,7 +82,7 @@ export class Spending {
     )
   }
 
-  /** Settles what was reserved for one try. Returns what its caller is given: of a stream, one that is watched. */
+  /** Settles the reservation of one attempt. Returns the caller's answer: for a stream, one that is observed. */
   settle(
     call: PoolCall,
     target: PoolTarget,
@@ -91,7 +91,7 @@ export class Spending {
   ): GrantOutcome {
     const failed = outcome.verdict !== undefined || (outcome.status ?? 200) >= 400
     if (failed || 'error' in outcome) {
-      // An error without a status may have cost what it may cost: nobody knows whether the call arrived.
+      // An error without a status may have cost the full bound: it is unknown whether the call arrived.
       const unused = outcome.status !== undefined || (failed && outcome.verdict?.kind !== 'transient')
       for (const one of held)
         if (unused) one.release()
@@ -167,7 +167,7 @@ function sound<A extends Usage | Amounts>(amounts: A): A {
   return amounts
 }
 
-/** A function of the user's must not break a call that has its answer: what it throws is told to those who listen. */
+/** A user's function must not break a call that has its answer: its error goes to the listeners. */
 function attempt<T>(work: () => T, { limiter }: PoolTarget, where: string): T | undefined {
   try {
     return work()

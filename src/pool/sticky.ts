@@ -31,7 +31,7 @@ export class StickyTargets {
 
   keep(key: string, index: number, now: number): void {
     if (this.#ttlMs === undefined) return
-    // Anew at the end: the first of the map is the one that was used longest ago.
+    // Moves the entry to the end, so that the first of the map is the least recently used.
     this.#last.delete(key)
     this.#last.set(key, { index, until: now + this.#ttlMs })
     if (this.#last.size > MOST_KEYS) this.#last.delete(this.#last.keys().next().value!)

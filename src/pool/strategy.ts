@@ -1,4 +1,4 @@
-// Who may answer a call: tiers of targets with their weights. When one answers is the queue's business.
+// Which targets may answer a call: tiers of targets with their weights. The queue decides when.
 //
 // A strategy is a tree. A fallback sets the tiers of its branches one after the other; a balance lays them side by side,
 // and multiplies weights; a condition takes one branch. A tree without conditions is worked out once.

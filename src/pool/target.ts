@@ -1,4 +1,4 @@
-// One target of a pool: whether a call may go to it, and what its answers say of it.
+// One target of a pool: whether a call may go to it, and what its answers say about it.
 //
 // Its limiter keeps the limits and the gate. What a limiter knows nothing of is here: a key that is not accepted, a
 // circuit breaker, a quota that is spent, a pause.
@@ -54,7 +54,7 @@ const LONGEST_DEATH_MS = 21_600_000
 const SPENT_AGAIN_MS = 60_000
 const ASK_AGAIN_MS = 1000
 const RATE_FOR_MS = 1000
-/** The one call that tries a dead target may hang: after so long another one tries. */
+/** The single call that tries a dead target may hang: after this long another one tries. */
 const TRIAL_MS = 60_000
 
 /** Why a target is put aside. Answers of the calls that were sent up to `since` are older than that. */
@@ -75,7 +75,7 @@ export class TargetHealth {
   readonly limiter: BucketRateLimiter
   readonly breaker: CircuitBreaker | undefined
   paused = false
-  /** What it was served, by weight. */
+  /** How much it was served, by weight. */
   served = 0
   sent = 0
   answered = 0
@@ -84,7 +84,7 @@ export class TargetHealth {
   full = false
   inFlight = 0
   readonly #clock: Clock
-  /** So many calls were given to it, with those that were not sent after all. */
+  /** How many calls it was given, including those that were not sent after all. */
   #number = 0
   #death: Death | undefined
   #spent: Aside | undefined
@@ -133,7 +133,7 @@ export class TargetHealth {
     )
   }
 
-  /** Why nobody should wait for it: it is dead, spent or stopped. */
+  /** Why no call should wait for it: it is dead, spent or stopped. */
   hopeless(now: number): { cause: unknown } | undefined {
     if (this.#stopped) return this.#stopped
     return this.#dead(now) ?? (this.#spent && now < this.#spent.until ? this.#spent : undefined)
@@ -243,7 +243,7 @@ export class TargetHealth {
     return {
       limiter: this.limiter.snapshot(),
       ...(death && { deadMs: Math.max(0, death.until - now), deaths: death.count }),
-      // Half-open begins anew after a restart.
+      // Half-open starts afresh after a restart.
       ...(breaker?.state === 'open' && { brokenMs: Math.max(0, breaker.until - now) }),
       ...(breaker?.state === 'half-open' && { brokenMs: 0 }),
       ...(this.#spent && { spentMs: Math.max(0, this.#spent.until - now) }),

@@ -25,7 +25,7 @@ export interface RecoveryOptions {
   minMs?: Duration | undefined
   /** The longest. Default: the time of 40 tickets, at least 2 s (5 s after a `rate` refusal), at most 30 s. */
   maxMs?: Duration | undefined
-  /** Each wait is so many times the one before. Default 1.5. */
+  /** The factor from one wait to the next. Default 1.5. */
   factor?: number | undefined
   /** Waits are spread by this share up and down. Default 0.15. */
   jitter?: number | undefined
@@ -40,9 +40,9 @@ export interface Closing {
   readonly kind: GateKind
   /** The keys of the limits that refusals have named. */
   readonly blamed: readonly string[]
-  /** The provider said for how long. */
+  /** The provider said how long to wait. */
   readonly told: boolean
-  /** One refusal has closed it. */
+  /** A single refusal closed it. */
   readonly single: boolean
   /** How often it has closed in a row. */
   readonly tries: number
@@ -71,31 +71,31 @@ export const TRIAL_MS = 60_000
 const BY_WALL_MS = 30_000
 /** How long a probe may stay out without an answer before the next one goes. */
 const PROBE_MS = 30_000
-/** The longest wait is the time of so many tickets, and at least this: a window of a minute may have to end. */
+/** The longest wait is the time of WORTH tickets, with lower bounds: a window of a minute may have to end first. */
 const WORTH = 40
 const LEAST_CAP_MS = 2000
 const LEAST_RATE_CAP_MS = 5000
 const LONGEST_CAP_MS = 30_000
-/** Two refusals within this time, or that of so many tickets, are more than bad luck. */
+/** Two refusals within this time, or within the time of MEMORY_TICKETS tickets, are more than bad luck. */
 const MEMORY_MS = 30_000
 const MEMORY_TICKETS = 1000
 const MOST_REMEMBERED = 9
 /** How long the silence after a probe lasts, whatever the times of refusals say. */
 const LEAST_QUIET_MS = 50
 const MOST_QUIET_MS = 5000
-/** After an overload, so many go without an answer. */
+/** After an overload, this many probes may go before one is answered. */
 const FEW = 4
 
-/** One call goes, and tells. */
+/** One call goes as the probe. */
 function probing(kind: GateKind, now: number): Gate {
   return { state: 'probing', kind, since: now, out: 0, allowed: 1, lastAt: now }
 }
 
 export class GateKeeper {
   gate: Gate = OPEN
-  /** How many have gone, in all: those of other processes that share the limit, too. */
+  /** Tickets issued in all, including those of other processes that share the limit. */
   tickets = 0
-  /** Since the gate last closed, a call was answered that was sent after: the provider is not down. */
+  /** A call that was sent after the gate last closed was answered, so the provider is not down. */
   passing = false
   readonly suspicion = new Suspicion()
   readonly waits = new ToldWaits()
@@ -105,23 +105,23 @@ export class GateKeeper {
   /** When a long wait ends by the wall clock, in epoch ms. */
   #wallUntil = Infinity
   #backoff!: { minMs: number; maxMs: number | undefined; factor: number; jitter: number }
-  /** The rate that was refused last: it says how long a wait is worth. */
+  /** The rate at the last refusal: it decides how long a wait is worthwhile. */
   #pace = Infinity
-  /** When the gate last closed: refusals of calls sent before say nothing new. */
+  /** When the gate last closed. Refusals of calls sent before that carry no news. */
   #closedAt = -Infinity
   #firstClosedAt = -Infinity
   readonly #edge = new WindowPhase()
-  /** The present wait ends where the provider's window does. */
+  /** The current wait ends with the provider's window. */
   #atEdge = false
-  /** For how long the provider said to wait, if that is kept. */
+  /** The wait that the provider told, if the gate keeps it. */
   #toldMs: number | undefined
   #tries = 0
   #ticketsAtClose = -Infinity
-  /** One refusal was enough to close it. */
+  /** A single refusal closed the gate. */
   #single = true
   #smoothedMs = 0
   #variationMs = 0
-  /** When the last few refusals came that said something new. */
+  /** Times of the last few refusals that carried news. */
   #lately: number[] = []
 
   constructor(random: () => number, asks: () => boolean, wall: WallTime) {
@@ -140,7 +140,7 @@ export class GateKeeper {
     }
   }
 
-  /** Whether a call may go now. Moves on from a wait that is over. */
+  /** Whether a call may go now. Ends a wait that is over. */
   allows(now: number): boolean {
     const { gate } = this
     if (gate.state === 'open') return true
@@ -180,7 +180,7 @@ export class GateKeeper {
     return !('until' in gate) || now >= gate.until || now + this.#wall.offsetMs >= this.#wallUntil
   }
 
-  /** Whether the gate closed just now, and not again after a probe that was refused. */
+  /** Whether the gate closed just now for the first time, rather than again after a refused probe. */
   closesFirst(now: number): boolean {
     return this.gate.state === 'closed' && this.#firstClosedAt === now
   }
@@ -206,7 +206,7 @@ export class GateKeeper {
   }
 
   /**
-   * A call sent at `sentAt` was refused at this rate. Closes the gate, unless it says nothing new or others pass.
+   * A call sent at `sentAt` was refused at this rate. Closes the gate, unless it is no news or others pass.
    */
   refused(
     kind: GateKind,
@@ -243,7 +243,7 @@ export class GateKeeper {
     else this.open()
   }
 
-  /** A call sent at `sentAt` was answered: that may open the gate. */
+  /** A call sent at `sentAt` was answered, which may open the gate. */
   answered(sentAt: number, now: number): void {
     const { gate } = this
     if (gate.state === 'closed' && !this.waits.believes(this.#toldMs ?? 0)) {
@@ -259,19 +259,19 @@ export class GateKeeper {
     if (gate.state === 'probing' && sentAt >= gate.since) this.open()
   }
 
-  /** A call ended without a word on the limits (aborted, failed otherwise): it proves nothing, the next one probes. */
+  /** A call ended without news about the limits (aborted, or failed otherwise): the next call probes. */
   lost(sentAt: number): void {
     const { gate } = this
     if (gate.state === 'probing' && sentAt >= gate.since) gate.out--
     else if (gate.state === 'spent') gate.trialOut = false
   }
 
-  /** The quota is used up: until a known reset, or else one call a minute tries. */
+  /** The quota is used up until a known reset; without one, one call a minute tries. */
   spend(waitMs: number | undefined, now: number, known = waitMs !== undefined): void {
     this.gate = { state: 'spent', until: this.#waits(waitMs ?? TRIAL_MS, now), known, trialOut: false }
   }
 
-  /** Others that share the limit were refused: closed for this long, and for calls already sent nothing new. */
+  /** Other processes that share the limit were refused: closes for this long. Calls already sent bring no news. */
   hold({ kind, told, single, tries }: Closing, waitMs: number, now: number): void {
     this.#toldMs = told ? waitMs : undefined
     this.#shut(kind, waitMs, now)
@@ -283,15 +283,15 @@ export class GateKeeper {
     this.suspicion.blocked()
   }
 
-  /** Of all who share the limit this one may send the probe. */
+  /** Among the processes that share the limit, this one may send the probe. */
   permit(now: number): void {
     const { gate } = this
     if (gate.state === 'asking') this.gate = probing(gate.kind, now)
   }
 
   /**
-   * Of all who share the limit another may send the next probe: nobody is here to, or it is another's already (`lost`).
-   * What is known by now decides; a probe that is out for longer than refusals take is left to itself.
+   * Another process that shares the limit may send the next probe: no call waits here, or another process already has
+   * the permit (`lost`). A probe that has been out for longer than refusals take keeps going and may open the gate.
    */
   retreat(lost: boolean, now: number): void {
     const { gate } = this
@@ -304,7 +304,7 @@ export class GateKeeper {
     this.gate = { state: 'closed', kind, until: this.#waits(0, now) }
   }
 
-  /** Somebody says that the quota is back: the next call tries. */
+  /** The quota is reported to be back: the next call tries. */
   resume(now: number): void {
     const { gate } = this
     if (gate.state === 'spent') this.gate = { ...gate, until: this.#waits(0, now), known: false }
@@ -319,7 +319,7 @@ export class GateKeeper {
     this.#tries = 0
   }
 
-  /** How the gate has just closed, for others that share the limit. */
+  /** How the gate just closed, for other processes that share the limit. */
   get closing(): Omit<Closing, 'blamed'> {
     const kind = 'kind' in this.gate ? this.gate.kind : 'rate'
     return { kind, told: this.#toldMs !== undefined, single: this.#single, tries: this.#tries }
@@ -333,24 +333,24 @@ export class GateKeeper {
       single: this.#single,
       told: this.#toldMs !== undefined,
       refusedMs: this.#closedAt - this.#firstClosedAt + (this.#toldMs ?? 0),
-      // Counted from the last refusal: after a long told wait it would be forgotten.
+      // Counted from the last refusal: counted from now, a long told wait would hide it.
       repeated: this.#lately.filter((at) => this.#lately.at(-1)! - at < memory).length > 1,
     }
   }
 
-  /** Who answers some of a few calls and refuses others is not down: they are too many. A told wait is believed. */
+  /** A provider that answers some of a few calls is not down: it gets too many calls. A told wait is believed. */
   #limits(waitMs: number | undefined): boolean {
     return waitMs === undefined && this.passing && this.tickets - this.#ticketsAtClose < WORTH
   }
 
-  /** The gate is about to close: for one refusal, or for several, which are more than bad luck. */
+  /** Notes whether one refusal closes the gate, or several, which are more than bad luck. */
   #blocked(suspected: Suspected, now: number): void {
     this.#single = suspected.of !== 'blocked' || suspected.refusals === 1
     this.#remember(now)
     if (this.#single) return
     this.#remember(now)
     if (this.gate.state !== 'open') return
-    // What was tried in vain already need not be tried again so soon.
+    // Several calls were already refused, so the next try can wait longer.
     this.#tries = 1
     this.#firstClosedAt = now
   }

@@ -1,19 +1,19 @@
 // Whether refusals are more than chance: cumulative sums over the calls in the order in which they are sent.
 //
-// Some providers refuse a share of all calls whatever the rate (shared capacity). To close the gate for each of
-// them would stop everybody, and to cut the rate would not help. So each refusal adds the log of how much likelier it
-// is if a limit is exceeded than by chance, each call that passed takes off its own, and only a sum above a bound
-// speaks of a limit (E. S. Page, "Continuous inspection schemes", 1954, with the weights of A. Wald's sequential test).
+// Some providers refuse a share of all calls at any rate (shared capacity). Closing the gate for each refusal would
+// stop all calls, and cutting the rate would not help. So each refusal adds its log-likelihood ratio (exceeded limit
+// against chance), each passed call adds its own negative one, and only a sum above a bound indicates a limit
+// (E. S. Page, "Continuous inspection schemes", 1954, with the weights of A. Wald's sequential test).
 //
 //   blocked   half of the calls are refused, or more: the gate closes
 //   exceeded  more are refused than by chance: the rate is cut to what gets through, and the gate stays open
 //   cleared   as many are refused at that lower rate: it was chance, and the rate is what it was before
 
-/** A limit that blocks refuses so large a share. */
+/** The share of calls that a blocking limit refuses. */
 const BLOCKED = 0.5
-/** One that is exceeded refuses so much more than chance. */
+/** By how much the refused share of an exceeded limit is above chance. */
 const EXCEEDED = 0.05
-/** Chance refuses at least so much, for all we know; and at most, while the rate is not being tried. */
+/** Bounds of the share refused by chance; the upper one holds while the rate is not being tried. */
 const LEAST_CHANCE = 0.002
 const MOST_CHANCE = 0.05
 const BOUND = Math.log(BLOCKED / LEAST_CHANCE)
@@ -21,31 +21,31 @@ const BOUND = Math.log(BLOCKED / LEAST_CHANCE)
 const CUT = 4
 /** Before anything is accepted, a first refusal closes the gate: the first few calls may still be on their way. */
 const FIRST = BOUND + 4 * Math.log((1 - MOST_CHANCE) / (1 - BLOCKED))
-/** How surely a lower rate has to tell whether it was chance. */
+/** The log-likelihood at which a lower rate decides whether it was chance. */
 const SURE = 3
-/** How many calls the share that was refused is remembered over. */
+/** Over how many calls the refused share is averaged. */
 const MEMORY_CALLS = 300
 
-/** What speaks for a limit, and against it. */
+/** Evidence for a limit and against it. */
 export interface Evidence {
   /** Calls that went. */
   readonly tickets: number
   /** Those of them that were refused while the gate was open. */
   readonly refusals: number
-  /** A call was answered that was sent after the gate had closed. */
+  /** A call that was sent after the gate closed was answered. */
   readonly passing: boolean
 }
 
-/** What is known of the rate that was refused. */
+/** What is known about the refused rate. */
 export interface RateTrust {
-  /** It has not been allowed for long: refusals have to be expected. */
+  /** The rate is still being tried, so refusals must be expected. */
   tried: boolean
-  /** It is known what got through since the first refusal that may be chance. */
+  /** The throughput since the first refusal that may be chance is known. */
   measured: boolean
 }
 
 export type Suspected =
-  /** `first`: those before it are forgotten. */
+  /** `first`: earlier refusals are forgotten. */
   | { of: 'chance'; first: boolean }
   | { of: 'exceeded' }
   | { of: 'blocked'; refusals: number }
@@ -61,7 +61,7 @@ class Sum {
     this.value = value
   }
 
-  /** So many calls have passed, and then one was refused; they are likelier if this share is refused than by chance. */
+  /** `passed` calls passed and one was refused: adds the log-likelihood ratio of `share` against `chance`. */
   add(passed: number, chance: number, share: number): void {
     this.value += passed * Math.log((1 - share) / (1 - chance))
     if (this.value <= 0) this.value = this.calls = this.refusals = 0
@@ -77,13 +77,13 @@ export class Suspicion {
   #exceeded = new Sum()
   /** How many tickets had gone at the last refusal. */
   #at = 0
-  /** What was refused lately where no limit was expected; it may be chance. */
+  /** The share refused recently where no limit was expected; it may be chance. */
   #lately = 0
-  /** What is refused by chance, as tests have shown. */
+  /** The share refused by chance, as tests have shown. */
   #chance = LEAST_CHANCE
   /**
-   * The rate was cut since this share was refused (`before`: at least). `sum` is how much likelier that was chance than
-   * a limit.
+   * The rate was cut because this share was refused (`before`: at least). `sum` is the log-likelihood ratio of chance
+   * against a limit.
    */
   #test:
     { before: number; share: number; since: number; sum: number; calls: number; refusals: number } | undefined
@@ -94,7 +94,7 @@ export class Suspicion {
     this.#at = tickets
     const cleared = this.#cleared(passed, tried, sentAt)
     this.#blocked.add(passed, tried ? Math.max(this.#lately, LEAST_CHANCE) : MOST_CHANCE, BLOCKED)
-    // Where chance is known to refuse, it takes one more refusal, and the next closing starts from nothing.
+    // Where calls are known to be refused by chance, closing takes one more refusal, and the next sum starts at zero.
     const known = this.#chance > LEAST_CHANCE
     if (this.#blocked.value >= (known ? BOUND + Math.log(BLOCKED / MOST_CHANCE) : BOUND)) {
       const { refusals } = this.#blocked
@@ -104,7 +104,7 @@ export class Suspicion {
     if (!tried) {
       const mean = (share: number) => share + (1 - share * (passed + 1)) / MEMORY_CALLS
       this.#lately = Math.min(Math.max(0, mean(this.#lately)), MOST_CHANCE)
-      // Only a lower rate tells chance; what is refused at this one may be its own fault.
+      // Only a lower rate can prove chance; this rate may cause its own refusals.
       this.#chance = Math.max(Math.min(mean(this.#chance), this.#chance), LEAST_CHANCE)
     }
     if (cleared) return { of: 'cleared' }
@@ -121,7 +121,7 @@ export class Suspicion {
     return { of: 'exceeded' }
   }
 
-  /** The gate closes: what comes next is judged anew. */
+  /** The gate closes: later refusals are judged afresh. */
   blocked(): void {
     this.#blocked = new Sum(this.#chance > LEAST_CHANCE ? 0 : BOUND)
     this.#lately = this.#chance
@@ -129,12 +129,12 @@ export class Suspicion {
     this.#test = undefined
   }
 
-  /** The last cut is no test: it was too small. */
+  /** The last cut was too small to be a test. */
   untested(): void {
     this.#test = undefined
   }
 
-  /** Whether the cut has not helped: then that share is refused by chance. */
+  /** Whether the cut did not help, so that this share is refused by chance. */
   #cleared(passed: number, tried: boolean, sentAt: number): boolean {
     const test = this.#test
     if (!test || sentAt < test.since) return false
@@ -146,7 +146,7 @@ export class Suspicion {
       this.#lately = this.#chance
       return false
     }
-    // What a higher rate than the tested one is refused says nothing of the test.
+    // Refusals at a higher rate than the tested one do not count for the test.
     if (tried) return false
     test.refusals++
     test.sum += Math.log(same / less)

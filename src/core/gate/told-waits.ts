@@ -1,4 +1,4 @@
-// Whether the waits that a provider tells are right.
+// Decides whether the waits that a provider states are right.
 //
 // Some refusals tell the same wait whatever the truth is ("Retry-After: 60", written into the configuration of a
 // gateway), or a multiple of it. So a long wait is tested by a probe that goes early, as soon as the provider answers
@@ -6,23 +6,23 @@
 // on. If it is told another end, or accepted, nobody does, and waits are guessed. A provider that refuses for as long as
 // it had told is right, whatever it tells.
 
-/** A shorter wait is kept whatever is known of it: little is lost. */
+/** A shorter wait is always kept, since it costs little. */
 const LONG_MS = 10_000
 /** When the early probe goes. Ends that are told in whole seconds differ by up to one. */
 const TEST_MS = 1700
 const SAME_END = 0.7
-/** A call that was sent in this share of the wait and is accepted shows that it is wrong. */
+/** An accepted call that was sent within this share of the wait shows that the wait is wrong. */
 const EARLY = 0.5
 
 export class ToldWaits {
   /** Whether told waits have been shown to be right, or wrong. */
   right: boolean | undefined
-  /** A long wait was told, and a call that is accepted may show that it is wrong. */
+  /** A long wait was told, and an accepted call may prove it wrong. */
   open = false
   #from = -Infinity
   #ms = 0
   #weight = 0
-  /** It has answered a call while such a wait went on. */
+  /** The provider answered a call during such a wait. */
   #answers = false
 
   /** A call of this weight was refused, and a wait was told. */
@@ -38,7 +38,7 @@ export class ToldWaits {
       this.right = Math.abs(elapsed + waitMs - this.#ms) < SAME_END * elapsed
   }
 
-  /** A call was accepted that was sent at `sentAt`. A lighter one than what was refused proves nothing. */
+  /** A call sent at `sentAt` was accepted. A call lighter than the refused one proves nothing. */
   accepted(sentAt: number, weight: number): void {
     this.#answers = true
     const early = sentAt < this.#from + EARLY * this.#ms
@@ -47,17 +47,17 @@ export class ToldWaits {
     if (early) this.right = false
   }
 
-  /** Guesses have been refused for so long, and this wait is told. */
+  /** Calls at guessed times were refused for `refusedMs`, and the provider states this wait. */
   refused(refusedMs: number, waitMs: number): void {
     if (this.right === false && refusedMs >= Math.max(waitMs, LONG_MS)) this.right = true
   }
 
-  /** Whether to keep a told wait; else it is to be guessed. */
+  /** Whether to keep a told wait; otherwise the wait is guessed. */
   believes(waitMs: number): boolean {
     return this.right ?? (waitMs < LONG_MS || !this.#answers)
   }
 
-  /** A guess that is to test the waits is at least so long. */
+  /** The shortest guessed wait that can test the told waits. */
   get leastMs(): number {
     return this.right === undefined ? TEST_MS : 0
   }

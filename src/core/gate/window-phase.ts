@@ -5,11 +5,11 @@
 // between. Some probes still go early, fewer with each time it was right: a coincidence must not be believed.
 
 const PERIOD_MS = 60_000
-/** A moment known no better than this says nothing. */
+/** A moment known less exactly than this is useless. */
 const VAGUE_MS = 12_000
 /** Calls drift on their way: J. */
 const MARGIN_MS = 50
-/** Nothing shorter than a minute's window refuses for so long. */
+/** Only a window of a minute or longer refuses for longer than this. */
 const LONG_MS = 12_000
 
 export class WindowPhase {
@@ -19,7 +19,7 @@ export class WindowPhase {
   #hits = 0
   #long = false
 
-  /** How much it is still in doubt: the share of waits that it does not decide. */
+  /** The remaining doubt: the share of waits that the phase does not decide. */
   get doubt(): number {
     return this.known ? 1 / this.#hits : 1
   }
@@ -44,7 +44,7 @@ export class WindowPhase {
     } else this.#hits = 0
   }
 
-  /** It was expected to accept at its edge, and refused. */
+  /** The provider was expected to accept at the edge of its window, but refused. */
   missed(): void {
     this.#hits = 0
   }

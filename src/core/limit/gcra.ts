@@ -22,19 +22,19 @@ export const JITTER_MS = 50
 /** The window with the spread of arrivals: W + J. */
 const spanOf = ({ windowMs, jitterMs = JITTER_MS }: Limit): number => windowMs + jitterMs
 
-/** The lateness of timers that is made up for: 20 ms where many go in that time, but 4 ms of 100 ms. */
+/** The timer lateness that the pace makes up for: 20 ms where many go in that time, but 4 ms of 100 ms. */
 const LATENESS_MS = 20
 const LATENESS_SHARE = 0.04
 const LATENESS_AREA = 400
 /** The last bits of sums of times. */
 const ROUNDING_MS = 1e-6
 
-/** How late a timer may be at this spacing, so that the pace makes up for it. A strict limiter refuses who is early. */
+/** How late a timer may be at this spacing, so that the pace makes up for it. A strict limiter refuses early calls. */
 function latenessMs(spacingMs: number): number {
   return Math.min(LATENESS_MS, Math.max(LATENESS_SHARE * spacingMs, LATENESS_AREA / spacingMs))
 }
 
-/** What headers prove is left leaves at so many times the rate. */
+/** Calls that headers prove to fit go at this many times the rate. */
 const EAGER = 3
 
 export class Bucket {
@@ -46,22 +46,22 @@ export class Bucket {
   #seen = 0
   #last = { at: -Infinity, cost: 0 }
   #crowded = false
-  /** What calls in flight have reserved. */
+  /** The amount that calls in flight have reserved. */
   reserved = 0
-  /** Since the start: taken by tickets, and used as far as known by the calls that are over. */
+  /** Since the start: the amount that tickets took, and the known usage of ended calls. */
   asked = 0
   used = 0
-  /** What the provider's headers prove is left, while pacing is eager. */
+  /** The amount that the provider's headers prove to be left, while pacing is eager. */
   #proven = 0
-  /** When the next of it may go. */
+  /** When the next call on the proven amount may go. */
   #provenDue = -Infinity
   #trusted = false
   #distrusted = false
   #heldUntil = -Infinity
-  /** When the call was sent whose headers were heard last. */
+  /** When the call was sent that brought the latest headers. */
   #heardAt = -Infinity
 
-  /** With what got through `before` it was known that there is a limit. */
+  /** `before`: the throughput from the time before the limit was known. */
   constructor(limit: Limit, ramp: SlowStart, wall: WallTime, discover = false, before?: Throughput) {
     this.limit = limit
     this.#ramp = ramp
@@ -85,7 +85,7 @@ export class Bucket {
     if (cost <= this.#proven) return Math.max(now, this.#provenDue)
     const due = this.limit.paced && this.#due > now + ROUNDING_MS ? this.#due : now
     const left = this.amount(now) * (1 + 1e-9) - cost
-    // More than a window holds goes when it is empty; a reservoir may be refilled beyond what it had at first.
+    // A cost above the window's amount goes when the window is empty. A refill may exceed a reservoir's first amount.
     const room = this.limit.refill ? left : Math.max(0, left)
     const free = !this.#trusted && this.#counter.used(now) > room ? this.#counter.when(room, now) : now
     return Math.max(due, free, this.#heldUntil)
@@ -98,7 +98,7 @@ export class Bucket {
     const start = Math.max(from, this.#heldUntil)
     const amount = this.amount(now)
     this.#counter.used(now)
-    // A reservoir may never hold this cost at once, whatever it gives bit by bit.
+    // A reservoir may never hold this cost at once, even if it can give it bit by bit.
     const alone = this.limit.refill ? this.#counter.when(amount - cost, now) : start
     const free = this.#trusted
       ? start
@@ -110,7 +110,7 @@ export class Bucket {
     return Math.max(free, due + behind + this.#ramp.stretch(step - behind, now))
   }
 
-  /** Units per ms that are followed at `now`, but for the ramp. */
+  /** The pace at `now` in units per ms, without the ramp. */
   pace(now: number): number {
     return this.rate.at(now) * (this.#ramp.slowed?.(now) ?? 1)
   }
@@ -134,7 +134,7 @@ export class Bucket {
     this.#due += behind + this.#ramp.stretch(step - behind, now)
   }
 
-  /** The rate has just been lowered: that holds for the last ticket, too. */
+  /** The rate was just lowered: applies it to the last ticket, too. */
   respace(now: number): void {
     this.#due = Math.max(this.#due, this.#last.at + this.#last.cost / this.rate.at(now))
   }
@@ -144,7 +144,7 @@ export class Bucket {
     return EAGER * this.rate.at(now)
   }
 
-  /** Nothing could go for a while. That was no lateness of timers, and is not made up for. */
+  /** Calls were held back for a while. That is no timer lateness, so the pace does not make up for it. */
   resume(now: number): void {
     if (this.#crowded) this.#due = Math.max(this.#due, now)
   }
@@ -155,11 +155,11 @@ export class Bucket {
     this.#counter.amend(difference, takenAt, now)
     if (!this.limit.paced) return
     this.#advance(now)
-    // The provider forgets too: nobody owes more than one window.
+    // The provider forgets too, so the debt is at most one window.
     this.#due = Math.min(this.#due + difference / this.rate.at(now), now + this.limit.windowMs)
   }
 
-  /** Whether anyone waits. Only quiet time earns credit for a burst. */
+  /** Whether any call waits. Only quiet time earns credit for a burst. */
   crowd(crowded: boolean, now: number): void {
     if (this.limit.refill) this.#counter.used(now)
     this.#advance(now)
@@ -175,7 +175,7 @@ export class Bucket {
 
   /** The provider says how much is left; what went since that call was sent, when eager, it may not have counted. */
   told(remaining: number, resetMs: number, sentAt: number | undefined, now: number): void {
-    // What is proven goes at once; while the provider is slow nothing does.
+    // A proven amount may go at once, but not while the provider is slow.
     this.#trusted = sentAt !== undefined && !this.#distrusted && this.pace(now) >= this.rate.at(now)
     if (this.#trusted)
       this.#proven = Math.max(0, remaining - Math.max(this.reserved, this.#counter.since(sentAt!, now)))
@@ -184,12 +184,12 @@ export class Bucket {
     if (remaining <= 0 && !this.limit.paced) this.#heldUntil = now + Math.min(resetMs, this.limit.windowMs)
   }
 
-  /** So much more is there from now on. */
+  /** Adds `amount` to what is left. */
   refill(amount: number, now: number): void {
     this.#counter.add(-amount, now)
   }
 
-  /** What could be taken at once now; of a limit with a refill what is left, which may be a debt. */
+  /** The amount that could go at once now. For a limit with a refill, what is left, which may be a debt. */
   available(now: number): number {
     const room = this.amount(now) - this.#counter.used(now)
     if (this.limit.refill) return room
@@ -229,7 +229,7 @@ export class Bucket {
     return this.#counter.dump(now)
   }
 
-  /** Takes over what an earlier process has counted. */
+  /** Takes over the counts of an earlier process. */
   load(entries: readonly (readonly [ageMs: number, amount: number])[], now: number): void {
     for (const [ageMs, amount] of entries) this.#counter.add(amount, now - ageMs)
     if (!this.limit.paced) return
@@ -255,11 +255,11 @@ export class Bucket {
     const credit = (this.limit.burst - 1) / rate
     let due = -Infinity
     for (const [ageMs, amount] of entries) due = Math.max(due, now - ageMs - credit) + amount / rate
-    // The provider forgets too: nobody owes more than one window.
+    // The provider forgets too, so the debt is at most one window.
     return Math.min(due, now + this.limit.windowMs)
   }
 
-  /** The cap of one window: what was configured, or more where more was found. */
+  /** The cap of one window: the configured amount, or more if a higher rate was learned. */
   amount(now: number): number {
     return this.limit.amount * this.rate.widens(now)
   }

@@ -22,17 +22,17 @@ export const placesOf = (cost: Cost): number => cost[PLACES] ?? 1
 
 export interface SlotSource {
   /**
-   * A call was refused. Where processes share the limits, `judge` is called as soon as it is known here what the others have
-   * met. False: all that can be known is known.
+   * A call was refused. Where processes share the limits, `judge` is called as soon as this process knows what
+   * the others met. Returns false when there is nothing to wait for.
    */
   defer(judge: () => void): boolean
   /** The earliest time from `now` on at which the cost fits; `Infinity` when only another event can tell. */
   at(cost: Cost, now: number): number
   /** Reserves the cost; `at` has just said that it fits. */
   take(cost: Cost, now: number): void
-  /** A reserved cost is over, and so is the call that took it at `takenAt`. */
+  /** The call that took this cost at `takenAt` has ended. */
   settle(cost: Cost, used: Used, takenAt: number, now: number): void
-  /** Whether anyone waits (`crowd`), and waits for a rate of these limits rather than for something else (`press`). */
+  /** Whether any call waits (`crowd`), and whether it waits for a rate of these limits and nothing else (`press`). */
   crowd(crowded: boolean, now: number): void
   press(pressed: boolean, now: number): void
 }
@@ -41,18 +41,18 @@ export interface LimitSetOptions {
   limits: readonly Limit[]
   maxConcurrent?: number | undefined
   discover?: boolean | undefined
-  /** Nothing bounds the calls: the limit is to be found out. */
+  /** No limit is configured: it must be learned. */
   unknown?: boolean | undefined
 }
 
-/** After so many rounds of calls without a refusal one more at once is tried; it doubles when that was too many. */
+/** After this many rounds of calls without a refusal, one more at once is tried. Doubles when that was too many. */
 const PATIENCE = 10
 const MOST_PATIENCE = 160
-/** The length of calls is the mean of so many, and the starts of so many in flight are known. */
+/** The length of calls is the mean of the last MEASURED; the starts of up to MOST_STARTS calls are kept. */
 const MEASURED = 32
 const MOST_STARTS = 1000
 
-/** What makes two limits the same limit, with perhaps another amount. */
+/** Limits with the same key are the same limit, perhaps with another amount. */
 export const keyOf = ({ of, said, timeZone, refill, assumed }: Limit): string =>
   `${of}/${assumed ? 'assumed' : refill ? 'refill' : (timeZone ?? said.perMs)}`
 
@@ -63,9 +63,9 @@ export class LimitSet implements SlotSource {
   readonly reservoirs: readonly Bucket[]
   /** Places that calls in flight take: one each, unless they say otherwise. */
   inFlight = 0
-  /** Fewer at once than configured, since the provider refused more. */
+  /** The current concurrency limit: below the configured one after the provider refused more. */
   #concurrency: number
-  /** While nothing is known of any limit, and nothing was refused. */
+  /** Exists while no limit is known and no call was refused. */
   #opening: Opening | undefined
   readonly #search: ((before?: Throughput) => Bucket) | undefined
   #finished = 0
@@ -101,7 +101,7 @@ export class LimitSet implements SlotSource {
     return this.#buckets
   }
 
-  /** A call was refused where nothing was known. If there is a limit (`limited`), from here on it is found out. */
+  /** A call was refused where no limit was known. If there is one (`limited`), starts the search for it. */
   search(limited: boolean, now: number): boolean {
     if (!limited) this.#opening?.down(now)
     if (!this.#search || !limited || this.buckets.length > 0) return false
@@ -126,7 +126,7 @@ export class LimitSet implements SlotSource {
       const before = other.buckets.find(({ limit }) => keyOf(limit) === keyOf(bucket.limit))
       if (before) bucket.inherit(before, now)
     }
-    // Where nothing is said, all that is known was found out.
+    // Without configured limits, everything known was learned.
     if (!this.#search || !other.#search) return
     this.#opening = other.#opening
     this.#buckets.push(...other.#buckets)
@@ -137,7 +137,7 @@ export class LimitSet implements SlotSource {
     return this.inFlight >= this.#concurrency || this.#opensAt(now) > now
   }
 
-  /** Whether a call of this cost has no place. One that is too heavy for what is left of them goes alone. */
+  /** Whether a call of this cost has no place. A call too heavy for the remaining places goes alone. */
   crowded(cost: Cost, now: number): boolean {
     return this.#lacksPlaces(cost) || this.#opensAt(now) > now
   }
@@ -197,7 +197,7 @@ export class LimitSet implements SlotSource {
     }
   }
 
-  /** A call is not in flight any more; one that was answered tells how long calls take. */
+  /** A call ended. If it was answered, its time counts for the mean length of calls. */
   #landed(answered: boolean, ms: number): void {
     if (answered) {
       this.#measured = Math.min(this.#measured + 1, MEASURED)
@@ -257,7 +257,7 @@ export class LimitSet implements SlotSource {
     for (const bucket of this.buckets) bucket.resume(now)
   }
 
-  /** This cost was refused, for one of these limits or because the provider is busy: it did not get through. */
+  /** A call of this cost was refused, by one of these limits or because the provider is busy. */
   refused(cost: Cost, { kind, of }: Pick<RefusalReport, 'kind' | 'of'>): void {
     for (const bucket of this.named(of)) {
       const amount = cost[bucket.limit.of] ?? 0
@@ -266,7 +266,7 @@ export class LimitSet implements SlotSource {
     }
   }
 
-  /** The provider refused while so many were in flight: one fewer from now on, and longer if more was just tried. */
+  /** The provider refused for too many calls in flight: allows one fewer, and for longer if one more was just tried. */
   tooMany(): void {
     this.#patience = this.#grown ? Math.min(2 * this.#patience, MOST_PATIENCE) : PATIENCE
     this.#grown = false
@@ -275,7 +275,7 @@ export class LimitSet implements SlotSource {
     this.#finished = 0
   }
 
-  /** Whether one of these limits is meant: the one of this window, or else a longer one that it bounds. */
+  /** Whether the reading concerns one of these limits: one with this window, or else a longer one that it bounds. */
   knows(reading: LimitReading): boolean {
     return this.buckets.some((bucket) => this.#means(bucket, reading))
   }
@@ -297,7 +297,7 @@ export class LimitSet implements SlotSource {
     for (const bucket of this.buckets) {
       if (!this.#means(bucket, reading) || !bucket.hears(sentAt)) continue
       const { rate, limit: ours } = bucket
-      // A limit of a shorter window bounds ours by as much as fits into it; what is left of it says nothing of ours.
+      // A limit of a shorter window bounds ours by as much as fits into it; what is left of it says nothing about ours.
       const amount = (limit ?? 0) * (ours.said.perMs / perMs!)
       if (amount > 0 && ours.paced && rate.told((rate.configured * amount) / ours.said.amount))
         changed.push(bucket)
@@ -307,7 +307,7 @@ export class LimitSet implements SlotSource {
     return changed
   }
 
-  /** About when a cost would fit, from `from` on and behind so many others, which take `ahead` in all. */
+  /** About when a cost would fit, from `from` on and behind `calls` others, which take `ahead` in all. */
   forecast(cost: Cost, ahead: Cost, calls: number, from: number, now: number): number {
     let at = this.#slotAt(calls, from, now)
     for (const bucket of this.buckets) {
@@ -318,7 +318,7 @@ export class LimitSet implements SlotSource {
     return at
   }
 
-  /** When so many others have gone and one more may be in flight, if calls take as long as they did. */
+  /** When `calls` others have gone and one more may be in flight, if calls take as long as before. */
   #slotAt(calls: number, from: number, now: number): number {
     const most = this.#concurrency
     const ends = this.inFlight + calls + 1 - most
@@ -353,14 +353,14 @@ export class LimitSet implements SlotSource {
       ?.limit
   }
 
-  /** The share of the limits that a cost takes: how long a turn it is. */
+  /** The share of the limits that a cost takes: the length of its turn. */
   share(cost: Cost): number {
     let most = 0
     for (const { limit } of this.buckets) most = Math.max(most, (cost[limit.of] ?? 0) / (limit.amount || 1))
     return most || 1e-6
   }
 
-  /** The buckets that a refusal or a header speaks of: of this dimension, else of requests, else all. */
+  /** The buckets that a refusal or a header concerns: of this dimension, else of requests, else all. */
   named(of: string | undefined): readonly Bucket[] {
     for (const name of [of, 'requests']) {
       const found = this.buckets.filter(({ limit }) => limit.of === name && limit.paced)

@@ -2,18 +2,18 @@
 
 import { Throughput } from '../rate/throughput.ts'
 
-/** A call that was not refused for so long is accepted: it may be answered much later. */
+/** A call that was not refused for this long counts as accepted: its answer may come much later. */
 const UNREFUSED_MS = 2000
 
 export class Opening {
-  /** So many may be out that are not accepted yet. */
+  /** How many calls may be out that are not accepted yet. */
   #most = 1
   /** When they went, the earliest first. */
   readonly #out: number[] = []
   /** When the provider was too busy for a call; and whether it has accepted an earlier one since. */
   #downAt = Infinity
   #accepts = false
-  /** What gets through meanwhile: if there is a limit, that says what it may be. */
+  /** The throughput meanwhile: a first estimate if a limit shows up. */
   readonly throughput = new Throughput()
 
   /** When one more may go, if none is answered. */
@@ -34,15 +34,15 @@ export class Opening {
     this.throughput.sent(1, now, 1)
   }
 
-  /** A call that was sent then came to nothing. */
+  /** A call sent at `sentAt` came to nothing. */
   lost(sentAt: number): void {
     this.#remove(sentAt)
   }
 
-  /** A call that was sent then was answered. Whether the provider was down before, and is back: then all may go. */
+  /** A call sent at `sentAt` was answered. Returns whether the provider was down and is back: then all may go. */
   answered(sentAt: number): boolean {
     if (this.#remove(sentAt)) this.#most++
-    // Who accepts some of a few calls and refuses others was not down.
+    // A provider that accepts some of a few calls was not down.
     if (sentAt < this.#downAt) this.#accepts = true
     return !this.#accepts
   }

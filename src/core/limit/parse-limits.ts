@@ -57,7 +57,7 @@ export interface RefillRule {
   every: Duration
   /** What is left is this much then. */
   to?: number | undefined
-  /** So much is added then. */
+  /** The amount that is added then. */
   by?: number | undefined
   /** `by` adds no more than makes this much. Default: no bound. */
   max?: number | undefined
@@ -108,9 +108,9 @@ export interface Limit {
   readonly jitterMs?: number
   /** No window: what is left is refilled by these rules, and by hand. */
   readonly refill?: readonly Refill[]
-  /** Nobody has named it: the search for a limit begins here. It is not shown to anybody. */
+  /** Not configured: the search for a limit begins here. It is never shown to users. */
   readonly assumed?: true
-  /** As it was configured, for people. */
+  /** The limit as it was configured, for display. */
   readonly said: { readonly amount: number; readonly perMs: number }
 }
 
@@ -125,7 +125,7 @@ const SHORT = {
   requestsPerHour: ['requests', '1h'],
 } as const
 
-/** What calls have without anybody naming it. */
+/** The built-in dimensions of calls. */
 export const DIMENSIONS: readonly string[] = ['requests', 'tokens', 'inputTokens', 'outputTokens']
 
 /** Where no limit is known (`limits: []`), and a call was refused: one call a second, after three at once, and that doubles. */
@@ -164,7 +164,7 @@ function checkNames(options: LimitOptions, name: string): void {
   fields(options, name, KEYS, LIMIT_SYNONYMS)
   const { of, settle } = options
   if (typeof of !== 'string' || !of) throw new TypeError(`${name}.of must be a name, got ${text(of)}`)
-  // A name of the caller's own is fine, but one that nearly is one of ours would limit nothing.
+  // A custom name is fine, but a misspelled built-in name would limit nothing.
   const near = DIMENSIONS.includes(of) ? undefined : meant(of, DIMENSIONS, DIMENSION_SYNONYMS, 1)
   if (near) {
     throw new TypeError(

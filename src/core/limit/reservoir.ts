@@ -1,7 +1,7 @@
-// How much of a limit is left that no window gives back: somebody refills it, or a clock of its own does.
+// Counts a limit without a window: the user refills it, or its own rules do so by the clock.
 //
 // It counts what is used, as a window does, so that a bucket need not know the difference. Refills can make it negative:
-// then more is left than at the start. Rules are worked out when somebody looks, so a reservoir needs no timer.
+// then more is left than at the start. Rules are evaluated on reading, so a reservoir needs no timer.
 
 import type { Refill } from './parse-limits.ts'
 import type { WindowCounter } from './sliding-window.ts'
@@ -15,7 +15,7 @@ export class Reservoir implements WindowCounter {
   readonly #amount: number
   readonly #rules: Rule[]
   #used = 0
-  /** When it was last set to an amount: what was taken before is forgotten. */
+  /** When it was last set to an amount. Anything taken before that is forgotten. */
   #setAt = -Infinity
 
   constructor(amount: number, rules: readonly Refill[]) {
@@ -66,7 +66,7 @@ export class Reservoir implements WindowCounter {
     return need <= this.#left ? from : Math.max(from, this.#filled(need, true))
   }
 
-  /** About when so much is there; `together`: taken bit by bit, so that each refill counts in full. */
+  /** About when `need` is there. `together`: it is taken bit by bit, so that each refill counts in full. */
   #filled(need: number, together = false): number {
     // Two rules work on one another: each time one is due it is looked at again.
     if (this.#rules.length > 1) return Math.min(...this.#rules.map(({ next }) => next!))

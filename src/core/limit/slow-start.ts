@@ -24,7 +24,7 @@ export function rampOf(options: RampOptions | false = {}): { ms: number; from: n
 }
 
 export class SlowStart {
-  /** A share of the rate that is followed besides, while the provider is slow. */
+  /** Another factor on the rate, while the provider is slow. */
   slowed: ((now: number) => number) | undefined
   #ms = 0
   #from = 1
@@ -42,13 +42,13 @@ export class SlowStart {
     this.#from = from
   }
 
-  /** Somebody asks for a ticket where nobody waited: the first ever, or after a long quiet, starts the ramp. */
+  /** A call asks for a ticket while none waits: the first call ever, or after a long quiet, starts the ramp. */
   wake(now: number): void {
     if (now - this.#busyAt > QUIET_MS) this.restart(now, this.#from)
     this.#busyAt = now
   }
 
-  /** Nobody waits any more. */
+  /** No call waits any more. */
   rest(now: number): void {
     this.#busyAt = now
   }

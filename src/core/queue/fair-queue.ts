@@ -6,13 +6,13 @@
 //             tickets, not in time, ageing means the same at 10 a minute and at 10,000. As all levels age
 //             alike, `last served − 16 · priority` never changes while a level waits: a heap orders them. Without
 //             ageing the higher priority goes first, always.
-//   turns     start-time fair queueing (Goyal, Vin, Cheng 1996): whoever has used the least goes next, and
-//             who comes back from a pause has saved nothing up.
+//   turns     start-time fair queueing (Goyal, Vin, Cheng 1996): the tenant that has used the least goes
+//             next, and a pause earns no credit.
 //   queue     the new in order of arrival, the refused by the place they first had.
 
 import { Heap, type HeapItem } from '../../lib/heap.ts'
 
-/** What the line needs to know of those who stand in it, and writes on them. */
+/** The fields of a queued call that the line reads and writes. */
 export interface QueueMember<M extends QueueMember<M>> extends HeapItem {
   /** The order of first arrival. */
   seq: number
@@ -22,9 +22,9 @@ export interface QueueMember<M extends QueueMember<M>> extends HeapItem {
 }
 
 const AGE = 16
-/** A tenant that comes back from a rest is so many tickets ahead of the others. */
+/** A tenant that returns from a rest is this many tickets ahead of the others. */
 const CATCH_UP = 4
-/** So many empty queues and levels are kept, so as not to be made anew for each call. */
+/** How many empty queues and levels are kept, to avoid creating one for each call. */
 const KEPT = 16
 
 /** One tenant's calls at one priority. */
@@ -32,13 +32,13 @@ export class TenantQueue<M extends QueueMember<M>> implements HeapItem {
   at = -1
   /** Virtual time: what this queue has used, in shares of the limits. */
   used = 0
-  /** Among queues that have used the same, who came first goes first. */
+  /** Breaks ties between queues with equal use: the earliest arrival goes first. */
   since = 0
   size = 0
   readonly level: PriorityLevel<M>
   readonly tenant: string | undefined
-  // An array, since the links of a list would be most of what the garbage collector has to follow. Who leaves
-  // from the middle stays in it, marked by having no queue, until half of it is empty.
+  // An array, since the links of a list would be most of what the garbage collector has to follow. A call
+  // that leaves from the middle stays in it, marked by having no queue, until half of it is empty.
   #new: (M | undefined)[] = []
   #head = 0
   /** How many have left from the middle, at most. */
@@ -103,7 +103,7 @@ export class TenantQueue<M extends QueueMember<M>> implements HeapItem {
     return found
   }
 
-  /** Whether a place among the new is still its member's: who left may have come back among the returned. */
+  /** Whether a place among the new is still its member's: a call that left may be back among the returned. */
   #stands(member: M | undefined): boolean {
     return member?.queue === this && member.at < 0
   }
@@ -127,12 +127,12 @@ class PriorityLevel<M extends QueueMember<M>> implements HeapItem {
     this.priority = priority
   }
 
-  /** Who has rested may catch up on a few tickets, as it may burst when it is alone; on no more. */
+  /** A tenant that rested may catch up on a few tickets only, just as a lone one may burst. */
   get since(): number {
     return this.clock - CATCH_UP * this.share
   }
 
-  /** Nobody waits: nothing is owed any more. */
+  /** No call waits: all turns are even again. */
   rest(): void {
     if (this.queues.size > KEPT) this.queues.clear()
     for (const queue of this.queues.values()) queue.used = 0
@@ -162,7 +162,7 @@ export class FairQueue<M extends QueueMember<M>> {
   last: TenantQueue<M> | undefined = undefined
   size = 0
 
-  /** Whether lower priorities get tickets while higher ones wait. Nobody starves then. */
+  /** Whether lower priorities get tickets while higher ones wait. This prevents starvation. */
   set ageing(ageing: boolean) {
     if (ageing === this.#ageing) return
     const levels = [...this.#order.values()]
@@ -245,11 +245,11 @@ export class FairQueue<M extends QueueMember<M>> {
     level.rest()
     this.#order.remove(level)
     if (this.#levels.size > 2 * this.#order.size + KEPT) this.#levels.delete(level.priority)
-    // Who is forgotten is new when it comes again.
+    // A forgotten queue is created anew.
     if (this.#levels.get(level.priority)?.queues.get(queue.tenant) !== queue) this.last = undefined
   }
 
-  /** Who would be missed least: of the lowest priority, the newest of the tenant with most waiting. */
+  /** The call to drop first: of the lowest priority, the newest of the tenant with most waiting. */
   get least(): M | undefined {
     let least: M | undefined
     let most = 0
@@ -262,7 +262,7 @@ export class FairQueue<M extends QueueMember<M>> {
     return least
   }
 
-  /** Of the lowest priority, who came first and was never sent. */
+  /** Of the lowest priority, the call that came first and was never sent. */
   get oldest(): M | undefined {
     let oldest: M | undefined
     for (const level of this.#order.values())

@@ -1,13 +1,13 @@
-// How a rate that was found is followed: R is what got through when calls were refused.
+// How a found rate develops: R is the throughput at the time calls were refused.
 //
 //   dip    a tenth below R, back to it on a cubic (as TCP CUBIC, RFC 9438)
 //   hold   R, twice as long each time it was found again
 //   climb  R · (1 + c · (2^(t/D) − 1)): gentle at first, so that a small overshoot is met first, and a limit that
 //          has doubled is found within minutes
 //
-// Two kinds of provider need two ways to ask. One is over its limit for a second and refuses for less: it may be
-// asked often. The other lets a minute's worth pass, then refuses for the rest of it: each question is dear, and
-// only a whole minute tells. How long the gate was closed says which it is.
+// Two kinds of provider need two ways to probe. One refuses for less than a second after its limit is exceeded, so
+// probing often is cheap. The other lets a minute's amount pass and refuses for the rest of the minute: each probe is
+// expensive, and only a whole minute is a measurement. How long the gate was closed tells the two apart.
 
 /**
  * `'fast'`: refuses as soon as the rate is above its limit, and accepts again at once (buckets, short windows).
@@ -18,15 +18,15 @@
 export type CurveKind = 'fast' | 'slow' | 'window' | 'eased' | 'growing'
 
 interface CurveShape {
-  /** The first hold, and the longest after it has doubled with every confirmation. */
+  /** The first hold, and the longest one: each confirmation doubles it. */
   hold: number
   longest: number
-  /** The climb: so much above the rate, and doubling in this time. */
+  /** The climb: its first step as a share of the rate, and the units in which the step doubles. */
   climb: number
   doubles: number
-  /** A unit of time is that of so many tickets, at least a second. */
+  /** A unit is the time of this many tickets, at least a second. */
   tickets: number
-  /** Refused while it held the rate: at least so much of it is kept. */
+  /** After a refusal during the hold, at least this share of the rate is kept. */
   keeps: number
 }
 
@@ -37,7 +37,7 @@ export const HABITS: Record<CurveKind, CurveShape> = {
   growing: { hold: 30, longest: 60, climb: 1, doubles: 68, tickets: 0, keeps: 0.85 },
   eased: { hold: 900, longest: 900, climb: 0.02, doubles: 30, tickets: 0, keeps: 0.85 },
 }
-/** The dip: so much, for so many units. A rate that has outlived it has stood. */
+/** The dip: its depth as a share of the rate, and its length in units. A rate that outlives it is confirmed. */
 const DEPTH = 0.1
 export const DIP = 10
 
@@ -49,14 +49,14 @@ export interface CurvePoint {
   confirmed: number
   unit: number
   of: CurveKind
-  /** What had stood before a climb, while this rate has not stood yet. */
+  /** The confirmed rate from before a climb, until this rate is confirmed. */
   before?: StoodPoint
 }
 
-/** A rate that had stood: what was before it does not matter any more. */
+/** A confirmed rate: its own predecessor no longer matters. */
 export type StoodPoint = Omit<CurvePoint, 'before'>
 
-/** The rate that is followed from a found one: a dip, a hold, a climb. */
+/** The current rate after a rate was found: a dip, a hold, a climb. */
 export function followed(found: CurvePoint, heldMs: number): number {
   const { rate, unit, confirmed, of } = found
   const dip = DIP * unit

@@ -1,10 +1,10 @@
-// What the provider's real rate is, learned.
+// Learns the provider's real rate.
 //
-// A limit may be told wrong, or change. What it really is shows in what gets through (see throughput.ts). Refused, the
-// rate is cut to that; how it goes on from there is in rate-curve.ts.
+// The stated limit may be wrong, or may change. The throughput shows the real one (see throughput.ts). A refusal cuts
+// the rate to that throughput; rate-curve.ts describes how the rate continues from there.
 //
-// Refused on the climb, R has stood and is held again; refused while it held, it is lowered a little. Only the
-// time proves anything in which somebody waits and the gate is open. Headers that name the limit need no search.
+// A refusal during the climb confirms R, which is held again; a refusal during the hold lowers R a little. Only time
+// in which a call waits and the gate is open counts as proof. Headers that name the limit need no search.
 
 import {
   climbsAfter,
@@ -18,88 +18,88 @@ import {
 import { MINUTE } from '../../lib/units.ts'
 import { Throughput, type ThroughputMark } from './throughput.ts'
 
-/** What is known of the gate's last closure. */
+/** What is known about the gate's last closure. */
 export interface Closure {
   /** The provider's windows end at a known second of the minute. */
   edge: boolean
-  /** One refusal has closed it, and not a good part of all calls. */
+  /** A single refusal closed it, not the refusal of a large share of the calls. */
   single: boolean
-  /** Not the first refusal lately: more than bad luck. */
+  /** There was another refusal recently, so this is not just bad luck. */
   repeated: boolean
-  /** The provider has told for how long. */
+  /** The provider said how long to wait. */
   told: boolean
-  /** For so long it has refused for sure, or told that it would. */
+  /** How long it certainly refused, or said that it would refuse. */
   refusedMs: number
 }
 
-/** Refused while it held, a rate is lowered to so much of itself. */
+/** A rate that is refused during its hold is multiplied by this. */
 const BACK = 0.97
-/** Who refuses at random would drive the rate to nothing: never below so much of what was said. */
+/** A provider that refuses at random would drive the rate to zero: it never falls below this share of the stated. */
 const LEAST = 0.05
-/** What passed between refusals is the rate, to within about so much. */
+/** The throughput between refusals may be this far below the real rate. */
 const SHY = 0.985
-/** CurvePoint again, within this. */
+/** Two found rates whose ratio is at most this are the same rate. */
 const SAME = 1.05
-/** What a climb had reached when it was refused is so much too high. */
+/** The rate at which a climb was refused is too high; this share of it is used. */
 const NEAR = 0.95
-/** A fast provider is measured over so many units, or cycles of up to so many; a slow one over its minute. */
+/** A fast provider is measured over SPAN units, or over cycles of at most CYCLE units; a slow one over its minute. */
 const SPAN = 5
 const CYCLE = 30
-/** A cycle is at least so long. */
+/** The shortest cycle that is measured, for fast and for slow providers. */
 const LEAST_FAST_MS = 1000
 const LEAST_SLOW_MS = 30_000
-/** Closed for longer than so many units: a slow provider; and how many short closures make that forgotten. */
+/** A closure longer than LONG units marks a slow provider; SLOW_MEMORY shorter closures in a row clear the mark. */
 const LONG = 2
 const SLOW_MEMORY = 6
-/** Refused at so little of its rate, so soon after a quiet minute: it may be that the client has only grown too fast. */
+/** A refusal below this share of the rate, this soon after a quiet minute, may only mean that traffic grew too fast. */
 const FAR = 0.4
 const WARM_MS = 120_000
-/** It grows if so much more gets through than before. */
+/** Traffic still grows if the throughput is this many times what it was. */
 const GROWN = 1.25
-/** Less than so much of what was said is not taken for so slow a limit that it must be asked seldom. */
+/** The time unit does not grow further for rates below this share of the stated one. */
 const UNLIKELY = 1 / 4
 /** How fast an unknown rate doubles while nothing is refused. */
 const EXPLORE_MS = 10_000
 /** The same, where not even a guess was configured. */
 const GROPE_MS = 2000
-/** Doubling so fast, a rate is above what was measured on the way to it. */
+/** While the rate doubles this fast, the throughput lags behind: a search never ends below this share of its rate. */
 const GROWN_TO: Partial<Record<CurveKind, number>> = { fast: 0.75 }
 /**
- * Refused although it was kept, a minute's limit is enforced within a shorter window W: so much less is (W + J) for
- * each W's share. First windows of 10 s are suspected, then those of a second.
+ * A limit that refuses although it was kept is enforced within a shorter window W: pacing for W + J instead of W costs
+ * this factor. Windows of 10 s are tried first, then windows of 1 s.
  */
 const TRIMS = [1, 10_000 / 10_050, 1000 / 1050]
-/** A strict limiter that is exceeded a little refuses a good part, as each call that comes too early was in vain. */
+/** A strict limiter that is exceeded a little refuses many calls, since it refuses each one that comes too early. */
 const STRICT = 0.6
-/** It refuses again when so few have gone: they do not tell a rate, so that is halved at most. */
+/** A limiter is strict if it refuses again within this many tickets. So few tickets are too few to measure a rate. */
 const FEW_TICKETS = 10
 const TRIM_MS = 3_600_000
 
-/** A learned rate on its way to another process; without an age it was told by the provider. */
+/** A learned rate as another process receives it. Without an age, the provider stated it. */
 export interface Learned {
-  /** The rate that is followed, in units per ms. */
+  /** The current rate, in units per ms. */
   rate: number
   /** How long ago it was learned, in ms. */
   ageMs?: number
-  /** How many refusals in a row have confirmed it: the more, the later a higher one is tried. */
+  /** How many refusals in a row confirmed it. The more there were, the later a higher rate is tried. */
   confirmed?: number
-  /** What taught it. */
+  /** The kind of provider it was learned from. */
   of?: CurveKind
-  /** Whether bursts are left out, since it was refused although it was kept; as a number: how much the rate is lowered for it. */
+  /** Whether calls were refused although the limit was kept, so bursts are off. A number is the step of `TRIMS`. */
   trimmed?: boolean | number
-  /** What had stood before a climb. */
+  /** The confirmed rate from before a climb. */
   before?: Learned
-  /** What was followed before a cut that may have been needless. */
+  /** The rate before a cut that may have been unnecessary. */
   tested?: Learned & { heldMs: number }
 }
 
 interface MeasuredRate {
   rate: number
-  /** From one reopening to another. */
+  /** Measured from one reopening of the gate to another. */
   exact: boolean
 }
 
-/** As configured or as headers say; trimmed since then, when it was refused although it was kept. */
+/** The rate from the configuration or from headers. It is trimmed if calls were refused although it was kept. */
 type StatedRate = ({ kind: 'configured' } | { kind: 'told'; rate: number }) & { trim?: Trim }
 
 interface Trim {
@@ -110,7 +110,7 @@ interface Trim {
 
 type RateState =
   | StatedRate
-  /** Nothing is known yet, and anything allowed (`discover`): doubles until the first refusal, as TCP slow start. */
+  /** Nothing is known and any rate is allowed (`discover`): it doubles until the first refusal, like TCP slow start. */
   | { kind: 'exploring'; rate: number; since: number }
   | CurvePoint
 
@@ -121,24 +121,25 @@ const stoodOf = ({ kind, rate, since, confirmed, of, unit }: StoodPoint): StoodP
 export class RateEstimator {
   /** Units per ms, as configured. */
   readonly configured: number
-  /** Refused again at once when the gate had reopened, or in a search: the provider may save nothing up. */
+  /** Refused again right after the gate reopened, or in a search: the provider may give no credit for idle time. */
   strict = false
   readonly #discover: boolean
   readonly #exploreMs: number
   readonly #measure: Throughput
   #state: RateState = { kind: 'configured' }
-  /** What the user or a header said last. */
+  /** The last rate stated by the user or by a header. */
   #said: number
-  /** The time in which a rate proves itself: somebody waits, and the gate is open. `since` in states is of it. */
+  /** Time in which a call waited and the gate was open. `since` in the states is measured on this clock. */
   #proofMs = 0
   #provesSince = NaN
   #closedAt = Infinity
-  /** How many short closures until a long one is forgotten. */
+  /** How many short closures it takes until a long one is forgotten. */
   #slowness = 0
-  /** What was before a cut that may have been needless, and since when it had been held. */
+  /** Where the throughput measurement began, at the first refusal that may be chance. */
   #doubted: ThroughputMark | undefined
+  /** The state before a cut that may have been unnecessary, and how long it had been held. */
   #tested: { before: RateState; heldMs: number; now: RateState } | undefined
-  /** Chance refuses, too: small steps cannot be told from it. */
+  /** The provider also refuses by chance, which hides the effect of small steps. */
   #noisy = false
 
   /** Whether it may learn a rate above the configured one (`discover`), and whether even that is only assumed. */
@@ -154,7 +155,7 @@ export class RateEstimator {
     return state.kind !== 'configured' || state.trim !== undefined
   }
 
-  /** What was learned, for other processes: plain, with times as ages. */
+  /** What was learned, as plain data for other processes, with times as ages. */
   share(now: number): Learned | undefined {
     if (!this.learned) return undefined
     const tested = this.#tested?.now === this.#state ? this.#tested : undefined
@@ -172,7 +173,7 @@ export class RateEstimator {
     return { rate, confirmed, of, ageMs, ...(before && { before: this.#plain(before, now) }) }
   }
 
-  /** What another process, or an earlier one, has learned of the same limit. */
+  /** Adopts what another process, or an earlier one, learned about the same limit. */
   adopt(learned: Learned | undefined, now: number): void {
     if (!learned) this.#state = this.#asSaid()
     else {
@@ -201,7 +202,7 @@ export class RateEstimator {
     return state.kind === 'found' || (state.kind !== 'exploring' && state.trim !== undefined)
   }
 
-  /** The rate that is followed now has not been allowed for long: refusals have to be expected. */
+  /** Whether the current rate is still being tried, so that refusals must be expected. */
   tried(now: number): boolean {
     const state = this.#stateAt(now)
     return state.kind === 'found'
@@ -209,17 +210,17 @@ export class RateEstimator {
       : state.kind === 'exploring'
   }
 
-  /** Somebody was refused, and it may be chance: from here on it is measured what gets through. */
+  /** A call was refused, perhaps by chance: starts to measure the throughput. */
   doubted(now: number): void {
     this.#doubted = this.#measure.here(now)
   }
 
-  /** What has got through since then. */
+  /** The throughput since `doubted`, in units per ms. */
   passes(now: number): number | undefined {
     return this.#doubted && this.#measure.since(this.#doubted, now)
   }
 
-  /** More is refused than by chance. What gets through is the rate. Returns whether that is a cut that must help. */
+  /** More is refused than by chance: cuts the rate to the throughput. Returns whether the cut is a real test. */
   exceeded(now: number): boolean {
     const at = this.at(now)
     const rate = Math.min(this.passes(now) ?? Infinity, at)
@@ -233,14 +234,14 @@ export class RateEstimator {
     return !trimmed && this.at(now) < BACK * at
   }
 
-  /** More is refused than by chance, and this is what gets through. */
+  /** Cuts the rate to `rate`, the throughput. */
   #cut(before: RateState, at: number, rate: number, of: CurveKind, now: number): void {
     if (before.kind === 'found' && before.rate <= rate) {
       this.#refind(before, at, { rate, exact: true }, of, now)
       return
     }
     const last = before.kind === 'found' ? before.before : undefined
-    // What had stood before the climb stands.
+    // The rate from before the climb is confirmed.
     if (last && rate <= SAME * last.rate)
       this.#found(Math.max(last.rate, SHY * rate), last.confirmed + 1, of, now)
     else this.#found(BACK * rate, 0, of, now)
@@ -255,7 +256,7 @@ export class RateEstimator {
     return true
   }
 
-  /** The cut has not helped: back to what was before. Returns whether that changes the rate. */
+  /** The cut did not help: restores the earlier rate. Returns whether that changes the rate. */
   cleared(now: number): boolean {
     const tested = this.#tested
     if (tested?.now !== this.#state) return false
@@ -269,7 +270,7 @@ export class RateEstimator {
     const said = other.#said === other.configured ? this.configured : other.#said
     this.#said = this.#discover ? said : Math.min(this.configured, said)
     const before = other.#state
-    // What was told is bounded by the new limit; what was found out stands until refusals say otherwise.
+    // The new limit bounds a stated rate; a learned rate stays until refusals disprove it.
     if (before.kind === 'found' || before.kind === 'exploring') this.#state = before
     else
       this.#state = {
@@ -290,7 +291,7 @@ export class RateEstimator {
     return state.kind === 'exploring' ? rate : rate * TRIMS[state.trim?.step ?? 0]!
   }
 
-  /** What was learned and still holds. */
+  /** The state without what has expired. */
   #stateAt(now: number): RateState {
     const state = this.#state
     const proof = this.#proof(now)
@@ -300,9 +301,9 @@ export class RateEstimator {
     return climbed ? this.#asSaid() : state
   }
 
-  /** How many times as much as configured a window may hold: what was learned of the pace takes nothing from it. */
+  /** By what factor a window may exceed the configured amount. A learned pace never makes it smaller. */
   widens(now: number): number {
-    // What headers tell narrows the pace, not the cap: else nothing goes until the last minute's log has drained.
+    // Headers lower the pace, not the cap: a lower cap would stop all calls until the last minute's log had drained.
     return Math.max(1, this.#untrimmed(now) / this.configured || 1)
   }
 
@@ -311,7 +312,7 @@ export class RateEstimator {
     return state.kind === 'found' ? this.at(now) : this.#base(state, now)
   }
 
-  /** What the user or a header says, or how far an unknown rate has grown. */
+  /** The stated rate, or how far an unknown rate has grown. */
   #base(state: Exclude<RateState, CurvePoint>, now: number): number {
     if (state.kind === 'exploring')
       return state.rate * 2 ** ((this.#proof(now) - state.since) / this.#exploreMs)
@@ -326,7 +327,7 @@ export class RateEstimator {
     this.#measure.refused(amount)
   }
 
-  /** Whether somebody waits for this limit, and for nothing else of ours. */
+  /** Whether a call waits for this limit, and for no other limit of ours. */
   press(pressed: boolean, now: number): void {
     this.#measure.press(pressed, now)
     this.#prove(now)
@@ -340,7 +341,7 @@ export class RateEstimator {
     this.#prove(now)
   }
 
-  /** The gate is open again, which this limit had closed, or not (`undefined`). True when that changed the rate. */
+  /** The gate reopened; `closure` is given if this limit had closed it. Returns whether that changed the rate. */
   reopened(closure: Closure | undefined, now: number): boolean {
     const rate = this.at(now)
     const measured = closure && this.#measured(rate, closure, now)
@@ -368,7 +369,7 @@ export class RateEstimator {
     return true
   }
 
-  /** A search was refused. It goes on if more got through before it began, unless that is what a minute holds. */
+  /** A search was refused. It goes on if more got through before it began, unless the provider counts by the minute. */
   #searched(rate: number, measured: number, of: CurveKind, now: number): boolean {
     if (measured > rate && of === 'fast') return false
     const least = measured > rate ? 0 : rate * (GROWN_TO[of] ?? 0)
@@ -376,14 +377,14 @@ export class RateEstimator {
     return true
   }
 
-  /** The provider is well, and asks for a slower growth: back to what got through in the last minute. */
+  /** A healthy provider asks for slower growth: returns to the throughput of the last minute. */
   ease(of: 'eased' | 'growing', now: number): void {
     const rate = this.at(now)
     const confirmed = of === 'eased' ? 1 : 0
     this.#found(Math.min(this.#measure.over(MINUTE, 0, now) ?? rate / 2, rate), confirmed, of, now)
   }
 
-  /** What counts by the minute refuses for the rest of a minute in which it has accepted at least half of what it did. */
+  /** A limit per minute refuses only for the rest of a minute that accepted calls. A longer refusal is an outage. */
   #isOutage({ told, refusedMs }: Closure, now: number): boolean {
     const acceptedMs = this.#measure.sinceReopenedMs(Math.min(now, this.#closedAt))
     return !told && refusedMs > MINUTE - Math.min(MINUTE, acceptedMs) / 2
@@ -405,23 +406,23 @@ export class RateEstimator {
     this.#slowness = refusedMs > LONG * unit ? SLOW_MEMORY : Math.max(0, this.#slowness - 1)
     const measure = this.#measure
     const fast = this.#slowness === 0
-    // Nothing was tried in a told wait, and it may have been too long.
+    // No call was tried during a told wait, which may have been too long.
     const minute = told ? Math.max(MINUTE, 2 * ms) : MINUTE
     const spanMs = fast ? SPAN * unit : minute
     const exact = fast
       ? measure.cycle(CYCLE * unit, LEAST_FAST_MS, ms, now)
       : measure.cycle(spanMs, LEAST_SLOW_MS, undefined, now)
-    // All that got through a new client's first minute is what a minute holds, however soon that had gone.
+    // Whatever a new client got through in its first minute is the limit of a minute, however quickly it went.
     const leastMs = fast || this.#state.kind !== 'exploring' ? 0 : minute
     const about = exact ?? measure.over(spanMs, fast ? ms : 0, now, leastMs)
     if (!about || about < 0) return undefined
-    // Refused at once: nothing had been saved up while the gate was closed, so that time must not be counted.
+    // Refused at once: the closed time earned no credit, so it must not count.
     const few = fast && measure.sinceReopened <= FEW_TICKETS
     this.strict = this.#state.kind === 'exploring' || (few && this.#state.kind !== 'found')
     return { rate: fast || told ? Math.max(about, rate / 2) : about, exact: exact !== undefined }
   }
 
-  /** Refused again: on the climb, then what had stood is right; or while it held, then it is a little too high. */
+  /** Refused again. On the climb, the earlier rate was right; during the hold, it is a little too high. */
   #refind(before: CurvePoint, reached: number, measured: MeasuredRate, of: CurveKind, now: number): void {
     const { rate, confirmed } = before
     if (before.of === 'growing') {
@@ -439,7 +440,7 @@ export class RateEstimator {
     }
     const stood = heldMs > DIP * before.unit
     const last = before.before
-    // What the climb had led to was spent at once: it was what a bucket had saved, and not a rate.
+    // The gain of the climb was spent at once: it was saved credit of a bucket, not a rate.
     if (last && of === 'fast' && (!measured.exact || measured.rate <= SAME * last.rate)) {
       this.#found(last.rate, last.confirmed + 1, of, now)
       return
@@ -449,7 +450,7 @@ export class RateEstimator {
     this.#found(next, stood ? confirmed : 0, of, now, stood ? undefined : last)
   }
 
-  /** What got through lately, if it is about as much as allowed, although some was refused. */
+  /** The recent throughput, if it is close to the allowed rate in spite of refusals. */
   #kept(rate: number, now: number): number | undefined {
     const passed = this.#measure.over(30 * this.#unit('fast', rate), 0, now) ?? 0
     return passed > 0.9 * rate ? passed : undefined
@@ -458,7 +459,7 @@ export class RateEstimator {
   /** The provider names its limit. True when that changes the rate. */
   told(rate: number): boolean {
     const said = this.#discover ? rate : Math.min(rate, this.configured)
-    // Said again, it is no news: refusals may have shown since then that there is less.
+    // A repeated statement is no news: later refusals may have shown a lower limit.
     if (this.#state.kind !== 'exploring' && Math.abs(this.#said - said) < 1e-12) return false
     this.#said = said
     this.#state = this.#asSaid()

@@ -1,9 +1,9 @@
-// What got through, and in how much time. Only time counts in which somebody waited for this limit: else the
-// demand is measured, and not the limit.
+// Measures what got through, and in how much time. Only time in which a call waited for this limit counts: otherwise
+// this would measure the demand instead of the limit.
 //
-// From one closing of the gate to another, what got through is exactly what a bucket gives: each time its stock is
-// gone. What counts by the window begins afresh when it accepts again, so there it is measured between reopenings. So
-// that is measured where there is such a cycle of a decent length.
+// From one closing of the gate to the next, the throughput is exactly the rate of a token bucket, since its tokens are
+// gone at both ends. A window counter starts afresh when it accepts again, so it is measured between reopenings. These
+// cycles are used where one is long enough.
 
 /** Measured over less time or fewer tickets than this, a rate is noise. */
 const LEAST_MS = 1000
@@ -17,7 +17,7 @@ export interface ThroughputMark {
   pressedMs: number
   accepted: number
   tickets: number
-  /** The gate has reopened here, after so many ms. */
+  /** The gate reopened here, after this many ms. */
   closedMs?: number
 }
 
@@ -77,7 +77,7 @@ export class Throughput {
     return this.#tickets - (this.#cycleEnd?.tickets ?? 0)
   }
 
-  /** For how long somebody has waited since a cycle ended. */
+  /** For how long calls have waited since a cycle ended. */
   sinceReopenedMs(now: number): number {
     return this.#time(now) - (this.#cycleEnd?.pressedMs ?? 0)
   }
@@ -86,14 +86,14 @@ export class Throughput {
     return this.#marks.findLast(({ closedMs }) => closedMs !== undefined)
   }
 
-  /** For how long somebody has waited since the last quiet minute. */
+  /** For how long calls have waited since the last quiet minute. */
   busyMs(now: number): number {
     return this.#time(now) - this.#wokeMs
   }
 
   /**
-   * What got through per ms from the first reopening in the last `spanMs` that is `cycleMs` old, if there is one: until
-   * now, or with `closedMs` from closing to closing, the last of which was so long ago.
+   * The throughput per ms since the first reopening within the last `spanMs` that is at least `cycleMs` old, if any.
+   * With `closedMs`, it is measured from closing to closing, and the last closing was that long ago.
    */
   cycle(spanMs: number, cycleMs: number, closedMs: number | undefined, now: number): number | undefined {
     const time = this.#time(now)
@@ -108,7 +108,7 @@ export class Throughput {
     return this.#from({ ...from, pressedMs: from.pressedMs - from.closedMs! }, time - closedMs)
   }
 
-  /** What got through per ms in `spanMs` until the gate closed, so long ago; or in all the time there is. */
+  /** The throughput per ms in the `spanMs` before the gate closed (`closedMs` ago), or in all recorded time. */
   over(spanMs: number, closedMs: number, now: number, leastMs = 0): number | undefined {
     const time = this.#time(now) - closedMs
     const first = this.#marks[0]!
@@ -122,7 +122,7 @@ export class Throughput {
     return { pressedMs: this.#time(now), accepted: this.#accepted, tickets: this.#tickets }
   }
 
-  /** What got through per ms since then. */
+  /** The throughput per ms since the mark. */
   since(mark: ThroughputMark, now: number): number | undefined {
     return this.#from(mark, this.#time(now))
   }

@@ -6,7 +6,7 @@ import { beforeExit } from './process-liveness.ts'
 import type { StoreTransport, LeaseRequest } from '../protocol.ts'
 import type { LeaseOptions } from './timing.ts'
 
-/** So long after a request was late another one may go although it is still out. */
+/** How long after a request is late another may go although it is still out. */
 const LOST_MS = 4000
 const FAREWELL_MS = 1000
 
@@ -94,13 +94,13 @@ export class FleetAgent implements SharedSlots {
     const close = () => this.#transport.close()
     if (!this.#unlisten) close()
     else {
-      // A word of farewell first, as far as it gets.
+      // Tries to say goodbye first.
       this.#host.clock.setTimer(close, FAREWELL_MS, false)
       this.#leave(close)
     }
   }
 
-  /** All that happens at one moment is one request. */
+  /** Everything that happens at one moment goes in one request. */
   #stir(): void {
     if (this.#stirred || this.#stopped) return
     this.#stirred = true
@@ -165,7 +165,7 @@ export class FleetAgent implements SharedSlots {
     this.#stir()
   }
 
-  /** Once for each request: else every call that comes would put the next attempt off. */
+  /** Once per request: otherwise every new call would delay the next attempt. */
   #late(out: { late: boolean }, now: number): void {
     out.late = true
     const wasDown = this.#lease.down
@@ -177,7 +177,7 @@ export class FleetAgent implements SharedSlots {
     if (!wasDown) this.#host.look()
   }
 
-  /** The process has nothing more to do: it is kept until its farewell has come to the store, if that answers. */
+  /** The process has nothing more to do: keeps it alive until the store has received its goodbye, if it answers. */
   #exit(): void {
     if (this.#lease.down) return
     const release = this.#host.clock.setTimer(() => {}, FAREWELL_MS, true)
@@ -186,7 +186,7 @@ export class FleetAgent implements SharedSlots {
     else this.#leave(release)
   }
 
-  /** Everything comes back; nobody here is missed. */
+  /** Gives everything back and leaves. */
   #leave(then = () => {}): void {
     if (!this.#unlisten) return
     this.#unlisten()

@@ -1,11 +1,11 @@
-// How much this process is going to need, and how often it may ask: at most four questions in any second, the first
+// How much this process will need, and how often it may ask: at most four requests in any second, the first
 // at once and the others further and further apart, so that a lone call does not wait and a stream asks steadily.
 
 const FLOW_MS = 1000
-/** So many standard deviations more are worth having than calls are likely to come: they come as they like. */
+/** How many standard deviations above the expected number of calls to request: arrivals are random. */
 const SPREAD = 1.5
 const GAPS_MS = [0, 0, 20, 255]
-/** Asking in step, some would always come right after others and find nothing left. */
+/** Processes that ask in step would always come in the same order, and the last would find nothing left. */
 const SPREAD_MS = 40
 
 export class DemandForecast {
@@ -22,7 +22,7 @@ export class DemandForecast {
     this.#random = random
   }
 
-  /** A call went, and took this much. */
+  /** A call was sent and took this much. */
   went(amounts: readonly number[], now: number): void {
     this.#flow = this.flow(now) + 1 / FLOW_MS
     this.#flowAt = now
@@ -33,7 +33,7 @@ export class DemandForecast {
     return this.#flow * Math.exp((this.#flowAt - now) / FLOW_MS)
   }
 
-  /** What a call takes, as far as one can tell from the one that waits and those that went. */
+  /** The estimated cost of a call, from the waiting call and those already sent. */
   each(waits: readonly number[]): number[] {
     return waits.length > 0 && this.#mean.length !== waits.length ? [...waits] : [...this.#mean]
   }
@@ -60,7 +60,7 @@ export class DemandForecast {
     return Math.max(now, (this.#asked.at(-1) ?? -Infinity) + gap)
   }
 
-  /** One that only repeats what was lost does not count among the four. */
+  /** A request that only repeats a lost one does not count among the four. */
   asking(now: number, alone: boolean, counts: boolean): void {
     this.#askedAt = now
     if (!counts) return

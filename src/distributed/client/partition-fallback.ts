@@ -1,5 +1,5 @@
 // A process without its store: it goes on at its own share of the limits, λ ÷ the last known number of processes, so that
-// all who are cut off, and those who are not, stay within the limit together.
+// all processes, cut off or not, stay within the limit together.
 //
 // Requests go by time division: of the moments T apart on the store's clock, every P-th belongs to this process, by its
 // rank among the P. So all keep one limit to the ticket, without a word between them. Amounts (tokens) are saved up
@@ -21,7 +21,7 @@ interface Share {
 
 export interface PartitionFallbackOptions {
   limits: readonly WantedLimit[]
-  /** What counts of each limit, as last heard. */
+  /** The counted usage of each limit, as last heard. */
   used: readonly number[]
   /** How many ms of each limit had gone ahead of its rate, as last heard: they are waited for first. */
   early: readonly number[]
@@ -55,7 +55,7 @@ export class PartitionFallback {
     }))
   }
 
-  /** The store says late how many share the limit now. */
+  /** A late answer of the store: how many processes share the limit now. */
   share(processes: number, rank: number): void {
     for (const share of this.#shares) share.left *= this.#processes / processes
     this.#divide(processes, rank)
@@ -94,7 +94,7 @@ export class PartitionFallback {
     }
   }
 
-  /** What was taken but not used comes back to a quota; a share of a rate is gone with its moment. */
+  /** Unused amounts return to a quota; an unused share of a rate is lost. */
   amend(differences: readonly number[]): void {
     for (const [i, share] of this.#shares.entries()) share.left -= differences[i] ?? 0
   }
@@ -116,7 +116,7 @@ export class PartitionFallback {
     return Math.max(free, share.next + (amount * this.#processes) / limit.rate)
   }
 
-  /** The number of the first moment of ours that is not over: one that has just begun may still be used. */
+  /** The number of our first slot that is not over: one that has just begun may still be used. */
   #turn({ limit, next }: Share, now: number): number {
     const from = Math.max(next + 0.5 / limit.rate, now - GRACE_MS)
     return Math.ceil((from - this.#rank / limit.rate) / (this.#processes / limit.rate))

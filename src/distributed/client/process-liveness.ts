@@ -1,9 +1,9 @@
 // Which process this is, and which others of this machine live.
 //
 // From the store a dead process and one that is cut off look alike. A peer on the same machine can tell them
-// apart: the number of a process that is gone answers ESRCH. "The same machine" must be certain, or a process of another
-// one were taken for dead: it is the kernel's boot id with the namespace of process numbers, which containers have
-// of their own. Where there are none (not Linux, not Node) nobody is ever said to be dead.
+// apart: a signal to a process that is gone fails with ESRCH. "The same machine" must be certain, or a process of
+// another one would be taken for dead: it is the kernel's boot id with the namespace of process numbers, which
+// differs for each container. Without them (not Linux, not Node) no process is ever reported dead.
 
 interface Files {
   readFileSync(path: string, encoding: 'utf8'): string
@@ -41,7 +41,7 @@ export function ownId(): string {
 
 let leaving: Set<() => void> | undefined
 
-/** Calls this when the process has nothing more to do and is about to end. Returns what takes it back. */
+/** Calls this when the process has nothing more to do and is about to end. Returns a function that cancels it. */
 export function beforeExit(then: () => void): () => void {
   if (!leaving) {
     const all = (leaving = new Set())
@@ -52,7 +52,7 @@ export function beforeExit(then: () => void): () => void {
   return () => leaving?.delete(then)
 }
 
-/** Of these processes, those of this machine that are gone for certain. */
+/** Returns which of these processes ran on this machine and are certainly gone. */
 export function gone(ids: readonly string[]): string[] {
   return ids.filter((id) => {
     const [of, pid] = id.split(':')

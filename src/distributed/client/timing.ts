@@ -1,8 +1,8 @@
-// When a process asks, when it gives the store up, and when it leaves: in ms.
+// When a process asks the store, when it gives up on it, and when it leaves: in ms.
 
 import { LAW } from '../protocol.ts'
 
-/** Without an answer for so long the store is down, unless answers have taken half as long or longer lately. */
+/** The store is down after this long without an answer, unless recent answers took half as long or longer. */
 export const TIMEOUT_MS = 1000
 /** A store that answers within this time is slow. One that takes longer is down. */
 export const SLOWEST_MS = 2500
@@ -14,18 +14,18 @@ export const SILENCE_MS = LAW.missingMs + 500
 export const TERM_MS = LAW.keptMs - SILENCE_MS
 export const BEAT_MS = 500
 export const IDLE_BEAT_MS = 1000
-/** What cannot wait for the next beat is asked so long after the request before. */
+/** How long after the previous request an urgent one may go. */
 export const URGENT_MS = 20
-/** So long after its last call a process still counts, if it has worked for as long… */
+/** How long a process still counts after its last call, if it worked for as long… */
 export const STAY_MS = 60_000
-/** …but at least so long. */
+/** …but at least this long. */
 export const LEAST_STAY_MS = 3000
 export const RETRY_MS = 500
-/** So many slots are asked for at once: for more calls several go in one slot. */
+/** The most slots in one request. For more calls, several go in one slot. */
 export const MOST_SLOTS = 500
-/** Spare slots are filled up so long after the request before. */
+/** How long after the previous request spare slots are filled up. */
 export const REFILL_MS = 250
-/** Who asks when there is more to be had comes up to so much later, each time another time. */
+/** A random delay of up to this much is added when a process asks at the time when more is available. */
 export const LATE_MS = 20
 
 export interface LeaseOptions {
@@ -33,6 +33,6 @@ export interface LeaseOptions {
   onStoreDown: 'share' | 'wait' | 'reject'
   processes?: number | undefined
   random: () => number
-  /** Of these processes, those that are gone for certain. */
+  /** Returns which of these processes are certainly gone. */
   gone: (ids: readonly string[]) => string[]
 }

@@ -5,14 +5,14 @@
 import { LAW } from '../protocol.ts'
 
 const CELLS = 256
-/** What went lately is kept apart: a copy that is a little behind must not be told minutes again. */
+/** Recent usage is kept in finer entries: a replica that lags a little must not be told minutes again. */
 const FINE_MS = 1000
 const RECENT = 16
 
 interface UsageCell {
   at: number
   amount: number
-  /** Store time of the request that told it; undefined until then. */
+  /** Store time of the request that reported it; undefined until then. */
   told: number | undefined
 }
 
@@ -49,7 +49,7 @@ export class UsageHistory {
     cells.splice(-RECENT, 1)
   }
 
-  /** What a store does not know that remembers no later than `since`; from now on it counts as told. */
+  /** Returns the usage unknown to a store whose memory ends at `since`. From now on it counts as reported. */
   unknown(since: number, now: number): [limit: number, at: number, amount: number][] {
     const found: [number, number, number][] = []
     this.#cells.forEach((cells, limit) => {
@@ -63,7 +63,7 @@ export class UsageHistory {
     return found
   }
 
-  /** The state's time begins anew. */
+  /** The state's time starts afresh. */
   shift(ms: number): void {
     for (const cell of this.#cells.flat()) {
       cell.at += ms

@@ -27,7 +27,7 @@ if answer[1] == 1 then
 end
 return answer`
 
-// An account that has expired is not begun anew: it would stay for ever.
+// An expired account is not recreated: it would stay forever.
 const SETTLE = `
 local units = tonumber(ARGV[1])
 for _, key in ipairs(KEYS) do
@@ -37,7 +37,7 @@ for _, key in ipairs(KEYS) do
 end
 return 1`
 
-/** Calls of one period may end in the next: their account stays so long. */
+/** Calls of one period may end in the next: their account stays this long. */
 const KEEP_MS = HOUR
 
 const escaped = (name: string) => name.replace(/[{}%:]/g, encodeURIComponent)

@@ -1,5 +1,5 @@
 // A script as a function. EVALSHA, and where the server does not know the script (it was restarted, or flushed) EVAL,
-// which teaches it: nobody notices.
+// which loads it, unnoticed by the caller.
 
 import type { Connection } from './connection.ts'
 

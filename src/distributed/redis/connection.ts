@@ -34,7 +34,7 @@ export interface ConnectionEvents {
   once(event: string, listener: ConnectionListener): unknown
 }
 
-/** The client of the user, as far as it says whether it lives. */
+/** The part of the user's client that tells whether it is still alive. */
 interface Owner {
   once(event: 'end' | 'ready', listener: () => void): unknown
 }
@@ -48,7 +48,7 @@ interface Attempt<Client> {
 
 /** What differs between the clients. */
 export interface Driver<Client> {
-  /** Opens a client. `lost` is told when it has ended, `failed` of an error that may not be its end. */
+  /** Opens a client. `lost` is called when it has ended, `failed` on an error that may not be its end. */
   open(events: { lost(error?: unknown): void; failed(error: unknown): void }): Attempt<Client>
   call(
     client: Client,
@@ -60,7 +60,7 @@ export interface Driver<Client> {
   subscribe(client: Client, channel: string, heard: (message: string) => void): Promise<unknown>
 }
 
-/** A timer that keeps no process alive. Returns its end. */
+/** A timer that keeps no process alive. Returns a function that cancels it. */
 function later(then: () => void, ms: number): () => void {
   const timer = setTimeout(then, ms)
   ;(timer as { unref?(): void }).unref?.()
@@ -76,7 +76,7 @@ class KeptClient<Client> {
   #cancelRetry: () => void = () => {}
   /** Requests that wait for this connection to become ready. */
   #waiting: (() => void)[] = []
-  /** What ends requests that are out, when the connection is lost. */
+  /** Rejects the requests that are out when the connection is lost. */
   readonly #out = new Set<(error: unknown) => void>()
   #error: unknown
 
@@ -112,7 +112,7 @@ class KeptClient<Client> {
     }, lost)
   }
 
-  /** Gives up what there is: a new one follows. */
+  /** Gives up the present client: a new one follows. */
   reset(error?: unknown): void {
     this.#lost(error)
   }

@@ -1,4 +1,4 @@
-// Which client of Redis it is that we were given: `ioredis`, `redis` (node-redis) or `@upstash/redis`.
+// Detects which Redis client the user passed: `ioredis`, `redis` (node-redis) or `@upstash/redis`.
 
 import { text } from '../../lib/validate.ts'
 import type { Connection } from './connection.ts'

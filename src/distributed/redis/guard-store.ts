@@ -4,7 +4,7 @@
 // atomic step on the store's clock asks all limits of a request and counts it in all or in none. Each key is a list of
 // at most as many times as the limit allows, and goes by itself one window after the last of them.
 //
-// While the script runs nobody else is served, so it does little however long a list is: what has left the window is
+// Redis serves no other client while the script runs, so it does little however long a list is: what left the window is
 // found by halving and cut off at once, and no list is ever read or rewritten as a whole.
 
 import type { GuardAnswer, GuardStore } from 'llmiter'
@@ -14,7 +14,7 @@ import { fields, text } from '../../lib/validate.ts'
 
 /** Options of `redisGuardStore`. */
 export interface RedisGuardStoreOptions {
-  /** What all keys begin with. Default `'llmiter:guard:'`. */
+  /** The prefix of all keys. Default `'llmiter:guard:'`. */
   prefix?: string | undefined
 }
 

@@ -22,7 +22,7 @@ export interface RedisStoreOptions {
    * `'wait'` waits until it is back, `'reject'` rejects every call with `StoreDownError`.
    */
   onStoreDown?: 'share' | 'wait' | 'reject' | undefined
-  /** How many processes share the limit: what a process goes by that has never reached the store. Default: it waits. */
+  /** How many processes share the limit, for a process that has never reached the store. Default: it waits. */
   processes?: number | undefined
 }
 
@@ -48,7 +48,7 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
     throw new TypeError(`prefix must be a string without braces, got ${text(prefix)}`)
   choice(onStoreDown, 'onStoreDown', ['share', 'wait', 'reject'])
   given(processes, (value) => number(value, 'processes', 'a whole number of at least 1'))
-  // What is no client is said here, not at the first call.
+  // Reports a wrong client here, not at the first call.
   connect(client)
   return {
     ...redisBudgets(() => connect(client), prefix),

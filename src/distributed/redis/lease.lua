@@ -52,7 +52,7 @@ local function step()
   end
   local news = state.news
 
-  -- A clock that was set back must not make all wait.
+  -- A clock that was set back must not make every process wait.
   if time - state.base < state.seen - 1000 then state.base = time - state.seen end
   local now = max(time - state.base, state.seen)
   local prev = state.seen
@@ -92,7 +92,7 @@ local function step()
     redis.call('DEL', seenKey, joinKey, wantKey, permitKey, missKey, shortKey)
     state.permits, state.kept = 0, 0
   end
-  -- First of all what a store without memory refuses: then nothing is half done.
+  -- First a write that a store out of memory refuses: then nothing is left half done.
   redis.call('ZADD', seenKey, num(state.alive + ask.lagMs), ask.id)
   for _, id in ipairs(ask.dead) do if id ~= ask.id then drop(id) end end
   if not redis.call('ZRANK', joinKey, ask.id) then
@@ -115,7 +115,7 @@ local function step()
     end
   end
   if ask.waiting > 0 then redis.call('ZADD', wantKey, num(now), ask.id) else redis.call('ZREM', shortKey, ask.id) end
-  -- Who was not heard of for a while is missing: its part is kept if it has one, else it is gone.
+  -- A process that was silent for a while is missing: its share is kept if it has one, else it is gone.
   local silent = redis.call('ZRANGEBYSCORE', seenKey, '-inf', '(' .. num(state.alive - missingMs), 'WITHSCORES')
   for i = 1, #silent, 2 do
     local id, seen = silent[i], tonumber(silent[i + 1])
@@ -152,7 +152,7 @@ local function step()
   end
   local rolledBack = not stranger and ask.heard > since + sameMs
   local ahead = max(aheadMs, reserve * processes / questionsPerMs)
-  -- All reach as far as the farthest of them, or those would take it all.
+  -- All processes reach as far ahead as the farthest one, or that one would take everything.
   local wished = max(ahead, ask.aheadMs)
   if wished >= state.reach or now > state.reachTill then
     state.reach = wished
@@ -184,7 +184,7 @@ local function step()
     redis.call('ZADD', key, cell, string.format('%d:%.14g', cell, amount))
   end
 
-  -- What those have sent who are not kept a part any more leaves the window little by little.
+  -- The calls of processes whose shares are no longer kept leave the window little by little.
   local function fadingPart(one) return min(1, max(0, (one.till - now) / (one.till - one.from))) end
   local function unheard(account)
     local sum = account.held
@@ -199,7 +199,7 @@ local function step()
     table.insert(account.fading, { amount = amount, from = from, till = now + windowMs })
   end
 
-  -- The times of another state mean nothing here.
+  -- Times of another state are meaningless here.
   if ask.gen ~= news.gen or rolledBack then ask.amend, ask.past = {}, {} end
 
   local accounts = {}
@@ -216,7 +216,7 @@ local function step()
       account.day = limit.day
       account.used = 0
     end
-    -- All follow the newest limit among those that are here.
+    -- All processes follow the newest limit among those present.
     if not account.by or order >= account.order or not redis.call('ZRANK', joinKey, account.by) then
       account.by, account.order, account.configured, account.burst = ask.id, order, limit.configured, limit.burst
     elseif account.configured ~= limit.configured then
@@ -295,7 +295,7 @@ local function step()
     end
   end
 
-  -- In any span those who are missing send at most so many more calls than their part of it.
+  -- In any span, missing processes send at most this many more calls than their share of it.
   local function runAhead(m, k) return m * max(0, 1 - k) end
   local before = state.before
 
@@ -346,7 +346,7 @@ local function step()
   if ask.quota then
     news.quota = { ['until'] = ask.quota.forMs > 0 and now + ask.quota.forMs or 0, known = ask.quota.known, by = ask.id }
   end
-  -- Who has not heard yet that the gate has closed speaks of the time before.
+  -- A process that has not heard of the closing yet reports on the time before it.
   local evidence, timely = state.evidence, ask.heard >= state.closedAt
   evidence.tickets = evidence.tickets + ask.evidence.tickets
   if timely then
@@ -374,7 +374,7 @@ local function step()
       state.rampStart = now
       state.rampFrom = resumeAt
       state.crowdedTill = now + 1000
-      -- The rate has just been lowered: that holds for the probe, too.
+      -- The rate was just lowered, which applies to the probe, too.
       for i, limit in ipairs(ask.limits) do
         local amount = ask.each[i] or 0
         if limit.paced and amount > 0 then accounts[i].due = max(accounts[i].due, accounts[i].seen + amount / limit.rate) end
@@ -455,14 +455,14 @@ local function step()
     end
     local wanted = news.gate == 'open' and 1 + ask.more or 1
     if busy > 1 and spacing > 0 then wanted = min(wanted, max(1, ceil(2 * horizon / (busy * spacing)))) end
-    -- In turns: who is ahead of the one that had least is leased slots less far ahead.
+    -- Fair turns: a process that had more than the least served one gets slots less far ahead.
     local most = 2 * max(spacing, (2 * horizon) / busy)
     local served = max(state.least, tonumber(redis.call('HGET', permitKey, 'served:' .. ask.id) or 0))
     local poorest = redis.call('ZRANGE', shortKey, 0, 0, 'WITHSCORES')[2]
     state.least = max(state.least, min(poorest and tonumber(poorest) or served, served))
     served = min(served, state.least + most)
     local reach = horizon * (1 - turn * (served - state.least) / most)
-    -- Who asks for spare slots only leaves the others room.
+    -- A process that asks for spare slots only leaves room for the others.
     if ask.waiting == 0 and busy > 1 then reach = min(reach, spareAheadMs + ask.fromMs) end
     local last = now
     while #slots < wanted do
@@ -558,7 +558,7 @@ local function step()
   }
 end
 
--- What another program has put into our keys is thrown away. An error of Redis itself (out of memory, read-only, …) comes
+-- Foreign data in our keys is thrown away. An error of Redis itself (out of memory, read-only, …) comes
 -- with the first write, before anything is half done, and goes to the process.
 local function isForeign(message)
   return message:find('WRONGTYPE') or message:find('attempt to') or message:find('Expected') or message:find('bad argument')
