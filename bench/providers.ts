@@ -34,7 +34,7 @@ import { targets } from './providers/targets.ts'
 import { judge, tableOf } from './providers/verdicts.ts'
 import { exitCodeOf } from './table.ts'
 
-const HERE = new URL('.//', import.meta.url)
+const HERE = new URL('./', import.meta.url)
 
 const { quick, only, clients, ablate, rules, seeds, times, merge, out } = readFlags()
 const effort = quick ? 'quick' : 'full'
