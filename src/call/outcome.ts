@@ -121,7 +121,7 @@ export function noteFailure({ policy: { runtime } }: PendingCall, error: unknown
   return failure
 }
 
-/** A name is a word or two; whoever makes it longer has put something else into it. */
+/** A name is a word or two; a longer text is something else. */
 const MOST_NAME = 80
 
 /** Of an error the name of its class, never its message. */

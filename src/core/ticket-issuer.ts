@@ -41,7 +41,7 @@ export interface IssuerOptions extends LimitSetOptions {
   notify?: ((decision: Decision) => void) | undefined
 }
 
-/** A decision other than a ticket: the gate moved, a probe is wanted, a rate was learned, a quota is used up. */
+/** A decision other than a ticket: the gate moved, a probe is due, a rate was learned, a quota or stock is empty. */
 export type Decision =
   | { of: 'gate' }
   | { of: 'probe' }

@@ -178,7 +178,7 @@ function observe(
       result.observe(limit, (amount * MINUTE) / perMs, attributes)
       result.observe(available, each.available, attributes)
     }
-    // A cause that bound once is told as 0 afterwards: its line in a chart would stay where it was.
+    // A cause that applied once is reported as 0 afterwards: otherwise its line in a chart would stay where it was.
     const shares = new Map(stats.boundBy.map((cause) => [keyOf(cause), cause.share]))
     for (const cause of stats.boundBy) causes.set(keyOf(cause), causeOf(cause, stats.name))
     for (const [key, cause] of causes) result.observe(bound, shares.get(key) ?? 0, { ...own, ...cause })

@@ -127,7 +127,7 @@ function causesOf(stats: LimiterStats) {
   }
 }
 
-/** The limiter that holds the calls is told where it is another than the one they were made through. */
+/** Names the limiter that holds the calls if it differs from the one they were made through. */
 export function whyOf(why: WaitReason, name: string): WhyRecord {
   const { kind, of, perMs, amount, limiter, refused } = why
   return {

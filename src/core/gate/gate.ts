@@ -291,7 +291,7 @@ export class GateKeeper {
 
   /**
    * Another process that shares the limit may send the next probe: no call waits here, or another process already has
-   * the permit (`lost`). A probe that has been out for longer than refusals take keeps going and may open the gate.
+   * the permit (`lost`). A probe that may still be refused stays; one out for longer opens the gate after `rate`.
    */
   retreat(lost: boolean, now: number): void {
     const { gate } = this

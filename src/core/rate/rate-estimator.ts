@@ -36,7 +36,7 @@ export interface Closure {
 const BACK = 0.97
 /** A provider that refuses at random would drive the rate to zero: it never falls below this share of the stated. */
 const LEAST = 0.05
-/** The throughput between refusals may be this far below the real rate. */
+/** The measured throughput may be a little above the real rate; this share of it is safe. */
 const SHY = 0.985
 /** Two found rates whose ratio is at most this are the same rate. */
 const SAME = 1.05
