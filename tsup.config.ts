@@ -2,7 +2,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { transformSync } from 'esbuild'
 import type { Options } from 'tsup'
 import { buildPage } from './src/cli/page/build.ts'
-import { bundlePage } from './src/gateway/page/build.ts'
+import { bundlePage } from './src/pages/bundle.ts'
 
 // What is built is what package.json names. A new entry is one more key of its `exports`, and its
 // line in `paths` of tsconfig.json; a command is one more key of its `bin`.

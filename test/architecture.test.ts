@@ -36,9 +36,11 @@ const ALLOWED: Record<string, readonly string[]> = {
   batch: ['index.ts', 'lib/'],
   inbound: ['index.ts', 'lib/'],
   testing: ['index.ts', 'lib/', 'scheduler/clock.ts', 'distributed/'],
+  // What the pages of the gateway and of a graph are made with.
+  pages: [],
   // It runs on Node alone.
-  gateway: ['index.ts', 'lib/', 'pool/', 'distributed/redis/index.ts'],
-  cli: ['index.ts', 'lib/', 'telemetry/', 'testing/', 'batch/', 'pool/', 'gateway/'],
+  gateway: ['index.ts', 'lib/', 'pages/', 'pool/', 'distributed/redis/index.ts'],
+  cli: ['index.ts', 'lib/', 'pages/', 'telemetry/', 'testing/', 'batch/', 'pool/', 'gateway/'],
 }
 
 /** Folders that must run everywhere: no package and no built-in module, not even for a type. */

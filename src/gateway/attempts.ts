@@ -90,10 +90,7 @@ export class Attempts {
       return answer
     } catch (error) {
       this.#failed(call, progress, attempt, error)
-      if (error instanceof UpstreamError) {
-        error.goesOn = (goesOn?.(error.answered) ?? false) || error.answered === FORBIDDEN
-        if (concernsCall(error.answered, leaf)) error.status = BAD_REQUEST
-      }
+      if (error instanceof UpstreamError) error.goesOn = goesOn?.(error.status) ?? false
       throw error
     }
   }
@@ -133,7 +130,7 @@ export class Attempts {
   #failed(call: ClientCall, progress: CallProgress, attempt: Attempt, error: unknown): void {
     const { charge } = progress
     if (error instanceof UpstreamError) {
-      this.#over(call, progress, attempt, { status: error.answered, used: NOTHING })
+      this.#over(call, progress, attempt, { status: error.status, used: NOTHING })
       charge?.release()
     } else {
       this.#over(call, progress, attempt, { status: 0, used: charge?.bound })
@@ -165,15 +162,6 @@ export class Attempts {
     })
   }
 }
-
-const [BAD_REQUEST, UNAUTHORIZED, FORBIDDEN] = [400, 401, 403]
-
-/**
- * A pool puts a target aside for minutes when it refuses its key. A 403 is about what was asked for: another key may do
- * that, and this one other things. A 401 may be so, too: without another target nothing is gained by hiding the answers.
- */
-const concernsCall = (status: number, { isOnly }: Leaf): boolean =>
-  status === FORBIDDEN || (status === UNAUTHORIZED && isOnly)
 
 const amountsOf = (tokens: number, usd = 0): LedgerAmounts => ({
   requests: 1,

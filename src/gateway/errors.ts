@@ -43,10 +43,7 @@ export function brokenBy(error: NodeJS.ErrnoException): Error {
 
 /** The provider answered with an error. A limiter reads `status`, `headers` and `error`; the client gets the rest. */
 export class UpstreamError extends Error {
-  /** As the client gets it. */
-  readonly answered: number
-  /** As limiters and pools read it. */
-  status: number
+  readonly status: number
   readonly headers: IncomingHttpHeaders
   readonly error: unknown
   /** The route says that another target is tried after it. */
@@ -61,7 +58,6 @@ export class UpstreamError extends Error {
     error: unknown,
   ) {
     super(`the provider answered with ${status}`)
-    this.answered = status
     this.status = status
     this.headers = headers
     this.passed = passed

@@ -151,7 +151,7 @@ export class Gateway {
 
   close(): void {
     this.#upstreams.close()
-    this.#state?.close()
+    this.#state?.write()
     this.#ledger?.close()
     if (!this.#store) return
     this.#routes.stop()

@@ -1,22 +1,14 @@
 // The keys that the gateway gives to programs. Only their hashes are kept. The file is looked at again when it changes, so
-// that a key is revoked without a restart.
+// that a key is revoked without a restart. It is only ever appended to, a line for each key: the last line of an id holds.
+// So processes that write at the same time need no lock.
 
 import { randomBytes, timingSafeEqual } from 'node:crypto'
-import {
-  closeSync,
-  existsSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs'
+import { appendFileSync, mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { BucketRateLimiter } from 'llmiter'
 import type { BudgetOptions } from 'llmiter/pool'
 import { parseBudgets } from '../pool/budgets.ts'
+import { versionOf } from './file-version.ts'
 import type { TargetLimits } from './options.ts'
 import { sha256 } from './secrets.ts'
 
@@ -46,14 +38,16 @@ export function checkKey({ limits, budgets }: Pick<StoredKey, 'limits' | 'budget
 }
 
 export class KeyRing {
+  readonly #dir: string
   readonly #file: string
   #keys = new Map<string, StoredKey>()
   #lookedAt = -Infinity
   #version = ''
 
   constructor(dir: string) {
-    this.#file = join(dir, 'keys.json')
-    this.#look(0)
+    this.#dir = dir
+    this.#file = join(dir, 'keys.jsonl')
+    this.#read()
   }
 
   /** Whether programs need a key: there is one, or was. */
@@ -81,85 +75,57 @@ export class KeyRing {
     const id = randomBytes(ID_BYTES).toString('base64url')
     const key = `${PREFIX}_${id}_${randomBytes(SECRET_BYTES).toString('base64url')}`
     const stored: StoredKey = { id, hash: sha256(key).toString('hex'), createdAt: Date.now(), ...more }
-    this.#change((all) => [...all, stored])
+    this.#append([stored])
     return { key, stored }
   }
 
   /** Returns what was revoked: by id or by name. */
   revoke(which: string): StoredKey[] {
-    const meant = ({ id, name, revokedAt }: StoredKey) =>
-      revokedAt === undefined && (id === which || name === which)
-    let found: StoredKey[] = []
-    this.#change((all) => {
-      found = all.filter(meant)
-      return all.map((one) => (meant(one) ? { ...one, revokedAt: Date.now() } : one))
-    })
+    this.#read()
+    const found = this.all.filter(
+      ({ id, name, revokedAt }) => revokedAt === undefined && (id === which || name === which),
+    )
+    this.#append(found.map((one) => ({ ...one, revokedAt: Date.now() })))
     return found
   }
 
   #look(now: number): void {
     if (now - this.#lookedAt < LOOK_MS) return
     this.#lookedAt = now
-    if (!existsSync(this.#file)) return
-    const { mtimeMs, size, ino } = statSync(this.#file)
-    const version = `${mtimeMs} ${size} ${ino}`
-    if (version === this.#version) return
-    const first = this.#version === ''
-    this.#version = version
     try {
-      this.#keys = new Map(keysIn(this.#file).map((one) => [one.id, one]))
+      this.#read()
     } catch (error) {
-      if (first) throw error
       process.emitWarning(`llmiter gateway: the keys stay as they were: ${(error as Error).message}`)
     }
   }
 
-  /** One process at a time: what another one has just written is read first. */
-  #change(to: (keys: readonly StoredKey[]) => readonly StoredKey[]): void {
-    mkdirSync(join(this.#file, '..'), { recursive: true, mode: 0o700 })
-    const unlock = lock(`${this.#file}.lock`)
-    try {
-      this.#look(Infinity)
-      const draft = `${this.#file}.${process.pid}`
-      const text = JSON.stringify({ version: 1, keys: to(this.all) }, undefined, 2)
-      writeFileSync(draft, `${text}\n`, { mode: 0o600 })
-      renameSync(draft, this.#file)
-    } finally {
-      unlock()
-    }
-    this.#lookedAt = -Infinity
-    this.#look(Date.now())
+  #read(): void {
+    const version = versionOf(this.#file)
+    if (version === '' || version === this.#version) return
+    this.#version = version
+    this.#keys = new Map(keysIn(this.#file).map((one) => [one.id, one]))
   }
-}
 
-const LOCKED_MS = 10
-/** Nobody holds a lock for so long: who left it there was killed. */
-const STALE_MS = 5000
-
-/** Waits until no other process has the lock. Returns what gives it back. */
-function lock(file: string): () => void {
-  for (;;) {
-    try {
-      closeSync(openSync(file, 'wx', 0o600))
-      return () => rmSync(file, { force: true })
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-    }
-    const age = Date.now() - (statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? Date.now())
-    // A clock that was set back makes it older than now.
-    if (Math.abs(age) > STALE_MS) rmSync(file, { force: true })
-    else Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, LOCKED_MS)
+  #append(keys: readonly StoredKey[]): void {
+    mkdirSync(this.#dir, { recursive: true, mode: 0o700 })
+    appendFileSync(this.#file, keys.map((key) => `${JSON.stringify(key)}\n`).join(''), { mode: 0o600 })
+    this.#read()
   }
 }
 
 /** @throws TypeError when it is no file of keys. */
 function keysIn(file: string): StoredKey[] {
+  const lines = readFileSync(file, 'utf8').split('\n')
+  return lines.flatMap((line, i) => (line.trim() ? [keyIn(line, `${file}, line ${i + 1}`)] : []))
+}
+
+function keyIn(line: string, where: string): StoredKey {
   try {
-    const { keys } = JSON.parse(readFileSync(file, 'utf8')) as { keys: StoredKey[] }
-    if (keys.some(({ id, hash }) => typeof id !== 'string' || !/^[\da-f]{64}$/.test(hash)))
+    const key = JSON.parse(line) as StoredKey
+    if (typeof key.id !== 'string' || !/^[\da-f]{64}$/.test(key.hash))
       throw new TypeError('a key has no id or no hash')
-    return keys
+    return key
   } catch (error) {
-    throw new TypeError(`${file} cannot be read: ${(error as Error).message}`, { cause: error })
+    throw new TypeError(`${where} cannot be read: ${(error as Error).message}`, { cause: error })
   }
 }

@@ -75,7 +75,7 @@ export function fail(response: ServerResponse, protocol: Protocol, error: unknow
   if (response.destroyed) return
   if (error instanceof UpstreamError) {
     const { headers, content } = error.passed
-    return failWith(response, protocol, error.answered, { ...headers, ...own }, content)
+    return failWith(response, protocol, error.status, { ...headers, ...own }, content)
   }
   const known = error instanceof GatewayError ? error : internal(error)
   const { status, code, message, retryAfterMs, mayRetry } = known

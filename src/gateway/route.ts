@@ -11,8 +11,6 @@ import type { Target } from './target.ts'
 /** A target within a route. */
 export interface Leaf extends PoolTarget {
   readonly plan: LeafPlan
-  /** No other target may answer. */
-  readonly isOnly: boolean
 }
 
 const MOST_KNOWN = 1000
@@ -90,7 +88,6 @@ export class Route {
         name,
         limiter,
         plan,
-        isOnly,
         ...(weight !== undefined && { weight }),
         ...(tier !== undefined && { tier }),
         ...(breaker && { breaker }),

@@ -1,9 +1,10 @@
 // What targets have counted and learned, carried over a restart: a file that is written anew while calls go on.
 
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { PoolSnapshot } from 'llmiter/pool'
 import { isObject } from '../lib/validate.ts'
+import { versionOf } from './file-version.ts'
 
 const EVERY_MS = 1000
 
@@ -13,23 +14,19 @@ export type SavedPools = Readonly<Record<string, PoolSnapshot>>
 export class StateFile {
   readonly saved: SavedPools
   readonly #file: string
-  readonly #owner: string
   readonly #snapshot: () => SavedPools
   #timer: NodeJS.Timeout | undefined
+  /** As it was read, or as it was written last. */
+  #version: string
+  #isShared = false
   #failed = false
 
   constructor(dir: string, snapshot: () => SavedPools) {
     makeFolder(dir)
     this.#file = join(dir, 'state.json')
     this.#snapshot = snapshot
+    this.#version = versionOf(this.#file)
     this.saved = read(this.#file)
-    this.#owner = join(dir, 'gateway.pid')
-    own(this.#owner, dir)
-  }
-
-  close(): void {
-    this.write()
-    if (ownerOf(this.#owner)?.pid === process.pid) rmSync(this.#owner, { force: true })
   }
 
   /** Something has happened: it will be written within a second. */
@@ -40,12 +37,14 @@ export class StateFile {
   write(): void {
     clearTimeout(this.#timer)
     this.#timer = undefined
+    this.#lookForOthers()
     try {
       const draft = `${this.#file}.${process.pid}`
       writeFileSync(draft, JSON.stringify({ version: 1, pools: { ...this.saved, ...this.#snapshot() } }), {
         mode: 0o600,
       })
       renameSync(draft, this.#file)
+      this.#version = versionOf(this.#file)
       this.#failed = false
     } catch (error) {
       // It is told once.
@@ -53,6 +52,16 @@ export class StateFile {
         process.emitWarning(`llmiter gateway: ${this.#file} cannot be written: ${(error as Error).message}`)
       this.#failed = true
     }
+  }
+
+  /** Two gateways with one folder would each spend all of a budget. It is told once. */
+  #lookForOthers(): void {
+    const version = versionOf(this.#file)
+    if (this.#isShared || version === '' || version === this.#version) return
+    this.#isShared = true
+    process.emitWarning(
+      `llmiter gateway: another process has written ${this.#file}: limits and budgets hold for each gateway alone. Give each its own --state`,
+    )
   }
 }
 
@@ -78,52 +87,5 @@ function read(file: string): SavedPools {
       `llmiter gateway: ${file} cannot be read and is left out: ${(error as Error).message}`,
     )
     return {}
-  }
-}
-
-interface Owner {
-  readonly pid: number
-  /** Another process may have got the number since. */
-  readonly begun: string
-}
-
-/** When a process began, where the system tells it: in ticks since it was started. */
-const begunAt = (pid: number): string => {
-  try {
-    return readFileSync(`/proc/${pid}/stat`, 'utf8').split(' ')[21] ?? ''
-  } catch {
-    return ''
-  }
-}
-
-function ownerOf(file: string): Owner | undefined {
-  try {
-    const { pid, begun } = JSON.parse(readFileSync(file, 'utf8')) as Owner
-    return { pid, begun }
-  } catch {
-    return undefined
-  }
-}
-
-function isAlive({ pid, begun }: Owner): boolean {
-  try {
-    process.kill(pid, 0)
-    return begun === begunAt(pid)
-  } catch {
-    return false
-  }
-}
-
-/** Two gateways with one folder would each spend all of a budget: whoever starts the second one is told. */
-function own(file: string, dir: string): void {
-  const other = ownerOf(file)
-  if (other && other.pid !== process.pid && isAlive(other))
-    process.emitWarning(
-      `llmiter gateway: process ${other.pid} uses the folder ${dir}, too: limits and budgets hold for each of both alone. Give each gateway its own --state`,
-    )
-  try {
-    writeFileSync(file, JSON.stringify({ pid: process.pid, begun: begunAt(process.pid) }), { mode: 0o600 })
-  } catch {
-    // A folder that cannot be written is told when it has something to keep.
   }
 }

@@ -271,7 +271,7 @@ export class Pool<T extends PoolTarget = PoolTarget> {
     const target = this.targets[index]!
     const health = this.#health[index]!
     const outcome = this.#spending?.settle(call, target, member.takeHeld(), given) ?? given
-    const finding = findingOf(given, call.signal?.aborted === true)
+    const finding = this.#findingOf(given, index, call.signal?.aborted === true)
     if (health.ended(finding, number, this.#clock.now(), given.status)) this.#queue.review(index)
     if (finding === ANSWERED && !this.#rules.fallsBack) return resultOf(outcome)
     if (!this.#goesOn(member, outcome, finding)) return resultOf(outcome)
@@ -294,9 +294,25 @@ export class Pool<T extends PoolTarget = PoolTarget> {
     return next
   }
 
+  #findingOf(outcome: GrantOutcome, index: number, aborted: boolean): Finding {
+    const { verdict, status } = outcome
+    if (aborted && 'error' in outcome) return NOTHING
+    if (verdict?.kind === 'quota') return { of: 'spent', cause: answerOf(outcome) }
+    if (status === 401)
+      return this.#isAlone(index) ? FORBIDDEN : { of: 'unauthorized', cause: answerOf(outcome) }
+    if (verdict) return verdict.kind === 'transient' ? BROKE : NOTHING
+    return status === 403 ? FORBIDDEN : ANSWERED
+  }
+
+  /** Whether calls can hope for no other target: then nothing is gained by putting this one aside. */
+  #isAlone(index: number): boolean {
+    const now = this.#clock.now()
+    return this.#health.every((other, i) => i === index || other.hopeless(now))
+  }
+
   #goesOn({ call, index }: PoolMember, outcome: GrantOutcome, finding: Finding): boolean {
     if (call.signal?.aborted) return false
-    if (outcome.verdict || finding.of === 'unauthorized') return true
+    if (outcome.verdict || finding.of === 'unauthorized' || finding.of === 'forbidden') return true
     const { fallsBack } = this.#rules
     const failed = 'error' in outcome || (outcome.status ?? 200) >= 400
     if (!failed || !fallsBack) return false
@@ -461,12 +477,4 @@ const answerOf = (outcome: Ending): unknown => ('error' in outcome ? outcome.err
 const ANSWERED: Finding = { of: 'answered' }
 const NOTHING: Finding = { of: 'nothing' }
 const BROKE: Finding = { of: 'broke' }
-
-function findingOf(outcome: GrantOutcome, aborted: boolean): Finding {
-  const { verdict, status } = outcome
-  if (aborted && 'error' in outcome) return NOTHING
-  if (verdict?.kind === 'quota') return { of: 'spent', cause: answerOf(outcome) }
-  if (status === 401 || status === 403) return { of: 'unauthorized', cause: answerOf(outcome) }
-  if (verdict?.kind === 'transient') return BROKE
-  return verdict ? NOTHING : ANSWERED
-}
+const FORBIDDEN: Finding = { of: 'forbidden' }

@@ -21,7 +21,7 @@ export type TargetState =
   | { readonly state: 'spent'; readonly until: number }
   /** The circuit breaker is open. */
   | { readonly state: 'broken'; readonly until: number }
-  /** Its key was not accepted (401, 403). */
+  /** Its key was not accepted (401). */
   | { readonly state: 'dead'; readonly until: number; readonly cause: unknown }
   | { readonly state: 'paused' }
   /** Its limiter was stopped. */
@@ -33,6 +33,8 @@ export type Finding =
   /** 5xx, a timeout, a lost connection. */
   | { readonly of: 'broke' }
   | { readonly of: 'unauthorized'; readonly cause: unknown }
+  /** It must not do this for this call. Others may have other rights, and it may do other things. */
+  | { readonly of: 'forbidden' }
   /** Its quota is used up. */
   | { readonly of: 'spent'; readonly cause: unknown }
   /** It says nothing: a refusal, which is the gate's business, or a call that its caller gave up. */
@@ -45,6 +47,7 @@ const FAILED: Record<Finding['of'], boolean | undefined> = {
   answered: false,
   broke: true,
   unauthorized: false,
+  forbidden: false,
   spent: undefined,
   nothing: undefined,
 }
@@ -154,7 +157,7 @@ export class TargetHealth {
     this.inFlight--
     const before = this.breaker?.state
     this.breaker?.ended(this.breaker.judges(FAILED[finding.of], status), number, now)
-    if (finding.of === 'broke' || finding.of === 'unauthorized') this.failed++
+    if (finding.of === 'broke' || finding.of === 'unauthorized' || finding.of === 'forbidden') this.failed++
     const aside = this.#death !== undefined || this.#spent !== undefined
     this.#found(finding, number, now)
     const changed = this.breaker?.state !== before || before?.state === 'half-open'

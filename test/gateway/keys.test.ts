@@ -49,10 +49,10 @@ describe('keys', () => {
     expect(JSON.stringify(rig.server.seen)).not.toContain(key)
     const wrong = `${key.slice(0, -1)}${key.endsWith('A') ? 'B' : 'A'}`
     expect((await ask(url, as(wrong))).status).toBe(401)
-    const kept = readFileSync(join(state, 'keys.json'), 'utf8')
+    const kept = readFileSync(join(state, 'keys.jsonl'), 'utf8')
     expect(kept).not.toContain(key.split('_').at(-1))
     expect(kept).toContain(stored.hash)
-    expect(statSync(join(state, 'keys.json')).mode & 0o777).toBe(0o600)
+    expect(statSync(join(state, 'keys.jsonl')).mode & 0o777).toBe(0o600)
   })
 
   test('an expired one and a revoked one are refused, without a restart', async () => {

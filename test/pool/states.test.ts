@@ -30,13 +30,57 @@ describe('a key that is not accepted', () => {
   })
 
   test('is tried at once after retry(name)', async () => {
-    const { pool, ask, stateOf } = poolOf({ a: {} })
-    await expect(pool.run(ask(0, { a: fails(403) }))).rejects.toThrow('HTTP 403')
+    const { pool, ask, stateOf } = poolOf({ a: {}, b: { tier: 2 } })
+    expect(await pool.run(ask(0, { a: fails(401) }))).toBe('b')
     // Nobody waits ten minutes for a wrong key.
-    await expect(pool.run(ask())).rejects.toMatchObject({ code: 'NO_TARGET', cause: { status: 403 } })
+    const forced = pool.run(ask(), { target: 'a' })
+    await expect(forced).rejects.toMatchObject({ code: 'NO_TARGET', cause: { status: 401 } })
     pool.retry('a')
     expect(await pool.run(ask())).toBe('a')
     expect(stateOf('a')).toEqual({ state: 'ready' })
+  })
+
+  test('but is alone is not put aside: its refusal is the answer of one call', async () => {
+    const { pool, ask, counts, stateOf } = poolOf({ a: {} })
+    for (let i = 0; i < 3; i++) await expect(pool.run(ask(0, { a: fails(401) }))).rejects.toThrow('HTTP 401')
+    expect(stateOf('a')).toEqual({ state: 'ready' })
+    expect(await pool.run(ask())).toBe('a')
+    expect(counts()).toEqual({ a: 4 })
+    expect(pool.stats().targets[0]).toMatchObject({ answered: 1, failed: 3 })
+  })
+
+  test('is alone, too, while all others are dead, spent or stopped', async () => {
+    const { pool, targets, clock, ask, stateOf } = poolOf({
+      dead: {},
+      spent: {},
+      stopped: {},
+      a: { tier: 2 },
+    })
+    const spent = () => {
+      throw outOfQuota()
+    }
+    targets[2]!.limiter.stop()
+    expect(await pool.run(ask(0, { dead: fails(401), spent }))).toBe('a')
+    await expect(pool.run(ask(0, { a: fails(401) }))).rejects.toThrow('HTTP 401')
+    expect(pool.stats().targets.map(({ state }) => state.state)).toEqual([
+      'dead',
+      'spent',
+      'stopped',
+      'ready',
+    ])
+    await clock.advance(MINUTE)
+    await expect(pool.run(ask(0, { a: fails(401) }), { target: 'a' })).rejects.toThrow('HTTP 401')
+    expect(stateOf('a').state).toBe('dead')
+    expect(await pool.run(ask())).toBe('spent')
+  })
+
+  test('for one call (403) is tried by the next: another target may have other rights', async () => {
+    const { pool, ask, log, stateOf } = poolOf({ a: {}, b: { tier: 2 } })
+    expect(await pool.run(ask(0, { a: fails(403) }))).toBe('b')
+    expect(stateOf('a')).toEqual({ state: 'ready' })
+    expect(await pool.run(ask())).toBe('a')
+    await expect(pool.run(ask(0, { a: fails(403), b: fails(403) }))).rejects.toThrow('HTTP 403')
+    expect(log.map(({ target }) => target).join('')).toBe('abaab')
   })
 
   test('that was used by several calls at once died once', async () => {

@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
-import { type BundledPage, bundlePage } from '../../gateway/page/build.ts'
+import { type BundledPage, bundlePage } from '../../pages/bundle.ts'
 
 export function buildPage(): BundledPage {
   const { script, style } = bundlePage(import.meta.url)

@@ -1,7 +1,7 @@
 // The limiters of a run as a table: which of them waits, and why. A click on a heading sorts, one on a name selects.
 
+import { element } from '../../pages/element.ts'
 import type { Cause } from './causes.ts'
-import { element } from './dom.ts'
 import { count, span } from './labels.ts'
 import { binding, type Totals } from './totals.ts'
 
@@ -72,36 +72,33 @@ export function fillLimiters(
     const [x, y] = [value(a, causes), value(b, causes)]
     return x === y ? (a.name < b.name ? -1 : 1) : x < y ? -sign : sign
   })
-  const head = element('tr')
-  head.append(
+  const head = element(
+    'tr',
+    '',
     ...COLUMNS.map(({ key, title, value }) => {
-      const cell = element('th')
-      cell.scope = 'col'
       const sorts = key === order.key
-      if (sorts) cell.ariaSort = order.down ? 'descending' : 'ascending'
-      const button = element('button', title)
+      const button = element('button', '', title)
       button.type = 'button'
       button.dataset['sort'] = key
       const down = sorts ? !order.down : typeof value(sorted[0]!, causes) === 'number'
       button.addEventListener('click', () => onOrder({ key, down }))
-      cell.append(button)
+      const cell = element('th', '', button)
+      cell.scope = 'col'
+      if (sorts) cell.ariaSort = order.down ? 'descending' : 'ascending'
       return cell
     }),
   )
   const rows = sorted.slice(0, MOST_ROWS).map((totals) => {
-    const row = element('tr')
+    const row = element('tr', '', ...COLUMNS.map((column) => cellOf(column, totals, causes, onSelect)))
     if (totals.name === selected) row.ariaCurrent = 'true'
-    row.append(...COLUMNS.map((column) => cellOf(column, totals, causes, onSelect)))
     return row
   })
   const caption = element(
     'caption',
+    '',
     sorted.length > MOST_ROWS ? `${count(MOST_ROWS)} of ${count(sorted.length)} limiters` : 'Limiters',
   )
-  const [thead, tbody] = [element('thead'), element('tbody')]
-  thead.append(head)
-  tbody.append(...rows)
-  table.replaceChildren(caption, thead, tbody)
+  table.replaceChildren(caption, element('thead', '', head), element('tbody', '', ...rows))
 }
 
 function cellOf(
@@ -114,13 +111,12 @@ function cellOf(
   if (key !== 'limiter') {
     const kind = key === 'why' ? 'words' : ''
     const bad = (key === 'refused' || key === 'failed') && Number(value(totals, causes)) > 0
-    return element('td', said, bad ? 'bad' : kind)
+    return element('td', bad ? 'bad' : kind, said)
   }
-  const cell = element('th')
-  cell.scope = 'row'
-  const button = element('button', said)
+  const button = element('button', '', said)
   button.type = 'button'
   button.addEventListener('click', () => onSelect(totals.name))
-  cell.append(button)
+  const cell = element('th', '', button)
+  cell.scope = 'row'
   return cell
 }

@@ -1,10 +1,10 @@
 // One run on the page: what came of it, its limiters, its panels, what they say of the moment that is pointed at, and
 // its numbers as a table.
 
+import { element } from '../../pages/element.ts'
 import { type Buckets, bucketsOf } from './buckets.ts'
 import { Chart, type Tops } from './chart.ts'
 import { type Columns, GATES } from './columns.ts'
-import { element } from './dom.ts'
 import { ALL, count, elapsed, isoTime, LABELS, LINES, MINUTES, span, TOKEN_LINES } from './labels.ts'
 import { fillLimiters, type Order } from './limiter-table.ts'
 import { unpackColumns } from './pack.ts'
@@ -185,11 +185,11 @@ export class RunView {
       return
     }
     const { x, size } = this.#buckets
-    const time = element('b', `${this.#time(x[known]!)}${size > 1 ? ` + ${span(size)}` : ''}`)
+    const time = element('b', '', `${this.#time(x[known]!)}${size > 1 ? ` + ${span(size)}` : ''}`)
     readout.replaceChildren(
       time,
       ...this.#tell(known).map(({ colour, label, value }) => {
-        const item = element('span', `${label} ${value}`)
+        const item = element('span', '', `${label} ${value}`)
         item.style.setProperty('--color', `var(--${colour})`)
         return item
       }),
@@ -245,20 +245,16 @@ export class RunView {
       ...[count(waiting[i]!), rate[i] === null ? '' : count(rate[i]!)],
       ...[GATES[gate[i]!]!, this.#run.causes[why[i]!]?.label ?? ''],
     ])
-    const head = element('tr')
-    head.append(...[...heads, 'gate', 'waiting for'].map((words) => headCell(words, 'col')))
-    const caption = element('caption', `${this.#columns.name}: each row is ${span(size)}`)
-    const body = rows.map((cells) => {
-      const row = element('tr')
-      row.append(...cells.map((words, i) => (i === 0 ? headCell(words, 'row') : element('td', words))))
-      return row
-    })
-    this.#find('details table').replaceChildren(caption, head, ...body)
+    const titles = [...heads, 'gate', 'waiting for'].map((words) => headCell(words, 'col'))
+    const caption = element('caption', '', `${this.#columns.name}: each row is ${span(size)}`)
+    const cellOf = (words: string, i: number) => (i === 0 ? headCell(words, 'row') : element('td', '', words))
+    const body = rows.map((cells) => element('tr', '', ...cells.map(cellOf)))
+    this.#find('details table').replaceChildren(caption, element('tr', '', ...titles), ...body)
   }
 }
 
 function headCell(words: string, scope: 'col' | 'row'): HTMLElement {
-  const cell = element('th', words)
+  const cell = element('th', '', words)
   cell.scope = scope
   return cell
 }

@@ -1,7 +1,7 @@
 // What calls waited for, as a coloured strip under the time axis, and what its colours mean.
 
+import { element } from '../../pages/element.ts'
 import type { Cause } from './causes.ts'
-import { element } from './dom.ts'
 import { type Buckets, causesIn, closures } from './buckets.ts'
 
 /** In pixels: a narrower stretch has no words. */
@@ -10,8 +10,8 @@ const ROOM_FOR_WORDS = 70
 const LEAST_WIDTH = 2
 
 export class Strip {
-  readonly #strip = element('div', '', 'strip')
-  #legend = element('ul', '', 'causes')
+  readonly #strip = element('div', 'strip')
+  #legend = element('ul', 'causes')
   readonly #causes: readonly Cause[]
 
   constructor(parent: HTMLElement, causes: readonly Cause[]) {
@@ -35,7 +35,7 @@ export class Strip {
     this.#strip.replaceChildren(
       ...stretches.map(({ cause, start, end }) => {
         const px = Math.max(LEAST_WIDTH, ((end - start) / (to - from)) * width)
-        const part = element('span', px < ROOM_FOR_WORDS ? '' : cause.label)
+        const part = element('span', '', px < ROOM_FOR_WORDS ? '' : cause.label)
         part.title = cause.text
         part.dataset['cause'] = cause.label
         part.style.left = `${(100 * (start - from)) / (to - from)}%`
@@ -63,7 +63,7 @@ export class Strip {
       ...(shut.some(({ closed }) => closed) ? [{ colour: 'closed', words: 'band: gate closed' }] : []),
       ...(shut.some(({ closed }) => !closed) ? [{ colour: 'probing', words: 'band: gate probing' }] : []),
     ]
-    const heading = element('li', shares.length > 0 ? 'Waited for:' : unexplained(buckets))
+    const heading = element('li', '', shares.length > 0 ? 'Waited for:' : unexplained(buckets))
     const explained = legend([...shares, ...bands])
     explained.prepend(heading)
     this.#legend.replaceWith(explained)
@@ -78,13 +78,13 @@ const unexplained = ({ waiting }: Buckets) =>
     : 'No call waited for anything.'
 
 export function legend(keys: readonly { colour: string; words: string }[]): HTMLUListElement {
-  const list = element('ul', '', 'causes')
-  list.append(
+  return element(
+    'ul',
+    'causes',
     ...keys.map(({ colour, words }) => {
-      const item = element('li', words, 'key')
+      const item = element('li', 'key', words)
       item.style.setProperty('--color', `var(--${colour})`)
       return item
     }),
   )
-  return list
 }

@@ -2,7 +2,7 @@
 
 import type { GatewayStatus } from '../admin.ts'
 import { budgetsView, countsView, type Sample, targetsView } from './views.ts'
-import { element } from './words.ts'
+import { element } from '../../pages/element.ts'
 
 const EVERY_MS = 1000
 /** For the rates and the drawing: two minutes. */

@@ -2,7 +2,8 @@
 
 import type { LimiterStats } from 'llmiter'
 import type { GatewayStatus, GatewayTargetStatus } from '../admin.ts'
-import { count, element, money, period, time } from './words.ts'
+import { element } from '../../pages/element.ts'
+import { count, money, period, time } from './words.ts'
 
 export interface Sample {
   /** ms of the page's own clock. */

@@ -1,15 +1,4 @@
-// Elements, numbers and times as people read them.
-
-export function element<K extends keyof HTMLElementTagNameMap>(
-  tag: K,
-  kind = '',
-  ...inside: (Node | string)[]
-): HTMLElementTagNameMap[K] {
-  const made = document.createElement(tag)
-  if (kind) made.className = kind
-  made.append(...inside)
-  return made
-}
+// Numbers and times as people read them.
 
 /** 12345.6 is 12,346; 1.234 is 1.23. */
 export const count = (n: number): string =>

@@ -1,10 +1,11 @@
+/** An element of a page, of a class and with what is inside: texts as texts, so that no name can become markup. */
 export function element<K extends keyof HTMLElementTagNameMap>(
   tag: K,
-  words = '',
   kind = '',
+  ...inside: (Node | string)[]
 ): HTMLElementTagNameMap[K] {
   const made = document.createElement(tag)
-  if (words) made.textContent = words
   if (kind) made.className = kind
+  made.append(...inside)
   return made
 }
