@@ -47,6 +47,8 @@ export interface LeaseRequest {
   gen: string
   /** The process works on its own share until an answer arrives in time: the store must keep that share for it. */
   alone: boolean
+  /** When this was sent, by the store's clock; -1 before the first answer. */
+  sentAt: number
   /** How long to keep its share after its last request; 0: not at all. */
   keepMs: number
   /** The store's time of the last answer; -1 without one. A store that does not remember it has gone back in time. */

@@ -102,8 +102,8 @@ export class Ledger {
   }
 
   /** One request at `time`, epoch ms of the store. `gen` names the state, if it must be made. */
-  ask(request: LeaseRequest, time: number, gen: string): LeaseAnswer {
-    const state = (this.#state ??= begin(request, time, gen))
+  ask(sent: LeaseRequest, time: number, gen: string): LeaseAnswer {
+    const state = (this.#state ??= begin(sent, time, gen))
     // A clock that was set back, as by a failover, must not make all wait: the state's time goes on.
     if (time - state.base < state.seen - 1000) state.base = time - state.seen
     const now = Math.max(time - state.base, state.seen)
@@ -112,12 +112,17 @@ export class Ledger {
     state.alive += passed
     state.seen = now
     state.news.seq = ++state.seq
+    // A process counts its silence from when it sent this. One that sent it too long ago goes on at its own share by now.
+    const since = sent.gen === state.news.gen && sent.sentAt >= 0 ? sent.sentAt : now
+    const lateMs = Math.max(0, now - since - sent.lagMs / 2)
+    const isAlone = lateMs > LAW.missingMs + sent.lagMs
+    const request = { ...sent, lagMs: sent.lagMs - lateMs, ...(isAlone && { alone: true, first: [] }) }
     if (now - prev > LAW.forgottenMs && request.declared === 0) this.#members.clear()
     // Who comes from another state, or from a later time of this one, tells its past before it is given anything.
     const stranger = request.gen !== '' && request.gen !== state.news.gen
     const present = this.#members.count(request, stranger, state.alive, now)
-    const since = present.heard < 0 ? prev : present.heard
-    const rolledBack = !stranger && request.heard > since + LAW.sameMs
+    const heard = present.heard < 0 ? prev : present.heard
+    const rolledBack = !stranger && request.heard > heard + LAW.sameMs
     const aheadMs = Math.max(LAW.aheadMs, (LAW.reserve * present.processes) / LAW.questionsPerMs)
     // All reach as far as the farthest of them, or those would take it all.
     const wishedMs = Math.max(aheadMs, request.aheadMs)
@@ -175,7 +180,7 @@ export class Ledger {
     return {
       now,
       base: state.base,
-      ...(rolledBack && { since }),
+      ...(rolledBack && { since: heard }),
       news: { ...state.news },
       slots,
       next,
