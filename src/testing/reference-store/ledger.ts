@@ -112,11 +112,7 @@ export class Ledger {
     state.alive += passed
     state.seen = now
     state.news.seq = ++state.seq
-    // A process counts its silence from when it sent this. One that sent it too long ago goes on at its own share by now.
-    const since = sent.gen === state.news.gen && sent.sentAt >= 0 ? sent.sentAt : now
-    const lateMs = Math.max(0, now - since - sent.lagMs / 2)
-    const isAlone = lateMs > LAW.missingMs + sent.lagMs
-    const request = { ...sent, lagMs: sent.lagMs - lateMs, ...(isAlone && { alone: true, first: [] }) }
+    const request = countedFrom(sent, state.news.gen, now)
     if (now - prev > LAW.forgottenMs && request.declared === 0) this.#members.clear()
     // Who comes from another state, or from a later time of this one, tells its past before it is given anything.
     const stranger = request.gen !== '' && request.gen !== state.news.gen
@@ -386,6 +382,14 @@ export class Ledger {
       account.even = Math.max(account.even, at) + step
     }
   }
+}
+
+/** A process counts its silence from when it sent this. One that sent it too long ago goes on at its own share by now. */
+function countedFrom(sent: LeaseRequest, gen: string, now: number): LeaseRequest {
+  const since = sent.gen === gen && sent.sentAt >= 0 ? sent.sentAt : now
+  const lateMs = Math.max(0, now - since - sent.lagMs / 2)
+  const isAlone = lateMs > LAW.missingMs + sent.lagMs
+  return { ...sent, lagMs: sent.lagMs - lateMs, ...(isAlone && { alone: true, first: [] }) }
 }
 
 function begin({ known }: LeaseRequest, time: number, gen: string): State {
