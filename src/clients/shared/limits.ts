@@ -227,7 +227,7 @@ function serviceOf(limits: ClientLimits, name: string): RateLimitedService {
   const kind = isService ? undefined : kindOf(limits)
   if (typeof limits !== 'object' || limits === null || kind) {
     const got = kind ? `an instance of ${kind}` : text(limits)
-    const hint = kind || typeof limits === 'function' ? ' (are the arguments exchanged?)' : ''
+    const hint = kind || typeof limits === 'function' ? ' (are the arguments swapped?)' : ''
     throw new TypeError(
       `limits must be { models }, a BucketRateLimiter, a RateLimitedService or options, got ${got}${hint}`,
     )
