@@ -265,7 +265,7 @@ describe('prices', () => {
     await expect(pool.run(ask(), { model: 'nobody-knows-me', cost })).rejects.toMatchObject({
       code: 'UNKNOWN_PRICE',
       message: expect.stringContaining(
-        "nobody knows what 'nobody-knows-me' costs: give its price in prices",
+        "the price of 'nobody-knows-me' is unknown: give its price in prices",
       ) as string,
     })
     await expect(pool.run(ask(), { cost })).rejects.toThrow(
