@@ -1,4 +1,5 @@
-// Which calls are rejected before they queue: one that can never fit, one whose wait would be too long, one too many.
+// Rejects calls before they queue: calls that can never fit, calls that would wait too long, and calls that exceed
+// a full queue.
 
 import { QueueFullError, QuotaExhaustedError, RequestTooLargeError, StoreDownError } from './errors.ts'
 import { placesOf } from '../core/limit/limit-set.ts'
@@ -6,7 +7,7 @@ import { isTokens } from '../core/limit/parse-limits.ts'
 import type { Refusal } from '../responses/verdict.ts'
 import type { CallContext, PendingCall } from './pending-call.ts'
 
-/** Why a call is rejected, or undefined. May evict another call to make room. */
+/** The error a call is rejected with, or undefined if it may queue. May evict another call to make room. */
 export function turnAway(
   runtime: CallContext,
   call: PendingCall,
@@ -33,7 +34,7 @@ export function turnAway(
   return undefined
 }
 
-/** The error of a cost above a limit: it says which limit, and what can be done. */
+/** The error for a cost above a limit. It names the limit and suggests what to change. */
 function neverFits({ name, issuer }: CallContext, { cost }: PendingCall): RequestTooLargeError | undefined {
   const { maxConcurrent } = issuer.limitSet
   if (placesOf(cost) > maxConcurrent)
@@ -54,7 +55,7 @@ function crowdedOut(runtime: CallContext, call: PendingCall): { error: unknown }
   const { max = Infinity, onFull } = runtime.options.queue ?? {}
   const { line } = runtime.issuer
   const { size } = line
-  // With `queue.max: 0` a call may still go if it need not wait; the runtime rejects the others.
+  // With `queue.max: 0` a call may still go if it does not have to wait. The runtime rejects the others.
   if (size < max || max === 0) return undefined
   const error = new QueueFullError(
     `'${runtime.name}': ${size} calls are waiting already, and queue.max is ${max}`,
@@ -66,7 +67,7 @@ function crowdedOut(runtime: CallContext, call: PendingCall): { error: unknown }
   return undefined
 }
 
-/** The call that a full queue evicts for this one: never a more urgent one. */
+/** The call that a full queue evicts to make room for this one. It never has a higher priority than this one. */
 function evictedFor(
   { priority }: PendingCall,
   line: CallContext['issuer']['line'],
@@ -78,12 +79,12 @@ function evictedFor(
   return worth !== undefined && (onFull === 'evict-lowest' ? worth > 0 : worth >= 0) ? found : undefined
 }
 
-/** Gives the call its ticket if it need not wait. Otherwise nothing changes. */
+/** Gives the call its ticket if it does not have to wait. Otherwise changes nothing. */
 export function goNow(runtime: CallContext, call: PendingCall, now: number): boolean {
   const { issuer, scheduler } = runtime
   if (issuer.line.size > 0) return false
   const failure = turnAway(runtime, call, now)
-  // Only a call that can never go is an error. The others may go later.
+  // Only a call that can never go is an error. Other calls may go later.
   if (failure?.error instanceof RequestTooLargeError) throw failure.error
   if (failure) return false
   scheduler.join(call, now)
@@ -95,7 +96,7 @@ export function goNow(runtime: CallContext, call: PendingCall, now: number): boo
   return true
 }
 
-/** What calls are rejected with while the quota is used up. */
+/** The error for calls while the quota is used up. */
 export function quotaSpent(
   name: string,
   { waitMs, reason }: Pick<Refusal, 'waitMs' | 'reason'>,
@@ -106,7 +107,7 @@ export function quotaSpent(
   return new QuotaExhaustedError(`'${name}': the provider's quota is used up${said}: ${until}`, cause)
 }
 
-/** What calls are rejected with while the store does not answer. */
+/** The error for calls while the store does not answer. */
 export function storeDown(name: string, cause: unknown): StoreDownError {
   return new StoreDownError(`'${name}': the store of the shared limit does not answer`, cause)
 }

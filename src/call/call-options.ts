@@ -7,20 +7,20 @@ import { anything, callable, checkOptions, number, type OptionRule, text } from 
 import type { Outcome, RefusalKind, Verdict } from '../responses/verdict.ts'
 
 /**
- * Your own reading of an answer: a kind of refusal, `'transient'`, `'ok'`, or a whole verdict with a wait.
- * `undefined` leaves it to the limiter.
+ * Classifies an answer in place of the built-in rules. Returns a kind of refusal, `'transient'`, `'ok'`, or a
+ * whole verdict with a wait. Returns `undefined` to fall back to the built-in rules.
  */
 export type Classify = (outcome: Outcome) => RefusalKind | 'transient' | 'ok' | Verdict | undefined
 
-/** When other transient failures (5xx, connection lost, timeouts) are tried again. */
+/** When to retry transient failures that are not refusals (5xx, lost connections, timeouts). */
 export interface RetryOptions {
   /**
-   * Tries in all, the first included.
+   * Number of attempts, including the first.
    * @default 3
    */
   attempts?: number | undefined
   /**
-   * The first wait.
+   * The wait before the first retry.
    * @default 500 ms
    */
   minMs?: Duration | undefined
@@ -30,73 +30,81 @@ export interface RetryOptions {
    */
   maxMs?: Duration | undefined
   /**
-   * Each wait is this many times the one before.
+   * The factor by which each wait grows over the previous one.
    * @default 2
    */
   factor?: number | undefined
   /**
-   * Each wait is shortened by a random share up to this.
+   * Each wait is shortened by a random share of at most this, from 0 to 1.
    * @default 0.25
    */
   jitter?: number | undefined
-  /** The wait after this failure, 0 for none; `undefined` leaves it to the options above. `attempts` still holds. */
+  /**
+   * Returns the wait after this failure, 0 for none. Return `undefined` to use the options above. `attempts` still
+   * applies.
+   */
   delayMs?: ((failure: RetryFailure) => Duration | undefined) | undefined
-  /** Which failures: default those that the limiter takes for transient. */
+  /**
+   * Selects the failures to retry.
+   * @default the failures that the limiter classifies as transient
+   */
   on?: ((error: unknown) => boolean) | undefined
 }
 
-/** A failure that will be tried again. */
+/** A failure that will be retried. */
 export interface RetryFailure {
   /** What the call threw, or the `Response` that it returned. */
   error: unknown
-  /** How many tries have failed: 1 after the first. */
+  /** How many attempts have failed: 1 after the first. */
   failures: number
-  /** The wait in ms that the provider asked for, if it did. */
+  /** The wait in ms that the provider asked for, if it named one. */
   waitMs?: number
 }
 
 /** The options of one call. */
 export interface CallOptions {
   /**
-   * What the call takes of each limit.
-   * @default one request, and an estimate of its tokens where tokens are limited
+   * What the call takes from each limit.
+   * @default one request, plus estimated tokens where tokens are limited
    */
   cost?: Partial<Cost> | undefined
   /**
-   * How many places of `maxConcurrent` it takes.
-   * @default 1; 0: none
+   * How many slots of `maxConcurrent` the call takes. 0 takes none.
+   * @default 1
    */
   weight?: number | undefined
-  /** A name of yours for the call: its events carry it, `queued()` lists it, and `clear()` finds it. */
+  /** Your name for the call. Its events carry it, `queued()` lists it, and `clear()` can select by it. */
   id?: string | undefined
-  /** What the call sends, such as the body of its request: tokens that `cost` does not name are estimated from it. */
+  /** What the call sends, such as the request body. Tokens that `cost` does not give are estimated from it. */
   request?: unknown
-  /** Gives the call up: it rejects with the signal's own reason, at once while it waits. */
+  /** Aborts the call. It rejects with the signal's reason, immediately if it is still waiting. */
   signal?: AbortSignal | undefined
   /**
-   * Higher goes first. A lower one gets at least every 17th ticket for each step below, unless `queue.ageing` is false.
+   * Higher goes first. Unless `queue.ageing` is false, calls one step lower still get at least every 17th ticket,
+   * two steps lower every 33rd, and so on.
    * @default 0
    */
   priority?: number | undefined
-  /** Tenants of one limiter get fair turns. */
+  /** The tenant of the call. Tenants of one limiter take fair turns. */
   tenant?: string | undefined
   /**
-   * Rejects with `WaitTimeoutError` after this long without a ticket.
-   * @default waits as long as it takes
+   * Rejects with `WaitTimeoutError` if the call has no ticket after this time.
+   * @default no bound
    */
   maxWaitMs?: Duration | undefined
   /**
-   * Refusals that the call waits through; the next one is thrown unchanged. 0: none.
-   * @default all
+   * How many refusals the call waits through. The next one is thrown unchanged. 0 waits through none.
+   * @default no bound
    */
   maxRefusals?: number | undefined
   /**
-   * Rejects with `CallTimeoutError` when a try of the call itself takes longer. A ticket in your hands has no such bound.
+   * Rejects with `CallTimeoutError` if one attempt of the call itself takes longer. Does not apply to a ticket
+   * that you hold yourself.
    * @default none
    */
   timeoutMs?: Duration | undefined
   /**
-   * Which failures that are no refusals are tried again, and how often. A ticket asks by `refuse`.
+   * Which failures other than refusals are retried, and how often. A ticket applies this in `refuse`.
    * @default none
    */
   retry?: RetryOptions | false | undefined
@@ -112,7 +120,7 @@ const RETRY = {
   delayMs: callable,
 } satisfies Record<keyof RetryOptions, OptionRule>
 
-/** What a limiter may say for all its calls, too. */
+/** The call options that a limiter can also set for all its calls. */
 export const CALL_BOUNDS = {
   maxWaitMs: durationOrZero,
   maxRefusals: 'a whole number of at least 0',

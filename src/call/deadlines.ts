@@ -1,11 +1,11 @@
-// What may happen to a call while it waits: its signal aborts, its `maxWaitMs` passes, or it is stuck.
+// What can end a call's wait: its signal aborts or its `maxWaitMs` passes. Also reports calls that are stuck.
 
 import { LimiterStoppedError, QueueFullError, WaitTimeoutError } from './errors.ts'
 import { waitingOn, waitLeft } from '../core/inspect.ts'
 import { watch } from '../lib/abort.ts'
 import type { PendingCall } from './pending-call.ts'
 
-/** What a call may wait for besides a limit. */
+/** What a call can wait for besides a limit. */
 const WORDS: Readonly<Record<string, string>> = {
   gate: 'the provider to accept calls again',
   concurrency: 'a call in flight to end',
@@ -18,7 +18,7 @@ const spelled = (ms: number) => (ms === Infinity ? 'without an end' : `about ${m
 const STUCK_MS = 300_000
 const STUCK_REFUSALS = 10
 
-/** Starts to watch what may end this wait. It may have ended already. */
+/** Starts to watch for what can end this wait. It may have ended already. */
 export function attend(call: PendingCall, now: number): void {
   const { runtime, signal, maxWaitMs } = call.policy
   if (runtime.options.queue?.max === 0 && call.state === 'waiting') {
@@ -38,7 +38,7 @@ export function attend(call: PendingCall, now: number): void {
   }
 }
 
-/** A call is back in the queue, unless its limiter was stopped or its signal aborted meanwhile. */
+/** Puts a call back into the queue, unless its limiter was stopped or its signal was aborted in the meantime. */
 export function comeBack(call: PendingCall, now: number): void {
   const { runtime } = call.policy
   const { stopped } = runtime
@@ -59,7 +59,7 @@ export function unattend({ policy, waitState }: PendingCall): void {
   }
 }
 
-/** Emits `stuck` when a call has been refused many times, or has been parked for long. */
+/** Emits `stuck` when a call has been refused many times or has been parked for long. */
 export function watchStuck(call: PendingCall, reason: string, now: number): void {
   const { runtime } = call.policy
   const waitState = call.more()

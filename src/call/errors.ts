@@ -1,10 +1,10 @@
-// The errors of the limiter itself. Whatever the wrapped function throws reaches the caller untouched.
+// The limiter's own errors. Whatever the wrapped function throws reaches the caller unchanged.
 //
-// `instanceof` works between the ESM and the CJS copy of the package: a brand on the instance decides.
+// `instanceof` works across the ESM and CJS copies of the package because it checks a brand on the instance.
 
 const BRAND = Symbol.for('llmiter.error')
 
-/** The code of a `LimiterError`, for `switch`. */
+/** The code of a `LimiterError`, for use in `switch`. */
 export type LimiterErrorCode =
   | 'QUEUE_FULL'
   | 'QUEUE_CLEARED'
@@ -20,9 +20,9 @@ export type LimiterErrorCode =
   | 'BUDGET_EXCEEDED'
   | 'UNKNOWN_PRICE'
 
-/** Every error that the limiter itself makes. `code` says which; `cause` holds the original, if there is one. */
+/** Base class of the limiter's own errors. `code` identifies the error. `cause` holds the original error, if any. */
 export class LimiterError extends Error {
-  /** Which error it is. */
+  /** Identifies the error. */
   readonly code!: LimiterErrorCode
 
   constructor(message: string, cause?: unknown) {
@@ -42,20 +42,23 @@ export class LimiterError extends Error {
   }
 }
 
-/** The queue held `queue.max` calls already, or this call was evicted for a more urgent one. */
+/** The queue already held `queue.max` calls, or this call was evicted for one of higher priority. */
 export class QueueFullError extends LimiterError {
   /** The name of the class. */
   override name = 'QueueFullError'
   static readonly code = 'QUEUE_FULL'
 }
 
-/** The ticket did not come within `maxWaitMs`. `cause` is the provider's last refusal, if there was one. */
+/** The call got no ticket within `maxWaitMs`. `cause` is the provider's last refusal, if there was one. */
 export class WaitTimeoutError extends LimiterError {
   /** The name of the class. */
   override name = 'WaitTimeoutError'
   /** What the call waited for: a dimension, `'concurrency'`, `'gate'`, `'pause'`, or `'retry'` after a failure. */
   readonly waitingOn?: string
-  /** About how much longer the call would have waited, in ms; `Infinity` while the limiter is paused without an end. */
+  /**
+   * Estimate of how much longer the call would have waited, in ms. `Infinity` while the limiter is paused without
+   * an end.
+   */
   readonly leftMs!: number
   static readonly code = 'WAIT_TIMEOUT'
 }
@@ -67,21 +70,21 @@ export class CallTimeoutError extends LimiterError {
   static readonly code = 'CALL_TIMEOUT'
 }
 
-/** The cost is more than a limit can ever hold. */
+/** The cost exceeds what a limit can ever hold. */
 export class RequestTooLargeError extends LimiterError {
   /** The name of the class. */
   override name = 'RequestTooLargeError'
   static readonly code = 'REQUEST_TOO_LARGE'
 }
 
-/** The provider has said that money or quota is used up; `cause` is what it said. */
+/** The provider reported that the quota or the account's credit is used up. `cause` is the provider's answer. */
 export class QuotaExhaustedError extends LimiterError {
   /** The name of the class. */
   override name = 'QuotaExhaustedError'
   static readonly code = 'QUOTA_EXHAUSTED'
 }
 
-/** `clear()` was called while the call waited. `cause` is its reason. */
+/** `clear()` was called while the call waited. `cause` is the reason given to `clear()`. */
 export class QueueClearedError extends LimiterError {
   /** The name of the class. */
   override name = 'QueueClearedError'
@@ -95,14 +98,14 @@ export class LimiterStoppedError extends LimiterError {
   static readonly code = 'LIMITER_STOPPED'
 }
 
-/** `refuse()` of a ticket that was given back before. */
+/** `refuse()` was called on a ticket that had already ended. */
 export class TicketOverError extends LimiterError {
   /** The name of the class. */
   override name = 'TicketOverError'
   static readonly code = 'TICKET_OVER'
 }
 
-/** The store that holds a shared limit is out of reach, and `onStoreDown` is `'reject'`. */
+/** The store of a shared limit cannot be reached, and `onStoreDown` is `'reject'`. */
 export class StoreDownError extends LimiterError {
   /** The name of the class. */
   override name = 'StoreDownError'

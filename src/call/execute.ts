@@ -1,5 +1,5 @@
-// A call from its ticket to its end: run the function, classify the answer, and act on it. Every answer, thrown
-// or returned, goes through one classifier.
+// Runs a call from its ticket to its end: runs the function, classifies the answer, and acts on it. Every answer,
+// thrown or returned, goes through the same classifier.
 
 import { fail, judge, land, learnFrom, noteFailure } from './outcome.ts'
 import type { Cost } from '../core/cost.ts'
@@ -14,13 +14,13 @@ import { context, contextOf, findStorage } from '../lib/async-context.ts'
 import { abandonHeir, nestedCall } from './nesting.ts'
 import { type CallPolicy, PendingCall, type Work } from './pending-call.ts'
 
-/** How long a refused Response may take to say why. */
+/** How long to wait for the body of a refused Response. */
 const BODY_MS = 2000
 
-/** Some SDKs listen on the signal at each try and never stop, and Node warns at the eleventh. */
+/** Some SDKs add a listener to the signal on each attempt and never remove it. Node warns at the eleventh. */
 const MOST_LISTENERS = 8
 
-/** One call: it waits, gets its ticket, and ends. */
+/** One call: waits, gets its ticket, runs and ends. */
 export function dispatch(policy: CallPolicy, cost: Cost, work: Work): Promise<unknown> {
   const call = newCall(policy, cost, work)
   if (call.standing.is === 'waiting') return policy.runtime.scheduler.ticket(call).then(start)
@@ -28,11 +28,11 @@ export function dispatch(policy: CallPolicy, cost: Cost, work: Work): Promise<un
   return result instanceof Promise ? result : Promise.resolve(result)
 }
 
-/** Asks for a ticket. A call within a call may have that one's ticket on return. */
+/** Asks for a ticket. A nested call may already hold the ticket of the outer call when this returns. */
 export function newCall(policy: CallPolicy, cost: Cost, work: Work | undefined): PendingCall {
   const { runtime } = policy
   const now = runtime.scheduler.now()
-  // As `contextOf` says, without a call of a function for most calls.
+  // Inlines `contextOf`: most calls then avoid a function call.
   const around =
     context.current ??
     (context.storage ? context.storage.getStore() : policy.signal && contextOf(policy.signal))
@@ -40,12 +40,13 @@ export function newCall(policy: CallPolicy, cost: Cost, work: Work | undefined):
     ? nestedCall(around as PendingCall, policy, cost, work, now)
     : new PendingCall(policy, cost, work, now)
   if (call.state === 'new') runtime.enqueue(call, now)
-  // It may wait for a call that waits for the one around it: `explain` says so, however late that happens.
+  // The call may wait for a call that waits for the call around it. `explain` reports that, even if it happens
+  // much later.
   if (around && call.queue) context.wanted = true
   return call
 }
 
-/** Throws if a call that was woken must not start: it was rejected, or its signal aborted after the ticket was issued. */
+/** Throws if a woken call must not start because it was rejected, or aborted after its ticket was issued. */
 export function admit(call: PendingCall): void {
   const { waitState, policy, since, sentAt } = call
   const { runtime, signal } = policy
@@ -83,10 +84,10 @@ function start(call: PendingCall): unknown {
   )
 }
 
-/** Does the work of a call that has its ticket. */
+/** Runs the function of a call that has its ticket. */
 export function perform(call: PendingCall): unknown {
   const { timeoutMs, signal } = call.policy
-  // Where awaits cannot be followed, a signal of its own stands for the call.
+  // Where async context is unavailable, the call gets its own signal, which identifies it.
   const marked = context.storage === null && (context.wanted || call.policy.runtime.trials > 0)
   return signal || timeoutMs < Infinity || marked
     ? bounded(call, call.work!)
@@ -99,7 +100,7 @@ function promised(result: unknown): Promise<unknown> | undefined {
   return typeof then === 'function' ? Promise.resolve(result) : undefined
 }
 
-/** Runs work as a part of the call: calls made in it know that they are nested. */
+/** Runs work as part of the call, so that calls made in it are recognised as nested. */
 export function within<T>(
   call: PendingCall,
   work: (signal: AbortSignal | undefined) => T,
@@ -110,13 +111,14 @@ export function within<T>(
   context.current = call
   try {
     if (runtime.wrapper !== wrapper) {
-      // Wrapped in several ways: then one may be within the other.
+      // Several wrappers exist, so one may be nested in another.
       if (runtime.wrapper !== null) context.wanted = true
       runtime.wrapper = wrapper
     }
     if (!context.wanted) {
       if (runtime.trials === 0) return work(signal)
-      // In older versions of Node it slows down every promise of the process, so it ends after this many calls without a nested one.
+      // In older versions of Node, async context slows down every promise of the process. So it is disabled after
+      // this many calls without a nested one.
       if (--runtime.trials === 0) context.storage?.disable()
     }
     const storage = context.storage === undefined ? findStorage() : context.storage
@@ -128,7 +130,7 @@ export function within<T>(
   }
 }
 
-/** Runs the work. Stops waiting for it, and aborts its signal, when the caller gives up or `timeoutMs` passes. */
+/** Runs the work. Stops waiting for it and aborts its signal when the caller aborts or `timeoutMs` passes. */
 export function bounded(call: PendingCall, work: Work): Promise<unknown> {
   const { policy, waitState } = call
   const { runtime, signal, timeoutMs } = policy
@@ -143,7 +145,7 @@ export function bounded(call: PendingCall, work: Work): Promise<unknown> {
       abandonHeir(call, error)
     }
     const unwatch = signal && watch(signal, () => giveUp(signal.reason))
-    // A call that took over this ticket took over the timeout too: it may wait in the queue now.
+    // A nested call that took over this ticket also took over the timeout. It may be waiting in the queue now.
     const late = () =>
       call.waitState?.heir ||
       giveUp(new CallTimeoutError(`'${runtime.name}': the call took longer than timeoutMs (${timeoutMs} ms)`))
@@ -165,7 +167,7 @@ export function bounded(call: PendingCall, work: Work): Promise<unknown> {
   })
 }
 
-/** The work has returned a value. Returns or throws what its caller gets. */
+/** Handles a value the work returned. Returns or throws what the caller gets. */
 export function returned(call: PendingCall, value: unknown): unknown {
   if (call.waitState?.heir) return value
   if (typeof value !== 'object' || value === null) {
@@ -176,7 +178,7 @@ export function returned(call: PendingCall, value: unknown): unknown {
   return judged(call, { value })
 }
 
-/** The work has thrown. Throws what its caller gets, or returns the result of the next try. */
+/** Handles an error the work threw. Throws what the caller gets, or returns the result of the next attempt. */
 export function failed(call: PendingCall, error: unknown): unknown {
   if (call.waitState?.heir) throw error
   return judged(call, { error })
@@ -208,7 +210,8 @@ function judged(call: PendingCall, outcome: Outcome): unknown {
       return answer
     }
   }
-  // Not earlier: the headers may let other calls go, and the refused call must be ahead of them.
+  // Must not happen earlier: the headers may release other calls, and the refused call must be queued ahead of
+  // them.
   learnFrom(answer, call)
   if (!threw) {
     if (call.waitState?.failure?.error === answer) return answer
@@ -218,7 +221,7 @@ function judged(call: PendingCall, outcome: Outcome): unknown {
   return call.standing.is === 'waiting' ? runtime.scheduler.ticket(call).then(start) : start(call)
 }
 
-/** Classifies an answer, including what the user's `retry.on` calls transient. */
+/** Classifies an answer. Failures that the user's `retry.on` selects count as transient. */
 export function verdictOf(call: PendingCall, outcome: Outcome): Verdict | undefined {
   const { retry, signal } = call.policy
   const verdict = judge(call, outcome)
@@ -226,7 +229,7 @@ export function verdictOf(call: PendingCall, outcome: Outcome): Verdict | undefi
   return { kind: 'transient', reason: 'retry.on' }
 }
 
-/** The call waits for its next try, if `retry` allows one more. Returns whether it does. */
+/** Schedules the next attempt if `retry` allows one more. Returns whether it does. */
 export function backOff(call: PendingCall, answer: unknown, { waitMs, reason }: Verdict): boolean {
   const delayMs = retryDelay(call, answer, waitMs)
   if (delayMs === undefined) return false
@@ -247,7 +250,7 @@ function retryDelay({ policy, waitState }: PendingCall, error: unknown, waitMs?:
   return Math.max(waitMs ?? 0, delay * (1 - jitter * runtime.random()))
 }
 
-/** What the user's own function chose. */
+/** The wait that the user's function chose. */
 const delayOf = (chosen: Duration | undefined): number | undefined =>
   chosen === undefined || chosen === 0 ? chosen : duration(chosen, 'retry.delayMs')
 
@@ -256,7 +259,7 @@ function discard(answer: unknown): void {
   if (typeof body?.cancel === 'function') body.cancel().catch(() => {})
 }
 
-/** What a refused Response says, from a copy, so that the caller can still read it. */
+/** Reads the body of a refused Response from a clone, so the caller can still read the original. */
 export async function readBody({ policy }: PendingCall, response: Response): Promise<unknown> {
   const { scheduler } = policy.runtime
   let give: (body: undefined) => void

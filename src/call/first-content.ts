@@ -1,4 +1,4 @@
-// Waits for the first content of a stream: until then a failure can still be retried without the caller's notice.
+// Waits for the first content of a stream. Until then a failure can be retried without the caller noticing.
 
 import { replayStream } from '../lib/replay-stream.ts'
 import { isFrame } from '../lib/stream-frames.ts'
@@ -7,13 +7,13 @@ type Iterate = () => AsyncIterator<unknown>
 type Readable = Record<PropertyKey, unknown>
 
 /**
- * Waits until the stream has given its first content, or ended, and returns a stream that gives all of it. Rejects with
- * the stream's error if it fails before. Streams that can only be read in other ways are returned as they are.
+ * Waits until the stream has delivered its first content or ended. Returns a stream that delivers all of it.
+ * Rejects with the stream's error if it fails before that. Streams that cannot be iterated are returned unchanged.
  */
 export async function firstContent(value: object): Promise<object> {
   if (typeof ReadableStream === 'function' && value instanceof ReadableStream) return firstOfWeb(value)
   const stream = value as Readable
-  // Node's streams are read by events too, and none must be missed.
+  // Node streams can also be read by events, and no event may be missed.
   if (typeof stream.on === 'function' || typeof stream[Symbol.asyncIterator] !== 'function') return value
   const iterator = (stream[Symbol.asyncIterator] as Iterate).call(stream)
   const seen = await ahead(() => iterator.next())
@@ -26,7 +26,7 @@ export async function firstContent(value: object): Promise<object> {
     iterator.next = replay
     return value
   }
-  // The streams of SDKs go through `iterator` for `tee` and `toReadableStream`, too.
+  // SDK streams also use `iterator` for `tee` and `toReadableStream`.
   const name = typeof stream.iterator === 'function' ? 'iterator' : Symbol.asyncIterator
   Object.defineProperty(stream, name, {
     configurable: true,

@@ -1,19 +1,19 @@
-// A call of the limiter within a call of the limiter: `runAll` over a limited client, `run` around a wrapped function. It
-// is one call to the provider, so it takes one ticket: the inner call, which knows the answer, takes over the ticket of the
-// outer one. The outer call is over for the limiter then, and gives on what the inner one returns or throws: refusals and
-// failures are handled once, within. What the outer call said for its retries, its priority and so on holds for the
-// inner call too.
+// Nested calls: a call of the limiter made within another call of the limiter, such as `runAll` over a limited
+// client, or `run` around a wrapped function. Both are one call to the provider, so they take one ticket. The
+// inner call sees the answer, so it takes over the ticket of the outer one. From then on the outer call is over
+// for the limiter, and passes on what the inner call returns or throws. So refusals and failures are handled once,
+// by the inner call. The options of the outer call (retries, priority and so on) also apply to the inner call.
 //
-// Only the first call within takes the ticket over: a function that makes two calls takes two. A wrapped function that
-// calls itself makes another call each time. Another limiter counts for itself. In a tree of limiters the inner call may
-// be of a limiter above, which the ticket pays for already, or of one below: then it takes a ticket there, and the outer
-// one goes back unused.
+// Only the first inner call takes the ticket over: a function that makes two calls takes two tickets. A wrapped
+// function that calls itself makes another call each time. A different limiter counts separately. In a tree of
+// limiters, the inner call may go through a limiter above, which the outer ticket already covers. If it goes
+// through a limiter below, it takes a ticket there, and the outer ticket is returned unused.
 
 import type { Cost } from '../core/cost.ts'
 import { context } from '../lib/async-context.ts'
 import { type CallContext, type CallPolicy, PendingCall, type Work } from './pending-call.ts'
 
-/** The call with this policy that is made within `around`: in flight already, if it takes over a ticket. */
+/** Makes the call with this policy within `around`. It is in flight already if it takes over a ticket. */
 export function nestedCall(
   around: PendingCall,
   policy: CallPolicy,
@@ -27,13 +27,13 @@ export function nestedCall(
   return call
 }
 
-/** Calls made within `call` find those around it, too. */
+/** Records the calls around `call`, so that calls made within `call` find those too. */
 export function remember(call: PendingCall, around: unknown): void {
   const within = live(around as PendingCall)
   if (within) call.more().within = within
 }
 
-/** The nearest call around this one that has a ticket. Those that have none any more are forgotten. */
+/** The nearest enclosing call that still has a ticket. Calls without one are dropped from the chain. */
 function live(call: PendingCall | undefined): PendingCall | undefined {
   let at = call
   while (at && at.state !== 'in flight') at = at.waitState?.within
@@ -69,7 +69,7 @@ function inherit(
   return call
 }
 
-/** Gives the ticket of `outer` to `call`, which is of the same limiter. */
+/** Gives the ticket of `outer` to `call`, which belongs to the same limiter. */
 export function handOver(outer: PendingCall, call: PendingCall, now: number): void {
   const { runtime } = outer.policy
   const told = runtime.estimator.knows(call.cost) ? call.cost : outer.cost
@@ -80,7 +80,7 @@ export function handOver(outer: PendingCall, call: PendingCall, now: number): vo
   replace(outer, call, true)
 }
 
-/** From now on the inner call is the call, and the outer one waits for it. */
+/** Replaces the outer call by the inner one. The outer call then waits for the inner one. */
 function replace(outer: PendingCall, call: PendingCall, inherited: boolean): void {
   context.wanted = true
   const { refusals, failures, waitedMs } = outer.more()
@@ -89,8 +89,8 @@ function replace(outer: PendingCall, call: PendingCall, inherited: boolean): voi
 }
 
 /**
- * The nearest call around this code that holds a ticket which a call of this limiter may have to wait for: of one of
- * `chain`, or of a limiter that shares one of these with it.
+ * The nearest enclosing call whose ticket may block a call of this limiter: it belongs to a limiter in `chain`, or
+ * to a limiter that shares a parent with it.
  */
 export function holderAround(
   around: unknown,
@@ -104,7 +104,7 @@ export function holderAround(
   return undefined
 }
 
-/** What holds for a call within a call: its own word, else the outer one's; of bounds the tighter. */
+/** Merges the policies of nested calls. Options of the inner call win. Of two bounds, the tighter one applies. */
 function both(inner: CallPolicy, outer: CallPolicy, runtime: CallPolicy['runtime']): CallPolicy {
   return {
     ...inner,
@@ -115,14 +115,14 @@ function both(inner: CallPolicy, outer: CallPolicy, runtime: CallPolicy['runtime
     maxWaitMs: Math.min(inner.maxWaitMs, outer.maxWaitMs),
     maxRefusals: Math.min(inner.maxRefusals, outer.maxRefusals),
     timeoutMs: Math.min(inner.timeoutMs, outer.timeoutMs),
-    // Where the limiter retries by default, an inner call without retries has said that it wants none.
+    // If the limiter retries by default, an inner call without retries has disabled them explicitly.
     retry: inner.retry ?? (runtime.options.retry ? undefined : outer.retry),
     classify: inner.classify ?? outer.classify,
     wrapper: inner.wrapper ?? outer.wrapper,
   }
 }
 
-/** The outer call is given up, and with it the call that has its ticket. */
+/** Aborts the inner call that holds the ticket of an aborted outer call. */
 export function abandonHeir(outer: PendingCall, error: unknown): void {
   const heir = outer.waitState?.heir
   if (!heir) return

@@ -1,5 +1,5 @@
-// What an answer means, what it has used, and what its headers say of the limits. Every answer comes this way, thrown
-// or returned: of a call, of a stream and of a ticket.
+// Decides what an answer means, what it used, and what its headers say about limits. Every answer goes through
+// here, thrown or returned, from a call, a stream or a ticket.
 
 import { isTokens } from '../core/limit/parse-limits.ts'
 import { duration } from '../lib/duration.ts'
@@ -23,7 +23,10 @@ const KINDS: readonly string[] = ['rate', 'overload', 'quota', 'oversize', 'tran
 const isA = (value: unknown, kind: new (...args: never[]) => Error): boolean =>
   safeRead(() => value instanceof kind) ?? false
 
-/** What the user's `classify` says, or else our own reading. Undefined: an answer, or an error that concerns only the caller. */
+/**
+ * The verdict of the user's `classify`, or else of the built-in rules. Undefined: a success, or an error that
+ * concerns only the caller.
+ */
 export function judge({ policy }: PendingCall, outcome: Outcome): Verdict | undefined {
   const own = policy.classify && safeCall(() => policy.classify!(outcome), policy.runtime, 'classify')
   if (own === 'ok') return undefined
@@ -37,13 +40,13 @@ export function judge({ policy }: PendingCall, outcome: Outcome): Verdict | unde
   if ('error' in outcome) {
     const { error } = outcome
     if (isA(error, CallTimeoutError)) return { kind: 'transient', reason: (error as Error).message }
-    // From a limiter within this call, which has already acted on the refusal in its cause.
+    // The error comes from a limiter inside this call, which already acted on the refusal in its cause.
     if (isA(error, LimiterError)) return undefined
   }
   return withinReason(classify(outcome, policy.runtime.scheduler.clock.wall()), policy.runtime)
 }
 
-/** A wait longer than `maxRetryAfterMs` is treated as a used-up quota. */
+/** Treats a wait longer than `maxRetryAfterMs` as a used-up quota. */
 function withinReason(verdict: Verdict | undefined, { options }: CallContext): Verdict | undefined {
   const waits = verdict?.kind === 'rate' || verdict?.kind === 'overload'
   if (!waits || verdict.waitMs === undefined) return verdict
@@ -52,7 +55,7 @@ function withinReason(verdict: Verdict | undefined, { options }: CallContext): V
   return verdict.waitMs > mostMs ? { ...verdict, kind: 'quota' } : verdict
 }
 
-/** Tokens are limited, but the function returned only the text, so only estimates are left. Warns once. */
+/** Warns once when tokens are limited but the function returned only text, so that only estimates are charged. */
 function warnUnread({ policy: { runtime } }: PendingCall, value: unknown): undefined {
   if (typeof value !== 'string' || runtime.estimator.warned || !runtime.limits.some(({ of }) => isTokens(of)))
     return
@@ -61,7 +64,7 @@ function warnUnread({ policy: { runtime } }: PendingCall, value: unknown): undef
   runtime.failed(new TypeError(`${message}. Return the SDK's whole answer, or set the option usage`), 'usage')
 }
 
-/** The call was answered: its usage is what the result says. */
+/** Ends an answered call. Its usage is read from the result. */
 export function land(call: PendingCall, value: unknown): void {
   const { runtime, usage } = call.policy
   let used: Usage | undefined
@@ -71,7 +74,7 @@ export function land(call: PendingCall, value: unknown): void {
   settle(call, used)
 }
 
-/** Reads the billed tokens only if there is a listener. */
+/** Emits `usage`. Reads the billed tokens only if there is a listener. */
 export function tellUsage({ policy, named }: PendingCall, read: () => Billed | undefined): void {
   const { events } = policy.runtime
   const billed = events.heard.has('usage') ? read() : undefined
@@ -80,7 +83,7 @@ export function tellUsage({ policy, named }: PendingCall, read: () => Billed | u
   events.emit('usage', { ...named, ...(tenant !== undefined && { tenant }), ...billed })
 }
 
-/** The parts of a usage that have a limit. */
+/** The checked parts of a usage that have a limit. */
 function sound(usage: Usage, runtime: CallContext): Usage {
   const good: Usage = {}
   for (const [of, amount] of Object.entries(usage)) {
@@ -92,11 +95,11 @@ function sound(usage: Usage, runtime: CallContext): Usage {
   return good
 }
 
-/** An answer that reports input and no output had no output: embeddings. */
+/** An answer that reports input but no output had no output, as with embeddings. */
 const whole = (usage: Usage): Usage =>
   usage.inputTokens === undefined ? usage : { outputTokens: 0, ...usage }
 
-/** The call was answered, and has used this much. */
+/** Ends an answered call with this usage. */
 export function settle(call: PendingCall, usage: Usage | undefined): void {
   const { runtime } = call.policy
   const used = usage && total(whole(sound(usage, runtime)))
@@ -104,7 +107,10 @@ export function settle(call: PendingCall, usage: Usage | undefined): void {
   runtime.finish(call, used)
 }
 
-/** The call ended with an error that concerns only its caller. Without a status, it is unknown whether the call arrived. */
+/**
+ * Ends a call whose error concerns only its caller. Without a status, it is unknown whether the provider received
+ * the call.
+ */
 export function fail(call: PendingCall, error: unknown): void {
   const { runtime } = call.policy
   const failure = noteFailure(call, error)
@@ -112,7 +118,10 @@ export function fail(call: PendingCall, error: unknown): void {
   else runtime.finish(call, undefined, failure)
 }
 
-/** The call, or one try of it, failed. Returns status and name of what it failed with: '401 AuthenticationError'. */
+/**
+ * Records that the call, or one attempt of it, failed. Returns the status and name of the failure, such as '401
+ * AuthenticationError'.
+ */
 export function noteFailure({ policy: { runtime } }: PendingCall, error: unknown): string {
   const status = statusOf(error)
   const name = nameOf(error) ?? (status === undefined ? typeof error : '')
@@ -121,18 +130,18 @@ export function noteFailure({ policy: { runtime } }: PendingCall, error: unknown
   return failure
 }
 
-/** A name is a word or two; a longer text is something else. */
+/** Longer texts are not names. */
 const MOST_NAME = 80
 
-/** Of an error the name of its class, never its message. */
+/** The class name of an error, never its message. */
 const nameOf = (error: unknown): string | undefined =>
   safeRead(() => (error instanceof Error ? String(error.name).slice(0, MOST_NAME) : undefined))
 
-/** Why the limiter rejected a call: the code of our own error, else the name of what the caller aborted it with. */
+/** Why the limiter rejected a call: the code of a limiter error, else the name of the abort reason. */
 export const rejectionOf = (error: unknown): string =>
   isA(error, LimiterError) ? (error as LimiterError).code : (nameOf(error) ?? 'AbortError')
 
-/** The call failed for good. The limiter still learns from a refusal. */
+/** Ends a call that failed for good. The limiter still learns from a refusal. */
 export function concede(call: PendingCall, error: unknown, verdict = judge(call, { error })): void {
   const { runtime } = call.policy
   if (verdict) call.more().verdict = verdict
@@ -140,7 +149,7 @@ export function concede(call: PendingCall, error: unknown, verdict = judge(call,
   else fail(call, error)
 }
 
-/** Passes the limits that an answer's headers name to the limiters that keep such limits. */
+/** Passes the limits named in an answer's headers to the limiters that have such limits. */
 export function learnFrom(answer: unknown, { policy: { runtime }, sentAt }: PendingCall): void {
   const headers = headersOf(answer)
   if (!headers) return
@@ -148,7 +157,8 @@ export function learnFrom(answer: unknown, { policy: { runtime }, sentAt }: Pend
   const now = scheduler.now()
   for (const hint of readLimits(headers, scheduler.clock.wall())) {
     runtime.told.set(`${hint.of}/${hint.perMs}`, { ...hint, at: now })
-    // A header about one model says nothing about the whole account: it is applied to the nearest limit of its kind.
+    // A header about one model says nothing about the whole account, so it applies to the nearest limit of its
+    // kind.
     const meant = chain.find(({ issuer }) => issuer.limitSet.knows(hint))
     if (!meant || meant.options.learn === false) continue
     meant.issuer.told(hint, meant.options.pacing === 'eager', sentAt!, now)

@@ -1,9 +1,10 @@
-// A call that waits or is in flight: what the core knows of it, and how to wake the code that waits for its ticket.
+// A call that waits or is in flight: the data the core keeps about it, and how to wake the code that waits for its
+// ticket.
 //
-// A million of these may wait, so each field counts (8 bytes), what few calls need is in `waitState`, and the wait
-// is one promise whose `resolve` alone is kept. That promise is followed by `.then(shared function)`: so the
-// caller's function runs in the caller's own async context (AsyncLocalStorage), not in that of whoever made
-// room.
+// A million calls may wait at once, so each field (8 bytes) matters. State that few calls need is kept in
+// `waitState`, and the wait is one promise of which only `resolve` is stored. The promise is continued by
+// `.then(shared function)`, so the caller's function runs in the caller's async context (AsyncLocalStorage) and
+// not in the context of the code that freed the slot.
 
 import type { Cost } from '../core/cost.ts'
 import { Call } from '../core/call.ts'
@@ -20,12 +21,15 @@ import type { ScheduledCall, ScheduledTask, Scheduler } from '../scheduler/sched
 import type { Usage } from '../responses/usage.ts'
 import type { Classify, RetryOptions } from './call-options.ts'
 
-/** What a call may ask of its limiter. The limiter's runtime implements it, so that no part of a call names the runtime. */
+/**
+ * What a call needs from its limiter. The limiter's runtime implements it, so that no call module imports the
+ * runtime.
+ */
 export interface CallContext {
   readonly name: string
   readonly issuer: TicketIssuer
   readonly scheduler: Scheduler<PendingCall>
-  /** This limiter and all above it, up to the root. */
+  /** This limiter and its ancestors up to the root, in this order. */
   readonly chain: readonly CallContext[]
   readonly events: EventSink
   readonly counters: { requests: number; waited(ms: number): void }
@@ -42,30 +46,30 @@ export interface CallContext {
     readonly pacing?: 'smooth' | 'eager' | undefined
     readonly retry?: RetryOptions | false | undefined
   }
-  /** All that watch the latency of a call here: of this limiter and those above it. */
+  /** Everything that watches latency for this limiter and its ancestors. */
   readonly monitors: readonly HealthMonitor[]
-  /** The exact limits of this limiter and of those above it. */
+  /** The limits of this limiter and its ancestors. */
   readonly limits: readonly Limit[]
-  /** Whether anything but requests is counted, so that usage matters. */
+  /** Whether anything besides requests is counted, so that usage matters. */
   readonly metered: boolean
   readonly random: () => number
   /** For this many more calls, nested calls are looked for even if they are unlikely. */
   trials: number
-  /** The wrapped function that makes all calls so far, if one does. */
+  /** The wrapped function that made the last call. Undefined after a plain call, null before the first call. */
   wrapper: object | undefined | null
-  /** What the provider's headers said last of each limit, and when. */
+  /** What the provider's headers last said about each limit, and when. */
   readonly told: Map<string, LimitHint & { at: number }>
-  /** Is shown every answer that is an object. */
+  /** Called with every answer that is an object. */
   readonly seen: ((answer: unknown) => void) | undefined
-  /** What every call is rejected with, once stopped. */
+  /** The error for every call after `stop()`. */
   readonly stopped: LimiterStoppedError | undefined
-  /** What calls are rejected with while the quota is used up. */
+  /** The error for calls while the quota is used up. */
   readonly spent: QuotaExhaustedError | undefined
-  /** Calls that wait for their next try, here and below. */
+  /** Calls of this limiter and its descendants that wait for their next attempt. */
   backingOff: number
-  /** Calls in flight, here and below. */
+  /** Calls in flight of this limiter and its descendants. */
   inFlight: number
-  /** The last failure that was no refusal: '401 AuthenticationError'. */
+  /** The last failure that was not a refusal, such as '401 AuthenticationError'. */
   lastFailure: string | undefined
   /** Why calls are rejected while the store of the shared limit does not answer. */
   storeFailure(): { cause: unknown } | undefined
@@ -77,17 +81,20 @@ export interface CallContext {
   refuse(call: PendingCall, verdict: Refusal, error: unknown, mayWait?: boolean): void
   backOff(call: PendingCall, delayMs: number, error: unknown, reason: string): void
   answered(call: PendingCall): void
-  /** Code of the user threw: emits `error`. */
+  /** Emits `error` after user code threw. */
   failed(error: unknown, where: string): void
 }
 
-/** What holds for a call: its own options over its limiter's, checked and exact. Shared by all plain calls. */
+/**
+ * The options that apply to a call: its own and its limiter's defaults, checked. Shared by all calls without
+ * options.
+ */
 export interface CallPolicy {
-  /** The limiter, as its calls know it. */
+  /** The limiter of the call. */
   readonly runtime: CallContext
   readonly priority: number
   readonly tenant: string | undefined
-  /** What the caller calls it, for events and lists. */
+  /** The caller's name for the call, for events and lists. */
   readonly id: string | undefined
   readonly signal: AbortSignal | undefined
   readonly maxWaitMs: number
@@ -97,13 +104,13 @@ export interface CallPolicy {
   readonly classify: Classify | undefined
   readonly usage: ((result: never) => Usage | undefined) | undefined
   readonly streamIdleMs: number
-  /** The wrapped function that makes the call, if one does. */
+  /** The wrapped function that makes the call, if there is one. */
   readonly wrapper: object | undefined
 }
 
-/** What only calls that wait under conditions, or were refused, need. */
+/** State that only calls with deadlines or refusals need. */
 export interface WaitState {
-  /** Why it must not go: thrown to the caller instead of a ticket. */
+  /** The error thrown to the caller instead of starting the call. */
   failure?: { error: unknown } | undefined
   deadline?: ScheduledTask | undefined
   unwatch?: (() => void) | undefined
@@ -112,21 +119,21 @@ export interface WaitState {
   parkedAt?: number
   firstParkedAt?: number
   lastRefusal?: unknown
-  /** What the last refusal or failure said, in few words. */
+  /** A short text of the last refusal or failure. */
   lastReason?: string
-  /** How its last answer was classified, if it was no success. */
+  /** The verdict on its last answer, if that was not a success. */
   verdict?: Verdict
   refusals: number
   failures: number
-  /** All the time it has waited in the queue: what `maxWaitMs` bounds. */
+  /** The total time it has waited in the queue, which `maxWaitMs` bounds. */
   waitedMs: number
-  /** A stream of its answer has begun. */
+  /** Whether a stream of its answer has begun. */
   answered?: boolean
-  /** The call that it was made within. */
+  /** The enclosing call. */
   within?: PendingCall | undefined
-  /** The call within that has taken its ticket over: this one only gives on what that one returns or throws. */
+  /** The inner call that took over this call's ticket. This call only passes on what that one returns or throws. */
   heir?: PendingCall
-  /** It has taken over the ticket of another, which began with it, and has not begun itself. */
+  /** It took over a ticket that was issued to another call, and has not started itself yet. */
   inherited?: boolean
 }
 
@@ -145,7 +152,7 @@ export class PendingCall extends Call<TicketIssuer> implements ScheduledCall<Pen
   policy: CallPolicy
   work: Work | undefined
   grant: ((call: PendingCall) => void) | undefined = undefined
-  /** When it came, in whole ms: so it is no boxed number. */
+  /** When the call was made, in whole ms, so that V8 does not box the number. */
   readonly since: number
   waitState: WaitState | undefined = undefined
 
@@ -169,7 +176,7 @@ export class PendingCall extends Call<TicketIssuer> implements ScheduledCall<Pen
     return this.policy.tenant
   }
 
-  /** Why it must not go, though it was woken. */
+  /** The error to throw instead of starting the call, although it was woken. */
   get failure(): { error: unknown } | undefined {
     return this.waitState?.failure
   }
@@ -180,7 +187,7 @@ export class PendingCall extends Call<TicketIssuer> implements ScheduledCall<Pen
     return state === 'in flight' ? ISSUED : WAITING
   }
 
-  /** For events: whose call it is. */
+  /** The event fields that identify the call. */
   get named(): { id: string } | undefined {
     const { id } = this.policy
     return id === undefined ? undefined : { id }

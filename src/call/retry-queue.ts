@@ -1,11 +1,11 @@
-// Calls after a transient failure, or refused while others are not: they leave the queue until their next try, and then
-// return to their place.
+// Calls that wait for a retry after a transient failure, or after a refusal that did not affect other calls. They
+// leave the queue until their next attempt, and then return to their place in it.
 
 import type { CallContext, PendingCall } from './pending-call.ts'
 
 export class RetryQueue {
   readonly #runtime: CallContext
-  /** Each with whether it was refused. */
+  /** Each waiting call, and whether it was refused. */
   readonly #waiters = new Map<PendingCall, boolean>()
 
   constructor(runtime: CallContext) {
@@ -28,7 +28,7 @@ export class RetryQueue {
     call.more().backoff = scheduler.at(now + delayMs, back, true)
   }
 
-  /** The gate has closed, for the others as well: those that were refused wait with them, in their places. */
+  /** The gate has closed for other calls too, so refused calls go back to their places in the queue. */
   recall(now: number): void {
     for (const [call, refused] of this.#waiters) {
       if (!refused) continue

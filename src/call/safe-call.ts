@@ -1,4 +1,4 @@
-// Functions of the user may throw. The error goes to the `error` event and changes nothing else.
+// Runs user functions that may throw. An error goes to the `error` event and changes nothing else.
 
 import type { CallContext } from './pending-call.ts'
 

@@ -1,5 +1,6 @@
-// A ticket for another queue that stands in front of several limiters. What the ticket is used for is known only when it
-// comes. A caller that leaves without a ticket leaves no trace: this is `goNow`, but in the queue.
+// Lets another queue wait in front of several limiters for a ticket. What the ticket is used for is decided only
+// when it is issued. A caller that leaves without a ticket changes nothing. This is like `goNow`, but with
+// waiting.
 
 import type { Cost } from '../core/cost.ts'
 import { contextOf } from '../lib/async-context.ts'
@@ -14,43 +15,43 @@ import { handOver, holderAround, remember } from './nesting.ts'
 import { judge } from './outcome.ts'
 import { type CallPolicy, PendingCall, type Work } from './pending-call.ts'
 
-/** The result of a call, and what the limiter makes of it. */
+/** The result of a call, and how the limiter classified it. */
 export type GrantOutcome = ({ readonly value: unknown } | { readonly error: unknown }) & {
-  /** Undefined: an answer, or an error that concerns the caller alone. */
+  /** Undefined: a success, or an error that concerns only the caller. */
   readonly verdict: Verdict | undefined
   /** The HTTP status of an error or of a returned `Response`, if it has one. */
   readonly status: number | undefined
 }
 
-/** A ticket for a call that is still to be chosen. Use it once. */
+/** A ticket for a call that is not chosen yet. It can be used once. */
 export interface Grant {
   /**
-   * Runs `fn` with the ticket, as `limiter.run` does: it handles streams, usage, headers and refusals. It does not
-   * wait when it is refused. A stream is handed out when its first content has come, so a stream that fails before that
-   * is an error. `over` is called with the outcome, and the promise settles with what `over` returns or throws.
+   * Runs `fn` with the ticket as `limiter.run` does: it handles streams, usage, headers and refusals. A refused
+   * call does not wait. A stream is handed out after its first content, so a stream that fails before that is an
+   * error. `over` is called with the outcome, and the promise settles with what `over` returns or throws.
    */
   run<R>(
     fn: (signal: AbortSignal | undefined) => unknown,
     over: (outcome: GrantOutcome) => R | Promise<R>,
     terms?: Pick<CallOptions, 'signal' | 'timeoutMs'>,
   ): Promise<R>
-  /** Returns the unused ticket, with all that was reserved. */
+  /** Returns the unused ticket with everything it reserved. */
   release(): void
 }
 
-/** The ticket of a call, taken over by the call that is made within it. */
+/** A ticket that a nested call took over from the call around it. */
 export interface InheritedGrant extends Grant {
-  /** The call that had the ticket. If it is of a pool: the grant with which that pool runs it. */
+  /** The call that had the ticket. For a call of a pool, this is the grant with which the pool runs it. */
   readonly outer: object
-  /** What the call that had the ticket is given up by: the call within takes its place. */
+  /** The signal and timeout of the call that had the ticket. The nested call takes its place and observes both. */
   readonly outerTerms: { readonly signal: AbortSignal | undefined; readonly timeoutMs: number }
 }
 
 /** A call that waits at several limiters at once. */
 export interface StandbyWaiter {
-  /** The limiter has room for it. */
+  /** The limiter has a ticket for it. */
   granted(grant: Grant): void
-  /** There can be no ticket: the call is too large, the quota is used up, the limiter is stopped. */
+  /** There can be no ticket: the call is too large, the quota is used up, or the limiter is stopped. */
   failed(error: unknown): void
 }
 
@@ -76,8 +77,8 @@ export function standBy(
 const gone = (): void => {}
 
 /**
- * The ticket of the call around, for a call that is the same one to the provider. `pays`: only a ticket that is one of
- * this limiter, too; else any ticket for which a call of this limiter may have to wait.
+ * Takes over the ticket of the enclosing call, for a call that is the same provider call. With `pays`, only a
+ * ticket that covers this limiter; otherwise any ticket that could block a call of this limiter.
  */
 export function takeOver(
   policy: CallPolicy,
@@ -90,21 +91,21 @@ export function takeOver(
   if (!outer) return undefined
   const { runtime, signal, timeoutMs } = outer.policy
   const now = runtime.scheduler.now()
-  // The ticket goes back to the limiter that has issued it.
+  // The ticket returns to the limiter that issued it.
   const own = (terms: Terms): CallPolicy => ({ ...policyOf(terms), runtime })
   const call = new StandbyCall({ ...policy, runtime }, cost, undefined, own, now)
   handOver(outer, call, now)
   return Object.assign(call, { outer, outerTerms: { signal, timeoutMs } })
 }
 
-/** Shared by all standby calls: each one tells its own waiter. */
+/** Shared by all standby calls: each one notifies its own waiter. */
 const tellWaiter = (call: PendingCall): void => (call as StandbyCall).tell()
 
 class StandbyCall extends PendingCall implements Grant {
   readonly #waiter: StandbyWaiter | undefined
   readonly #policyOf: PolicyOf
 
-  /** Without a waiter: it has a ticket. */
+  /** Without a waiter, the call already has a ticket. */
   constructor(
     policy: CallPolicy,
     cost: Cost,
@@ -133,7 +134,7 @@ class StandbyCall extends PendingCall implements Grant {
     scheduler.pump(now)
   }
 
-  // One promise, as for any other call: two would be a third of what a call costs.
+  // Uses one promise, as any other call does. A second one would add a third to the cost of a call.
   run<R>(fn: Work, over: Over<R>, terms?: Terms): Promise<R> {
     if (terms) this.policy = this.#policyOf(terms)
     const around = contextOf(terms?.signal)
@@ -173,7 +174,10 @@ class StandbyCall extends PendingCall implements Grant {
     )
   }
 
-  /** A stream that has given its first content. Undefined: it is no stream, or one that was refused. */
+  /**
+   * A stream that has delivered its first content. Undefined: the value is not a stream, or the stream was
+   * refused.
+   */
   #content(value: unknown): Promise<object> | undefined {
     return this.waitState?.verdict || !isStream(value) ? undefined : firstContent(value)
   }
@@ -185,7 +189,7 @@ class StandbyCall extends PendingCall implements Grant {
 
   #failure(error: unknown): GrantOutcome {
     const { verdict, heir } = this.waitState ?? {}
-    // A nested call has handled it: ask again how it was classified there.
+    // A nested call handled the error, so its verdict is looked up there.
     return { error, verdict: verdict ?? (heir && judge(heir, { error })), status: statusOf(error) }
   }
 

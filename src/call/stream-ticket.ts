@@ -1,5 +1,6 @@
-// A call whose result is a stream keeps its ticket until the stream is over. A stream that nobody reads gives
-// the ticket back when it is garbage collected, or after five minutes. So nothing here may refer to the stream itself.
+// A call that returns a stream keeps its ticket until the stream ends. A stream that nobody reads returns the
+// ticket when it is garbage collected, or after five minutes. So nothing here may hold a reference to the stream
+// itself.
 
 import { concede, settle, tellUsage } from './outcome.ts'
 import type { ScheduledTask } from '../scheduler/scheduler.ts'
@@ -15,8 +16,8 @@ import type { PendingCall } from './pending-call.ts'
 type Reading = (chunk: unknown) => Usage | undefined
 
 /**
- * Holds the ticket if the value is a stream that can be watched. Returns what to give to the caller. `reading` is
- * given each chunk, and `undefined` at the end, and returns all that was used so far.
+ * Holds the ticket if the value is a stream that can be watched. Returns what the caller gets. `reading` receives
+ * each chunk, and `undefined` at the end, and returns the total usage so far.
  */
 export function hold(call: PendingCall, value: unknown, reading?: Reading): object | undefined {
   const { runtime } = call.policy
@@ -39,7 +40,7 @@ class StreamTicket implements Watcher {
   readonly #latency: TokenLatency | undefined
   #used: Usage | undefined
   #billed: Billed | undefined
-  /** What an event of the stream has said of a failure; its reader sees the event itself. */
+  /** The failure reported by an event of the stream. The reader sees the event itself. */
   #failure: object | undefined
   readonly #unwatch: (() => void) | undefined
   #lastAt: number
@@ -49,7 +50,7 @@ class StreamTicket implements Watcher {
     this.#call = call
     this.#reading = reading
     const { signal } = call.policy
-    // While it is being read, its own end is the better source.
+    // While the stream is being read, its own end is more accurate.
     this.#unwatch = signal && watch(signal, () => this.reading || this.end({ error: signal.reason }))
     this.#latency = TokenLatency.of(call)
     this.#lastAt = call.policy.runtime.scheduler.now()
@@ -82,7 +83,7 @@ class StreamTicket implements Watcher {
     const call = this.#call
     if (call.state !== 'in flight') return
     if (this.#reading && !failure && !left) this.#read(undefined)
-    // A stream that broke, or was left, has reported only a part of its usage.
+    // A stream that failed or was abandoned has reported only part of its usage.
     const failed = failure?.error ?? this.#failure
     if (failed !== undefined) concede(call, failed)
     else {

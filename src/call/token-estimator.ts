@@ -1,8 +1,8 @@
-// What a call will take, when its caller does not say: one request, and an estimate of its tokens, corrected by
-// what calls have really used. The estimate of the input is multiplied by the ratio of used to estimated, the median
-// of the last calls. Where nothing is known but earlier calls, their mean counts, without the largest and the smallest.
-// So a single unusual call changes nothing for the others. Each model has its own statistics, with media and without; a
-// new one begins with the statistics of all models.
+// Estimates the cost of a call whose caller does not give one: one request, and a token estimate that is corrected
+// by what past calls used. The input estimate is multiplied by the median ratio of used to estimated tokens of the
+// last calls. If there is no input to estimate from, the mean usage of past calls is taken, without the largest
+// and the smallest. So a single unusual call does not distort the estimate. Each model has its own statistics,
+// separately with and without media. A new model starts with the statistics of all models.
 
 import { isTokens, type Limit } from '../core/limit/parse-limits.ts'
 import type { Cost } from '../core/cost.ts'
@@ -14,27 +14,27 @@ import type { Usage } from '../responses/usage.ts'
 const RECENT = 15
 /** For how many models past usage is kept. */
 const MOST_MODELS = 200
-/** Tokens of input and output of a call of which nothing is known yet. */
+/** Tokens of input plus output assumed for a call about which nothing is known yet. */
 const UNKNOWN = 500
 
 export const ONE: Cost = Object.freeze({ requests: 1 })
 
-/** What a cost was computed from, so that it can be computed again. */
+/** The inputs of an estimate, so that it can be computed again. */
 interface Guess {
-  /** Estimated from the arguments; undefined when there are none. */
+  /** Estimated from the arguments. Undefined when there are none. */
   inputTokens?: number
   maxOutputTokens?: number
-  /** Whose experience counts: the model, and whether there are media among the arguments. */
+  /** Which statistics apply: the model, and whether the arguments contain media. */
   kind?: string | undefined
-  /** What the caller said in the place of a guess. */
+  /** The parts that the caller gave. */
   said: Parts
-  /** How many calls had taught the estimate. */
+  /** How many calls had been recorded when the estimate was made. */
   seen: number
 }
 
-/** What calls of one kind have used. */
+/** The recorded usage of calls of one kind. */
 class Experience {
-  /** Used to estimated; it starts with the estimate as it is. */
+  /** Ratios of used to estimated tokens. The initial 1 stands for an exact estimate. */
   readonly #ratios = [1]
   readonly #inputs: number[] = []
   readonly #outputs: number[] = []
@@ -59,24 +59,27 @@ function add(recent: number[], value: number): readonly number[] {
 
 const sorted = (values: readonly number[]) => [...values].sort((a, b) => a - b)
 
-/** Of two in the middle the larger: it is better to have reserved too much. */
+/** Of the two middle values the larger, since reserving too much is safer. */
 const median = (values: readonly number[]): number => sorted(values)[values.length >> 1]!
 
-/** The mean; from three on without the largest and the smallest. */
+/** The mean. With three or more values, the largest and the smallest are left out. */
 function typical(values: readonly number[]): number {
   const kept = values.length < 3 ? values : sorted(values).slice(1, -1)
   return kept.reduce((sum, value) => sum + value, 0) / kept.length
 }
 
 export class TokenEstimator {
-  /** Whether the warning that usage cannot be read has been given. */
+  /** Whether the warning about unreadable usage has been emitted. */
   warned = false
   readonly #all = new Experience()
   readonly #kinds = new Map<string, Experience>()
   #seen = 0
   readonly #guesses = new WeakMap<Cost, Guess>()
 
-  /** The cost of a call with these arguments (without any: of a typical call). `said` is what the caller gave. */
+  /**
+   * The cost of a call with these arguments, or of a typical call without arguments. `said` is what the caller
+   * gave.
+   */
   cost(args: readonly unknown[] | undefined, limits: readonly Limit[], said: Parts = {}): Cost {
     if (!limits.some(({ of }) => isTokens(of))) return ONE
     if (!args) return this.#cost({ said, seen: this.#seen }, limits)
@@ -88,7 +91,10 @@ export class TokenEstimator {
     )
   }
 
-  /** The same by what has been learned since: a batch that came at once was estimated before anything was known. */
+  /**
+   * Computes the cost again with what was learned since. Calls of a large batch are all estimated before any usage
+   * is known.
+   */
   again(cost: Cost, limits: readonly Limit[]): Cost {
     const guess = this.#guesses.get(cost)
     return guess && guess.seen < this.#seen ? this.#cost({ ...guess, seen: this.#seen }, limits) : cost
@@ -98,7 +104,7 @@ export class TokenEstimator {
     const { inputTokens: seen, maxOutputTokens, kind, said } = guess
     const { ratio, input, output } = (kind !== undefined && this.#kinds.get(kind)) || this.#all
     const inputTokens = seen === undefined ? input : Math.ceil(seen * ratio)
-    // Where the provider charges at the start, it charges the most that the caller allows.
+    // A provider that charges at the start of a call charges the most output that the caller allows.
     const charged = limits.some((limit) => isTokens(limit.of) && limit.settle === 'reserve')
     const outputTokens =
       charged && maxOutputTokens ? maxOutputTokens : Math.min(output, maxOutputTokens ?? Infinity)
@@ -107,13 +113,13 @@ export class TokenEstimator {
     return cost
   }
 
-  /** Whether the cost was given, or estimated from what the call sends; otherwise it is only that of a typical call. */
+  /** Whether the cost was given or estimated from the request. Otherwise it is the cost of a typical call. */
   knows(cost: Cost): boolean {
     const guess = this.#guesses.get(cost)
     return !guess || guess.inputTokens !== undefined || Object.keys(guess.said).length > 0
   }
 
-  /** What a call of this cost has used. */
+  /** Records what a call of this cost used. */
   learn(cost: Cost, usage: Usage): void {
     this.#seen++
     const { inputTokens, kind } = this.#guesses.get(cost) ?? {}
@@ -133,7 +139,7 @@ export class TokenEstimator {
 
 type Parts = Readonly<Record<string, number | undefined>>
 
-/** An estimate never makes a call too large: estimated parts are cut to what each limit can hold. */
+/** Cuts estimated parts to what each limit can hold, so that an estimate never makes a call too large. */
 function whole(cost: Parts, limits: readonly Limit[], said: Parts): Cost {
   const all = total(cost)
   for (const { of, amount } of limits) {
@@ -142,7 +148,7 @@ function whole(cost: Parts, limits: readonly Limit[], said: Parts): Cost {
   return all
 }
 
-/** Tokens are input and output together, where only those are named. */
+/** Sets `tokens` to input plus output if only those are given. */
 export function total(parts: Parts): Record<string, number> {
   const all = { ...parts } as Record<string, number>
   if (all.tokens === undefined && (all.inputTokens !== undefined || all.outputTokens !== undefined)) {

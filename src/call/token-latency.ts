@@ -1,8 +1,8 @@
-// How fast a stream arrives. Measured only when a health watcher or a listener needs it.
+// Measures how fast a stream arrives. Runs only if a health watcher or a listener needs it.
 //
-// The stopwatch runs while the reader waits for the provider: until the answer begins, and from each read until its
-// chunk comes. A reader that pauses between two chunks does not make the provider slow. Chunks that only open or close
-// something carry no token, so their time counts for the next chunk that does.
+// The stopwatch runs while the reader waits for the provider: until the answer begins, and from each read until
+// its chunk arrives. So a reader that pauses between chunks does not make the provider look slow. Chunks that only
+// open or close something carry no token. Their time is added to the next chunk that does.
 
 import { isFrame } from '../lib/stream-frames.ts'
 import type { PendingCall } from './pending-call.ts'
@@ -13,7 +13,7 @@ export class TokenLatency {
   #since: number | undefined
   #first = true
 
-  /** For a call whose answer has just begun. */
+  /** Starts the measurement for a call whose answer has just begun. */
   static of(call: PendingCall): TokenLatency | undefined {
     const { runtime } = call.policy
     const wanted = runtime.monitors.length > 0 || runtime.events.heard.has('chunk')
@@ -30,7 +30,7 @@ export class TokenLatency {
     this.#since ??= this.#call.policy.runtime.scheduler.now()
   }
 
-  /** A chunk came; `reading` more reads are already waiting. */
+  /** A chunk arrived. `reading` is the number of further reads already waiting. */
   chunk(chunk: unknown, reading: number, now: number): void {
     const { runtime } = this.#call.policy
     if (this.#since !== undefined) this.#waitedMs += now - this.#since

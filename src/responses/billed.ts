@@ -1,13 +1,13 @@
-// The tokens of an answer as they are billed. What counts against a limit is less: some providers do not count what is
-// read from a cache, but all bill it.
+// The tokens of an answer as they are billed. Fewer tokens may count against a limit: some providers do not count
+// tokens read from a cache, but all providers bill them.
 
 import { readUsage, type Usage } from './usage.ts'
 
 /** Tokens as they are billed. */
 export interface Billed {
-  /** Input tokens, those that were read from a cache included. */
+  /** Input tokens, including those read from a cache. */
   readonly input: number
-  /** Input tokens that were read from the provider's cache. */
+  /** Input tokens read from the provider's cache. */
   readonly cached: number
   /** Output tokens. */
   readonly output: number
@@ -24,8 +24,8 @@ const count = (from: unknown, ...names: string[]): number | undefined => {
 }
 
 /**
- * The tokens of an answer, or of one event of a stream, as they are billed; undefined when it reports none. `said` replaces
- * the usage that it reports.
+ * The billed tokens of an answer or of one stream event. Undefined if it reports none. `said` replaces the usage
+ * in the answer.
  */
 export function billedOf(answer: unknown, said?: Usage): Billed | undefined {
   const usage = said ?? readUsage(answer)
@@ -41,7 +41,7 @@ export function billedOf(answer: unknown, said?: Usage): Billed | undefined {
     .find((n) => n !== undefined)
   const cached = apart ?? within ?? count(counts, 'cachedContentTokenCount') ?? 0
   const input = Math.max((inputTokens ?? 0) + (apart ?? 0), count(counts, 'inputTokens') ?? 0, cached)
-  // A total above the sum of its parts includes output that was not reported separately.
+  // If the total exceeds the sum of its parts, the difference is output that was not reported separately.
   return { input, cached, output: Math.max(outputTokens ?? 0, tokens - (inputTokens ?? 0)) }
 }
 
@@ -57,7 +57,7 @@ function countsIn(value: unknown, depth: number): unknown {
   return undefined
 }
 
-/** Follows a stream: each count of its events only grows, or comes once. */
+/** Merges counts across the events of a stream. Each count either grows or is reported once. */
 export const mergeBilled = (a: Billed | undefined, b: Billed | undefined): Billed | undefined =>
   a && b
     ? {

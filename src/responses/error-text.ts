@@ -1,11 +1,12 @@
 /**
- * Writes an error of any shape down as lines that patterns can be tried on (provider-rules.ts says how).
+ * Renders an error of any shape as lines of text, which patterns are matched against (see provider-rules.ts).
  *
- * Every SDK keeps the same body somewhere else: as an object or as text, in `error`, `body`, `data` or in the message
- * itself, and gateways put one within another. So this does not know SDKs. It follows the few names by which one thing
- * encloses another, and, under any other name, whatever looks like an error or a response. It must not take a user's
- * own data for a provider's: a status counts on errors, responses and bodies, a numeric `code` in bodies only, and
- * within `data` or `details` there are only words. What was sent is never read.
+ * Each SDK keeps the same body in a different place: as an object or as text, in `error`, `body`, `data` or in the
+ * message itself, and gateways nest one in another. So this code does not know any SDK. It follows the few
+ * property names under which one object encloses another. Under any other name it follows whatever looks like an
+ * error or a response. It must not mistake the user's own data for the provider's: a status is read from errors,
+ * responses and bodies, a numeric `code` only from bodies, and within `data` or `details` only text is read. The
+ * request is never read.
  */
 
 import { WAIT_NAME } from './retry-after.ts'
@@ -54,13 +55,13 @@ const CODES = [
   'retryDelay',
   'title',
 ]
-/** What the caller sent, and what a client is made of. */
+/** Property names of the request and of client objects. They are skipped. */
 const SENT = /^(request|req|config|options|input|params?|prompt|messages?|client|agent|socket|init|parent)$/i
 
-/** The start of an answer says enough: longer ones are cut, so that no pattern takes long. */
+/** The start of an answer is enough. Longer lines are cut, so that no pattern takes long. */
 const LINE_CHARS = 2000
 const TEXT_CHARS = 8000
-/** An object with more keys than this is no error. */
+/** An object with more keys than this is not treated as an error. */
 const MOST_KEYS = 50
 
 export function statusOf(value: unknown, more?: string): number | undefined {
@@ -73,7 +74,7 @@ export function statusOf(value: unknown, more?: string): number | undefined {
   return undefined
 }
 
-/** Under a name we do not know: an error, or what has the status and the headers of a response. */
+/** Whether a value under an unknown name is an error, or has the status and headers of a response. */
 function looksLikeAnswer(value: unknown): boolean {
   return (
     isObject(value) &&
@@ -81,14 +82,14 @@ function looksLikeAnswer(value: unknown): boolean {
   )
 }
 
-/** The errors and responses that an error encloses, outermost first, itself included. */
+/** The errors and responses nested in an error, outermost first, including the error itself. */
 export function enclosed(root: unknown): object[] {
   const found = new Set<object>()
   for (const node of reach(root, ENCLOSING)) {
     found.add(node)
     for (const key of keysOf(node)) {
       if (SENT.test(key) || LINKS.includes(key)) continue
-      // A getter of a name that we do not know may do things.
+      // A getter under an unknown name may have side effects, so only data properties are read.
       const value: unknown = guard(() => Object.getOwnPropertyDescriptor(node, key))?.value
       if (guard(() => looksLikeAnswer(value))) reach(value, ENCLOSING, found)
     }
@@ -99,7 +100,7 @@ export function enclosed(root: unknown): object[] {
 const keysOf = (node: object): string[] => (guard(() => Object.keys(node)) ?? []).slice(0, MOST_KEYS)
 const isWord = (value: unknown) => typeof value === 'string' || typeof value === 'number'
 
-/** What an object says in words of a fixed meaning: codes, and waits under whatever name. */
+/** The entries of an object that have a fixed meaning: codes, and waits under any known name. */
 function codesOf(node: object, inBody: boolean): [key: string, value: unknown][] {
   const codes = CODES.map((key) => [key, get(node, key)] as [string, unknown])
   const waits = keysOf(node)
@@ -128,7 +129,7 @@ export function readAnswer(root: unknown, body: unknown): AnswerText {
     ...bodies.map((body) => statusOf(body, 'code')),
   ]
   const status = statuses.find((status) => status !== undefined)
-  // Prose comes last, so that it never crowds out a code.
+  // Prose comes last, so that it never displaces a code.
   const said = [
     ...all.flatMap((node) => codesOf(node, inBody.has(node))),
     ...all.flatMap(proseOf),

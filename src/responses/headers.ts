@@ -1,9 +1,9 @@
 /**
- * What the headers say about the limits.
+ * Reads limits from response headers.
  *
- * They are the only word of a provider about a limit before it refuses, and each has its own format, its
- * own clock and its own way to say "unknown". A hint that is in doubt is dropped: a limiter does well
- * without hints, and badly with wrong ones.
+ * Headers are the only information about a limit that a provider gives before it refuses a call. Each provider has
+ * its own format, its own clock and its own way to write "unknown". Doubtful hints are dropped: a limiter works
+ * well without hints, and badly with wrong ones.
  */
 
 import { ENCLOSING } from './error-text.ts'
@@ -20,10 +20,10 @@ export interface LimitHint {
   resetMs?: number
 }
 
-/** OpenRouter puts those that matter within the body. */
+/** OpenRouter puts the relevant headers into the body. */
 const HOLDERS = [...ENCLOSING, 'error', 'metadata']
 
-/** The pairs of a `Headers`, a `Map`, a list or a plain object, if it is one of those. */
+/** The name-value pairs of a `Headers`, a `Map`, a list or a plain object. Undefined for other values. */
 function pairsOf(headers: object): [unknown, unknown][] | undefined {
   const isIterable = typeof get(headers, Symbol.iterator) === 'function'
   const each = isIterable ? guard(() => [...(headers as Iterable<unknown>)]) : undefined
@@ -31,7 +31,7 @@ function pairsOf(headers: object): [unknown, unknown][] | undefined {
   return typeof get(headers, 'get') === 'function' ? undefined : Object.entries(headers)
 }
 
-/** One pass makes a table: an answer is asked for more than fifty headers, and most have few. */
+/** Builds a lookup table in one pass: more than fifty headers are looked up per answer, and most answers have few. */
 function readerOf(headers: unknown): HeaderReader | undefined {
   if (!isObject(headers)) return undefined
   const pairs = pairsOf(headers)
@@ -40,7 +40,7 @@ function readerOf(headers: unknown): HeaderReader | undefined {
   return { get: (name) => guard(() => String(read.get(name) ?? '')) || undefined }
 }
 
-/** The headers of an error or a result, wherever its SDK keeps them; the outermost come first. */
+/** The headers of an error or a result, wherever its SDK keeps them. Outermost headers come first. */
 export function headersOf(answer: unknown): HeaderReader | undefined {
   const readers = reach(answer, HOLDERS).flatMap((node) =>
     ['headers', 'responseHeaders'].flatMap((key) => guard(() => readerOf(get(node, key))) ?? []),
@@ -55,7 +55,7 @@ const LIMIT_HEADERS = limitHeaders.map(
     [['limit', 'remaining', 'reset'].map((field) => name.replace('*', field)), of, perMs] as const,
 )
 
-/** Every limit that the headers of an answer name. */
+/** All limits named in the headers of an answer. */
 export function readLimits(headers: unknown, wall: number): LimitHint[] {
   const reader = guard(() => readerOf(headers))
   const now = serverNow(reader, wall)
@@ -66,18 +66,18 @@ export function readLimits(headers: unknown, wall: number): LimitHint[] {
     const limit = parseFloat(limitText)
     const left = parseFloat(leftText)
     const resetMs = readDuration(reset, now)
-    // -1 means "unknown", and so does 0 for a limit (Azure), and for what remains when no limit is named.
+    // -1 means "unknown". So does 0 as a limit (Azure), and a remaining amount without a limit.
     const told = known({
       limit: limit > 0 ? limit : undefined,
       remaining: left > 0 || (left === 0 && limit > 0) ? left : undefined,
       resetMs,
     })
     if (Object.keys(told).length === 0) return
-    // Requests of Groq, and some of OpenAI's, are counted by the day under the name of those by the minute.
-    // Both refill steadily and spell the time until full: that over the share that is gone is the window.
+    // Groq's and some of OpenAI's request limits are per day, but use the header names of limits per minute. Both
+    // refill steadily and report the time until full. That time divided by the used share is the window.
     const wholeMs = /[a-z]/.test(reset) ? (resetMs! * limit) / (limit - left) : NaN
     if (Math.abs(wholeMs / DAY - 1) < 0.05) hints.push({ of, ...(perMs && { perMs: DAY }), ...told })
-    // A window cannot end later than it is long: then it is not the one that the name lets expect.
+    // A window cannot end later than its length. If it does, it is not the window that the name suggests.
     else
       hints.push({
         of,
@@ -91,7 +91,7 @@ export function readLimits(headers: unknown, wall: number): LimitHint[] {
   )
   for (const [names, of, perMs] of LIMIT_HEADERS) {
     const [limit, left, reset] = names.map(read) as [string, string, string]
-    // Most answers have few of these headers, or none.
+    // Skips early, since most answers have few of these headers or none.
     if (!limit && !left && !reset) continue
     const policy = policies.find(({ quota }) => quota === parseFloat(limit))
     hint(limit, left, reset, of, perMs ?? policy?.windowMs)
@@ -109,7 +109,7 @@ export function readLimits(headers: unknown, wall: number): LimitHint[] {
       )
       continue
     }
-    // drafts 8 and later: `"default";r=50;t=30`, with its policy of the same name
+    // drafts 8 and later: `"default";r=50;t=30`, with a policy of the same name
     const { r = '', t = '' } = item.params
     const policy =
       policies.find(({ name }) => name === item.name) ?? (policies.length === 1 ? policies[0] : undefined)
@@ -125,20 +125,20 @@ interface LimitPolicy {
   windowMs: number
 }
 
-/** `10;w=1`, `100;w=60, 1000;w=3600`, `"default";q=100;w=60`; policies without a window say nothing. */
+/** `10;w=1`, `100;w=60, 1000;w=3600`, `"default";q=100;w=60`. Policies without a window are ignored. */
 function readPolicies(header: string): LimitPolicy[] {
   return listOf(header).flatMap(({ name, params: { q = name, w, qu = '' } }) => {
     const [quota, windowMs] = [Number(q), Number(w) * SECOND]
     const of = /token/i.test(qu || name) ? 'tokens' : 'requests'
-    // Limits of bytes, or of a provider's own units, are not for us.
+    // Limits in bytes or in provider-specific units are not supported.
     const ours = qu === '' || /token|request/i.test(qu)
     return ours && quota > 0 && windowMs > 0 ? [{ name, of, quota, windowMs }] : []
   })
 }
 
 /**
- * The members of a list of the IETF's RateLimit headers, by their names: `"a";r=5;t=1, "b";r=9`. In draft 7 the header
- * was one dictionary, `limit=100, remaining=50, reset=30`: that gives one member.
+ * The members of an IETF RateLimit header, by name: `"a";r=5;t=1, "b";r=9`. The header of draft 7 is one
+ * dictionary, `limit=100, remaining=50, reset=30`, which gives one member.
  */
 function listOf(header: string): { name: string; params: Record<string, string> }[] {
   const members = header.split(',').slice(0, 20)

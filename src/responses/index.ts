@@ -1,4 +1,7 @@
-/** What an answer means: refusals, waits, limits, usage, estimates. Knows providers and nothing of limiters. */
+/**
+ * Reads refusals, waits, limits, usage and token estimates from answers. This folder knows providers, and nothing
+ * about limiters.
+ */
 
 export { classify, needsBody } from './classify.ts'
 export { estimateTokens } from './token-count.ts'

@@ -1,8 +1,8 @@
 /**
- * The words that providers use for what they count and in which window: "on tokens per min (TPM): Limit 200000",
- * "30,000 input tokens per minute", 'GenerateRequestsPerDayPerProjectPerModel', "daily free allocation". What is
- * counted stands beside a "per" or a "rate": every error speaks of "your request". A window that is not spelled
- * "per" counts only near a word for what is limited.
+ * The words that providers use for what they count and for its window: "on tokens per min (TPM): Limit 200000",
+ * "30,000 input tokens per minute", 'GenerateRequestsPerDayPerProjectPerModel', "daily free allocation". The
+ * counted quantity must stand next to "per" or "rate", because every error mentions "your request". A window
+ * without "per" counts only near a word for what is limited.
  */
 
 import { DAY, HOUR, MINUTE, SECOND } from '../lib/units.ts'
@@ -12,7 +12,7 @@ const DIMENSION =
 
 const LIMITED =
   '(?:limit|quota|allowance|allocation|usage|requests?|tokens?|calls?|messages?|again|cap|credits?|free|限|额|額|重试|重試|配额|用量|kontingent|limite?s?|l[ií]mites?|cuota|cota|лимит|квот\\S*|한도|할당량|上限)'
-/** The window, and the letter or word that names it. */
+/** Matches a window and the letter or word that names it. */
 const EXPLICIT =
   /per.?(?:1.?)?(?:calendar |rolling )?(second|sec|minute|min|hour|day|week|month|year)|\/ ?(second|sec|minute|min|hour|hr|day|week|month|mo|year)s?\b|\b[trc]p([smhdw])\b|\b(?:per|every|within|last|rolling|(?<!(?:again|retry|resets?|wait|available|access) )in) (?:the |an? )?(?:last )?(\d+)[ -]?(s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?|weeks?|months?)\b/gi
 const WORDS: readonly (readonly [words: string, perMs: number])[] = [
@@ -56,7 +56,7 @@ function unitOf(word: string): number | undefined {
   return /^mo/i.test(word) ? 30 * DAY : /^m/i.test(word) ? MINUTE : UNITS[word.charAt(0).toLowerCase()]
 }
 
-/** The window that is named first. */
+/** The window named first in the text, in ms. */
 export function windowOf(text: string): number | undefined {
   let [first, perMs] = [Infinity, undefined as number | undefined]
   for (const found of text.matchAll(EXPLICIT)) {

@@ -1,26 +1,27 @@
 /**
- * What providers say when they refuse: one rule a row, with its source above it, in the order in which they are tried. The first row that
- * matches decides. So rows for what waiting cannot help come before rows for what it can, because providers use the same
- * status for both, and often the same code.
+ * The refusals of all providers: one rule per row with its source above it, tried in order. The first row that
+ * matches decides. Rows for refusals that waiting cannot resolve come before rows for those that it can, because
+ * providers use the same status for both, and often the same code.
  *
- * A pattern is tried on the whole of an answer, written as lines (error-text.ts): 'http 429' first, then
- * 'code:slow_down', 'message:Slow down, please' and the like. So `:slow_down$` means a code and never prose, and
+ * A pattern is matched against the whole answer, rendered as lines (see error-text.ts): 'http 429' first, then
+ * 'code:slow_down', 'message:Slow down, please' and so on. So `:slow_down$` matches a code and never prose, and
  * `^http 400$[^]*words` ties prose to a status.
  *
- * No row asks which provider answered. An answer rarely says who sent it (gateways and OpenAI-compatible servers are
- * everywhere), so each pattern is specific enough to be tried on all answers. A new provider is a few rows.
+ * No row depends on which provider answered. An answer rarely identifies its sender (gateways and
+ * OpenAI-compatible servers are common), so each pattern is specific enough to be tried on every answer. A new
+ * provider takes a few rows.
  */
 
 import { DAY, HOUR, MINUTE, SECOND } from '../lib/units.ts'
 import type { RefusalKind } from './verdict.ts'
 
 export interface Rule {
-  /** `aborted`: the call was given up, so nothing else about the answer counts. */
+  /** `aborted`: the call was aborted, so nothing else in the answer matters. */
   readonly kind: RefusalKind | 'transient' | 'aborted'
   readonly when: RegExp
 }
 
-/** Prose counts only beside a status or a code by which a provider turns a call away. */
+/** Prose counts only next to a status or code that providers use for refusals. */
 const turnedAway = (words: string) => new RegExp(`${TURNED_AWAY}[^]*(${words})`, 'im')
 const TURNED_AWAY = '(^http 4(00|02|03|29)$|^http u\\w+$[^]*^(code|type):\\w)'
 
@@ -29,20 +30,19 @@ const GONE =
   'insufficient|not enough|no (more|remaining|available)|(ran|run|runs) out of|out of|used( up)? all( of)?|exhausted|depleted|too low|insuffisante?s?|insuficientes?|nicht (genug|genügend)|aufgebraucht|недостаточно'
 
 export const rules: readonly Rule[] = [
-  // DOM, Node, axios, undici: an abort is never a reason to try again, whatever it encloses
+  // DOM, Node, axios, undici: an abort is never retried, whatever it encloses
   {
     kind: 'aborted',
-    // The timeouts of SDKs abort the fetch themselves, and enclose that.
+    // SDK timeouts abort the fetch and enclose that abort error.
     when: /^http .*\n(?![^]*:request timed out)[^]*:(AbortError|ABORT_ERR|ERR_CANCELED|RequestAbortedError)$/im,
   },
 
-  // This call can never pass; its neighbours may.
-  // OpenRouter: the balance covers smaller calls
+  // This call can never pass, but other calls may. OpenRouter: the balance still covers smaller calls
   {
     kind: 'oversize',
     when: /^http 402$[^]*(can only afford|fewer max_tokens|requested up to [\d,]+ tokens)/im,
   },
-  // Gemini: a limit of 0, since the tier does not include the model
+  // Gemini: the limit is 0, because the tier does not include the model
   {
     kind: 'oversize',
     when: /(^http 4(03|29)|:(rate_limit_exceeded|RESOURCE_EXHAUSTED))$[^]*(\blimit: ?0(?![\d.,]*\d)|^quota_?(limit_)?value:0$)/im,
@@ -54,7 +54,7 @@ export const rules: readonly Rule[] = [
   },
   // HTTP, Anthropic, Groq
   { kind: 'oversize', when: /^http 413$/m },
-  // OpenAI: the code is that of a call that came too early
+  // OpenAI: the code for a call sent too early
   {
     kind: 'oversize',
     when: /(^http 429|:rate_limit_exceeded)$[^]*(request|prompt|input) (is )?too (large|long|big)/im,
@@ -65,15 +65,14 @@ export const rules: readonly Rule[] = [
     when: /^http 400$[^]*token count .*exceeds the maximum/m,
   },
 
-  // Worded as a quota, and over within the minute.
-  // DashScope: its limits by the minute; for OpenAI, `param` is null
+  // Worded as a quota, but resolved within a minute. DashScope: limits per minute; for OpenAI, `param` is null
   {
     kind: 'rate',
     when: /#(token|rate)-limit\b|^param:insufficient_quota$|:Throttling\.(RateQuota|AllocationQuota|BurstRate)$/m,
   },
 
-  // Money or a long quota is used up: no call gets through until the account is paid or the window ends.
-  // HTTP, OpenRouter, DeepSeek
+  // The credit or a long quota is used up. No call succeeds until the account is paid or the window ends. HTTP,
+  // OpenRouter, DeepSeek
   { kind: 'quota', when: /^http 402$/m },
   // Gemini
   { kind: 'quota', when: /^quota(Id|_limit):.*Per(Day|Week|Month)/m },
@@ -82,14 +81,14 @@ export const rules: readonly Rule[] = [
     kind: 'quota',
     when: /:(insufficient_quota|billing_hard_limit_reached|billing_not_active|credit_balance_exhausted|\w*insufficient_?(balance|credits?)\w*|(organization|project|enforced)_(spend|usage)_limit_(exceeded|reached)|usage_limit_(reached|exceeded)|(free_?tier|free)_quota_\w+|Arrearage|\w*\.?FreeTierOnly|ServiceQuotaExceededException|(token_)?quota_?reached|quota_?exceeded|budget_exceeded|dailyLimitExceeded|exceeded_current_quota_error|account_(deactivated|suspended))$/im,
   },
-  // Anthropic (a 400), xAI, Together, DeepInfra, Perplexity: the type says nothing, the prose does
+  // Anthropic (a 400), xAI, Together, DeepInfra, Perplexity: only the prose tells, not the type
   {
     kind: 'quota',
     when: turnedAway(
       `(${GONE})[\\s,]+([^\\s:.]+[\\s,]+){0,5}?(${MONEY})\\b|\\b(${MONEY})[\\s,]+([^\\s:.]+[\\s,]+){0,4}?(${GONE})|(reached|exceeded|hit|over)[\\s,]+([^\\s:.]+[\\s,]+){0,4}?(spend(ing)?|billing|budget|credit)[\\s,]+([^\\s:.]+[\\s,]+){0,2}?(limit|cap)|(spend(ing)?|billing|budget|credit) (limit|cap) [^.]{0,30}(reached|exceeded)|(spend(ing)?|budget)( limit)? (has been|was|is) (exceeded|reached)|payment (is )?required|overdue|arrears|specified \\w+ usage limits`,
     ),
   },
-  // OpenRouter, Azure API Management, IBM: a status that no limit of a minute has
+  // OpenRouter, Azure API Management, IBM: a status that is never used for limits per minute
   {
     kind: 'quota',
     when: /^http 403$[^]*(\b(key|usage|total|daily|weekly|monthly|token|request|volume|credit)s?( \w+)? (limit|quota)s?( is| was| has been)? (exceeded|reached|used up)|\bout of ([\w-]+ ){0,3}quota)/im,
@@ -102,29 +101,29 @@ export const rules: readonly Rule[] = [
     ),
   },
 
-  // The provider is busy, whatever the limits say.
-  // OpenAI: the load grew too fast; came as 503 and now comes as 429 too
+  // The provider is overloaded, regardless of the limits. OpenAI: the load grew too fast; formerly a 503, now also
+  // a 429
   {
     kind: 'overload',
     when: /:slow_down$/m,
   },
-  // HTTP; Groq (498); Anthropic (529); OpenAI, Gemini and Bedrock where a stream has no status
+  // HTTP; Groq (498); Anthropic (529); OpenAI, Gemini and Bedrock in streams, which have no status
   {
     kind: 'overload',
     when: /(^http (498|503|529)|:(overloaded(_error)?|(server|engine|model|system)(_?is)?_?overloaded(_error)?|service_unavailable(_error)?|server_busy|UNAVAILABLE|ServiceUnavailable(Exception|Error)?|ModelNotReadyException))$/im,
   },
-  // Mistral, Cloudflare, DeepInfra, Zhipu: a model that is too busy, or too busy for the tier of the account
+  // Mistral, Cloudflare, DeepInfra, Zhipu: the model is overloaded, in general or for the account's tier
   {
     kind: 'overload',
     when: /^http 429$[^]*(capacity (is |was |has been )?(temporarily )?exceeded|(server|model|engine|system|service)s? ((is|are) )?(currently |temporarily )?(overloaded|busy|(at|over) capacity)|服务器?繁忙|负载过高|访问量过大|混み合っています)/im,
   },
-  // OpenRouter: the provider it chose failed, and the next call may go to another
+  // OpenRouter: the chosen upstream failed, and the next call may use another
   {
     kind: 'overload',
     when: /^http 502$[^]*provider returned error/im,
   },
 
-  // HTTP; OpenAI, Anthropic, Mistral, Gemini, Bedrock and Azure where a stream has no status
+  // HTTP; OpenAI, Anthropic, Mistral, Gemini, Bedrock and Azure in streams, which have no status
   {
     kind: 'rate',
     when: /((^http |:)429|:(rate_?limit(ed|_exceeded|_reached)?(_error)?|user_?rate_?limit_?exceeded|too_?many_?(requests|tokens)(_error|Exception)?|RESOURCE_EXHAUSTED|Throttl(ing|ed)(Exception)?|RequestLimitExceeded))$/im,
@@ -135,17 +134,17 @@ export const rules: readonly Rule[] = [
     kind: 'transient',
     when: /^http (5..|40[89])$/m,
   },
-  // Node, undici, browsers, SDKs: the connection broke, time ran out, or a stream broke off
+  // Node, undici, browsers, SDKs: a lost connection, a timeout, or a broken stream
   {
     kind: 'transient',
     when: /^http u[^]*(:(ECONN|E\w+UNREACH$|ETIMEDOUT|EPIPE|EAI_AGAIN|ENOTFOUND|ERR_NETWORK|UND_ERR_(SO|\w+TIMEOUT)|(Request)?TimeoutError$|(server|api|timeout)_error$|(InternalServer|ModelStreamError|ModelTimeout)Exception$|failed to fetch|load failed|networkerror|request timed out|connection error|"timeout)|fetch failed)/im,
   },
 ]
 
-/** The load grew too fast: go back to the earlier rate. */
+/** The load grew too fast, so the limiter returns to its earlier rate. */
 export const slowDown = /:slow_down$|:Throttling\.BurstRate$|usage increase rate/m
 
-/** A header's name, with `*` for limit, remaining or reset; what it counts; and its window, if that is known. */
+/** The name of a header, with `*` for limit, remaining or reset; what it counts; and its window, if known. */
 export type LimitHeader = readonly [name: string, of: string, perMs?: number]
 
 export const limitHeaders: readonly LimitHeader[] = [
@@ -167,8 +166,8 @@ export const limitHeaders: readonly LimitHeader[] = [
   // Fireworks
   ['x-ratelimit-*-tokens-prompt', 'inputTokens', SECOND],
   ['x-ratelimit-*-tokens-generated', 'outputTokens', SECOND],
-  // OpenRouter and many gateways: the window is not named
+  // OpenRouter and many gateways; the window is not given
   ['x-ratelimit-*', 'requests'],
-  // The IETF's older drafts, likewise, unless RateLimit-Policy names it
+  // Older IETF drafts; the window is not given, unless RateLimit-Policy names it
   ['ratelimit-*', 'requests'],
 ]

@@ -1,21 +1,21 @@
 /**
- * How long a provider asks to wait, from whichever of its many places says so.
+ * How long a provider asks to wait, read from any of the places where providers put it.
  *
- * Headers in ms come first because they are exact, then `retry-after`, which is rounded up to a second; then the
- * body's own fields, and its words last, since they are prose. A moment becomes a duration through the clock of the
- * server that named it. What no provider means (more than 30 days) is ignored rather than obeyed.
+ * Headers in ms come first because they are exact. `retry-after` follows, because it is rounded up to a second.
+ * Then come the fields of the body, and last its prose. A point in time is converted to a duration with the clock
+ * of the server that sent it. Waits above 30 days are ignored, because no provider means them.
  */
 
 import { DAY, HOUR, MINUTE, SECOND } from '../lib/units.ts'
 
-/** Headers as every reader of an answer sees them, whatever the SDK made of them. */
+/** The headers of an answer, independent of their representation in the SDK. */
 export interface HeaderReader {
-  /** The value of a header, in any case. */
+  /** The value of a header. The name is case-insensitive. */
   get(name: string): string | undefined
 }
 
 const PART = /[ ,]*(?:and |und |et |y |e |и )?(\d+(?:\.\d+)?) ?(\p{L}+)/iuy
-/** Prose, and Google's RetryInfo. */
+/** Matches prose and Google's RetryInfo. */
 const ASKING =
   /(?:\b(?:again|retry|wait|resets?|available|back|renew\w*|refill\w*|refresh\w*|replenish\w*) (?:in|after|for|at least|within)? ?(?:about |approximately |another |at least |~ ?)?|retry[- ]after: ?|retryDelay:|(?<!\p{L})(?:nach|warten(?: sie)?|dans|attende[rz]|patientez|en|dentro de|esper[ea]|em|aguarde|[tf]ra|через|подождите) )(?=\d+(?:\.\d+)? ?(?!%|\d))/giu
 /** "6 秒后重试", "20秒後に", "30초 후에". */
@@ -30,11 +30,11 @@ const MOMENT = new RegExp(
 const HTTP_DATE = new RegExp(`${ENDS}(\\w{3}, \\d\\d \\w{3} \\d{4} [\\d:]{8} GMT)`, 'i')
 /** A time of day: "resets at midnight UTC", "again at 00:00 UTC". */
 const TIME_OF_DAY = new RegExp(`${ENDS}(midnight|\\d\\d:\\d\\d) \\(?(UTC|GMT|Pacific|P[DS]?T)\\b`, 'i')
-/** "22.23:59:59", "00:00:12": days, hours, minutes and seconds, as .NET writes them. */
+/** "22.23:59:59", "00:00:12": days, hours, minutes and seconds in .NET format. */
 const TIME_SPAN = /(?:(\d+)\.)?(\d+):(\d\d):(\d\d(?:\.\d+)?)(?!\d)/y
 
 const NAMES = 'retry|resets?|wait|estimated|available|try_?again|cooldown|next_?(?:allowed|available|retry)'
-/** A name under which providers give a wait, or the moment when it ends. */
+/** Field names under which providers give a wait, or the time when it ends. */
 export const WAIT_NAME = new RegExp(`^(?:${NAMES})[\\w-]*$`, 'i')
 const FIELD = new RegExp(`^((?:${NAMES})[\\w-]*):(.+)$`, 'gim')
 const NO_WAIT = /count|attempt|max|num|limit|tries|url|policy|after_?(date|id)$/i
@@ -52,7 +52,7 @@ const UNITS: readonly (readonly [unit: RegExp, ms: number])[] = [
 ]
 const unitMs = (unit: string): number => UNITS.find(([pattern]) => pattern.test(unit))?.[1] ?? NaN
 
-/** '6m0s', '1.574s', '2 minutes', '1 hour and 5 minutes', 'PT30S', '00:00:12'; NaN when it is none of those. */
+/** Reads '6m0s', '1.574s', '2 minutes', '1 hour and 5 minutes', 'PT30S', '00:00:12' in ms. NaN for anything else. */
 function spelled(text: string, from: number): number {
   TIME_SPAN.lastIndex = from
   const [, days = 0, hours, minutes, seconds] = TIME_SPAN.exec(text) ?? []
@@ -62,23 +62,23 @@ function spelled(text: string, from: number): number {
   PART.lastIndex = from
   for (let part; (part = PART.exec(text));) {
     const next = Number(part[1]) * unitMs(part[2]!)
-    // Words that follow a duration are no part of it.
+    // Words after a duration are not part of it.
     if (Number.isNaN(next)) return ms
     ms = (ms || 0) + next
   }
   return ms
 }
 
-/** A header's value: seconds, a duration, a date, or an epoch in seconds or ms. */
+/** Reads a header value in ms: seconds, a duration, a date, or an epoch time in seconds or ms. */
 export function readDuration(text: string, now: number): number | undefined {
   const number = text.trim() ? Number(text) : NaN
   if (number > 1e9) return sane(number * (number > 1e11 ? 1 : SECOND) - now)
-  // The engines' Date.parse finds a date in almost any words, so a year and a time of day must be there.
+  // Date.parse finds a date in almost any text, so a year and a time of day are required.
   const isDate = /\d{4}.*\d:\d\d/.test(text)
   return sane(number * SECOND) ?? sane(isDate ? Date.parse(text) - now : spelled(text.replace(/^PT?/, ''), 0))
 }
 
-/** The time by the server's own clock, if it sent it. */
+/** The time on the server's clock, if it was sent. */
 export function serverNow(headers: HeaderReader | undefined, wall: number): number {
   return Date.parse(headers?.get('date') ?? '') || wall
 }
@@ -101,7 +101,7 @@ function readField(text: string, now: number): number | undefined {
   return waits.find((ms) => ms !== undefined)
 }
 
-/** Tried hour by hour, so that the two days a year that do not have 24 of them need no rule. */
+/** Searched hour by hour, so that the two days a year without 24 hours need no special case. */
 export function untilPacificMidnightMs(now: number): number | undefined {
   for (let at = Math.ceil(now / HOUR) * HOUR; at < now + 26 * HOUR; at += HOUR)
     if (/^00/.test(new Date(at).toLocaleTimeString('en-GB', { timeZone: 'America/Los_Angeles' })))
@@ -109,7 +109,7 @@ export function untilPacificMidnightMs(now: number): number | undefined {
   return undefined
 }
 
-/** Until the next time that the clock of this zone shows it. */
+/** The time until the clock of this zone next shows this time. */
 function untilTimeOfDay(time: string, zone: string, now: number): number | undefined {
   const midnight = /^(midnight|00:00)/i.test(time)
   if (/^p/i.test(zone)) return midnight ? untilPacificMidnightMs(now) : undefined
@@ -123,7 +123,7 @@ function readProse(prose: string, now: number): number | undefined {
     const from = asking.index + asking[0].length
     const ms = sane(spelled(text, from))
     if (ms !== undefined) return ms
-    // As the header has it, a number alone is seconds.
+    // As in the header, a bare number means seconds.
     if (/-after/i.test(asking[0])) return sane(parseFloat(text.slice(from)) * SECOND)
   }
   const [, amount, unit] = ASKING_CJK.exec(text) ?? []

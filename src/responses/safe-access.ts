@@ -1,8 +1,8 @@
 /**
- * How foreign values are read: as if every one were hostile.
+ * Reads foreign values defensively.
  *
- * Errors and results come from code we do not know. A getter that throws, a revoked proxy, a cycle or a
- * class that throws when it is inspected must not turn a provider's answer into an error of the limiter.
+ * Errors and results come from unknown code. A getter that throws, a revoked proxy, a cycle or a class that throws
+ * when inspected must not turn a provider's answer into an error of the limiter.
  */
 
 export function guard<T>(read: () => T): T | undefined {
@@ -21,23 +21,23 @@ export function isObject(value: unknown): value is object {
   return typeof value === 'object' && value !== null
 }
 
-/** Neither an instance of a class, whose getters may do things, nor an array. */
+/** Whether the value is neither an array nor an instance of a class, whose getters may have side effects. */
 export function isPlain(value: object): boolean {
   const proto: unknown = Object.getPrototypeOf(value)
   return !proto || proto === Object.prototype
 }
 
-/** The value that JSON text holds, even with words before it ("got status: 429. {...}"). */
+/** Parses JSON, even with words before it ("got status: 429. {...}"). */
 export function parseJson(text: string): unknown {
   return guard((): unknown => JSON.parse(text.slice(text.search(/\[?\{/))))
 }
 
-/** A text longer than this is no error's body, and parsing it would take long. */
+/** A longer text is not the body of an error, and parsing it would take long. */
 const MAX_TEXT = 100_000
 
 /**
- * The value and all that it encloses by the given keys, also as JSON text, outermost first. The bounds are
- * far above what any answer needs.
+ * The value and everything nested in it under the given keys, also as JSON text, outermost first. The bounds far
+ * exceed what any answer needs.
  */
 export function reach(value: unknown, keys: readonly string[], found = new Set<object>()): object[] {
   const node = typeof value === 'string' ? value.length < MAX_TEXT && parseJson(value) : value
@@ -51,7 +51,7 @@ export function reach(value: unknown, keys: readonly string[], found = new Set<o
 
 type Known<T> = { [K in keyof T]?: Exclude<T[K], undefined> }
 
-/** Only the fields that are known: one that is undefined is left out. */
+/** The fields that are not undefined. */
 export function known<T extends object>(fields: T): Known<T> {
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Known<T>
 }

@@ -1,11 +1,11 @@
-// The failures that a stream reports in one of its events.
+// Finds failures that a stream reports in one of its events.
 
 import { get, isObject, isPlain } from './safe-access.ts'
 
 const BROKEN =
   /(throttling|serviceUnavailable|internalServer|modelStreamError|modelTimeout|validation)Exception$/i
 
-/** The failure that an event of a stream reports, if it reports one. */
+/** The failure reported by a stream event, or undefined. */
 export function failureIn(chunk: unknown): object | undefined {
   if (!isObject(chunk)) return undefined
   const type = get(chunk, 'type')

@@ -1,14 +1,15 @@
 /**
- * What a call has used, from the results and the stream events of the known SDKs.
+ * Reads what a call used from the results and stream events of the known SDKs.
  *
- * They differ in where the usage lies and in what its fields are called, not in what they mean, so there
- * is one list of places and one of names. What counts is what is held against a limit: cache writes are input;
- * cache reads are not, with the providers that say so (Anthropic, Bedrock, Groq); Gemini's thoughts are output.
+ * SDKs differ in where they put the usage and how they name its fields, not in what the fields mean. So there is
+ * one list of places and one list of names. The usage is what counts against a limit: cache writes count as input.
+ * Cache reads do not count for providers that exempt them (Anthropic, Bedrock, Groq). Gemini's thoughts count as
+ * output.
  */
 
 import { get, guard, isObject, isPlain, known, reach } from './safe-access.ts'
 
-/** What a call has used of each limit. */
+/** What a call used of each limit. */
 export interface Usage {
   /** Requests. */
   requests?: number
@@ -21,7 +22,10 @@ export interface Usage {
   [dimension: string]: number | undefined
 }
 
-/** Where usage is found, best first: the total of several steps before one step; for Cohere, tokens before billed units. */
+/**
+ * Where usage is found, in order of preference: the total of several steps before one step; for Cohere, tokens
+ * before billed units.
+ */
 const PLACES = [
   'totalUsage',
   'usage',
@@ -33,8 +37,8 @@ const PLACES = [
   'billedUnits',
 ]
 /**
- * The events that carry a message, and the bodies of raw answers. Plain objects all; on an instance such a
- * name may be a getter that does things (`data` of a Gemini result prints a warning).
+ * The events that carry a message, and the bodies of raw answers. Only plain objects are read: on an instance such
+ * a name may be a getter with side effects (`data` of a Gemini result prints a warning).
  */
 const HOLDERS = ['response', 'message', 'delta', 'data', 'x_groq', 'choices', 'metadata']
 
@@ -42,7 +46,7 @@ const INPUT = /^(total_)?(input|prompt)_?token(s|count)$/i
 const OUTPUT = /^(total_)?(output|completion|candidates)_?token(s|count)$/i
 const TOTAL = /^total_?token(s|count)$/i
 
-/** Servers that speak two dialects report a count twice; at its model level the AI SDK wraps it in `total`. */
+/** Servers that speak two dialects report a count twice. At its model level the AI SDK wraps it in `total`. */
 function most(counts: object, name: RegExp): number | undefined {
   const found = Object.keys(counts)
     .filter((key) => name.test(key))
@@ -60,7 +64,10 @@ function less(count: number | undefined, free: number): number | undefined {
   return count && Math.max(0, count - free)
 }
 
-/** Their limits do not count what is read from their caches. Their own answers leave it out, those of others do not. */
+/**
+ * Providers whose limits exempt cache reads. Their native answers already exclude cache reads, other formats
+ * include them.
+ */
 const FREE_READS = /\b(anthropic|groq|bedrock)\b/i
 /** OpenAI and Groq; the AI SDK at its model level and above; LangChain. */
 const CACHED = ['prompt_tokens_details', 'inputTokens', 'inputTokenDetails', 'input_token_details']
@@ -76,16 +83,16 @@ const cacheReads = (counts: object): number =>
     ...CACHED.map((key) => most(Object(get(counts, key)), /^cache(d_tokens|Read(Tokens)?|_read)$/) ?? 0),
   )
 
-/** A total may be more than the sum of its parts (a part was left out), never less. */
+/** A total may exceed the sum of its parts, because a part may be missing. It is never smaller. */
 function whole(usage: Usage): Usage {
   const { inputTokens = 0, outputTokens = 0, tokens = 0 } = usage
   return { ...usage, tokens: Math.max(tokens, inputTokens + outputTokens) }
 }
 
-/** What a result or a stream event says was used; undefined when it does not say. */
+/** The usage that a result or a stream event reports. Undefined if it reports none. */
 export function readUsage(value: unknown): Usage | undefined {
   return guard(() => {
-    // Reading `usage` of a stream of the AI SDK would start to consume it.
+    // Reading `usage` of an AI SDK stream would start to consume it.
     if (!isObject(value) || 'fullStream' in value) return undefined
     const free = readsAreFree(value)
     for (const counts of reach(value, isPlain(value) ? [...PLACES, ...HOLDERS] : PLACES)) {
@@ -96,7 +103,8 @@ export function readUsage(value: unknown): Usage | undefined {
           most(counts, /^(cache_creation_i|cacheWriteInputTokens$)/),
         ),
         outputTokens: plus(most(counts, OUTPUT), most(counts, /^thoughtsT/)),
-        // Bedrock's total holds what was read from the cache; its other providers leave that out, or have no such name.
+        // The total that Bedrock reports includes cache reads. Its other providers exclude them or have no such
+        // field.
         tokens: less(most(counts, TOTAL), reads + (most(counts, /^cacheReadInputTokens$/) ?? 0)),
       })
       if (Object.keys(usage).length) return whole(usage)
@@ -106,8 +114,8 @@ export function readUsage(value: unknown): Usage | undefined {
 }
 
 /**
- * Follows a stream: what an event says replaces what earlier ones said, dimension by dimension (Anthropic
- * reports the input at the start and the output, cumulative, at the end).
+ * Merges usage across a stream: an event replaces what earlier events reported, per dimension. (Anthropic reports
+ * input at the start and cumulative output at the end.)
  */
 export function mergeUsage(into: Usage | undefined, chunk: unknown): Usage | undefined {
   const next = readUsage(chunk)

@@ -1,42 +1,42 @@
 /**
- * What an answer can mean to a limiter, and nothing of what a limiter does about it.
+ * What an answer can mean to a limiter, independent of how the limiter reacts.
  *
- * A refusal is one of four kinds because four different things follow from it: `rate` waits and teaches
- * the rate, `overload` waits and teaches nothing, `quota` and `oversize` never get better by waiting in
- * line. A transient failure is no refusal: the provider did not say "later", it broke.
+ * Refusals have four kinds because the reactions differ: after `rate` the limiter waits and lowers its rate; after
+ * `overload` it waits and keeps its rate; `quota` and `oversize` do not improve by waiting in the queue. A
+ * transient failure is not a refusal: the provider failed instead of asking for a later call.
  */
 
 export type RefusalKind = 'rate' | 'overload' | 'quota' | 'oversize'
 
-/** The provider turned a call away. */
+/** The provider refused a call. */
 export interface Refusal {
-  /** What follows from it: wait, wait for a busy provider, give up for now, or give this call up. */
+  /** What to do: wait, wait for an overloaded provider, stop all calls for now, or reject this call. */
   kind: RefusalKind
   /** The dimension that the provider named: 'requests', 'tokens', 'inputTokens', 'outputTokens', 'concurrency'. */
   of?: string
   /** How long the provider asks to wait. */
   waitMs?: number
-  /** The limit that it named. */
+  /** The limit that the provider named. */
   limit?: number
-  /** The window of that limit, when it named one: 60000 for tokens per minute. */
+  /** The window of that limit in ms, if the provider named one: 60000 for tokens per minute. */
   perMs?: number
-  /** The load grew too fast (OpenAI `slow_down`): go back to the earlier rate. */
+  /** The load grew too fast (OpenAI `slow_down`): return to the earlier rate. */
   slowDown?: true
   /** The HTTP status, if there was one. */
   status?: number
-  /** For people: '429 rate_limit_exceeded: tokens per min'. */
+  /** For humans: '429 rate_limit_exceeded: tokens per min'. */
   reason: string
 }
 
-/** 5xx, 408, 409, connection lost, timeout: worth another try when the user asks for one. */
+/** 5xx, 408, 409, lost connection, timeout: worth a retry if the user asks for one. */
 export interface Transient {
-  /** It broke; the next try may succeed. */
+  /** The attempt failed, and the next one may succeed. */
   kind: 'transient'
   /** How long the provider asks to wait, in ms. */
   waitMs?: number
   /** The HTTP status, if there was one. */
   status?: number
-  /** For people: '500', or 'ECONNRESET: socket hang up'. */
+  /** For humans: '500', or 'ECONNRESET: socket hang up'. */
   reason: string
 }
 
@@ -44,7 +44,7 @@ export interface Transient {
 export type Verdict = Refusal | Transient
 
 /**
- * What a call came to. `body` is the parsed JSON or the text of the response: of one that was returned, or of the one
- * from which an SDK made its error.
+ * The outcome of a call. `body` is the parsed JSON or the text of the response: the returned one, or the one from
+ * which an SDK made its error.
  */
 export type Outcome = { error: unknown; body?: unknown } | { value: unknown; body?: unknown }
