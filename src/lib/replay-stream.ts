@@ -8,7 +8,7 @@ export const replayStream = <T>(
       async pull(controller) {
         const { done, value } = seen.shift() ?? (await reader.read())
         if (done) controller.close()
-        else controller.enqueue(value)
+        else controller.enqueue(value as T)
       },
       cancel: (reason) => reader.cancel(reason),
     },
