@@ -324,13 +324,13 @@ export class TicketIssuer {
     const { kind, of, waitMs = 0, slowDown } = report
     const issuer = this.#responsible(of)
     const crowded = of === 'concurrency'
-    if (crowded) issuer.limitSet.tooMany()
+    if (crowded) issuer.slots.tooMany()
     else issuer.limitSet.refused(call.cost, report)
     if (slowDown && issuer.learns && issuer.recovery.gate.state === 'open')
       for (const bucket of issuer.limitSet.ease(kind, now)) issuer.learned(bucket, now)
     this.end(call, 'refused', now)
     // While other calls are in flight, one that ends makes room, so no wait must be guessed.
-    const roomComes = crowded && issuer.limitSet.inFlight > 0
+    const roomComes = crowded && issuer.slots.inFlight > 0
     if (roomComes) issuer.recovery.lost(call.sentAt!)
     if (report.waitMs) issuer.recovery.waits.told(report.waitMs, issuer.limitSet.share(call.cost), now)
     const alone = !roomComes && issuer.refused(report, call.sentAt!, now)

@@ -7,7 +7,7 @@
 import type { Closing, Evidence, Learned } from 'llmiter'
 
 /** Versions of the package that share a state must agree on this number. Others keep apart, by other keys. */
-export const VERSION = 4
+export const VERSION = 5
 
 /** A limit in a request. */
 export interface WantedLimit {
@@ -86,6 +86,9 @@ export interface LeaseRequest {
   concurrent: number
   inFlight: number
   permits: number
+  /** Calls that ended here since the last request, and those of them that the provider refused as too many at once. */
+  ended: number
+  tooMany: number
   close?: GateReport
   quota?: QuotaReport
   claim?: boolean
@@ -102,9 +105,12 @@ export interface LeaseRequest {
 
 /** An empty request, with the given fields. */
 export const leaseRequest = (
-  given: Omit<LeaseRequest, 'first' | 'each' | 'more' | 'lot' | 'amend' | 'past' | 'refused' | 'evidence'>,
+  given: Omit<
+    LeaseRequest,
+    'first' | 'each' | 'more' | 'lot' | 'amend' | 'past' | 'refused' | 'ended' | 'tooMany' | 'evidence'
+  >,
 ): LeaseRequest => ({
-  ...{ first: [], each: [], more: 0, lot: 1, amend: [], past: [], refused: [] },
+  ...{ first: [], each: [], more: 0, lot: 1, amend: [], past: [], refused: [], ended: 0, tooMany: 0 },
   evidence: { tickets: 0, refusals: 0, passing: false },
   ...given,
 })
@@ -128,6 +134,8 @@ export interface StoreNews {
   learned: Record<string, Learned>
   /** Counts what has been learned. */
   lesson: number
+  /** The most calls in flight in all processes together that the provider accepts, as its refusals show; 0: unknown. */
+  most: number
 }
 
 export interface LeaseAnswer {
@@ -142,6 +150,8 @@ export interface LeaseAnswer {
   /** When a request would get more, if fewer slots were leased than wanted; else -1. */
   next: number
   permits: number
+  /** The same of all processes; where nothing limits them, how many they last had in flight. */
+  permitted: number
   processes: number
   rank: number
   /** How far ahead slots are leased: farther with more processes. */
@@ -172,10 +182,18 @@ type FieldTypes = Readonly<Record<string, 'string' | 'number' | 'object'>>
 const NEWS: FieldTypes = {
   ...{ gen: 'string', seq: 'number', epoch: 'number', gate: 'string', closing: 'object', until: 'number' },
   ...{ refusals: 'number', quota: 'object' },
-  ...{ by: 'string', learned: 'object', lesson: 'number' },
+  ...{ by: 'string', learned: 'object', lesson: 'number', most: 'number' },
 }
 const ANSWER: FieldTypes = {
-  ...{ now: 'number', base: 'number', news: 'object', slots: 'object', next: 'number', permits: 'number' },
+  ...{
+    now: 'number',
+    base: 'number',
+    news: 'object',
+    slots: 'object',
+    next: 'number',
+    permits: 'number',
+    permitted: 'number',
+  },
   ...{
     processes: 'number',
     rank: 'number',
@@ -244,6 +262,9 @@ export const LAW = {
   partsMs: 1500,
   /** …and how long one process has the remainder of the division. */
   turnMs: 10_000,
+  /** After so many rounds of calls without a refusal as too many at once, one more is tried. Doubles when that was too many. */
+  patience: 10,
+  mostPatience: 160,
   /** This long before the end of that, processes that did not report what they hold are no longer waited for. */
   tellMs: 200,
   /** Until then, processes that reported ask this often whether the others have reported too. */

@@ -64,6 +64,14 @@ export class StoreAdapter implements SlotSource {
     return at
   }
 
+  get inFlight(): number {
+    return this.#runtime.issuer.limitSet.inFlight + this.#slots.inFlightElsewhere
+  }
+
+  tooMany(): void {
+    if (!this.#slots.tooMany()) this.#runtime.issuer.limitSet.tooMany()
+  }
+
   take(cost: Cost, now: number): void {
     this.#runtime.issuer.limitSet.take(cost, now)
     this.#slots.take(this.#amounts(cost), now)

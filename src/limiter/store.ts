@@ -107,6 +107,13 @@ export interface SharedSlots {
   at(amounts: readonly number[], now: number): number
   /** Whether no more may be in flight here. */
   readonly full: boolean
+  /** How many calls other processes have in flight, as far as known. */
+  readonly inFlightElsewhere: number
+  /**
+   * The provider refused a call as too many at once: all processes are to have fewer in flight.
+   * False when this process must see to it alone.
+   */
+  tooMany(): boolean
   /** Takes what `at` has just said is free. */
   take(amounts: readonly number[], now: number): void
   /** A call taken at `takenAt` ended. `differences` is its usage minus what it took; negative if it used less. */

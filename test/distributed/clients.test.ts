@@ -88,6 +88,33 @@ describe.skipIf(!haveRedis())('a limit is shared through', () => {
     client.disconnect()
   })
 
+  test('and so is what the provider accepts at once', async () => {
+    const store = redisStore(redis)
+    const limiters = [1, 2, 3, 4].map(
+      () => new BucketRateLimiter({ name: 'crowd', requestsPerMinute: 6000, ramp: false, store }),
+    )
+    let [inFlight, done, refused] = [0, 0, 0]
+    for (const limiter of limiters)
+      for (let i = 0; i < 200; i++)
+        limiter
+          .run(async () => {
+            if (inFlight === 8) {
+              refused++
+              throw Object.assign(new Error('too many concurrent requests'), { status: 429 })
+            }
+            inFlight++
+            await sleep(300)
+            inFlight--
+            done++
+          })
+          .catch(() => {})
+    await sleep(8000)
+    for (const limiter of limiters) limiter.stop()
+    // Where each finds out by itself, more than twenty.
+    expect(refused).toBeLessThan(15)
+    expect(done).toBeGreaterThan(120)
+  })
+
   test('nothing keeps the process alive, and what is no client is said at once', () => {
     expect(() => redisStore({} as never)).toThrow(
       'redisStore needs a client of ioredis, redis or @upstash/redis',

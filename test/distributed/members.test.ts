@@ -90,16 +90,17 @@ test('property: they are counted as if each were looked at', () => {
           heard,
           complete: false,
           missing: missing.length,
+          permits: me.permits,
           rank: everyone.filter(([, { rank }]) => rank < me.rank).length,
           busy,
           suspects: [...missing, ...silent].slice(0, 8).map(([other]) => other),
         })
         const others = everyone.reduce((sum, [, { permits }]) => sum + permits, 0) - me.permits
-        const allowed = members.permit(question, busy, now)
-        if (said.concurrent > 0) {
-          expect(allowed).toBeLessThanOrEqual(Math.max(0, said.concurrent - others))
-          me.permits = Math.max(said.inFlight, allowed)
-        } else expect(allowed).toBe(-1)
+        const allowed = members.permit(question, said.concurrent || Infinity, busy, now)
+        me.permits = Math.max(said.inFlight, allowed)
+        if (said.concurrent > 0) expect(allowed).toBeLessThanOrEqual(Math.max(0, said.concurrent - others))
+        else expect(allowed).toBe(-1)
+        expect(members.permits).toBe(others + me.permits)
         if (!leaves) continue
         members.drop(id)
         all.delete(id)

@@ -81,6 +81,9 @@ const step = fc.record({
   heardMsAgo: fc.option(fc.integer({ min: -500, max: 61_000 })),
   permits: fc.integer({ min: 0, max: 6 }),
   inFlight: fc.integer({ min: 0, max: 3 }),
+  concurrent: fc.constantFrom(0, 0, 8),
+  ended: fc.integer({ min: 0, max: 60 }),
+  tooMany: fc.constantFrom(0, 0, 0, 1, 2),
   close: fc.option(fc.integer({ min: 0, max: 3000 }), { freq: 6 }),
   claim: fc.boolean(),
   quota: fc.option(fc.record({ forMs: fc.constantFrom(0, 5000), known: fc.boolean() }), { freq: 6 }),
@@ -166,7 +169,6 @@ describe.skipIf(!haveRedis())('the script in Redis', () => {
             each: [1, tokens, 1, 1],
             amend: back ? [['requests/60000', Math.max(0, now - back.ageMs), back.amount]] : [],
             past: past ? [['tokens/60000', Math.max(0, now - past.ageMs), past.amount]] : [],
-            concurrent: 8,
             more,
             lot: 1 + (more % 2),
             ...(close !== null && {

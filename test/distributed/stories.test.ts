@@ -14,6 +14,7 @@ const answers = {
   overload: overloaded,
   quota: outOfQuota,
   broken: () => refusal(500),
+  crowd: () => Object.assign(rateLimited(), { message: 'too many concurrent requests' }),
 }
 const event = fc.oneof(
   {
@@ -40,7 +41,7 @@ const event = fc.oneof(
     weight: 3,
     arbitrary: fc.record({
       do: fc.constant('answer' as const),
-      as: fc.constantFrom('ok', 'ok', 'rate', 'rate', 'overload', 'quota', 'broken'),
+      as: fc.constantFrom('ok', 'ok', 'rate', 'rate', 'overload', 'quota', 'broken', 'crowd'),
       waitMs: fc.constantFrom(undefined, undefined, 100, 3000, 20_000),
     }),
   },

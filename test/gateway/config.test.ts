@@ -2,21 +2,15 @@
 
 import { chmodSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { beforeEach, expect, test, vi } from 'vitest'
 import { configTable, tableInPage } from '../../docs/gateway.ts'
 import { loadConfig } from '../../src/gateway/config.ts'
 import { KeyRing } from '../../src/gateway/key-ring.ts'
-import { tempDir } from '../support/temp.ts'
-import { ask, type Rig, startProgram, startRig } from './rig.ts'
+import { ask, type Rig, startProgram, rigForTest } from './rig.ts'
 
 let rig: Rig
 let dir: string
-beforeEach(async () => {
-  rig = await startRig()
-  dir = tempDir()
-  rig.server.replies({ body: {} })
-})
-afterEach(() => rig.close())
+beforeEach(async () => void ({ rig, state: dir } = await rigForTest()))
 
 const env = { KEY: 'sk-of-the-provider', ODD: 'sk-of\nsomebody', BLANK: ' \n' }
 const target = { name: 'first', protocol: 'openai', apiKey: 'env:KEY' }

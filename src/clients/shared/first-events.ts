@@ -1,6 +1,7 @@
 // Waits for the first content of a body that is a stream of server-sent events: until then another target can be tried
 // without the caller's notice.
 
+import { replayStream } from '../../lib/replay-stream.ts'
 import { isFrame } from '../../lib/stream-frames.ts'
 import { BodyReader } from './body.ts'
 
@@ -37,18 +38,7 @@ export async function firstEvents(body: ReadableStream<Uint8Array>): Promise<Fir
   }
   // Nothing comes after it, and nobody may read the rest: the ticket must not be held for that.
   if (failure !== undefined) await reader.cancel()
-  const whole = new ReadableStream<Uint8Array>(
-    {
-      async pull(controller) {
-        const { done, value } = seen.shift() ?? (await reader.read())
-        if (done) controller.close()
-        else controller.enqueue(value)
-      },
-      cancel: (reason) => reader.cancel(reason),
-    },
-    { highWaterMark: 0 },
-  )
-  return { body: whole, failure }
+  return { body: replayStream(seen, reader), failure }
 }
 
 function hasContent(line: string): boolean {

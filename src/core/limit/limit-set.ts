@@ -28,6 +28,10 @@ export interface SlotSource {
   defer(judge: () => void): boolean
   /** The earliest time from `now` on at which the cost fits; `Infinity` when only another event can tell. */
   at(cost: Cost, now: number): number
+  /** How many are in flight, in all processes as far as known. */
+  readonly inFlight: number
+  /** The provider refused a call, which still counts here, as too many at once. */
+  tooMany(): void
   /** Reserves the cost; `at` has just said that it fits. */
   take(cost: Cost, now: number): void
   /** The call that took this cost at `takenAt` has ended. */

@@ -33,6 +33,16 @@ export class FleetAgent implements SharedSlots {
     return this.#lease.full
   }
 
+  get inFlightElsewhere(): number {
+    return this.#lease.inFlightElsewhere
+  }
+
+  tooMany(): boolean {
+    const told = this.#lease.tooMany()
+    this.#stir()
+    return told
+  }
+
   at(amounts: readonly number[], now: number): number {
     const at = this.#lease.at(amounts, now)
     this.#stir()

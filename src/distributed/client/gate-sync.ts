@@ -78,6 +78,11 @@ export class GateSync {
     return this.#news?.gate === 'closed' ? this.#news.until : 0
   }
 
+  /** The most calls in flight in all processes, as found by refusals. */
+  get most(): number {
+    return this.#news?.most || Infinity
+  }
+
   /** Whether the store leases slots to this process. */
   get passable(): boolean {
     return this.#news === undefined || this.#news.gate === 'open' || this.mine

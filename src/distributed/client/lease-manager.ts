@@ -37,6 +37,9 @@ import {
 import { dayOf } from './calendar-day.ts'
 import { KeptShare } from './kept-share.ts'
 
+/** No limit of the calls in flight, as JSON can say it. */
+const orNone = (most: number) => (most === Infinity ? 0 : most)
+
 export class LeaseManager {
   readonly gate: GateSync
   readonly #host: StoreHost
@@ -55,6 +58,11 @@ export class LeaseManager {
   #joined = false
   #inFlight = 0
   #permits = -1
+  /** How many calls the others may have in flight. */
+  #elsewhere = 0
+  /** What the store must hear: calls that ended, and those of them that were refused as too many at once. */
+  #ended = 0
+  #tooMany = 0
   #dead: string[] = []
   /** What the first in the queue takes that could not have it. */
   #short: readonly number[] | undefined
@@ -114,6 +122,23 @@ export class LeaseManager {
     return this.#permits >= 0 ? this.#inFlight >= this.#permits : !this.#answer && this.#concurrent() > 0
   }
 
+  get inFlightElsewhere(): number {
+    return this.down ? 0 : this.#elsewhere
+  }
+
+  /** The provider refused a call, which still counts here, as too many at once. False when no store can tell the others. */
+  tooMany(): boolean {
+    if (this.down || !this.#answer) return false
+    this.#tooMany++
+    this.#allow(this.#inFlight - 1)
+    return true
+  }
+
+  /** No more than so many in flight until the store says how many. */
+  #allow(most: number): void {
+    this.#permits = Math.min(most, this.#permits < 0 ? Infinity : this.#permits)
+  }
+
   #alone(amounts: readonly number[], now: number): number {
     const at = this.#slots.at(amounts, now)
     if (at < Infinity) return at
@@ -149,8 +174,10 @@ export class LeaseManager {
     if (!this.#answer) this.#time.learn(now, now, this.#host.clock.wall())
     const { processes = 1, random } = this.#options
     const { used = [], early = [], rank = Math.floor(random() * processes) } = this.#answer ?? {}
-    const options = { limits: this.#followed(now), used, early, rank, concurrent: this.#concurrent() }
     const known = Math.max(processes, this.#answer?.processes ?? 1)
+    // Whether the provider accepts none of a process, only the process itself can find out.
+    const concurrent = Math.min(this.#host.maxConcurrent(), Math.max(known, this.gate.most))
+    const options = { limits: this.#followed(now), used, early, rank, concurrent: orNone(concurrent) }
     this.#fallback = new PartitionFallback({ ...options, processes: known }, this.#time.toStore(now))
     this.gate.alone()
   }
@@ -169,6 +196,7 @@ export class LeaseManager {
 
   settle(differences: readonly number[], takenAt: number, refused: readonly number[]): void {
     this.#inFlight--
+    this.#ended++
     const at = this.#time.toStore(takenAt)
     if (refused.length > 0) this.gate.refusedSentAt = at
     this.#journal.refused(refused)
@@ -199,7 +227,7 @@ export class LeaseManager {
     if (!this.#joined) return this.#host.inLine() > 0 ? this.#demand.mayAskAt(now, 0) : Infinity
     let due = this.#demand.askedAt + Math.max(leastMs, active ? BEAT_MS : IDLE_BEAT_MS)
     if (this.#resync || !this.#answer) return Math.max(now, this.#demand.askedAt + URGENT_MS)
-    if (this.gate.urgent) {
+    if (this.gate.urgent || this.#tooMany > 0) {
       const opens = this.gate.claimable ? this.#time.toLocal(this.gate.until) : now
       due = Math.min(due, Math.max(now, opens, this.#demand.askedAt + URGENT_MS))
     }
@@ -247,6 +275,8 @@ export class LeaseManager {
       permits: this.#inFlight + (this.gate.passable ? this.#demand.slots(waiting, LAW.aheadMs, now) : 0),
     })
     this.#journal.write(request)
+    ;[request.ended, this.#ended] = [this.#ended, 0]
+    ;[request.tooMany, this.#tooMany] = [this.#tooMany, 0]
     this.#dead = []
     this.#resync = false
     const wants = gone || request.alone ? 0 : this.#wants(now)
@@ -303,6 +333,8 @@ export class LeaseManager {
     // What is left of a quota may be less than a lot.
     this.#single = request.lot > 1 && answer.slots.length === 0
     this.#permits = answer.permits
+    this.#elsewhere = answer.permitted - Math.max(request.inFlight, answer.permits)
+    if (this.#tooMany > 0) this.#allow(this.#inFlight)
     this.#host.accepted(this.#journal.others(answer.accepted))
     this.#dead = this.#options.gone(answer.suspects.filter((id) => id !== this.#options.id))
     this.#askAt = -Infinity
@@ -341,6 +373,7 @@ export class LeaseManager {
 
   heard(news: StoreNews, storeNow: number): void {
     if (this.gate.heard(news, storeNow)) this.#void()
+    if (this.gate.most < Infinity && this.#permits < 0) this.#allow(this.#inFlight)
     if (this.#answer && news.gen !== this.#answer.news.gen) this.#resync = true
   }
 
@@ -429,8 +462,7 @@ export class LeaseManager {
   }
 
   #concurrent(): number {
-    const most = this.#host.maxConcurrent()
-    return most === Infinity ? 0 : most
+    return orNone(this.#host.maxConcurrent())
   }
 
   /** The limits of the newest process, as far as the store has said. */

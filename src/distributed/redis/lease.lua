@@ -46,8 +46,8 @@ local function step()
       v = VERSION,
       base = time, seen = 0, seq = 0, alive = 0, kept = 0, before = { missing = 0, kept = 0 }, share = 1, crowdedTill = -1, reach = 0, reachTill = -1, rampFrom = 1, closedAt = -1,
       probeTill = 0, rampStart = -1e12, busyAt = ask.known > 0 and 0 or -1e12, expected = 0, untold = 0, joined = 0, from = -1e12,
-      permits = 0, partsTill = -1, least = 0, accounts = {}, evidence = { tickets = 0, refusals = 0, passing = false },
-      news = { gen = ARGV[2], seq = 0, epoch = 1, gate = 'open', closing = { kind = 'rate', blamed = {}, told = false, single = true, tries = 0 }, refusals = 0, quota = { ['until'] = 0, known = false, by = '' }, ['until'] = 0, by = '', learned = {}, lesson = 0 },
+      permits = 0, crowd = { foundAt = -1, finished = 0, patience = patience, grown = false }, partsTill = -1, least = 0, accounts = {}, evidence = { tickets = 0, refusals = 0, passing = false },
+      news = { gen = ARGV[2], seq = 0, epoch = 1, gate = 'open', closing = { kind = 'rate', blamed = {}, told = false, single = true, tries = 0 }, refusals = 0, quota = { ['until'] = 0, known = false, by = '' }, ['until'] = 0, by = '', learned = {}, lesson = 0, most = 0 },
     }
   end
   local news = state.news
@@ -363,6 +363,30 @@ local function step()
     evidence.passing = false
     state.closedAt = now
   end
+  -- How many calls at once: the law of `limit-set.ts`, for all processes together.
+  local crowd, unknown, mine = state.crowd, news.most == 0, tonumber(redis.call('HGET', permitKey, ask.id) or 0)
+  if not unknown and tonumber(heard or -1) < crowd.foundAt then
+    -- Its calls in flight beyond those that it had reported are accepted, too.
+    news.most = news.most + max(0, ask.inFlight - mine)
+  elseif ask.tooMany > 0 then
+    if unknown and ask.concurrent == 0 then
+      news.most = max(1, state.permits - mine + ask.inFlight)
+      crowd.foundAt = now
+    else
+      local most = unknown and ask.concurrent or news.most
+      news.most = max(1, min(most, state.permits) - ask.tooMany)
+    end
+    crowd.patience = crowd.grown and min(2 * crowd.patience, mostPatience) or patience
+    crowd.grown = false
+    crowd.finished = 0
+  elseif not unknown then
+    crowd.finished = crowd.finished + ask.ended
+    if crowd.finished > crowd.patience * news.most and state.permits >= news.most then
+      crowd.finished = 0
+      crowd.grown = true
+      news.most = news.most + 1
+    end
+  end
   if news.gate == 'probing' and news.by ~= ask.id and now > state.probeTill then news.gate = 'closed' end
   if news.gate == 'probing' and news.by == ask.id then
     state.probeTill = now + probeMs
@@ -385,7 +409,7 @@ local function step()
     news.by = ask.id
     state.probeTill = now + probeMs
   end
-  if news.epoch .. news.gate .. news.lesson .. ' ' .. num(news.quota['until']) ~= was and news.gate ~= 'probing' then
+  if news.epoch .. news.gate .. news.lesson .. ' ' .. num(news.quota['until']) ~= was and news.gate ~= 'probing' or unknown and news.most > 0 then
     redis.call('PUBLISH', channel, cjson.encode({ news, now, VERSION }))
   end
 
@@ -521,20 +545,22 @@ local function step()
 
   local permits = -1
   local rank = redis.call('ZRANK', joinKey, ask.id)
-  if ask.concurrent > 0 then
-    local mine = tonumber(redis.call('HGET', permitKey, ask.id) or 0)
-    local others = state.permits - mine
-    local free = max(0, ask.concurrent - others)
-    local part = floor(ask.concurrent / busy)
-    local over = ask.concurrent % busy
+  local others, kept = state.permits - mine, ask.inFlight
+  local most = ask.concurrent > 0 and ask.concurrent or news.most
+  if news.most > 0 then most = min(most, news.most) end
+  if most > 0 then
+    local free = max(0, most - others)
+    local part = floor(most / busy)
+    local over = most % busy
     if (rank + over * floor(now / turnMs)) % busy < over then part = part + 1 end
     if free < min(ask.permits, part) then state.partsTill = now + partsMs end
     permits = min(ask.permits, free)
     if now < state.partsTill then permits = min(permits, part) end
-    local kept = max(ask.inFlight, permits)
-    state.permits = others + kept
-    redis.call('HSET', permitKey, ask.id, kept)
+    kept = max(kept, permits)
   end
+  local permitted = others + kept
+  state.permits = permitted
+  redis.call('HSET', permitKey, ask.id, kept)
 
   local used, accepted, followed, early = {}, {}, {}, {}
   for i, account in ipairs(accounts) do
@@ -553,7 +579,7 @@ local function step()
   end
   return {
     now = now, base = state.base, since = rolledBack and since or nil, news = news, slots = slots, next = next,
-    permits = permits, processes = processes, rank = rank, aheadMs = ahead, reachMs = horizon, used = used, accepted = accepted,
+    permits = permits, permitted = permitted, processes = processes, rank = rank, aheadMs = ahead, reachMs = horizon, used = used, accepted = accepted,
     suspects = suspects, evidence = evidence, order = order, followed = followed, early = early, otherVersion = other,
   }
 end

@@ -46,7 +46,7 @@ import {
   unheard,
 } from './account.ts'
 import type { Evidence } from '../../index.ts'
-import { Members } from './members.ts'
+import { type Census, Members } from './members.ts'
 import {
   type LeaseAnswer,
   LAW,
@@ -82,6 +82,8 @@ interface State {
   news: StoreNews
   accounts: Map<string, Account>
   evidence: Evidence
+  /** How many calls at once the provider accepts: when that was found, and how one more is tried. */
+  crowd: { foundAt: number; finished: number; patience: number; grown: boolean }
 }
 
 export class Ledger {
@@ -158,14 +160,17 @@ export class Ledger {
     })
     state.kept = { missing: present.missing, kept: present.kept }
     state.share = share
-    const opens = this.#gate(state, request, now)
+    const found = this.#crowd(state, request, present, now)
+    const opens = this.#gate(state, request, found, now)
     // The rate has just been lowered: that holds for the probe, too.
     if (opens) limits.forEach((limit, i) => respace(accounts[i]!, limit, request.each[i] ?? 0))
     // Who must tell its past first is given nothing.
     const nothing = stranger || rolledBack || left < LAW.leastShare
     const asked = { ...request, limits, ...(nothing && { first: [] }) }
     const { slots, next } = this.#lease(state, asked, accounts, present.busy, horizonMs, now)
-    const permits = this.#members.permit(request, present.busy, now)
+    const most = Math.min(request.concurrent || Infinity, state.news.most || Infinity)
+    const permits = this.#members.permit(request, most, present.busy, now)
+    const permitted = this.#members.permits
     if (request.gone) this.#members.drop(request.id)
     return {
       now,
@@ -175,6 +180,7 @@ export class Ledger {
       slots,
       next,
       permits,
+      permitted,
       processes: present.processes,
       rank: present.rank,
       aheadMs,
@@ -218,7 +224,34 @@ export class Ledger {
     return account
   }
 
-  #gate(state: State, request: LeaseRequest, now: number): boolean {
+  /** How many calls at once: the law of `limit-set.ts`, for all processes together. Returns whether a limit was found. */
+  #crowd({ crowd, news }: State, request: LeaseRequest, { heard, permits }: Census, now: number): boolean {
+    const { concurrent, inFlight, ended, tooMany } = request
+    const all = this.#members.permits
+    const unknown = news.most === 0
+    if (!unknown && heard < crowd.foundAt) {
+      // Its calls in flight beyond those that it had reported are accepted, too.
+      news.most += Math.max(0, inFlight - permits)
+    } else if (tooMany > 0) {
+      if (unknown && concurrent === 0) {
+        news.most = Math.max(1, all - permits + inFlight)
+        crowd.foundAt = now
+      } else news.most = Math.max(1, Math.min(unknown ? concurrent : news.most, all) - tooMany)
+      crowd.patience = crowd.grown ? Math.min(2 * crowd.patience, LAW.mostPatience) : LAW.patience
+      crowd.grown = false
+      crowd.finished = 0
+    } else if (!unknown) {
+      crowd.finished += ended
+      if (crowd.finished > crowd.patience * news.most && all >= news.most) {
+        crowd.finished = 0
+        crowd.grown = true
+        news.most++
+      }
+    }
+    return unknown && news.most > 0
+  }
+
+  #gate(state: State, request: LeaseRequest, found: boolean, now: number): boolean {
     const { id, heard, evidence, quota, close, claim, open, retreat, learned } = request
     const { news } = state
     // A state that has just begun is news too: who shared the one before comes at once.
@@ -260,8 +293,8 @@ export class Ledger {
       news.by = id
       state.probeTill = now + LAW.probeMs
     }
-    if (`${news.epoch}${news.gate}${news.lesson} ${news.quota.until}` !== before && news.gate !== 'probing')
-      this.#publish({ ...news }, now)
+    const moved = `${news.epoch}${news.gate}${news.lesson} ${news.quota.until}` !== before
+    if ((moved && news.gate !== 'probing') || found) this.#publish({ ...news }, now)
     return probes && open === true
   }
 
@@ -380,9 +413,11 @@ function begin({ known }: LeaseRequest, time: number, gen: string): State {
       by: '',
       learned: {},
       lesson: 0,
+      most: 0,
     },
     accounts: new Map(),
     evidence: { tickets: 0, refusals: 0, passing: false },
+    crowd: { foundAt: -1, finished: 0, patience: LAW.patience, grown: false },
   }
 }
 

@@ -32,6 +32,8 @@ export interface Census {
   /** What was kept until now and is given to the others. */
   released: number
   rank: number
+  /** How many calls this one might have in flight. */
+  permits: number
   /** When this one asked before, as far as the store remembers; -1: never. */
   heard: number
   /** The last of those who shared a state that was lost tells its past. */
@@ -100,6 +102,11 @@ export class Members {
     this.#permits = 0
   }
 
+  /** How many calls all may have in flight; where nothing limits them, how many they had. */
+  get permits(): number {
+    return this.#permits
+  }
+
   has(id: string): boolean {
     return this.#members.has(id)
   }
@@ -145,7 +152,12 @@ export class Members {
     const missing = this.#missing.size + lost
     return {
       ...{ processes: all + lost, missing, kept: this.#kept + lost / (all + lost), released },
-      ...{ heard, busy: Math.max(1, this.#busy(id, waiting, now)), rank: this.#before(me.rank) },
+      ...{
+        heard,
+        permits: me.permits,
+        busy: Math.max(1, this.#busy(id, waiting, now)),
+        rank: this.#before(me.rank),
+      },
       complete: tells && missing === 0,
       suspects: this.#suspects(alive),
     }
@@ -206,14 +218,16 @@ export class Members {
    * How many calls this process may have in flight: as many as are free, until somebody has less than its part and finds
    * none; then all keep to their parts for a while. What a division leaves over goes round.
    */
-  permit({ id, concurrent, inFlight, permits }: LeaseRequest, busy: number, now: number): number {
-    if (concurrent === 0) return -1
+  permit({ id, inFlight, permits }: LeaseRequest, most: number, busy: number, now: number): number {
     const me = this.#members.get(id)!
     const others = this.#permits - me.permits
-    const free = Math.max(0, concurrent - others)
-    const over = concurrent % busy
+    me.permits = inFlight
+    this.#permits = others + inFlight
+    if (most === Infinity) return -1
+    const free = Math.max(0, most - others)
+    const over = most % busy
     const turn = this.#before(me.rank) + over * Math.floor(now / LAW.turnMs)
-    const part = Math.floor(concurrent / busy) + (turn % busy < over ? 1 : 0)
+    const part = Math.floor(most / busy) + (turn % busy < over ? 1 : 0)
     if (free < Math.min(permits, part)) this.#partsTill = now + LAW.partsMs
     const allowed = Math.min(permits, free, now < this.#partsTill ? part : Infinity)
     me.permits = Math.max(inFlight, allowed)
