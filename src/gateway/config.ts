@@ -117,7 +117,7 @@ function secretOf(
 function checkTargets(targets: readonly GatewayTarget[]): void {
   for (const [i, { name }] of targets.entries()) {
     if (targets.findIndex((other) => other.name === name) < i)
-      throw new TypeError(`targets[${i}].name must be unique, ${text(name)} is there twice`)
+      throw new TypeError(`targets[${i}].name must be unique, ${text(name)} occurs twice`)
     try {
       // Its limits are checked where they are made.
       const target = new Target(targets[i]!, () => {})

@@ -162,7 +162,7 @@ export class Spend {
     throw new GatewayError(
       400,
       'unknown_price',
-      `a budget counts USD, and nobody knows what ${call.model === undefined ? 'a call without a model' : text(call.model)} costs`,
+      `a budget counts USD, and the price of ${call.model === undefined ? 'a call without a model' : text(call.model)} is unknown`,
       { mayRetry: false },
     )
   }

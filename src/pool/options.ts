@@ -156,8 +156,7 @@ function namesOf(targets: readonly PoolTarget[]): Map<string, number> {
     const { name, limiter, weight, tier } = target
     if (typeof name !== 'string' || !name)
       throw new TypeError(`targets[${i}].name must be a name, got ${text(name)}`)
-    if (names.has(name))
-      throw new TypeError(`targets[${i}].name must be unique, ${text(name)} is there twice`)
+    if (names.has(name)) throw new TypeError(`targets[${i}].name must be unique, ${text(name)} occurs twice`)
     if (typeof limiter?.standBy !== 'function')
       throw new TypeError(`targets[${i}].limiter must be a BucketRateLimiter, got ${text(limiter)}`)
     given(weight, (value) => number(value, `targets[${i}].weight`, 'a number of at least 0'))

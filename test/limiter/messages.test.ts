@@ -174,7 +174,7 @@ describe('errors of the limiter say what can be done', () => {
     const error = await ticket.refuse(new Error('429')).catch((thrown: unknown) => thrown as LimiterError)
     expect(error).toBeInstanceOf(LimiterError)
     expect(error).toMatchObject({ name: 'TicketOverError', code: 'TICKET_OVER' })
-    expect((error as Error).message).toMatch(/^'test': this ticket was given back already: .*again\(\)$/)
+    expect((error as Error).message).toMatch(/^'test': this ticket was already returned: .*again\(\)$/)
   })
 
   test('a call that can never fit names the window', async () => {

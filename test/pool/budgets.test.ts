@@ -406,7 +406,7 @@ test('what is wrong is refused when the pool is made', () => {
       { usd: 1, per: 'day' },
       { usd: 2, per: 'day' },
     ]),
-  ).toThrow("budget[1].name must be unique, 'pool per day' is there twice")
+  ).toThrow("budget[1].name must be unique, 'pool per day' occurs twice")
   expect(make({ usd: 1, per: 'day', by: 'user' })).toThrow(
     "budget.by must be 'tenant' or 'model' or 'target'",
   )
