@@ -85,9 +85,9 @@ describe('arguments in another order', () => {
   })
 
   test('run(options, fn), withLimiter(limiter, fn)', async () => {
-    await expect(limiter.run({ priority: 1 } as never, (() => 1) as never)).rejects.toThrow('exchanged')
-    expect(messageOf(() => withLimiter(limiter as never, (() => 1) as never))).toContain('exchanged')
-    expect(messageOf(() => withLimiter.stream(limiter as never, (() => 1) as never))).toContain('exchanged')
+    await expect(limiter.run({ priority: 1 } as never, (() => 1) as never)).rejects.toThrow('swapped')
+    expect(messageOf(() => withLimiter(limiter as never, (() => 1) as never))).toContain('swapped')
+    expect(messageOf(() => withLimiter.stream(limiter as never, (() => 1) as never))).toContain('swapped')
   })
 
   test('options in the place of models, models in the place of options', () => {
