@@ -13,15 +13,14 @@
 --  2 present members, by the time of their last request
 --  3 all members, by the order of joining
 --  4 members, by the time at which calls last waited there
---  5 a hash: the permits of each member, the time of its last request (`heard:` …), its reserved share (`part:`
---  …), how long it is
---    reserved (`keep:` …), what it was leased in ms of the rate (`served:` …), and how many processes it knows of
---    (`of:` …)
+--  5 a hash: the permits of each member, the time of its last request (`heard:` …), its reserved share (`part:` …),
+--    how long it is reserved (`keep:` …), what it was leased in ms of the rate (`served:` …), and how many processes
+--    it knows of (`of:` …)
 --  6 missing members, by the time until which their shares are reserved
 --  7 members that did not get all they wanted, by what they were leased
 --  8 … the log of each limit
--- The same keys follow again, for use when processes with another version are present. ARGV: 1 the request, 2 a
--- name for a new state, 3 the channel for news.
+-- The same keys follow again, for use when processes with another version are present.
+-- ARGV: 1 the request, 2 a name for a new state, 3 the channel for news.
 
 local clock = redis.call('TIME')
 local time = clock[1] * 1000 + clock[2] / 1000
