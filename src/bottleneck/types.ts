@@ -220,7 +220,7 @@ export interface Listeners {
   queued: (info: JobEventInfoQueued) => void
   scheduled: (info: JobEventInfo) => void
   executing: (info: JobEventInfoRetryable) => void
-  // A listener of `failed` chooses the wait before the next try.
+  // A listener of `failed` chooses the wait before the next attempt.
   failed: (
     // eslint-disable-next-line @typescript-eslint/no-explicit-any -- as Bottleneck's own types say
     error: any,
@@ -234,12 +234,12 @@ export interface Listeners {
 // eslint-disable-next-line @typescript-eslint/no-explicit-any -- as Bottleneck's own types say
 export type JobCallback<R> = (error: any, result: R) => void
 
-/** What clients there are. */
+/** The available clients. */
 export interface RedisClients {
-  /** The client of Redis. */
+  /** The Redis client. */
   // eslint-disable-next-line @typescript-eslint/no-explicit-any -- as Bottleneck's own types say
   client?: any
-  /** Bottleneck's second connection; llmiter makes its own where it needs one. */
+  /** Bottleneck's second connection. llmiter creates its own if needed. */
   // eslint-disable-next-line @typescript-eslint/no-explicit-any -- as Bottleneck's own types say
   subscriber?: any
 }
