@@ -77,6 +77,13 @@ export async function each<T>(
   for await (const value of stream) await look(value)
 }
 
+/** All items of a stream. */
+export async function collect<T>(stream: AsyncIterable<T>): Promise<T[]> {
+  const items: T[] = []
+  for await (const item of stream) items.push(item)
+  return items
+}
+
 /** Reads one item of a stream, and leaves it. */
 export async function leave<T>(stream: AsyncIterable<T>): Promise<T | undefined> {
   for await (const value of stream) return value

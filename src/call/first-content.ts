@@ -1,5 +1,6 @@
 // Waits for the first content of a stream. Until then a failure can be retried without the caller noticing.
 
+import { replayStream } from '../lib/replay-stream.ts'
 import { isFrame } from '../lib/stream-frames.ts'
 
 type Iterate = () => AsyncIterator<unknown>
@@ -54,16 +55,5 @@ async function ahead(next: () => Promise<IteratorResult<unknown>>): Promise<Iter
 
 async function firstOfWeb(source: ReadableStream): Promise<ReadableStream> {
   const reader = source.getReader()
-  const seen = await ahead(() => reader.read() as Promise<IteratorResult<unknown>>)
-  return new ReadableStream(
-    {
-      async pull(controller) {
-        const { done, value } = seen.shift() ?? (await reader.read())
-        if (done) controller.close()
-        else controller.enqueue(value)
-      },
-      cancel: (reason) => reader.cancel(reason),
-    },
-    { highWaterMark: 0 },
-  )
+  return replayStream(await ahead(() => reader.read() as Promise<IteratorResult<unknown>>), reader)
 }

@@ -3,8 +3,8 @@
 import { describe, expect, test } from 'vitest'
 import { LimiterStoppedError, perModel, QuotaExhaustedError } from 'llmiter'
 import { type BatchResult, runAll } from 'llmiter/batch'
-import { EMPTY, fate, leftovers, outOfQuota, rig, steadyClock } from '../helpers.ts'
-import { all, job, upTo } from './job.ts'
+import { collect, EMPTY, fate, leftovers, outOfQuota, rig, steadyClock } from '../helpers.ts'
+import { job, upTo } from './job.ts'
 
 /** Items that tell whether they were left. */
 function leavable(fails?: { at: number; error: unknown }) {
@@ -77,7 +77,7 @@ describe('the end', () => {
     const controller = new AbortController()
     const { items, state } = leavable()
     const { clock, limiter, results } = job(items, { signal: controller.signal }, () => 60_000)
-    const list = fate(all(results))
+    const list = fate(collect(results))
     await clock.advance(1000)
     const reason = new Error('Ctrl-C')
     controller.abort(reason)
@@ -88,7 +88,7 @@ describe('the end', () => {
     expect(leftovers(limiter, clock)).toEqual(EMPTY)
 
     const late = job(items, { signal: controller.signal })
-    await expect(all(late.results)).rejects.toBe(reason)
+    await expect(collect(late.results)).rejects.toBe(reason)
     expect(late.begun).toEqual([])
   })
 
@@ -100,7 +100,7 @@ describe('the end', () => {
       await clock.sleep(n === 3 ? 500 : 1000)
       if (n === 3) throw error
     }
-    const list = fate(all(runAll(items, work, { limiter, stopOnError: true, ordered: true })))
+    const list = fate(collect(runAll(items, work, { limiter, stopOnError: true, ordered: true })))
     await clock.advance(501)
     expect(list.error).toBe(error)
     expect(state.left).toBe(1)
@@ -136,7 +136,7 @@ describe('the end', () => {
         return n
       },
     })
-    const end = fate(all(results))
+    const end = fate(collect(results))
     await clock.runAll()
     expect([end.error, state.left]).toEqual([error, 1])
   })
@@ -144,7 +144,7 @@ describe('the end', () => {
   test('of a stopped limiter: the items are not tried, and the error says so', async () => {
     const { clock, limiter, begun, results } = job(upTo(3))
     limiter.stop('maintenance')
-    const end = fate(all(results))
+    const end = fate(collect(results))
     await clock.runAll()
     expect(end.error).toBeInstanceOf(LimiterStoppedError)
     expect(end.error).toMatchObject({
@@ -211,7 +211,7 @@ describe('a quota that is used up in the middle', () => {
     await first.clock.runAll({ untilMs: 600_000 })
     const done = new Set(first.seen.filter(({ ok }) => ok).map(({ key }) => key))
     const { clock, limiter } = rig({ requestsPerMinute: 600 }, steadyClock())
-    const again = all(runAll(upTo(50), (n) => n, { limiter, skip: done }))
+    const again = collect(runAll(upTo(50), (n) => n, { limiter, skip: done }))
     await clock.runAll()
     expect((await again).map(({ item }) => item)).toEqual(upTo(50).slice(20))
   })
@@ -221,7 +221,7 @@ describe('a quota that is used up in the middle', () => {
     const work = async (n: number) => {
       if (n === 5) throw outOfQuota()
     }
-    const end = fate(all(runAll(upTo(50_000), work, { limiter, skip: new Set([0, 1]) })))
+    const end = fate(collect(runAll(upTo(50_000), work, { limiter, skip: new Set([0, 1]) })))
     await clock.runAll({ untilMs: 600_000 })
     expect(String(end.error)).toMatch(/5 items are over, 1 of them failed, and 49993 others were not tried$/)
   })
@@ -233,7 +233,7 @@ describe('a quota that is used up in the middle', () => {
       if (n % 2) throw outOfQuota()
     }
     const options = { limiter: models, model: (n: number) => (n % 2 ? 'a' : 'b') }
-    const end = fate(all(runAll(upTo(1000), work, options)))
+    const end = fate(collect(runAll(upTo(1000), work, options)))
     await clock.runAll({ untilMs: 600_000 })
     expect(end.error).toBeInstanceOf(QuotaExhaustedError)
   })
@@ -276,7 +276,9 @@ describe('a job that is given up', () => {
       signal.addEventListener('abort', () => reasons.set(signal, signal.reason))
       return clock.sleep(60_000)
     }
-    const end = fate(all(runAll(upTo(100), work, { limiter, signal: controller.signal, concurrency: 50 })))
+    const end = fate(
+      collect(runAll(upTo(100), work, { limiter, signal: controller.signal, concurrency: 50 })),
+    )
     await clock.advance(1000)
     const reason = new Error('enough')
     controller.abort(reason)

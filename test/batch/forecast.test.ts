@@ -3,8 +3,8 @@
 import { describe, expect, test } from 'vitest'
 import { BucketRateLimiter, type LimiterOptions, perModel } from 'llmiter'
 import { type BatchOptions, type Progress, runAll, type Summary } from 'llmiter/batch'
-import { outOfQuota, rateLimited, rig, steadyClock } from '../helpers.ts'
-import { all, upTo } from './job.ts'
+import { collect, outOfQuota, rateLimited, rig, steadyClock } from '../helpers.ts'
+import { upTo } from './job.ts'
 
 const DAY = 86_400_000
 
@@ -25,7 +25,7 @@ async function run({ limiter: limits, options, count, ms = () => 1000 }: Job) {
   const seen: Seen[] = []
   const quotas: object[] = []
   limiter.on('quota', (event) => quotas.push({ at: clock.now(), ...event }))
-  const results = all(
+  const results = collect(
     runAll(upTo(count), (n) => clock.sleep(ms(n)), {
       limiter,
       onProgress: (progress) => seen.push({ ...progress, at: clock.now() }),
@@ -89,7 +89,7 @@ describe('the time that is left is right from the first item on', () => {
     })
     const told: number[] = []
     const items = upTo(400).map((n) => ({ model: n % 4 ? 'fast' : 'slow' }))
-    const results = all(
+    const results = collect(
       runAll(items, () => clock.sleep(500), {
         limiter: models,
         onProgress: ({ etaMs }) => told.push(clock.now() + etaMs!),
@@ -105,7 +105,7 @@ describe('the time that is left is right from the first item on', () => {
     const clock = steadyClock()
     const other = new BucketRateLimiter({ name: 'within', requestsPerMinute: 600, ramp: false, clock })
     const seen: Progress[] = []
-    const results = all(
+    const results = collect(
       runAll(upTo(300), (n) => other.run(() => n), { onProgress: (progress) => seen.push(progress) }),
     )
     await clock.runAll()
@@ -131,7 +131,7 @@ describe('the summary', () => {
       await clock.sleep(1000)
       return fn(n)
     }
-    const end = all(runAll(upTo(100), work, { limiter, onSummary: (sum) => sums.push(sum), ...options }))
+    const end = collect(runAll(upTo(100), work, { limiter, onSummary: (sum) => sums.push(sum), ...options }))
     end.catch(() => {})
     await clock.runAll({ untilMs: DAY })
     await end.catch(() => {})
@@ -171,7 +171,7 @@ describe('the summary', () => {
 
   test('of nothing', async () => {
     const sums: Summary[] = []
-    await all(runAll([], () => 1, { onSummary: (sum) => sums.push(sum) }))
+    await collect(runAll([], () => 1, { onSummary: (sum) => sums.push(sum) }))
     const none = { done: 0, failed: 0, skipped: 0, refused: 0, waitedMs: 0, tokens: 0, ms: 0, boundBy: [] }
     expect(sums).toEqual([{ ...none, text: expect.stringMatching(/^done \.{7} 0: 0 answered, 0 failed\n/) }])
   })
@@ -235,7 +235,7 @@ describe('the summary', () => {
     )
     const texts: string[] = []
     const items = upTo(60).map((n) => ({ model: n % 10 === 0 ? 'small' : 'big' }))
-    const end = all(
+    const end = collect(
       runAll(items, () => clock.sleep(100), { limiter: models, onSummary: ({ text }) => texts.push(text) }),
     )
     await clock.runAll({ untilMs: DAY })

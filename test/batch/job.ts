@@ -5,13 +5,6 @@ import { rig, steadyClock } from '../helpers.ts'
 
 export type Options = Partial<BatchOptions<number>>
 
-/** All results, in the order in which they were handed out. */
-export async function all<T>(results: AsyncIterable<T>): Promise<T[]> {
-  const list: T[] = []
-  for await (const result of results) list.push(result)
-  return list
-}
-
 export const upTo = (count: number) => Array.from({ length: count }, (_, i) => i)
 
 /** A job that doubles numbers, each in so long. */

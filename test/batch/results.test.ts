@@ -2,14 +2,14 @@
 
 import { describe, expect, test } from 'vitest'
 import { type Progress, runAll } from 'llmiter/batch'
-import { departures, EMPTY, leftovers, rateLimited, rig, seconds, steadyClock } from '../helpers.ts'
-import { all, job, upTo } from './job.ts'
+import { collect, departures, EMPTY, leftovers, rateLimited, rig, seconds, steadyClock } from '../helpers.ts'
+import { job, upTo } from './job.ts'
 
 describe('results', () => {
   test('come as they come, with their items, at the pace of the limiter', async () => {
     const { clock, limiter, results } = job(upTo(8), {}, (n) => (n === 2 ? 5000 : 100))
     const times = departures(limiter, clock)
-    const list = all(results)
+    const list = collect(results)
     await clock.runAll()
     expect((await list).map(({ index }) => index)).toEqual([0, 1, 3, 4, 5, 6, 7, 2])
     expect((await list)[7]).toEqual({ index: 2, key: 2, item: 2, ok: true, value: 4 })
@@ -19,14 +19,14 @@ describe('results', () => {
 
   test('or in order', async () => {
     const { clock, results } = job(upTo(300), { ordered: true }, (n) => (n % 7 === 0 ? 5000 : 100))
-    const list = all(results)
+    const list = collect(results)
     await clock.runAll()
     expect((await list).map(({ index }) => index)).toEqual(upTo(300))
   })
 
   test('of items that failed tell the item and the very error', async () => {
     const { clock, results } = job([1, -2, 3])
-    const list = all(results)
+    const list = collect(results)
     await clock.runAll()
     expect((await list).map((result) => (result.ok ? result.value : String(result.error)))).toEqual([
       2,
@@ -47,7 +47,7 @@ describe('results', () => {
       },
       { limiter, ordered: true },
     )
-    expect(await all(results)).toEqual([
+    expect(await collect(results)).toEqual([
       { index: 0, key: 0, item: 1, ok: false, error },
       { index: 1, key: 1, item: 2, ok: true, value: 2 },
     ])
@@ -56,7 +56,7 @@ describe('results', () => {
   test('of refused calls come when the provider accepts again', async () => {
     const { clock, limiter } = rig({ requestsPerMinute: 600 }, steadyClock())
     let refusals = 3
-    const results = all(
+    const results = collect(
       runAll(
         upTo(20),
         async (n) => {
@@ -72,13 +72,13 @@ describe('results', () => {
 
   test('of no items are none', async () => {
     const { results } = job([])
-    expect(await all(results)).toEqual([])
+    expect(await collect(results)).toEqual([])
   })
 
   test('come from any iterable', async () => {
     const { limiter } = rig({})
     const values = async (items: Iterable<number> | AsyncIterable<number>) =>
-      (await all(runAll(items, (n) => n, { limiter, ordered: true }))).map(({ item }) => item)
+      (await collect(runAll(items, (n) => n, { limiter, ordered: true }))).map(({ item }) => item)
     expect(await values(new Set([3, 1]))).toEqual([3, 1])
     expect(await values(new Float64Array([1.5]))).toEqual([1.5])
     expect(
@@ -104,7 +104,7 @@ describe('results', () => {
 describe('a job that was broken off', () => {
   test('goes on where it was, by the keys of what is done', async () => {
     const { clock, results, begun } = job(upTo(10), { skip: new Set(upTo(6)), ordered: true })
-    const list = all(results)
+    const list = collect(results)
     await clock.runAll()
     expect(begun).toEqual([6, 7, 8, 9])
     expect((await list).map(({ index }) => index)).toEqual([6, 7, 8, 9])
@@ -115,7 +115,7 @@ describe('a job that was broken off', () => {
       key: (item) => `item ${item}`,
       skip: new Map([['item b', 1]]),
     })
-    expect((await all(named)).map(({ key }) => key)).toEqual(['item a', 'item c'])
+    expect((await collect(named)).map(({ key }) => key)).toEqual(['item a', 'item c'])
   })
 })
 
@@ -126,7 +126,7 @@ describe('progress', () => {
       onProgress: (p) => seen.push(p),
       skip: new Set([0]),
     })
-    const list = all(results)
+    const list = collect(results)
     await clock.runAll()
     await list
     expect(seen.length).toBe(600)
@@ -145,7 +145,7 @@ describe('progress', () => {
     const options = { onProgress: (p: Progress) => seen.push(p) }
     for (const more of [{}, { total: 4 }]) {
       const { clock, results } = job([1, 2, 3].values(), { ...options, ...more })
-      const list = all(results)
+      const list = collect(results)
       await clock.runAll()
       await list
     }
@@ -167,7 +167,7 @@ describe('progress', () => {
     })
     const errors: string[] = []
     limiter.on('error', ({ error, where }) => errors.push(`${where}: ${String(error)}`))
-    const list = all(results)
+    const list = collect(results)
     await clock.runAll()
     expect((await list).length).toBe(2)
     expect(errors).toEqual(['onProgress: Error: mine', 'onProgress: Error: mine'])

@@ -5,8 +5,8 @@ import { runInNewContext } from 'node:vm'
 import { describe, expect, test } from 'vitest'
 import { BucketRateLimiter, perModel, QueueFullError } from 'llmiter'
 import { runAll } from 'llmiter/batch'
-import { rig, steadyClock } from '../helpers.ts'
-import { all, job, type Options, upTo } from './job.ts'
+import { collect, rig, steadyClock } from '../helpers.ts'
+import { job, type Options, upTo } from './job.ts'
 
 describe('what a job takes', () => {
   test('each item its model’s limiter, and its own cost, priority and tenant', async () => {
@@ -16,7 +16,7 @@ describe('what a job takes', () => {
       small: { requestsPerMinute: 600, ramp: false, clock },
     })
     const call = (item: string) => (item === 'big' ? { cost: { tokens: 1000 } } : { priority: 1 })
-    const results = all(
+    const results = collect(
       runAll(['big', 'small', 'big', 'none'], (item) => item, {
         limiter: models,
         model: (item) => item,
@@ -35,7 +35,7 @@ describe('what a job takes', () => {
 
   test('no more at once than `concurrency`', async () => {
     const { clock, begun, results } = job(upTo(50), { concurrency: 3 }, () => 60_000)
-    void all(results)
+    void collect(results)
     await clock.advance(59_000)
     expect(begun).toEqual([0, 1, 2])
     await clock.advance(2000)
@@ -47,7 +47,7 @@ describe('what a job takes', () => {
 
   test('a hundred in line, and in flight as many as the pace needs', async () => {
     const { clock, limiter, results } = job(upTo(2000), {}, () => 60_000)
-    void all(results)
+    void collect(results)
     await clock.advance(50_000)
     const { waiting, inFlight } = limiter.stats()
     expect(waiting).toBe(100)
@@ -58,7 +58,7 @@ describe('what a job takes', () => {
 
   test('concurrency: Infinity begins all', async () => {
     const { clock, limiter, results } = job(upTo(2000), { concurrency: Infinity })
-    const list = all(results)
+    const list = collect(results)
     await clock.advance(10)
     expect(limiter.stats().waiting + limiter.stats().inFlight).toBe(2000)
     await clock.runAll()
@@ -87,9 +87,9 @@ describe('what a job takes', () => {
       for (let i = 0; i < ITEMS; i++) yield { i, text: kilobyte + i }
     }
     setFlagsFromString('--expose-gc')
-    const collect = runInNewContext('gc') as () => void
+    const sweep = runInNewContext('gc') as () => void
     const heap = () => {
-      collect()
+      sweep()
       return process.memoryUsage().heapUsed
     }
     const heaps: number[] = []
@@ -107,7 +107,7 @@ describe('what a job takes', () => {
 test('a line that is too short for the job turns calls away, unless the job keeps to it', async () => {
   const { clock, limiter } = rig({ requestsPerMinute: 600, queue: { max: 10 } }, steadyClock())
   const run = async (options: Options) => {
-    const list = all(runAll(upTo(50), () => clock.sleep(10), { limiter, ...options }))
+    const list = collect(runAll(upTo(50), () => clock.sleep(10), { limiter, ...options }))
     await clock.runAll()
     return list
   }

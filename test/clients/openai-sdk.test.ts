@@ -7,17 +7,12 @@ import { limitOpenAI } from 'llmiter/openai'
 import * as replies from './fixtures/openai.ts'
 import { versions } from './openai-versions.ts'
 import { named, type Server, startServer } from './server.ts'
+import { collect } from '../helpers.ts'
 import { outcome, quickLimiter, soon, usedOf } from './stage.ts'
 
 const ask = (client: OpenAI) => client.chat.completions.create({ model: 'gpt-5', messages })
 
 const messages = [{ role: 'user' as const, content: 'What is the capital of France?' }]
-
-async function collect<T>(stream: AsyncIterable<T>): Promise<T[]> {
-  const all: T[] = []
-  for await (const one of stream) all.push(one)
-  return all
-}
 
 let server: Server
 beforeEach(async () => {

@@ -9,7 +9,7 @@ import { limitAnthropic } from 'llmiter/anthropic'
 import { limitGroq } from 'llmiter/groq'
 import { limitOpenAI } from 'llmiter/openai'
 import { createPool, type PoolOptions } from 'llmiter/pool'
-import { each, fate } from '../helpers.ts'
+import { collect, each, fate } from '../helpers.ts'
 import * as replies from './fixtures/openai.ts'
 import { type Reply, type Server, startServer } from './server.ts'
 
@@ -144,11 +144,7 @@ describe('a client over a pool', () => {
       const { pool, targets, openai } = twoKeys({ strategy: { fallback: ['a', 'b'] }, waitUpTo: 0, budget })
       servers.a.replies({ ...reply, frames: reply.frames!.slice(0, 1), frameMs: 5, then: 'cut' })
       servers.b.replies(reply)
-      const chunks: unknown[] = []
-      for await (const chunk of await start(openai)) chunks.push(chunk)
-      const whole: unknown[] = []
-      for await (const chunk of await start(targets[1]!.client)) whole.push(chunk)
-      expect(chunks).toEqual(whole)
+      expect(await collect(await start(openai))).toEqual(await collect(await start(targets[1]!.client)))
       expect(sent()).toEqual([1, 2])
       expect(pool.stats().targets.map(({ answered, failed }) => [answered, failed])).toEqual([
         [0, 1],
@@ -166,11 +162,7 @@ describe('a client over a pool', () => {
     const { targets, openai } = twoKeys({ strategy: { fallback: ['a', 'b'] }, waitUpTo: 0 })
     servers.a.replies({ ...reply, frames: [failed('overloaded_error')], then: 'hang' })
     servers.b.replies(reply)
-    const chunks: unknown[] = []
-    for await (const chunk of await start(openai)) chunks.push(chunk)
-    const whole: unknown[] = []
-    for await (const chunk of await start(targets[1]!.client)) whole.push(chunk)
-    expect(chunks).toEqual(whole)
+    expect(await collect(await start(openai))).toEqual(await collect(await start(targets[1]!.client)))
     expect(sent()).toEqual([1, 2])
     for (const { limiter } of targets) expect(limiter.stats()).toMatchObject({ inFlight: 0, waiting: 0 })
   })

@@ -2,21 +2,15 @@
 
 import { chmodSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { beforeEach, expect, test, vi } from 'vitest'
 import { configTable, tableInPage } from '../../docs/gateway.ts'
 import { loadConfig } from '../../src/gateway/config.ts'
 import { KeyRing } from '../../src/gateway/key-ring.ts'
-import { tempDir } from '../support/temp.ts'
-import { ask, type Rig, startProgram, startRig } from './rig.ts'
+import { ask, type Rig, startProgram, rigForTest } from './rig.ts'
 
 let rig: Rig
 let dir: string
-beforeEach(async () => {
-  rig = await startRig()
-  dir = tempDir()
-  rig.server.replies({ body: {} })
-})
-afterEach(() => rig.close())
+beforeEach(async () => void ({ rig, state: dir } = await rigForTest()))
 
 const env = { KEY: 'sk-of-the-provider', ODD: 'sk-of\nsomebody', BLANK: ' \n' }
 const target = { name: 'first', protocol: 'openai', apiKey: 'env:KEY' }
@@ -57,7 +51,7 @@ test.each<[config: unknown, message: string | RegExp]>([
     { targets: [{ ...target, baseUrl: 'ftp://x' }] },
     'targets[0].baseUrl must be a URL that begins with https:// or http://',
   ],
-  [{ targets: [target, target] }, "targets[1].name must be unique, 'first' is there twice"],
+  [{ targets: [target, target] }, "targets[1].name must be unique, 'first' occurs twice"],
   [
     { targets: [target], maxWait: 'soon' },
     "maxWait must be a number above 0, or a time such as '500ms', '30s' or '5m', got 'soon'",

@@ -4,12 +4,11 @@ import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import Anthropic from '@anthropic-ai/sdk'
 import OpenAI from 'openai'
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { beforeEach, describe, expect, test, vi } from 'vitest'
 import { keys } from '../../src/cli/keys.ts'
 import { KeyRing } from '../../src/gateway/key-ring.ts'
 import { sse } from '../clients/server.ts'
-import { tempDir } from '../support/temp.ts'
-import { ask, CANARY, type Rig, startProgram, startRig, statusOf } from './rig.ts'
+import { ask, CANARY, type Rig, startProgram, rigForTest, statusOf } from './rig.ts'
 
 const usage = { prompt_tokens: 100, completion_tokens: 100, total_tokens: 200 }
 /** A call costs at most $0.02: 10,000 tokens of output, and a few bytes in. */
@@ -19,12 +18,7 @@ const as = (key: string) => ({ headers: { authorization: `Bearer ${key}` } })
 
 let rig: Rig
 let state: string
-beforeEach(async () => {
-  rig = await startRig()
-  state = tempDir()
-  rig.server.replies({ body: { usage } })
-})
-afterEach(() => rig.close())
+beforeEach(async () => void ({ rig, state } = await rigForTest({ usage })))
 
 describe('keys', () => {
   test('with the first key no call passes without; each SDK brings it as it brings any', async () => {

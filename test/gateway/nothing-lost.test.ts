@@ -2,19 +2,16 @@
 
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { beforeEach, describe, expect, test, vi } from 'vitest'
 import type { Reply } from '../clients/server.ts'
 import { sse } from '../clients/server.ts'
 import { tempDir } from '../support/temp.ts'
-import { ask, type Rig, startProgram, startRig, statusOf } from './rig.ts'
+import { ask, type Rig, startProgram, rigForTest, statusOf } from './rig.ts'
 
 const body = { model: 'm', stream: true }
 
 let rig: Rig
-beforeEach(async () => {
-  rig = await startRig()
-})
-afterEach(() => rig.close())
+beforeEach(async () => void ({ rig } = await rigForTest()))
 
 describe('a stream that breaks', () => {
   const two = () => ({

@@ -1,9 +1,8 @@
 // Clients that write HTTP by hand: whatever they send, nothing is left behind, and nothing goes on that should not.
 
-import { connect, type Socket } from 'node:net'
-import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { RunningGateway } from '../../src/gateway/server.ts'
-import { ask, type Rig, startRig, statusOf } from './rig.ts'
+import { ask, connection, type Rig, startRig, statusOf } from './rig.ts'
 
 /** A loaded machine takes its time. */
 vi.setConfig({ testTimeout: 20_000 })
@@ -26,14 +25,7 @@ beforeEach(() => {
   rig.server.replies({ body: { ok: true } })
 })
 
-function open(): { socket: Socket; answer: () => string; closed: Promise<unknown> } {
-  const socket = connect(running.port, '127.0.0.1')
-  let answer = ''
-  socket.on('data', (bytes) => (answer += bytes.toString()))
-  socket.on('error', () => {})
-  onTestFinished(() => void socket.destroy())
-  return { socket, answer: () => answer, closed: new Promise((resolve) => socket.once('close', resolve)) }
-}
+const open = () => connection(running.port)
 
 const BODY = '{"model":"m"}'
 const post = (more = '', version = '1.1') =>

@@ -6,6 +6,7 @@ import Anthropic from '@anthropic-ai/sdk'
 import { GoogleGenAI } from '@google/genai'
 import OpenAI from 'openai'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { collect } from '../helpers.ts'
 import { type HttpProvider, startHttpProvider, TokenBucketProvider } from 'llmiter/testing'
 import type { RunningGateway } from '../../src/gateway/server.ts'
 import { named, sse } from '../clients/server.ts'
@@ -58,8 +59,7 @@ describe('OpenAI', () => {
 
   test('streams of chats and of responses', async () => {
     const chat = await ofProvider().chat.completions.create({ model: 'gpt-5', messages, stream: true })
-    const chunks: OpenAI.ChatCompletionChunk[] = []
-    for await (const chunk of chat) chunks.push(chunk)
+    const chunks = await collect(chat)
     expect(chunks.map(({ choices }) => choices[0]!.delta.content ?? '').join('')).toContain('the sun')
     // Nobody asked for the usage, so it is as if the provider had not been asked either.
     expect(chunks.some((chunk) => 'usage' in chunk)).toBe(false)

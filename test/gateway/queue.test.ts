@@ -1,15 +1,11 @@
 // Who waits, for how long, and who goes first. A target of one call at a time, whose answers come when the test says so,
 // takes the place of a clock.
 
-import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { ask, type Rig, startRig } from './rig.ts'
+import { beforeEach, expect, test, vi } from 'vitest'
+import { ask, type Rig, rigForTest } from './rig.ts'
 
 let rig: Rig
-beforeEach(async () => {
-  rig = await startRig()
-  rig.server.replies({ body: {} })
-})
-afterEach(() => rig.close())
+beforeEach(async () => void ({ rig } = await rigForTest()))
 
 const perMinute = (requestsPerMinute: number) => ({
   targets: [rig.targetOf({ limits: { requestsPerMinute, burst: 1 } })],

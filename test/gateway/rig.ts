@@ -2,12 +2,14 @@
 
 import { spawn } from 'node:child_process'
 import { type IncomingHttpHeaders, request } from 'node:http'
+import { connect } from 'node:net'
 import { join } from 'node:path'
 import { onTestFinished, vi } from 'vitest'
 import type { GatewayStatus } from '../../src/gateway/admin.ts'
 import { startGateway } from '../../src/gateway/server.ts'
 import type { GatewayOptions, GatewayTarget } from '../../src/gateway/options.ts'
 import { type Server, startServer } from '../clients/server.ts'
+import { tempDir } from '../support/temp.ts'
 
 export const CANARY = 'sk-canary-7f3a9b2c4d5e'
 
@@ -42,6 +44,26 @@ export async function startRig(): Promise<Rig> {
       await server.close()
     },
   }
+}
+
+/** A rig and a state folder for the test that runs now; its provider answers with `body`. */
+export async function rigForTest(body: object = {}): Promise<{ rig: Rig; state: string }> {
+  // Made first, it goes last.
+  const state = tempDir()
+  const rig = await startRig()
+  onTestFinished(() => rig.close())
+  rig.server.replies({ body })
+  return { rig, state }
+}
+
+/** A connection to a gateway, to send bytes as they are. */
+export function connection(port: number) {
+  const socket = connect(port, '127.0.0.1')
+  let answer = ''
+  socket.on('data', (bytes) => (answer += bytes.toString()))
+  socket.on('error', () => {})
+  onTestFinished(() => void socket.destroy())
+  return { socket, answer: () => answer, closed: new Promise((resolve) => socket.once('close', resolve)) }
 }
 
 export interface Answer {

@@ -1,10 +1,10 @@
 // Clients that are slow on purpose: they hold neither a connection nor memory for long.
 
 import { createServer } from 'node:http'
-import { type AddressInfo, connect, type Socket } from 'node:net'
+import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest'
 import { type RunningGateway, startGateway } from '../../src/gateway/server.ts'
-import { type Rig, startRig, statusOf } from './rig.ts'
+import { connection, type Rig, startRig, statusOf } from './rig.ts'
 
 let rig: Rig
 let running: RunningGateway
@@ -18,19 +18,10 @@ afterAll(async () => {
   await rig.close()
 })
 
-function open(port: number): { socket: Socket; answer: () => string; closed: Promise<unknown> } {
-  const socket = connect(port, '127.0.0.1')
-  let answer = ''
-  socket.on('data', (bytes) => (answer += bytes.toString()))
-  socket.on('error', () => {})
-  onTestFinished(() => void socket.destroy())
-  return { socket, answer: () => answer, closed: new Promise((resolve) => socket.once('close', resolve)) }
-}
-
 const POST = 'POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n'
 
 test('headers that never end, even when a byte comes now and then', async () => {
-  const { socket, answer, closed } = open(running.port)
+  const { socket, answer, closed } = connection(running.port)
   socket.write(POST)
   const drip = setInterval(() => socket.write('x'), 50)
   await closed
@@ -39,7 +30,7 @@ test('headers that never end, even when a byte comes now and then', async () => 
 })
 
 test('a body that never ends is not kept', async () => {
-  const { socket, answer, closed } = open(running.port)
+  const { socket, answer, closed } = connection(running.port)
   socket.write(`${POST}content-length: 1000\r\n\r\n{"model":`)
   await vi.waitFor(async () => expect((await statusOf(running.url)).bytesInHand).toBe(9))
   await closed
@@ -70,7 +61,7 @@ test('a stream that nobody reads makes the provider wait, and is not heaped up',
   onTestFinished(() => void provider.close())
   const { port } = provider.address() as AddressInfo
   const gateway = await rig.gatewayOf({ targets: [rig.targetOf({ baseUrl: `http://127.0.0.1:${port}/v1` })] })
-  const { socket } = open(gateway.port)
+  const { socket } = connection(gateway.port)
   socket.pause()
   const body = '{"model":"m","stream":true}'
   socket.write(`${POST}content-length: ${body.length}\r\n\r\n${body}`)

@@ -4,12 +4,11 @@ import { appendFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } f
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
+import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { gateway } from '../../src/cli/gateway.ts'
 import { KeyRing } from '../../src/gateway/key-ring.ts'
 import { sse } from '../clients/server.ts'
-import { tempDir } from '../support/temp.ts'
-import { ask, CANARY, type Rig, startProgram, startRig, statusOf } from './rig.ts'
+import { ask, CANARY, type Rig, startProgram, rigForTest, statusOf } from './rig.ts'
 
 const usage = { prompt_tokens: 100, completion_tokens: 100 }
 const prices = { m: { input: 0, output: 2 }, dear: { input: 0, output: 20 } }
@@ -20,12 +19,7 @@ vi.setConfig({ testTimeout: 30_000 })
 
 let rig: Rig
 let state: string
-beforeEach(async () => {
-  rig = await startRig()
-  state = tempDir()
-  rig.server.replies({ body: { usage } })
-})
-afterEach(() => rig.close())
+beforeEach(async () => void ({ rig, state } = await rigForTest({ usage })))
 
 const ledger = () =>
   join(
@@ -234,7 +228,9 @@ test(
     await ask(second.url)
     await second.close()
     expect(all).toEqual([
-      expect.stringMatching(/another process has written .*state\.json: limits and budgets/),
+      expect.stringMatching(
+        /another process has written .*state\.json: the two gateways do not share limits and budgets/,
+      ),
     ])
     end()
   },

@@ -1,7 +1,7 @@
 // Calls that need not be sent: identical ones in flight, and those whose answer is kept.
 
 import { describe, expect, test } from 'vitest'
-import { fate } from '../helpers.ts'
+import { collect, fate } from '../helpers.ts'
 import { fails, poolOf } from './rig.ts'
 
 const request = { model: 'm', messages: [{ role: 'user', content: 'Hello' }], temperature: 0 }
@@ -71,11 +71,7 @@ describe('coalesce', () => {
       yield await Promise.resolve('a')
     }
     const streams = await Promise.all([0, 1].map(() => pool.run(() => words(), { request })))
-    for (const stream of streams) {
-      const seen: string[] = []
-      for await (const word of stream) seen.push(word)
-      expect(seen).toEqual(['a'])
-    }
+    for (const stream of streams) expect(await collect(stream)).toEqual(['a'])
   })
 })
 

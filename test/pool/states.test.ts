@@ -2,7 +2,7 @@
 
 import { createPool, type PoolSnapshot } from 'llmiter/pool'
 import { describe, expect, test } from 'vitest'
-import { fate, outOfQuota, rateLimited, refusal } from '../helpers.ts'
+import { collect, fate, outOfQuota, rateLimited, refusal } from '../helpers.ts'
 import { fails, poolOf } from './rig.ts'
 
 const MINUTE = 60_000
@@ -276,11 +276,6 @@ describe('fallback', () => {
     for (const chunk of all) yield await Promise.resolve(chunk)
     if (error) throw error
   }
-  const read = async (stream: AsyncIterable<unknown>) => {
-    const all: unknown[] = []
-    for await (const chunk of stream) all.push(chunk)
-    return all
-  }
   const start = { type: 'message_start' }
 
   test('a stream that fails before its first content is tried elsewhere unseen', async () => {
@@ -288,14 +283,14 @@ describe('fallback', () => {
     const stream = await pool.run(({ name }) =>
       name === 'a' ? chunks([start], refusal(500)) : chunks([start, 'hel', 'lo']),
     )
-    expect(await read(stream)).toEqual([start, 'hel', 'lo'])
+    expect(await collect(stream)).toEqual([start, 'hel', 'lo'])
     for (const { limiter } of targets) expect(limiter.stats().inFlight).toBe(0)
   })
 
   test('after its first content the error is the caller’s', async () => {
     const { pool } = poolOf({ a: {}, b: { tier: 2 } })
     const stream = await pool.run(() => chunks(['hel'], refusal(500)))
-    await expect(read(stream)).rejects.toThrow('HTTP 500')
+    await expect(collect(stream)).rejects.toThrow('HTTP 500')
   })
 
   test('web streams too, and nothing of them is lost', async () => {
@@ -309,7 +304,7 @@ describe('fallback', () => {
         },
       })
     const stream = await pool.run(({ name }) => web(name))
-    expect(await read(stream as unknown as AsyncIterable<unknown>)).toEqual([1, 2, 3])
+    expect(await collect(stream as unknown as AsyncIterable<unknown>)).toEqual([1, 2, 3])
   })
 })
 

@@ -3,7 +3,8 @@ import { connect } from 'node:net'
 import { APIConnectionError, APIError, InternalServerError } from 'openai'
 import { describe, expect, test } from 'vitest'
 import { TokenBucketProvider, VirtualClock } from '../../src/testing/index.ts'
-import { caught, chat, collect, prompt, refusal, start, until } from './http-harness.ts'
+import { collect } from '../helpers.ts'
+import { caught, chat, prompt, refusal, start, until } from './http-harness.ts'
 
 describe('refusals', () => {
   test('too many requests', async () => {

@@ -2,7 +2,8 @@
 import { NotFoundError } from 'openai'
 import { describe, expect, test } from 'vitest'
 import { TokenBucketProvider, VirtualClock } from '../../src/testing/index.ts'
-import { ample, caught, chat, collect, messages, prompt, refusal, start } from './http-harness.ts'
+import { collect } from '../helpers.ts'
+import { ample, caught, chat, messages, prompt, refusal, start } from './http-harness.ts'
 
 describe('answers', () => {
   test('a chat completion, with usage and the headers of the limits', async () => {

@@ -3,6 +3,7 @@
 import { BucketRateLimiter, withLimiter } from 'llmiter'
 import { VirtualClock } from 'llmiter/testing'
 import { expect, test } from 'vitest'
+import { collect } from '../../helpers.ts'
 
 const limited = () => {
   const clock = new VirtualClock()
@@ -21,10 +22,8 @@ test.each([
   ['Bedrock', { throttlingException: { message: 'Too many requests' } }],
 ])('%s: the reader sees the event, and the limiter hears the refusal', async (_name, failure) => {
   const { clock, limiter } = limited()
-  const read: unknown[] = []
   const ask = withLimiter(async () => events({ text: 'a' }, failure), limiter)
-  for await (const chunk of await ask()) read.push(chunk)
-  expect(read).toEqual([{ text: 'a' }, failure])
+  expect(await collect(await ask())).toEqual([{ text: 'a' }, failure])
   expect(limiter.stats()).toMatchObject({ refused: 1, inFlight: 0, gate: 'closed' })
   await clock.advance(60_000)
 })

@@ -2,7 +2,7 @@
 
 import { expect, expectTypeOf, test } from 'vitest'
 import { withLimiter } from 'llmiter'
-import { each, leave, EMPTY, fate, leftovers, rateLimited, rig } from '../../helpers.ts'
+import { collect, each, EMPTY, fate, leave, leftovers, rateLimited, rig } from '../../helpers.ts'
 
 async function* words(text: string) {
   yield* text.split(' ')
@@ -99,9 +99,7 @@ test('an empty one, `this`, and iterables that are no generators', async () => {
     () => ({ [Symbol.asyncIterator]: () => ({ next: async () => ({ done: n++ === 2, value: n }) }) }),
     limiter,
   )
-  const read: number[] = []
-  for await (const value of plain()) read.push(value)
-  expect([read, leftovers(limiter, clock)]).toEqual([[1, 2], EMPTY])
+  expect([await collect(plain()), leftovers(limiter, clock)]).toEqual([[1, 2], EMPTY])
 })
 
 test('several at once wait for one another', async () => {
