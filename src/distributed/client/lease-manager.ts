@@ -154,7 +154,9 @@ export class LeaseManager {
       return Infinity
     }
     if (!this.#fallback) {
-      const from = this.#answer ? this.#connectivity.at + SILENCE_MS + 1.5 * this.#connectivity.slowestMs : now
+      const from = this.#answer
+        ? this.#connectivity.at + SILENCE_MS + 1.5 * this.#connectivity.slowestMs
+        : now
       if (now < from) return from
       this.#settleAlone(now)
     }
