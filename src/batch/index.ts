@@ -1,8 +1,9 @@
-// A job of many calls: `llmiter/batch`. Items in, results out, at the limiter's pace, in bounded memory.
+// Runs a job of many calls: `llmiter/batch`. Items in, results out, at the limiter's pace and in bounded memory.
 //
-// The limiter says when a call goes; this says how many calls may stand in its line. Few are enough to keep it busy:
-// so items are read when they are needed, a hundred ahead, and not at all while a thousand results wait to be
-// read. The number of calls in flight follows from the pace and from how long calls take; you need not guess it.
+// The limiter decides when a call goes. A job decides how many calls wait in the limiter's queue. A hundred are
+// enough to keep the limiter busy, so items are read only when needed, and not at all while a thousand results
+// wait to be read. The number of calls in flight follows from the pace and the duration of calls, so you do not
+// have to guess it.
 
 import { type BatchOptions, type BatchResult, checked } from './options.ts'
 import { Batch } from './run.ts'
@@ -12,15 +13,14 @@ export type { Progress } from './progress.ts'
 export type { LeastTime, Summary } from './summary.ts'
 
 /**
- * Runs `fn` for each item at the limiter's pace. Nothing is run before the first result is asked for; to leave the
- * loop early gives up the calls that are not over.
+ * Runs `fn` for each item at the limiter's pace. Nothing runs before the first result is requested. Leaving the
+ * loop early aborts the calls in flight.
  *
- * Items that cannot be read any further (their iterator throws) end the job with that error, after the results of
- * those that were read.
+ * If the iterator of the items throws, the job ends with that error, after the results of the items read so far.
  *
- * When the provider says that the quota is used up, or the limiter is stopped, no later item could have its turn: the job
- * ends with `QuotaExhaustedError` or `LimiterStoppedError`, after the results of all that were sent. Its message says
- * how many were not tried; another run continues with them, by `skip`.
+ * If the provider reports a used-up quota, or the limiter is stopped, no later item could run. The job then ends
+ * with `QuotaExhaustedError` or `LimiterStoppedError`, after the results of all calls that were sent. The error
+ * message says how many items were not tried. Another run can continue with them, using `skip`.
  *
  * @example
  * for await (const result of runAll(prompts, ask, { limiter: gpt, skip: done })) {
@@ -28,7 +28,7 @@ export type { LeastTime, Summary } from './summary.ts'
  *   else console.warn(`${result.index}: ${result.error}`)
  * }
  *
- * @throws TypeError at once when an argument or option is wrong.
+ * @throws TypeError immediately when an argument or option is wrong.
  */
 export function runAll<T, R, K = number>(
   items: Iterable<T> | AsyncIterable<T>,
@@ -40,9 +40,9 @@ export function runAll<T, R, K = number>(
 }
 
 /**
- * The same for items that all fit into memory: resolves with their results in the order of the items, those that were
- * skipped left out. No result is lost: when the job ends early (a quota that is used up, `limiter.stop()`, `signal`), each item
- * that was not tried has that error as its result. With `stopOnError` it rejects with the first error.
+ * Like `runAll`, for items that fit into memory. Resolves with the results in the order of the items, without
+ * skipped items. No result is lost: if the job ends early (quota used up, `limiter.stop()`, `signal`), the result
+ * of each item that was not tried is that error. With `stopOnError` it rejects with the first error.
  *
  * @example
  * const results = await runAll.toArray(prompts, ask, { limiter: gpt })

@@ -1,4 +1,4 @@
-// The options of a job. A wrong option throws at once, not when the job has begun.
+// The options of a job. An invalid option throws immediately, before the job starts.
 
 import type { BucketRateLimiter, CallOptions, RateLimitedService } from 'llmiter'
 import { callable, fields, notNumber, number, text } from '../lib/validate.ts'
@@ -8,22 +8,25 @@ import type { Summary } from './summary.ts'
 /** Options of `runAll`. */
 export interface BatchOptions<T, K = number> {
   /**
-   * What sets the pace: a `BucketRateLimiter`, a service (`perModel`, `shared`), or a client or fetch that is limited.
-   * A call that `fn` makes on the same limiter takes no second ticket.
-   * @default none: `concurrency` alone bounds the job, and whatever limits the calls that `fn` makes
+   * What sets the pace: a `BucketRateLimiter`, a service (`perModel`, `shared`), or a limited client or fetch. A
+   * call that `fn` makes through the same limiter takes no second ticket.
+   * @default none: only `concurrency` and the limiters of the calls inside `fn` bound the job
    */
   limiter?: object | undefined
   /**
-   * Selects the limiter of a service.
+   * Returns the model of an item, which selects the limiter of a service.
    * @default `item.model`
    */
   model?: ((item: T, index: number) => string | undefined) | undefined
-  /** Cost, priority, tenant and so on of an item's call; needs `limiter`. Its signal aborts that call only. */
+  /**
+   * Options of an item's call: cost, priority, tenant and so on. Needs `limiter`. Its signal aborts only that
+   * call.
+   */
   call?: CallOptions | ((item: T, index: number) => CallOptions) | undefined
   /**
-   * The most calls that wait or run at the same time. `Infinity` starts all of them. If the limiter's `queue.max` is
-   * below 100, set a number here.
-   * @default 100 that wait, any number that run; without a limiter 100 that run
+   * The maximum number of calls that wait or run at the same time. `Infinity` starts all of them immediately. Set
+   * a number if the limiter's `queue.max` is below 100.
+   * @default 100 waiting calls and any number of running ones; without a limiter, 100 running calls
    */
   concurrency?: number | undefined
   /**
@@ -32,18 +35,18 @@ export interface BatchOptions<T, K = number> {
    */
   ordered?: boolean | undefined
   /**
-   * Throws the first error, after the results that are done, and aborts the rest. Otherwise an error is a result.
+   * Throws the first error after the finished results, and aborts the rest. Otherwise an error is a result.
    * @default false
    */
   stopOnError?: boolean | undefined
   /**
-   * Identifies an item in its result and in `skip`.
+   * Returns the key that identifies an item in its result and in `skip`.
    * @default its index
    */
   key?: ((item: T, index: number) => K) | undefined
-  /** Keys of items not to run, for example those that an earlier run has done: a Set, a Map, or your own. */
+  /** Keys of items to skip, for example those finished in an earlier run: a Set, a Map, or any object with `has`. */
   skip?: { has(key: K): boolean } | undefined
-  /** Aborts the job: it returns the results that are done, and then throws the signal's reason. */
+  /** Aborts the job. It returns the finished results, and then throws the signal's reason. */
   signal?: AbortSignal | undefined
   /** Called after each item. */
   onProgress?: ((progress: Progress) => void) | undefined
@@ -65,7 +68,7 @@ const FUNCTIONS = ['model', 'key', 'onProgress', 'onSummary'] as const
 const FLAGS = ['ordered', 'stopOnError'] as const
 export const KEYS = ['limiter', 'call', 'concurrency', 'skip', 'signal', 'total', ...FUNCTIONS, ...FLAGS]
 
-/** Option names of similar packages, and ours. */
+/** Option names of similar packages, by our name for each. */
 const SYNONYMS = {
   concurrency: 'parallel parallelism maxconcurrent maxconcurrency limit workers batchsize',
   stopOnError: 'failfast bail throwonerror',
@@ -78,20 +81,20 @@ const SYNONYMS = {
 
 type Said = Record<string, unknown>
 
-/** On clients that have a limiter: the service that says which limiter a call belongs to. */
+/** The key under which limited clients hold the service that maps their calls to limiters. */
 const SERVICE = Symbol.for('llmiter.service')
 
-/** The limiter of an item, or of its model. Undefined: only the client that its call goes through will know it. */
+/** Returns the limiter of an item, given its model. Undefined if only the client that `fn` calls knows it. */
 export type LimiterOf = (model: () => string | undefined) => BucketRateLimiter | undefined
 
-/** Where the tickets of a job come from. */
+/** Finds where the tickets of a job come from. */
 export function sourceOf(limiter: object | undefined): LimiterOf | undefined {
   if (!limiter) return undefined
   const { [SERVICE]: service } = limiter as { [SERVICE]?: RateLimitedService }
   if (service) {
     return (model) => {
       const name = model()
-      // One limiter for all models asks for none.
+      // A service with a single limiter does not need the model.
       const known = name !== undefined || service.limiterFor.length === 0
       return known ? (service.limiterFor(name) as BucketRateLimiter) : undefined
     }

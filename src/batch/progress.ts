@@ -1,31 +1,32 @@
-// How far a job is, when it will be over, and what it has come to. The end is estimated from the
-// limiters: their pace, the calls that wait, their quotas. If none of these binds, from the pace of the last minutes.
+// The progress of a job, its estimated end, and its totals. The end is estimated from the limiters: their pace,
+// their waiting calls and their quotas. If none of these limits the job, it is estimated from the pace of the last
+// minutes.
 
 import { type BucketRateLimiter, type CallOptions, type LimiterStats, type Mark, readUsage } from 'llmiter'
 import { leastOf, type Summary } from './summary.ts'
 
 /** How far a job is. */
 export interface Progress {
-  /** Items that have ended: the failed ones included, the skipped ones not. */
+  /** Items that have ended, including failed ones but not skipped ones. */
   done: number
   /** Items that failed. */
   failed: number
-  /** Items that were done by an earlier run. */
+  /** Items that `skip` excluded. */
   skipped: number
-  /** All items, where it is known. */
+  /** The number of all items, if known. */
   total?: number
-  /** The real pace, lately. */
+  /** The measured pace, in items per minute. */
   perMinute: number
   /**
-   * ms until the end, where the total is known: by the limiters' pace and quotas, the calls that wait, and how long calls take.
-   * `Infinity` while a limiter is paused without an end.
+   * Time in ms until the end, if the total is known: from the limiters' pace and quotas, the waiting calls, and
+   * how long calls take. `Infinity` while a limiter is paused without an end.
    */
   etaMs?: number
 }
 
-/** How far back the pace looks. */
+/** The time span over which the pace is measured. */
 const MEMORY_MS = 120_000
-/** How many calls the mean length is taken from. */
+/** How many calls the mean duration is computed from. */
 const MEASURED = 32
 
 export class Pace {
@@ -37,7 +38,7 @@ export class Pace {
     this.#at = now
   }
 
-  /** Items per ms, with one more that is over. */
+  /** Records one more finished item. Returns the pace in items per ms. */
   next(now: number): number {
     const elapsed = now - this.#at
     const kept = Math.exp(-elapsed / MEMORY_MS)
@@ -48,13 +49,13 @@ export class Pace {
   }
 }
 
-/** What of a job goes through one limiter. */
+/** The part of a job that goes through one limiter. */
 interface Part {
   readonly mark: Mark
   /** The limits before the first item. */
   readonly limits: LimiterStats['limits']
   items: number
-  /** The sum of the costs given for items, and how many had one. */
+  /** The sum of the costs given for items, and how many items had one. */
   readonly cost: Record<string, number>
   said: number
 }
@@ -64,24 +65,24 @@ function meanCost({ cost, said }: Part): Record<string, number> | undefined {
   return Object.fromEntries(Object.entries(cost).map(([of, sum]) => [of, sum / said]))
 }
 
-/** The cost of a call that goes with the last one in the queue. */
+/** The cost of a call that goes along with the last one in the queue. */
 const nothing = (limiter: BucketRateLimiter): Record<string, number> =>
   Object.fromEntries(['requests', ...limiter.stats().limits.map(({ of }) => of)].map((of) => [of, 0]))
 
 /** What is left of a job. */
 export interface Remainder {
-  /** Items that have not asked for a ticket. */
+  /** Items that have not asked for a ticket yet. */
   unread: number
-  /** Items that wait for their first ticket, and those whose calls run. */
+  /** Items that wait for their first ticket, and items whose calls run. */
   inLine: number
   running: number
-  /** The most that may wait or run at the same time. */
+  /** The maximum number of calls that wait or run at the same time. */
   concurrency: number
   /** The pace of the last minutes, in items per ms. */
   perMs: number
 }
 
-/** What the limiters know about a job. */
+/** Estimates the rest of a job from its limiters. */
 export class Outlook {
   readonly #parts = new Map<BucketRateLimiter, Part>()
   #items = 0
@@ -93,7 +94,7 @@ export class Outlook {
   #begun = 0
   #tokens = 0
 
-  /** An item asks this limiter for a ticket. */
+  /** Records that an item asks this limiter for a ticket. */
   asks(limiter: BucketRateLimiter, { cost }: CallOptions): void {
     let part = this.#parts.get(limiter)
     if (!part) {
@@ -107,14 +108,14 @@ export class Outlook {
     for (const name in cost) part.cost[name] = (part.cost[name] ?? 0) + (cost[name] ?? 0)
   }
 
-  /** An item has its first ticket. */
+  /** Records that an item got its first ticket. */
   begins(waitedMs: number, now: number): void {
     this.#begun++
     this.#waitedMs += waitedMs
     this.#lastBegunAt = now
   }
 
-  /** An item is over, `ms` after its first ticket. */
+  /** Records that an item ended, `ms` after its first ticket. */
   ends(ms: number, value: unknown): void {
     this.#measured = Math.min(this.#measured + 1, MEASURED)
     this.#meanMs += (ms - this.#meanMs) / this.#measured
@@ -134,7 +135,7 @@ export class Outlook {
         calls > 0 ? limiter.waitTime(meanCost(part), calls - 1) : limiter.waitTime(nothing(limiter))
       wait = Math.max(wait, more)
     }
-    // Nothing of the limiters holds the job: then what does is known by its pace alone.
+    // The limiters do not hold the job back, so only its measured pace is known.
     if (wait === 0 && perMs > 0 && concurrency === Infinity) return (left + running) / perMs
     return Math.max(wait + this.#meanMs, ((left + running) / concurrency) * this.#meanMs)
   }
@@ -147,7 +148,7 @@ export class Outlook {
   } {
     let [refused, counted] = [0, 0]
     const all = [...this.#parts].map(([limiter, part]) => ({ ...part, stats: limiter.stats(part.mark) }))
-    // One limiter need not be named.
+    // With only one limiter, its name is omitted.
     const self = all.length === 1 ? all[0]!.stats.name : ''
     const leasts = all.flatMap(({ stats, limits }) => leastOf(stats, limits, this.#ranMs, self) ?? [])
     for (const { stats } of all) {
@@ -172,7 +173,7 @@ export class Outlook {
   }
 }
 
-/** How many items there are, if that is known without reading them. */
+/** The number of items, if it is known without reading them. */
 export function countOf(items: unknown): number | undefined {
   const { length, size } = items as { length?: unknown; size?: unknown }
   const count = typeof items === 'string' ? undefined : (length ?? size)

@@ -1,5 +1,5 @@
-// One job: reads items while there is room, runs them, hands their results out. Everything that happens wakes whoever
-// waits for something to happen: the side that reads items, and the side that hands out results.
+// One job: reads items while there is room, runs them, and hands out the results. The reading side and the result
+// side both wait for changes of state, and every change wakes them.
 
 import { type BucketRateLimiter, type CallOptions, LimiterStoppedError, QuotaExhaustedError } from 'llmiter'
 import { context } from '../lib/async-context.ts'
@@ -7,9 +7,9 @@ import { type BatchOptions, type BatchResult, type LimiterOf, sourceOf } from '.
 import { countOf, Outlook, Pace, type Progress } from './progress.ts'
 import { leastWords, summaryText } from './summary.ts'
 
-/** How many calls wait in the queue at most; without a limiter, how many run. */
+/** The maximum number of waiting calls. Without a limiter, the maximum number of running calls. */
 const AHEAD = 100
-/** How many results may wait to be read. */
+/** The maximum number of results that wait to be read. */
 const MOST_RESULTS = 1000
 
 type Source<T> = Iterator<T> | AsyncIterator<T>
@@ -20,29 +20,31 @@ export class Batch<T, R, K> {
   readonly #options: BatchOptions<T, K>
   readonly #limiterOf: LimiterOf | undefined
   readonly #outlook = new Outlook()
-  /** Of the calls that are begun and not over: one for each, since an SDK listens on it. */
+  /** The abort controllers of unfinished calls. Each call has its own, because SDKs add a listener to its signal. */
   readonly #calls = new Set<AbortController>()
   readonly #results = new Map<number, BatchResult<T, R, K>>()
   #wakers: (() => void)[] = []
-  /** Begun and not over; of these, in the queue for their first ticket. */
+  /** Calls that have started and not ended. */
   #active = 0
+  /** Those of them that wait for their first ticket. */
   #inLine = 0
-  /** Those that have no limiter here. */
+  /** Calls without a limiter known here. */
   #free = 0
-  /** How many have been begun, and been handed out, in order. */
+  /** How many items have been started. */
   #begun = 0
+  /** How many results have been handed out, in order. */
   #given = 0
-  /** Why no more items are begun, though there may be more. */
+  /** Why no more items are started, although there may be more. */
   #failure: { error: unknown } | undefined
-  /** The calls that were not over have been given up. */
+  /** Whether the unfinished calls have been aborted. */
   #abandoned = false
-  /** The results are not read any more. */
+  /** Whether the reader has stopped reading results. */
   #left = false
   #end: { error?: unknown } | undefined
   #reading = false
   #pace: Pace | undefined
   #perMs = 0
-  /** The clock: the first limiter's, or the machine's. */
+  /** The clock of the first limiter, or the system clock. */
   #clock: { now(): number } | undefined
   #startedAt = 0
   readonly #progress: Progress = { done: 0, failed: 0, skipped: 0, perMinute: 0 }
@@ -56,20 +58,22 @@ export class Batch<T, R, K> {
     this.#fn = fn
     this.#options = options
     this.#limiterOf = sourceOf(options.limiter)
-    // What the items call may have a limiter of its own.
+    // What the items call may have its own limiter.
     context.wanted = true
     const total = options.total ?? countOf(items)
     if (total !== undefined) this.#progress.total = total
   }
 
-  /** A generator that can end while its next result is awaited; a plain one would wait for that result first. */
+  /**
+   * A generator that can end while its next result is awaited. A plain generator would wait for that result first.
+   */
   results(): AsyncGenerator<BatchResult<T, R, K>, void, void> {
     const results = this.#generate()
     const leave = results.return.bind(results)
     return Object.assign(results, {
       return: () => {
         this.#left = true
-        this.#giveUp(new Error('the job was given up'))
+        this.#giveUp(new Error('the job was aborted'))
         return leave()
       },
     })
@@ -102,7 +106,7 @@ export class Batch<T, R, K> {
     }
   }
 
-  /** Ends the job. What is over is still handed out: it may have cost money. */
+  /** Ends the job. Finished results are still handed out, because they may have cost money. */
   #fail(error: unknown): void {
     this.#failure ??= { error }
     this.#giveUp(error)
@@ -115,12 +119,12 @@ export class Batch<T, R, K> {
     this.#wake()
   }
 
-  /** Whether items are read no further. */
+  /** Whether no more items are read. */
   get #closed(): boolean {
     return this.#left || this.#failure !== undefined
   }
 
-  /** Whether no result will come but those that are here. */
+  /** Whether no further results will be added. */
   get #over(): boolean {
     return this.#abandoned || (this.#active === 0 && (this.#end ?? this.#failure) !== undefined)
   }
@@ -138,7 +142,7 @@ export class Batch<T, R, K> {
   get #next(): number | undefined {
     const places = this.#results.keys()
     if (!this.#options.ordered) return places.next().value
-    // Some of those before may never come.
+    // Some of the earlier results may never come.
     return this.#over && this.#results.size > 0 ? Math.min(...places) : this.#given
   }
 
@@ -234,7 +238,7 @@ export class Batch<T, R, K> {
     this.#tell(result.ok, limiter)
   }
 
-  /** The time; with the first item the job's clock begins to run. */
+  /** Returns the time. The job's clock starts with the first item. */
   #tick(limiter: BucketRateLimiter | undefined): number {
     this.#clock ??= limiter?.clock ?? performance
     const now = this.#clock.now()
@@ -245,7 +249,7 @@ export class Batch<T, R, K> {
     return now
   }
 
-  /** How many items are left that have not asked for a ticket, where that is known. Those to be skipped are not read yet. */
+  /** How many items have not asked for a ticket, if known. Items to skip that were not read yet are included. */
   #unread(): number | undefined {
     const { total, skipped } = this.#progress
     if (total === undefined) return undefined
@@ -254,7 +258,7 @@ export class Batch<T, R, K> {
     return Math.max(0, unread - Math.max(0, (size ?? 0) - skipped))
   }
 
-  /** The summary of the job. */
+  /** Creates the summary of the job. */
   #sum(): void {
     const { done, failed, skipped, total } = this.#progress
     const ms = this.#clock ? this.#clock.now() - this.#startedAt : 0
@@ -270,7 +274,7 @@ export class Batch<T, R, K> {
     this.#options.onSummary?.({ ...sum, text })
   }
 
-  /** What turned the items away, and how far the job is. */
+  /** Adds to the error how far the job got. */
   #lastWord(error: unknown): unknown {
     if (!concernsAll(error)) return error
     const { done, failed, skipped, total } = this.#progress
@@ -304,7 +308,7 @@ export class Batch<T, R, K> {
     return { etaMs: this.#outlook.etaMs({ unread, inLine, running, concurrency, perMs }, this.#clock.now()) }
   }
 
-  /** Closes the iterator of the items. The item that is awaited may never come. */
+  /** Closes the iterator of the items. Does not wait for an item that is being read, since it may never come. */
   async #leave(source: Source<T>): Promise<void> {
     const left = (async () => source.return?.())()
     if (this.#reading) left.catch(() => {})
@@ -322,7 +326,7 @@ export class Batch<T, R, K> {
   }
 }
 
-/** Why no item will have its turn, this one as little as those after it. */
+/** Whether the error means that neither this item nor any later one can run. */
 const concernsAll = (error: unknown): error is QuotaExhaustedError | LimiterStoppedError =>
   error instanceof QuotaExhaustedError || error instanceof LimiterStoppedError
 

@@ -1,4 +1,5 @@
-// What a job has come to: counts, the time against the least that its limits allow, and what bound it. As data and in words.
+// The summary of a job: counts, its duration compared with the least that its limits allow, and what held it back.
+// As data and in words.
 
 import { type BoundBy, type LimiterStats, reasonWords, type WaitReason } from 'llmiter'
 import { span } from '../lib/duration.ts'
@@ -6,32 +7,32 @@ import { HOUR } from '../lib/units.ts'
 
 /** The summary of a job. */
 export interface Summary {
-  /** Items that have ended: the failed ones included, the skipped ones not. */
+  /** Items that have ended, including failed ones but not skipped ones. */
   done: number
   /** Items that failed. */
   failed: number
-  /** Items that were done by an earlier run. */
+  /** Items that `skip` excluded. */
   skipped: number
-  /** Refusals by the provider that the limiters of the job saw while it ran. */
+  /** Refusals by the provider that the job's limiters saw while it ran. */
   refused: number
-  /** How long an item waited for its first ticket, in ms: the mean. */
+  /** The mean time in ms that an item waited for its first ticket. */
   waitedMs: number
-  /** What the results report as usage; if none does, what the limiters of tokens counted. */
+  /** The tokens that the results report. If none report any, the tokens that the token limits counted. */
   tokens: number
-  /** How long the job took. */
+  /** The duration of the job in ms. */
   ms: number
   /**
-   * The time that the limits alone need for these calls, as they are configured, and which of them needs it. Missing where
-   * the limits let all calls go at once.
+   * The minimum time that the configured limits allow for these calls, and the limit that needs it. Missing if the
+   * limits would let all calls go immediately.
    */
   least?: LeastTime
-  /** What the calls waited for, and in which share of the time; the longest first. */
+  /** What the calls waited for, with the share of the time, longest first. */
   boundBy: BoundBy[]
-  /** The summary in words, a line for each fact: `console.error(summary.text)`. */
+  /** The summary in words, one line per fact: `console.error(summary.text)`. */
   text: string
 }
 
-/** The least time that a limit allows for the calls of a job. */
+/** The minimum time that a limit allows for the calls of a job. */
 export interface LeastTime {
   /** The time in ms. */
   ms: number
@@ -42,8 +43,8 @@ export interface LeastTime {
 type Limits = LimiterStats['limits']
 
 /**
- * The least time that any limit of a limiter allows for what its calls used. `before`: the limits as they were before the
- * first call. `ranMs`: how long all calls took, one after the other.
+ * The largest minimum time of any limit of a limiter, for what its calls used. `before`: the limits before the
+ * first call. `ranMs`: the sum of all call durations.
  */
 export function leastOf(
   { name, issued, limits, boundBy }: LimiterStats,
@@ -57,7 +58,7 @@ export function leastOf(
   }))
   const used = (of: string) =>
     limits.find((limit) => limit.of === of)?.used ?? (of === 'requests' ? issued : 0)
-  // Of a parent only the limits that bound are known. No more than the amount of a window can go at once.
+  // Of a parent's limits, only those that bound are known. At most the amount of a window can go immediately.
   const above = boundBy.map((reason) => ({ reason, ms: leastOfReason(reason, used(reason.of ?? ''), ranMs) }))
   const [most] = [...own, ...above].sort((a, b) => b.ms - a.ms)
   return most && most.ms > 0 ? { ms: most.ms, limit: limitWords(most.reason, self) } : undefined
@@ -68,7 +69,9 @@ function leastOfReason({ kind, amount = 0, perMs = Infinity }: BoundBy, used: nu
   return kind === 'limit' ? leastMs(used, amount, perMs, amount) : 0
 }
 
-/** What was free goes at once. The rest goes at the rate; limits of an hour or longer give the rest of it with each window. */
+/**
+ * The free amount goes immediately, and the rest at the rate. Limits of an hour or longer refill with each window.
+ */
 function leastMs(used: number, amount: number, perMs: number, available: number): number {
   const rest = used - available
   if (rest <= 0 || perMs === Infinity) return 0
@@ -83,24 +86,24 @@ export const leastWords = ({ ms, limit }: LeastTime) => `the limit alone needs $
 const limitWords = (reason: WaitReason, self: string) =>
   reason.kind === 'concurrency' ? `at most ${count(reason.amount!)} in flight` : reasonWords(reason, self)
 
-/** What a summary is written from. */
+/** The input of the summary text. */
 export interface Facts extends Omit<Summary, 'text' | 'least' | 'skipped' | 'waitedMs' | 'tokens'> {
-  /** What the time compares with. */
+  /** The minimum time that the duration is compared with, in words. */
   against?: string
   skipped?: number
   waitedMs?: number
   tokens?: number
-  /** All items, where it is known. */
+  /** The number of all items, if known. */
   total?: number
   /** The last failure in words: `'401 AuthenticationError'`. */
   failure?: string
   /** The last refusal in words: `'rate: 429 rate_limit_exceeded'`. */
   refusal?: string
-  /** The name of the only limiter: it goes without saying. */
+  /** The name of the only limiter, which is omitted from the text. */
   self?: string
 }
 
-/** One line for each fact that there is. */
+/** Writes one line for each known fact. */
 export function summaryText(facts: Facts): string {
   const { refused, refusal, ms, against, boundBy, waitedMs = 0, tokens = 0, self = '' } = facts
   const lines: [string, string | false][] = [
@@ -129,7 +132,7 @@ function outcome({ done, failed, skipped = 0, total, failure }: Facts): string {
 const WIDTH = 12
 const MOST_REASONS = 3
 
-/** Reasons below a hundredth of the time explain nothing. */
+/** Reasons below one percent of the time are left out. */
 function bound(boundBy: readonly BoundBy[], self: string): string {
   const told = boundBy.filter(({ share }) => share >= 0.01).slice(0, MOST_REASONS)
   if (told.length === 0) return 'nothing: the calls did not have to wait'

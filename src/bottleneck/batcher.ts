@@ -4,18 +4,18 @@ import { numberOf } from './settings.ts'
 /** Options of a `Batcher`. */
 export interface BatcherOptions {
   /**
-   * The longest time in ms that the first of a batch waits.
-   * @default any time
+   * The maximum time in ms that the first item of a batch waits.
+   * @default no bound
    */
   readonly maxTime?: number | null | undefined
   /**
-   * How many make a batch.
-   * @default any number
+   * The number of items in a batch.
+   * @default no bound
    */
   readonly maxSize?: number | null | undefined
 }
 
-/** Collects single things into batches, by number and by time. */
+/** Collects items into batches, by number and by time. */
 export class Batcher<T = unknown> {
   readonly #maxTime: number | undefined
   readonly #maxSize: number | undefined
@@ -24,7 +24,7 @@ export class Batcher<T = unknown> {
   #flushed!: Promise<void>
   #flush!: () => void
   #timer: ReturnType<typeof setTimeout> | undefined
-  /** Listens to `batch` (the things) or `error`. */
+  /** Listens to `batch` (the items) or `error`. */
   // eslint-disable-next-line @typescript-eslint/no-explicit-any -- as Bottleneck's own types say
   declare on: (name: 'batch' | 'error' | (string & {}), listener: (...args: any[]) => void) => this
   /** Listens to the next `batch` or `error`. */
@@ -41,7 +41,7 @@ export class Batcher<T = unknown> {
     this.#begin()
   }
 
-  /** Adds a thing. Resolves when its batch is complete. */
+  /** Adds an item. Resolves when its batch is complete. */
   add(thing: T): Promise<void> {
     const { length } = this.#batch
     const flushed = this.#flushed

@@ -1,4 +1,4 @@
-// `datastore: 'redis'` and `'ioredis'` as stores of llmiter.
+// Implements `datastore: 'redis'` and `'ioredis'` as llmiter stores.
 
 import type { Store } from 'llmiter'
 import { type IoRedisLike, type NodeRedisLike, redisStore } from 'llmiter/redis'
@@ -6,9 +6,9 @@ import { BottleneckError } from './errors.ts'
 import { Events } from './events.ts'
 import type { RedisClients, BottleneckOptions, SharedConnection } from './types.ts'
 
-/** How a connection is made. */
+/** How a connection is created. */
 export type ConnectionOptions = Pick<BottleneckOptions, 'clientOptions' | 'clusterNodes' | 'Redis'> & {
-  /** A client that is there already. */
+  /** An existing client. */
   readonly client?: unknown
 }
 
@@ -16,17 +16,17 @@ interface Client {
   on(name: 'error', listener: (error: unknown) => void): unknown
   connect?: () => Promise<unknown>
   quit: () => Promise<unknown>
-  /** ioredis, node-redis 4; node-redis 5 calls it `destroy`. */
+  /** For ioredis and node-redis 4. node-redis 5 calls it `destroy`. */
   disconnect?: () => unknown
   destroy?: () => unknown
-  /** Whether it is connected, as ioredis and node-redis say it. */
+  /** Whether it is connected, as ioredis and node-redis report it. */
   status?: string
   isReady?: boolean
 }
 
 type Make = (options: ConnectionOptions) => Client
 
-/** A package that is installed beside the program, where there is a way to look it up. */
+/** Loads a package installed with the program, if the runtime can look it up. */
 function lookUp(name: string): unknown {
   const { process } = globalThis as { process?: Partial<NodeJS.Process> }
   const modules = process?.getBuiltinModule?.('node:module')
@@ -36,11 +36,11 @@ function lookUp(name: string): unknown {
 
 /** A connection to Redis that limiters can share. */
 class Connection implements SharedConnection {
-  /** Whether limiters may not close it, because its client came from outside. */
+  /** Whether limiters may not close it, because its client was passed in. */
   readonly #foreign: boolean
   readonly #client: Client
   readonly #events: Events<this>
-  /** What llmiter shares limits by. */
+  /** The llmiter store that shares the limits. */
   readonly store: Store
   /** Listens to `error`. */
   // eslint-disable-next-line @typescript-eslint/no-explicit-any -- as Bottleneck's own types say
@@ -67,19 +67,19 @@ class Connection implements SharedConnection {
     return { client: this.#client }
   }
 
-  /** Closes the connection, unless its client was given. */
+  /** Closes the connection, unless its client was passed in. */
   async disconnect(_flush = true): Promise<void> {
     if (this.#foreign) return
     const client = this.#client
-    // A client that has no server would keep `quit` until it has one.
+    // `quit` on a client without a server would wait until it has one.
     if (client.isReady ?? client.status === 'ready') await client.quit()
     else await (client.destroy ?? client.disconnect)?.call(client)
   }
 }
 
-/** A connection by `redis` (node-redis 4 or later). */
+/** A connection through `redis` (node-redis 4 or later). */
 export class RedisConnection extends Connection {
-  /** Makes a client, and connects it, unless one is given. */
+  /** Creates and connects a client, unless one is given. */
   constructor(options: ConnectionOptions = {}) {
     super(options, ({ Redis, clientOptions }) => {
       const { createClient } = (Redis ?? lookUp('redis')) as { createClient(options: unknown): Client }
@@ -91,9 +91,9 @@ export class RedisConnection extends Connection {
   }
 }
 
-/** A connection by `ioredis`. */
+/** A connection through `ioredis`. */
 export class IORedisConnection extends Connection {
-  /** Makes a client unless one is given. */
+  /** Creates a client unless one is given. */
   constructor(options: ConnectionOptions = {}) {
     super(options, ({ Redis, clientOptions, clusterNodes }) => {
       const found = (Redis ?? lookUp('ioredis')) as { default?: unknown }

@@ -1,4 +1,4 @@
-/** An error of the limiter: a job was dropped, refused or took too long. */
+/** An error of the limiter: a job was dropped, rejected or timed out. */
 export class BottleneckError extends Error {
   /** The name of the class. */
   override name = 'BottleneckError'

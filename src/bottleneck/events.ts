@@ -1,4 +1,5 @@
-// Events as Bottleneck has them: listeners are called at once, may be async, and the first that gives a value answers.
+// Events as in Bottleneck: listeners are called synchronously, may be async, and the first returned value is the
+// answer.
 
 type Listener = (...args: never[]) => unknown
 
@@ -7,7 +8,7 @@ export class Events<T extends object = object> {
   readonly #instance: T
   #listeners = new Map<string, { readonly call: Listener; readonly once: boolean }[]>()
 
-  /** @param instance Gets the methods. It must not have them already. */
+  /** @param instance The object that gets the methods. It must not have them yet. */
   constructor(instance: T) {
     this.#instance = instance
     const listens = ['on', 'once', 'removeAllListeners'].some((name) => name in instance)
@@ -19,12 +20,12 @@ export class Events<T extends object = object> {
     })
   }
 
-  /** Whether anybody would hear this event. */
+  /** Whether the event has listeners. */
   heard(name: string): boolean {
     return this.#listeners.has(name) || this.#listeners.has('debug')
   }
 
-  /** Adds a listener. Returns the object, for chains. */
+  /** Adds a listener. Returns the object, for chaining. */
   listen(name: string, listener: Listener, once: boolean): T {
     this.#listeners.set(name, [...(this.#listeners.get(name) ?? []), { call: listener, once }])
     return this.#instance
@@ -36,7 +37,7 @@ export class Events<T extends object = object> {
     else this.#listeners.delete(name)
   }
 
-  /** How many listen to an event. */
+  /** The number of listeners of an event. */
   listenerCount(name: string): number {
     return this.#listeners.get(name)?.length ?? 0
   }
@@ -58,7 +59,7 @@ export class Events<T extends object = object> {
     try {
       return await (typeof listener === 'function' ? listener(...(args as never[])) : undefined)
     } catch (error) {
-      // Listeners of these that fail would otherwise be called for their own errors, for ever.
+      // Failing listeners of these events would be called endlessly for their own errors.
       if (name !== 'error' && name !== 'debug') void this.trigger('error', error)
       return undefined
     }

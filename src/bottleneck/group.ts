@@ -5,7 +5,7 @@ import type { BottleneckOptions } from './types.ts'
 
 const TIMEOUT_MS = 300_000
 
-/** Options of a `Group`: those of its limiters. */
+/** Options of a `Group`: the options of its limiters. */
 export type GroupOptions = BottleneckOptions
 
 /** A limiter of a group, with its key. */
@@ -16,16 +16,16 @@ export interface KeyedLimiter {
   readonly limiter: Bottleneck
 }
 
-/** What a group listens to. */
+/** The events of a group. */
 interface GroupListeners {
   created: (limiter: Bottleneck, key: string) => void
   // eslint-disable-next-line @typescript-eslint/no-explicit-any -- as Bottleneck's own types say
   error: (error: any) => void
 }
 
-/** Limiters of the same options, one for each key. Those that are not used for a while are deleted. */
+/** Limiters with the same options, one per key. Unused limiters are deleted after a while. */
 export class Group {
-  /** Every group's id begins the ids of its limiters. */
+  /** The group's id is the prefix of its limiters' ids. */
   readonly id: string
   /** The limiters, by key. */
   readonly instances = Object.create(null) as Record<string, Bottleneck> // a key may be `constructor`
@@ -52,7 +52,7 @@ export class Group {
     this.#startCleanup()
   }
 
-  /** The limiter of this key; made when it is asked for the first time. */
+  /** The limiter of this key. It is created on first use. */
   key(key = ''): Bottleneck {
     const known = this.instances[key]
     if (known) return known
@@ -62,7 +62,7 @@ export class Group {
     return limiter
   }
 
-  /** Forgets the limiter of this key. Resolves with whether there was one. */
+  /** Deletes the limiter of this key. Resolves to whether there was one. */
   async deleteKey(key = ''): Promise<boolean> {
     const limiter = this.instances[key]
     if (!limiter) return false
@@ -81,12 +81,12 @@ export class Group {
     return Object.keys(this.instances)
   }
 
-  /** The keys of this process: those of others are not known. */
+  /** The keys of this process. Keys of other processes are unknown. */
   clusterKeys(): Promise<string[]> {
     return Promise.resolve(this.keys())
   }
 
-  /** Options of limiters that are made from now on. */
+  /** Changes the options of limiters created from now on. */
   updateSettings(options: Partial<GroupOptions> = {}): void {
     const { timeout } = given(options)
     this.#options = { ...this.#options, ...options }
@@ -109,7 +109,7 @@ export class Group {
           this.deleteKey(key).catch((error) => void this.#events.trigger('error', error))
     }
     this.#cleanup = setInterval(clean, this.timeout / 2)
-    // Not everywhere a timer is an object; where it is, it must not keep the process alive.
+    // A timer is not an object in every runtime. If it is, it must not keep the process alive.
     ;(this.#cleanup as Partial<NodeJS.Timeout>).unref?.()
   }
 }

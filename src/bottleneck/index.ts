@@ -1,4 +1,5 @@
-// The public surface of 'llmiter/bottleneck': code for Bottleneck runs on limiters of llmiter when its import is changed.
+// The public surface of 'llmiter/bottleneck': code for Bottleneck runs on llmiter's limiters after changing its
+// import.
 
 import { Batcher as BaseBatcher } from './batcher.ts'
 import { IORedisConnection as Io, RedisConnection as NodeRedis } from './connection.ts'
@@ -9,9 +10,9 @@ import { Bottleneck as Limiter } from './limiter.ts'
 import { strategy } from './settings.ts'
 import type * as Types from './types.ts'
 
-/** Limiters of the same options, one for each key. */
+/** Limiters with the same options, one per key. */
 class Group extends BaseGroup {
-  /** No limiters yet. */
+  /** Creates a group without limiters. */
   constructor(options: Types.BottleneckOptions = {}) {
     super(options, (own) => new Bottleneck(own))
   }
@@ -27,13 +28,13 @@ class Bottleneck extends Limiter {
   static readonly Events = BaseEvents
   /** Limiters by key. */
   static readonly Group = Group
-  /** Collects things into batches. */
+  /** Collects items into batches. */
   static readonly Batcher = BaseBatcher
   /** Errors of the limiter. */
   static readonly BottleneckError = BaseError
-  /** A connection by node-redis. */
+  /** A connection through node-redis. */
   static readonly RedisConnection = NodeRedis
-  /** A connection by ioredis. */
+  /** A connection through ioredis. */
   static readonly IORedisConnection = Io
 }
 

@@ -1,11 +1,12 @@
-// The way of a job: it waits for a place, then for its start, runs, and is done, refused or dropped.
+// The stages of a job: it waits for a slot, then for its start, runs, and is done, refused or dropped.
 //
 //   places   QUEUED → RUNNING     how many run at once, the reservoir, priorities, a full queue
-//   starts   RUNNING → EXECUTING  the time between two starts, and the provider: a job that is refused keeps its place,
-//                                 and waits here until the provider accepts calls again
+//   starts   RUNNING → EXECUTING  the time between two starts, and the provider: a refused job keeps its slot and
+//   waits
+//                                 here until the provider accepts calls again
 //
-// The limiter's events say what happens to a job in the queue, by the job's id, and do so at once: so counts are
-// never late.
+// The limiter's events report what happens to a queued job, by the job's id and synchronously, so counts are never
+// late.
 
 import { type BucketRateLimiter, LimiterError, QueueClearedError, QueueFullError, type Ticket } from 'llmiter'
 import { BottleneckError } from './errors.ts'
@@ -15,7 +16,10 @@ import { boundOf, type given, penaltyOf, strategy } from './settings.ts'
 
 const DROPPED = 'This job has been dropped by Bottleneck'
 
-/** What begins in the next turn of the event loop: what ends in this one ends before new jobs start. */
+/**
+ * Jobs that begin in the next turn of the event loop, so that jobs that end in this turn end before new ones
+ * start.
+ */
 let beginners: (() => void)[] = []
 
 function inNextTurn(begin: () => void): void {
@@ -29,10 +33,10 @@ function inNextTurn(begin: () => void): void {
   else setTimeout(beginAll, 0)
 }
 
-/** The longest time of a timer; a longer one would fire at once. */
+/** The maximum delay of a timer. A longer one would fire immediately. */
 const LONGEST_MS = 2 ** 31 - 1
 
-/** Does the work, and fails when it takes longer than this. */
+/** Runs the work, and rejects when it takes longer than this. */
 async function expiring(ms: number, work: () => unknown): Promise<unknown> {
   let timer: ReturnType<typeof setTimeout> | undefined
   const expired = new Promise((_, reject) => {
@@ -48,7 +52,7 @@ async function expiring(ms: number, work: () => unknown): Promise<unknown> {
   }
 }
 
-/** Another limiter, whose jobs these jobs are too. */
+/** The chained limiter, which these jobs also pass through. */
 interface Chained {
   schedule(options: QueuedJob['options'], task: Task, ...args: unknown[]): Promise<unknown>
 }
@@ -56,7 +60,7 @@ interface Chained {
 export class JobFlow {
   settings: ReturnType<typeof given>
   chained: Chained | undefined
-  /** The message that later jobs fail with, once stopped. */
+  /** The error message for later jobs, after `stop`. */
   refusesWith: string | undefined
   dropsWith = DROPPED
   lastStart: number
@@ -65,7 +69,10 @@ export class JobFlow {
   readonly starts: BucketRateLimiter
   readonly #events: Events<object>
   #blockedUntil = -Infinity
-  /** Jobs that came and are not taken yet, the first ones first; each with whoever asks whether the queue was full. */
+  /**
+   * Jobs that were received but not taken yet, in order, each with the callback that is told whether the queue was
+   * full.
+   */
   #received: { readonly job: QueuedJob; readonly taken: ((full: boolean) => void) | undefined }[] = []
   #taking = false
   readonly #whenLeft: (() => void)[] = []
@@ -89,7 +96,7 @@ export class JobFlow {
     }
   }
 
-  /** Drops all jobs that wait. Resolves when those that run are done. */
+  /** Drops all waiting jobs. Resolves when running jobs are done. */
   async dropAll(message: string): Promise<void> {
     this.dropsWith = message
     this.places.clear()
@@ -112,7 +119,7 @@ export class JobFlow {
     if (this.#events.heard(name)) void this.#events.trigger(name, { ...job.info, ...more })
   }
 
-  /** A job comes. `taken` hears whether the queue was full. */
+  /** Receives a job. `taken` is called with whether the queue was full. */
   receive(job: QueuedJob, taken?: (full: boolean) => void): void {
     const refused =
       this.refusesWith ??
@@ -130,7 +137,7 @@ export class JobFlow {
     if (!this.#taking) void this.#takeAll()
   }
 
-  /** Takes jobs one after the other. */
+  /** Takes received jobs one after the other. */
   async #takeAll(): Promise<void> {
     this.#taking = true
     await undefined
@@ -140,7 +147,8 @@ export class JobFlow {
       for (const { job, taken } of received) {
         const full = job.status === 'RECEIVED' && this.#enqueue(job)
         taken?.(full)
-        // A job that has its place at once may be done before the next one is queued, whatever that one's priority.
+        // A job that gets its slot immediately may be done before the next one is queued, whatever that one's
+        // priority.
         if (job.status !== 'QUEUED')
           await new Promise<void>((resolve) => inNextTurn(() => inNextTurn(resolve)))
       }
@@ -148,7 +156,7 @@ export class JobFlow {
     this.#taking = false
   }
 
-  /** Returns whether the queue was full. */
+  /** Queues a job. Returns whether the queue was full. */
   #enqueue(job: QueuedJob): boolean {
     const { weight, priority } = job.options
     const { maxConcurrent } = this.settings
@@ -165,7 +173,7 @@ export class JobFlow {
     }
     const { key: id } = job
     const ticket = this.places.acquire({ id, priority: -priority, ...(weight !== 1 && this.#takes(weight)) })
-    // Where it has its place already, the event has said so.
+    // If it already has its slot, the event has reported that.
     if (job.status === 'RECEIVED') this.#queue(job, full)
     ticket.then(
       (place) => this.#begin(job, place),
@@ -174,7 +182,7 @@ export class JobFlow {
     return full
   }
 
-  /** Whether the limiter is blocked, or is by this job; then it drops all that wait. */
+  /** Whether the limiter is blocked, or becomes blocked by this job, in which case all waiting jobs are dropped. */
   #blocks(full: boolean): boolean {
     if (this.settings.strategy !== strategy.BLOCK) return false
     const now = this.starts.clock.now()
@@ -194,13 +202,13 @@ export class JobFlow {
     )
   }
 
-  /** What a job takes: of the places whole ones, of the reservoir its weight. */
+  /** What a job takes: whole slots, and its weight of the reservoir. */
   #takes(weight: number): { weight: number; cost: { requests: number } } {
     const { maxConcurrent = Infinity } = this.settings
     return { weight: Math.min(Math.ceil(weight), Math.floor(maxConcurrent)), cost: { requests: weight } }
   }
 
-  /** Whether a job of this weight need not wait. */
+  /** Whether a job of this weight would not have to wait. */
   free(weight: number): boolean {
     if (!(weight <= (this.settings.maxConcurrent ?? Infinity))) return false
     const ticket = this.places.tryAcquire(this.#takes(Math.max(0, weight)))
@@ -213,7 +221,7 @@ export class JobFlow {
     this.#tellOf('queued', job, { reachedHWM, blocked: false })
   }
 
-  /** A job has its place. */
+  /** A job has its slot. */
   #placed(job: QueuedJob | undefined): void {
     if (!job) return
     if (job.status === 'RECEIVED') this.#queue(job, false)
@@ -225,10 +233,10 @@ export class JobFlow {
     this.#tellOf('scheduled', job)
   }
 
-  /** Waits for the time to start, and for the provider. */
+  /** Waits for the start time, and for the provider. */
   #begin(job: QueuedJob, place: Ticket): void {
     if (job.status !== 'RUNNING') return place.release()
-    // Who need not wait, mostly all, need no name in the queue.
+    // A job that does not have to wait, as most, needs no id in the queue.
     const now = this.starts.tryAcquire()
     if (now) {
       inNextTurn(() => job.begin({ place, start: now }))
@@ -282,7 +290,7 @@ export class JobFlow {
     }
   }
 
-  /** Does the work once. */
+  /** Runs the work once. */
   #work({ task, args, options }: QueuedJob): unknown {
     const { chained } = this
     const work = () =>
@@ -291,7 +299,10 @@ export class JobFlow {
     return expiration === undefined || expiration === null ? work() : expiring(expiration, work)
   }
 
-  /** The ticket for another try: after the wait that a listener chose, or when the provider accepts calls again. */
+  /**
+   * The ticket for another attempt: after the wait that a listener chose, or when the provider accepts calls
+   * again.
+   */
   async #again(job: QueuedJob, ticket: Ticket, error: unknown): Promise<Ticket | undefined> {
     const chosen = this.#events.heard('failed')
       ? await this.#events.trigger('failed', error, job.tries)
@@ -303,7 +314,7 @@ export class JobFlow {
       return ticket
     }
     try {
-      // A callback's error stands first among its results.
+      // For a callback, the error is the first of its results.
       return await ticket.refuse(Array.isArray(error) ? error[0] : error)
     } catch (refused) {
       if (refused instanceof LimiterError) this.#tell('error', refused)
@@ -311,7 +322,7 @@ export class JobFlow {
     }
   }
 
-  /** A job is done, one way or the other. */
+  /** A job has ended. */
   #over(job: QueuedJob, place: Ticket): void {
     const { weight } = job.options
     this.jobs.move(job, 'DONE')

@@ -1,4 +1,4 @@
-// A job: what is to be done, and where it stands.
+// A job and its state.
 
 import type { Ticket } from 'llmiter'
 import { BottleneckError } from './errors.ts'
@@ -8,7 +8,7 @@ import type { JobEventInfo, BottleneckJobOptions, KnownJobOptions, JobStatus } f
 
 const PRIORITIES = 10
 const USUAL_PRIORITY = 5
-/** The least urgent. */
+/** The lowest priority. */
 export const LAST_PRIORITY = PRIORITIES - 1
 
 let unnamed = 0
@@ -20,7 +20,7 @@ function priorityOf(said: unknown): number {
 
 export type Task = (...args: never[]) => unknown
 
-/** What a job holds while it runs: its place, and the ticket of its start. */
+/** What a running job holds: its slot, and the ticket of its start. */
 interface Tickets {
   readonly place: Ticket
   readonly start: Ticket
@@ -30,16 +30,16 @@ export class QueuedJob {
   readonly task: Task
   readonly args: unknown[]
   readonly options: KnownJobOptions
-  /** Names it in lists: ids may be numbers. */
+  /** Identifies it in lists. Ids may be numbers. */
   readonly key: string
   readonly promise: Promise<unknown>
   resolve!: (value: unknown) => void
   reject!: (error: unknown) => void
   status: JobStatus | undefined = undefined
   retryCount = 0
-  /** What is wrong with its options. */
+  /** The error in its options. */
   wrong: unknown
-  /** Resolves with its tickets when it begins: what waits for this runs in the async context of whoever came with the job. */
+  /** Resolves with its tickets when it begins. Code after it runs in the async context of the job's caller. */
   readonly begun: Promise<Tickets>
   begin!: (tickets: Tickets) => void
 
@@ -85,14 +85,14 @@ export class QueuedJob {
   }
 }
 
-/** All jobs of a limiter, by where they stand. */
+/** All jobs of a limiter, by state. */
 export class Jobs {
   readonly #events: Events
   readonly #keepsDone: boolean
   readonly #jobs = new Map<string, QueuedJob>()
   readonly #counts: Record<JobStatus, number> = { RECEIVED: 0, QUEUED: 0, RUNNING: 0, EXECUTING: 0, DONE: 0 }
   readonly #queued: number[] = Array.from({ length: PRIORITIES }, () => 0)
-  /** Places taken by jobs that run, and by those that are done. */
+  /** Slots taken by running jobs, and the weight of finished jobs. */
   running = 0
   done = 0
 
@@ -105,22 +105,22 @@ export class Jobs {
     return this.#jobs.get(String(id))
   }
 
-  /** How many jobs wait, of one priority or of all. */
+  /** The number of waiting jobs, of one priority or of all. */
   queued(priority?: number | null): number {
     return priority === undefined || priority === null ? this.#counts.QUEUED : (this.#queued[priority] ?? 0)
   }
 
-  /** Whether one waits that is less urgent. */
+  /** Whether a job with a lower priority waits. */
   lessUrgent(priority: number): boolean {
     return this.#queued.some((count, at) => at > priority && count > 0)
   }
 
-  /** Whether no job waits, and none is about to. */
+  /** Whether no job waits or is about to wait. */
   get empty(): boolean {
     return this.#counts.QUEUED + this.#counts.RECEIVED === 0
   }
 
-  /** How many are not done. */
+  /** The number of unfinished jobs. */
   get open(): number {
     const { RECEIVED, QUEUED, RUNNING, EXECUTING } = this.#counts
     return RECEIVED + QUEUED + RUNNING + EXECUTING
@@ -138,7 +138,7 @@ export class Jobs {
     return found.map(({ key }) => key)
   }
 
-  /** Moves a job to its next state; `undefined`: it is over. */
+  /** Moves a job to its next state. `undefined`: it has ended. */
   move(job: QueuedJob, status: JobStatus | undefined): void {
     const { status: before, key, options } = job
     if (before !== undefined) this.#counts[before]--
@@ -153,7 +153,7 @@ export class Jobs {
     }
   }
 
-  /** Turns a job away that has not begun. Returns whether it was there. */
+  /** Drops a job that has not begun. Returns whether it was there. */
   drop(job: QueuedJob, error: unknown, rejects: boolean): boolean {
     if (job.status === undefined) return false
     if (job.status === 'RUNNING') this.running -= job.options.weight

@@ -1,5 +1,5 @@
-// Bottleneck's limiter, made of two limiters, because a job of Bottleneck waits twice.
-// What happens to each job is in job-flow.ts.
+// Bottleneck's limiter, built from two limiters, because a job of Bottleneck waits twice. The stages of a job are
+// in job-flow.ts.
 
 import { BucketRateLimiter, type Store } from 'llmiter'
 import { text } from '../lib/validate.ts'
@@ -18,15 +18,15 @@ const UPGRADE =
 
 type Fn<A extends unknown[], R> = (...args: A) => PromiseLike<R> | R
 
-/** A function whose calls are jobs. */
+/** A function whose calls run as jobs. */
 export type Wrapped<A extends unknown[], R> = ((...args: A) => Promise<R>) & {
-  /** The same for one call, with options of its job. */
+  /** Calls it with options for the job. */
   withOptions(options: Types.BottleneckJobOptions, ...args: A): Promise<R>
 }
 
-/** Bottleneck's API over limiters of llmiter. */
+/** Bottleneck's API on llmiter's limiters. */
 export class Bottleneck {
-  /** The id of the options. */
+  /** The id from the options. */
   id: string
   readonly #events: Events<this>
   readonly #jobs: Jobs
@@ -62,12 +62,12 @@ export class Bottleneck {
       this.#fillTo(settings.reservoir)
   }
 
-  /** Resolves with the clients, when the limiter can be used: at once. */
+  /** Resolves immediately with the clients. */
   ready(): Promise<Types.RedisClients> {
     return Promise.resolve(this.clients())
   }
 
-  /** The client of Redis, if there is one. */
+  /** The Redis client, if there is one. */
   clients(): Types.RedisClients {
     return this.#connection?.clients ?? {}
   }
@@ -83,7 +83,7 @@ export class Bottleneck {
     void this.#events.trigger('message', String(message))
   }
 
-  /** Leaves the store, and closes the connection that this limiter has made. */
+  /** Leaves the store, and closes the connection that this limiter created. */
   async disconnect(flush = true): Promise<void> {
     if (!this.#shared) return
     this.#flow.places.stop()
@@ -91,18 +91,18 @@ export class Bottleneck {
     if (this.#flow.settings.connection === undefined) await this.#connection?.disconnect(flush)
   }
 
-  /** Jobs of this limiter are also jobs of another one; none: they no longer are. */
+  /** Jobs of this limiter also pass through another one. Without an argument, they no longer do. */
   chain(limiter?: Bottleneck): this {
     this.#flow.chained = limiter
     return this
   }
 
-  /** How many jobs wait, of one priority or of all. */
+  /** The number of waiting jobs, of one priority or of all. */
   queued(priority?: number): number {
     return this.#jobs.queued(priority)
   }
 
-  /** How many jobs wait here: those of other processes are not known. */
+  /** The number of waiting jobs in this process. Those of other processes are unknown. */
   clusterQueued(): Promise<number> {
     return Promise.resolve(this.queued())
   }
@@ -112,45 +112,45 @@ export class Bottleneck {
     return this.#jobs.empty
   }
 
-  /** How many places are taken. */
+  /** The number of taken slots. */
   running(): Promise<number> {
     return Promise.resolve(this.#jobs.running)
   }
 
-  /** The weight of all jobs that are done. */
+  /** The total weight of finished jobs. */
   done(): Promise<number> {
     return Promise.resolve(this.#jobs.done)
   }
 
-  /** Where a job stands; null when it is not known. */
+  /** The state of a job, or null if it is unknown. */
   jobStatus(id: string): Types.JobStatus | null {
     return this.#jobs.get(id)?.status ?? null
   }
 
-  /** The ids of all jobs, or of those that stand there. */
+  /** The ids of all jobs, or of those in this state. */
   jobs(status?: Types.JobStatus): string[] {
     return this.#jobs.keys(status)
   }
 
-  /** How many jobs stand where. */
+  /** The number of jobs in each state. */
   counts(): Types.JobCounts {
     return this.#jobs.counts() as Types.JobCounts
   }
 
-  /** Whether a job of this weight would run at once. */
+  /** Whether a job of this weight would run immediately. */
   async check(weight = 1): Promise<boolean> {
     await undefined
     return this.#flow.free(Number(weight))
   }
 
-  /** For groups: how long no job has started, in ms; 0 while there are jobs. */
+  /** For groups: how long no job has started, in ms. 0 while there are jobs. */
   idleMs(): number {
     return this.#jobs.open > 0 ? 0 : this.#flow.starts.clock.now() - this.#flow.lastStart
   }
 
-  /** Calls `fn` when its turn comes, and resolves with its result. Refused with 429, it waits and is called again. */
+  /** Calls `fn` when its turn comes, and resolves with its result. After a 429 it waits and is called again. */
   schedule<A extends unknown[], R>(fn: Fn<A, R>, ...args: A): Promise<R>
-  /** The same with options of the job. */
+  /** Like above, with options for the job. */
   schedule<A extends unknown[], R>(options: Types.BottleneckJobOptions, fn: Fn<A, R>, ...args: A): Promise<R>
   schedule(first: unknown, ...rest: unknown[]): Promise<unknown> {
     const job =
@@ -161,12 +161,12 @@ export class Bottleneck {
     return job.promise
   }
 
-  /** The same for a function whose last argument is a callback. Resolves when the job was taken. */
+  /** Like `schedule`, for a function whose last argument is a callback. Resolves when the job was accepted. */
   submit<A extends unknown[]>(
     fn: (...args: A) => void,
     ...args: A extends [...infer B, infer C] ? [...B, C | null | undefined] : never
   ): Promise<boolean>
-  /** The same with options of the job. */
+  /** Like above, with options for the job. */
   submit<A extends unknown[]>(
     options: Types.BottleneckJobOptions,
     fn: (...args: A) => void,
@@ -187,7 +187,7 @@ export class Bottleneck {
     return new Promise((resolve) => this.#flow.receive(job, resolve))
   }
 
-  /** A function whose calls are jobs. `this` is passed on. */
+  /** Returns a function whose calls run as jobs. `this` is passed on. */
   wrap<A extends unknown[], R>(fn: Fn<A, R>): Wrapped<A, R> {
     // eslint-disable-next-line @typescript-eslint/no-this-alias -- `this` of the function is its caller's
     const limiter = this
@@ -200,7 +200,7 @@ export class Bottleneck {
     })
   }
 
-  /** Other settings for jobs from now on. Resolves with the limiter. */
+  /** Changes the settings for jobs from now on. Resolves with the limiter. */
   async updateSettings(options: Types.BottleneckOptions = {}): Promise<this> {
     await undefined
     if (typeof options !== 'object')
@@ -208,9 +208,9 @@ export class Bottleneck {
     const { reservoir: said, ...others } = options ?? {}
     const reservoir = said === undefined ? undefined : (numberOf('reservoir', said) ?? null)
     const before = this.#flow.settings.reservoir
-    // What was there at first stays what it was: refills are counted from it.
+    // The initial amount stays, because refills are counted from it.
     const first = reservoir === undefined || (reservoir !== null && before !== undefined) ? before : reservoir
-    // Nothing changes when something is wrong.
+    // Nothing changes if an option is wrong.
     const settings = given({ ...this.#flow.settings, ...others, reservoir: first })
     this.#flow.places.update(placeOptions(settings, this.#shared))
     this.#flow.starts.update(startOptions(settings))
@@ -220,17 +220,17 @@ export class Bottleneck {
     return this
   }
 
-  /** Sets what is in the reservoir; less than nothing is owed. */
+  /** Sets the amount in the reservoir. A negative amount is a debt. */
   #fillTo(reservoir: number): void {
     this.#flow.places.refill(reservoir - this.#flow.places.available())
   }
 
-  /** How much is left in the reservoir; null when there is none. */
+  /** The amount left in the reservoir, or null without a reservoir. */
   currentReservoir(): Promise<number | null> {
     return Promise.resolve(this.#flow.settings.reservoir === undefined ? null : this.#flow.places.available())
   }
 
-  /** Adds to the reservoir, and resolves with what is there. */
+  /** Adds to the reservoir. Resolves with the new amount. */
   async incrementReservoir(amount = 0): Promise<number> {
     if (this.#flow.settings.reservoir === undefined) await this.updateSettings({ reservoir: amount })
     else {
@@ -242,7 +242,7 @@ export class Bottleneck {
     return amount
   }
 
-  /** No more jobs. Resolves when those that are being done, or all, are through. */
+  /** Accepts no more jobs. Resolves when the running jobs, or all jobs, are done. */
   stop(options: Types.BottleneckStopOptions = {}): Promise<void> {
     if (this.#flow.refusesWith !== undefined)
       return Promise.reject(new BottleneckError('stop() has already been called'))

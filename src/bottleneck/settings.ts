@@ -1,19 +1,19 @@
-// What Bottleneck's options mean in options of a limiter.
+// Converts Bottleneck's options to options of a limiter.
 
 import type { LimiterOptions, LimitOptions, RefillRule } from 'llmiter'
 import { notNumber, text } from '../lib/validate.ts'
 import { BottleneckError } from './errors.ts'
 import type { BottleneckOptions } from './types.ts'
 
-/** How a queue that is full makes room. */
+/** What happens when the queue is full. */
 export const strategy = { LEAK: 1, OVERFLOW: 2, OVERFLOW_PRIORITY: 4, BLOCK: 3 } as const
 
-/** An option, or undefined where it is null. */
+/** An option, or undefined instead of null. */
 type Settings = { readonly [K in keyof BottleneckOptions]: NonNullable<BottleneckOptions[K]> | undefined }
 
 interface NumberRule {
   readonly least: number
-  /** `Infinity` is another word for "not given". */
+  /** `Infinity` means "not given". */
   readonly endless?: true
   readonly hint?: string
 }
@@ -41,9 +41,9 @@ const NUMBERS: Readonly<Record<string, NumberRule>> = {
 }
 
 /**
- * A number, also one that is given as text: Bottleneck calculates with texts of `process.env`, too.
+ * Reads a number. Strings are accepted, because Bottleneck also calculates with strings from `process.env`.
  *
- * @throws BottleneckError when it is none, or out of range.
+ * @throws BottleneckError when it is not a number, or out of range.
  */
 export function numberOf(name: string, value: unknown): number | undefined {
   if (value === undefined || value === null) return undefined
@@ -79,7 +79,7 @@ function check(name: string, value: unknown): unknown {
 }
 
 /**
- * The options that are given.
+ * The options that are not null.
  *
  * @throws BottleneckError when one is wrong.
  */
@@ -88,11 +88,11 @@ export function given(options: BottleneckOptions): Settings {
   return Object.fromEntries(some.map(([name, value]) => [name, check(name, value)])) as Settings
 }
 
-/** How many jobs may wait. A negative number is no bound, as in Bottleneck. */
+/** The maximum number of waiting jobs. A negative number means no bound, as in Bottleneck. */
 export const boundOf = ({ highWater = -1 }: Settings): number =>
   highWater < 0 ? Infinity : Math.floor(highWater)
 
-/** Options of the limiter that gives places: how many jobs run at once, how many may start, which is next. */
+/** Options of the limiter that grants slots: how many jobs run at once, how many may start, and which is next. */
 export function placeOptions(settings: Settings, shared: boolean): Partial<LimiterOptions> {
   const { maxConcurrent } = settings
   const max = boundOf(settings)
@@ -101,7 +101,7 @@ export function placeOptions(settings: Settings, shared: boolean): Partial<Limit
   return {
     maxConcurrent: maxConcurrent && Math.floor(maxConcurrent),
     limits,
-    learn: false, // the other limiter hears of refusals
+    learn: false, // the other limiter handles refusals
     queue: {
       ageing: false,
       ...(evicts && max > 0 && max < Infinity && { max, onFull: 'evict-oldest' as const }),
@@ -122,7 +122,10 @@ function reservoirOf(settings: Settings): LimitOptions[] {
   return [{ of: 'requests', amount: Math.max(0, amount), refill: rules.length > 0 ? rules : 'manual' }]
 }
 
-/** Processes share windows and no reservoirs: one that is refreshed by the clock is a window of that length. */
+/**
+ * Processes can share windows but not reservoirs. A reservoir that is refreshed by the clock is a window of that
+ * length.
+ */
 function windowOf(settings: Settings): LimitOptions[] {
   const { reservoir, reservoirRefreshAmount: amount, reservoirRefreshInterval: per } = settings
   if (reservoir === undefined) return []
@@ -133,13 +136,13 @@ function windowOf(settings: Settings): LimitOptions[] {
   return [{ of: 'requests', amount, per, pace: false }]
 }
 
-/** Options of the limiter that spaces the starts of jobs and waits out refusals. */
+/** Options of the limiter that spaces the starts of jobs and waits after refusals. */
 export function startOptions({ minTime }: Settings): Partial<LimiterOptions> {
-  // Without `minTime` all jobs that have places start at once, as in Bottleneck. A limiter that looks for a limit it does not
-  // know would start with one.
+  // Without `minTime` all jobs with slots start immediately, as in Bottleneck. A limiter that learns an unknown
+  // limit would start with one job.
   if (minTime === undefined || minTime <= 0) return { limits: [], learn: false }
   return { limits: [{ of: 'requests', amount: 1, per: minTime, pace: false, jitterMs: 0 }], learn: true }
 }
 
-/** How long jobs are turned away by `BLOCK`, in ms. */
+/** How long `BLOCK` rejects jobs, in ms. */
 export const penaltyOf = ({ penalty, minTime }: Settings): number => penalty ?? (15 * (minTime ?? 0) || 5000)

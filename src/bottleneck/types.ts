@@ -1,4 +1,4 @@
-// The types that code for Bottleneck names.
+// The types that code for Bottleneck refers to.
 
 import type { Store } from 'llmiter'
 
@@ -6,7 +6,7 @@ import type { Store } from 'llmiter'
 export interface SharedConnection {
   /** The client. */
   readonly clients: RedisClients
-  /** What llmiter shares limits by. */
+  /** The llmiter store that shares the limits. */
   readonly store: Store
   /** Resolves with the client. */
   ready(): Promise<RedisClients>
@@ -14,28 +14,28 @@ export interface SharedConnection {
   disconnect(flush?: boolean): Promise<void>
 }
 
-/** What a full queue does: a value of `Bottleneck.strategy`. */
+/** What happens when the queue is full: a value of `Bottleneck.strategy`. */
 export type ShedStrategy = 1 | 2 | 3 | 4
 
-/** Options of a limiter. `null` is "not given", as in Bottleneck. */
+/** Options of a limiter. `null` means "not given", as in Bottleneck. */
 export interface BottleneckOptions {
   /**
-   * How many jobs may run at once, counted by weight.
-   * @default any number
+   * The maximum number of jobs that run at once, counted by weight.
+   * @default no bound
    */
   readonly maxConcurrent?: number | null | undefined
   /**
-   * The time in ms from the start of a job to that of the next one.
+   * The minimum time in ms between the starts of two jobs.
    * @default 0
    */
   readonly minTime?: number | null | undefined
   /**
-   * How many jobs may wait.
-   * @default any number
+   * The maximum number of waiting jobs.
+   * @default no bound
    */
   readonly highWater?: number | null | undefined
   /**
-   * What happens to the next one.
+   * What happens to a job when the queue is full.
    * @default `Bottleneck.strategy.LEAK`
    */
   readonly strategy?: ShedStrategy | object | null | undefined
@@ -45,41 +45,41 @@ export interface BottleneckOptions {
    */
   readonly penalty?: number | null | undefined
   /**
-   * How many jobs may start, by weight, until it is refilled.
-   * @default any number
+   * How many jobs may start, counted by weight, until it is refilled.
+   * @default no bound
    */
   readonly reservoir?: number | null | undefined
-  /** The time in ms after which the reservoir is set to `reservoirRefreshAmount` again. */
+  /** The interval in ms at which the reservoir is set to `reservoirRefreshAmount`. */
   readonly reservoirRefreshInterval?: number | null | undefined
-  /** What the reservoir is set to. */
+  /** The amount that the reservoir is set to. */
   readonly reservoirRefreshAmount?: number | null | undefined
-  /** The time in ms after which `reservoirIncreaseAmount` is added to the reservoir. */
+  /** The interval in ms at which `reservoirIncreaseAmount` is added to the reservoir. */
   readonly reservoirIncreaseInterval?: number | null | undefined
-  /** What is added. */
+  /** The amount that is added. */
   readonly reservoirIncreaseAmount?: number | null | undefined
   /**
-   * The most that additions make of it.
+   * The maximum amount that can be reached by additions.
    * @default no bound
    */
   readonly reservoirIncreaseMaximum?: number | null | undefined
-  /** A name. Limiters that share a store share their limits by it. */
+  /** A name. Limiters of the same name in a store share their limits. */
   readonly id?: string | null | undefined
   /**
-   * Whether dropped jobs reject; else their promises never settle.
+   * Whether dropped jobs reject. If not, their promises never settle.
    * @default true
    */
   readonly rejectOnDrop?: boolean | null | undefined
   /**
-   * Whether jobs that are done are still counted and listed.
+   * Whether finished jobs are still counted and listed.
    * @default false
    */
   readonly trackDoneStatus?: boolean | null | undefined
   /**
-   * `'local'`, or `'redis'` (node-redis 4 or later) or `'ioredis'`: limits that processes share.
+   * `'local'`, or `'redis'` (node-redis 4 or later) or `'ioredis'` for limits that processes share.
    * @default `'local'`
    */
   readonly datastore?: string | null | undefined
-  /** A store of llmiter, in place of `datastore`: `redisStore(client)` of `llmiter/redis`. */
+  /** An llmiter store instead of `datastore`: `redisStore(client)` of `llmiter/redis`. */
   readonly store?: Store | null | undefined
   /**
    * The class of the promises that `schedule` returns.
@@ -87,23 +87,23 @@ export interface BottleneckOptions {
    */
   // eslint-disable-next-line @typescript-eslint/no-explicit-any -- as Bottleneck's own types say
   readonly Promise?: any
-  /** What the client of Redis is made with. */
+  /** The options for the Redis client. */
   // eslint-disable-next-line @typescript-eslint/no-explicit-any -- as Bottleneck's own types say
   readonly clientOptions?: any
   /** For `'ioredis'`: the nodes of a cluster. */
   // eslint-disable-next-line @typescript-eslint/no-explicit-any -- as Bottleneck's own types say
   readonly clusterNodes?: any
   /**
-   * The package that makes the client: `require('redis')` or `require('ioredis')`.
-   * @default it is looked up
+   * The package that creates the client: `require('redis')` or `require('ioredis')`.
+   * @default the installed package
    */
   // eslint-disable-next-line @typescript-eslint/no-explicit-any -- as Bottleneck's own types say
   readonly Redis?: any
-  /** A connection to share among limiters, in place of `datastore`. */
+  /** A connection that limiters share, instead of `datastore`. */
   readonly connection?: SharedConnection | null | undefined
-  /** Has no effect: what is shared ends by itself. */
+  /** Has no effect, because shared data expires by itself. */
   readonly clearDatastore?: boolean | null | undefined
-  /** In a `Group`: a limiter that has not been used for this long is deleted. */
+  /** In a `Group`: unused limiters are deleted after this many ms. */
   readonly timeout?: number | null | undefined
   // eslint-disable-next-line @typescript-eslint/no-explicit-any -- as Bottleneck's own types say
   [other: string]: any
@@ -112,63 +112,63 @@ export interface BottleneckOptions {
 /** Options of a job. */
 export interface BottleneckJobOptions {
   /**
-   * 0 (most urgent) to 9.
+   * 0 (highest) to 9 (lowest).
    * @default 5
    */
   readonly priority?: number | null | undefined
   /**
-   * How many places and how much of the reservoir it takes.
+   * How many slots, and how much of the reservoir, it takes.
    * @default 1
    */
   readonly weight?: number | null | undefined
   /**
-   * How long it may run, in ms.
-   * @default any time
+   * The maximum duration in ms.
+   * @default no bound
    */
   readonly expiration?: number | null | undefined
-  /** A name, for events and lists. No two jobs may have the same at a time. */
+  /** A name, for events and lists. It must be unique among the current jobs. */
   readonly id?: string | null | undefined
 }
 
 /** Options of `stop`. */
 export interface BottleneckStopOptions {
   /**
-   * Whether jobs that wait are dropped; else they are done first.
+   * Whether waiting jobs are dropped. If not, they are finished first.
    * @default true
    */
   readonly dropWaitingJobs?: boolean | null | undefined
-  /** The message of the error of dropped jobs. */
+  /** The error message for dropped jobs. */
   readonly dropErrorMessage?: string | null | undefined
-  /** The message of the error of jobs that come later. */
+  /** The error message for later jobs. */
   readonly enqueueErrorMessage?: string | null | undefined
 }
 
-/** Where a job stands. */
+/** The state of a job. */
 export type JobStatus = 'RECEIVED' | 'QUEUED' | 'RUNNING' | 'EXECUTING' | 'DONE'
 
-/** How many jobs stand where. */
+/** The number of jobs in each state. */
 export interface JobCounts {
-  /** Just came. */
+  /** Received, but not queued yet. */
   RECEIVED: number
-  /** Wait for a place, or for the reservoir. */
+  /** Waiting for a slot or for the reservoir. */
   QUEUED: number
-  /** Have a place, and wait for `minTime` or for the provider to accept again. */
+  /** Have a slot, and wait for `minTime` or for the provider to accept calls again. */
   RUNNING: number
-  /** Are being done. */
+  /** Running. */
   EXECUTING: number
-  /** Are done, with `trackDoneStatus`. */
+  /** Finished, with `trackDoneStatus`. */
   DONE?: number
 }
 
-/** The options of a job, with those that were not given. */
+/** The options of a job with all defaults. */
 export interface KnownJobOptions {
   /** 0 to 9. */
   readonly priority: number
-  /** Places. */
+  /** The number of slots. */
   readonly weight: number
-  /** ms. */
+  /** In ms. */
   readonly expiration?: number
-  /** Its name, or one that was made up. */
+  /** The given or generated name. */
   readonly id: string
 }
 
@@ -186,7 +186,7 @@ export interface JobEventInfoDropped extends JobEventInfo {
   /** The function that was not called. */
   // eslint-disable-next-line @typescript-eslint/no-unsafe-function-type -- as Bottleneck's own types say
   readonly task: Function
-  /** What `schedule` returned. */
+  /** The promise that `schedule` returned. */
   // eslint-disable-next-line @typescript-eslint/no-explicit-any -- as Bottleneck's own types say
   readonly promise: Promise<any>
 }
@@ -195,13 +195,13 @@ export interface JobEventInfoDropped extends JobEventInfo {
 export interface JobEventInfoQueued extends JobEventInfo {
   /** Whether the queue was full. */
   readonly reachedHWM: boolean
-  /** Whether the limiter is blocked: always false for a job that is queued. */
+  /** Whether the limiter is blocked. Always false for a queued job. */
   readonly blocked: boolean
 }
 
 /** The data of the events of a running job. */
 export interface JobEventInfoRetryable extends JobEventInfo {
-  /** How often it was tried again. */
+  /** The number of retries so far. */
   readonly retryCount: number
 }
 
@@ -220,7 +220,7 @@ export interface Listeners {
   queued: (info: JobEventInfoQueued) => void
   scheduled: (info: JobEventInfo) => void
   executing: (info: JobEventInfoRetryable) => void
-  // A listener of `failed` chooses the wait before the next try.
+  // A listener of `failed` chooses the wait before the next attempt.
   failed: (
     // eslint-disable-next-line @typescript-eslint/no-explicit-any -- as Bottleneck's own types say
     error: any,
@@ -234,12 +234,12 @@ export interface Listeners {
 // eslint-disable-next-line @typescript-eslint/no-explicit-any -- as Bottleneck's own types say
 export type JobCallback<R> = (error: any, result: R) => void
 
-/** What clients there are. */
+/** The available clients. */
 export interface RedisClients {
-  /** The client of Redis. */
+  /** The Redis client. */
   // eslint-disable-next-line @typescript-eslint/no-explicit-any -- as Bottleneck's own types say
   client?: any
-  /** Bottleneck's second connection; llmiter makes its own where it needs one. */
+  /** Bottleneck's second connection. llmiter creates its own if needed. */
   // eslint-disable-next-line @typescript-eslint/no-explicit-any -- as Bottleneck's own types say
   subscriber?: any
 }

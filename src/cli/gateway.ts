@@ -10,22 +10,22 @@ import { CannotError, command, printable, readOptions, UsageError } from './usag
 
 const HELP = `usage: OPENAI_API_KEY=… llmiter gateway [options]
 
-Listens on 127.0.0.1 and passes calls on to OpenAI, Anthropic and Gemini, at the pace that they accept. Programs set
-its address as their base URL. Without a configuration the keys of the providers come from OPENAI_API_KEY,
-ANTHROPIC_API_KEY and GEMINI_API_KEY, other addresses of theirs from OPENAI_BASE_URL, ANTHROPIC_BASE_URL and
-GOOGLE_GEMINI_BASE_URL. SIGTERM lets calls end, SIGHUP reads the configuration anew.
+Listens on 127.0.0.1 and forwards calls to OpenAI, Anthropic and Gemini, at the pace that they accept. Programs set
+its address as their base URL. Without a configuration, the keys of the providers come from OPENAI_API_KEY,
+ANTHROPIC_API_KEY and GEMINI_API_KEY, and non-default addresses from OPENAI_BASE_URL, ANTHROPIC_BASE_URL and
+GOOGLE_GEMINI_BASE_URL. SIGTERM lets running calls finish, SIGHUP reloads the configuration.
 
-  --config FILE             the configuration (llmiter.config.json or .ts in this folder, if there is one)
-  --check                   checks the configuration, and ends
+  --config FILE             the configuration (default: llmiter.config.json or .ts in this folder, if it exists)
+  --check                   checks the configuration and exits
   --schema                  prints the JSON schema of the configuration
-  --host ADDRESS            where it listens (127.0.0.1); any other address needs keys: llmiter keys add
+  --host ADDRESS            the address to listen on (127.0.0.1); any other one needs keys: llmiter keys add
   --port N                  the port (8787)
   --requests-per-minute N   without a configuration: the limit of each key, over all models
   --tokens-per-minute N     the same in tokens
-  --max-wait TIME           calls that would wait longer are refused at once
-  --drain TIME              how long calls may wait after SIGTERM (30s)
-  --state FOLDER            keys, ledger and snapshot (llmiter-gateway)
-  --log FOLDER              a log of each limiter, for llmiter watch and llmiter graph (none)`
+  --max-wait TIME           refuses calls that would wait longer
+  --drain TIME              how long calls may continue after SIGTERM (30s)
+  --state FOLDER            the folder of keys, ledger and snapshot (llmiter-gateway)
+  --log FOLDER              writes a log of each limiter, for llmiter watch and llmiter graph (default: none)`
 
 const OPTIONS = {
   config: { type: 'string' },
@@ -62,7 +62,7 @@ export const gateway = (args: string[]): Promise<number> =>
     }
     const options = await configOf(values)
     if (values.check) {
-      console.log(`The configuration is right: ${options.targets.map(({ name }) => name).join(', ')}.`)
+      console.log(`The configuration is valid: ${options.targets.map(({ name }) => name).join(', ')}.`)
       return 0
     }
     const running = await start(options, values.log)
@@ -104,7 +104,7 @@ async function configOf(values: Values): Promise<GatewayOptions> {
   return options
 }
 
-/** What is wrong with options is a mistake at the keyboard. */
+/** Invalid options are usage errors. */
 function asUsage(error: unknown): never {
   throw error instanceof TypeError ? new UsageError(error.message) : error
 }
@@ -131,10 +131,10 @@ async function start(options: GatewayOptions, dir: string | undefined): Promise<
     if (error instanceof TypeError) asUsage(error)
     const { code } = error as NodeJS.ErrnoException
     if (code === 'EADDRINUSE')
-      throw new CannotError(`port ${options.port ?? 8787} is in use: give another one with --port`)
+      throw new CannotError(`port ${options.port ?? 8787} is in use: choose another one with --port`)
     if (code === 'EACCES' || code === 'EADDRNOTAVAIL')
       throw new CannotError(
-        `it may not listen on ${options.host ?? '127.0.0.1'}:${options.port ?? 8787} (${code})`,
+        `it cannot listen on ${options.host ?? '127.0.0.1'}:${options.port ?? 8787} (${code})`,
       )
     throw error
   }
@@ -145,7 +145,7 @@ async function logsIn(dir: string) {
   return { limiter: (limiter: BucketRateLimiter) => void logTo(limiter, { dir }) }
 }
 
-/** OPENAI_BASE_URL is set for the programs, and the gateway has read it too. */
+/** The gateway has also read OPENAI_BASE_URL, which was set for the programs. */
 function checkNoLoop({ targets }: GatewayOptions, { port }: RunningGateway): void {
   for (const { name, baseUrl } of targets) {
     if (baseUrl === undefined) continue
@@ -157,13 +157,15 @@ function checkNoLoop({ targets }: GatewayOptions, { port }: RunningGateway): voi
   }
 }
 
-/** A configuration with a fault changes nothing. */
+/** Reloads the configuration. A faulty configuration changes nothing. */
 async function reload({ gateway: running }: RunningGateway, values: Values): Promise<void> {
   try {
     running.reload(await configOf(values))
-    console.log('The configuration has been read anew.')
+    console.log('The configuration has been reloaded.')
   } catch (error) {
-    console.error(printable(`llmiter gateway: nothing is changed: ${(error as Error).message}`))
+    console.error(
+      printable(`llmiter gateway: the configuration was not changed: ${(error as Error).message}`),
+    )
   }
 }
 
@@ -174,7 +176,7 @@ function announce({ url }: RunningGateway): void {
   GOOGLE_GEMINI_BASE_URL=${url}`)
 }
 
-/** A second signal ends the process at once. */
+/** A second signal ends the process immediately. */
 function untilTold(): Promise<void> {
   return new Promise((resolve) => {
     let told = false
@@ -184,7 +186,7 @@ function untilTold(): Promise<void> {
       clearInterval(orphaned)
       resolve()
     }
-    // npx ends at a signal without handing it on: its end is the signal.
+    // npx exits on a signal without forwarding it, so its exit counts as the signal.
     const parent = process.ppid
     const look = () => process.ppid !== parent && tell()
     const orphaned = process.env['npm_command'] === 'exec' ? setInterval(look, 500).unref() : undefined

@@ -1,4 +1,4 @@
-// `llmiter graph`: the newest log, or the files that are named, as a page or as a picture.
+// `llmiter graph`: draws the newest log, or the given files, as a page or as a picture.
 
 import { spawn } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
@@ -18,12 +18,12 @@ const LETTERS = LINES.map(({ letter }) => letter).join('')
 
 const HELP = `usage: llmiter graph [options]
 
-Draws the newest log of a folder: what was asked, what left, what was refused and what waited, second by second.
+Draws the newest log of a folder: calls requested, sent, refused and waiting, per second.
 
-  --dir FOLDER     where the logs are (llmiter-logs)
-  --name NAME      the newest log of this name, or with a limiter of this name, and that limiter
-  --file FILE      this file in place of the newest log; several times: side by side
-  --lines ${LETTERS}  the lines at first: ${LINES.map(({ letter, name }) => `${letter} ${name}`).join(', ')}
+  --dir FOLDER     the folder of the logs (llmiter-logs)
+  --name NAME      the newest log with this name, or the limiter with this name in its newest log
+  --file FILE      this file instead of the newest log; repeat it to compare several files
+  --lines ${LETTERS}  the lines shown initially: ${LINES.map(({ letter, name }) => `${letter} ${name}`).join(', ')}
   --from, --to T   only this part: 90s, 10m or 2h after the start of the log (--from 10m leaves out its first ten
                    minutes), or a time like 2026-01-31T12:00, in the zone of this machine unless it names one
   --out FILE       the page (llmiter-graph.html)
@@ -76,13 +76,13 @@ export const graph = (args: string[]): Promise<number> =>
   })
 
 interface Found extends PlottedRun {
-  /** What is said of lines that are no records, if there are any. */
+  /** A message about lines that are not records, if there are any. */
   skipped: string | undefined
-  /** The names of all its limiters, also those that the part to be drawn has nothing of. */
+  /** The names of all its limiters, including those without data in the drawn part. */
   names: ReadonlySet<string>
 }
 
-/** Two logs of a million seconds at once would be twice as much in memory. */
+/** Runs one after the other: two logs of a million seconds at once would need twice the memory. */
 async function inTurn<T, R>(values: readonly T[], work: (value: T) => Promise<R>): Promise<R[]> {
   const done: R[] = []
   for (const value of values) done.push(await work(value))
@@ -109,7 +109,7 @@ async function readRun(files: readonly string[], from?: Moment, to?: Moment): Pr
   return { title: titleOf(files[0]!), series, skipped, names, ...(command !== undefined && { command }) }
 }
 
-/** The newest run; with a name the newest that has it, as its own or as that of a limiter. */
+/** The newest run. With a name, the newest run of that name or with a limiter of that name. */
 async function newest(
   dir: string,
   name: string | undefined,
@@ -125,7 +125,7 @@ async function newest(
   throw new CannotError(`no log in ${resolve(dir)} has a limiter '${name}'; known: ${listed(known)}`)
 }
 
-/** A log may hold thousands of names: an error lists a few. */
+/** A log may hold thousands of names, so an error lists only a few. */
 function listed(names: ReadonlySet<string>): string {
   const first = [...names].slice(0, 20).map((each) => each.slice(0, 80))
   return first.join(', ') + (names.size > 20 ? ` and ${names.size - 20} more` : '')
@@ -144,7 +144,7 @@ function draw(
   if (open) openInBrowser(resolve(out!))
 }
 
-/** Says so where a program ended though its calls were not over. */
+/** A message if the program ended while calls were unfinished. */
 const ended = ({ totals }: RunSeries) =>
   silence(totals, (seconds) => isoTime(seconds, localZone()), Date.now())
 

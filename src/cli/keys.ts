@@ -1,4 +1,4 @@
-// `llmiter keys`: the keys that a gateway gives to programs.
+// `llmiter keys`: manages the keys that a gateway issues to programs.
 
 import { durationMs } from '../lib/duration.ts'
 import { text } from '../lib/validate.ts'
@@ -10,18 +10,18 @@ const HELP = `usage: llmiter keys add --name NAME [options]
        llmiter keys list
        llmiter keys revoke NAME|ID
 
-Makes, shows and revokes the keys that programs need for a gateway. As soon as there is one, the gateway takes no call
-without. A key is shown once; only its hash is kept.
+Creates, lists and revokes the keys that programs need for a gateway. Once a key exists, the gateway refuses calls
+without one. A key is shown only once, because only its hash is stored.
 
-  --name NAME               whose key it is
-  --expires TIME            it holds for so long, such as 30d
+  --name NAME               the owner of the key
+  --expires TIME            how long the key is valid, such as 30d
   --requests-per-minute N   the key's own limits
   --tokens-per-minute N
-  --usd N                   what it may spend in each period
+  --usd N                   the key's budget per period
   --tokens N
   --requests N
   --per PERIOD              day, week, month, year or a time such as 5h (day)
-  --state FOLDER            of the gateway (llmiter-gateway)`
+  --state FOLDER            the state folder of the gateway (llmiter-gateway)`
 
 const OPTIONS = {
   name: { type: 'string' },
@@ -61,7 +61,7 @@ type Values = Readonly<Record<string, string | boolean | undefined>>
 
 function add(ring: KeyRing, values: Values): void {
   const { name, expires, per = 'day' } = values
-  if (typeof name !== 'string' || !name) throw new UsageError('--name is missing: whose key it is')
+  if (typeof name !== 'string' || !name) throw new UsageError('--name is missing: the owner of the key')
   const forMs = expires === undefined ? undefined : durationMs(String(expires))
   if (forMs !== undefined && !(forMs > 0))
     throw new UsageError(`--expires must be a time such as 30d, got ${text(expires)}`)
@@ -83,7 +83,7 @@ function add(ring: KeyRing, values: Values): void {
   }
   const { key, stored } = ring.add(more)
   console.log(key)
-  console.error(printable(`The key ${stored.id} of ${name}. It is shown this once: keep it.`))
+  console.error(printable(`The key ${stored.id} of ${name}. It is shown only once: store it now.`))
 }
 
 function numberOf(values: Values, option: string, name: string) {
@@ -104,7 +104,7 @@ function stateOf({ revokedAt, expiresAt }: StoredKey): string {
 const day = (at: number) => new Date(at).toISOString().slice(0, 10)
 
 function list(ring: KeyRing): void {
-  if (ring.all.length === 0) console.log('There are no keys: the gateway takes calls without.')
+  if (ring.all.length === 0) console.log('There are no keys: the gateway accepts calls without one.')
   for (const key of ring.all) {
     const { id, name, limits, budgets } = key
     const bounds = [limits, ...(budgets ?? [])].flatMap((one) => (one ? [JSON.stringify(one)] : []))
@@ -113,8 +113,8 @@ function list(ring: KeyRing): void {
 }
 
 function revoke(ring: KeyRing, which: string | undefined): void {
-  if (which === undefined) throw new UsageError('say which key, by its id or its name')
+  if (which === undefined) throw new UsageError('name the key to revoke, by its id or its name')
   const revoked = ring.revoke(which)
-  if (revoked.length === 0) throw new UsageError(`no key that holds has the id or the name ${text(which)}`)
+  if (revoked.length === 0) throw new UsageError(`there is no valid key with the id or name ${text(which)}`)
   for (const { id, name } of revoked) console.log(printable(`${id} of ${name} is revoked.`))
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// The command `llmiter`: the first word says which, and only that one is loaded.
+// The command `llmiter`: the first argument selects the command, and only that one is loaded.
 
 import { readFileSync } from 'node:fs'
 import { didYouMean } from '../lib/suggest.ts'
@@ -10,7 +10,7 @@ type Command = (args: string[]) => Promise<number>
 
 const COMMANDS: Record<string, { what: string; load: () => Promise<Command> }> = {
   graph: {
-    what: 'draws a log: a page to look into, or a picture',
+    what: 'draws a log as an interactive page or as a picture',
     load: async () => (await import('./graph.ts')).graph,
   },
   watch: {
@@ -18,19 +18,19 @@ const COMMANDS: Record<string, { what: string; load: () => Promise<Command> }> =
     load: async () => (await import('./watch.ts')).watch,
   },
   simulate: {
-    what: 'tells how long a job will take, and what if the limits were others',
+    what: 'predicts how long a job will take, also with other limits',
     load: async () => (await import('./simulate/index.ts')).simulate,
   },
   usage: {
-    what: 'tells requests, tokens and cost, by model, tenant, key or day',
+    what: 'reports requests, tokens and cost, by model, tenant, key or day',
     load: async () => (await import('./usage-report.ts')).usage,
   },
   gateway: {
-    what: 'passes calls of any program on, at the pace that the providers accept',
+    what: 'forwards calls of any program, at the pace that the providers accept',
     load: async () => (await import('./gateway.ts')).gateway,
   },
   keys: {
-    what: 'makes, shows and revokes the keys that programs need for a gateway',
+    what: 'creates, lists and revokes the keys that programs need for a gateway',
     load: async () => (await import('./keys.ts')).keys,
   },
 }
@@ -49,9 +49,9 @@ ${Object.entries(COMMANDS)
   .map(([name, { what }]) => `  ${name.padEnd(10)} ${what}`)
   .join('\n')}
 
-llmiter <command> --help tells its options, llmiter --version which version this is.`
+llmiter <command> --help lists the options of a command, llmiter --version prints the version.`
 
-/** The file stands as far above what is built as above its source. */
+/** The file has the same depth below the package root in the build and in the source. */
 function version(): string {
   const file = new URL('../../package.json', import.meta.url)
   return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version

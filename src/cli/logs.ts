@@ -1,4 +1,4 @@
-// The logs of a folder: which runs there are, and what stands in them.
+// Finds the runs in a folder of logs, and reads their records.
 
 import { createReadStream, readdirSync, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
@@ -11,11 +11,11 @@ import { CannotError } from './usage.ts'
 export interface LoggedRun {
   id: string
   name: string
-  /** In the order in which they were written. */
+  /** The files in the order in which they were written. */
   files: string[]
 }
 
-/** The runs of a folder, the newest first. */
+/** The runs in a folder, newest first. */
 export function runsIn(dir: string): LoggedRun[] {
   const runs = new Map<string, LoggedRun>()
   for (const file of listed(dir).sort()) {
@@ -37,23 +37,23 @@ function listed(dir: string): string[] {
   }
 }
 
-/** What to say where there is no log. */
+/** The message if there is no log. */
 export const noLogs = (dir: string) =>
   `there is no log in ${resolve(dir)}. A program writes one with\n\n` +
   `  import { logTo } from 'llmiter/log'\n  logTo(limiter)\n\n` +
-  `If it writes it elsewhere: --dir FOLDER, or --file FILE for one file.`
+  `If the log is elsewhere, use --dir FOLDER, or --file FILE for a single file.`
 
-/** In bytes. A record has some hundreds; what is longer is no log of ours, and is not kept in memory. */
+/** In bytes. A record has a few hundred. A longer line is not from llmiter, and is not kept in memory. */
 const LONGEST_LINE = 1_000_000
 
 export interface ReadOptions {
   /** Called with each record, in the order of the files. */
   onRecord: (record: LogRecord) => void
-  /** Called now and then with the bytes that have been read of all of them. */
+  /** Called now and then with the number of bytes read so far, and the total. */
   onProgress?: (read: number, all: number) => void
 }
 
-/** Lines that are no records, and how many of them a later version wrote. */
+/** Lines that are not records, and how many of them a later version wrote. */
 export interface BadLines {
   bad: number
   newer: number
@@ -79,7 +79,7 @@ export async function readLogs(
     try {
       await eachLine(file, onLine, (bytes) => onProgress?.((read += bytes), all))
     } catch (error) {
-      // The oldest file of a long log is swept away while the others are written.
+      // The oldest file of a long log may be deleted while the others are written.
       if (files.length > 1 && (error as NodeJS.ErrnoException).code === 'ENOENT') continue
       throw new CannotError(`${file} cannot be read: ${(error as Error).message}`)
     }
@@ -87,7 +87,7 @@ export async function readLogs(
   return told
 }
 
-/** What to say of such lines; nothing where there are none. */
+/** The message about such lines, or undefined if there are none. */
 export function badLines({ bad, newer }: BadLines): string | undefined {
   if (bad === 0) return undefined
   const lines = bad === 1 ? '1 line is not an llmiter record' : `${bad} lines are not llmiter records`
@@ -98,12 +98,15 @@ export function badLines({ bad, newer }: BadLines): string | undefined {
   return `${lines}; skipped${later}`
 }
 
-/** Of a file that cannot be read nothing is known; the reading itself will tell. */
+/** 0 for a file that cannot be read. Reading it will report the error. */
 const sizeOf = (file: string) => statSync(file, { throwIfNoEntry: false })?.size ?? 0
 
 const NEWLINE = 10
 
-/** Calls `onLine` with the lines of a file. One that is too long comes without its middle, which is no record. */
+/**
+ * Calls `onLine` with the lines of a file. The middle of a line that is too long is dropped, so it is not a valid
+ * record.
+ */
 async function eachLine(
   file: string,
   onLine: (line: string) => void,
@@ -128,7 +131,7 @@ export function filesFrom(file: string): string[] {
   return run ? run.files.slice(run.files.findIndex((each) => resolve(each) === resolve(file))) : [file]
 }
 
-/** How a file is called on a page: the name of its log and when it began, or its own name. */
+/** The title of a file on a page: the name of its log and when it began, or the file name. */
 export function titleOf(file: string): string {
   const found = parseFileName(basename(file))
   if (!found) return basename(file)

@@ -1,7 +1,7 @@
-// How far a long task has come, on a terminal; elsewhere nothing.
+// Shows the progress of a long task on a terminal. Shows nothing if the output is not a terminal.
 
 const SHOWN_EACH_MS = 200
-/** A short task is over before anybody asks. */
+/** A short task ends before progress is shown. */
 const SILENT_MS = 500
 
 export class ProgressLine {
@@ -22,7 +22,7 @@ export class ProgressLine {
     this.#output.write(`\r\x1b[K${what}${Math.floor((100 * done) / Math.max(1, all))} %`)
   }
 
-  /** The line is free again. */
+  /** Clears the line. */
   end(): void {
     if (this.#shown) this.#output.write('\r\x1b[K')
     this.#shown = false

@@ -1,4 +1,4 @@
-// "What would a higher tier give?", as a command that is ready to run.
+// Creates a ready-to-run command that shows the effect of a higher tier.
 
 import { HOUR, MINUTE } from '../lib/units.ts'
 import type { Cause } from './page/causes.ts'
@@ -6,7 +6,7 @@ import { type Columns, lastOf } from './page/columns.ts'
 import type { RunSeries } from './page/index.ts'
 import { binding } from './page/totals.ts'
 
-/** Plays the calls of the limiter that waited most against its limits, and against twice as much. */
+/** Replays the calls of the limiter that waited most, with its limits and with twice as much. */
 export function tierCommand(series: RunSeries, file: string): string | undefined {
   const { limiters, causes } = series
   const waited = [...limiters].sort((a, b) => b.totals.waitedS - a.totals.waitedS)[0]
@@ -18,7 +18,10 @@ export function tierCommand(series: RunSeries, file: string): string | undefined
   return ['npx llmiter simulate --from', quoted(file), ...name, ...tiers].join(' ')
 }
 
-/** The limits that would have to be higher. None, where no limit held the calls, or one that `simulate` does not know. */
+/**
+ * The limits that would have to be higher. None if no limit held the calls, or one that `simulate` does not
+ * support.
+ */
 function tiersFor(columns: Columns, cause: Cause | undefined): string[] {
   switch (cause?.kind) {
     case undefined:
@@ -34,7 +37,7 @@ function tiersFor(columns: Columns, cause: Cause | undefined): string[] {
   }
 }
 
-/** Of a parent only the limit that bound is known. */
+/** Of a parent's limits, only the one that bound is known. */
 function limitTiers(columns: Columns, { limiter, of = '', amount, perMs = MINUTE }: Cause): string[] {
   if (limiter === undefined) return rates(columns)
   return Object.hasOwn(FLAGS, of) ? tierOf(FLAGS[of]!, amount && perMinute(amount, perMs)) : []
@@ -55,10 +58,10 @@ const FLAGS: Record<string, string> = {
   tokens: '--tpm',
 }
 
-/** Each limit of tokens by its own flag; a log of an earlier version knows only the first of them. */
+/** One flag per token limit. A log of an earlier version contains only the first of them. */
 function tokenTiers({ limits, tokenLimit }: Columns): string[] {
   const known = limits.filter(({ of, perMs }) => TOKENS.includes(of) && perMs < HOUR)
-  // Where directions have limits, the replay knows their tokens apart.
+  // If input or output is limited, the replay knows their tokens separately.
   const apart = known.some(({ of }) => of !== 'tokens')
   const tiers = known.filter(({ of }) => !apart || of !== 'tokens')
   if (tiers.length === 0) return tierOf('--tpm', lastOf(tokenLimit))
@@ -71,5 +74,5 @@ function tokenTiers({ limits, tokenLimit }: Columns): string[] {
 const tierOf = (flag: string, limit: number | undefined): string[] =>
   limit === undefined || limit <= 0 ? [] : [flag, `${limit},${2 * limit}`]
 
-/** For a shell. */
+/** Quotes an argument for a shell. */
 const quoted = (text: string) => (/^[\w./:@+-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`)

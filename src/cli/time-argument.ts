@@ -1,15 +1,16 @@
-// A moment of a log, as people say it: so long after its start, or a time, in the zone of the machine if it names none.
+// Parses a time within a log: an offset from its start, or a date and time, in the machine's zone if none is
+// given.
 
 import { durationMs } from '../lib/duration.ts'
 import { UsageError } from './usage.ts'
 
-/** From the start of a log to the moment, both in epoch ms. */
+/** Maps the start of a log to the time, both in epoch ms. */
 export type Moment = (start: number) => number
 
 export function moment(flag: string, said: string): Moment {
   const sinceStart = durationMs(said)
   if (!Number.isNaN(sinceStart)) return (start) => start + sinceStart
-  // A day without an hour would be one of UTC.
+  // A date without a time would be parsed as UTC.
   const day = /^\d{4}-\d\d-\d\d$/.test(said) ? `${said}T00:00` : said
   const time = /^\d{4}-\d\d-\d\d/.test(day) ? Date.parse(day) : NaN
   if (!Number.isNaN(time)) return () => time

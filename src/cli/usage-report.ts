@@ -1,6 +1,7 @@
-// `llmiter usage`: what was used, by model, tenant, key or day, from the logs of limiters or the ledger of a gateway.
+// `llmiter usage`: reports usage by model, tenant, key or day, from the logs of limiters or the ledger of a
+// gateway.
 //
-// One of the two is read, never both: a gateway that writes logs too would be counted twice.
+// Only one of the two is read. Otherwise a gateway that also writes logs would be counted twice.
 
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
@@ -22,18 +23,18 @@ type By = (typeof BY)[number]
 
 const HELP = `usage: llmiter usage [options]
 
-Tells requests, refusals, tokens and cost, from the logs of a folder or from the ledger of a gateway.
+Reports requests, refusals, tokens and cost, from the logs of a folder or from the ledger of a gateway.
 
   --by WHAT        model (a limiter of a log is its model), tenant, key (of a gateway) or day (UTC)
-  --dir FOLDER     the logs (llmiter-logs)
-  --ledger FOLDER  the state of a gateway in their place (llmiter-gateway, where there are no logs)
+  --dir FOLDER     the folder of the logs (llmiter-logs)
+  --ledger FOLDER  the state folder of a gateway instead (default without logs: llmiter-gateway)
   --from, --to T   only this part: 2h after the first record, or a time like 2026-01-31 or 2026-01-31T12:00
-  --prices FILE    USD for a million tokens, as JSON: {"gpt-5": {"input": 1.25, "cachedInput": 0.125, "output": 10}};
-                   names may end in *, and default is for all others. Without it the package ${PRICES_PACKAGE} is
-                   asked, where it is installed
+  --prices FILE    USD per million tokens, as JSON: {"gpt-5": {"input": 1.25, "cachedInput": 0.125, "output": 10}};
+                   names may end in *, and default applies to all others. Without it the package
+                   ${PRICES_PACKAGE} is used, if it is installed
   --json, --csv    for programs`
 
-/** A part of what was used, of one kind of calls. */
+/** A part of the usage, of one kind of calls. */
 interface Used {
   readonly at: number
   readonly model?: string | undefined
@@ -44,20 +45,20 @@ interface Used {
   readonly input: number
   readonly cached: number
   readonly output: number
-  /** USD, where it is known already. */
+  /** USD, if already known. */
   readonly cost?: number | undefined
 }
 
-/** The sums of one model, tenant, key or day. Tokens are those that answers told. */
+/** The sums for one model, tenant, key or day. Tokens are those that answers reported. */
 export interface UsageRow {
   name: string
   requests: number
   refused: number
   inputTokens: number
-  /** Of the input tokens. */
+  /** The cached part of the input tokens. */
   cachedTokens: number
   outputTokens: number
-  /** Of what has a known price; null where nothing has. */
+  /** The cost of the tokens with a known price. Null if there are none. */
   costUsd: number | null
   /** Tokens without a known price. */
   unpricedTokens: number
@@ -82,7 +83,7 @@ export const usage = (args: string[]): Promise<number> =>
     const by = byOf(values.by ?? 'model')
     if (values.json && values.csv) throw new UsageError('give --json or --csv, not both')
     if (values.dir !== undefined && values.ledger !== undefined)
-      throw new UsageError('give --dir or --ledger, not both: calls that are in both would count twice')
+      throw new UsageError('give --dir or --ledger, not both: calls in both would count twice')
     const part = { from: momentOf('--from', values.from), to: momentOf('--to', values.to) }
     const sums = new Sums(by, await pricing(values.prices), values.prices !== undefined)
     await read(values, part, (used) => sums.add(used))
@@ -109,7 +110,7 @@ function byOf(said: string): By {
 const momentOf = (flag: string, said: string | undefined) =>
   said === undefined ? undefined : moment(flag, said)
 
-/** `--prices` wins over the package, and over what a gateway has reckoned. */
+/** `--prices` takes precedence over the package, and over the costs computed by a gateway. */
 async function pricing(file: string | undefined): Promise<Pricing> {
   if (file === undefined) return (await pricesOfPackage()) ?? (() => undefined)
   let said: unknown
@@ -140,7 +141,7 @@ async function read(
     found++
     if (within(used.at)) onUsed(used)
   }
-  // The oldest first: `--from 2h` counts from the first record.
+  // Oldest first, because `--from 2h` counts from the first record.
   if (files.length > 0) {
     const bad = await readLogs(files.sort(), { onRecord: (record) => usedIn(record).forEach(add) })
     const told = badLines(bad)
@@ -150,7 +151,7 @@ async function read(
   if (found > 0) return
   if (ledger !== undefined) throw new CannotError(`there is no ledger of a gateway in ${resolve(ledger)}`)
   if (files.length === 0) throw new CannotError(noLogs(logs))
-  throw new CannotError(`the logs in ${resolve(logs)} tell of no call that is over`)
+  throw new CannotError(`the logs in ${resolve(logs)} contain no finished call`)
 }
 
 function inPart({ from, to }: Part): (at: number) => boolean {
@@ -161,7 +162,7 @@ function inPart({ from, to }: Part): (at: number) => boolean {
   }
 }
 
-/** What a second of a limiter has used: by tenant what its answers told, and the rest of its calls. */
+/** The usage in one second of a limiter: by tenant what its answers reported, plus the rest of its calls. */
 function usedIn({ t, name, finished, failed, refused, usage = [] }: LogRecord): Used[] {
   const told = usage.reduce((sum, { calls }) => sum + calls, 0)
   const rest = Math.max(0, finished + failed - told)
@@ -174,10 +175,10 @@ function usedIn({ t, name, finished, failed, refused, usage = [] }: LogRecord): 
   ]
 }
 
-/** Answers that mean "not now". */
+/** Statuses that mean "not now". */
 const REFUSED = [429, 503, 529]
 
-/** A try of a call through a gateway, or a call that the gateway refused. */
+/** An attempt of a call through a gateway, or a call that the gateway refused. */
 function usedBy(line: LedgerLine): Used[] {
   if (line.of === 'refused') {
     const { at, key, tenant, model } = line
@@ -231,7 +232,7 @@ class Sums {
     return model === undefined ? undefined : this.#pricing(model, { input, cached, output })
   }
 
-  /** Days in their order; else what used most comes first. */
+  /** Days are in chronological order. Otherwise the largest usage comes first. */
   rows(): UsageRow[] {
     const size = ({ inputTokens, outputTokens }: UsageRow) => inputTokens + outputTokens
     return [...this.#rows.values()].sort((a, b) =>
@@ -242,7 +243,7 @@ class Sums {
   }
 }
 
-/** A billionth of a dollar is exact enough; binary fractions would show. */
+/** Rounded to a billionth of a dollar, which hides binary fractions. */
 const inNanos = (usd: number) => Math.round(usd * 1e9) / 1e9
 
 const emptyRow = (name: string): UsageRow => ({
@@ -250,7 +251,7 @@ const emptyRow = (name: string): UsageRow => ({
   ...{ costUsd: null, unpricedTokens: 0 },
 })
 
-/** As JSON: the name under what it is. */
+/** As JSON, with the name under the key of its kind. */
 const named = (by: By, { name, ...sums }: UsageRow) => ({ [by]: name, ...sums })
 
 function csv(by: By, rows: readonly UsageRow[]): string {

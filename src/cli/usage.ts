@@ -1,21 +1,21 @@
-// How a command reads its words, and how it says that it cannot: one line, the names that are known, code 2. What
-// is no mistake at the keyboard but an empty folder or a full disk ends with code 1.
+// How a command parses its arguments and reports errors: one line, the known names, exit code 2. Errors that are
+// not usage errors, such as an empty folder or a full disk, exit with code 1.
 
 import { parseArgs, type ParseArgsConfig } from 'node:util'
 import { didYouMean, type Synonyms } from '../lib/suggest.ts'
 
-/** A mistake at the keyboard. */
+/** The command line is wrong. */
 export class UsageError extends Error {}
-/** Nothing wrong with the command, but it cannot be done. */
+/** The command line is correct, but the command cannot run. */
 export class CannotError extends Error {}
 
-/** What files and users name, for a terminal: control and direction characters would be obeyed, so they become `?`. */
+/** Text from files and users, made safe for a terminal: control and direction characters are replaced by `?`. */
 export const printable = (text: string) =>
   text.replace(/[\p{Cc}\u200e\u200f\u2028-\u202e\u2066-\u2069]/gu, (found) => (found === '\n' ? found : '?'))
 
 type Options = NonNullable<ParseArgsConfig['options']>
 
-/** Reads options; one that is not known is told with those that are. */
+/** Parses options. An error for an unknown option lists the known ones. */
 export function readOptions<O extends Options>(args: string[], options: O, synonyms?: Synonyms) {
   try {
     return parseArgs({ args, options, strict: true }).values
@@ -27,7 +27,7 @@ export function readOptions<O extends Options>(args: string[], options: O, synon
   }
 }
 
-/** Runs a command; what it throws on purpose becomes a line and a code. */
+/** Runs a command. Its deliberate errors become a line and an exit code. */
 export async function command(name: string, work: () => Promise<number> | number): Promise<number> {
   try {
     return await work()

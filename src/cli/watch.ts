@@ -1,7 +1,7 @@
-// `llmiter watch`: what the limiters are doing now, from the logs that their programs write.
+// `llmiter watch`: shows what the limiters are doing now, from the logs that their programs write.
 //
-// It looks into the folder four times a second and reads what has been added, so it follows programs that start
-// later and files that follow each other, on every file system and with no open file in the way of anybody.
+// It polls the folder four times a second and reads what was added. So it follows programs that start later and
+// files that are rotated, works on every file system, and keeps no file open.
 
 import { resolve } from 'node:path'
 import { emitKeypressEvents } from 'node:readline'
@@ -15,13 +15,13 @@ import { command, readOptions } from './usage.ts'
 
 const HELP = `usage: llmiter watch [--dir llmiter-logs]
 
-Shows each limiter that writes a log into the folder: its rate of the last seconds and the rate that it follows, calls
+Shows each limiter that writes a log into the folder: its rate in the last seconds and its current limit, calls
 waiting, the 95th percentile of their waits, when the queue will be empty (ETA), the gate, the last refusal, what calls
-wait for, and the tickets of the last minute as bars. A program that stopped writing though calls were not over is
-silent. Where the output is no terminal, a plain line for each second of each limiter.
+wait for, and the tickets of the last minute as bars. A program that stopped writing with unfinished calls is shown as
+silent. If the output is not a terminal, it is one plain line per second and limiter.
 
-Keys: n r w p e g l y sort by limiter, rate, waiting, p95, ETA, gate, last refusal and why, once more the other way
-round; / filters by name or reason; q or Ctrl-C ends it.
+Keys: n r w p e g l y sort by limiter, rate, waiting, p95, ETA, gate, last refusal and why; the same key again reverses
+the order; / filters by name or reason; q or Ctrl-C quits.
 
   --dir FOLDER     where the logs are (llmiter-logs)`
 
@@ -46,7 +46,7 @@ export const watch = (args: string[]): Promise<number> =>
 async function show(dir: string): Promise<void> {
   const over = new AbortController()
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => over.abort())
-  // `llmiter watch | head` ends when nobody reads any more.
+  // `llmiter watch | head` ends when the pipe closes.
   process.stdout.on('error', () => over.abort())
   const follower = new Follower(dir)
   const board = new Board()
@@ -73,7 +73,7 @@ async function show(dir: string): Promise<void> {
   }
 }
 
-/** Where keys are typed into a terminal, each is told at once. */
+/** In a terminal, each key is reported immediately. */
 function readKeys(input: typeof process.stdin, view: View, over: AbortController) {
   if (!input.isTTY) return undefined
   let wake = () => {}

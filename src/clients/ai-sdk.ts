@@ -1,8 +1,8 @@
 // The public surface of 'llmiter/ai-sdk': a limiter as a middleware of the `ai` SDK, for any of its providers.
 //
-// The middleware stands below the SDK's own tries, so each of them has a ticket of its own, and above the provider's
-// request, so the wait counts against no timeout. It sees no responses, only what the provider has made of them: errors with
-// their headers, parts of a stream, and usage.
+// The middleware runs inside the SDK's retry loop, so each attempt has its own ticket. It runs before the
+// provider's request, so waiting does not count against a timeout. It sees no responses, only what the provider
+// module makes of them: errors with headers, parts of a stream, and usage.
 
 import { type AnyLimiter, mergeUsage, readUsage, type Usage } from 'llmiter'
 import { azureCharge, byUsage, type Charge, inputOnly, openaiCharge } from './shared/charge.ts'
@@ -23,7 +23,10 @@ export type { ClientPool, Pooled, PooledCallOptions } from './shared/pooled.ts'
 export type { ClientCallOptions, ClientLimits, ClientOptions, LimitsByModel } from './shared/limits.ts'
 export type { Limited } from './shared/limited.ts'
 
-/** What of a call, a model and a result this rests on: the same in all versions of the SDK that are known. */
+/**
+ * The parts of a call, a model and a result that are used here. They are the same in all known versions of the
+ * SDK.
+ */
 interface Call {
   params: { abortSignal?: AbortSignal | undefined; providerOptions?: { llmiter?: object } | undefined }
   model: { modelId: string; provider: string }
@@ -39,9 +42,9 @@ interface StreamResult {
 
 /** A middleware of the AI SDK with a limiter inside. */
 export interface LimiterMiddleware {
-  /** Each version of the SDK wants its own here, and none reads it. */
+  /** Each version of the SDK requires its own value here, and none reads it. */
   readonly specificationVersion: never
-  /** Limits a call that answers at once. */
+  /** Limits a call without streaming. */
   wrapGenerate<R extends Result>(call: Call & { doGenerate: () => PromiseLike<R> }): Promise<R>
   /** Limits a call that streams. */
   wrapStream<R extends StreamResult>(call: Call & { doStream: () => PromiseLike<R> }): Promise<R>
@@ -49,29 +52,31 @@ export interface LimiterMiddleware {
   wrapEmbed<R extends Result>(call: Call & { doEmbed: () => PromiseLike<R> }): Promise<R>
 }
 
-/** By the names that providers give themselves: 'openai.responses', 'azure.chat', 'google.generative-ai'. */
+/** Matched against provider names: 'openai.responses', 'azure.chat', 'google.generative-ai'. */
 const CHARGES: [RegExp, Charge][] = [
   [/^openai\b/, openaiCharge],
   [/^azure\b/, azureCharge],
   [/^google\b/, inputOnly],
 ]
 
-/** What is thrown of a call that is never sent. */
+/** Errors of calls that were never sent. */
 const UNSENT =
   /^AI_(LoadAPIKey|LoadSetting|UnsupportedFunctionality|Invalid(Prompt|Argument)|TooManyEmbeddingValuesForCall)Error$/
 
 const REFUSED = [402, 413, 429, 498, 503, 529]
 
 /**
- * A middleware for `wrapLanguageModel` (and `wrapEmbeddingModel`), whose calls wait for their tickets. Each call is charged
- * by the rule of its model's provider, and belongs to the limiter of its `modelId`. One middleware may serve many models.
+ * Creates a middleware for `wrapLanguageModel` (and `wrapEmbeddingModel`) whose calls wait for tickets. Each call
+ * is charged by the rule of its model's provider, and uses the limiter of its `modelId`. One middleware can serve
+ * many models.
  *
- * Refused calls wait in the queue and do not count against `maxRetries`; other failures are retried by the SDK, each try with a
- * ticket of its own. A refusal that waiting does not help is given on with `isRetryable: false`, since the SDK would
- * try it again.
+ * Refused calls wait in the queue and do not count against `maxRetries`. The SDK retries other failures, each
+ * attempt with its own ticket. A refusal that waiting cannot resolve is thrown with `isRetryable: false`, since
+ * the SDK would otherwise retry it.
  *
  * @example
- * const limiter = limiterMiddleware({ models: { 'gpt-5*': { requestsPerMinute: 500, tokensPerMinute: 200_000 } } })
+ * const limiter = limiterMiddleware({ models: { 'gpt-5*': { requestsPerMinute: 500, tokensPerMinute: 200_000 } }
+ * })
  * const model = wrapLanguageModel({ model: openai('gpt-5'), middleware: limiter })
  * const { text } = await generateText({ model, prompt: 'What is the capital of France?' })
  *
@@ -88,18 +93,19 @@ const POOLED: PooledMethods = {
   generates: ['doGenerate', 'doStream', 'doEmbed'],
   signalOf: ([params]) => (params as Call['params'] | undefined)?.abortSignal,
   modelOf: (_, model) => (model as Call['model']).modelId,
-  // Each model is asked for itself.
+  // Each target's model is called as it is.
   rewrite: ([params, ...more], _model, signal) =>
     signal ? [{ ...(params as object), abortSignal: signal }, ...more] : [params, ...more],
 }
 
 /**
- * A model whose calls go to whichever model of a pool has room first: each target of the pool has a model of the AI SDK as
- * its `client`, all for the same kind of call. They may be of different keys and providers. Name them in the order of your
- * wish: what the SDK asks of a model itself, such as its id, the first one tells.
+ * Creates a model whose calls go to the first model of a pool with room. Each target of the pool has an AI SDK
+ * model as its `client`, all for the same kind of call, possibly with different keys and providers. Properties
+ * that the SDK reads from a model, such as its id, come from the first target, so list the preferred model first.
  *
  * @example
- * const model = poolModel(createPool({ targets: [{ name: 'a', limiter: a, client: openaiA('gpt-5') }, { name: 'b', limiter: b, client: openaiB('gpt-5') }] }))
+ * const model = poolModel(createPool({ targets: [{ name: 'a', limiter: a, client: openaiA('gpt-5') }, { name: 'b',
+ * limiter: b, client: openaiB('gpt-5') }] }))
  * const { text } = await generateText({ model, prompt: 'What is the capital of France?' })
  *
  * @throws TypeError when a target has no model. Calls reject with the SDK's own errors, or with a `LimiterError`.
@@ -110,7 +116,7 @@ export function poolModel<M extends object>(pool: ClientPool<M>, options: Client
 
 const WRAPPERS = { doGenerate: 'wrapGenerate', doStream: 'wrapStream', doEmbed: 'wrapEmbed' } as const
 
-/** What `wrapLanguageModel` of the SDK makes, which this file does not import. */
+/** The equivalent of the SDK's `wrapLanguageModel`, which this file does not import. */
 function limitedModel<M extends object>(model: M, limiter: AnyLimiter, options: ClientOptions): M {
   const middleware = limiterMiddleware(limiter, options)
   return new Proxy(model, {
@@ -143,7 +149,7 @@ function middlewareOf(limits: Limits): LimiterMiddleware {
       const stream = ticket.hold(result.stream, (part) => {
         const { type, error } = Object(part) as { type?: unknown; error?: unknown }
         if (type === 'error') ticket.fail(error)
-        // Raw parts repeat it, under names that differ between providers.
+        // Raw parts repeat the usage, under names that differ between providers.
         if (type === 'finish') usage = mergeUsage(usage, by(call.model, part))
         return usage && used(usage)
       })
@@ -152,10 +158,10 @@ function middlewareOf(limits: Limits): LimiterMiddleware {
   }
 }
 
-/** One try of a call. With another signal than its caller's, the model is asked with that. */
+/** One attempt of a call. If the signal is not the caller's, the model is called with it. */
 type Send<R> = (signal: AbortSignal | undefined) => PromiseLike<R>
 
-/** What the SDK hands to a middleware knows its caller's signal alone. */
+/** The functions that the SDK passes to a middleware always use the caller's signal. */
 function boundable<R>({ params, model }: Call, method: string, send: () => PromiseLike<R>): Send<R> {
   const methods = model as unknown as Record<string, (params: object) => PromiseLike<R>>
   return (signal) =>
@@ -169,13 +175,13 @@ async function whole<R extends Result>(limits: Limits, call: Call, send: Send<R>
   return result
 }
 
-/** A result that names its provider, whose rule decides whether cache reads count. */
+/** Adds the provider's name to a result, which decides whether cache reads count. */
 const by = ({ provider }: Call['model'], result: unknown): object => ({
   ...(result as object),
   providerMetadata: { [provider]: {} },
 })
 
-/** Embeddings report only their tokens. */
+/** Embedding results report only tokens. */
 function usageOf(result: Result, model: Call['model']): Usage | undefined {
   const { tokens } = Object(result.usage) as { tokens?: unknown }
   return typeof tokens === 'number' ? { tokens, inputTokens: tokens } : readUsage(by(model, result))
@@ -207,7 +213,7 @@ async function inLine<R>(limits: Limits, { params, model }: Call, send: Send<R>)
   }
 }
 
-/** What is refused for good is refused again when it is tried again. */
+/** Marks a refusal as not retryable, if another attempt would be refused too. */
 function forbidRetry(error: unknown): void {
   const { statusCode } = Object(error) as { statusCode?: unknown }
   if (REFUSED.includes(statusCode as number)) Object.assign(error as object, { isRetryable: false })

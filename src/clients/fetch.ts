@@ -1,4 +1,4 @@
-// The public surface of 'llmiter/fetch': a limiter before `fetch`, for anything that takes one.
+// The public surface of 'llmiter/fetch': a limited `fetch`, for any code that accepts a `fetch`.
 
 import type { Fetch } from './shared/attempt.ts'
 import { byUsage } from './shared/charge.ts'
@@ -11,18 +11,20 @@ export type { ClientCallOptions, ClientLimits, ClientOptions, LimitsByModel } fr
 export type { Limited } from './shared/limited.ts'
 
 /**
- * A `fetch` whose calls wait for their tickets. The model is read from the body of the request, or from its path; a
- * refusal waits in the queue and is sent again, so that its caller sees the answer alone; the ticket is held until the
- * body is over, and settled with the usage that it reports. Every POST is a call, except those that generate nothing
- * (files, batches, counting tokens).
+ * Returns a `fetch` whose calls wait for tickets. The model is read from the body or the path of the request. A
+ * refused request waits in the queue and is sent again, so the caller sees only the final answer. The ticket is
+ * held until the body ends, and settled with the usage in it. Every POST is a call, except those that generate
+ * nothing (files, batches, token counting).
  *
- * An SDK above it counts the wait in the queue against its own timeout: give it a long one, and turn its retries off.
+ * An SDK that uses it counts the wait in the queue against its own timeout. Set a long timeout, and turn its
+ * retries off.
  *
  * @example
  * const limited = limitFetch(fetch, { models: { 'gpt-5': { requestsPerMinute: 500 } } })
  * const openai = new OpenAI({ fetch: limited, timeout: 3_600_000, maxRetries: 0 })
  *
- * @throws TypeError when an option is wrong. Calls reject with what `fetch` throws, untouched, or with a `LimiterError`.
+ * @throws TypeError when an option is wrong. Calls reject with what `fetch` throws, unchanged, or with a
+ * `LimiterError`.
  */
 export function limitFetch<F extends typeof globalThis.fetch>(
   fetch: F,

@@ -1,8 +1,9 @@
-// The public surface of 'llmiter/google-generative-ai': the deprecated SDK of Gemini with a limiter inside. New
-// programs use @google/genai, and 'llmiter/google'.
+// The public surface of 'llmiter/google-generative-ai': the deprecated Gemini SDK with a limiter inside. New
+// programs should use
+// @google/genai and 'llmiter/google'.
 //
-// This SDK calls the global `fetch` and has no option for another one. So calls wait before the methods of its
-// models and chats, which return plain promises: outside the SDK's timeout.
+// This SDK calls the global `fetch` and has no option to replace it. So calls wait before the methods of its
+// models and chats, which return plain promises. The wait is outside the SDK's timeout.
 
 import { readUsage } from 'llmiter'
 import type { ChatSession, GenerativeModel, GoogleGenerativeAI } from '@google/generative-ai'
@@ -26,7 +27,10 @@ interface CallOptions {
   signal?: AbortSignal
 }
 
-/** A stream, with the promise of all its chunks put together: the SDK reads on for it, whoever leaves the stream. */
+/**
+ * A stream, with a promise of all its chunks combined. The SDK reads the stream to its end for that promise, even
+ * if the caller leaves it.
+ */
 interface Streamed {
   stream: object
   response: Promise<unknown>
@@ -35,15 +39,15 @@ interface Streamed {
 const GENERATES = ['generateContent', 'generateContentStream', 'embedContent', 'batchEmbedContents']
 const SENDS = ['sendMessage', 'sendMessageStream']
 
-/** What the SDK itself says of a call that it does not send. */
+/** Matches the SDK's errors for calls that it did not send. */
 const UNSENT = /^\[GoogleGenerativeAI Error\]: (?!.*\bfetching\b)/s
 
 /**
- * The same client, whose calls wait for their tickets: `instanceof`, types, chats and streams are as they were. The
- * client that was passed in stays without limits. A call is charged its input alone, as Gemini does.
+ * Returns a copy of the client whose calls wait for tickets. `instanceof`, types, chats and streams work
+ * unchanged. The original client is not limited. A call is charged only its input, as Gemini does.
  *
- * A stream holds its ticket until all of it is there, also when you leave it early: this SDK reads it to the end for
- * its `response`. A message of a chat waits for the one before it, then for its ticket.
+ * A stream holds its ticket until it has been received completely, even if you leave it early: this SDK reads it
+ * to the end for its `response`. A chat message waits for the previous message, and then for its ticket.
  *
  * @example
  * const google = limitGoogleGenerativeAI(new GoogleGenerativeAI(apiKey), {
@@ -92,7 +96,7 @@ function limitModel(model: GenerativeModel, limits: Limits): GenerativeModel {
     const chat = startChat.apply(model, args)
     const inTurn = turns()
     for (const method of SENDS)
-      // Not its method for that: it would wait for the message that is under way.
+      // Does not use its method for that, which would wait for the message in flight.
       limitMethod(
         chat,
         method,
@@ -127,7 +131,7 @@ function limitMethod(
 type Send = (options: CallOptions) => Promise<unknown>
 type Turn = (make: () => Promise<unknown>) => Promise<unknown>
 
-/** Messages of a chat go one after the other: a refused one must not be overtaken by the next. */
+/** Sends the messages of a chat one after the other, so that a refused message is not overtaken by the next. */
 function turns(): Turn {
   let before: Promise<unknown> = Promise.resolve()
   return (make) => {
@@ -158,7 +162,7 @@ async function inLine(limits: Limits, call: LimitedCall, send: Send, options: Ca
     }
   } catch (error) {
     if (!signal?.aborted || error !== signal.reason) throw error
-    // Given up in the queue: the SDK's own error, of a request that is never sent.
+    // Aborted in the queue: the SDK throws its own error, for a request that is never sent.
     return send({ ...options, signal: telling(signal) })
   }
 }
@@ -173,7 +177,10 @@ function settle(answer: Partial<Streamed>, { ticket, used }: ClientTicket): void
   answer.response!.then(finish, (error: unknown) => ticket.fail(error))
 }
 
-/** This SDK listens to a signal and does not look whether it is aborted already: so this signal aborts after the listener was added. */
+/**
+ * This SDK adds a listener but does not check whether the signal is already aborted. So this signal aborts after
+ * that.
+ */
 function telling(signal: AbortSignal): AbortSignal {
   const addEventListener = (_: string, listener: () => void) => listener()
   return Object.assign(AbortSignal.abort(signal.reason), { addEventListener })

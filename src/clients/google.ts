@@ -1,12 +1,13 @@
 // The public surface of 'llmiter/google': the client of @google/genai with a limiter inside.
 //
-// Its `ApiClient` has one place where every request begins, `apiCall`, before the timer of any try:
+// Its `ApiClient` has one method in which every request begins, `apiCall`, before the timer of any attempt:
 //
-//   apiCall ── timeout taken away ──▶ the SDK's own tries ──▶ fetch: waits for the ticket ──▶ timeout ──▶ fetch
+//   apiCall ── timeout removed ──▶ the SDK's own attempts ──▶ fetch: waits for the ticket ──▶ timeout ──▶ fetch
 //
-// So refusals wait in the queue, each try has a ticket of its own, and the time in the queue is no part of the timeout. The
-// public option `httpOptions.fetch` would come within the timer, and would lose what the SDK gives to Node's own
-// fetch: no limit of five minutes for an answer to begin. `apiCall` is private to the SDK: a test pins it.
+// So refused calls wait in the queue, each attempt has its own ticket, and the time in the queue is not part of
+// the timeout. The public option `httpOptions.fetch` would run inside the timer. It would also lose the SDK's
+// setup of Node's fetch, which removes the limit of five minutes until an answer begins. `apiCall` is private to
+// the SDK, and a test checks that it still exists.
 
 import type { AnyLimiter, LimitedService, ModelLimits } from 'llmiter'
 import type { GoogleGenAI } from '@google/genai'
@@ -28,7 +29,7 @@ interface RetryOptions {
   httpStatusCodes?: number[]
 }
 
-/** What of the SDK's `ApiClient` this rests on. */
+/** The parts of the SDK's `ApiClient` that are used here. */
 interface ApiClient {
   apiCall(
     url: string,
@@ -51,7 +52,7 @@ interface Inside {
 const GENERATES =
   /:(generateContent|streamGenerateContent|embedContent|batchEmbedContents|predict|predictLongRunning|generateAnswer)$|\/interactions$/
 
-/** The SDK's own list, without what waits in the queue. */
+/** The SDK's list of retried statuses, without those that wait in the queue. */
 const TRIED_AGAIN = [408, 500, 502, 504]
 const REFUSED = [429, 503]
 
@@ -68,7 +69,7 @@ interface Asked {
   config?: { abortSignal?: AbortSignal }
 }
 
-/** Chats have a way of their own to `models`, and stay with the first target. */
+/** Chats access `models` directly, and stay with the first target. */
 const POOLED: PooledMethods = {
   generates: [
     ...['generateContent', 'generateContentStream', 'embedContent'],
@@ -84,24 +85,26 @@ const POOLED: PooledMethods = {
 }
 
 /**
- * A client whose calls of `models` go to whichever client of a pool has room first: each target of the pool has a
- * `client` of this kind. Chats, files and all else stay with the first target, or with the one that
- * `withLimiterOptions({ target })` names.
+ * Returns a client whose `models` calls go to the first client of a pool with room. Each target of the pool has a
+ * `client` of this kind. Chats, files and everything else go to the first target, or to the one named by
+ * `withLimiterOptions({ target })`.
  *
  * @example
- * const google = limitGoogle(createPool({ targets: [{ name: 'a', limiter: a, client: clientA }, { name: 'b', limiter: b, client: clientB }] }))
+ * const google = limitGoogle(createPool({ targets: [{ name: 'a', limiter: a, client: clientA }, { name: 'b',
+ * limiter: b, client: clientB }] }))
  */
 export function limitGoogle<C extends GoogleGenAI>(pool: ClientPool<C>, options?: ClientOptions): Pooled<C>
 /**
- * The same client, whose calls wait for their tickets: `instanceof`, types, chats, streams and all helpers are as they
- * were. The client that was passed in stays without limits. A call is charged its input alone, as Gemini does.
+ * Returns a copy of the client whose calls wait for tickets. `instanceof`, types, chats, streams and all helpers
+ * work unchanged. The original client is not limited. A call is charged only its input, as Gemini does.
  *
- * A stream that is left early is cancelled (the bare SDK leaves its connection open). `interactions` wait within the
- * SDK's own `timeout`: give it a long one. The sockets of `live` are not limited.
+ * A stream that is left early is cancelled (the original SDK leaves its connection open). `interactions` wait
+ * inside the SDK's own `timeout`, so set a long one. The sockets of `live` are not limited.
  *
  * @example
  * const google = limitGoogle(new GoogleGenAI({ apiKey }), {
- *   models: { 'gemini-2.5*': { requestsPerMinute: 1000, inputTokensPerMinute: 1_000_000, requestsPerDay: 10_000 } },
+ *   models: { 'gemini-2.5*': { requestsPerMinute: 1000, inputTokensPerMinute: 1_000_000, requestsPerDay: 10_000 }
+ *   },
  * })
  *
  * @throws TypeError when an option is wrong. Calls reject with the SDK's own errors, or with a `LimiterError`.
@@ -135,8 +138,8 @@ function limited<C extends GoogleGenAI>(client: C, limits: ClientLimits, options
 }
 
 /**
- * Before 2.26: `apiCall` sends by the global `fetch`, and has its timeout in the signal that it is given, so that the
- * time in the queue is part of it.
+ * For versions before 2.26: `apiCall` uses the global `fetch`, and its timeout is in the signal that it receives.
+ * So the time in the queue is part of the timeout.
  */
 function limitedOldCopy<C extends GoogleGenAI>(client: C, bare: ApiClient, limits: Limits): C {
   const { retryOptions } = bare.clientOptions?.httpOptions ?? {}
@@ -153,11 +156,11 @@ function limitedOldCopy<C extends GoogleGenAI>(client: C, bare: ApiClient, limit
     processStreamResponse: (response: Response) =>
       cancelled(bare.processStreamResponse.call(apiClient, response), response),
   })
-  // It has a client of its own, which nothing here reaches.
+  // It has its own client, which cannot be reached from here.
   if ('interactions' in limited) {
     Object.defineProperty(limited, 'interactions', {
       get() {
-        throw new TypeError('limitGoogle limits `interactions` of @google/genai from version 2.26 on')
+        throw new TypeError('limitGoogle limits `interactions` only with @google/genai 2.26 or later')
       },
     })
   }
@@ -175,14 +178,14 @@ function limitedCopy<C extends GoogleGenAI>(client: C, bare: ApiClient, limits: 
     },
     processStreamResponse: (response) =>
       cancelled(bare.processStreamResponse.call(apiClient, response), response),
-    // For `interactions`, which have a client of their own below.
+    // For `interactions`, which have their own client.
     getFetch: () => limitedFetch(bare.getFetch.call(apiClient) ?? systemFetch, limits, describeCall),
   }
   Object.assign(apiClient, own)
   return limited
 }
 
-/** The same client, of parts that share an `ApiClient` of their own: made by its constructor, which knows them all. */
+/** Copies a client whose parts share an `ApiClient`. The copy is made by the constructor, which knows all parts. */
 function copyOf<C extends GoogleGenAI>(client: C): C {
   const { apiClient, live, ...settings } = client as unknown as Inside
   const make = client.constructor as new (options: { apiKey: string; vertexai: false }) => C & Inside
@@ -196,7 +199,7 @@ function copyOf<C extends GoogleGenAI>(client: C): C {
 
 type Changed = [RetryOptions | undefined, number | undefined, AbortSignal | undefined, Fetch]
 
-/** One call, with all the tries that the SDK makes of it. */
+/** One call, with all attempts that the SDK makes. */
 function tried(
   limits: Limits,
   signal: AbortSignal | undefined,
@@ -215,7 +218,8 @@ function tried(
       throw error
     }
   }
-  // The signal of a try hears nothing of its caller once that try is over, but the next one waits on the first one's place.
+  // The signal of an attempt no longer follows its caller after that attempt, but the next attempt waits in the
+  // same place.
   const ofCaller: Describe = async (input, init) => {
     const described = await describeCall(input, init)
     return described && { ...described, signal }
@@ -227,7 +231,7 @@ function tried(
       return await inLine(input, init)
     } catch (error) {
       if (signal?.aborted) init?.signal?.throwIfAborted()
-      // What the queue itself says is final: to try again would be to join it once more.
+      // An error from the queue is final: a retry would only join the queue again.
       if (error !== lost) stop.abort()
       throw error
     }
@@ -239,7 +243,7 @@ function tried(
   return call({ ...retryOptions, httpStatusCodes: others }, undefined, either, once)
 }
 
-/** The SDK's own timeout: of one try, its body included, and without a word of why. */
+/** The SDK's own timeout: for one attempt, including its body, and without a reason. */
 function timed(init: RequestInit | undefined, timeout: number | undefined): RequestInit | undefined {
   if (!timeout || !(timeout > 0)) return init
   const late = new AbortController()
@@ -248,7 +252,7 @@ function timed(init: RequestInit | undefined, timeout: number | undefined): Requ
   return { ...init, signal: init?.signal ? AbortSignal.any([init.signal, late.signal]) : late.signal }
 }
 
-/** The SDK lets go of the body of a stream that is left, and does not end it. */
+/** The SDK releases the body of a stream that is left, but does not cancel it. */
 async function* cancelled(chunks: AsyncGenerator<unknown>, { body }: Response): AsyncGenerator<unknown> {
   try {
     yield* chunks
@@ -258,12 +262,13 @@ async function* cancelled(chunks: AsyncGenerator<unknown>, { body }: Response): 
 }
 
 /**
- * Google limits each model: `'gemini-2.5*'` is one limiter that a family shares, `default` is for each that is not
- * listed. With `probeWith`, a client without limits, a refused model is asked by a call of one token whether it accepts
- * again; without, the oldest call that waits is the probe.
+ * Creates the limiters for Google, which limits each model: `'gemini-2.5*'` is one limiter shared by a family, and
+ * `default` applies to each model that is not listed. With `probeWith`, an unlimited client, a call of one token
+ * tests whether a refused model accepts calls again. Without it, the oldest waiting call is the probe.
  *
  * @example
- * const limits = googleService({ 'gemini-2.5-flash': { requestsPerMinute: 1000 }, default: { requestsPerMinute: 10 } })
+ * const limits = googleService({ 'gemini-2.5-flash': { requestsPerMinute: 1000 }, default: { requestsPerMinute: 10
+ * } })
  * const google = limitGoogle(new GoogleGenAI({ apiKey }), limits)
  */
 export function googleService(

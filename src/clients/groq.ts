@@ -21,16 +21,18 @@ const dialect: Dialect = {
 }
 
 /**
- * A client whose calls go to whichever client of a pool has room first: each target of the pool has a `client` of this
- * kind. Lists, files and batches stay with the first target, or with the one that `withLimiterOptions({ target })` names.
+ * Returns a client whose calls go to the first client of a pool with room. Each target of the pool has a `client`
+ * of this kind. Lists, files and batches go to the first target, or to the one named by `withLimiterOptions({
+ * target })`.
  *
  * @example
- * const groq = limitGroq(createPool({ targets: [{ name: 'a', limiter: a, client: clientA }, { name: 'b', limiter: b, client: clientB }] }))
+ * const groq = limitGroq(createPool({ targets: [{ name: 'a', limiter: a, client: clientA }, { name: 'b', limiter:
+ * b, client: clientB }] }))
  */
 export function limitGroq<C extends Groq>(pool: ClientPool<C>, options?: ClientOptions): Pooled<C>
 /**
- * The same client, whose calls wait for their tickets: `instanceof`, types, streams, `.withResponse()` and all helpers
- * are as they were. The client that was passed in stays without limits.
+ * Returns a copy of the client whose calls wait for tickets. `instanceof`, types, streams, `.withResponse()` and
+ * all helpers work unchanged. The original client is not limited.
  *
  * @example
  * const groq = limitGroq(new Groq(), { models: { 'llama-3.3-70b-versatile': { requestsPerMinute: 30 } } })

@@ -1,8 +1,8 @@
 // The public surface of 'llmiter/mistral': the official client with a limiter inside.
 //
-// The SDK starts its timer when it makes the request, before it hands it to its HTTP client, which is the place to
-// wait. So the limited client makes requests without a timer, notes on each how long it may take, and starts the timer
-// when the ticket is there.
+// The SDK starts its timer when it creates the request, before it passes the request to its HTTP client, where
+// calls wait. So the limited client creates requests without a timer, notes the timeout on each, and starts the
+// timer once it has the ticket.
 
 import type { AnyLimiter, LimitedService, LimiterOptions } from 'llmiter'
 import type { HTTPClient, Mistral, SDKOptions } from '@mistralai/mistralai'
@@ -29,7 +29,7 @@ interface Hooks {
   beforeCreateRequest(context: unknown, input: RequestInput): RequestInput
 }
 
-/** What of the SDK this rests on. */
+/** The parts of the SDK that are used here. */
 interface Inside {
   _options?: SDKOptions & { hooks?: Hooks }
 }
@@ -37,7 +37,7 @@ interface Inside {
 const GENERATES =
   /\/(completions|embeddings|moderations|classifications|ocr|audio\/(speech|transcriptions))$|\/conversations(\/[^/]+(\/restart)?)?$/
 
-/** Carries the timeout from where a request is made to where it is sent, and no further. */
+/** Carries the timeout from where a request is created to where it is sent. It is removed before sending. */
 const TIMEOUT = 'x-llmiter-timeout-ms'
 /** Carries the number of the caller's signal in the same way. */
 const SIGNAL = 'x-llmiter-signal'
@@ -45,7 +45,7 @@ const DEFAULT_TIMEOUT_MS = 300_000
 
 const describeCall: Describe = (input, init) => describe(input, init, (path) => GENERATES.test(path))
 
-/** Conversations and agents are kept by one account, and stay with the first target. */
+/** Conversations and agents belong to one account, so they stay with the first target. */
 const POOLED: PooledMethods = {
   generates: [
     ...['chat.complete', 'chat.parse', 'chat.stream', 'chat.parseStream', 'fim.complete', 'fim.stream'],
@@ -61,23 +61,25 @@ const POOLED: PooledMethods = {
 }
 
 /**
- * A client whose calls go to whichever client of a pool has room first: each target of the pool has a `client` of this
- * kind. Files, conversations and all else stay with the first target, or with the one that
- * `withLimiterOptions({ target })` names.
+ * Returns a client whose calls go to the first client of a pool with room. Each target of the pool has a `client`
+ * of this kind. Files, conversations and everything else go to the first target, or to the one named by
+ * `withLimiterOptions({ target })`.
  *
  * @example
- * const mistral = limitMistral(createPool({ targets: [{ name: 'a', limiter: a, client: clientA }, { name: 'b', limiter: b, client: clientB }] }))
+ * const mistral = limitMistral(createPool({ targets: [{ name: 'a', limiter: a, client: clientA }, { name: 'b',
+ * limiter: b, client: clientB }] }))
  */
 export function limitMistral<C extends Mistral>(pool: ClientPool<C>, options?: ClientOptions): Pooled<C>
 /**
- * The same client, whose calls wait for their tickets: `instanceof`, types, streams and all helpers are as they were.
- * The client that was passed in stays without limits.
+ * Returns a copy of the client whose calls wait for tickets. `instanceof`, types, streams and all helpers work
+ * unchanged. The original client is not limited.
  *
- * The wait in the queue is no part of the client's `timeoutMs`. It is part of a `timeoutMs` that is given with a call. The SDK
- * encloses what is thrown below it: a `LimiterError` is the `cause` of its `UnexpectedClientError`.
+ * The wait in the queue is not part of the client's `timeoutMs`. It is part of a `timeoutMs` given with a call.
+ * The SDK wraps errors from below it: a `LimiterError` is the `cause` of its `UnexpectedClientError`.
  *
  * @example
- * const mistral = limitMistral(new Mistral({ apiKey }), mistralService({ requestsPerMinute: 60, tokensPerMinute: 500_000 }))
+ * const mistral = limitMistral(new Mistral({ apiKey }), mistralService({ requestsPerMinute: 60, tokensPerMinute:
+ * 500_000 }))
  *
  * @throws TypeError when an option is wrong. Calls reject with the SDK's own errors.
  */
@@ -130,21 +132,21 @@ function limited<C extends Mistral>(client: C, limits: ClientLimits, options: Cl
 }
 
 /**
- * The signals that callers gave. The SDK puts each into a `Request`, and then into a copy of that. Once the first
- * `Request` is garbage collected, the copy hears nothing of an abort.
+ * Keeps the callers' signals. The SDK puts each signal into a `Request`, and then into a copy of that. Once the
+ * first `Request` is garbage collected, the copy no longer receives an abort.
  */
 class CallerSignals {
   readonly #signals = new Map<string, AbortSignal>()
   #last = 0
 
-  /** Remembers a signal until its request comes. Returns its number. */
+  /** Stores a signal until its request arrives. Returns its number. */
   keep(signal: AbortSignal): string {
     const id = String(++this.#last)
     this.#signals.set(id, signal)
     return id
   }
 
-  /** An HTTP client that gives each request its caller's own signal. */
+  /** An HTTP client that gives each request its caller's original signal. */
   client(fetch: Fetch): HTTPClient {
     const request: Fetch = (input, init) => {
       const id = (input as Request).headers.get(SIGNAL)
@@ -156,7 +158,7 @@ class CallerSignals {
   }
 }
 
-/** Writes the timeout on each request, or the number of its caller's signal: the SDK has no timeout then. */
+/** Writes the timeout, or the number of the caller's signal, on each request. The SDK itself gets no timeout. */
 function noting(hooks: Hooks, timeoutMs: number, signals: CallerSignals): Hooks {
   const beforeCreateRequest: Hooks['beforeCreateRequest'] = (context, input) => {
     const { url, options } = hooks.beforeCreateRequest(context, input)
@@ -167,11 +169,11 @@ function noting(hooks: Hooks, timeoutMs: number, signals: CallerSignals): Hooks 
     else headers.set(TIMEOUT, String(timeoutMs))
     return { url, options: { ...options, headers } }
   }
-  // Hooks that are registered later are heard too.
+  // Also includes hooks that are registered later.
   return Object.create(hooks, { beforeCreateRequest: { value: beforeCreateRequest } }) as Hooks
 }
 
-/** The request, and the signal that ends it: by the caller, by the limiter's `signal`, or by the SDK's timeout. */
+/** The request with the signal that ends it: the caller's, the limiter's `signal`, or the SDK's timeout. */
 function timed(request: Request, signal: AbortSignal | null | undefined) {
   const timeoutMs = request.headers.get(TIMEOUT)
   if (timeoutMs === null && !signal) return { request, signal: undefined }
@@ -184,7 +186,7 @@ function timed(request: Request, signal: AbortSignal | null | undefined) {
   return { request: new Request(request, { headers }), signal: AbortSignal.any(signals) }
 }
 
-/** As `AbortSignal.timeout`, which is lost when it is garbage collected as a part of `AbortSignal.any`. */
+/** Like `AbortSignal.timeout`, which does not survive garbage collection inside `AbortSignal.any`. */
 function timeout(ms: number): AbortSignal {
   const controller = new AbortController()
   const late = new DOMException('The operation was aborted due to timeout', 'TimeoutError')
@@ -193,12 +195,13 @@ function timeout(ms: number): AbortSignal {
   return controller.signal
 }
 
-/** The requests of answers that are being read: a Request that is garbage collected passes no abort on. */
+/** Keeps the requests of answers that are being read, because a garbage-collected Request does not forward aborts. */
 const requests = new WeakMap<object, readonly unknown[]>()
 
 /**
- * Mistral limits the account, across all models. With `probeWith`, a client without limits, and a `model`, it is asked by a
- * call of one token whether it accepts again; without, the oldest call that waits is the probe.
+ * Creates the limiter for Mistral, which limits the whole account. With `probeWith`, an unlimited client, and a
+ * `model`, a call of one token tests whether the provider accepts calls again. Without it, the oldest waiting call
+ * is the probe.
  *
  * @example
  * const limits = mistralService({ requestsPerMinute: 60, tokensPerMinute: 500_000 })

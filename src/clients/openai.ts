@@ -1,5 +1,5 @@
-// The public surface of 'llmiter/openai': the official client with a limiter inside, for OpenAI, for Azure, and for
-// everyone who speaks OpenAI's language.
+// The public surface of 'llmiter/openai': the official client with a limiter inside, for OpenAI, Azure and
+// OpenAI-compatible providers.
 
 import type { AnyLimiter, LimitedService, LimiterOptions, ModelLimits } from 'llmiter'
 import type { OpenAI } from 'openai'
@@ -18,9 +18,9 @@ export type { ClientPool, Pooled, PooledCallOptions } from './shared/pooled.ts'
 /** Options of `limitOpenAI`. */
 export interface OpenAIOptions extends ClientOptions {
   /**
-   * By whose rule a call is charged: `'openai'` at the start by `max_tokens` or the length of the prompt, `'azure'` at
-   * the start by both, `'usage'` by what was used, as everyone else does. Default: by the base URL; one that is neither
-   * OpenAI's nor Azure's charges by usage.
+   * How calls are charged. `'openai'`: at the start, by `max_tokens` or the prompt length, whichever is larger.
+   * `'azure'`: at the start, by both. `'usage'`: by actual usage, as other providers do.
+   * @default by the base URL: `'openai'` or `'azure'` for theirs, otherwise `'usage'`
    */
   charge?: 'openai' | 'azure' | 'usage'
 }
@@ -30,26 +30,29 @@ const CHARGES = { openai: openaiCharge, azure: azureCharge, usage: byUsage }
 const GENERATES =
   /\/(completions|responses|embeddings|moderations|images\/(generations|edits|variations)|audio\/(speech|transcriptions|translations)|videos|runs)$/
 
-/** What of Azure's client there is besides OpenAI's. */
+/** The fields of Azure's client in addition to those of OpenAI's. */
 interface Azure {
   apiVersion?: string
   deploymentName?: string | undefined
 }
 
 /**
- * A client whose calls go to whichever client of a pool has room first: each target of the pool has a `client` of this
- * kind. Lists, files and batches stay with the first target, or with the one that `withLimiterOptions({ target })` names.
+ * Returns a client whose calls go to the first client of a pool with room. Each target of the pool has a `client`
+ * of this kind. Lists, files and batches go to the first target, or to the one named by `withLimiterOptions({
+ * target })`.
  *
  * @example
- * const openai = limitOpenAI(createPool({ targets: [{ name: 'a', limiter: a, client: clientA }, { name: 'b', limiter: b, client: clientB }] }))
+ * const openai = limitOpenAI(createPool({ targets: [{ name: 'a', limiter: a, client: clientA }, { name: 'b',
+ * limiter: b, client: clientB }] }))
  */
 export function limitOpenAI<C extends OpenAI>(pool: ClientPool<C>, options?: OpenAIOptions): Pooled<C>
 /**
- * The same client, whose calls wait for their tickets: `instanceof`, types, streams, `.withResponse()` and all helpers
- * are as they were. The client that was passed in stays without limits.
+ * Returns a copy of the client whose calls wait for tickets. `instanceof`, types, streams, `.withResponse()` and
+ * all helpers work unchanged. The original client is not limited.
  *
  * @example
- * const openai = limitOpenAI(new OpenAI(), { models: { 'gpt-5': { requestsPerMinute: 500, tokensPerMinute: 200_000 } } })
+ * const openai = limitOpenAI(new OpenAI(), { models: { 'gpt-5': { requestsPerMinute: 500, tokensPerMinute: 200_000
+ * } } })
  *
  * @throws TypeError when an option is wrong. Calls reject with the SDK's own errors, or with a `LimiterError`.
  */
@@ -84,7 +87,7 @@ function chargeOf(client: OpenAI & Azure, said: OpenAIOptions['charge']): Charge
   if (said !== undefined && !Object.hasOwn(CHARGES, said))
     throw new TypeError(`charge must be 'openai', 'azure' or 'usage', got '${String(said)}'`)
   if (said) return CHARGES[said]
-  // What is no client at all is refused below.
+  // A value that is not a client is rejected later.
   if (!URL.canParse(client?.baseURL)) return byUsage
   const { hostname } = new URL(client.baseURL)
   if (client.apiVersion || hostname.endsWith('.azure.com')) return azureCharge
@@ -98,12 +101,12 @@ function dialectOf({ apiVersion, deploymentName }: OpenAI & Azure): Dialect {
     generates: (path) => GENERATES.test(path),
     modelOf: ({ body, path, __metadata }) =>
       deploymentName ?? modelOf(body) ?? (__metadata?.['model'] as string | undefined) ?? modelIn(path),
-    // Older versions of Azure's client do not carry them over.
+    // Older versions of Azure's client do not copy these.
     ...(apiVersion && { remember: { apiVersion, deployment: deploymentName } }),
   }
 }
 
-/** The smallest call there is. */
+/** The smallest possible call. */
 const askBy = (client: OpenAI) => (model: string, signal: AbortSignal) =>
   client.chat.completions.create(
     { model, messages: [{ role: 'user', content: '.' }], max_completion_tokens: 1 },
@@ -111,9 +114,9 @@ const askBy = (client: OpenAI) => (model: string, signal: AbortSignal) =>
   )
 
 /**
- * OpenAI limits each model: `'gpt-5*'` is one limiter that a family shares, `default` is for each that is not listed.
- * With `probeWith`, a client without limits, a refused model is asked by a call of one token whether it accepts again;
- * without, the oldest call that waits is the probe.
+ * Creates the limiters for OpenAI, which limits each model: `'gpt-5*'` is one limiter shared by a family, and
+ * `default` applies to each model that is not listed. With `probeWith`, an unlimited client, a call of one token
+ * tests whether a refused model accepts calls again. Without it, the oldest waiting call is the probe.
  *
  * @example
  * const limits = openaiService({ 'gpt-5': { requestsPerMinute: 500 }, default: { requestsPerMinute: 60 } })
@@ -127,8 +130,9 @@ export function openaiService(
 }
 
 /**
- * Fireworks limits the account, across all models. With `probeWith`, a client without limits, and a `model`, it is asked by a
- * call of one token whether it accepts again; without, the oldest call that waits is the probe.
+ * Creates the limiter for Fireworks, which limits the whole account. With `probeWith`, an unlimited client, and a
+ * `model`, a call of one token tests whether the provider accepts calls again. Without it, the oldest waiting call
+ * is the probe.
  *
  * @example
  * const fireworks = limitOpenAI(

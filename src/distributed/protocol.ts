@@ -1,12 +1,12 @@
-// The messages between a process and the store: one request, one answer, one atomic step between them.
+// The messages between a process and the store: one request and one answer per atomic step.
 //
-// Times are ms of the store's own clock since its state began, so that they stay short. The request carries all
-// that a step needs (the limits as this process follows them, what comes back, what is wanted), so that the
-// store keeps only counts and schedules, and the script that serves one limiter serves them all.
+// Times are ms of the store's clock since its state began, so that they stay short. The request contains
+// everything that a step needs (the limits as this process follows them, returned amounts, wanted slots). So the
+// store keeps only counts and schedules, and one script serves all limiters.
 
 import type { Closing, Evidence, Learned } from 'llmiter'
 
-/** Versions of the package that share a state must agree on this number. Others keep apart, by other keys. */
+/** Versions of the package that share a state must have the same number. Others use different keys. */
 export const VERSION = 5
 
 /** A limit in a request. */
@@ -21,7 +21,7 @@ export interface WantedLimit {
   paced: boolean
   /** Units per ms. */
   rate: number
-  /** The calendar day by the store's clock, and when it ends. */
+  /** The calendar day on the store's clock, and when it ends. */
   day?: string
   ends?: number
 }
@@ -29,42 +29,50 @@ export interface WantedLimit {
 export interface GateReport {
   closing: Closing
   forMs: number
-  /** When the refused call left, by the store's clock. A call that left before the last cut is no news. */
+  /** When the refused call was sent, by the store's clock. A call sent before the last cut says nothing new. */
   sentAt: number
 }
 
-/** How long the provider's quota is used up, in ms; 0: it is back. */
+/** How long the provider's quota is used up, in ms. 0: it is back. */
 export interface QuotaReport {
   forMs: number
-  /** The provider said for how long. */
+  /** Whether the provider named the time. */
   known: boolean
 }
 
 export interface LeaseRequest {
-  /** `machine:pid:random`: peers of the same machine can see whether it lives. */
+  /** `machine:pid:random`. Peers on the same machine can check whether it is alive. */
   id: string
-  /** The state that the times in this request belong to; empty at first. */
+  /** The id of the state that the times in this request refer to. Empty at first. */
   gen: string
-  /** The process works on its own share until an answer arrives in time: the store must keep that share for it. */
+  /**
+   * The process works with its own share until an answer arrives in time. The store must reserve that share for
+   * it.
+   */
   alone: boolean
-  /** How long to keep its share after its last request; 0: not at all. */
+  /** When this was sent, by the store's clock, or -1 before the first answer. */
+  sentAt: number
+  /** How long to reserve its share after its last request. 0: not at all. */
   keepMs: number
-  /** The store's time of the last answer; -1 without one. A store that does not remember it has gone back in time. */
+  /** The store's time of the last answer, or -1. A store that does not remember it has lost recent state. */
   heard: number
   limits: WantedLimit[]
-  /** When these limits were first brought to the store, epoch ms of the store; -1 until it has said so. The newest win. */
+  /**
+   * When these limits were first reported to the store, in epoch ms of the store, or -1 if unknown. The newest
+   * limits apply.
+   */
   order: number
   ramp: { ms: number; from: number }
   /** Calls that wait here now. */
   waiting: number
-  /** The amounts of the first slot that is wanted; none when empty. */
+  /** The amounts of the first wanted slot. Empty if none is wanted. */
   first: number[]
-  /** How many more slots of these amounts. Slots beyond `waiting` are spare: for calls that are likely to come. */
+  /** How many more slots of these amounts. Slots beyond `waiting` are spare, for calls that are likely to arrive. */
   more: number
   each: number[]
-  /** How many calls go in one slot: more than one where timers could not tell the slots apart. */
+  /** How many calls share one slot: more than one if timers could not tell the slots apart. */
   lot: number
-  /** How long an answer takes on its way back: slots that are due before are of no use. */
+  /** How long an answer takes to arrive. Slots that are due before that are useless. */
   fromMs: number
   /** How far ahead slots are useful to this process. */
   aheadMs: number
@@ -78,15 +86,18 @@ export interface LeaseRequest {
   amend: [key: string, at: number, difference: number][]
   /** What was taken while the store was away, or what it forgot, including slots that are still held. */
   past: [key: string, at: number, amount: number][]
-  /** Amounts that the provider refused since the last request. */
+  /** The amounts that the provider refused since the last request. */
   refused: number[]
   /** Calls sent here since the last request, and refusals that all processes must judge. */
   evidence: Evidence
-  /** The most calls in flight in all processes; 0: no limit. */
+  /** The maximum number of calls in flight over all processes. 0: no limit. */
   concurrent: number
   inFlight: number
   permits: number
-  /** Calls that ended here since the last request, and those of them that the provider refused as too many at once. */
+  /**
+   * Calls that ended here since the last request, and of those, the calls that the provider refused as too many at
+   * once.
+   */
   ended: number
   tooMany: number
   close?: GateReport
@@ -99,7 +110,7 @@ export interface LeaseRequest {
   /** Processes that a peer found to be gone. */
   dead: string[]
   gone: boolean
-  /** The number of processes as last heard, unless this one has left since: a new store has no memory of it. */
+  /** The last known number of processes, unless this one has left since. A new store has no record of it. */
   known: number
 }
 
@@ -117,7 +128,7 @@ export const leaseRequest = (
 
 /** News that all processes hear at the same time. */
 export interface StoreNews {
-  /** The id of this state: it changes when the store has lost its memory. */
+  /** The id of this state. It changes when the store has lost its memory. */
   gen: string
   /** The number of the request that led to this news. */
   seq: number
@@ -125,16 +136,22 @@ export interface StoreNews {
   epoch: number
   gate: 'open' | 'closed' | 'probing'
   closing: Closing
-  /** Refusals reported before this are judged. */
+  /** Refusals reported before this time are judged. */
   refusals: number
   until: number
   by: string
-  /** Until when the quota is used up, if it is; who reported it, and whether the provider named the time. */
+  /**
+   * Until when the quota is used up, who reported it, and whether the provider named the time. Missing if it is
+   * not used up.
+   */
   quota: { until: number; known: boolean; by: string }
   learned: Record<string, Learned>
   /** Counts what has been learned. */
   lesson: number
-  /** The most calls in flight in all processes together that the provider accepts, as its refusals show; 0: unknown. */
+  /**
+   * The maximum number of calls in flight over all processes that the provider accepts, as its refusals show. 0:
+   * unknown.
+   */
   most: number
 }
 
@@ -142,15 +159,15 @@ export interface LeaseAnswer {
   now: number
   /** Epoch ms at which this state's time is 0. */
   base: number
-  /** The store has gone back in time: it remembers nothing about this process after this. */
+  /** The store has lost recent state: it remembers nothing about this process after this time. */
   since?: number
   news: StoreNews
   /** The times of the slots that now belong to the process. */
   slots: number[]
-  /** When a request would get more, if fewer slots were leased than wanted; else -1. */
+  /** When a request would get more, if fewer slots were leased than wanted. Otherwise -1. */
   next: number
   permits: number
-  /** The same of all processes; where nothing limits them, how many they last had in flight. */
+  /** The sum over all processes. If nothing limits them, how many calls they last had in flight. */
   permitted: number
   processes: number
   rank: number
@@ -158,22 +175,27 @@ export interface LeaseAnswer {
   aheadMs: number
   /** How far ahead they are leased now: as far as the farthest process needs. */
   reachMs: number
-  /** Of each limit: what counts now, and what was ever accepted. */
+  /** For each limit: the amount that counts now, and the amount accepted since the state began. */
   used: number[]
   accepted: number[]
   /** The evidence of all processes since the state began. */
   evidence: Evidence
-  /** Of each limit: how many ms of its rate went ahead in bursts. A process on its own waits this long first. */
+  /**
+   * For each limit: how many ms of its rate were used ahead in bursts. A process on its own waits this long first.
+   */
   early: number[]
-  /** When the limits of this process were first brought here. */
+  /** When the limits of this process were first reported here. */
   order: number
-  /** Of each limit: the configured amount that all follow. */
+  /** For each limit: the configured amount that all processes follow. */
   followed: number[]
   /** Processes that sent no request for a while. */
   suspects: string[]
-  /** Processes of this version of the protocol use the same name on this store. They share nothing with this one. */
+  /**
+   * Processes with this version of the protocol use the same name on this store. They share nothing with this
+   * process.
+   */
   otherVersion?: number
-  /** The keys held foreign data and the state starts afresh: why it could not be read. */
+  /** Why the keys could not be read: they held foreign data, so the state starts anew. */
   discarded?: string
 }
 
@@ -213,7 +235,7 @@ function hasFields(value: unknown, types: FieldTypes): value is Record<string, u
   return Object.entries(types).every(([key, type]) => typeof found[key] === type && found[key] !== null)
 }
 
-/** Any message may arrive on a channel. */
+/** Checks a message, because any message may arrive on a channel. */
 export const isNews = (value: unknown): value is StoreNews =>
   hasFields(value, NEWS) && GATES.includes(value['gate'])
 
@@ -223,7 +245,10 @@ export const isAnswer = (value: unknown): value is LeaseAnswer =>
 /** How one process reaches the store. `done` is called exactly once. */
 export interface StoreTransport {
   ask(request: LeaseRequest, done: (error: unknown, answer?: LeaseAnswer) => void): void
-  /** Listens to the store's news, where it can; `ignored` gets foreign messages. Returns a function that stops it. */
+  /**
+   * Listens to the store's news, if supported. `ignored` gets foreign messages. Returns a function that stops
+   * listening.
+   */
   listen(heard: (news: StoreNews, now: number) => void, ignored: (why: Error) => void): () => void
   close(): void
 }
@@ -232,23 +257,26 @@ export interface StoreTransport {
 export const LAW = {
   /** How far ahead slots are leased. */
   aheadMs: 300,
-  /** How many requests a second one store answers with ease. Above that, each process asks less often. */
+  /** How many requests per ms one store handles easily. Above that, each process asks less often. */
   questionsPerMs: 8,
   /** How much farther ahead slots are leased than the time until a process may ask again. */
   reserve: 1.2,
-  /** How long a spare slot may be used. It counts from the end of that time. */
+  /** How long a spare slot may be used. The store counts it from the end of that time. */
   spareMs: 1000,
   /** How far ahead spare slots are leased. */
   spareAheadMs: 50,
-  /** A process that recently had more than others gets slots less far ahead, by at most this share. */
+  /** A process that recently had more than others gets slots less far ahead, reduced by at most this share. */
   turn: 0.7,
   /** The timer lateness that is credited while calls wait. */
   latenessMs: 20,
-  /** A process that was silent for this long is missing: its share is kept for it… */
+  /** A process that was silent for this long is missing. Its share is reserved for it, at most for `keptMs`. */
   missingMs: 1500,
-  /** …for at most this long. The same holds for the processes of a lost state. */
+  /**
+   * The maximum time that the share of a missing process is reserved. Also applies to the processes of a lost
+   * state.
+   */
   keptMs: 63_000,
-  /** The rest of the limit beside all kept shares counts as nothing below this share. */
+  /** The part of the limit outside all reserved shares counts as nothing below this share. */
   leastShare: 1e-6,
   /** All processes lease as far ahead as the farthest one within this time. */
   reachMs: 2000,
@@ -258,14 +286,17 @@ export const LAW = {
   forgottenMs: 600_000,
   /** A probe is free again when its process was silent for this long. */
   probeMs: 3000,
-  /** How long all processes keep to their shares of the calls in flight, when one could not have its own… */
+  /** How long all processes keep to their shares of the calls in flight after one could not get its own. */
   partsMs: 1500,
-  /** …and how long one process has the remainder of the division. */
+  /** How long one process has the remainder of the division. */
   turnMs: 10_000,
-  /** After so many rounds of calls without a refusal as too many at once, one more is tried. Doubles when that was too many. */
+  /**
+   * After this many rounds of calls without a refusal as too many at once, one more is tried. Doubles when that
+   * was too many.
+   */
   patience: 10,
   mostPatience: 160,
-  /** This long before the end of that, processes that did not report what they hold are no longer waited for. */
+  /** This long before the end of that, the store stops waiting for processes that did not report what they hold. */
   tellMs: 200,
   /** Until then, processes that reported ask this often whether the others have reported too. */
   tellAgainMs: 50,

@@ -1,4 +1,4 @@
-// What goes on, for people and for Prometheus. Nothing here holds a key or what a call said.
+// The status of the gateway, for people and for Prometheus. It contains no keys and no content of calls.
 
 import { timingSafeEqual } from 'node:crypto'
 import type { ServerResponse } from 'node:http'
@@ -11,14 +11,14 @@ import { sha256 } from './secrets.ts'
 export interface GatewayTargetStatus {
   readonly name: string
   readonly protocol: string
-  /** In each queue in which it stands. */
+  /** The states of the target, one per queue that contains it. */
   readonly states: readonly { readonly state: TargetState['state']; readonly until?: number }[]
   readonly limiters: readonly LimiterStats[]
 }
 
 /** The answer of `/-/status`. */
 export interface GatewayStatus {
-  /** Calls that wait for their first try. */
+  /** Calls that wait for their first attempt. */
   readonly waiting: number
   /** Calls that wait or run. */
   readonly inHand: number
@@ -30,7 +30,7 @@ export interface GatewayStatus {
 }
 
 interface Permission {
-  /** Only programs on this machine ask, and none of them needs a key. */
+  /** Whether only programs on this machine can connect, and none of them needs a key. */
   readonly open: boolean
   readonly adminKey: string | undefined
   readonly given: string | undefined
@@ -49,7 +49,10 @@ const VIEWS: Record<string, { type: string; of: (status: GatewayStatus) => strin
   '/-/metrics': { type: 'text/plain; version=0.0.4; charset=utf-8', of: metricsOf },
 }
 
-/** Anybody may have the page: it holds no facts, and asks for them with the admin key. Rejects with a GatewayError. */
+/**
+ * Answers a request below `/-/`. The page itself needs no key: it contains no data, and requests the data with the
+ * admin key. Rejects with a GatewayError.
+ */
 export async function answerAdmin(
   path: string,
   permission: Permission,
@@ -97,24 +100,24 @@ function metric(name: string, kind: 'counter' | 'gauge', help: string, samples: 
 function metricsOf({ waiting, inHand, targets, budgets, counts }: GatewayStatus): string {
   const limiters = targets.flatMap(({ name, limiters }) => limiters.map((stats) => ({ target: name, stats })))
   return [
-    metric('waiting', 'gauge', 'Calls that wait for their first try.', [[{}, waiting]]),
+    metric('waiting', 'gauge', 'Calls that wait for their first attempt.', [[{}, waiting]]),
     metric('in_hand', 'gauge', 'Calls that wait or run.', [[{}, inHand]]),
     metric(
       'tries_total',
       'counter',
-      'Tries by target and status; 0 is one without a whole answer.',
+      'Attempts by target and status; 0 means no complete answer.',
       counts.tries.map(({ target, status, count }) => [{ target, status }, count]),
     ),
     metric(
       'refused_total',
       'counter',
-      'Calls that the gateway itself has refused.',
+      'Calls refused by the gateway itself.',
       Object.entries(counts.refused).map(([code, count]) => [{ code }, count]),
     ),
     metric(
       'tokens_total',
       'counter',
-      'Tokens that were used.',
+      'Tokens used.',
       counts.tokens.flatMap(({ target, input, output }): Sample[] => [
         [{ target, direction: 'input' }, input],
         [{ target, direction: 'output' }, output],
@@ -123,12 +126,16 @@ function metricsOf({ waiting, inHand, targets, budgets, counts }: GatewayStatus)
     metric(
       'cost_usd_total',
       'counter',
-      'What they cost, as far as prices are known.',
+      'Cost of the tokens used, as far as prices are known.',
       counts.tokens.map(({ target, usd }) => [{ target }, usd]),
     ),
-    metric('cached_total', 'counter', 'Calls that were answered from the cache.', [[{}, counts.cached]]),
-    metric('waited_seconds_total', 'counter', 'Time that calls have waited.', [[{}, counts.waitedMs / 1000]]),
-    metric('took_seconds_total', 'counter', 'Time that tries have taken.', [[{}, counts.tookMs / 1000]]),
+    metric('cached_total', 'counter', 'Calls answered from the cache.', [[{}, counts.cached]]),
+    metric('waited_seconds_total', 'counter', 'Total time that calls have waited.', [
+      [{}, counts.waitedMs / 1000],
+    ]),
+    metric('took_seconds_total', 'counter', 'Total time that attempts have taken.', [
+      [{}, counts.tookMs / 1000],
+    ]),
     metric(
       'in_flight',
       'gauge',
@@ -144,7 +151,7 @@ function metricsOf({ waiting, inHand, targets, budgets, counts }: GatewayStatus)
     metric(
       'budget_used',
       'gauge',
-      'Used and reserved of budgets.',
+      'Used and reserved amounts of budgets.',
       budgets.flatMap(({ name, key, keyName, amounts }) =>
         amounts.map(({ of, used, reserved }): Sample => [
           {

@@ -1,4 +1,4 @@
-// Whether a call may wait: it must be able to start before its maximum wait, and the queue must have a place for it.
+// Decides whether a call may wait: it must be able to start before its maximum wait, and the queue must have room.
 
 import { BucketRateLimiter, type Store } from 'llmiter'
 import type { Pool, PoolCall } from 'llmiter/pool'
@@ -12,7 +12,7 @@ import type { Spend } from './spend.ts'
 
 const MOST_WAITING = 10_000
 
-/** What the pool has to know of a call. */
+/** The call options for the pool. */
 export function poolCallOf(
   route: Route,
   pool: Pool<Leaf>,
@@ -42,7 +42,7 @@ export function poolCallOf(
   }
 }
 
-/** The call as its targets may get it, when it can spend something. */
+/** The call in the forms in which its targets may receive it, if it can spend anything. */
 export function variantsOf(pool: Pool<Leaf>, call: ClientCall, options: PoolCall): PoolCall[] {
   if (!maySpend(call.method, call.pathname)) return []
   const all = new Set(pool.targets.map(({ plan }) => plan.overrides))
@@ -62,7 +62,7 @@ function knownTarget(pool: Pool<Leaf>, name: string): string {
   throw new GatewayError(400, 'unknown_target', message)
 }
 
-/** @throws GatewayError when the call would wait for longer than it may, or nobody else may wait. */
+/** @throws GatewayError when the call would wait longer than it may, or the queue is full. */
 export function admit(
   options: PoolCall,
   waitMs: () => number,
@@ -78,12 +78,12 @@ export function admit(
     }
   }
   if (waiting >= max)
-    throw new GatewayError(429, 'queue_full', `${waiting} calls wait, which is as many as may`, {
+    throw new GatewayError(429, 'queue_full', `${waiting} calls wait, which is the maximum`, {
       retryAfterMs: waitMs(),
     })
 }
 
-/** Keys may have limits of their own: their calls wait for these first. */
+/** Keys may have their own limits. Their calls wait for these first. */
 export class KeyLimiters {
   readonly #limiters = new Map<string, BucketRateLimiter>()
   readonly #store: Store | undefined

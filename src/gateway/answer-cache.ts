@@ -1,4 +1,4 @@
-// Answers that are kept for identical calls: the same bytes, to the same path, by the same tenant of the same key.
+// Caches answers for identical calls: the same bytes, to the same path, by the same tenant of the same key.
 
 import { createHash } from 'node:crypto'
 import { ByteCache } from '../lib/byte-cache.ts'
@@ -6,15 +6,15 @@ import type { WholeAnswer } from './answer.ts'
 import { type ClientCall, costOf } from './call.ts'
 
 const MOST_BYTES = 64_000_000
-/** An answer depends on these, too. */
+/** Request headers that the answer also depends on. */
 const HEADERS = ['accept', 'content-type', 'anthropic-version', 'anthropic-beta', 'openai-beta']
-/** Request ids and rate headers tell of another call. */
+/** Only these headers are kept. Request ids and rate headers belong to the original call. */
 const KEPT = /^content-/
 
 export class AnswerCache {
   readonly #answers = new ByteCache<WholeAnswer>(MOST_BYTES)
 
-  /** Undefined: the answer of such a call is not kept. Streams, lists and files are not. */
+  /** Undefined: the answer is not cached. Streams, lists and files are not. */
   keyOf(call: ClientCall, route: string): string | undefined {
     const { stream, body, method, path, headers, key, terms, protocol } = call
     if (stream || body === undefined || costOf(call).cost !== undefined) return undefined

@@ -1,5 +1,5 @@
-// What a provider answers, passed on as it comes. A limiter and a budget want to know three things of it: what was used,
-// whether it failed, and when its first content came. So each piece of it says that, beside its bytes.
+// Passes a provider's answer on as it arrives. A limiter and a budget need to know its usage, whether it failed,
+// and when its first content arrived. So each piece carries this information next to its bytes.
 
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import type { Readable } from 'node:stream'
@@ -8,19 +8,19 @@ import { brokenBy, BrokenError } from './errors.ts'
 import type { Headers } from './headers.ts'
 import type { Secrets } from './secrets.ts'
 
-/** Some bytes of an answer, with what they tell. */
+/** Some bytes of an answer, and what they contain. */
 export interface Piece {
   readonly bytes: Buffer
-  /** The kind of the event, while the first content has not come. */
+  /** The kind of the event, until the first content has arrived. */
   readonly type?: string
-  /** The object in which the provider counts. */
+  /** The object that holds the provider's counts. */
   readonly usage?: object
   readonly usageMetadata?: object
-  /** What the provider says of a failure. */
+  /** The provider's description of a failure. */
   readonly error?: unknown
 }
 
-/** A whole answer. */
+/** A complete answer. */
 export interface WholeAnswer {
   readonly answered: number
   readonly headers: IncomingHttpHeaders
@@ -34,8 +34,8 @@ const USAGES = ['usage', 'usageMetadata'] as const
 const NEEDLES = USAGES.map((name) => ({ name, needle: Buffer.from(`"${name}"`) }))
 
 /**
- * What was used, as the last object of that name says. Within a string the quotes would be escaped, so that only a name
- * is found.
+ * The usage, from the last object of that name. Quotes inside strings are escaped, so only a property name
+ * matches.
  */
 export function usageIn(bytes: Buffer): Pick<Piece, 'usage' | 'usageMetadata'> {
   for (const { name, needle } of NEEDLES) {
@@ -49,14 +49,14 @@ export function usageIn(bytes: Buffer): Pick<Piece, 'usage' | 'usageMetadata'> {
 
 const LONGEST_USAGE = 4000
 
-/** The object that follows a name: `: { … }`. */
+/** The object that follows a property name: `: { … }`. */
 function objectAt(bytes: Buffer, from: number): object | undefined {
   const text = bytes.toString('latin1', from, from + LONGEST_USAGE)
   const begin = /^\s*:\s*\{/.exec(text)?.[0].length
   if (begin === undefined) return undefined
   let depth = 1
   let end = begin
-  // Counts hold numbers and names, and no braces within texts.
+  // Usage objects contain only numbers and names, so no string contains braces.
   for (; end < text.length && depth > 0; end++) {
     if (text[end] === '{') depth++
     else if (text[end] === '}') depth--
@@ -73,7 +73,7 @@ export function parseObject(text: string): object | undefined {
   }
 }
 
-/** A status for a failure that has none, since it came in a stream. */
+/** The status for a failure reported inside a stream, which has none. */
 const STATUS_OF: Record<string, number> = {
   invalid_request_error: 400,
   authentication_error: 401,
@@ -97,13 +97,13 @@ function statusIn(error: object): number {
   return known ?? 500
 }
 
-/** The failure that an event tells, if it tells one. */
+/** The failure that an event reports, or undefined. */
 function failureOf(data: string): { status: number; error: object } | undefined {
   const found = data.includes('"error"') ? parseObject(data) : undefined
   if (!found) return undefined
   const { error, type } = found as { error?: unknown; type?: unknown }
   if (isObject(error)) return { status: statusIn(error), error: found }
-  // OpenAI's responses tell it flat.
+  // OpenAI's Responses API reports it without nesting.
   return type === 'error' ? { status: statusIn(found), error: { error: found } } : undefined
 }
 
@@ -112,39 +112,39 @@ const DATA = Buffer.from('data:')
 const BLANK_LINES = ['\n\n', '\n\r\n', '\r\r'].map((line) => Buffer.from(line))
 const LINE_END = /\r\n|\n|\r/
 const EVENT_END = /(?:\r\n|\n|\r(?!\n)){2}/
-/** An event longer than this is passed on in parts. */
+/** A longer event is passed on in parts. */
 const LONGEST_EVENT = 1_000_000
-/** So many bytes wait for a slow reader before the provider has to wait too. */
+/** How many bytes may wait for a slow reader before reading from the provider pauses. */
 const MOST_WAITING = 256 * 1024
 
-/** How a stream of events is to be changed, and what becomes of its failures. */
+/** How an event stream is changed, and how its failures are handled. */
 export interface StreamTerms {
-  /** It was asked for its usage by the gateway alone: what tells it is taken out again. */
+  /** Only the gateway asked for the usage, so it is removed from the stream. */
   readonly hideUsage: boolean
-  /** Not to be seen in it. */
+  /** Values that must not appear in it. */
   readonly secrets: Secrets
-  /** An event that tells a failure before any content: the call failed. */
+  /** Creates the error for a failure that an event reports before any content. */
   readonly failed: (status: number, error: object) => Error
-  /** How long the provider may be silent. */
+  /** How long the provider may be silent, in ms. */
   readonly silenceMs: number | undefined
   readonly signal: AbortSignal | undefined
-  /** It is over: it ended, broke, or was left. */
+  /** Called when the stream has ended, failed, or was left. */
   readonly over: (stream: StreamEnd) => void
 }
 
-/** What a stream has told when it is over. */
+/** What is known about a stream when it is over. */
 export interface StreamEnd {
-  /** It was read to its regular end. */
+  /** Whether it was read to its regular end. */
   readonly whole: boolean
   readonly usage: Pick<Piece, 'usage' | 'usageMetadata'>
-  /** So many events have come: each holds about one token. */
+  /** The number of events. Each holds about one token. */
   readonly events: number
 }
 
 type Next = IteratorResult<Piece, undefined>
 const DONE: Next = Object.freeze({ done: true, value: undefined })
 
-/** A stream: events, or any body too long to be held. Read it as an iterator. */
+/** A stream of events, or any body too long to be buffered. Read it as an iterator. */
 export class StreamAnswer implements AsyncIterableIterator<Piece, undefined> {
   readonly answered: number
   readonly headers: IncomingHttpHeaders
@@ -166,7 +166,7 @@ export class StreamAnswer implements AsyncIterableIterator<Piece, undefined> {
   #silence: NodeJS.Timeout | undefined
   readonly #giveUp = () => void this.#content.destroy(this.#terms.signal!.reason as Error)
 
-  /** `content`: what the message holds, decoded. */
+  /** `content`: the decoded body of the message. */
   constructor(message: IncomingMessage, content: Readable, passed: Headers, terms: StreamTerms) {
     this.answered = message.statusCode!
     this.headers = message.headers
@@ -194,7 +194,7 @@ export class StreamAnswer implements AsyncIterableIterator<Piece, undefined> {
     return this
   }
 
-  /** The first content has come: from here on failures are the reader's business, and events come together. */
+  /** The first content has arrived. From here on the reader handles failures, and events are combined. */
   begin(): void {
     this.#begun = true
   }
@@ -213,7 +213,7 @@ export class StreamAnswer implements AsyncIterableIterator<Piece, undefined> {
     })
   }
 
-  /** Nobody reads on: the provider is told so at once. */
+  /** The reader has left, so the provider's connection is closed immediately. */
   return(): Promise<Next> {
     this.#left = true
     this.#end({})
@@ -235,7 +235,7 @@ export class StreamAnswer implements AsyncIterableIterator<Piece, undefined> {
     if (this.#rest && this.#rest.length > LONGEST_EVENT) this.#giveRest(false)
   }
 
-  /** What is no whole event, without the beginning of a secret if there is more to come. */
+  /** Passes on an incomplete event, except the beginning of a secret if more bytes follow. */
   #giveRest(last: boolean): void {
     const all = this.#rest
     if (!all) return
@@ -248,7 +248,7 @@ export class StreamAnswer implements AsyncIterableIterator<Piece, undefined> {
     this.#give({ bytes: this.#terms.secrets.redact(bytes), ...usage })
   }
 
-  /** Gemini's streams may be one JSON array, cut anywhere. */
+  /** Gemini's streams may be one JSON array, split anywhere. */
   #usageOf(bytes: Buffer): Pick<Piece, 'usage' | 'usageMetadata'> {
     if (this.isEvents || !this.#isJson) return usageIn(bytes)
     this.#tail = Buffer.concat([this.#tail, bytes]).subarray(-LONGEST_USAGE)
@@ -279,7 +279,7 @@ export class StreamAnswer implements AsyncIterableIterator<Piece, undefined> {
     return { bytes: this.#terms.secrets.redact(shown), ...usage, ...more }
   }
 
-  /** What is told later replaces what was told before, count by count. */
+  /** Later counts replace earlier ones, each separately. */
   #remember({ usage, usageMetadata }: Pick<Piece, 'usage' | 'usageMetadata'>): void {
     if (usage) this.#usage = { usage: { ...this.#usage.usage, ...usage } }
     if (usageMetadata) this.#usage = { usageMetadata }
@@ -318,7 +318,7 @@ export class StreamAnswer implements AsyncIterableIterator<Piece, undefined> {
   }
 }
 
-/** The first byte after the last whole event. */
+/** The position after the last complete event. */
 function endOfEvents(bytes: Buffer): number {
   return Math.max(
     0,
@@ -353,7 +353,10 @@ function failureIn(events: Buffer): ReturnType<typeof failureOf> {
   return undefined
 }
 
-/** `event: message_start`, or the type that the data name first. What has no data is no content: a comment. */
+/**
+ * The type of an event: `event: message_start`, or the type named first in its data. Events without data
+ * (comments) are not content.
+ */
 function typeOf(event: Buffer): string | undefined {
   const text = event.toString('latin1', 0, 300)
   if (!/^data:/m.test(text)) return 'ping'
@@ -362,7 +365,9 @@ function typeOf(event: Buffer): string | undefined {
 
 const USAGE = Buffer.from('"usage"')
 
-/** Of a chat whose usage nobody asked for: the counts that chunks tell, and the chunk that only counts. */
+/**
+ * Removes the usage from chunks of a chat whose client did not ask for it, and the chunk that contains only usage.
+ */
 function withoutUsage(events: Buffer): Buffer {
   if (!events.includes(USAGE)) return events
   const shown: Buffer[] = []
@@ -384,6 +389,6 @@ function eventWithoutUsage(event: Buffer): Buffer {
   const { usage, ...rest } = chunk as { usage: unknown; choices?: unknown }
   if (!isObject(usage)) return Buffer.from(text.replaceAll(NO_USAGE, ''))
   if (Array.isArray(rest.choices) && rest.choices.length === 0) return Buffer.alloc(0)
-  // Some tell it beside the last content.
+  // Some providers report it in the last chunk with content.
   return Buffer.from(text.replace(/^data:.*$/m, () => `data: ${JSON.stringify(rest)}`))
 }

@@ -1,4 +1,4 @@
-// One attempt of a call: it goes to a target, and what came of it is counted, charged and written down.
+// One attempt of a call: sends it to a target, then counts, charges and logs the result.
 
 import { randomUUID } from 'node:crypto'
 import { mergeUsage } from 'llmiter'
@@ -14,16 +14,16 @@ import type { Upstreams } from './upstream.ts'
 
 interface Attempt {
   readonly id: string
-  /** What was asked for, by which it is billed. */
+  /** The requested model, by which it is billed. */
   readonly model: string | undefined
   /** Epoch ms. */
   readonly at: number
   readonly target: string
 }
 
-/** What is known of an attempt that is over. */
+/** What is known about a finished attempt. */
 interface AttemptEnd {
-  /** Of the HTTP answer; 0 when there was none, or not all of it. */
+  /** The HTTP status. 0 if there was no answer, or not a complete one. */
   readonly status: number
   readonly billed?: { readonly input: number; readonly cached: number; readonly output: number } | undefined
   readonly usd?: number | undefined
@@ -37,7 +37,7 @@ export class Attempts {
   readonly #upstreams: Upstreams
   readonly #counters: GatewayCounters
   readonly #ledger: CallLedger | undefined
-  /** Replaced when the configuration is read again. */
+  /** Replaced when the configuration is reloaded. */
   spend: Spend
 
   constructor(upstreams: Upstreams, counters: GatewayCounters, ledger: CallLedger | undefined, spend: Spend) {
@@ -105,7 +105,7 @@ export class Attempts {
     this.#over(call, progress, attempt, { status, billed, usd, used: used ?? progress.charge?.bound })
   }
 
-  /** A stream that broke, or whose client has left, told only a part: what was seen counts. */
+  /** A stream that failed, or whose client left, reported only a part. What was seen counts. */
   #streamOver(
     call: ClientCall,
     progress: CallProgress,
@@ -126,7 +126,7 @@ export class Attempts {
     this.#over(call, progress, attempt, { status: 0, billed, usd, used })
   }
 
-  /** An error with a status has used nothing. Without an answer nobody knows: all that was reserved counts. */
+  /** An error with a status used nothing. Without an answer the usage is unknown, so everything reserved counts. */
   #failed(call: ClientCall, progress: CallProgress, attempt: Attempt, error: unknown): void {
     const { charge } = progress
     if (error instanceof UpstreamError) {
@@ -169,7 +169,7 @@ const amountsOf = (tokens: number, usd = 0): LedgerAmounts => ({
   usd: Math.ceil(usd * 1e9),
 })
 
-/** The body as it came, unless the route has fields for it. */
+/** The body as received, unless the route overrides fields in it. */
 function bodyOf(
   call: ClientCall,
   hideUsage: boolean,

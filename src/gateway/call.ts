@@ -1,4 +1,4 @@
-// A call as it was read from its client.
+// A call as read from its client.
 
 import type { IncomingMessage } from 'node:http'
 import type { PoolCall } from 'llmiter/pool'
@@ -12,15 +12,15 @@ import { askForUsage, shapeOf } from './request-body.ts'
 export interface ClientCall {
   readonly protocol: Protocol
   readonly method: string
-  /** As the client has named it, without its query. */
+  /** The path in the client's request, without its query. */
   readonly pathname: string
-  /** Below the address of a target, with its query. */
+  /** The path below the address of a target, with its query. */
   readonly path: string
   readonly body: Buffer | undefined
   readonly headers: ReturnType<typeof toProvider>
   readonly model: string | undefined
   readonly stream: boolean
-  /** The body with which a stream tells its usage, where the client has not asked for that. */
+  /** The body with which a stream reports its usage, if the client has not asked for that. */
   readonly bodyForUsage: Buffer | undefined
   readonly terms: CallTerms
   readonly key: StoredKey | undefined
@@ -46,7 +46,7 @@ export function callOf(
     path: path.slice(prefix.length) + (passedQuery && `?${passedQuery}`),
     body,
     headers: toProvider(request.headers),
-    // The path wins: the provider goes by it.
+    // The path takes precedence, because the provider follows it.
     model: modelInPath(path) ?? shape?.model,
     stream: shape?.stream === true || /:streamGenerateContent$/.test(path),
     bodyForUsage: shape?.stream && asksForUsage(protocol, path) ? askForUsage(body!, shape) : undefined,
@@ -55,7 +55,7 @@ export function callOf(
   }
 }
 
-/** The model that a target is asked for, when the route has fields of its own for it. The path wins over any body. */
+/** The model sent to a target, if the route overrides fields for it. The path takes precedence over any body. */
 export function modelAt(
   { pathname, model }: ClientCall,
   overrides: Readonly<Record<string, unknown>> = {},
@@ -64,14 +64,14 @@ export function modelAt(
   return modelInPath(pathname) ?? (typeof own === 'string' ? own : model)
 }
 
-/** Lists, files and the like take nothing of the limits. */
+/** Lists, files and the like take nothing from the limits. */
 const FREE = Object.freeze({ cost: Object.freeze({ requests: 0 }) })
 const PAID = Object.freeze({})
 
 export const costOf = ({ method, path }: ClientCall): Pick<PoolCall, 'cost'> =>
   generates(method, path.split('?', 1)[0]!) ? PAID : FREE
 
-/** What the body holds. A body that is no JSON is what it is: its bytes count. */
+/** The parsed body. If it is not JSON, its bytes count. */
 export function requestOf({ body, headers }: ClientCall): unknown {
   if (!body) return {}
   if (!JSON_TYPE.test(String(headers['content-type'] ?? ''))) return { body: body.toString('latin1') }
@@ -82,7 +82,7 @@ export function requestOf({ body, headers }: ClientCall): unknown {
   }
 }
 
-/** What the ledger tells of a call. */
+/** The fields of a call in the ledger. */
 export function factsOf({ key, terms, model }: ClientCall) {
   const tenant = terms.tenant ?? key?.id
   return {

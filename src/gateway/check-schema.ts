@@ -1,4 +1,4 @@
-// Checks a value by a schema. The first fault is told with its path, what stands there, and what may.
+// Checks a value against a schema. An error names the path of the first fault, the value, and what is allowed.
 
 import { didYouMean } from '../lib/suggest.ts'
 import { text } from '../lib/validate.ts'
@@ -42,7 +42,7 @@ export function allowed(schema: Schema): string {
   }[schema.type!]
 }
 
-/** The faults that a value has by itself. */
+/** The faults of a value itself. */
 function fits(
   value: unknown,
   { type, enum: choices, anyOf, pattern, minimum, maximum, exclusiveMinimum, minItems }: Schema,
@@ -63,7 +63,7 @@ function fits(
 /** @throws TypeError that names the path of the first fault. */
 export function checkBySchema(value: unknown, schema: Schema, path: string): void {
   if (!fits(value, schema)) {
-    // A key that stands where its name should must not be shown.
+    // A key written in place of its name must not be shown.
     const shown = /^\^\(+env/.test(schema.pattern ?? '') ? '' : `, got ${text(value)}`
     throw new TypeError(`${path || 'the configuration'} must be ${allowed(schema)}${shown}`)
   }

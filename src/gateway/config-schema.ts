@@ -1,5 +1,5 @@
-// The configuration of a gateway as a JSON schema: editors complete by it, `--check` checks by it, and the reference in
-// docs/gateway.md is made from it.
+// The configuration of a gateway as a JSON schema: editors use it for completion, `--check` for validation, and
+// the reference in docs/gateway.md is generated from it.
 
 /** The part of JSON Schema that is used here. */
 export interface Schema {
@@ -21,7 +21,7 @@ export interface Schema {
   readonly title?: string
 }
 
-/** What a header can hold. */
+/** The characters allowed in a header. */
 export const NAME = '^[!-~]([ -~]*[!-~])?$'
 
 const duration: Schema = {
@@ -37,7 +37,7 @@ const time = (description: string): Schema => ({
 const amount = (description: string): Schema => ({ description, type: 'number', exclusiveMinimum: 0 })
 const count = (description: string): Schema => ({ description, type: 'integer', minimum: 1 })
 const text = (description: string): Schema => ({ description, type: 'string', pattern: '.' })
-/** It stands in headers. */
+/** It is sent in headers. */
 const name = (description: string): Schema => ({ description, type: 'string', pattern: NAME })
 const secret = (description: string): Schema => ({
   description: `${description} 'env:NAME' or 'file:PATH', whose mode is 0600.`,
@@ -53,12 +53,12 @@ const limits: Schema = {
     requestsPerMinute: amount('Requests a minute.'),
     requestsPerHour: amount('Requests an hour.'),
     requestsPerDay: amount('Requests a day.'),
-    tokensPerMinute: amount('Input and output tokens a minute.'),
-    inputTokensPerMinute: amount('Input tokens a minute.'),
-    outputTokensPerMinute: amount('Output tokens a minute.'),
-    tokensPerDay: amount('Input and output tokens a day.'),
-    maxConcurrent: count('Calls in flight at once.'),
-    burst: count('Requests that may go at once after a pause.'),
+    tokensPerMinute: amount('Input and output tokens per minute.'),
+    inputTokensPerMinute: amount('Input tokens per minute.'),
+    outputTokensPerMinute: amount('Output tokens per minute.'),
+    tokensPerDay: amount('Input and output tokens per day.'),
+    maxConcurrent: count('Maximum number of calls in flight.'),
+    burst: count('Requests that may be sent at once after a pause.'),
   },
 }
 
@@ -67,16 +67,16 @@ const budget: Schema = {
   required: ['per'],
   additionalProperties: false,
   properties: {
-    requests: amount('The most requests in a period.'),
-    tokens: amount('The most input and output tokens in a period.'),
-    usd: amount('The most US dollars in a period.'),
+    requests: amount('Maximum number of requests in a period.'),
+    tokens: amount('Maximum number of input and output tokens in a period.'),
+    usd: amount('Maximum number of US dollars in a period.'),
     per: {
       description: "'day', 'week', 'month' or 'year' by the calendar, or a duration.",
       anyOf: [{ enum: ['day', 'week', 'month', 'year'] }, duration],
     },
-    timeZone: text('Of a period of the calendar: an IANA name. Default UTC.'),
-    by: { description: 'Each has a budget of its own.', enum: ['tenant', 'model'] },
-    name: text('For errors and statistics.'),
+    timeZone: text('The time zone of a calendar period: an IANA name. Default UTC.'),
+    by: { description: 'Each of these has its own budget.', enum: ['tenant', 'model'] },
+    name: text('The name in errors and statistics.'),
   },
 }
 
@@ -85,9 +85,13 @@ const price: Schema = {
   required: ['input', 'output'],
   additionalProperties: false,
   properties: {
-    input: { description: 'USD for a million input tokens.', type: 'number', minimum: 0 },
-    output: { description: 'USD for a million output tokens.', type: 'number', minimum: 0 },
-    cachedInput: { description: 'USD for a million input tokens from a cache.', type: 'number', minimum: 0 },
+    input: { description: 'USD per million input tokens.', type: 'number', minimum: 0 },
+    output: { description: 'USD per million output tokens.', type: 'number', minimum: 0 },
+    cachedInput: {
+      description: 'USD per million input tokens read from a cache.',
+      type: 'number',
+      minimum: 0,
+    },
   },
 }
 
@@ -100,12 +104,12 @@ const target: Schema = {
     protocol: { description: 'What it speaks.', enum: ['openai', 'anthropic', 'gemini'] },
     apiKey: secret("The provider's key:"),
     baseUrl: {
-      description: "Where it listens. Default: the provider's own address.",
+      description: "The base URL. Default: the provider's own address.",
       type: 'string',
       pattern: '^https?://.',
     },
     headers: {
-      description: 'More headers of each call to it.',
+      description: 'Additional headers of each call to it.',
       type: 'object',
       additionalProperties: { type: 'string' },
     },
@@ -116,11 +120,11 @@ const target: Schema = {
       minimum: 0,
     },
     limits: {
-      description: 'Its limits, over all models. Default: what the provider tells, for each model.',
+      description: 'Its limits over all models. Default: learned from the provider, per model.',
       ...limits,
     },
     models: {
-      description: "Limits of single models; 'default' is for the others.",
+      description: "Limits of single models; 'default' applies to the others.",
       type: 'object',
       additionalProperties: limits,
     },
@@ -129,7 +133,7 @@ const target: Schema = {
       type: 'boolean',
     },
     timeout: time(
-      'The longest wait for an answer to begin, and the longest silence of a stream. Default 10m.',
+      'The maximum wait until an answer begins, and the maximum silence of a stream. Default 10m.',
     ),
   },
 }
@@ -151,34 +155,36 @@ export const CONFIG_SCHEMA: Schema = {
     },
     routes: {
       description:
-        "Portkey's config objects, by the names that calls give in x-portkey-config; 'default' is for the others.",
+        "Portkey's config objects, by the names in the header x-portkey-config; 'default' applies to other calls.",
       type: 'object',
       additionalProperties: { type: 'object' },
     },
     queue: {
-      description: 'How much may wait.',
+      description: 'The limits of the queue.',
       type: 'object',
       additionalProperties: false,
       properties: {
-        max: count('Calls that may wait. Default 10,000.'),
-        maxBytes: count('Bytes of the bodies of all calls in hand. Default 256,000,000.'),
+        max: count('Maximum number of waiting calls. Default 10,000.'),
+        maxBytes: count('Maximum size in bytes of the bodies of all unfinished calls. Default 256,000,000.'),
       },
     },
-    maxWait: time('Calls that would wait longer are refused. Default: none.'),
-    waitComments: time('Streams that wait get a comment so often. Default: none.'),
+    maxWait: time('Calls that would wait longer are refused. Default: no limit.'),
+    waitComments: time('How often a waiting stream gets a comment. Default: never.'),
     drain: time('How long calls may wait after SIGTERM. Default 30s.'),
-    budgets: { description: 'What may be spent in all.', type: 'array', items: budget },
+    budgets: { description: 'Budgets over all calls.', type: 'array', items: budget },
     prices: {
       description:
-        "By model: a name, a beginning of names such as 'gpt-5*', or 'default'. They win over those of @pydantic/genai-prices.",
+        "Prices by model: a name, a prefix such as 'gpt-5*', or 'default'. They take precedence over @pydantic/genai-prices.",
       type: 'object',
       additionalProperties: price,
     },
-    maxOutputTokens: count('Reserved under a budget for a call that sets no bound itself. Default 16,384.'),
+    maxOutputTokens: count(
+      'Output tokens reserved under a budget for a call that does not limit its output. Default 16,384.',
+    ),
     state: text('The folder of keys, ledger and snapshot. Default: llmiter-gateway.'),
     redis: {
       description:
-        'Limits and budgets hold over all gateways that use this Redis. It needs the package ioredis or redis.',
+        'Limits and budgets are shared by all gateways that use this Redis. Needs the package ioredis or redis.',
       type: 'object',
       required: ['url'],
       additionalProperties: false,
@@ -188,9 +194,9 @@ export const CONFIG_SCHEMA: Schema = {
           type: 'string',
           pattern: '^((env|file):|rediss?://(?![^/]*@)).',
         },
-        prefix: text("What all keys begin with. Default 'llmiter:'."),
+        prefix: text("The prefix of all keys. Default 'llmiter:'."),
         processes: count(
-          'How many gateways there are: the share of one that has never reached Redis. Default: it waits.',
+          'The number of gateways, which sets the share of one that has never reached Redis. Default: it waits.',
         ),
       },
     },

@@ -1,4 +1,4 @@
-// The configuration: a file, checked as a whole before anything of it is used.
+// Loads the configuration file. It is checked completely before any of it is used.
 
 import { existsSync, readFileSync, statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
@@ -13,7 +13,7 @@ import type { GatewayOptions, GatewayTarget, TargetLimits } from './options.ts'
 import { compileRoute } from './portkey.ts'
 import { Target } from './target.ts'
 
-/** The configuration as it is written. */
+/** The configuration as written in the file. */
 type ConfigFile = Omit<GatewayOptions, 'targets' | 'budgets' | 'prices'> & {
   readonly $schema?: string
   readonly targets?: readonly GatewayTarget[]
@@ -23,12 +23,12 @@ type ConfigFile = Omit<GatewayOptions, 'targets' | 'budgets' | 'prices'> & {
 
 const NAMES = ['llmiter.config.json', 'llmiter.config.ts', 'llmiter.config.js', 'llmiter.config.mjs']
 
-/** The file that is used when none is named. */
+/** The file used if none is given. */
 export const findConfig = (dir: string): string | undefined =>
   NAMES.map((name) => resolve(dir, name)).find((file) => existsSync(file))
 
 /**
- * Reads and checks a configuration; without a file, that of the environment alone.
+ * Loads and checks a configuration. Without a file, reads it from the environment alone.
  *
  * @throws TypeError that names the path of a fault.
  */
@@ -40,7 +40,7 @@ export async function loadConfig(
   const config = file === undefined ? {} : await readConfig(file)
   checkBySchema(config, CONFIG_SCHEMA, '')
   const { targets: said, adminKey, redis, ...rest } = config as ConfigFile
-  // For editors alone.
+  // Used only by editors.
   delete (rest as { $schema?: string }).$schema
   const dir = file === undefined ? '.' : dirname(file)
   const secret = (value: string, path: string) => secretOf(value, path, env, dir)
@@ -66,7 +66,7 @@ async function readConfig(file: string): Promise<unknown> {
   if (!existsSync(file)) throw new TypeError(`there is no file ${file}`)
   if (file.endsWith('.json')) return parseJson(readFileSync(file, 'utf8'), file)
   try {
-    // By its age, so that a reload reads it anew.
+    // The age of the file is part of the URL, so that a reload imports it again.
     const module = (await import(`${pathToFileURL(resolve(file)).href}?${statSync(file).mtimeMs}`)) as {
       default?: unknown
     }
@@ -88,7 +88,7 @@ function parseJson(written: string, file: string): unknown {
 }
 
 function redisUrl(url: string): string {
-  // It may hold a password, so it is not shown.
+  // It may contain a password, so it is not shown.
   if (!/^rediss?:\/\/./.test(url))
     throw new TypeError('redis.url: what it names must be a URL that begins with redis:// or rediss://')
   return url
@@ -117,9 +117,9 @@ function secretOf(
 function checkTargets(targets: readonly GatewayTarget[]): void {
   for (const [i, { name }] of targets.entries()) {
     if (targets.findIndex((other) => other.name === name) < i)
-      throw new TypeError(`targets[${i}].name must be unique, ${text(name)} is there twice`)
+      throw new TypeError(`targets[${i}].name must be unique, ${text(name)} occurs twice`)
     try {
-      // Its limits are checked where they are made.
+      // Creating the target checks its limits.
       const target = new Target(targets[i]!, () => {})
       for (const model of [undefined, ...Object.keys(targets[i]!.models ?? {})]) target.limiterFor(model)
     } catch (error) {

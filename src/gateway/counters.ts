@@ -1,12 +1,12 @@
-// What the gateway has done since it was started, in numbers that only grow.
+// Counts what the gateway has done since it started.
 
 export interface GatewayCounts {
-  /** Tries, by target and status: 0 is one without a whole answer. */
+  /** Attempts by target and status. 0 means no complete answer. */
   readonly tries: { readonly target: string; readonly status: number; count: number }[]
-  /** What the gateway itself has refused, by code. */
+  /** Calls refused by the gateway itself, by code. */
   readonly refused: Readonly<Record<string, number>>
   readonly tokens: { readonly target: string; input: number; output: number; usd: number }[]
-  /** Calls that were answered from the cache. */
+  /** Calls answered from the cache. */
   readonly cached: number
   readonly waitedMs: number
   readonly tookMs: number

@@ -1,13 +1,13 @@
-// How a call fails: by the gateway's own word, or by its provider's.
+// The errors of a call: the gateway's own, or the provider's.
 
 import type { IncomingHttpHeaders } from 'node:http'
 
-/** The gateway's own answer. */
+/** An error of the gateway itself. */
 export class GatewayError extends Error {
   readonly status: number
   readonly code: string
   readonly retryAfterMs: number | undefined
-  /** `false`: an SDK need not try again. */
+  /** `false`: an SDK should not retry. */
   readonly mayRetry: boolean
 
   constructor(
@@ -24,9 +24,9 @@ export class GatewayError extends Error {
   }
 }
 
-/** The connection to the provider is lost. */
+/** The connection to the provider was lost. */
 export class BrokenError extends Error {
-  /** By which a limiter knows it. */
+  /** The code that limiters recognise. */
   readonly code = 'ECONNRESET'
 
   constructor(message = 'the provider broke the connection') {
@@ -34,21 +34,21 @@ export class BrokenError extends Error {
   }
 }
 
-/** An error of a connection, or of what came over it, as the loss that it is. */
+/** Converts an error of a connection, or of its data, into a lost connection. */
 export function brokenBy(error: NodeJS.ErrnoException): Error {
   if (/^Z_|^ERR__ERROR_|^ERR_PADDING/.test(error.code ?? ''))
     return new BrokenError('the provider has sent what cannot be decoded')
   return error.code === 'ECONNRESET' ? new BrokenError() : error
 }
 
-/** The provider answered with an error. A limiter reads `status`, `headers` and `error`; the client gets the rest. */
+/** The provider answered with an error. A limiter reads `status`, `headers` and `error`. The client gets `passed`. */
 export class UpstreamError extends Error {
   readonly status: number
   readonly headers: IncomingHttpHeaders
   readonly error: unknown
-  /** The route says that another target is tried after it. */
+  /** Whether the route tries another target after it. */
   goesOn = false
-  /** What goes to the client. */
+  /** The part passed to the client. */
   readonly passed: { readonly headers: Record<string, string | string[] | number>; readonly content: Buffer }
 
   constructor(

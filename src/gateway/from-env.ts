@@ -1,4 +1,4 @@
-// The targets that the environment names: so one provider needs no configuration.
+// Creates targets from environment variables, so that no configuration file is needed.
 
 import type { GatewayTarget, TargetLimits } from './options.ts'
 import type { Protocol } from './protocol.ts'
@@ -11,7 +11,7 @@ const VARIABLES: readonly { protocol: Protocol; keys: readonly string[]; urls: r
   { protocol: 'gemini', keys: ['GEMINI_API_KEY', 'GOOGLE_API_KEY'], urls: ['GOOGLE_GEMINI_BASE_URL'] },
 ]
 
-/** One target for each provider that has a key. */
+/** One target for each provider with a key. */
 export function targetsFromEnv(env: Environment, limits: TargetLimits): GatewayTarget[] {
   const first = (names: readonly string[]) => names.map((name) => env[name]?.trim()).find(Boolean)
   return VARIABLES.flatMap(({ protocol, keys, urls }) => {

@@ -1,7 +1,7 @@
-// One call, from its client to its provider and back.
+// Follows one call from its client to its provider and back.
 //
 //   client ──▶ checks ──▶ budgets ──▶ queue of a pool ──▶ provider ──▶ client
-//                └ 4xx      └ 402       └ 429, or gone      └ the next target, as long as nothing has been passed on
+//                └ 4xx      └ 402       └ 429, or left      └ the next target, until something has been passed on
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
@@ -35,7 +35,7 @@ const ADMIN = '/-/'
 const STARTED_AT = Date.now()
 
 export interface GatewayHooks {
-  /** A limiter has been made. */
+  /** Called for each new limiter. */
   readonly limiter?: (limiter: BucketRateLimiter) => void
   /** Where gateways share limits and budgets. */
   readonly store?: SharedStore | undefined
@@ -54,10 +54,10 @@ export class Gateway {
   readonly #state: StateFile | undefined
   readonly #counters = new GatewayCounters()
   readonly #attempts: Attempts
-  /** Begun anew with each configuration: a route of the same name may ask another model. */
+  /** Emptied with each configuration, because a route of the same name may use another model. */
   #cache = new AnswerCache()
   readonly #hold: Hold
-  /** Calls that have not been sent yet, with what turns them away. */
+  /** Calls that have not been sent yet, with the function that rejects them. */
   readonly #waiting = new Map<CallProgress, (error: GatewayError) => void>()
   #inHand = 0
   #draining = false
@@ -80,7 +80,7 @@ export class Gateway {
     this.#attempts = new Attempts(this.#upstreams, this.#counters, this.#ledger, this.#spendOf(options))
   }
 
-  /** Takes over another configuration. Calls that wait or run go on; limiters of targets that stay are kept. */
+  /** Applies another configuration. Calls that wait or run continue. Limiters of targets that remain are kept. */
   reload(options: GatewayOptions): void {
     const times = timesOf(options)
     const spend = new Spend(options, this.#store)
@@ -109,7 +109,7 @@ export class Gateway {
     return this.#attempts.spend
   }
 
-  /** Resolves when the prices are there by which answers tell their cost. */
+  /** Resolves when the prices for costs are loaded. */
   async ready(): Promise<void> {
     if (this.#options.prices || this.#spend.wantsPrices(this.#keys?.all ?? [])) await this.#spend.load()
   }
@@ -136,8 +136,8 @@ export class Gateway {
   }
 
   /**
-   * Takes no new calls. Those that wait or run go on for `drain`; whoever waits longer gets a 503. Resolves when the last
-   * one is over.
+   * Stops accepting calls. Calls that wait or run may continue for `drain`. Calls that still wait after that get a
+   * 503. Resolves when the last call has ended.
    */
   async drain(): Promise<void> {
     this.#draining = true
@@ -159,7 +159,7 @@ export class Gateway {
     this.#store.close()
   }
 
-  /** What goes on, in numbers. */
+  /** The current state in numbers. */
   status(): GatewayStatus {
     return {
       waiting: this.#waiting.size,
@@ -212,8 +212,7 @@ export class Gateway {
     if (!this.needsKeys) return undefined
     const key = this.#keys!.find(given, Date.now())
     if (key) return key
-    const why =
-      given === undefined ? 'a key of the gateway is needed' : 'this key is not known, or has expired'
+    const why = given === undefined ? 'a gateway key is required' : 'this key is unknown or has expired'
     throw new GatewayError(401, 'invalid_key', `${why}: llmiter keys add makes one`, { mayRetry: false })
   }
 
@@ -247,7 +246,7 @@ export class Gateway {
       passWhole(answer, progress.headers(), response)
     } catch (error) {
       progress.charge?.release()
-      // Whoever has left hears nothing more.
+      // The client has left, so there is no one to answer.
       if (gone.signal.aborted && !(gone.signal.reason instanceof GatewayError)) return
       const words = wordsOf(gone.signal.aborted ? gone.signal.reason : error, () =>
         pool.waitTime(costOf(call)),
@@ -262,7 +261,7 @@ export class Gateway {
     }
   }
 
-  /** Whether an identical call was answered a short while ago, and this one with the same. */
+  /** Answers from the cache if an identical call was answered recently. Returns whether it did. */
   #passKept(key: string, { terms }: ClientCall, response: ServerResponse): boolean {
     const kept = terms.refreshCache ? undefined : this.#cache.get(key)
     if (!kept) return false
@@ -271,7 +270,7 @@ export class Gateway {
     return true
   }
 
-  /** Counts what the gateway itself refuses, and writes it down when it is known whose call it was. */
+  /** Counts calls refused by the gateway, and logs those whose key is known. */
   #tellRefused(error: unknown, call: ClientCall | undefined): void {
     if (!(error instanceof GatewayError)) return
     const { status, code } = error
@@ -307,7 +306,10 @@ export class Gateway {
     }
   }
 
-  /** Comments for a stream that waits. From the first one on its head is out, and a failure is an event. */
+  /**
+   * Sends comments to a waiting stream. After the first one the response head is sent, so a failure becomes an
+   * event.
+   */
   #comment({ stream, protocol }: ClientCall, response: ServerResponse): () => void {
     const { waitCommentsMs } = this.#times
     if (waitCommentsMs === undefined || !stream) return () => {}
@@ -325,8 +327,8 @@ export class Gateway {
 }
 
 /**
- * A request that came before the answers to those ahead of it: Node tells its response nothing when the connection
- * closes before its turn.
+ * Reports a closed connection to a pipelined request. Node does not notify its response if the connection closes
+ * before its turn.
  */
 function hearClose(socket: Socket, response: ServerResponse): void {
   const close = () => {

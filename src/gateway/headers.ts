@@ -1,5 +1,5 @@
-// Which headers pass, each way. Whatever is not listed stops here: credentials, cookies, and what belongs to one
-// connection.
+// Decides which headers are passed on in each direction. All others are dropped: credentials, cookies, and headers
+// of one connection.
 
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 
@@ -11,7 +11,7 @@ const TO_CLIENT =
 
 type Passing = Map<string, boolean>
 
-/** A name is looked at once: the same few come with each call. */
+/** Caches the decision per name, because the same few names occur in every call. */
 const seen = { up: new Map() as Passing, down: new Map() as Passing }
 const MOST_NAMES = 1000
 
@@ -30,12 +30,12 @@ export function toProvider(headers: IncomingHttpHeaders): Headers {
   const passed: Headers = {}
   for (const name in headers)
     if (passes(name, seen.up, TO_PROVIDER) && headers[name] !== undefined) passed[name] = headers[name]
-  // What is counted must be read, so it must not be compressed.
+  // The answer is parsed for its usage, so it must not be compressed.
   passed['accept-encoding'] = 'identity'
   return passed
 }
 
-/** A header that names a secret of the operator's passes without it. */
+/** A secret of the operator is removed from the headers. */
 export function toClient({ headers }: IncomingMessage, redact: (text: string) => string): Headers {
   const passed: Headers = {}
   for (const name in headers) {

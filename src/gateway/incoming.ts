@@ -1,5 +1,5 @@
-// A request of a client's, checked before anything is done for it: where it comes from, where it wants to go, how much
-// it brings. Whatever is odd is refused, since what two programs read differently is where attacks begin.
+// Checks a client's request before anything else happens: its origin, its path, its size. Anything ambiguous is
+// refused, because attacks exploit requests that two programs read differently.
 
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import { isIP } from 'node:net'
@@ -21,7 +21,7 @@ const hostName = (host: string): string =>
     .toLowerCase()
 
 /**
- * On loopback each page in a browser could ask: by its own name, which its DNS server now points here, or across
+ * On loopback, any page in a browser could send requests: under its own name, whose DNS now points here, or across
  * origins.
  *
  * @throws GatewayError
@@ -68,7 +68,7 @@ export function placeOf({ method, url = '', headers }: IncomingMessage): Place {
   return { path, query: at < 0 ? '' : url.slice(at + 1) }
 }
 
-/** The bytes of all bodies in hand. */
+/** Tracks the size of all bodies of unfinished calls. */
 export class Hold {
   readonly #most: number
   bytes = 0
@@ -87,7 +87,7 @@ export class Hold {
   }
 }
 
-/** Rejects with a GatewayError when the body is too large, now or in all. */
+/** Reads the body. Rejects with a GatewayError if it is too large, alone or together with others. */
 export function readBody(request: IncomingMessage, hold: Hold): Promise<Buffer | undefined> {
   const { headers } = request
   const declared = headers['content-length']
@@ -99,7 +99,7 @@ export function readBody(request: IncomingMessage, hold: Hold): Promise<Buffer |
       hold.bytes -= length
       length = 0
       request.removeAllListeners('data')
-      // What still comes is thrown away, until the connection is closed.
+      // Further bytes are discarded until the connection is closed.
       request.resume()
       reject(error as Error)
     }
@@ -125,18 +125,18 @@ export function readBody(request: IncomingMessage, hold: Hold): Promise<Buffer |
 const tooLarge = () =>
   new GatewayError(413, 'body_too_large', `the body is larger than ${MOST_BODY} bytes`, { mayRetry: false })
 
-/** What a client says of one call. */
+/** The terms that a client sets for one call. */
 export interface CallTerms {
   readonly priority: number | undefined
   readonly tenant: string | undefined
   readonly maxWaitMs: number | undefined
-  /** The one target that may answer. */
+  /** The only target that may answer. */
   readonly target: string | undefined
   /** The name of a route, or a config object. */
   readonly route: string | undefined
-  /** What conditions of a route ask for. */
+  /** Metadata for the conditions of a route. */
   readonly metadata: object | undefined
-  /** A kept answer is not wanted. */
+  /** The client does not want a cached answer. */
   readonly refreshCache: boolean
 }
 

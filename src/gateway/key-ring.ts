@@ -1,6 +1,6 @@
-// The keys that the gateway gives to programs. Only their hashes are kept. The file is looked at again when it changes, so
-// that a key is revoked without a restart. It is only ever appended to, a line for each key: the last line of an id holds.
-// So processes that write at the same time need no lock.
+// The keys that the gateway issues to programs. Only their hashes are stored. The file is read again when it
+// changes, so that keys can be revoked without a restart. It is append-only with one line per change, and the last
+// line of an id applies. So processes that write at the same time need no lock.
 
 import { randomBytes, timingSafeEqual } from 'node:crypto'
 import { appendFileSync, mkdirSync, readFileSync } from 'node:fs'
@@ -12,7 +12,7 @@ import { versionOf } from './file-version.ts'
 import type { TargetLimits } from './options.ts'
 import { sha256 } from './secrets.ts'
 
-/** A key as it is kept. Times are epoch ms. */
+/** A stored key. Times are epoch ms. */
 export interface StoredKey {
   readonly id: string
   readonly name: string
@@ -28,7 +28,7 @@ export interface StoredKey {
 const PREFIX = 'llmiter'
 const ID_BYTES = 6
 const SECRET_BYTES = 32
-/** A change of the file is seen after so long. */
+/** How long it takes to notice a change of the file. */
 const LOOK_MS = 250
 
 /** @throws TypeError when the limits or the budgets of a key are wrong. */
@@ -50,7 +50,7 @@ export class KeyRing {
     this.#read()
   }
 
-  /** Whether programs need a key: there is one, or was. */
+  /** Whether programs need a key: one exists or has existed. */
   get used(): boolean {
     this.#look(Date.now())
     return this.#keys.size > 0
@@ -60,7 +60,7 @@ export class KeyRing {
     return [...this.#keys.values()]
   }
 
-  /** The key that somebody has come with, if it is one of ours and still holds. */
+  /** The stored key that matches the client's key, if it is still valid. */
   find(key: string | undefined, now: number): StoredKey | undefined {
     this.#look(now)
     const id = /^llmiter_([\w-]{8})_[\w-]{43}$/.exec(key ?? '')?.[1]
@@ -70,7 +70,7 @@ export class KeyRing {
     return timingSafeEqual(sha256(key!), Buffer.from(found.hash, 'hex')) ? found : undefined
   }
 
-  /** Makes a key. It is told here, and never again. */
+  /** Creates a key. The key itself is returned only here. */
   add(more: Omit<StoredKey, 'id' | 'hash' | 'createdAt'>): { key: string; stored: StoredKey } {
     const id = randomBytes(ID_BYTES).toString('base64url')
     const key = `${PREFIX}_${id}_${randomBytes(SECRET_BYTES).toString('base64url')}`
@@ -79,7 +79,7 @@ export class KeyRing {
     return { key, stored }
   }
 
-  /** Returns what was revoked: by id or by name. */
+  /** Revokes keys by id or name. Returns the revoked keys. */
   revoke(which: string): StoredKey[] {
     this.#read()
     const found = this.all.filter(
@@ -113,7 +113,7 @@ export class KeyRing {
   }
 }
 
-/** @throws TypeError when it is no file of keys. */
+/** @throws TypeError when it is not a file of keys. */
 function keysIn(file: string): StoredKey[] {
   const lines = readFileSync(file, 'utf8').split('\n')
   return lines.flatMap((line, i) => (line.trim() ? [keyIn(line, `${file}, line ${i + 1}`)] : []))

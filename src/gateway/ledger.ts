@@ -1,5 +1,6 @@
-// The ledger: a line for each try of a call, and never what it said. Under a budget there is a line when a try is sent,
-// too, written before the provider can have seen it: after a crash such a try counts as much as it might have used.
+// The ledger: one line per attempt of a call, never its content. With a budget there is also a line when an
+// attempt is sent, written before the provider can receive it. After a crash, such an attempt counts with the
+// maximum it might have used.
 
 import {
   closeSync,
@@ -13,14 +14,14 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 
-/** What was used, in the units of budgets: USD as billionths. */
+/** The usage in the units of budgets. USD in billionths. */
 export interface LedgerAmounts {
   readonly requests: number
   readonly tokens: number
   readonly usd: number
 }
 
-/** A try was sent, and may use so much. */
+/** An attempt was sent, and may use this much. */
 interface SentLine {
   readonly of: 'sent'
   /** Epoch ms. */
@@ -32,17 +33,17 @@ interface SentLine {
   readonly bound: LedgerAmounts
 }
 
-/** A try is over. */
+/** An attempt has ended. */
 interface OverLine extends Omit<SentLine, 'of' | 'bound'> {
   readonly of: 'over'
   readonly target: string
-  /** Of the HTTP answer; 0 when there was none. */
+  /** The HTTP status, or 0 if there was no answer. */
   readonly status: number
   readonly waitedMs: number
   readonly ms: number
   readonly inputTokens?: number
   readonly outputTokens?: number
-  /** Of the input, read from a cache of the provider's. */
+  /** Input tokens read from the provider's cache. */
   readonly cachedTokens?: number
   /** USD, if the price is known. */
   readonly cost?: number
@@ -50,11 +51,11 @@ interface OverLine extends Omit<SentLine, 'of' | 'bound'> {
   readonly used?: LedgerAmounts
 }
 
-/** The gateway itself refused a call: no try of it was sent, or no more. */
+/** The gateway refused a call: no attempt, or no further attempt, was sent. */
 interface RefusedLine extends Omit<SentLine, 'of' | 'bound' | 'id'> {
   readonly of: 'refused'
   readonly status: number
-  /** As in the answer: `budget_exceeded`, `queue_full`, `wait_too_long` and others. */
+  /** The code in the answer: `budget_exceeded`, `queue_full`, `wait_too_long` and others. */
   readonly code: string
 }
 
@@ -72,7 +73,10 @@ export class CallLedger {
     this.#dir = dir
   }
 
-  /** Lines of earlier runs, in the order in which they were written. A last line that was cut off is left out. */
+  /**
+   * Reads the lines of earlier runs, in the order in which they were written. A last line that was cut off is
+   * skipped.
+   */
   *read(): Generator<LedgerLine> {
     if (!existsSync(this.#dir)) return
     const names = readdirSync(this.#dir).filter((name) => NAME.test(name))
@@ -98,7 +102,7 @@ export class CallLedger {
       for (let at = 0, fd = this.#open(); at < bytes.length;) at += writeSync(fd, bytes, at)
       this.#failed = false
     } catch (error) {
-      // A full disk must not end the calls. It is told once. What is there of a line ends where the next begins.
+      // A full disk must not stop the calls. It is reported once. A partial line ends where the next line begins.
       if (!this.#failed)
         process.emitWarning(`llmiter gateway: the ledger cannot be written: ${(error as Error).message}`)
       this.#failed = true
@@ -124,7 +128,7 @@ export class CallLedger {
   }
 }
 
-/** Whether the last line has no end, since its writer was stopped: the next one would be lost with it. */
+/** Whether the last line has no newline, because its writer was stopped. The next line would be lost with it. */
 function isCutOff(fd: number): boolean {
   const { size } = fstatSync(fd)
   const last = Buffer.alloc(1)
@@ -134,7 +138,7 @@ function isCutOff(fd: number): boolean {
 const LINE_FEED = 0x0a
 const PART = 1 << 20
 
-/** A file may be longer than any text. */
+/** A file may be longer than the longest string. */
 function* linesOf(file: string): Generator<string> {
   const fd = openSync(file, 'r')
   try {

@@ -1,5 +1,6 @@
-// Node's `http` and `https`, without what else hangs on them: an import reads every name that a built-in module exports,
-// and so loads Node's `fetch`, which the gateway does not use. That takes longer than all the rest of its start.
+// Loads Node's `http` and `https` without importing them. An import reads every export of a built-in module, which
+// also loads Node's `fetch`. The gateway does not use it, and loading it takes longer than the rest of the
+// startup.
 
 import type * as Http from 'node:http'
 import type * as Https from 'node:https'
@@ -10,5 +11,5 @@ const load = createRequire(import.meta.url)
 
 export const http = load('node:http') as typeof Http
 export const https = load('node:https') as typeof Https
-/** Wanted when a provider compresses its answer although it was asked not to. */
+/** Needed when a provider compresses its answer although it was asked not to. */
 export const zlib = (): typeof Zlib => load('node:zlib') as typeof Zlib

@@ -1,4 +1,4 @@
-// What an operator may say to the gateway.
+// The options of a gateway.
 
 import type { Duration, LimitsOptions } from 'llmiter'
 import type { BudgetOptions, Prices } from 'llmiter/pool'
@@ -6,97 +6,148 @@ import { duration } from '../lib/duration.ts'
 import { MAX_TIMER_MS } from '../lib/units.ts'
 import type { Protocol } from './protocol.ts'
 
-/** Where commands look for keys, ledger and snapshot. */
+/** The folder in which commands look for keys, ledger and snapshot. */
 export const STATE_FOLDER = 'llmiter-gateway'
 
 /** The limits of one key of a provider, or of one model. */
 export interface TargetLimits extends LimitsOptions {
-  /** How many calls may be in flight at once. */
+  /** The maximum number of calls in flight. */
   readonly maxConcurrent?: number
 }
 
 /** A key of a provider. */
 export interface GatewayTarget {
-  /** Its name in headers, errors, the log and statistics. */
+  /** The name in headers, errors, the ledger and statistics. */
   readonly name: string
-  /** What it speaks. */
+  /** The protocol it speaks. */
   readonly protocol: Protocol
   /** The provider's key. */
   readonly apiKey?: string | undefined
-  /** Where it listens. Default: where the provider of the protocol does. */
+  /**
+   * The base URL.
+   * @default the address of the protocol's provider
+   */
   readonly baseUrl?: string | undefined
-  /** More headers for each call to it. */
+  /** Additional headers for each call to it. */
   readonly headers?: Readonly<Record<string, string>>
-  /** Its share among targets of its tier. Default 1. */
+  /**
+   * Its share among the targets of its tier.
+   * @default 1
+   */
   readonly weight?: number
-  /** Tiers are tried in order, the lowest first. Default 1. */
+  /**
+   * Tiers are tried in order, the lowest first.
+   * @default 1
+   */
   readonly tier?: number
-  /** Its limits, over all models. Default: each model has limits of its own, which headers and refusals tell. */
+  /**
+   * Its limits over all models.
+   * @default each model has its own limits, learned from headers and refusals
+   */
   readonly limits?: TargetLimits
-  /** Limits of single models; `default` is for the others. */
+  /** Limits of single models. `default` applies to the others. */
   readonly models?: Readonly<Record<string, TargetLimits>>
-  /** Whether streams of chats are asked for their usage. Default true. */
+  /**
+   * Whether chat streams are asked for their usage.
+   * @default true
+   */
   readonly includeUsage?: boolean
-  /** The longest wait for an answer to begin, and the longest silence of a stream. Default 10 minutes. */
+  /**
+   * The maximum wait until an answer begins, and the maximum silence of a stream.
+   * @default 10 minutes
+   */
   readonly timeout?: Duration
 }
 
 /** How many calls may wait. */
 interface GatewayQueue {
-  /** Default 10,000. */
+  /**
+   * The maximum number of waiting calls.
+   * @default 10,000
+   */
   readonly max?: number
-  /** How many bytes the bodies of calls may have that are not over yet. Default 256 MB. */
+  /**
+   * The maximum size in bytes of the bodies of all unfinished calls.
+   * @default 256 MB
+   */
   readonly maxBytes?: number
 }
 
-/** Where several gateways share their limits and budgets. */
+/** The Redis in which several gateways share their limits and budgets. */
 export interface GatewayRedis {
   /** `redis://host:6379`, or `rediss://`. */
   readonly url: string
-  /** What all keys begin with. Default 'llmiter:'. */
+  /**
+   * The prefix of all keys.
+   * @default 'llmiter:'
+   */
   readonly prefix?: string
-  /** How many gateways there are: the share of one that has never reached Redis. Default: it waits. */
+  /**
+   * The number of gateways, which sets the share of one that has never reached Redis.
+   * @default it waits
+   */
   readonly processes?: number
 }
 
 /** Options of a gateway. */
 export interface GatewayOptions {
-  /** Default '127.0.0.1'. */
+  /**
+   * The address to listen on.
+   * @default '127.0.0.1'
+   */
   readonly host?: string
-  /** Default 8787; 0 is any free port. */
+  /**
+   * The port. 0 selects a free one.
+   * @default 8787
+   */
   readonly port?: number
   readonly targets: readonly GatewayTarget[]
-  /** Portkey's config objects, by the names that calls give in `x-portkey-config`; `default` is for the others. */
+  /** Portkey config objects, by the names in the header `x-portkey-config`. `default` applies to other calls. */
   readonly routes?: Readonly<Record<string, unknown>>
   readonly queue?: GatewayQueue
-  /** The longest wait of calls that do not say it themselves. Default: as long as it takes. */
+  /**
+   * The maximum wait of calls that do not set one themselves.
+   * @default no bound
+   */
   readonly maxWait?: Duration
-  /** Streams that wait get a comment so often, so that nobody in between takes the connection for dead. Default: none. */
+  /**
+   * How often a waiting stream gets a comment, so that proxies do not close the connection as idle.
+   * @default never
+   */
   readonly waitComments?: Duration
-  /** How long calls may go on after SIGTERM. Default 30 s. */
+  /**
+   * How long calls may continue after SIGTERM.
+   * @default 30 s
+   */
   readonly drain?: Duration
-  /** What may be spent in all. */
+  /** Budgets over all calls. */
   readonly budgets?: readonly BudgetOptions[]
   /** Prices for budgets in USD. */
   readonly prices?: Prices
-  /** Under a budget: the output that is reserved for a call that sets no bound itself. Default 16,384 tokens. */
+  /**
+   * Under a budget: the output tokens reserved for a call that does not limit its output.
+   * @default 16,384 tokens
+   */
   readonly maxOutputTokens?: number
-  /** The folder of keys, ledger and snapshot. Default: nothing is kept. */
+  /**
+   * The folder of keys, ledger and snapshot.
+   * @default nothing is stored
+   */
   readonly state?: string
-  /** Limits and budgets hold over all gateways that use it. */
+  /** Shares limits and budgets between all gateways that use it. */
   readonly redis?: GatewayRedis
-  /** The key for `/-/`. */
+  /** The key for paths below `/-/`. */
   readonly adminKey?: string
 }
 
-/** The times of the options, in ms. */
+/** The durations among the options, in ms. */
 export interface GatewayTimes {
   readonly maxWaitMs: number | undefined
   readonly waitCommentsMs: number | undefined
   readonly drainMs: number
 }
 
-/** @throws TypeError that names the option which is no time. */
+/** @throws TypeError that names the option which is not a duration. */
 export function timesOf({ maxWait, waitComments, drain = '30s' }: GatewayOptions): GatewayTimes {
   return {
     maxWaitMs: maxWait === undefined ? undefined : duration(maxWait, 'maxWait'),

@@ -1,5 +1,6 @@
-// Routes in the form of Portkey's config objects: a tree of strategies over the operator's targets. A target says by
-// `virtual_key`, or by `provider: '@name'`, which one it is; `provider: 'openai'` means all that speak this protocol.
+// Routes in the format of Portkey's config objects: a tree of strategies over the operator's targets.
+// `virtual_key`, or `provider: '@name'`, names one target. `provider: 'openai'` selects all targets with this
+// protocol.
 
 import type { BreakerOptions, Condition, PoolCall, PoolQuery, Strategy } from 'llmiter/pool'
 import { MAX_TIMER_MS } from '../lib/units.ts'
@@ -8,24 +9,24 @@ import { compileCondition } from '../pool/query.ts'
 import { type Protocol, PROTOCOLS } from './protocol.ts'
 import type { Target } from './target.ts'
 
-/** A target at one place of a route. */
+/** A target at one position of a route. */
 export interface LeafPlan {
   /** Unique within the route. */
   readonly name: string
   readonly target: Target
   readonly weight?: number
   readonly tier?: number
-  /** Fields that the body gets. */
+  /** Fields that are set in the body. */
   readonly overrides?: Readonly<Record<string, unknown>>
   readonly timeoutMs?: number
-  /** Whether another target is tried after this status, beside those after which it always is. */
+  /** Whether another target is tried after this status, in addition to the statuses after which one always is. */
   readonly goesOn?: (status: number) => boolean
-  /** Where it stands, as Portkey tells it: `config.targets[0]`. */
+  /** Its position in Portkey's notation: `config.targets[0]`. */
   readonly option?: string
   readonly breaker?: BreakerOptions
 }
 
-/** Calls of one key stay with one target. */
+/** Keeps calls of one key at one target. */
 interface StickyRule {
   readonly keyOf: (call: PoolCall) => string | undefined
   readonly ttlMs: number
@@ -33,10 +34,10 @@ interface StickyRule {
 
 export interface RoutePlan {
   readonly leaves: readonly LeafPlan[]
-  /** Over those leaves that can answer; undefined when none of them can. Default: by tiers and weights. */
+  /** The strategy over the leaves that can answer. Undefined if none can. Default: by tiers and weights. */
   readonly strategyOf?: (leaves: ReadonlySet<string>) => Strategy | undefined
   readonly sticky?: StickyRule
-  /** How long answers are kept for identical calls. Default: they are not. */
+  /** How long answers are cached for identical calls. Default: not cached. */
   readonly cacheMs?: number
   /** Whether the route reads more of the body than its model. */
   readonly readsBody?: boolean
@@ -44,7 +45,7 @@ export interface RoutePlan {
 
 type Json = Readonly<Record<string, unknown>>
 
-/** What a part of the tree hands down to the parts within. */
+/** What a part of the tree passes to its children. */
 interface Inherited {
   readonly overrides: Json
   readonly timeoutMs: number | undefined
@@ -75,7 +76,7 @@ const KEYS = [
 const RETRY_ON = [429, 500, 502, 503, 504]
 const MOST_RETRIES = 5
 const MOST_LEAVES = 100
-/** What conditions and sticky sessions may read of a call. */
+/** What conditions and sticky sessions may read from a call. */
 const READABLE = /^(model|tenant|url\.pathname|(metadata|params)\..+)$/
 const STRATEGY_KEYS = ['mode', 'on_status_codes', 'conditions', 'default', 'sticky_session', 'cb_config']
 const COOLDOWN_MS = 30_000
@@ -85,9 +86,9 @@ const CACHE_S = 7 * 24 * 3600
 
 /** A part of the tree. */
 interface Branch {
-  /** Over those leaves that can answer; undefined when none of them can. */
+  /** The strategy over the leaves that can answer. Undefined if none can. */
   readonly strategy: (present: ReadonlySet<string>) => Strategy | undefined
-  /** By what a call sticks to one target here. */
+  /** The key by which a call sticks to one target here. */
   readonly stickyKey?: ((call: PoolCall) => string | undefined) | undefined
 }
 
@@ -97,7 +98,7 @@ class Compiler {
   readonly paths = new Set<string>()
   stickyMs: number | undefined
   readonly #targets: ReadonlyMap<string, Target>
-  /** A client's own: its patterns could take for ever. */
+  /** Whether the route comes from a client, whose patterns could run forever. */
   readonly #ofClient: boolean
 
   constructor(targets: ReadonlyMap<string, Target>, ofClient: boolean) {
@@ -156,7 +157,7 @@ class Compiler {
     return { ...made, stickyKey: this.#sticky(sticky, at) }
   }
 
-  /** Routes of clients must not hold the gateway up: their patterns are not run. */
+  /** Patterns in a client's route are not run, because they could block the gateway. */
   condition(query: unknown, at: string): void {
     if (this.#ofClient && /"\$regex"/.test(JSON.stringify(query)))
       throw new TypeError(`${at}: $regex is served in routes of the operator's configuration only`)
@@ -197,7 +198,7 @@ class Compiler {
     const found = this.#meant(node, where)
     const goesOn = (status: number) =>
       (fallback?.(status) ?? false) || (retry.attempts > 0 && retry.statuses.includes(status))
-    // A retry is one more place of the same target, after the first: it takes a ticket like any other try.
+    // A retry is another entry of the same target after the first one. It takes a ticket like any other attempt.
     const tries = Array.from({ length: retry.attempts + 1 }, (_, again) =>
       found.map((target): string => {
         const name = `${target.name} at ${where}${again ? `, retry ${again}` : ''}`
@@ -325,7 +326,7 @@ function statusesOf(value: unknown, where: string): readonly number[] | undefine
   return value as number[]
 }
 
-/** Of fallbacks within one another each may let a call go on. */
+/** Any of the nested fallbacks may let a call continue. */
 function fallbackOf(strategy: Json, where: string, above: Inherited): (status: number) => boolean {
   const statuses = statusesOf(strategy['on_status_codes'], `${where}.strategy.on_status_codes`)
   return (status) =>
@@ -344,7 +345,7 @@ function retryOf(value: unknown, where: string): Retry | undefined {
   }
 }
 
-/** Failures are counted over a time as long as the cooldown. */
+/** Failures are counted over a window as long as the cooldown. */
 function breakerOf(value: unknown, where: string): BreakerOptions | undefined {
   if (value === undefined) return undefined
   fields(value, where, [
@@ -383,7 +384,7 @@ function cacheMsOf(value: unknown, where: string): number | undefined {
   return 1000 * number(seconds, `${where}.max_age`, 'a number above 0')
 }
 
-/** @throws TypeError that names the field which is wrong, or which is not served. */
+/** @throws TypeError that names the field that is wrong or not supported. */
 export function compileRoute(
   config: unknown,
   targets: ReadonlyMap<string, Target>,

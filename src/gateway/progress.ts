@@ -1,18 +1,18 @@
-// How one call has gone so far, and what its client is told of that.
+// The progress of one call, and what its client is told about it.
 
 import type { Ticket } from 'llmiter'
 import type { BudgetHold } from './spend.ts'
 
 export class CallProgress {
   readonly startedAt = performance.now()
-  /** What its budgets hold for it. */
+  /** What its budgets have reserved for it. */
   charge: BudgetHold | undefined
   waitedMs = 0
   attempts = 0
   target = ''
-  /** Where the target stands in the route. */
+  /** The position of the target in the route. */
   option: string | undefined
-  /** Of the limits of its key. */
+  /** The ticket of its key's limits. */
   ticket: Ticket | undefined
   cost: number | undefined
 

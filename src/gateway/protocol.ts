@@ -1,18 +1,21 @@
-// The three protocols that pass through, and what the gateway must know of each: which paths are its own, where its
-// credentials stand, and how it words an error. So each SDK reads an error of the gateway as one of its provider's.
+// The three supported protocols, and what the gateway needs to know about each: its paths, its credentials, and
+// the format of its errors. So each SDK reads an error of the gateway like one of its provider.
 
 import type { IncomingHttpHeaders } from 'node:http'
 
 export type Protocol = 'openai' | 'anthropic' | 'gemini'
 
 export interface ProtocolRules {
-  /** Where its provider listens, unless the operator says otherwise. */
+  /** The provider's address, unless the operator sets another one. */
   readonly baseUrl: string
-  /** A path of the gateway begins with this, and a base URL ends with it: it stands there once. */
+  /**
+   * The prefix of the gateway's paths, which is also the end of a base URL. It is not repeated when both are
+   * joined.
+   */
   readonly prefix: string
   readonly credentials: (apiKey: string) => Record<string, string>
   readonly error: (status: number, code: string, message: string) => object
-  /** An event with which a stream ends that has broken. */
+  /** The last event of a stream that failed. */
   readonly lastEvent: (error: object) => string
 }
 
@@ -72,7 +75,7 @@ export const PROTOCOLS: Readonly<Record<Protocol, ProtocolRules>> = {
 const GEMINI_PATH = /^\/v1(alpha|beta)\d*\/|^\/v1\/models\/[^/:]+:\w+$/
 const ANTHROPIC_PATH = /^\/v1\/(messages|complete)(\/|$)/
 
-/** Undefined: a path that none of them has. */
+/** Undefined: the path belongs to no protocol. */
 export function protocolOf(path: string, headers: IncomingHttpHeaders): Protocol | undefined {
   if (GEMINI_PATH.test(path)) return 'gemini'
   if (!path.startsWith('/v1/')) return undefined
@@ -80,7 +83,7 @@ export function protocolOf(path: string, headers: IncomingHttpHeaders): Protocol
   return 'x-goog-api-key' in headers && !headers.authorization ? 'gemini' : 'openai'
 }
 
-/** Calls that generate nothing: they have limits of their own, or none. */
+/** Calls that generate nothing. They have separate limits, or none. */
 const GENERATES_NOTHING = /\/(count_tokens|files|uploads|batches)(\/|$)|:(countTokens|batchGenerateContent)$/
 
 export const generates = (method: string, path: string): boolean =>
@@ -88,17 +91,17 @@ export const generates = (method: string, path: string): boolean =>
 
 const COUNTS_ONLY = /\/count_tokens$|:countTokens$/
 
-/** Whether a call may use tokens that cost something: a list does not, a batch does. */
+/** Whether a call may use billed tokens: a list does not, a batch does. */
 export const maySpend = (method: string, path: string): boolean =>
   method === 'POST' && !COUNTS_ONLY.test(path)
 
-/** The model that a path names, as Gemini's do: `/v1beta/models/gemini-2.5-flash:generateContent`. */
+/** The model named in a path, as in Gemini's: `/v1beta/models/gemini-2.5-flash:generateContent`. */
 export function modelInPath(path: string): string | undefined {
   const named = /\/models\/([^/:]+):\w+$/.exec(path)?.[1]
   return named === undefined ? undefined : decoded(named)
 }
 
-/** As the provider will read it. */
+/** Decodes a path segment as the provider will. */
 function decoded(text: string): string {
   try {
     return decodeURIComponent(text)
@@ -107,11 +110,11 @@ function decoded(text: string): string {
   }
 }
 
-/** Streams of OpenAI's that tell their usage only when they are asked to. */
+/** Whether it is an OpenAI stream that reports its usage only on request. */
 export const asksForUsage = (protocol: Protocol, path: string): boolean =>
   protocol === 'openai' && /^\/v1\/(chat\/)?completions$/.test(path)
 
-/** The key with which a client has come, wherever its SDK puts it. */
+/** The client's key, wherever its SDK puts it. */
 export function clientKey(headers: IncomingHttpHeaders, query: string): string | undefined {
   const bearer = /^Bearer (\S+)$/i.exec(headers.authorization ?? '')?.[1]
   const inQuery = new URLSearchParams(query).get('key') ?? undefined
@@ -121,7 +124,7 @@ export function clientKey(headers: IncomingHttpHeaders, query: string): string |
 
 const KEY_HEADERS = ['x-api-key', 'x-goog-api-key', 'api-key']
 
-/** By what a query brings credentials, or headers that hold them, in any spelling. */
+/** Query parameters that carry credentials, or headers with credentials, in any spelling. */
 const CREDENTIALS = /^(key|(api|auth|subscription)key|(access|oauth|bearer|auth)?token|httpheaders)$/
 
 const namesCredentials = (part: string): boolean =>
@@ -131,7 +134,7 @@ const namesCredentials = (part: string): boolean =>
       .replaceAll(/[^a-z]/g, ''),
   )
 
-/** The query without a key of the client's, untouched otherwise. */
+/** The query without the client's key, otherwise unchanged. */
 export function withoutKey(query: string): string {
   if (query === '') return query
   const parts = query.split('&')

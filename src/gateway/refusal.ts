@@ -6,7 +6,7 @@ import { BrokenError, GatewayError, UpstreamError } from './errors.ts'
 
 type Words = (error: Error, waitMs: () => number) => GatewayError
 
-/** By the code of the limiter's or the pool's error. */
+/** Messages by the code of the limiter's or the pool's error. */
 const WORDS: Record<string, Words> = {
   WAIT_TIMEOUT: (error, waitMs) =>
     new GatewayError(429, 'wait_too_long', error.message, { retryAfterMs: waitMs() }),
@@ -28,17 +28,17 @@ const WORDS: Record<string, Words> = {
 
 const resetIn = (at: number | undefined) => (at === undefined ? undefined : Math.max(0, at - Date.now()))
 
-/** An error as it is answered with. */
+/** Converts an error into the one for the client. */
 export function wordsOf(error: unknown, waitMs: () => number): unknown {
   if (error instanceof UpstreamError || error instanceof GatewayError) return error
   if (error instanceof LimiterError) return WORDS[error.code]?.(error, waitMs) ?? error
   const { code } = Object(error) as { code?: unknown }
   if (!(error instanceof BrokenError) && !CONNECTION.test(String(code))) return error
-  // Its address is the operator's business.
+  // The provider's address is not disclosed to clients.
   const why =
     error instanceof BrokenError ? error.message : `the connection to the provider failed (${String(code)})`
   return new GatewayError(502, 'upstream_failed', why, { cause: error, retryAfterMs: 1000 })
 }
 
-/** What Node says of connections that fail; its own `ERR_…` of wrong arguments are not among them. */
+/** Node's codes for failed connections. Its `ERR_…` codes for wrong arguments are not included. */
 const CONNECTION = /^(E[A-Z]+|HPE_\w+|ERR_(SSL|TLS)_\w+|(CERT|UNABLE|DEPTH|SELF)_\w+)$/

@@ -1,5 +1,5 @@
-// What a call asks for, read from the bytes of its body. They are not parsed: only the few fields at the top are looked
-// for, and strings are jumped over. So a body passes through as it came.
+// Reads what a call asks for from the bytes of its body, without parsing them. Only a few top-level fields are
+// searched for, and strings are skipped. So the body is passed on unchanged.
 
 import { GatewayError } from './errors.ts'
 
@@ -13,7 +13,7 @@ const CLOSE = new Set([0x7d, 0x5d])
 const LETTER_T = 0x74
 const MOST_DEPTH = 100
 
-/** Where a value stands in the body. */
+/** The position of a value in the body. */
 interface Span {
   readonly start: number
   readonly end: number
@@ -23,14 +23,14 @@ export interface BodyShape {
   readonly model: string | undefined
   readonly stream: boolean
   readonly streamOptions: Span | undefined
-  /** Of the object: the first byte after its brace. */
+  /** The position after the opening brace of the object. */
   readonly inside: number
 }
 
 const EMPTY: BodyShape = { model: undefined, stream: false, streamOptions: undefined, inside: -1 }
 const WANTED = new Set(['model', 'stream', 'stream_options'])
 
-/** Walks over a JSON object once, and remembers where the wanted values of its top level stand. */
+/** Scans a JSON object once, and records the positions of the needed top-level values. */
 class Scan {
   readonly found = new Map<string, Span>()
   readonly #bytes: Buffer
@@ -69,7 +69,7 @@ class Scan {
     if (--this.#depth === 0) this.#endValue(at)
   }
 
-  /** What stands between: a number or a word, a comma, a colon, blanks. */
+  /** Handles everything between strings and nested values: a number or a word, a comma, a colon, white space. */
   #other(byte: number, at: number): void {
     if (byte === COMMA) this.#endValue(at)
     else if (this.#key !== undefined && this.#start < 0 && byte > BLANK && byte !== COLON) this.#start = at
@@ -86,7 +86,7 @@ class Scan {
 /** @throws GatewayError when values are nested too deep. */
 export function shapeOf(bytes: Buffer): BodyShape {
   const brace = bytes.indexOf('{')
-  // Anything before the brace that is not blank: no JSON object.
+  // Other text before the brace means that it is not a JSON object.
   if (brace < 0 || /\S/.test(bytes.toString('latin1', 0, Math.min(brace, 100)))) return EMPTY
   const { found } = new Scan(bytes, brace)
   const stream = found.get('stream')
@@ -98,12 +98,12 @@ export function shapeOf(bytes: Buffer): BodyShape {
   }
 }
 
-/** The first byte after a string that begins at `start`. */
+/** The position after a string that begins at `start`. */
 function stringEnd(bytes: Buffer, start: number): number {
   const quote = bytes.indexOf(QUOTE, start + 1)
   if (quote < 0) return bytes.length
   if (bytes[quote - 1] !== BACKSLASH) return quote + 1
-  // Where quotes are escaped there are many of them: from here each byte is looked at.
+  // A string with one escaped quote usually has many. From here on, each byte is checked.
   for (let i = start + 1; i < bytes.length; i++) {
     if (bytes[i] === BACKSLASH) i++
     else if (bytes[i] === QUOTE) return i + 1
@@ -133,7 +133,7 @@ function parsed(bytes: Buffer, { start, end }: Span): unknown {
   }
 }
 
-/** The body with which a stream tells its usage at the end; undefined when it asks for that already. */
+/** The body that makes a stream report its usage at the end. Undefined if it already asks for that. */
 export function askForUsage(bytes: Buffer, { streamOptions, inside }: BodyShape): Buffer | undefined {
   if (inside < 0) return undefined
   if (!streamOptions)

@@ -1,4 +1,4 @@
-// The way back: what a client gets.
+// Writes the response for a client.
 
 import type { ServerResponse } from 'node:http'
 import type { StreamAnswer, WholeAnswer } from './answer.ts'
@@ -47,7 +47,10 @@ export async function passStream(
   }
 }
 
-/** All that came has been written. Then an error, and no regular end: so nobody takes the answer for whole. */
+/**
+ * Everything received so far has been written. Ends with an error and without a regular end, so that the answer is
+ * not taken for complete.
+ */
 function breakOff(
   answer: StreamAnswer,
   event: string,
@@ -70,7 +73,7 @@ function drained(response: ServerResponse): Promise<void> {
   })
 }
 
-/** Answers with an error, in the words of the protocol. */
+/** Answers with an error in the format of the protocol. */
 export function fail(response: ServerResponse, protocol: Protocol, error: unknown, own: Headers = {}): void {
   if (response.destroyed) return
   if (error instanceof UpstreamError) {
@@ -99,9 +102,9 @@ export function fail(response: ServerResponse, protocol: Protocol, error: unknow
 }
 
 function internal(error: unknown): GatewayError {
-  // What it says may hold anything: the operator reads it, the client does not.
+  // The message may contain anything. The operator sees it, the client does not.
   process.emitWarning(error instanceof Error ? error : new Error(String(error)))
-  return new GatewayError(500, 'internal_error', 'the gateway has failed; its log says why')
+  return new GatewayError(500, 'internal_error', 'the gateway failed; see its log')
 }
 
 function failWith(
@@ -116,7 +119,7 @@ function failWith(
     response.end(body)
     return
   }
-  // A stream that has had comments already.
+  // The stream has already started with comments.
   response.end(PROTOCOLS[protocol].lastEvent(objectOf(body)))
 }
 

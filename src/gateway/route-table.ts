@@ -1,4 +1,4 @@
-// The targets and routes of the present configuration, and the routes that calls bring themselves.
+// The targets and routes of the current configuration, and the routes that calls contain.
 
 import type { BucketRateLimiter, Store } from 'llmiter'
 import { GatewayError } from './errors.ts'
@@ -13,26 +13,28 @@ const MOST_OF_CLIENTS = 50
 const LONGEST_CONFIG = 10_000
 
 export class RouteTable {
-  /** Of the present configuration, by name. */
+  /** The targets of the current configuration, by name. */
   targets: ReadonlyMap<string, Target> = new Map()
   #routes: ReadonlyMap<string, Route> = new Map()
-  /** Routes that calls have brought, by their text. */
+  /** Routes contained in calls, by their text. */
   readonly #ofClients = new Map<string, Route>()
-  /** Also those that earlier configurations had. */
+  /** Includes targets of earlier configurations. */
   readonly #known = new Map<string, Target>()
   readonly #made: (limiter: BucketRateLimiter) => void
   readonly #saved: SavedPools
 
   readonly #store: Store | undefined
 
-  /** `made` is told each limiter. `saved`: what was known before a restart. `store`: where gateways share limits. */
+  /**
+   * `made` is called with each limiter. `saved`: the state before a restart. `store`: where gateways share limits.
+   */
   constructor(made: (limiter: BucketRateLimiter) => void, saved: SavedPools, store: Store | undefined) {
     this.#store = store
     this.#made = made
     this.#saved = saved
   }
 
-  /** Takes over a configuration. Limiters of targets that stay are kept. */
+  /** Applies a configuration. Limiters of targets that remain are kept. */
   load({ targets, routes = {} }: GatewayOptions): void {
     const present = targets.map((options) => {
       const known = this.#known.get(options.name)
@@ -52,7 +54,7 @@ export class RouteTable {
   }
 
   /**
-   * The route that a call names: by its name, or as a config object of its own.
+   * The route of a call: by its name, or as its own config object.
    *
    * @throws GatewayError
    */
@@ -71,12 +73,12 @@ export class RouteTable {
     return route
   }
 
-  /** What limiters hold of a shared limit goes back. */
+  /** Limiters return what they hold of shared limits. */
   stop(): void {
     for (const { limiters } of this.#known.values()) for (const limiter of limiters.values()) limiter.stop()
   }
 
-  /** Those of calls too. */
+  /** All routes, including those contained in calls. */
   all(): Route[] {
     return [...this.#routes.values(), ...this.#ofClients.values()]
   }
@@ -86,7 +88,7 @@ export class RouteTable {
   }
 }
 
-/** @throws GatewayError that names the field which is wrong, or which is not served. */
+/** @throws GatewayError that names the field that is wrong or not supported. */
 function planOfClient(config: string, targets: ReadonlyMap<string, Target>): RoutePlan {
   try {
     if (config.length > LONGEST_CONFIG) throw new TypeError(`it is longer than ${LONGEST_CONFIG} characters`)

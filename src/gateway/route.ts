@@ -1,5 +1,5 @@
-// Who may answer a call. The targets of one route stand behind one queue; where limits are kept by model, there is a queue
-// for each set of limiters.
+// Decides which targets may answer a call. The targets of a route share one queue. If limits are kept by model,
+// there is one queue for each set of limiters.
 
 import { createPool, type Pool, type PoolSnapshot, type PoolTarget, type TargetState } from 'llmiter/pool'
 import { UpstreamError } from './errors.ts'
@@ -15,7 +15,7 @@ export interface Leaf extends PoolTarget {
 
 const MOST_KNOWN = 1000
 
-/** All targets, by their tiers and weights. */
+/** A plan with all targets, by their tiers and weights. */
 export const planOf = (targets: readonly Target[]): RoutePlan => ({
   leaves: targets.map((target) => {
     const { weight, tier } = target.options
@@ -31,12 +31,12 @@ export const planOf = (targets: readonly Target[]): RoutePlan => ({
 export class Route {
   readonly #plan: RoutePlan
   readonly #pools = new Map<string, Pool<Leaf>>()
-  /** Found before: by protocol and model. */
+  /** Pools by protocol and model. */
   readonly #known = new Map<string, Pool<Leaf> | undefined>()
   readonly name: string
   readonly #saved: SavedPools
 
-  /** `saved`: what was known before a restart. */
+  /** `saved`: the state before a restart. */
   constructor(plan: RoutePlan, name: string, saved: SavedPools) {
     this.#plan = plan
     this.name = name
@@ -56,7 +56,7 @@ export class Route {
     return Object.fromEntries([...this.#pools].map(([key, pool]) => [key, pool.snapshot()]))
   }
 
-  /** The states of a target, in each queue in which it stands. */
+  /** The states of a target, one per queue that contains it. */
   statesOf({ name }: Target): TargetState[] {
     return [...this.#pools.values()].flatMap((pool) => {
       const { targets } = pool.stats()
@@ -102,7 +102,7 @@ export class Route {
       ...(strategy !== undefined && { strategy }),
       ...(sticky && { sticky: { by: sticky.keyOf, ttl: sticky.ttlMs } }),
       fallbackOn: goesOn,
-      // Where nobody else can answer, to wait for a provider that fails is the client's choice: cb_config asks for it.
+      // If no other target can answer, the client decides with cb_config whether to wait for a failing provider.
       ...(isOnly && { breaker: false }),
     })
     this.#pools.set(key, made)
@@ -111,7 +111,7 @@ export class Route {
   }
 }
 
-/** What cannot be read is left out: a gateway that begins anew is better than none. */
+/** A snapshot that cannot be read is ignored: a gateway with no history is better than none. */
 function restore(pool: Pool<Leaf>, saved: PoolSnapshot): void {
   try {
     pool.restore(saved)
@@ -120,5 +120,5 @@ function restore(pool: Pool<Leaf>, saved: PoolSnapshot): void {
   }
 }
 
-/** Where a try has failed stands on its error. */
+/** The error of an attempt says whether another target may be tried. */
 const goesOn = (error: unknown): boolean => error instanceof UpstreamError && error.goesOn

@@ -1,19 +1,19 @@
-// Keys that must not be seen: those of the operator, taken out of whatever a provider answers (some echo them in their
-// errors), and the hashes by which keys of programs are known.
+// Keys that must not be disclosed: removes the operator's keys from providers' answers (some providers echo them
+// in errors), and hashes the keys of programs.
 
 import { createHash } from 'node:crypto'
 
-/** The hash of a key: keys are compared by it in constant time. */
+/** The hash of a key. Keys are compared by it in constant time. */
 export const sha256 = (key: string): Buffer => createHash('sha256').update(key).digest()
 
 const HIDDEN = '[redacted]'
-/** A shorter word would be found in any text. */
+/** A shorter secret would be found in any text. */
 const SHORTEST = 8
 
 export class Secrets {
   readonly #all: { readonly text: string; readonly bytes: Buffer }[] = []
 
-  /** As it is, and as JSON and URLs write it. */
+  /** Adds the secret as written, and as JSON and URLs encode it. */
   add(secret: string): void {
     if (secret.length < SHORTEST) return
     const inJson = JSON.stringify(secret).slice(1, -1)
@@ -25,7 +25,7 @@ export class Secrets {
     return this.#all.reduce((left, secret) => left.replaceAll(secret.text, HIDDEN), text)
   }
 
-  /** So many bytes at the end may be the beginning of a secret. */
+  /** How many bytes at the end may be the beginning of a secret. */
   begunAtEnd(bytes: Buffer): number {
     return Math.max(0, ...this.#all.map((secret) => overlap(bytes, secret.bytes)))
   }
@@ -36,7 +36,7 @@ export class Secrets {
   }
 }
 
-/** How much of a secret stands at the end of these bytes, when it is not all of it. */
+/** How many bytes at the end are an incomplete beginning of the secret. */
 function overlap(bytes: Buffer, secret: Buffer): number {
   for (let length = Math.min(secret.length - 1, bytes.length); length > 0; length--)
     if (bytes.subarray(bytes.length - length).equals(secret.subarray(0, length))) return length

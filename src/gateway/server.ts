@@ -1,4 +1,4 @@
-// The gateway on a port.
+// Runs the gateway on a port.
 
 import type { Server } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
@@ -8,27 +8,27 @@ import { isLoopback } from './incoming.ts'
 import { http } from './node-http.ts'
 import type { GatewayOptions } from './options.ts'
 
-/** A gateway that listens. */
+/** A running gateway. */
 export interface RunningGateway {
   readonly gateway: Gateway
   /** `http://127.0.0.1:8787` */
   readonly url: string
   readonly port: number
-  /** Takes no new calls, and resolves when the last one is over: see `drain`. */
+  /** Stops accepting calls, and resolves when the last one has ended: see `drain`. */
   drain(): Promise<void>
-  /** Stops at once: all connections are cut. */
+  /** Stops immediately and closes all connections. */
   close(): Promise<void>
 }
 
-/** How long a request may take to come, so that nobody keeps a connection busy with a request that never ends. */
+/** How long a client may take to send a request, so that unfinished requests do not keep connections busy. */
 interface RequestTimeouts {
   readonly headersMs: number
   readonly bodyMs: number
-  /** How often they are looked at. */
+  /** How often connections are checked. */
   readonly lookMs: number
 }
 
-/** A body of 20 MB over a line of 2 Mbit/s. */
+/** Enough for a body of 20 MB over a line of 2 Mbit/s. */
 const TIMEOUTS: RequestTimeouts = { headersMs: 15_000, bodyMs: 90_000, lookMs: 5000 }
 const IDLE_MS = 65_000
 const MOST_HEADER_BYTES = 32_768
@@ -59,7 +59,7 @@ export async function startGateway(
     },
     (request, response) => gateway.handle(request, response),
   )
-  // Requests may come before the answers to those ahead of them: each listens to the connection.
+  // Requests may be pipelined, and each one listens to the connection.
   server.on('connection', (socket: Socket) => socket.setMaxListeners(0))
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => refuse(error, socket))
   await listen(server, port, host)
@@ -100,10 +100,10 @@ const STATUS: Record<string, string> = {
   HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
 }
 
-/** What came was no request, or came too slowly. */
+/** Answers something that is not a valid request, or arrived too slowly. */
 function refuse({ code = '' }: NodeJS.ErrnoException, socket: Socket): void {
   if (socket.writable)
     socket.write(`HTTP/1.1 ${STATUS[code] ?? '400 Bad Request'}\r\nConnection: close\r\n\r\n`)
-  // It does not wait for the other side to close.
+  // Does not wait for the other side to close.
   socket.destroySoon()
 }

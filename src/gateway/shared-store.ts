@@ -1,11 +1,11 @@
-// Where several gateways keep one limit and one budget: Redis, through whichever client the operator has installed.
+// Redis as the store that several gateways share, through the client package that the operator has installed.
 
 import type { BudgetStore, Store } from 'llmiter'
 import { type RedisClient, redisStore } from 'llmiter/redis'
 import type { GatewayRedis } from './options.ts'
 
 export interface SharedStore extends Store, BudgetStore {
-  /** Ends the connections. */
+  /** Closes the connections. */
   close(): void
 }
 
@@ -13,12 +13,12 @@ interface Closable {
   on(event: 'error', listener: (error: Error) => void): unknown
 }
 
-/** Rejects with a TypeError when no client is installed. */
+/** Rejects with a TypeError when no client package is installed. */
 export async function openStore({ url, prefix, processes }: GatewayRedis): Promise<SharedStore> {
   const { client, close } = await clientOf(url)
   let told = ''
   client.on('error', ({ message }) => {
-    // Once for each fault, and never with the URL, which may hold a password.
+    // Reports each error once, without the URL, which may contain a password.
     if (message !== told) process.emitWarning(`llmiter gateway: Redis: ${message.replaceAll(url, 'the URL')}`)
     told = message
   })
@@ -39,7 +39,7 @@ async function clientOf(url: string): Promise<{ client: RedisClient & Closable; 
     await client.connect()
     return { client: client as unknown as RedisClient & Closable, close: () => client.destroy() }
   }
-  throw new TypeError('redis needs a client beside llmiter: npm install ioredis')
+  throw new TypeError('redis needs a client package: npm install ioredis')
 }
 
 function missing(error: unknown): undefined {

@@ -1,4 +1,4 @@
-// What calls may spend and have spent, over all of them and by key.
+// Tracks what calls may spend and have spent, in total and by key.
 
 import { type Budgets, parseBudgets, type Reservation, usdToAmount } from '../pool/budgets.ts'
 import { type Billed, billedOf, type BudgetAccount, type BudgetStore } from 'llmiter'
@@ -12,21 +12,21 @@ import type { GatewayOptions } from './options.ts'
 
 const MOST_OUTPUT = 16_384
 
-/** What counts against budgets, as far as one can know it. */
+/** What counts against budgets, as far as known. */
 export interface BilledUsage {
   readonly billed: Billed | undefined
   readonly usd: number | undefined
 }
 
-/** What a call has reserved for its present try. */
+/** The budget reservations of a call for its current attempt. */
 export class BudgetHold {
   readonly call: PoolCall
   readonly bound: LedgerAmounts
-  /** The input of it, in tokens. */
+  /** Its input tokens. */
   readonly input: number
   #held: Reservation[] | undefined
   readonly #reserve: () => Promise<Reservation[]>
-  /** All that hold something. */
+  /** All holds with reservations. */
   readonly #live: Set<BudgetHold>
 
   constructor(
@@ -41,26 +41,29 @@ export class BudgetHold {
     this.#reserve = reserve
   }
 
-  /** Before it waits, and before each further try. Rejects with a BudgetExceededError, or when a store is down. */
+  /**
+   * Reserves before the call waits, and before each further attempt. Rejects with a BudgetExceededError, or if a
+   * store is down.
+   */
   async hold(): Promise<this> {
     this.#held ??= await this.#reserve()
     this.#live.add(this)
     return this
   }
 
-  /** A budget that came later counts it, too. */
+  /** Adds the reservation of a budget that was created later. */
   join(reservation: Reservation): void {
     this.#held?.push(reservation)
   }
 
-  /** The try has used so much; without an argument nobody knows, and all that was reserved counts. */
+  /** Settles with the usage of the attempt. Without an argument it is unknown, and everything reserved counts. */
   settle(used?: LedgerAmounts): void {
     for (const one of this.#held ?? []) one.settle(used)
     this.#held = undefined
     this.#live.delete(this)
   }
 
-  /** Nothing was used. */
+  /** Settles with no usage. */
   release(): void {
     this.settle(NOTHING)
   }
@@ -77,7 +80,7 @@ export class Spend {
   #loading: Promise<void> | undefined
   readonly #mostOutput: number
   readonly #store: BudgetStore | undefined
-  /** What `#all` was made from. */
+  /** The options from which `#all` was created. */
   readonly #said: string
 
   constructor(
@@ -91,18 +94,18 @@ export class Spend {
     this.#mostOutput = maxOutputTokens
   }
 
-  /** Prices that others have collected. */
+  /** Loads prices from the optional package. */
   async load(): Promise<void> {
     this.#loading ??= pricesOfPackage().then((others) => void (this.#others = others))
     await this.#loading
   }
 
-  /** Whether something counts USD, so that prices are wanted. */
+  /** Whether any budget counts USD, so that prices are needed. */
   wantsPrices(keys: readonly StoredKey[]): boolean {
     return [this.#all, ...keys.map((key) => this.#of(key))].some((budgets) => budgets?.counts.has('usd'))
   }
 
-  /** Whether the body of a call must be read, to know what it may use. */
+  /** Whether the body of a call must be read to know what it may use. */
   reads(key: StoredKey | undefined): boolean {
     return this.#budgetsOf(key).some(({ counts }) => counts.has('usd') || counts.has('tokens'))
   }
@@ -121,9 +124,9 @@ export class Spend {
   }
 
   /**
-   * Reserves the most that a call may use: at the dearest of its targets, of which each may get it with other fields. A
-   * call that spends nothing is a request and no more. Undefined: no budget counts it. Rejects with a
-   * BudgetExceededError, or with a GatewayError when the price is not known.
+   * Reserves the maximum that a call may use, at the most expensive of its targets, each of which may receive it
+   * with other fields. A call that spends nothing reserves only a request. Undefined: no budget counts it. Rejects
+   * with a BudgetExceededError, or with a GatewayError if the price is unknown.
    */
   async reserve(
     call: PoolCall,
@@ -162,34 +165,37 @@ export class Spend {
     throw new GatewayError(
       400,
       'unknown_price',
-      `a budget counts USD, and nobody knows what ${call.model === undefined ? 'a call without a model' : text(call.model)} costs`,
+      `a budget counts USD, and the price of ${call.model === undefined ? 'a call without a model' : text(call.model)} is unknown`,
       { mayRetry: false },
     )
   }
 
-  /** What so many tokens cost, if the price is known. */
+  /** The price of these tokens in USD, if known. */
   usd(model: unknown, billed: Billed): number | undefined {
     if (typeof model !== 'string') return undefined
     return this.#own(model, billed) ?? this.#others?.(model, billed)
   }
 
-  /** What an answer has used. */
+  /** The usage reported by an answer. */
   usedBy(model: string | undefined, usage: object): BilledUsage {
     const billed = billedOf(usage)
     return { billed, usd: billed && this.usd(model, billed) }
   }
 
-  /** Takes over what was spent before a restart: a try that was sent and is not over may have used all it might. */
+  /**
+   * Restores what was spent before a restart. An attempt that was sent and has not ended may have used its
+   * maximum.
+   */
   replay(lines: Iterable<LedgerLine>, keys: readonly StoredKey[]): void {
-    // A store has kept it.
+    // A store has its own counts.
     if (this.#store || (!this.#all && keys.every(({ budgets }) => !budgets?.length))) return
     const known = new Map(keys.map((key) => [key.id, key]))
     count(lines, Infinity, ({ key }) => this.#budgetsOf(key === undefined ? undefined : known.get(key)))
   }
 
   /**
-   * Goes on where another one stood, when the configuration is read again. Budgets that it has changed are counted anew,
-   * with the calls that run since `startedAt`.
+   * Continues from the previous state when the configuration is reloaded. Budgets that have changed are counted
+   * again, including the calls in flight since `startedAt`.
    */
   follow(before: Spend, lines: Iterable<LedgerLine>, startedAt: number): void {
     this.#others = before.#others
@@ -202,7 +208,7 @@ export class Spend {
     for (const hold of this.#live) hold.join(all.claim(hold.call, hold.bound, Date.now()))
   }
 
-  /** The budgets with what is used of them; those of keys by the names of these. */
+  /** The budgets with their usage. Budgets of keys have the name of the key. */
   stats(keys: readonly StoredKey[]): (BudgetStats & { keyName?: string })[] {
     const now = Date.now()
     const ofKeys = keys.flatMap((key) =>
@@ -214,7 +220,7 @@ export class Spend {
 
 type SpentLine = Pick<LedgerLine, 'key' | 'tenant' | 'model' | 'at'>
 
-/** Counts what tries have used, and what those may have that began before `until` and are not over. */
+/** Counts the usage of finished attempts, and the maximum usage of unfinished attempts that began before `until`. */
 function count(
   lines: Iterable<LedgerLine>,
   until: number,
@@ -236,7 +242,7 @@ function count(
   for (const line of open.values()) if (line.at < until) add(line, line.bound)
 }
 
-/** Budgets of keys may have the same name: in a store the accounts of each key stand apart. */
+/** Budgets of different keys may have the same name, so the store keeps the accounts of each key separate. */
 function storeOfKey(store: BudgetStore, id: string): BudgetStore {
   const apart = (accounts: readonly BudgetAccount[]) =>
     accounts.map((account) => ({ ...account, key: `${id} ${account.key}` }))

@@ -1,4 +1,4 @@
-// What targets have counted and learned, carried over a restart: a file that is written anew while calls go on.
+// Saves what targets have counted and learned across restarts, in a file that is rewritten while calls continue.
 
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -8,7 +8,7 @@ import { versionOf } from './file-version.ts'
 
 const EVERY_MS = 1000
 
-/** By the name of a pool. */
+/** Snapshots by the name of a pool. */
 export type SavedPools = Readonly<Record<string, PoolSnapshot>>
 
 export class StateFile {
@@ -16,7 +16,7 @@ export class StateFile {
   readonly #file: string
   readonly #snapshot: () => SavedPools
   #timer: NodeJS.Timeout | undefined
-  /** As it was read, or as it was written last. */
+  /** The version of the file when it was last read or written. */
   #version: string
   #isShared = false
   #failed = false
@@ -29,7 +29,7 @@ export class StateFile {
     this.saved = read(this.#file)
   }
 
-  /** Something has happened: it will be written within a second. */
+  /** Something changed, so the file is written within a second. */
   touch(): void {
     this.#timer ??= setTimeout(() => this.write(), EVERY_MS).unref()
   }
@@ -47,25 +47,25 @@ export class StateFile {
       this.#version = versionOf(this.#file)
       this.#failed = false
     } catch (error) {
-      // It is told once.
+      // Reported once.
       if (!this.#failed)
         process.emitWarning(`llmiter gateway: ${this.#file} cannot be written: ${(error as Error).message}`)
       this.#failed = true
     }
   }
 
-  /** Two gateways with one folder would each spend all of a budget. It is told once. */
+  /** Two gateways with one folder would each spend the whole of a budget. Reported once. */
   #lookForOthers(): void {
     const version = versionOf(this.#file)
     if (this.#isShared || version === '' || version === this.#version) return
     this.#isShared = true
     process.emitWarning(
-      `llmiter gateway: another process has written ${this.#file}: limits and budgets hold for each gateway alone. Give each its own --state`,
+      `llmiter gateway: another process has written ${this.#file}: the two gateways do not share limits and budgets. Give each its own --state`,
     )
   }
 }
 
-/** @throws TypeError when there can be no such folder. */
+/** @throws TypeError when the folder cannot be created. */
 function makeFolder(dir: string): void {
   try {
     mkdirSync(dir, { recursive: true, mode: 0o700 })
@@ -82,7 +82,7 @@ function read(file: string): SavedPools {
     const { pools } = JSON.parse(readFileSync(file, 'utf8')) as { pools?: unknown }
     return isObject(pools) ? (pools as SavedPools) : {}
   } catch (error) {
-    // A gateway that begins anew is better than none.
+    // A gateway with no history is better than none.
     process.emitWarning(
       `llmiter gateway: ${file} cannot be read and is left out: ${(error as Error).message}`,
     )

@@ -1,4 +1,4 @@
-// A target: one key of one provider, with a limiter for each thing that its provider limits.
+// A target: one key of one provider, with a limiter for each scope that the provider limits.
 
 import { BucketRateLimiter, type Store } from 'llmiter'
 import { duration } from '../lib/duration.ts'
@@ -11,9 +11,9 @@ import { type Address, addressOf } from './upstream.ts'
 import type { GatewayTargetStatus } from './admin.ts'
 import type { TargetState } from 'llmiter/pool'
 
-/** Until the provider has told its limit: most tiers allow this much, and a refusal or a header teaches better. */
+/** Used until the provider's limit is known. Most tiers allow this much, and refusals and headers correct it. */
 const UNKNOWN: TargetLimits & { discover: true } = { requestsPerMinute: 300, discover: true }
-/** Clients name models as they like. Those that come later share one limiter. */
+/** Clients may send any model name. Models beyond this number share one limiter. */
 const MOST_MODELS = 200
 const OTHERS = 'other models'
 const TIMEOUT = '10m'
@@ -47,8 +47,8 @@ export class Target {
   }
 
   /**
-   * Takes over other options of the same provider: calls that wait stay where they are, and limits change under them.
-   * Returns false when it speaks to another one now.
+   * Applies other options for the same provider. Waiting calls keep their places, and their limits change. Returns
+   * false if the target now points to another provider.
    */
   adopt(options: GatewayTarget): boolean {
     const { protocol, baseUrl } = this.options
@@ -71,7 +71,7 @@ export class Target {
     return { ...own, ...headers }
   }
 
-  /** Whether a limit counts tokens, so that they have to be estimated. */
+  /** Whether a limit counts tokens, so that they must be estimated. */
   get countsTokens(): boolean {
     const { limits, models = {} } = this.options
     return [limits, ...Object.values(models)].some((one) =>
@@ -88,14 +88,14 @@ export class Target {
     }
   }
 
-  /** What must stand in no answer. */
+  /** Values that must not appear in any answer. */
   get secrets(): string[] {
     const { apiKey, headers = {} } = this.options
     const inHeaders = Object.entries(headers).filter(([name]) => SECRET_NAME.test(name))
     return [...(apiKey === undefined ? [] : [apiKey]), ...inHeaders.map(([, value]) => value)]
   }
 
-  /** The limiter whose limits hold for a model. */
+  /** The limiter for a model. */
   limiterFor(model: string | undefined): BucketRateLimiter {
     const { name, limits } = this.#limitsOf(model)
     const known = limits !== UNKNOWN || this.limiters.has(name) || this.limiters.size < MOST_MODELS
@@ -116,7 +116,8 @@ export class Target {
     if (known) return known
     const limiter = new BucketRateLimiter({
       name,
-      // The operator has said what the provider allows, or its first answer will: a slow start only costs time.
+      // The operator has configured the limit, or the first answer will reveal it, so a slow start would only cost
+      // time.
       ramp: false,
       ...limits,
       ...(this.#store && { store: this.#store }),
@@ -127,11 +128,11 @@ export class Target {
   }
 }
 
-/** They belong to a connection, or to the body. */
+/** Headers that belong to a connection or to the body. */
 const NOT_OURS =
   /^(host|connection|content-length|transfer-encoding|upgrade|te|trailer|expect|keep-alive|proxy-.*)$/i
 
-/** @throws TypeError that never shows the value. */
+/** @throws TypeError that does not show the value. */
 function checkHeader(what: string, name: string, value: string): void {
   if (NOT_OURS.test(name)) throw new TypeError(`${what}: this header is set by the gateway`)
   try {

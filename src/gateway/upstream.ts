@@ -1,5 +1,5 @@
-// One call to a provider, over connections that are kept open. Only hosts that the operator has named can be reached:
-// the dialer itself refuses any other.
+// Sends one call to a provider over persistent connections. Only hosts that the operator has configured can be
+// reached: the dialer refuses all others.
 
 import type { Agent as HttpAgent, IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import type { Agent as HttpsAgent } from 'node:https'
@@ -10,12 +10,12 @@ import { type Headers, toClient } from './headers.ts'
 import { http, https, zlib } from './node-http.ts'
 import { Secrets } from './secrets.ts'
 
-/** Where calls of a target go. */
+/** The address of a target. */
 export interface Address {
   readonly protocol: 'http:' | 'https:'
   readonly host: string
   readonly port: number
-  /** What stands before the path of a call. */
+  /** The prefix of a call's path. */
   readonly path: string
 }
 
@@ -37,14 +37,17 @@ export interface UpstreamCall {
   readonly body: Buffer | undefined
   readonly signal: AbortSignal | undefined
   readonly hideUsage: boolean
-  /** The longest wait for the first byte, and the longest silence of a stream. */
+  /** The maximum wait for the first byte, and the maximum silence of a stream. */
   readonly timeoutMs: number | undefined
-  /** Its answer is a stream, and is over. */
+  /** Called when its answer was a stream and has ended. */
   readonly streamOver: StreamTerms['over']
 }
 
 const CONNECT_MS = 10_000
-/** A connection that was closed before is noticed as soon as it is used. Later the provider may have seen the call. */
+/**
+ * An idle connection that was closed is noticed within this time of its use. Later, the provider may have received
+ * the call.
+ */
 const STALE_MS = 1000
 const LONGEST_ERROR = 1_000_000
 const LONGEST_WHOLE = 16_000_000
@@ -79,7 +82,7 @@ export class Upstreams {
     this.#agents = agents
   }
 
-  /** A host that calls may go to, and a key that must stand in no answer. */
+  /** Allows a host, with keys that must not appear in any answer. */
   allow({ host, port }: Address, secrets: readonly string[]): void {
     this.#allowed.add(`${host}:${port}`)
     for (const secret of secrets) this.#secrets.add(secret)
@@ -89,10 +92,7 @@ export class Upstreams {
     for (const agent of Object.values(this.#agents)) agent.destroy()
   }
 
-  /**
-   * Rejects with an `UpstreamError` where the provider's answer is an error, and with the error of the connection
-   * otherwise.
-   */
+  /** Rejects with an `UpstreamError` if the provider answers with an error, or with the error of the connection. */
   send(call: UpstreamCall, again = true): Promise<WholeAnswer | StreamAnswer> {
     return new Promise((resolve, reject) => {
       const { address, method, path, headers, body, signal, timeoutMs } = call
@@ -126,15 +126,15 @@ export class Upstreams {
       })
       request.once('response', (message) => {
         answered = true
-        // The message is what breaks from here on.
+        // From here on, errors belong to the message.
         cut = (error) => void message.destroy(error)
         this.#read(message, call).then(resolve, reject).finally(over)
       })
       request.on('error', (error: NodeJS.ErrnoException) => {
-        // A provider may answer before it has read everything, and hang up: its answer counts.
+        // A provider may answer and close the connection before it has read the whole request. Its answer counts.
         if (answered) return
         over()
-        // A connection that its other end closed just as the call went out: the provider has not seen it.
+        // The connection was closed just as the call was sent, so the provider has not received it.
         const stale = request.reusedSocket && error.code === 'ECONNRESET' && again && !signal?.aborted
         if (!stale || performance.now() - sentAt > STALE_MS) reject(error)
         else this.send(call, false).then(resolve, reject)
@@ -194,7 +194,9 @@ const DECODERS: Record<string, () => Transform> = {
   br: () => zlib().createBrotliDecompress(),
 }
 
-/** What is counted, and searched for keys, must be read: a provider may compress although it was asked not to. */
+/**
+ * The answer is parsed for its usage and searched for keys, so it is decoded if the provider compressed it anyway.
+ */
 function decoded(message: IncomingMessage, passed: Headers, method: string): Readable {
   const encoding = message.headers['content-encoding']?.trim().toLowerCase()
   if (encoding === undefined || encoding === 'identity') return message
@@ -220,7 +222,7 @@ function decoded(message: IncomingMessage, passed: Headers, method: string): Rea
   return message.pipe(content)
 }
 
-/** The provider took too long. To a limiter it is a transient failure; to the client a 408. */
+/** The provider took too long. A limiter treats it as a transient failure, and the client gets a 408. */
 class TimeoutError extends GatewayError {
   override name = 'TimeoutError'
 
@@ -229,7 +231,7 @@ class TimeoutError extends GatewayError {
   }
 }
 
-/** What a limiter reads of an error: the object that the body holds, or its text. */
+/** The error for a limiter: the object in the body, or its text. */
 function errorIn(bytes: Buffer): unknown {
   const text = bytes.toString()
   const found = parseObject(text)

@@ -1,7 +1,7 @@
-// One guard for each kind of server: a middleware for Node, a wrapper of fetch handlers, and a middleware for Hono.
+// Adapters for each kind of server: a middleware for Node, a wrapper for fetch handlers, and a middleware for
+// Hono.
 //
-// The shapes are structural: no framework is imported, not even for its types, and a runtime without Node has none of
-// Node's.
+// The types are structural. No framework is imported, not even for its types, and nothing requires Node.
 
 import { headersOf, statusOf, type Verdict } from './decision.ts'
 import type { Visitor, RequestLimiter } from './request-limiter.ts'
@@ -44,7 +44,7 @@ export async function throughNode<R>(
   if (response.headersSent || response.destroyed) return false
   if (!verdict) return true
   for (const [name, value] of headersOf(verdict)) {
-    // Several guards in a row each add their items to the lists.
+    // Several guards in a row each add their items to the header lists.
     const before = name === 'Retry-After' ? undefined : response.getHeader(name)
     response.setHeader(name, typeof before === 'string' ? `${before}, ${value}` : value)
   }
@@ -56,7 +56,7 @@ export async function throughNode<R>(
   return false
 }
 
-/** A function of the user threw. */
+/** Reports an error thrown by a user function. */
 export function failed<R>(limiter: RequestLimiter<R>, response: NodeResponse, error: unknown): false {
   limiter.events.emit('error', { error, where: 'request' })
   if (response.headersSent || response.destroyed) return false
@@ -66,7 +66,7 @@ export function failed<R>(limiter: RequestLimiter<R>, response: NodeResponse, er
   return false
 }
 
-/** `origin` is what the runtime passes beside the request: it has the address. */
+/** `origin` is what the runtime passes next to the request. It contains the address. */
 export function visitorOf<R>(request: R, raw: Request, origin: unknown): Visitor<R> {
   return {
     request,
@@ -83,14 +83,14 @@ export function refusalOf<R>(limiter: RequestLimiter<R>, verdict: Verdict, reque
   })
 }
 
-/** The headers of a response from `fetch` cannot be changed: such a response is copied. */
+/** Adds headers to a response. The headers of a response from `fetch` are immutable, so such a response is copied. */
 export function stamped(response: Response, verdict: Verdict): Response {
   const headers = headersOf(verdict)
   try {
     for (const [name, value] of headers) response.headers.append(name, value)
     return response
   } catch {
-    // A switch of protocols (101) cannot be copied.
+    // A protocol switch (101) cannot be copied.
     if (response.status < 200) return response
     const copy = new Response(response.body, response)
     for (const [name, value] of headers) copy.headers.append(name, value)

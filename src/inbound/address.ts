@@ -1,6 +1,6 @@
-// Addresses of both kinds as eight groups of sixteen bits; IPv4 as its mapped IPv6 address.
+// IPv4 and IPv6 addresses as eight 16-bit groups. IPv4 is stored as its mapped IPv6 address.
 //
-// An IPv6 client is known by a prefix, usually its /64, because one household or server has 2⁶⁴ addresses.
+// An IPv6 client is identified by a prefix, usually its /64, because one household or server has 2⁶⁴ addresses.
 
 /** Eight numbers from 0 to 0xffff. */
 export type IpAddress = readonly number[]
@@ -12,7 +12,7 @@ export interface Network {
 
 const MAPPED = [0, 0, 0, 0, 0, 0xffff] as const
 
-/** Reads `1.2.3.4`, `1.2.3.4:80`, `::1`, `[::1]:80`, `fe80::1%eth0`; undefined for anything else. */
+/** Parses `1.2.3.4`, `1.2.3.4:80`, `::1`, `[::1]:80`, `fe80::1%eth0`. Undefined for anything else. */
 export function parseAddress(text: string): IpAddress | undefined {
   const trimmed = text.trim()
   if (trimmed.length > 100) return undefined
@@ -21,7 +21,7 @@ export function parseAddress(text: string): IpAddress | undefined {
   return v4 ? [...MAPPED, ...v4] : parseV6(bare.replace(/%.*$/s, ''))
 }
 
-/** An address or a network: `10.0.0.0/8`, `fd00::/8`, `127.0.0.1`. */
+/** Parses an address or a network: `10.0.0.0/8`, `fd00::/8`, `127.0.0.1`. */
 export function parseNetwork(text: string): Network | undefined {
   const [, base = '', length] = /^([^/]*)(?:\/(\d{1,3}))?$/.exec(text) ?? []
   const address = parseAddress(base)
@@ -38,7 +38,7 @@ export function within(address: IpAddress, { address: base, bits }: Network): bo
   })
 }
 
-/** The key of a client at this address: `1.2.3.4`, or a prefix of this many bits for IPv6, `2001:db8:0:1::/64`. */
+/** The key of the client at this address: `1.2.3.4`, or for IPv6 a prefix of this many bits, `2001:db8:0:1::/64`. */
 export function addressKey(address: IpAddress, bits: number): string {
   const [a, b] = address.slice(6) as [number, number]
   if (MAPPED.every((group, i) => group === address[i])) return `${a >> 8}.${a & 255}.${b >> 8}.${b & 255}`
@@ -49,7 +49,7 @@ export function addressKey(address: IpAddress, bits: number): string {
   return `${groups.join(':')}${groups.length < 8 ? '::' : ''}/${bits}`
 }
 
-// No leading zeros: some read them as octal.
+// No leading zeros, because some parsers read them as octal.
 const V4 = /^(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})(?::\d{1,5})?$/
 
 function parseV4(text: string): [number, number] | undefined {

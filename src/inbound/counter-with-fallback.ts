@@ -1,8 +1,9 @@
-// Counts requests in a store that processes share, or, without one or while it is down, in the memory of this process.
+// Counts requests in a store that processes share. Without a store, or while it is down, counts in the memory of
+// this process.
 //
-// A store that does not answer must cost one timeout, not one per request: after a failure one request per quarter of a
-// second asks it again, and the others do without. A client over its limit is not asked about until the time
-// at which the store said there is room, so a flood of refused requests never reaches the store.
+// A store that does not answer costs one timeout, not one per request: after a failure, one request per quarter of
+// a second tries it again, and the others do without. A client over its limit is not looked up again until the
+// time at which the store said there is room, so a flood of refused requests does not reach the store.
 
 import type { GuardAnswer, GuardStore } from 'llmiter'
 import type { Settings } from './options.ts'
@@ -12,7 +13,7 @@ import { turnedAway, UNKNOWN, type Verdict, verdictOf } from './decision.ts'
 const ASK_AGAIN_MS = 250
 const MOST_REFUSED = 10_000
 
-/** What the counter reports. */
+/** The reports of the counter. */
 export interface CounterReports {
   full(keys: number): void
   store(state: 'up' | 'down', error?: unknown): void

@@ -1,35 +1,36 @@
-// What a guard decides about a request, and how HTTP expresses it.
+// The decision of a guard about a request, and its HTTP headers.
 //
-// The headers are those of the draft of the IETF's HTTPAPI group (draft-ietf-httpapi-ratelimit-headers-10): lists of
-// RFC 9651 with one item a limit, `"30 per 60s";r=12;t=40` in `RateLimit` and `"30 per 60s";q=30;w=60` in
-// `RateLimit-Policy`. All of them are whole seconds, so they are rounded up: a client that comes back then is never early.
+// The headers follow the draft of the IETF's HTTPAPI group (draft-ietf-httpapi-ratelimit-headers-10): lists of RFC
+// 9651 with one item per limit, `"30 per 60s";r=12;t=40` in `RateLimit` and `"30 per 60s";q=30;w=60` in
+// `RateLimit-Policy`. Times are in whole seconds, rounded up, so that a client that waits this long is never
+// early.
 
 import type { GuardCount } from 'llmiter'
 import type { NamedLimit } from './limit.ts'
 
-/** What is left of one limit for one client. */
+/** The state of one limit for one client. */
 export interface LimitState {
-  /** As configured: '30 per 60s'. */
+  /** The name of the limit, by default as configured: '30 per 60s'. */
   readonly name: string
-  /** Requests in one window. */
+  /** The number of requests per window. */
   readonly amount: number
   /** The window in ms. */
   readonly perMs: number
-  /** Requests that would still pass. */
+  /** How many more requests are allowed now. */
   readonly remaining: number
-  /** ms until one more would pass. */
+  /** Time in ms until one more request is allowed. */
   readonly resetMs: number
 }
 
-/** What a guard decides about a request. */
+/** The decision of a guard about a request. */
 export interface Verdict {
   /** Whether the request may pass. */
   readonly allowed: boolean
-  /** Why not: over the limit, or the store is down. */
+  /** Why it is rejected: the limit is exceeded, or the store is down. */
   readonly reason?: 'limit' | 'store'
-  /** ms until the client may try again; 0 if allowed. */
+  /** Time in ms until the client may try again. 0 if allowed. */
   readonly retryAfterMs: number
-  /** Empty while the store is down: then nothing is known. */
+  /** Empty while the store is down, because nothing is known. */
   readonly limits: readonly LimitState[]
 }
 
@@ -58,7 +59,7 @@ export function verdictOf(
   }
 }
 
-/** 503 if the client did nothing wrong. */
+/** 503 if the rejection is not the client's fault. */
 export const statusOf = ({ reason }: Verdict) => (reason === 'limit' ? 429 : 503)
 
 const seconds = (ms: number) => Math.ceil(ms / 1000)
@@ -79,7 +80,7 @@ export function headersOf({ allowed, retryAfterMs, limits }: Verdict): [name: st
 
 const TYPES = 'https://iana.org/assignments/http-problem-types#'
 
-/** A problem of RFC 9457, of the types that the draft defines. */
+/** A problem document of RFC 9457, with the types that the draft defines. */
 export function problemOf(verdict: Verdict): object {
   const { retryAfterMs, limits } = verdict
   const again = `try again in ${Math.max(1, seconds(retryAfterMs))} s`
@@ -88,7 +89,7 @@ export function problemOf(verdict: Verdict): object {
       type: `${TYPES}temporary-reduced-capacity`,
       title: 'Service Unavailable',
       status: 503,
-      detail: `The server cannot take more clients now; ${again}.`,
+      detail: `The server cannot accept requests now; ${again}.`,
     }
   }
   const spent = limits.filter(({ remaining }) => remaining === 0).map(({ name }) => name)

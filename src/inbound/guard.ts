@@ -1,4 +1,4 @@
-// `guard`: a limit on requests to your own endpoint, for any kind of server.
+// `guard`: limits requests to your own endpoint, for any kind of server.
 
 import {
   type HonoContext,
@@ -16,34 +16,35 @@ import type { GuardOptions } from './options.ts'
 import { headersOf, type Verdict } from './decision.ts'
 import { RequestLimiter } from './request-limiter.ts'
 
-/** A middleware for Node's servers, with methods for all other kinds. */
+/** A middleware for Node servers, with methods for other servers. */
 export interface Guard<R = unknown> {
   /**
-   * Express, Connect: `app.post('/chat', limit, chat)`. `node:http`: `if (await limit(request, response)) …`. Resolves to
-   * whether the request may pass. If not, it has been answered.
+   * Express, Connect: `app.post('/chat', limit, chat)`. `node:http`: `if (await limit(request, response)) …`.
+   * Resolves to whether the request may pass. If not, it has already been answered.
    */
   (request: R & NodeRequest, response: NodeResponse, next?: (error?: unknown) => void): Promise<boolean>
-  /** Around a fetch handler: Next, Cloudflare Workers, Deno, Bun. */
+  /** Wraps a fetch handler: Next, Cloudflare Workers, Deno, Bun. */
   fetch<Q extends R & Request, A extends unknown[]>(
     handler: (request: Q, ...rest: A) => Response | Promise<Response>,
   ): (request: Q, ...rest: A) => Promise<Response>
-  /** In Hono: `app.post('/chat', limit.hono, chat)`. */
+  /** For Hono: `app.post('/chat', limit.hono, chat)`. */
   readonly hono: (context: R & HonoContext, next: () => Promise<void>) => Promise<Response | void>
-  /** For what is no HTTP request: a message on a WebSocket, a job. Counts it if it may pass. */
+  /** For anything that is not an HTTP request, such as a WebSocket message or a job. Counts it if it is allowed. */
   check(key: string | number): Promise<Verdict>
-  /** Listens to an event. Returns a function that stops it. */
+  /** Listens to an event. Returns a function that removes the listener. */
   on<E extends GuardEventName>(event: E, listener: (event: GuardEvent<E>) => void): () => void
 }
 
 /**
- * Lets at most this many requests of each client pass in any window, and answers the others with 429, `Retry-After`,
- * `RateLimit` and `RateLimit-Policy`. Rejected requests do not count. Each guard counts by itself.
+ * Allows at most this many requests per client in any window. Answers the others with 429, `Retry-After`,
+ * `RateLimit` and `RateLimit-Policy`. Rejected requests do not count. Each guard counts separately.
  *
  * @example
  * app.post('/chat', guard({ limit: '30 per 60s', key: (request: Request) => request.user.id }), chat)
  * app.post('/images', guard({ limit: ['15 per 60s', '200 per day'] }), images)
  *
- * @throws TypeError when an option is unknown or out of range; it names the option, the value, what is allowed.
+ * @throws TypeError when an option is unknown or out of range. The error names the option, its value and what is
+ * allowed.
  */
 export function guard<R = unknown>(options: GuardOptions<R>): Guard<R> {
   const limiter = new RequestLimiter(options)
@@ -62,7 +63,7 @@ export function guard<R = unknown>(options: GuardOptions<R>): Guard<R> {
         return false
       },
     )
-    // This promise is ignored, too: a `next` that throws must not become an unhandled rejection.
+    // This promise is also ignored, so a `next` that throws must not cause an unhandled rejection.
     return handedOn.catch((error: unknown) => failed(limiter, response, error))
   }
 
@@ -75,7 +76,7 @@ export function guard<R = unknown>(options: GuardOptions<R>): Guard<R> {
         if (!verdict) return handler(request, ...rest)
         if (!verdict.allowed) return refusalOf(limiter, verdict, request)
         const response = await handler(request, ...rest)
-        // Bun's handlers answer nothing after an upgrade to a WebSocket.
+        // Bun's handlers return nothing after an upgrade to a WebSocket.
         return response && stamped(response, verdict)
       }
     },

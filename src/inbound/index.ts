@@ -1,4 +1,4 @@
-// `llmiter/inbound`: limits on your own endpoints.
+// `llmiter/inbound`: limits requests to your own endpoints.
 
 export { guard, type Guard } from './guard.ts'
 export type { HonoContext, NodeRequest, NodeResponse } from './adapters.ts'

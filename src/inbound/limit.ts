@@ -1,4 +1,4 @@
-// Parses limits: an amount of requests in any window of a length.
+// Parses limits: a number of requests in any window of a length.
 
 import type { Duration, GuardLimit } from 'llmiter'
 import { durationMs } from '../lib/duration.ts'
@@ -9,12 +9,12 @@ import { fields, notNumber, text } from '../lib/validate.ts'
 export type GuardLimitOption =
   | string
   | {
-      /** Requests, a whole number from 1 to 100,000: the time of each one is kept. */
+      /** The number of requests, a whole number from 1 to 100,000. The time of each one is stored. */
       amount: number
       per: Duration
       /**
-       * Its name in the headers.
-       * @default the limit itself, `30 per 60s`
+       * The name in the headers.
+       * @default the limit itself, such as `30 per 60s`
        */
       name?: string
     }
@@ -27,10 +27,10 @@ const MOST = 100_000
 const FORMS = `like '30 per 60s', '15/minute' or { amount: 30, per: '60s' }`
 const TEXT = /^\s*([^\s/]+)\s*(?:\/|\sper\s)\s*(.+?)\s*$/is
 
-/** A unit as a word: its first letter is the unit. */
+/** A unit as a word. Its first letter is the unit. */
 const WORD = /(?:sec(?:ond)?|min(?:ute)?|h(?:ou)?r|day)s?$/
 
-/** All limits of a guard. Throws a `TypeError` that names what is wrong. */
+/** Parses all limits of a guard. Throws a `TypeError` that names what is wrong. */
 export function parseLimits(option: GuardLimitOption | readonly GuardLimitOption[]): NamedLimit[] {
   const many = Array.isArray(option)
   const options = (many ? option : [option]) as readonly GuardLimitOption[]
@@ -42,7 +42,7 @@ export function parseLimits(option: GuardLimitOption | readonly GuardLimitOption
   return limits
 }
 
-/** By name in the headers, or by numbers in a store. */
+/** Whether two limits collide: by name in the headers, or by amount and window in a store. */
 const same = (a: NamedLimit, b: NamedLimit) =>
   a.name === b.name || (a.amount === b.amount && a.windowMs === b.windowMs)
 
@@ -60,7 +60,7 @@ function parse(option: GuardLimitOption, name: string): NamedLimit {
   const { amount, per } = option
   const parsed = limitOf(amount, per, name)
   const called = option.name ?? `${amount} per ${typeof per === 'number' ? `${per}ms` : per}`
-  // It stands in the headers as a string of RFC 9651, which holds no more than this.
+  // The name is a string of RFC 9651 in the headers, which allows only these characters.
   if (typeof called !== 'string' || !/^[\x20-\x7e]+$/.test(called))
     throw new TypeError(`${name}.name must be printable ASCII, got ${text(called)}`)
   return { ...parsed, name: called }
@@ -81,7 +81,7 @@ function limitOf(amount: unknown, per: unknown, name: string, said?: string): Gu
   return { amount, windowMs }
 }
 
-/** In ms; `'minute'` is one minute. NaN for anything that is not a duration. */
+/** Parses a duration in ms. `'minute'` is one minute. NaN for anything that is not a duration. */
 export function milliseconds(per: unknown): number {
   if (typeof per === 'number') return per
   if (typeof per !== 'string') return NaN

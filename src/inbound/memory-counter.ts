@@ -1,13 +1,14 @@
-// The counts of all clients of one guard, in this process: a table for each limit, so that whoever matters to a limit of a
-// minute is forgotten after a minute, whatever else is limited by the day.
+// The counts of all clients of one guard in this process. Each limit has its own table, so that a client of a
+// limit per minute is forgotten after a minute, even if another limit is per day.
 //
-// Clients stand in the order in which they last passed, so whoever can be forgotten stands first, and forgetting needs
-// no timer and no search. There are never more than `maxKeys` of them, and up to there every count is exact.
+// Clients are ordered by the time they last passed, so those that can be forgotten come first, and forgetting
+// needs no timer and no search. There are never more than `maxKeys` clients per table, and up to that number every
+// count is exact.
 //
-// A flood of made-up addresses fills a table, and must not lock out those who come after it. So a full table is exact no
-// more: IPv6 clients that are new are known by the /56 that they share with their neighbours, and by the /48 where many
-// of its /56 come. And for each that comes one is forgotten: of those who passed the longest ago the one that is
-// furthest from its limit, since it loses the least by being counted anew.
+// A flood of made-up addresses fills a table, and must not lock out clients that come later. So a full table is no
+// longer exact. New IPv6 clients are identified by the /56 that they share with their neighbours, and by the /48
+// if many of its /56 appear. For each new client, an old one is forgotten: of those that passed the longest ago,
+// the one furthest from its limit, since it gains the least from a reset count.
 
 import type { GuardAnswer, GuardCount, GuardLimit } from 'llmiter'
 import { addressKey, parseNetwork } from './address.ts'
@@ -15,11 +16,11 @@ import { SlidingLog } from './sliding-log.ts'
 
 /** A full table counts as full until it has shrunk to this share. */
 const EASED = 0.75
-/** A /48 with this many known /56 is counted as one client. */
+/** A /48 with this many known /56 blocks is counted as one client. */
 const MOST_BLOCKS = 16
-/** How many candidates are compared before one is forgotten… */
+/** How many candidates are compared before one is forgotten. */
 const LOOKED_AT = 16
-/** …or among more, as long as all of them have used up their limit. */
+/** The maximum number of candidates, if all of the first ones have used up their limit. */
 const MOST_LOOKED_AT = 1000
 
 interface Client {
@@ -27,7 +28,7 @@ interface Client {
   lastAt: number
 }
 
-/** The blocks that an IPv6 client belongs to; none for other clients. */
+/** The blocks that an IPv6 client belongs to. Undefined for other clients. */
 function blocksOf(key: string): { narrow: string; wide: string } | undefined {
   const network = key.includes('/') ? parseNetwork(key) : undefined
   if (!network || network.bits <= 56) return undefined
@@ -39,10 +40,10 @@ class LimitTable {
   readonly #limit: GuardLimit
   readonly #maxKeys: number
   readonly #clients = new Map<string, Client>()
-  /** How many of its /56 each /48 has here. */
+  /** The number of known /56 blocks per /48. */
   readonly #blocks = new Map<string, number>()
   #full = false
-  /** Moves round the table: it comes back to an entry only after all others. */
+  /** Iterates over the table in a circle, so it returns to an entry only after all others. */
   #hand: Iterator<[string, Client]> = this.#clients.entries()
 
   constructor(limit: GuardLimit, maxKeys: number) {
@@ -58,7 +59,7 @@ class LimitTable {
     return this.#full
   }
 
-  /** By what this client is known here. */
+  /** The name under which this client is counted. */
   nameOf(key: string, now: number): string {
     if (this.#clients.has(key)) return key
     this.#forget(now)
@@ -76,7 +77,7 @@ class LimitTable {
     return this.#clients.get(name)?.log.count(this.#limit, now) ?? { used: 0, resetMs: 0 }
   }
 
-  /** Only after `count` has found room at `now`. */
+  /** Call only after `count` has found room at `now`. */
   add(name: string, now: number): GuardCount {
     const known = this.#clients.get(name)
     if (known) this.#clients.delete(name)
@@ -89,7 +90,7 @@ class LimitTable {
     return client.log.count(this.#limit, now)
   }
 
-  /** Two go for each that comes, so the table shrinks after a flood. */
+  /** Removes two clients for each new one, so that the table shrinks after a flood. */
   #forget(now: number): void {
     let gone = 0
     for (const [key, { lastAt }] of this.#clients) {
@@ -145,12 +146,12 @@ export class Table {
     this.#tables = limits.map((limit) => new LimitTable(limit, maxKeys))
   }
 
-  /** The most clients that a limit knows. */
+  /** The highest number of clients in any table. */
   get size(): number {
     return Math.max(...this.#tables.map(({ size }) => size))
   }
 
-  /** Whether a limit is full, so that new clients are no longer counted exactly. */
+  /** Whether a table is full, so that new clients are no longer counted exactly. */
   get full(): boolean {
     return this.#tables.some(({ full }) => full)
   }

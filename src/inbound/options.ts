@@ -7,72 +7,76 @@ import { sha256 } from '../lib/sha256.ts'
 import { callable, choice, fields, notNumber, text } from '../lib/validate.ts'
 import type { Verdict } from './decision.ts'
 
-/** `R` is the request as your framework passes it: Node's, a `Request`, or Hono's context. */
+/** The options of a guard. `R` is the request as your framework passes it: Node's, a `Request`, or Hono's context. */
 export interface GuardOptions<R = unknown> {
-  /** `'30 per 60s'`, `'15/minute'`, `{ amount: 30, per: '60s' }`, or several of them, which hold all together. */
+  /** `'30 per 60s'`, `'15/minute'`, `{ amount: 30, per: '60s' }`, or several limits that all apply. */
   limit: GuardLimitOption | readonly GuardLimitOption[]
   /**
-   * Its name in events. With a store, guards of one name share their counts.
+   * The name in events. With a store, guards of the same name share their counts.
    * @default `'guard'`; required with a store
    */
   name?: string | undefined
   /**
-   * The client of a request. Default: its address, also if this returns undefined or an empty string. Use
-   * only what you have verified: a client that can invent keys gets a new limit with each.
+   * Returns the key of a request's client. Use only verified values: a client that can invent keys gets a new
+   * limit with each key.
+   * @default the client's address, also if this returns undefined or an empty string
    */
   key?: ((request: R) => string | number | undefined | Promise<string | number | undefined>) | undefined
   /**
-   * The client's address, if the runtime does not give it: on Cloudflare, `cf-connecting-ip`.
-   * @default the socket's
+   * Returns the client's address if the runtime does not provide it. On Cloudflare, use `cf-connecting-ip`.
+   * @default the socket's address
    */
   address?: ((request: R) => string | undefined) | undefined
   /**
-   * Which proxies are trusted to send `X-Forwarded-For`: their number, or their addresses and networks. Default:
-   * none. A number is safe only if all clients come through them.
+   * Which proxies are trusted to send `X-Forwarded-For`: their number, or their addresses and networks. A number
+   * is safe only if all clients connect through them.
+   * @default none
    */
   trustProxy?: TrustProxy | undefined
-  /** Requests that pass uncounted. */
+  /** Selects requests that pass without being counted. */
   skip?: ((request: R) => boolean | Promise<boolean>) | undefined
   /**
-   * Lets processes share the counts: `redisGuardStore(client)` of `llmiter/redis`.
-   * @default this process alone
+   * Shares the counts between processes: `redisGuardStore(client)` of `llmiter/redis`.
+   * @default this process counts alone
    */
   store?: GuardStore | undefined
   /**
-   * While the store does not answer: each process counts for itself (`'local'`, default), all pass (`'open'`), or none
-   * does (`'closed'`).
+   * What happens while the store does not answer: each process counts for itself (`'local'`), all requests pass
+   * (`'open'`), or none do (`'closed'`).
+   * @default 'local'
    */
   onStoreDown?: 'local' | 'open' | 'closed' | undefined
   /**
-   * How long the store may take before it counts as down.
+   * How long the store may take to answer before it counts as down.
    * @default 500 ms
    */
   storeTimeoutMs?: Duration | undefined
   /**
-   * How many clients each limit counts exactly. When more come, new IPv6 clients are counted by their /56 or
-   * /48, and for each new client one that is far from its limit is forgotten. No client is locked out.
+   * How many clients each limit counts exactly. Beyond that, new IPv6 clients are counted by their /56 or /48, and
+   * for each new client one that is far from its limit is forgotten. No client is locked out.
    * @default 100_000
    */
   maxKeys?: number | undefined
   /**
-   * The length of the prefix that identifies an IPv6 client, 32 to 128 bits: all addresses with the same prefix are one client.
+   * The prefix length that identifies an IPv6 client, 32 to 128 bits. All addresses with the same prefix are one
+   * client.
    * @default 64
    */
   ipv6Prefix?: number | undefined
   /**
-   * Whether the store and events get a client's key as a hash (`sha256:` and 32 digits), so that tokens and
-   * addresses cannot be read there. `false` shows the keys as they are.
+   * Whether the store and events get a hash of the client's key (`sha256:` and 32 digits), so that they contain no
+   * tokens or addresses. `false` uses the keys themselves.
    * @default true
    */
   hashKeys?: boolean | undefined
   /**
-   * The JSON of a refusal.
-   * @default a problem of RFC 9457
+   * Returns the JSON body of a rejection.
+   * @default a problem document of RFC 9457
    */
   body?: ((verdict: Verdict) => unknown) | undefined
   /**
    * The clock, for tests.
-   * @default the system's clock
+   * @default the system clock
    */
   clock?: GuardClock | undefined
 }
@@ -98,7 +102,7 @@ const KEYS = Object.keys({
   ...{ storeTimeoutMs: 1, maxKeys: 1, ipv6Prefix: 1, hashKeys: 1, body: 1, clock: 1 },
 } as const satisfies Record<keyof GuardOptions, 1>)
 
-/** Options of other packages, and ours. */
+/** Option names of other packages, by our name for each. */
 const SYNONYMS = {
   "limit: '30 per 60s'":
     'max windowms window per amount points duration rate ratelimit rpm requestsperminute requests interval every',
@@ -110,7 +114,7 @@ const SYNONYMS = {
   store: 'redis storeclient client',
 }
 
-/** 128 bits: nobody can find two keys with the same hash. */
+/** 128 bits, so that nobody can find two keys with the same hash. */
 const hashed = (key: string) => `sha256:${sha256(key).slice(0, 32)}`
 
 const systemClock: GuardClock = {
@@ -121,7 +125,7 @@ const systemClock: GuardClock = {
   },
 }
 
-/** Throws a `TypeError` that names the first option that is wrong. */
+/** Checks the options. Throws a `TypeError` that names the first invalid option. */
 export function settingsOf<R>(options: GuardOptions<R>): Settings {
   fields(options, 'guard', KEYS, SYNONYMS)
   const { name = 'guard', store, maxKeys = 100_000, onStoreDown = 'local', storeTimeoutMs = 500 } = options
@@ -133,7 +137,7 @@ export function settingsOf<R>(options: GuardOptions<R>): Settings {
       `store must have take(), like redisGuardStore(client) of llmiter/redis, got ${text(store)}`,
     )
   if (store && options.name === undefined)
-    throw new TypeError('with a store a guard needs a name: guards of one name share their counts')
+    throw new TypeError('name is required with a store: guards of the same name share their counts')
   for (const option of ['key', 'address', 'skip', 'body'] as const) {
     const value: unknown = options[option]
     if (value !== undefined) callable(value, option)

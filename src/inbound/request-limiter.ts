@@ -1,4 +1,5 @@
-// From a request to a verdict, for all kinds of servers: whose request it is, and whether it may pass.
+// Turns a request into a verdict, for all kinds of servers: identifies the client, and decides whether the request
+// may pass.
 
 import { addressKey, parseAddress } from './address.ts'
 import { Emitter } from '../lib/emitter.ts'
@@ -13,13 +14,13 @@ import { problemOf, type Verdict } from './decision.ts'
 /** What an adapter knows about a request. */
 export interface Visitor<R> {
   readonly request: R
-  /** The address of the peer, if the runtime gives it. */
+  /** The address of the peer, if the runtime provides it. */
   readonly peer: string | undefined
-  /** `X-Forwarded-For`, all of it. */
+  /** The whole `X-Forwarded-For` header. */
   readonly forwarded: string | undefined
 }
 
-/** Longer keys are kept as their SHA-256: else a client could fill the memory with a few long ones. */
+/** Longer keys are stored as their SHA-256, so that a client cannot fill the memory with a few long keys. */
 const LONGEST_KEY = 200
 
 export class RequestLimiter<R> {
@@ -50,15 +51,16 @@ export class RequestLimiter<R> {
 
   async check(key: string | number): Promise<Verdict> {
     const fine = typeof key === 'string' ? key !== '' : Number.isFinite(key)
-    if (!fine) throw new TypeError(`key must be a string that is not empty, or a number, got ${text(key)}`)
-    // Keys and addresses are kept apart: a client must not use up an address by choosing it as its key.
+    if (!fine) throw new TypeError(`key must be a non-empty string or a number, got ${text(key)}`)
+    // Keys and addresses have different prefixes, so that a client cannot use up another's address limit by
+    // choosing it as its key.
     const said = String(key)
     return this.take(`key ${said.length > LONGEST_KEY ? `sha256 ${sha256(said)}` : said}`)
   }
 
   async take(key: string): Promise<Verdict> {
     const answer = this.#counter.take(key)
-    // In one process the verdict is there at once.
+    // In one process the verdict is available immediately.
     const verdict = answer instanceof Promise ? await answer : answer
     if (!verdict.allowed && this.events.heard.has('refuse'))
       this.events.emit('refuse', { key: this.#settings.shownKey(key), verdict })
@@ -86,7 +88,10 @@ export class RequestLimiter<R> {
     )
   }
 
-  /** Behind a proxy that is not trusted all clients share one limit. Told once: anybody can send the header. */
+  /**
+   * Warns that all clients behind an untrusted proxy share one limit. Only once, because anyone can send the
+   * header.
+   */
   #tellOfProxy(peer: string | undefined): void {
     if (this.#proxyTold) return
     this.#proxyTold = true

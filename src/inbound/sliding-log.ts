@@ -1,9 +1,9 @@
 // The sliding log of one client and one limit: the times of the requests that passed in the window that ends now.
 //
-// Only a log keeps the promise "never more than n in any window": windows that begin at fixed moments let
-// 2n pass around an edge, and averages of two of them promise nothing. It is a ring of at most n times, 8 bytes each,
-// made as it is needed: a client that comes once costs one. Refused requests leave no trace: else a client that goes
-// on asking would never be let in again, and anybody could fill the log.
+// Only a log guarantees at most n requests in any window. Fixed windows allow 2n around an edge, and averages of
+// two windows guarantee nothing. The log is a ring of at most n times, 8 bytes each, which grows as needed: a
+// client with one request stores one time. Refused requests are not stored. Otherwise a client that keeps trying
+// would never be let in again, and anyone could fill the log.
 
 import type { GuardCount, GuardLimit } from 'llmiter'
 
@@ -23,10 +23,10 @@ export class SlidingLog {
     return { used: this.#size, resetMs: Math.min(leavesAt - now, windowMs) }
   }
 
-  /** Only after `count` has found room at `now`. */
+  /** Call only after `count` has found room at `now`. */
   add({ amount }: GuardLimit, now: number): void {
     const end = this.#head + this.#size++
-    // An array that begins empty would take room for sixteen, and most keys of a flood come once.
+    // An array that starts empty would allocate room for sixteen, and most keys of a flood appear only once.
     if (this.#times.length === 0) this.#times = [now]
     else this.#times[end < amount ? end : end - amount] = now
   }

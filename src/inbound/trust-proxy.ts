@@ -1,18 +1,18 @@
-// Which address a request came from, when proxies stand before the server.
+// Finds the address a request came from, behind proxies.
 //
-// Each proxy appends to `X-Forwarded-For` the address that it was called from. So the list is true from its right end
-// as far as the proxies are ours, and what stands left of that is whatever the client wrote. It is read from the
-// right, and no further than trust goes.
+// Each proxy appends the address that connected to it to `X-Forwarded-For`. So the list can be trusted from its
+// right end, as far as the proxies are ours. Everything to the left of that was written by the client. The list is
+// read from the right, up to the last trusted proxy.
 
 import { type IpAddress, type Network, parseAddress, parseNetwork, within } from './address.ts'
 import { text } from '../lib/validate.ts'
 
-/** How many proxies stand before the server, or their addresses and networks: `['10.0.0.0/8', '::1']`. */
+/** The number of trusted proxies in front of the server, or their addresses and networks: `['10.0.0.0/8', '::1']`. */
 export type TrustProxy = number | readonly string[]
 
 export type Trust = number | readonly Network[]
 
-/** More proxies than any server has: bounds how much of a header is read. */
+/** More proxies than any server has. Bounds how much of a header is read. */
 const MOST_HOPS = 32
 
 export function parseTrust(option: TrustProxy = 0): Trust {
@@ -32,7 +32,10 @@ export function parseTrust(option: TrustProxy = 0): Trust {
   })
 }
 
-/** `peer` is the address of the connection, undefined for a Unix socket. Returns undefined if no address is known. */
+/**
+ * `peer` is the address of the connection, or undefined for a Unix socket. Returns undefined if no address is
+ * known.
+ */
 export function clientAddress(
   peer: IpAddress | undefined,
   forwarded: string | undefined,
@@ -48,7 +51,7 @@ export function clientAddress(
   for (let hop = 0; end > 0 && hop < MOST_HOPS && trusts(hop); hop++) {
     const start = forwarded.lastIndexOf(',', end - 1) + 1
     const next = parseAddress(forwarded.slice(start, end))
-    // The proxy sent nothing readable: its clients are known by the proxy's own address.
+    // The entry cannot be parsed, so the proxy's own address identifies its clients.
     if (!next) break
     address = next
     end = start - 1

@@ -1,5 +1,5 @@
-// One listener for each signal, however many calls share it: Node looks through all listeners of a signal at
-// each `addEventListener`, so a batch of 100,000 calls with one signal would take tens of seconds to queue.
+// Adds one listener per signal, however many calls share it. Node scans all listeners of a signal in each
+// `addEventListener`, so queueing a batch of 100,000 calls with one signal would take tens of seconds.
 
 interface Watched {
   readonly calls: Set<() => void>
@@ -23,9 +23,9 @@ function unwatch(signal: AbortSignal, onAbort: () => void): void {
 }
 
 /**
- * Passes an abort on for as long as `result` lives: a body may be read when its call is long over. `AbortSignal.any`
- * would do, but Node 20 keeps its signals for ever while somebody listens, and some SDKs never stop to. So nothing
- * here may hold the result, or what might.
+ * Forwards an abort for as long as `result` is alive: its body may be read long after the call ended.
+ * `AbortSignal.any` would do this, but Node 20 keeps its signals alive while they have a listener, and some SDKs
+ * never remove theirs. So nothing here may hold a reference to the result, or to anything that refers to it.
  */
 export function passOn(signal: AbortSignal, to: AbortController, result: object): void {
   const onAbort = () => to.abort(signal.reason)

@@ -1,7 +1,7 @@
-// What the code that runs now belongs to: a value that follows a function through its awaits, where the runtime has an
-// AsyncLocalStorage, and until its first await elsewhere. All copies of the package in a program share it.
+// Tells which call the running code belongs to. The value follows a function through its awaits if the runtime has
+// AsyncLocalStorage, and otherwise only until its first await. All copies of the package in a program share it.
 //
-// To follow awaits costs a fifth of what a call of the limiter costs otherwise, so callers decide when it is worth it.
+// Following awaits adds a fifth to the cost of a call, so callers decide when to do it.
 
 interface Storage {
   run<S, R>(value: unknown, fn: (argument: S) => R, argument: S): R
@@ -10,13 +10,13 @@ interface Storage {
 }
 
 export interface AsyncContext {
-  /** The value, until the function that began with it first awaits. */
+  /** The value until the function that started with it first awaits. */
   current: unknown
-  /** Keeps the value after that. Undefined: nobody has looked for it; null: this runtime has none. */
+  /** Keeps the value after that. Undefined: not looked for yet. Null: this runtime has none. */
   storage: Storage | null | undefined
-  /** The values that signals stand for, where there is no storage. */
+  /** The values that signals stand for, if there is no storage. */
   readonly marks: WeakMap<AbortSignal, unknown>
-  /** Whether values are worth following through awaits, wherever they come from. */
+  /** Whether to follow values through awaits. */
   wanted: boolean
 }
 
@@ -26,7 +26,7 @@ type Global = typeof globalThis & {
   process?: { getBuiltinModule?: (name: string) => { AsyncLocalStorage: new () => Storage } | undefined }
 }
 
-/** Read and written directly, not by functions: it is looked at twice for each call. */
+/** Accessed directly instead of through functions, because each call reads it twice. */
 export const context: AsyncContext = ((globalThis as Global)[KEY] ??= {
   current: undefined,
   storage: undefined,
@@ -37,17 +37,23 @@ export const context: AsyncContext = ((globalThis as Global)[KEY] ??= {
 /** The value that a signal stands for. */
 const markedBy = (signal: AbortSignal | undefined): unknown => signal && context.marks.get(signal)
 
-/** The value of the code that runs now. Where awaits cannot be followed, the signal that it was given tells. */
+/**
+ * The value of the running code. If awaits cannot be followed, it is looked up by the signal that the code was
+ * given.
+ */
 export const contextOf = (signal: AbortSignal | undefined): unknown =>
   context.current ?? (context.storage ? context.storage.getStore() : markedBy(signal))
 
-/** Looks for a storage, once. Without an import: the package loads where there are no built-in modules. */
+/**
+ * Looks for AsyncLocalStorage, once. Does not import it, so that the package loads where there are no built-in
+ * modules.
+ */
 export function findStorage(): Storage | null {
   const { AsyncLocalStorage } = (globalThis as Global).process?.getBuiltinModule?.('async_hooks') ?? {}
   return (context.storage = AsyncLocalStorage ? new AsyncLocalStorage() : null)
 }
 
-/** Runs a function as a part of nothing: for work that is not only of the code that runs now. */
+/** Runs a function outside of any call, for work that does not belong to the running code alone. */
 export function outside<T>(fn: () => T): T {
   const before = context.current
   context.current = undefined

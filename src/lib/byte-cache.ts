@@ -1,4 +1,4 @@
-// Values that are kept for a while, in a bounded number of bytes.
+// A cache of values with an expiry time and a bounded total size in bytes.
 
 interface Kept<T> {
   readonly value: T
@@ -6,9 +6,9 @@ interface Kept<T> {
   readonly until: number
 }
 
-/** The least recently used values go when all take more than `maxBytes`. Times are ms of any one clock. */
+/** Removes the least recently used values when the total exceeds `maxBytes`. Times are ms of any one clock. */
 export class ByteCache<T> {
-  /** What the kept values take. */
+  /** The total size of the kept values. */
   bytes = 0
   readonly #maxBytes: number
   /** The least recently used first. */
@@ -30,7 +30,7 @@ export class ByteCache<T> {
     return found.value
   }
 
-  /** A value that is larger than the whole cache is not kept. */
+  /** A value larger than the whole cache is not kept. */
   set(key: string, value: T, bytes: number, until: number): void {
     this.#drop(key)
     if (bytes > this.#maxBytes) return

@@ -1,4 +1,4 @@
-// Days, weeks, months and years by the calendar of a time zone.
+// Calendar days, weeks, months and years in a time zone.
 
 import { DAY, HOUR } from './units.ts'
 
@@ -8,7 +8,7 @@ const formats = new Map<string, Intl.DateTimeFormat>()
 export function dateOf(wall: number, timeZone: string): string {
   let format = formats.get(timeZone)
   if (!format) {
-    // Sweden writes dates as ISO does.
+    // The Swedish date format is the ISO format.
     formats.set(timeZone, (format = new Intl.DateTimeFormat('sv', { timeZone, dateStyle: 'short' })))
   }
   return format.format(wall)
@@ -19,7 +19,7 @@ export const PERIODS = ['day', 'week', 'month', 'year'] as const
 /** A week begins on Monday. */
 export type CalendarPeriod = (typeof PERIODS)[number]
 
-/** What is the same within a period, and the longest that one lasts, in days. */
+/** For each period: its maximum length in days, and the part of a date that is constant within it. */
 const SAME: Record<CalendarPeriod, readonly [days: number, of: (date: string) => string]> = {
   day: [1, (date) => date],
   week: [7, (date) => String(Math.floor((Date.parse(date) / DAY + 3) / 7))],
@@ -27,7 +27,7 @@ const SAME: Record<CalendarPeriod, readonly [days: number, of: (date: string) =>
   year: [366, (date) => date.slice(0, 4)],
 }
 
-/** The first ms of the next period. Searched, not computed: days have 23 to 25 hours, and midnight may not exist. */
+/** The first ms of the next period. It is searched, because days have 23 to 25 hours and midnight may not exist. */
 export function endOf(period: CalendarPeriod, wall: number, timeZone: string): number {
   const [days, of] = SAME[period]
   const present = of(dateOf(wall, timeZone))

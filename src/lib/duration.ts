@@ -1,4 +1,4 @@
-// Times as people write them: `'500ms'`, `'10s'`, `'2h'`.
+// Durations in written form: `'500ms'`, `'10s'`, `'2h'`.
 
 import { DAY, HOUR, MINUTE, SECOND } from './units.ts'
 import { notNumber } from './validate.ts'
@@ -8,16 +8,16 @@ export type Duration = number | `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`
 
 const UNITS: Record<string, number> = { ms: 1, s: SECOND, m: MINUTE, h: HOUR, d: DAY }
 
-/** Reads a number and its unit. NaN for any other text. */
+/** Parses a number with a unit into ms. NaN for any other text. */
 export function durationMs(written: string): number {
   const [, count, unit] = /^(\d*\.?\d+)\s*(ms|s|m|h|d)$/.exec(written) ?? []
   return count === undefined ? NaN : Number(count) * UNITS[unit!]!
 }
 
 /**
- * Reads an option that is a duration.
+ * Reads a duration option in ms.
  *
- * @throws TypeError when it is not more than 0 ms; the error names the option and the value.
+ * @throws TypeError when it is not above 0 ms. The error names the option and the value.
  */
 export function duration(value: unknown, name: string): number {
   const ms = typeof value === 'string' ? durationMs(value) : value
@@ -25,11 +25,11 @@ export function duration(value: unknown, name: string): number {
   throw new TypeError(`${name} must be a time above 0 (ms or like '1m'), got ${notNumber(value)}`)
 }
 
-/** Reads an option that is a duration, or 0 for none. */
+/** Reads a duration option in ms, where 0 means none. */
 export const durationOrZero = (value: unknown, name: string): number =>
   value === 0 ? 0 : duration(value, name)
 
-/** In two units at most: `'6 min 3 s'`, `'2 h 5 min'`, `'0.35 s'`. */
+/** Formats ms with at most two units: `'6 min 3 s'`, `'2 h 5 min'`, `'0.35 s'`. */
 export function span(ms: number): string {
   if (ms < 9950) return `${ms < 5 ? '0' : (ms / SECOND).toFixed(2)} s`
   const seconds = Math.round(ms / SECOND)

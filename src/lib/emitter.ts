@@ -1,8 +1,8 @@
-// Events and their listeners. A listener that throws does no harm: its error goes to `error`.
+// An event emitter. An error thrown by a listener goes to `error` and has no other effect.
 
 type Listener = (event: never) => void
 
-/** What an `error` event must be able to say. */
+/** The fields that an `error` event must have. */
 export interface ListenerFailure {
   error: unknown
   where: string
@@ -11,10 +11,10 @@ export interface ListenerFailure {
 export class Emitter<Events extends { error: ListenerFailure }, Source extends object> {
   readonly #source: Source
   readonly #listeners = new Map<keyof Events, Set<Listener>>()
-  /** The events that have a listener; the others are not even made. */
+  /** The events that have a listener. Other events are not even created. */
   readonly heard: Pick<ReadonlySet<keyof Events>, 'has'> = this.#listeners
 
-  /** Every event carries the fields of `source`. */
+  /** Each event also carries the fields of `source`. */
   constructor(source: Source) {
     this.#source = source
   }

@@ -1,13 +1,13 @@
-// A binary heap whose members know their own index, so that any of them can be moved or removed in O(log n).
+// A binary heap whose items know their own index, so that any item can be moved or removed in O(log n).
 
 export interface HeapItem {
-  /** Index in the heap; -1 when outside. Kept by the heap. */
+  /** Index in the heap, maintained by the heap. -1 while outside. */
   at: number
 }
 
 export class Heap<T extends HeapItem> {
   readonly #items: T[] = []
-  /** Fields and no getters: they are read several times for each call. */
+  /** Plain fields instead of getters, because they are read several times per call. */
   size = 0
   first: T | undefined = undefined
   readonly #before: (a: T, b: T) => boolean
@@ -26,7 +26,7 @@ export class Heap<T extends HeapItem> {
     this.#rise(item)
   }
 
-  /** Puts an item whose key has changed in its place. */
+  /** Restores the order after the key of an item changed. */
   moved(item: T): void {
     if (this.size > 1) {
       this.#rise(item)

@@ -1,21 +1,22 @@
-// A call whose result is a stream is not over when it returns: it is over when the stream ends, fails, is left
-// early or is cancelled. This watches a stream without changing what it is.
+// Watches a stream without changing its type. A call that returns a stream is not over when it returns. It is over
+// when the stream ends, fails, is left early or is cancelled.
 //
-//   ReadableStream           a new one in its place (native code goes past patched methods); a subclass is kept
+//   ReadableStream           replaced by a new one, because native code bypasses patched methods; a subclass is
+//   kept,
 //                            and its methods read from a new one
-//   SDK streams              `iterator`, which their `tee` and `toReadableStream` go through
-//   generators, iterators    `next`, `return`, `throw`
-//   other async iterables    `Symbol.asyncIterator`
-//   emitters (Node streams,  'end' and 'close'. Never 'error': a listener there would hide failures that the
-//   SDK helpers)             caller has not caught
+//   SDK streams              `iterator` is patched, which their `tee` and `toReadableStream` use
+//   generators, iterators    `next`, `return` and `throw` are patched
+//   other async iterables    `Symbol.asyncIterator` is patched
+//   emitters (Node streams,  'end' and 'close' are observed. Never 'error': a listener there would hide failures
+//   SDK helpers)             that the caller does not handle
 
 export interface Watcher {
-  /** How many items have been asked for and not come yet. */
+  /** The number of reads that wait for an item. */
   reading: number
-  /** The reader asks for an item: from now on it waits for the stream. */
+  /** The reader asks for an item, and waits for the stream from now on. */
   ask(): void
   chunk(value: unknown): void
-  /** The stream is over: it failed, was left early (then its reported usage is incomplete), or ended. */
+  /** The stream is over: it failed, it was left early (so its reported usage is incomplete), or it ended. */
   end(failure?: { error: unknown }, left?: boolean): void
 }
 
@@ -37,7 +38,7 @@ export function isStream(value: unknown): value is object {
   return typeof value === 'object' && value !== null && kindOf(value) !== undefined
 }
 
-/** Watches a stream. Returns what to give to the caller in its place, mostly the stream itself. */
+/** Watches a stream. Returns what the caller gets, usually the stream itself. */
 export function watchStream(value: object, watcher: Watcher): object {
   const stream = value as Patchable
   const kind = kindOf(value)
@@ -54,7 +55,7 @@ function watchWeb(source: ReadableStream, watcher: Watcher): ReadableStream {
   const names = ['getReader', 'tee', 'pipeTo', 'pipeThrough', 'cancel', 'values', Symbol.asyncIterator]
   for (const name of names) {
     patch(source as unknown as Patchable, name, () => (...args) => {
-      // Read by the original methods: those of the patched stream would lead back here.
+      // Uses the original methods. The patched methods would recurse into this one.
       inner ??= readable(source, watcher)
       return (inner as unknown as Record<PropertyKey, Method>)[name]!(...args)
     })
@@ -67,7 +68,7 @@ function watchEmitter(stream: Patchable, watcher: Watcher): void {
   const over = () => watcher.end(stream.errored ? { error: stream.errored } : undefined)
   for (const event of ['end', 'close']) on(event, over)
   if (stream.destroyed || stream.readableEnded) over()
-  // Whichever way a Node stream is read, it emits 'data'; a listener there would set it flowing.
+  // A Node stream emits 'data' however it is read. Adding a listener for it would start the flow.
   patch(stream, 'emit', (emit) => (...args) => {
     if (args[0] === 'data') watcher.chunk(args[1])
     return emit.apply(stream, args)
@@ -89,7 +90,8 @@ function watchEmitter(stream: Patchable, watcher: Watcher): void {
 }
 
 function watchIterable(stream: Patchable, watcher: Watcher): void {
-  // An SDK's stream is left by aborting its controller, read or not. While it is being read, its own end is the better source.
+  // An SDK stream is left by aborting its controller, whether it was read or not. While it is being read, its own
+  // end is more accurate.
   const { signal } = Object(stream.controller) as { signal?: AbortSignal }
   signal?.addEventListener?.('abort', () => watcher.reading || watcher.end(undefined, true), { once: true })
   const name = isFunction(stream.iterator) ? 'iterator' : Symbol.asyncIterator
@@ -168,7 +170,7 @@ function readable(source: ReadableStream, watcher: Watcher): ReadableStream {
     watcher.end(undefined, true)
     return reader.cancel(reason)
   }
-  // Reads only when it is read, as the source would.
+  // Reads from the source only when it is read itself.
   return bytes
     ? new ReadableStream({ type: 'bytes', pull, cancel })
     : new ReadableStream({ pull, cancel }, { highWaterMark: 0 })

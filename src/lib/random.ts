@@ -1,10 +1,11 @@
 /**
- * Decides what "random" means in a test: the same numbers for the same seed, on every machine, so that a run
- * that failed can be run again. `Math.random` cannot be seeded.
+ * Random numbers for tests: the same for the same seed on every machine, so that a failed run can be repeated.
+ * `Math.random` cannot be seeded.
  */
 
 /**
- * Numbers in [0, 1), uniform, the same for the same seed. The seed is cut to 32 bits. Not for secrets.
+ * Returns a function that gives uniform numbers in [0, 1), the same for the same seed. The seed is truncated to 32
+ * bits. Not for secrets.
  *
  * Source: mulberry32, by Tommy Ettinger (2017, public domain): a Weyl sequence through a mixing function.
  *

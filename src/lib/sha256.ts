@@ -1,4 +1,5 @@
-// SHA-256 of a text, at once. `crypto.subtle` answers later, and a decision about a request must not wait for that.
+// Synchronous SHA-256 of a text. `crypto.subtle` is asynchronous, and a decision about a request must not wait for
+// it.
 
 const primes = (count: number): number[] => {
   const found: number[] = []
@@ -7,13 +8,16 @@ const primes = (count: number): number[] => {
 }
 const fraction = (x: number) => ((x % 1) * 2 ** 32) | 0
 
-/** By definition: the fractions of the cube roots of the first 64 primes, and of the square roots of the first 8. */
+/**
+ * As specified: the fractional parts of the cube roots of the first 64 primes, and of the square roots of the
+ * first 8.
+ */
 const K = primes(64).map((prime) => fraction(Math.cbrt(prime)))
 const START = primes(8).map((prime) => fraction(Math.sqrt(prime)))
 
 const turned = (x: number, by: number) => (x >>> by) | (x << (32 - by))
 
-/** The text in UTF-8, a bit that is set, zeros, and the length in bits: whole blocks of 16 words. */
+/** The text in UTF-8, a set bit, zeros, and the length in bits, as whole blocks of 16 words. */
 function padded(text: string): Int32Array {
   const bytes = new TextEncoder().encode(text)
   const words = new Int32Array(((bytes.length + 8) >> 6) * 16 + 16)
@@ -50,7 +54,7 @@ function compress(state: Int32Array, block: Int32Array): void {
   ;[a, b, c, d, e, f, g, h].forEach((word, i) => (state[i]! += word))
 }
 
-/** 64 hexadecimal digits. */
+/** Returns 64 hexadecimal digits. */
 export function sha256(text: string): string {
   const state = Int32Array.from(START)
   const words = padded(text)

@@ -1,7 +1,7 @@
-// Which chunks of a stream carry no token: they open or close something. Providers send such a one as soon as they accept a
-// call, long before the first token.
+// Finds stream chunks that carry no token: they open or close something. Providers send one as soon as they accept
+// a call, long before the first token.
 
-/** OpenAI's Responses, Anthropic and the AI SDK name them. */
+/** Frame names of OpenAI's Responses API, Anthropic and the AI SDK. */
 const FRAME = /(^|[._-])(created|queued|in_progress|added|done|completed|start|stop|end|ping|finish)$/
 
 export function isFrame(chunk: unknown): boolean {
@@ -14,7 +14,7 @@ export function isFrame(chunk: unknown): boolean {
   }
 }
 
-/** OpenAI's chat opens with the role and an empty text; at Azure the verdict of a filter comes before that. */
+/** OpenAI's chat streams begin with the role and an empty text. Azure sends the result of a filter before that. */
 function saysNothing(choice: unknown): boolean {
   const { delta, finish_reason: reason } = Object(choice) as { delta?: unknown; finish_reason?: unknown }
   if (typeof delta !== 'object' || delta === null || typeof reason === 'string') return false

@@ -1,11 +1,11 @@
-// Finds the name that was probably meant by one that is not known.
+// Finds the known name that an unknown name was probably meant to be.
 
-/** What something is called here → what else people call it: in small letters without signs, parted by spaces. */
+/** Maps our names to other common names: lower case, letters and digits only, separated by spaces. */
 export type Synonyms = Readonly<Record<string, string>>
 
 const plain = (name: string): string => name.toLowerCase().replace(/[^a-z\d]/g, '')
 
-/** How many letters must be added, left out, changed or exchanged to make `b` of `a` (optimal string alignment). */
+/** The number of letters to add, remove, change or swap to turn `a` into `b` (optimal string alignment). */
 function distance(a: string, b: string): number {
   const rows = [Array.from({ length: b.length + 1 }, (_, j) => j)]
   for (let i = 1; i <= a.length; i++) {
@@ -21,14 +21,17 @@ function distance(a: string, b: string): number {
   return rows[a.length]![b.length]!
 }
 
-/** `tokens` for `tokensPerMinute`, `timeoutSeconds` for `timeoutMs`: one that begins the other is near. */
+/**
+ * The distance between two names. A name that begins the other one is close: `tokens` and `tokensPerMinute`,
+ * `timeoutSeconds` and `timeoutMs`.
+ */
 function strangeness(said: string, name: string): number {
   const stem = name.replace(/ms$/, '')
   const begins = Math.min(said.length, stem.length) > 2 && (name.startsWith(said) || said.startsWith(stem))
   return begins ? 1 : distance(said, name)
 }
 
-/** The known name that this one was probably meant to be; `slips`: how many letters it may be off. */
+/** The known name that was probably meant. `slips` is how many letters may differ. */
 export function meant(
   word: unknown,
   known: readonly string[],
@@ -52,7 +55,7 @@ export function meant(
   return nearest
 }
 
-/** ` (did you mean 'requestsPerMinute'?)`, or nothing where no known name comes near. */
+/** ` (did you mean 'requestsPerMinute'?)`, or an empty string if no known name is close. */
 export function didYouMean(word: unknown, known: readonly string[], synonyms?: Synonyms): string {
   const name = meant(word, known, synonyms)
   return name === undefined ? '' : ` (did you mean ${/^[\w-]+$/.test(name) ? `'${name}'` : name}?)`

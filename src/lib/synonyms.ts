@@ -1,4 +1,4 @@
-// The names that other libraries and providers use for options of this one. `suggest.ts` says how to read these lists.
+// Names that other libraries and providers use for options of this one. `suggest.ts` describes the format.
 
 import type { Synonyms } from './suggest.ts'
 

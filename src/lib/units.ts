@@ -5,5 +5,5 @@ export const MINUTE = 60 * SECOND
 export const HOUR = 60 * MINUTE
 export const DAY = 24 * HOUR
 
-/** Above 2³¹−1 ms (24.8 days) `setTimeout` overflows and fires at once: longer waits go in several laps. */
+/** `setTimeout` overflows above 2³¹−1 ms (24.8 days) and fires immediately, so longer waits are split. */
 export const MAX_TIMER_MS = 2 ** 31 - 1

@@ -1,9 +1,12 @@
-// One voice for bad input: a TypeError that names the option, the value, and what is allowed. Every folder may import
-// this file, and it imports only this folder.
+// Checks options. Errors are TypeErrors that name the option, the value, and what is allowed. Every folder may
+// import this file, and it imports only from its own folder.
 
 import { didYouMean, type Synonyms } from './suggest.ts'
 
-/** A value as people would write it, short. Of an object its names alone: a client's fields hold keys and passwords. */
+/**
+ * A short description of a value for messages. For an object, only its keys: a client's fields contain API keys
+ * and passwords.
+ */
 export function text(value: unknown): string {
   if (typeof value === 'string') return `'${value.slice(0, 80)}'`
   if (typeof value === 'function') return 'a function'
@@ -28,13 +31,16 @@ const RANGES = {
   'a whole number of at least 1': (n: number) => n >= 1 && Number.isInteger(n),
 }
 
-/** What came in the place of a number: most often a text of `process.env`, or what an unset one becomes. */
+/**
+ * Describes a value given in place of a number. Often it is a string from `process.env`, or NaN from an unset
+ * variable.
+ */
 export function notNumber(value: unknown): string {
   if (typeof value === 'string') return `the string ${text(value)}`
   return Number.isNaN(value) ? 'NaN (is an environment variable unset?)' : text(value)
 }
 
-/** A finite number in a range; `Infinity` is no limit at all, and leaving the option out says so better. */
+/** Checks for a finite number in a range. `Infinity` is rejected, because leaving the option out means no limit. */
 export function number(value: unknown, name: string, range: keyof typeof RANGES): number {
   if (typeof value === 'number' && Number.isFinite(value) && RANGES[range](value)) return value
   throw new TypeError(`${name} must be ${range}, got ${notNumber(value)}`)
@@ -54,7 +60,7 @@ export function choice(value: unknown, name: string, allowed: readonly unknown[]
 export const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null
 
-/** An object that has no field but these. */
+/** Checks that the value is an object with only known fields. */
 export function fields(value: unknown, name: string, known: readonly string[], synonyms?: Synonyms): void {
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw new TypeError(`${name} takes an object of options, got ${text(value)}; known: ${known.join(', ')}`)
@@ -65,7 +71,7 @@ export function fields(value: unknown, name: string, known: readonly string[], s
   }
 }
 
-/** What an option may be: a number of a range, one of a list, options within it, or what a check lets pass. */
+/** The rule for an option: a range of numbers, a list of values, nested options, or a check that may throw. */
 export type OptionRule =
   | keyof typeof RANGES
   | readonly unknown[]
@@ -75,7 +81,7 @@ export type OptionRule =
 /** For an option that is checked elsewhere, or may be anything. */
 export const anything = (): void => {}
 
-/** Throws for an option that is unknown, or not what its rule says. An `undefined` option counts as missing. */
+/** Throws for an unknown option, or one that breaks its rule. An `undefined` option counts as missing. */
 export function checkOptions(
   options: unknown,
   name: string,
@@ -83,7 +89,7 @@ export function checkOptions(
   synonyms?: Synonyms,
   prefix = `${name}.`,
 ): void {
-  // Some calls have options of their own: so nothing is made before something is wrong.
+  // Runs for each call that has options, so nothing is allocated unless an option is wrong.
   const given = isObject(options) && !Array.isArray(options) ? options : { '': options }
   for (const key in given) {
     if (!Object.hasOwn(rules, key)) return fields(options, name, Object.keys(rules), synonyms)
@@ -98,31 +104,31 @@ export function checkOptions(
   }
 }
 
-/** A signal, or an instance of any class, in the place of options was meant for another place. */
+/** A hint for a signal or a class instance that was passed in place of options. */
 function misplaced(value: object, known: readonly string[], hint: string): string {
   if ('aborted' in value && known.includes('signal')) return ' (did you mean { signal }?)'
   const kind = hint ? undefined : kindOf(value)
   return kind ? ` (it is an instance of ${kind}: are the arguments in the right order?)` : hint
 }
 
-/** The class of an object that is no plain one. */
+/** The class name of an object that is not a plain object. */
 export function kindOf(value: unknown): string | undefined {
   const kind = (Object(value) as object).constructor?.name
   return typeof value === 'object' && kind !== 'Object' ? kind : undefined
 }
 
-/** The options that are given: one that is `undefined` is not. */
+/** The options without `undefined` values. */
 export const defined = <T extends object>(options: T): T =>
   Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T
 
-/** Runs the check, if there is a value. */
+/** Runs the check if there is a value. */
 export function given<T>(value: T | undefined, check: (value: T) => unknown): void {
   if (value !== undefined) check(value)
 }
 
-/** `other`: the next argument; if that is the function, the two were swapped. */
+/** Checks for a function. `other` is the next argument: if that is a function, the two were probably swapped. */
 export function callable(value: unknown, name: string, other?: unknown): void {
   if (typeof value === 'function') return
-  const hint = typeof other === 'function' ? ' (are the arguments exchanged?)' : ''
+  const hint = typeof other === 'function' ? ' (are the arguments swapped?)' : ''
   throw new TypeError(`${name} must be a function, got ${text(value)}${hint}`)
 }

@@ -1,4 +1,5 @@
-// BucketRateLimiter, the public class. Each method is a few lines over the runtime; the algorithm is in `core/`.
+// BucketRateLimiter, the public class. Its methods are thin wrappers around the runtime. The algorithm is in
+// `core/`.
 
 import { QueueClearedError } from '../call/errors.ts'
 import { goNow } from '../call/admission.ts'
@@ -27,7 +28,7 @@ import { Ticket } from './ticket.ts'
 import { type CallPolicy, PendingCall } from '../call/pending-call.ts'
 import { type InheritedGrant, standBy, type StandbyWaiter, takeOver } from '../call/standby.ts'
 
-/** How many tenants, and priorities of each, have their call policies cached. */
+/** How many tenants, and priorities of each, have cached call policies. */
 const MOST_LANES = 1000
 
 let unnamed = 0
@@ -38,30 +39,34 @@ function nextName(): string {
   return unnamed === 1 ? 'default' : `default-${unnamed}`
 }
 
-/** Where the parts of the package find the runtime of a limiter, even one from another copy of the package. */
+/**
+ * The key under which parts of the package find the runtime of a limiter, even one from another copy of the
+ * package.
+ */
 export const RUNTIME = Symbol.for('llmiter.desk')
 
 /**
- * Hands out tickets so that calls leave at the pace the provider accepts.
+ * Issues tickets so that calls are sent at the pace the provider accepts.
  *
- * Most callers want `withLimiter(fn, limiter)`; `run` is the same for one call, and `acquire` is for code that
- * cannot be put into one function.
+ * Most users want `withLimiter(fn, limiter)`. `run` does the same for one call, and `acquire` is for code that
+ * does not fit into one function.
  *
  * @example
  * const gpt = new BucketRateLimiter({ name: 'gpt-5', requestsPerMinute: 500, tokensPerMinute: 200_000 })
  * const answer = await gpt.run((signal) => openai.responses.create({ model: 'gpt-5', input }, { signal }))
  *
- * @throws TypeError when an option is unknown or out of range; it names the option, the value, what is allowed.
+ * @throws TypeError when an option is unknown or out of range. The error names the option, its value and what is
+ * allowed.
  */
 export class BucketRateLimiter {
-  /** Its name in errors, events and logs. */
+  /** The name of the limiter in errors, events and logs. */
   readonly name: string
   /** @internal */
   readonly [RUNTIME]: LimiterRuntime
   readonly #policy: CallPolicy
   /** The policy of standby calls. */
   #standbyPolicy: CallPolicy | undefined
-  /** The policies of calls that give only a tenant and a priority: most calls with options. */
+  /** The policies of calls that set only a tenant and a priority, as most calls with options do. */
   readonly #lanes = new Map<string | undefined, Map<number, CallPolicy>>()
 
   constructor(options: LimiterOptions) {
@@ -75,9 +80,9 @@ export class BucketRateLimiter {
   }
 
   /**
-   * Runs `fn` when its ticket comes and resolves with its result. If it is refused, it waits at the front of the queue and
-   * runs again; any other error is thrown unchanged. `fn` gets a signal that aborts when the call is
-   * given up (`signal`, `timeoutMs`), if there is one.
+   * Runs `fn` with a ticket and resolves with its result. After a refusal, the call waits at the front of the
+   * queue and runs again. Any other error is thrown unchanged. `fn` gets a signal that aborts with the call's
+   * `signal` or after its `timeoutMs`, or undefined if the call has neither.
    */
   run<T>(fn: (signal: AbortSignal | undefined) => T, call?: CallOptions): Promise<Awaited<T>> {
     try {
@@ -89,7 +94,7 @@ export class BucketRateLimiter {
     }
   }
 
-  /** Resolves with a ticket. Give it back with `finish`, `refuse` or `release`, or let `using` do it. */
+  /** Resolves with a ticket. End it with `finish`, `refuse` or `release`, or let `using` do so. */
   acquire(call?: CallOptions): Promise<Ticket> {
     try {
       const pending = newCall(this.#termsFor(call), this.#cost(call), undefined)
@@ -102,7 +107,7 @@ export class BucketRateLimiter {
   }
 
   /**
-   * Returns a ticket if one is free now and no other call waits for it, else `undefined`.
+   * Returns a ticket if one is free now and no other call is waiting for it. Otherwise returns undefined.
    *
    * @throws RequestTooLargeError when the call can never get one.
    */
@@ -114,9 +119,9 @@ export class BucketRateLimiter {
   }
 
   /**
-   * `tryAcquire` that stays in the queue: for a queue of your own in front of several limiters, such as a pool. `granted`
-   * is called as soon as there is a ticket, perhaps before this returns; `failed` if there can be none. Returns a function
-   * that leaves the queue without a trace in the statistics.
+   * Like `tryAcquire`, but waits in the queue. For your own queue in front of several limiters, such as a pool.
+   * `granted` is called as soon as there is a ticket, possibly before this returns. `failed` is called if there
+   * can be none. Returns a function that leaves the queue without affecting the statistics.
    */
   standBy(call: Pick<CallOptions, 'cost' | 'request'>, waiter: StandbyWaiter): () => void {
     checkCall(call)
@@ -125,9 +130,9 @@ export class BucketRateLimiter {
   }
 
   /**
-   * The ticket of the call within which this code runs, for a queue of your own: the call that it makes is the same one to
-   * the provider, and would otherwise wait for a ticket that the call around it holds. With `pays`, a ticket that is one
-   * of this limiter, too. Without, any ticket that a call of this limiter may have to wait for, to be released.
+   * Takes over the ticket of the enclosing call, for your own queue. The call made with it is the same call to the
+   * provider, and would otherwise wait for a ticket that the enclosing call holds. With `pays`, only a ticket that
+   * covers this limiter. Without it, any ticket that could block a call of this limiter, in order to release it.
    *
    * @internal
    */
@@ -145,14 +150,15 @@ export class BucketRateLimiter {
     policyOf(this[RUNTIME], { maxRefusals: 0, retry: false, ...terms })
 
   /**
-   * How long a call made now would wait, in ms: 0 when it would not, `Infinity` when it never could go, or while the
-   * limiter is paused without an end. It counts all calls that wait before it, by what they take of each limit; the limits of
-   * the parents; a closed gate; quotas, by when they return; and `maxConcurrent`, by how long calls took on average.
+   * An estimate of how long a call made now would wait, in ms. 0 if it would not wait. `Infinity` if it could
+   * never go, or while the limiter is paused without an end. The estimate includes all calls ahead, by what they
+   * take of each limit; the limits of the parents; a closed gate; quotas, by when they reset; and `maxConcurrent`,
+   * by the mean duration of calls.
    *
-   * It is a lower bound: before the first call has finished, it is unknown how long calls take;
-   * a gate may close again; calls of a higher priority go first; other processes use a shared limit.
+   * It is a lower bound. The duration of calls is unknown until the first one has finished, the gate may close
+   * again, calls of higher priority go first, and other processes may use a shared limit.
    *
-   * @param cost What the call takes of each limit. Default: one request, and an estimate of its tokens.
+   * @param cost What the call takes of each limit. Default: one request, plus estimated tokens.
    * @param ahead How many more calls of this cost come before it, such as the rest of a job.
    */
   waitTime(cost?: CallOptions['cost'], ahead = 0): number {
@@ -162,7 +168,10 @@ export class BucketRateLimiter {
     return waitTime(issuer, this.#cost({ cost: cost ?? {} }), ahead, scheduler.now())
   }
 
-  /** Changes options from now on, also for calls that wait. `undefined` removes an option. Calls in flight and counts stay. */
+  /**
+   * Changes options from now on, also for waiting calls. `undefined` removes an option. Counts and calls in flight
+   * are kept.
+   */
   update(options: Partial<Omit<LimiterOptions, 'name' | 'parent' | 'clock' | 'health' | 'store'>>): void {
     const runtime = this[RUNTIME]
     checkLimiterKeys(options, 'update')
@@ -180,7 +189,7 @@ export class BucketRateLimiter {
     this.#lanes.clear()
   }
 
-  /** No tickets for this long, or until `resume()`. */
+  /** Issues no tickets for this long, or until `resume()`. */
   pause(ms?: Duration): void {
     const { issuer, scheduler } = this[RUNTIME]
     const now = scheduler.now()
@@ -188,7 +197,7 @@ export class BucketRateLimiter {
     scheduler.pump(now)
   }
 
-  /** Ends `pause()`. If a quota was used up, the next call tries at once whether it is back. */
+  /** Ends `pause()`. After a used-up quota, the next call immediately tries whether the quota is back. */
   resume(): void {
     const { issuer, scheduler } = this[RUNTIME]
     issuer.pause(-Infinity)
@@ -196,21 +205,21 @@ export class BucketRateLimiter {
     scheduler.pump(scheduler.now())
   }
 
-  /** Resolves when nothing waits and nothing is in flight any more. */
+  /** Resolves when no call is waiting or in flight. */
   drain(): Promise<void> {
     return this[RUNTIME].drained()
   }
 
-  /** The calls that wait here and in the limiters below, roughly in the order in which they will go. A copy. */
+  /** The waiting calls of this limiter and those below it, roughly in the order in which they will go. A copy. */
   queued(): QueuedCall[] {
     return inOrder(this[RUNTIME]).map(queuedCall)
   }
 
   /**
-   * Rejects all calls that wait, also for a retry, with `QueueClearedError` (`cause` is the reason). Calls in
-   * flight and later calls are not affected.
+   * Rejects all waiting calls, including those that wait for a retry, with `QueueClearedError`. Its `cause` is the
+   * reason. Calls in flight and later calls are not affected.
    *
-   * @param which Only those for which it returns true. Default: all.
+   * @param which Clears only calls for which it returns true. Default: all calls.
    */
   clear(reason?: unknown, which?: (call: QueuedCall) => boolean): void {
     given(which, (value) => callable(value, 'which'))
@@ -221,7 +230,8 @@ export class BucketRateLimiter {
   }
 
   /**
-   * Adds to what is left of a limit with a `refill`; a negative amount takes from it. Calls that were waiting for it go at once.
+   * Adds to the available amount of a limit with a `refill`. A negative amount subtracts. Calls that wait for it
+   * go immediately.
    *
    * @param of The dimension. Default `'requests'`.
    * @throws TypeError when no limit of this dimension has a `refill`.
@@ -235,8 +245,8 @@ export class BucketRateLimiter {
   }
 
   /**
-   * How much of a dimension a call could take now without waiting: the least that its limits have left; `Infinity` if nothing limits it.
-   * Negative where `refill` has taken more than a limit had: so much must come back first.
+   * How much of a dimension a call could take now without waiting: the minimum over its limits, or `Infinity` if
+   * nothing limits it. Negative after `refill` subtracted more than was available.
    *
    * @param of The dimension. Default `'requests'`.
    */
@@ -248,19 +258,19 @@ export class BucketRateLimiter {
   }
 
   /**
-   * Rejects all calls that wait, and every later call, with `LimiterStoppedError` (`cause` is the reason). Calls in
-   * flight run to their end.
+   * Rejects all waiting calls, and every later call, with `LimiterStoppedError`. Its `cause` is the reason. Calls
+   * in flight finish.
    */
   stop(reason?: unknown): void {
     this[RUNTIME].stop(reason)
   }
 
-  /** The state of the limiter in numbers: a copy, cheap to make. With a mark, counts start there. */
+  /** The statistics of the limiter: a copy that is cheap to create. With a mark, counts start at the mark. */
   stats(since?: Mark): LimiterStats {
     return stats(this[RUNTIME], since)
   }
 
-  /** A moment for `stats(mark)` to count from. */
+  /** Marks the current moment, for `stats(mark)`. */
   mark(): Mark {
     return mark(this[RUNTIME])
   }
@@ -271,27 +281,28 @@ export class BucketRateLimiter {
   }
 
   /**
-   * Emits `error`, for code around a limiter that must not throw into its calls. Returns whether there is a listener.
+   * Emits `error`, for code around a limiter that must not throw into its calls. Returns whether there was a
+   * listener.
    */
   report(error: unknown, where: string): boolean {
     this[RUNTIME].failed(error, where)
     return this[RUNTIME].events.heard.has('error')
   }
 
-  /** What the limiter has counted and learned, as plain JSON, for `restore` in a later process. */
+  /** What the limiter has counted and learned, as plain JSON. A later process can `restore` it. */
   snapshot(): Snapshot {
     return snapshot(this[RUNTIME])
   }
 
   /**
-   * Restores a snapshot of a limiter with the same name, of any age. Limits that no longer exist, and
-   * new ones, are left as they are.
+   * Restores a snapshot of a limiter with the same name, of any age. Limits missing from the snapshot, and limits
+   * that no longer exist, are ignored.
    */
   restore(saved: Snapshot): void {
     restore(this[RUNTIME], saved)
   }
 
-  /** Listens to an event. Returns a function that stops it. */
+  /** Listens to an event. Returns a function that removes the listener. */
   on<E extends EventName>(event: E, listener: (event: LimiterEvent<E>) => void): () => void {
     choice(event, 'event', EVENTS, EVENT_SYNONYMS)
     callable(listener, 'listener')
@@ -322,7 +333,7 @@ export class BucketRateLimiter {
   }
 }
 
-/** What a call takes: the cost that its caller gave, and an estimate of the tokens that it does not name. */
+/** The cost of a call: the cost that its caller gave, plus an estimate of the tokens that are missing from it. */
 export function costOf(
   runtime: LimiterRuntime,
   said: CallOptions['cost'],
@@ -344,7 +355,7 @@ export function costOf(
   return runtime.estimator.cost(args, runtime.limits, { ...said, requests })
 }
 
-/** A call that takes more places than one, or none. */
+/** Sets the weight of a call that takes more than one slot, or none. */
 function weighed(
   runtime: LimiterRuntime,
   said: CallOptions['cost'],
@@ -353,12 +364,12 @@ function weighed(
 ): Cost {
   if (runtime.chain.some(({ shared, issuer }) => shared && issuer.limitSet.maxConcurrent < Infinity))
     throw new TypeError(
-      `'${runtime.name}': weight must be 1 where a store shares maxConcurrent, got ${weight}. Limit a dimension of yours in its place`,
+      `'${runtime.name}': weight must be 1 when a store shares maxConcurrent, got ${weight}. Use a limit with a dimension of your own instead`,
     )
   return costOf(runtime, { ...said, [PLACES]: weight }, args)
 }
 
-/** The policy of a call: its own options over those of the limiter. */
+/** The policy of a call: its own options, with the limiter's options as defaults. */
 export function policyOf(
   runtime: LimiterRuntime,
   call: CallOptions & Partial<Pick<CallPolicy, 'classify' | 'usage' | 'streamIdleMs' | 'wrapper'>> = {},
@@ -383,7 +394,7 @@ export function policyOf(
   }
 }
 
-/** A longest time, in ms: none is no bound. */
+/** Reads a maximum time in ms. A missing one means no bound. */
 function bound(time: Duration | undefined, name: string): number {
   return time === undefined ? Infinity : duration(time, name)
 }

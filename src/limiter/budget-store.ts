@@ -1,29 +1,29 @@
-// How the budgets of a pool (`llmiter/pool`) ask a store that processes share: types only, since the two sides know nothing
-// of each other.
+// The interface between the budgets of a pool (`llmiter/pool`) and a store that processes share. Types only, so
+// that neither side imports the other.
 
-/** What one budget has spent in one period, for one tenant, model or whatever it is by. */
+/** The spending of one budget in one period, for one key (such as a tenant or model). */
 export interface BudgetAccount {
-  /** The budget: those of one name share what they have spent. */
+  /** The name of the budget. Budgets of the same name share their spending. */
   readonly budget: string
-  /** Whose account it is; `''` when there is one for all. */
+  /** The key of the account, or `''` if the budget has a single account. */
   readonly key: string
   /** Epoch ms at which the period ends. */
   readonly resetsAt: number
-  /** The most of each unit. */
+  /** The maximum amount of each unit. */
   readonly limits: Readonly<Record<string, number>>
 }
 
-/** What a store says of a reservation. */
+/** The store's answer to a reservation. */
 export interface BudgetReservation {
-  /** Whether all accounts had room: else nothing was reserved. */
+  /** Whether all accounts had room. If not, nothing was reserved. */
   readonly reserved: boolean
   /** What each account has spent and reserved of each unit, without this reservation. */
   readonly taken: readonly Readonly<Record<string, number>>[]
 }
 
-/** Where the budgets of pools are kept when processes share them: `redisStore` of `llmiter/redis`, among others. */
+/** A store for the budgets of pools, shared by processes. `redisStore` of `llmiter/redis` is one. */
 export interface BudgetStore {
-  /** Reserves these amounts in all accounts or in none, in one step. Rejects when the store is out of reach. */
+  /** Reserves these amounts in all accounts or in none, in one step. Rejects if the store cannot be reached. */
   reserve(
     accounts: readonly BudgetAccount[],
     amounts: Readonly<Record<string, number>>,

@@ -1,6 +1,6 @@
-// What a limiter has done, in a few numbers that cost next to nothing to keep.
+// The counters of a limiter. Keeping them costs almost nothing.
 
-/** Steps of the histogram of waits: eight to a doubling, so a percentile is off by an eighth at most. */
+/** Eight histogram buckets per doubling, so percentiles are off by at most an eighth. */
 const STEPS = 8
 const SLOTS = 32 * STEPS
 
@@ -21,7 +21,7 @@ export class Counters {
       return
     }
     this.#waits ??= new Uint32Array(SLOTS)
-    // The place of the first bit, and the three bits after it.
+    // The position of the highest bit, and the three bits after it.
     const whole = Math.min(ms * STEPS, 2 ** 31 - 1) | 0
     const doubling = 31 - Math.clz32(whole)
     this.#waits[doubling * STEPS + ((whole >> (doubling - 3)) & (STEPS - 1))]!++
@@ -36,7 +36,7 @@ export class Counters {
     return copy
   }
 
-  /** The wait in ms that this share of the tickets since an earlier copy did not exceed. */
+  /** The wait in ms that this share of the tickets since `since` did not exceed. */
   percentile(share: number, since: Counters = NOTHING): number {
     let left = share * (this.issued - since.issued) - (this.#zero - since.#zero)
     if (left <= 0 || !this.#waits) return 0
@@ -49,5 +49,5 @@ export class Counters {
   }
 }
 
-/** What had been done when a limiter was made. */
+/** The counters of a new limiter. */
 export const NOTHING = new Counters()

@@ -1,5 +1,5 @@
-// The limiter that wrapped functions share if none is given. It lives on `globalThis`, so that the ESM and the CJS
-// copy of the package share it too.
+// The limiter for wrapped functions without one. It is stored on `globalThis`, so that the ESM and CJS copies of
+// the package share it.
 
 import { headersOf } from '../responses/headers.ts'
 import { get } from '../responses/safe-access.ts'
@@ -9,7 +9,10 @@ import type { LimiterOptions } from './options.ts'
 const KEY = Symbol.for('llmiter.default')
 type Global = typeof globalThis & { [KEY]?: BucketRateLimiter }
 
-/** How to tell which provider an answer is from: the start of its model's name, or a header that only this provider sends. */
+/**
+ * Recognises the provider of an answer, by the start of its model's name or by a header that only this provider
+ * sends.
+ */
 const PROVIDERS = [
   ['OpenAI', /^(gpt|chatgpt|o\d)/, 'openai-version'],
   ['Anthropic', /^claude/, 'anthropic-organization-id'],
@@ -31,8 +34,8 @@ function make(): BucketRateLimiter {
     if (!provider || provider === first) return
     runtime.seen = undefined
     console.warn(
-      `llmiter: calls to ${first} and to ${provider} share the default limiter, so a refusal by one holds the other. ` +
-        'Give each its own: withLimiter(fn, new BucketRateLimiter({ name, requestsPerMinute })).',
+      `llmiter: calls to ${first} and to ${provider} share the default limiter, so a refusal by one also stops calls to the other. ` +
+        'Give each its own limiter: withLimiter(fn, new BucketRateLimiter({ name, requestsPerMinute })).',
     )
   }
   return limiter
@@ -46,8 +49,8 @@ function providerOf(answer: unknown): string | undefined {
 }
 
 /**
- * Sets the options of the limiter that is shared by all functions wrapped without one: 300 requests a minute unless
- * you set another limit. Calls that already wait follow the new options. Returns that limiter.
+ * Sets the options of the limiter that all functions wrapped without a limiter share. Without other limits it
+ * allows 300 requests per minute. Waiting calls follow the new options. Returns the limiter.
  */
 export function configureDefaultLimiter(
   options: Partial<Omit<LimiterOptions, 'name' | 'parent' | 'clock' | 'health' | 'store'>> = {},

@@ -9,23 +9,26 @@ import type { HealthReading } from '../call/health.ts'
 
 /** The data of each event, besides the limiter's name. */
 export interface LimiterEvents extends CallEvents {
-  /** The gate closed, is being probed, or is open again. */
+  /** The gate closed, started probing, or opened again. */
   gate: { state: GateState; reopensInMs?: number }
   /** The limiter's estimate of the provider's real limit changed. */
   learn: { of: string; perMinute: number }
-  /** A configured quota is used up: calls wait `waitMs` or longer until it resets. Emitted once each time. */
+  /** A configured quota is used up. Calls wait at least `waitMs` until it resets. Emitted once each time. */
   quota: { of: string; amount: number; perMs: number; waitMs: number }
-  /** A limit with a `refill` is empty: calls wait until it is refilled. Emitted with each ticket that leaves nothing. */
+  /**
+   * A limit with a `refill` is empty, and calls wait until it is refilled. Emitted with each ticket that leaves
+   * nothing.
+   */
   depleted: { of: string }
-  /** The provider's latency is too high, nearly too high (`warning`), or normal again. */
+  /** The provider's latency became too high (`unhealthy`), close to the threshold (`warning`), or normal. */
   health: HealthReading
-  /** The store of a shared limit became unreachable, or is back; `processes` is how many share it. */
+  /** The store of a shared limit became unreachable or reachable. `processes` is how many processes share it. */
   store: StoreEvent
-  /** Nothing waits and nothing is in flight. */
+  /** No call is waiting or in flight. */
   idle: Record<never, never>
-  /** A `drain()` is over. */
+  /** A `drain()` has finished. */
   drain: Record<never, never>
-  /** `stop()` was called; the calls that waited were rejected. */
+  /** `stop()` was called, and the waiting calls were rejected. */
   stop: { reason?: unknown }
 }
 

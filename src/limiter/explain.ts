@@ -1,4 +1,4 @@
-// "Why is it slow, and when will it be done?", as a sentence.
+// Explains in words why calls wait and for how long.
 
 import { DAY, HOUR, MINUTE, SECOND } from '../lib/units.ts'
 import type { BucketRateLimiter } from './bucket-rate-limiter.ts'
@@ -7,11 +7,11 @@ import type { WaitReason } from './wait-reason.ts'
 
 /** Why calls wait: what `explain` returns. */
 export interface Explanation {
-  /** In words: what the calls wait for, for how long, and what was the bottleneck in the last minute. */
+  /** What the calls wait for, for how long, and what held them back most in the last minute. */
   text: string
   /** What holds the first call now. */
   why?: WaitReason
-  /** ms until all calls that wait now have their tickets. Missing if no call waits, or if it is unknown. */
+  /** Time in ms until all waiting calls have tickets. Missing if no call waits, or if it is unknown. */
   etaMs?: number
 }
 
@@ -28,10 +28,10 @@ const amountWords = (n: number): string => n.toLocaleString('en', { maximumFract
 const windowWords = (ms: number): string =>
   WINDOWS.find(([size]) => size === ms)?.[1] ?? `in ${spanWords(ms)}`
 
-/** 'outputTokens' is 'output tokens'. */
+/** Turns 'outputTokens' into 'output tokens'. */
 const dimensionWords = (of: string): string => of.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)
 
-/** In the unit that fits: '12 s', '7 min', '3.5 h', '2 d'. */
+/** Formats ms in the largest fitting unit: '12 s', '7 min', '3.5 h', '2 d'. */
 function spanWords(ms: number): string {
   const [size, unit] =
     ms >= 2 * DAY
@@ -51,7 +51,7 @@ const REFUSED = {
   quota: 'says that the quota is used up',
 } as const
 
-/** A reason in words: 'output tokens (10,000 a minute)'. */
+/** Formats a reason: 'output tokens (10,000 a minute)'. */
 export function reasonWords(reason: WaitReason, self?: string): string {
   const { kind, limiter, of, amount, perMs, learned, refused, provider, holds, reopensInMs } = reason
   const whose = self !== undefined && limiter !== self ? ` of '${limiter}'` : ''
@@ -76,11 +76,11 @@ export function reasonWords(reason: WaitReason, self?: string): string {
   }
 }
 
-/** It is unknown when a quota comes back: a call tries from time to time. */
+/** It is unknown when a quota resets, so one call tries from time to time. */
 const untilWords = (ms: number, refused: WaitReason['refused']): string =>
   refused === 'quota' ? `; a call may ask again in ${spanWords(ms)}` : `, for ${spanWords(ms)} more`
 
-/** What `health` has made of a limit. */
+/** A limit that `health` has lowered. */
 function loweredWords(amount: number, perMs: number, followed = amount): string {
   const window = windowWords(perMs)
   return `${amountWords(followed)} ${window}, lowered since the provider is slow; configured ${amountWords(amount)} ${window}`
@@ -100,7 +100,7 @@ function limitWords(amount: number, perMs: number, learned: number | undefined):
 }
 
 /**
- * Says why calls wait and about how long, as a sentence and as data. `limiter.stats()` has the numbers.
+ * Explains why calls wait and for about how long, as a sentence and as data. `limiter.stats()` has the numbers.
  *
  * @example
  * console.log(explain(limiter).text)
@@ -108,9 +108,9 @@ function limitWords(amount: number, perMs: number, learned: number | undefined):
  */
 export function explain(limiter: Pick<BucketRateLimiter, 'stats' | 'waitTime'>): Explanation {
   const stats = limiter.stats()
-  // Of a call that takes nothing: it goes with the last in the queue.
+  // The cost of a call that takes nothing, so it goes along with the last call in the queue.
   const nothing = Object.fromEntries(['requests', ...stats.limits.map(({ of }) => of)].map((of) => [of, 0]))
-  // Calls that hold tickets of other limiters are left out: they may wait for tickets of this one.
+  // Omitted if calls hold tickets of other limiters, because those may wait for tickets of this one.
   const etaMs = stats.waiting > 0 && !stats.why?.holds ? limiter.waitTime(nothing) : undefined
   const known = etaMs !== undefined && etaMs < Infinity ? { etaMs } : {}
   return { text: explainStats(stats, known.etaMs), ...(stats.why && { why: stats.why }), ...known }
@@ -122,7 +122,7 @@ type Explained = Pick<
   | ('finished' | 'failed' | 'lastFailure' | 'requests' | 'rejected' | 'lastRejection')
 >
 
-/** The same from numbers that were read before. */
+/** Explains statistics that were read before. */
 function explainStats(stats: Explained, etaMs?: number): string {
   return [waitSentence(stats, etaMs), shareSentence(stats), failureSentence(stats), rejectionSentence(stats)]
     .filter(Boolean)
@@ -156,7 +156,7 @@ const failureSentence = ({ finished, failed, lastFailure }: Explained): string =
 const rejectionSentence = ({ requests, rejected, lastRejection }: Explained): string =>
   mostSentence(['is rejected', 'are rejected'], rejected, requests, lastRejection)
 
-/** Worth a sentence when it happens to more than half of at least five calls. */
+/** Adds a sentence if this happened to more than half of at least five calls. */
 function mostSentence([one, many]: [string, string], n: number, all: number, last?: string): string {
   if (all < 5 || n <= all / 2) return ''
   const what = n === all ? `Every call ${one}` : `${Math.round((100 * n) / all)} % of calls ${many}`

@@ -1,42 +1,42 @@
-// How a guard of an endpoint (`llmiter/inbound`) asks a shared store. Types only: the two sides
-// do not import each other.
+// The interface between a guard of an endpoint (`llmiter/inbound`) and a shared store. Types only, so that neither
+// side imports the other.
 
 /** At most `amount` in any window of `windowMs`. */
 export interface GuardLimit {
-  /** Requests in one window. */
+  /** The number of requests in one window. */
   readonly amount: number
-  /** The window in ms. */
+  /** The length of the window in ms. */
   readonly windowMs: number
 }
 
-/** One request of one client. It is counted on all limits if each has room, else on none. */
+/** One request of one client. It counts against all limits if each has room, otherwise against none. */
 export interface GuardQuestion {
-  /** Of the guard: guards of one name share their counts. */
+  /** The name of the guard. Guards of the same name share their counts. */
   readonly name: string
-  /** Of the client. */
+  /** The key of the client. */
   readonly key: string
   /** The limits that the request takes from. */
   readonly limits: readonly GuardLimit[]
 }
 
-/** Of each limit, in their order, with this request if it may pass. */
+/** The count of one limit, including this request if it is allowed. */
 export interface GuardCount {
-  /** What counts now. */
+  /** The requests in the current window. */
   readonly used: number
-  /** Until the oldest that counts leaves the window; 0 when nothing counts. */
+  /** Time in ms until the oldest counted request leaves the window. 0 if nothing is counted. */
   readonly resetMs: number
 }
 
-/** What a store says of a request. */
+/** The store's answer to a request. */
 export interface GuardAnswer {
   /** Whether the request may pass. */
   readonly allowed: boolean
-  /** What each limit has counted. */
+  /** The count of each limit, in the order of the question. */
   readonly counts: readonly GuardCount[]
 }
 
-/** Where the counts of a guard are kept when processes share them: `redisGuardStore` of `llmiter/redis`. */
+/** A store for the counts of a guard, shared by processes: `redisGuardStore` of `llmiter/redis`. */
 export interface GuardStore {
-  /** Rejects when the store is out of reach. It may also never answer: the guard has a timeout. */
+  /** Rejects if the store cannot be reached. It may also never settle, because the guard has its own timeout. */
   take(question: GuardQuestion): Promise<GuardAnswer>
 }

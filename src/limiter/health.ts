@@ -1,5 +1,5 @@
-// Between a limiter and a watcher of the provider's latency. The limiter measures, and does what the watcher
-// says; the watcher itself is in `llmiter/health`, so that a limiter without one pays nothing for it.
+// Connects a limiter to a watcher of the provider's latency. The limiter measures and applies the watcher's
+// decisions. The watcher is in `llmiter/health`, so that a limiter without one has no overhead.
 
 import type { Health, HealthMonitor } from '../call/health.ts'
 import type { TicketIssuer } from '../core/ticket-issuer.ts'

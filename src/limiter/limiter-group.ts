@@ -1,27 +1,30 @@
-// A group of limiters: those that exist, and those that will be made.
+// A group of limiters, including limiters that are created later.
 
 import { text } from '../lib/validate.ts'
 import type { BucketRateLimiter } from './bucket-rate-limiter.ts'
 import type { EventName, LimiterEvent } from './events.ts'
 import type { LimiterStats } from './limiter-stats.ts'
 
-/** A group of limiters: those of a service, or of a limited client. */
+/** The limiters of a service or of a limited client. */
 export interface LimiterGroup {
-  /** All limiters made so far. */
+  /** All limiters created so far. */
   limiters(): BucketRateLimiter[]
-  /** Calls you with each limiter: existing ones at once, later ones when they are made. Returns a function that stops it. */
+  /**
+   * Calls the listener with each limiter, immediately for existing ones and on creation for later ones. Returns a
+   * function that removes the listener.
+   */
   onLimiter(listener: (limiter: BucketRateLimiter) => void): () => void
-  /** The stats of each limiter, by its name. */
+  /** The statistics of each limiter, by its name. */
   stats(): Record<string, LimiterStats>
-  /** Listens to an event of all limiters, later ones too. Returns a function that stops it. */
+  /** Listens to an event of all limiters, including later ones. Returns a function that removes the listener. */
   on<E extends EventName>(event: E, listener: (event: LimiterEvent<E>) => void): () => void
-  /** Resolves when nothing waits and nothing is in flight in any limiter. */
+  /** Resolves when no limiter has a call waiting or in flight. */
   drain(): Promise<void>
-  /** Stops all limiters made so far. */
+  /** Stops all limiters created so far. */
   stop(reason?: unknown): void
 }
 
-/** A group, and the function that adds a limiter to it: for a service of your own. */
+/** Creates a group, with a function that adds a limiter to it. For your own service. */
 export function limiterGroup(...first: BucketRateLimiter[]): {
   group: LimiterGroup
   add: (limiter: BucketRateLimiter) => void
@@ -29,7 +32,7 @@ export function limiterGroup(...first: BucketRateLimiter[]): {
   const all = new Set(first)
   const listeners = new Set<(limiter: BucketRateLimiter) => void>()
   const onLimiter: LimiterGroup['onLimiter'] = (listener) => {
-    // The listener may throw only here, to the code that added it, and not later into a call.
+    // The listener may throw here, to the code that added it, but not later into a call.
     for (const limiter of all) listener(limiter)
     const show = (limiter: BucketRateLimiter) => {
       try {
@@ -63,11 +66,11 @@ export function limiterGroup(...first: BucketRateLimiter[]): {
   return { group, add }
 }
 
-/** On clients that have a limiter: their limiters. The same in all copies of the package. */
+/** The key under which limited clients hold their limiters. The same in all copies of the package. */
 const LIMITED = Symbol.for('llmiter.limited')
 
 /**
- * The limiters of a client that `limitOpenAI`, another of its kind, `limitFetch` or `limiterMiddleware` returned.
+ * The limiters of a client returned by `limitOpenAI` and the like, by `limitFetch`, or by `limiterMiddleware`.
  *
  * @example
  * const openai = limitOpenAI(new OpenAI(), { requestsPerMinute: 500 })

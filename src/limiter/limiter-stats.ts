@@ -1,53 +1,54 @@
-// The type that `limiter.stats()` returns: a copy in plain numbers.
+// The result of `limiter.stats()`: a copy in plain numbers.
 
 import type { HealthReading } from '../call/health.ts'
 import type { GateState } from '../core/inspect.ts'
 import type { BoundBy, WaitReason } from './wait-reason.ts'
 
-/** The state of a limiter in numbers: a copy. */
+/** The statistics of a limiter: a copy. */
 export interface LimiterStats {
-  /** The limiter's name. */
+  /** The name of the limiter. */
   name: string
-  /** Calls that wait, the parked ones included. */
+  /** Waiting calls, including parked ones. */
   waiting: number
-  /** Those of them that were sent before: refused, or waiting for a retry. */
+  /** Waiting calls that were sent before: refused, or waiting for a retry. */
   parked: number
   /** Calls that have a ticket and have not ended. */
   inFlight: number
-  /** Calls that asked for a ticket since the start, or the mark. */
+  /** Calls that asked for a ticket since the start or the mark. */
   requests: number
-  /** Tickets issued since the start, or the mark. */
+  /** Tickets issued since the start or the mark. */
   issued: number
-  /** Calls that ended since the start, or the mark: answered or failed. */
+  /** Calls that ended since the start or the mark, answered or failed. */
   finished: number
-  /** Calls that threw, were aborted or took too long. */
+  /** Calls that threw, were aborted or timed out, since the start or the mark. */
   failed: number
-  /** Refusals by the provider since the start, or the mark. */
+  /** Refusals by the provider since the start or the mark. */
   refused: number
-  /** Calls that the limiter itself rejected. */
+  /** Calls rejected by the limiter since the start or the mark. */
   rejected: number
   /** Whether calls may go. */
   gate: GateState
-  /** ms until the gate lets a call through, if that is known. */
+  /** Time in ms until the gate lets a call through, if known. */
   reopensInMs?: number
   /** What the first call in the queue waits for: a dimension, `'concurrency'`, `'gate'` or `'pause'`. */
   waitingOn?: string
   /** The same in detail: which limit, of which limiter, and what the provider said. */
   why?: WaitReason
-  /** What the first call in the queue waited for in the last minute, or since the mark; the longest first. */
+  /** What the first call in the queue waited for in the last minute, or since the mark, longest first. */
   boundBy: BoundBy[]
   /** The last refusal by the provider: its codes and words, without any text of the request. */
   lastRefusal?: { kind: string; reason: string; agoMs: number }
-  /** The last failure that was no refusal: '401 AuthenticationError'. */
+  /** The last failure that was not a refusal, such as '401 AuthenticationError'. */
   lastFailure?: string
   /**
-   * Why the last call was rejected: the code of its error, such as `'QUOTA_EXHAUSTED'`, or the name of what its caller aborted
-   * it with: `'AbortError'`.
+   * Why the last call was rejected: the code of its error, such as `'QUOTA_EXHAUSTED'`, or the name of its abort
+   * reason, such as `'AbortError'`.
    */
   lastRejection?: string
   /**
-   * `amount` and `perMs` as configured (`Infinity` where it is refilled); what could go at once; what was learned, in the same unit as `amount`;
-   * what tickets took and what calls used, as far as known, since the start or the mark.
+   * Per limit: `amount` and `perMs` as configured (`amount` is `Infinity` with a refill), the amount available
+   * now, the learned amount in the same unit, and what tickets took and calls used since the start or the mark, as
+   * far as known.
    */
   limits: {
     of: string
@@ -58,16 +59,16 @@ export interface LimiterStats {
     asked: number
     used: number
   }[]
-  /** What the provider's headers last said, if anything; `resetsInMs` counts from now. */
+  /** What the provider's headers last said. `resetsInMs` counts from now. */
   told?: { of: string; perMs?: number; limit?: number; remaining?: number; resetsInMs?: number }[]
-  /** The waits of all tickets since the start, or the mark, in ms. */
+  /** Percentiles of the waits of all tickets since the start or the mark, in ms. */
   waitMs: { p50: number; p95: number; p99: number }
-  /** The provider's latency, where it is watched. */
+  /** The provider's latency, if it is watched. */
   health?: HealthReading
 }
 
-/** A moment in the life of a limiter, to count from: `limiter.stats(mark)`. */
+/** A moment to count from: `limiter.stats(mark)`. */
 export interface Mark {
-  /** When it was, by the clock's `now()`. */
+  /** The time of the mark, by the clock's `now()`. */
   readonly at: number
 }

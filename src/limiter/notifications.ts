@@ -1,4 +1,4 @@
-// Turns the issuer's decisions into events, tells the store, and asks the user's probe.
+// Turns the issuer's decisions into events, informs the store, and calls the user's probe.
 
 import { keyOf } from '../core/limit/limit-set.ts'
 import type { Decision } from '../core/ticket-issuer.ts'
@@ -10,11 +10,11 @@ import type { ScheduledTask } from '../scheduler/scheduler.ts'
 
 const PROBE_TIMEOUT_MS = 10_000
 
-/** The limiter, as far as notifications need it. */
+/** What notifications need from the limiter. */
 export interface Notifier extends CallContext {
   readonly events: LimiterEmitter
   readonly shared: { readonly slots: SharedSlots } | undefined
-  /** Asks whether the provider accepts again. */
+  /** Asks whether the provider accepts calls again. */
   readonly probe: ((signal: AbortSignal) => boolean | Promise<boolean>) | undefined
   recall(now: number): void
 }
@@ -51,7 +51,7 @@ export function announce(runtime: Notifier, decision: Decision): void {
   TELL[decision.of](runtime, decision as never)
 }
 
-/** Asks the user's own probe. If it throws or hangs, the gate stays closed until the next try. */
+/** Calls the user's probe. If it throws or hangs, the gate stays closed until the next attempt. */
 export async function ask(runtime: Notifier): Promise<void> {
   const { scheduler, issuer, probe } = runtime
   const hung = new AbortController()

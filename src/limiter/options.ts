@@ -14,94 +14,101 @@ import type { LimiterStats } from './limiter-stats.ts'
 
 /** A `BucketRateLimiter`, from any copy of the package. */
 export interface AnyLimiter {
-  /** Its name in errors, events and logs. */
+  /** The name of the limiter in errors, events and logs. */
   readonly name: string
-  /** Its state in numbers. */
+  /** The statistics of the limiter. */
   stats(): LimiterStats
 }
 
-/** How many calls may wait, what happens to the next one, and which goes first. */
+/** How many calls may wait, what happens when the queue is full, and which call goes first. */
 export interface QueueOptions {
   /**
-   * How many calls may wait.
-   * @default any number
+   * The maximum number of waiting calls.
+   * @default no bound
    */
   max?: number | undefined
   /**
-   * What a full queue does with another call. `'reject'`: rejects it with `QueueFullError`. `'evict-lowest'`: rejects the
-   * newest call of the lowest priority instead, if that is lower than its own. `'evict-oldest'`: rejects the oldest call of
-   * the lowest priority instead, if that is not higher than its own.
+   * What happens to a new call when the queue is full. `'reject'`: it is rejected with `QueueFullError`.
+   * `'evict-lowest'`: the newest call of the lowest priority is rejected instead, if its priority is lower.
+   * `'evict-oldest'`: the oldest call of the lowest priority is rejected instead, if its priority is not higher.
    * @default 'reject'
    */
   onFull?: 'reject' | 'evict-lowest' | 'evict-oldest' | undefined
   /**
-   * Whether lower priorities get a ticket now and then while higher ones wait, so that none starves.
+   * Whether lower priorities get some tickets while higher ones wait, so that none starves.
    * @default true
    */
   ageing?: boolean | undefined
 }
 
-/** The options of a limiter. A call may override some of them. */
+/** The options of a limiter. A call can override some of them. */
 export interface LimiterOptions extends LimitsOptions {
   /**
-   * For errors, events and logs. Limiters that share a `store` share their limits by this name, so there it is required.
+   * The name in errors, events and logs. Required with a `store`, because limiters of the same name share their
+   * limits.
    * @default 'default' for the first limiter without a name, then 'default-2', 'default-3' …
    */
   name?: string | undefined
-  /** How many calls may be in flight at once. */
+  /**
+   * The maximum number of calls in flight.
+   * @default no bound
+   */
   maxConcurrent?: number | undefined
   /**
-   * `'smooth'` spreads calls over the window. `'eager'` is for jobs of few calls: the amount that the provider's headers say is left
-   * is used at three times the rate, until a refusal shows that the provider counts in shorter windows. Without headers both are the same.
+   * `'smooth'` spreads calls over the window. `'eager'` is for short jobs: it uses the remaining amount from the
+   * provider's headers at three times the rate, until a refusal shows that the provider counts in shorter windows.
+   * Without headers both behave the same.
    * @default 'smooth'
    */
   pacing?: 'smooth' | 'eager' | undefined
   /**
-   * The slow start after a quiet minute.
+   * The slow start after a minute without calls.
    * @default `{ ms: 5000, from: 1/3 }`
    */
   ramp?: RampOptions | false | undefined
   /**
-   * How long the gate stays closed after a refusal without Retry-After.
+   * How long the gate stays closed after the nth refusal without Retry-After.
    * @default 0.5 s × 1.5ⁿ ± 15 %
    */
   recovery?: RecoveryOptions | undefined
   /**
-   * Asks the provider itself whether it accepts again: resolve to true when it does.
-   * @default the oldest call is the probe
+   * Asks the provider whether it accepts calls again. Resolve with true if it does.
+   * @default the oldest waiting call is sent as the probe
    */
   probe?: ((signal: AbortSignal) => boolean | Promise<boolean>) | undefined
-  /** A limiter whose limits apply too, such as that of the account above its models. */
+  /** A limiter whose limits also apply, such as the account's limiter above those of its models. */
   parent?: AnyLimiter | undefined
   /**
-   * Which failures that are no refusals are tried again, and how often.
-   * @default none; `{}` is 3 tries
+   * Which failures other than refusals are retried, and how often.
+   * @default none; `{}` means 3 attempts
    */
   retry?: RetryOptions | false | undefined
   /**
-   * Your own classification of an answer.
+   * Your own classification of answers.
    * @default the built-in one
    */
   classify?: Classify | undefined
-  /** How many may wait, and in which order. */
+  /** How many calls may wait, and in which order they go. */
   queue?: QueueOptions | undefined
   /**
-   * The longest wait for a ticket: then `WaitTimeoutError`. 0: go now or never.
-   * @default as long as it takes
+   * The maximum wait for a ticket. After it the call rejects with `WaitTimeoutError`. 0: the call goes immediately
+   * or never.
+   * @default no bound
    */
   maxWaitMs?: Duration | undefined
   /**
-   * Refusals that a call waits through; the next one is thrown unchanged. 0: none.
-   * @default all
+   * How many refusals a call waits through. The next one is thrown unchanged. 0 waits through none.
+   * @default no bound
    */
   maxRefusals?: number | undefined
   /**
-   * The longest wait that the limiter accepts from a provider. A longer one counts as a used-up quota: calls fail at once, with the wait in the error.
+   * The longest wait that the limiter accepts from a provider. A longer one counts as a used-up quota: calls fail
+   * immediately, with the wait in the error.
    * @default '1h'
    */
   maxRetryAfterMs?: Duration | undefined
   /**
-   * The longest try of a call: then `CallTimeoutError`.
+   * The maximum duration of one attempt of a call. After it the call rejects with `CallTimeoutError`.
    * @default none
    */
   timeoutMs?: Duration | undefined
@@ -111,24 +118,24 @@ export interface LimiterOptions extends LimitsOptions {
    */
   learn?: boolean | undefined
   /**
-   * Lets it learn a limit above the configured one.
+   * Whether it may learn a limit above the configured one.
    * @default false
    */
   discover?: boolean | undefined
-  /** Slows down, or rejects calls, when the provider becomes slow: `latencyHealth` of `llmiter/health`. */
+  /** Slows down or rejects calls when the provider becomes slow: `latencyHealth` of `llmiter/health`. */
   health?: Health | undefined
   /**
    * The clock: `VirtualClock` of `llmiter/testing` in tests.
-   * @default the system's clock
+   * @default the system clock
    */
   clock?: Clock | undefined
-  /** Shares the limits with the limiters of this name in other processes: `redisStore` of `llmiter/redis`. */
+  /** Shares the limits with limiters of the same name in other processes: `redisStore` of `llmiter/redis`. */
   store?: Store | undefined
 }
 
 const FLAG = [true, false]
 
-/** A rule for what the package makes itself: it has these methods. */
+/** A check for objects created by this package: they must have these methods. */
 const has =
   (methods: readonly string[], what: string) =>
   (value: unknown, name: string): void => {
@@ -162,13 +169,13 @@ const RULES = {
   store: has(['open'], 'be a store, such as redisStore(client)'),
 } satisfies Record<Exclude<keyof LimiterOptions, keyof LimitsOptions>, OptionRule>
 
-/** The limits are checked where they are made exact. */
+/** The limits themselves are checked in `parse-limits.ts`. */
 const ALL_RULES: Record<string, OptionRule> = {
   ...Object.fromEntries(LIMITS_KEYS.map((key) => [key, anything])),
   ...RULES,
 }
 export const LIMITER_KEYS = Object.keys(ALL_RULES)
-/** Without any of these a limiter would limit nothing, which is surely a mistake. */
+/** A limiter without any of these would limit nothing, which is surely a mistake. */
 const LIMITING = [
   ...LIMITS_KEYS.filter((key) => key !== 'burst'),
   'maxConcurrent',
@@ -179,9 +186,9 @@ const LIMITING = [
 
 const SYNONYMS = { ...CALL_SYNONYMS, ...LIMIT_SYNONYMS }
 
-/** Throws a `TypeError` that names the first option that does not exist, and the one that was probably meant. */
+/** Throws a `TypeError` that names the first unknown option, and the option that was probably meant. */
 export function checkLimiterKeys(options: object, name: string): void {
-  // A value that is not an object at all is reported below.
+  // A value that is not an object is reported later.
   const model = Object.keys(Object(options) as object).find((key) => isModel(key, options))
   if (model !== undefined) {
     throw new TypeError(
@@ -191,24 +198,27 @@ export function checkLimiterKeys(options: object, name: string): void {
   fields(options, name, LIMITER_KEYS, SYNONYMS)
 }
 
-/** The name of a model, with its limits, in the place of an option. */
+/** Whether the name of a model, with its limits, stands in place of an option. */
 function isModel(key: string, options: object): boolean {
   const limits: unknown = (options as Record<string, unknown>)[key]
   const isObject = typeof limits === 'object' && limits !== null
   return isObject && !LIMITER_KEYS.includes(key) && LIMITS_KEYS.some((known) => known in limits)
 }
 
-/** Throws a `TypeError` that names the first option that is wrong. The limits are checked where they are made exact. */
+/**
+ * Throws a `TypeError` that names the first invalid option. The limits themselves are checked in
+ * `parse-limits.ts`.
+ */
 export function checkLimiter(options: LimiterOptions): void {
   checkLimiterKeys(options, 'BucketRateLimiter')
   checkOptions(options, 'BucketRateLimiter', ALL_RULES, SYNONYMS, '')
   if (options.store !== undefined && options.name === undefined)
     throw new TypeError('name is required with a store: limiters of one name share their limits')
   if (options.store !== undefined && options.limits?.some?.((limit) => limit?.refill !== undefined))
-    throw new TypeError('a limit with a refill cannot be shared by a store: give it a window in its place')
+    throw new TypeError('a limit with a refill cannot be shared by a store: give it a window instead')
   if (!LIMITING.some((key) => options[key as keyof LimiterOptions] !== undefined)) {
     throw new TypeError(
-      `'${options.name ?? 'BucketRateLimiter'}' has no limit; known: ${LIMITING.join(', ')}. With limits: [] it finds out what the provider allows`,
+      `'${options.name ?? 'BucketRateLimiter'}' has no limit; known: ${LIMITING.join(', ')}. With limits: [] the limiter learns what the provider allows`,
     )
   }
 }

@@ -1,4 +1,4 @@
-// Which limiter a call belongs to: a provider that limits each model, or the account as a whole.
+// Services: decide which limiter a call belongs to, for providers that limit each model or the whole account.
 
 import { didYouMean, meant } from '../lib/suggest.ts'
 import { LIMIT_SYNONYMS } from '../lib/synonyms.ts'
@@ -7,24 +7,24 @@ import { BucketRateLimiter } from './bucket-rate-limiter.ts'
 import { type LimiterGroup, limiterGroup } from './limiter-group.ts'
 import { type AnyLimiter, LIMITER_KEYS, type LimiterOptions } from './options.ts'
 
-/** A provider, as far as limits go. */
+/** The limiters of a provider. */
 export interface RateLimitedService {
-  /** Its name in errors. */
+  /** The name in errors. */
   readonly name: string
-  /** The limiter for calls to this model. Throws when the service does not know the model. */
+  /** The limiter for calls to this model. Throws if the service does not know the model. */
   limiterFor(model?: string): AnyLimiter
-  /** Asks the provider whether it still refuses calls; used in place of sending a waiting call as the probe. */
+  /** Asks the provider whether it still refuses calls, instead of sending a waiting call as the probe. */
   isBlocked?(signal: AbortSignal): boolean | Promise<boolean>
 }
 
-/** A service whose limiters we made. */
+/** A service created by this package. */
 export interface LimitedService extends RateLimitedService, LimiterGroup {
   limiterFor(model?: string): BucketRateLimiter
 }
 
 /** Options of a service with several limiters. */
 export interface ServiceOptions {
-  /** For errors and events. */
+  /** The name in errors and events. */
   name?: string | undefined
   /** Asks the provider whether it still refuses calls, instead of sending a waiting call as the probe. */
   isBlocked?: ((signal: AbortSignal) => boolean | Promise<boolean>) | undefined
@@ -32,16 +32,16 @@ export interface ServiceOptions {
   parent?: AnyLimiter | undefined
 }
 
-/** How many models get a limiter of their own; the rest share one. */
+/** How many models get their own limiter. The rest share one. */
 const MOST_MODELS = 1000
 
-/** The options of one model's limiter, which gets its name and parent from the service. */
+/** The options of one model's limiter. Its name and parent come from the service. */
 export type ModelLimits = Omit<LimiterOptions, 'name' | 'parent'>
 
-/** What belongs to the service, not to one of its models. */
+/** Whether options belong to the service instead of one of its models. */
 const notHere = ({ name, parent }: LimiterOptions): boolean => (name ?? parent) !== undefined
 
-/** An error in the options of a model names the model. */
+/** Adds the model's name to errors in its options. */
 function named<T>(key: string, make: () => T): T {
   try {
     return make()
@@ -51,7 +51,7 @@ function named<T>(key: string, make: () => T): T {
   }
 }
 
-/** An option of a limiter stands where the name of a model should. */
+/** A hint for an option of a limiter in place of a model's name. */
 function asOption(key: string): string {
   const option = meant(key, LIMITER_KEYS, LIMIT_SYNONYMS, 1)
   return option === undefined
@@ -60,11 +60,12 @@ function asOption(key: string): string {
 }
 
 /**
- * A limiter for each model, as at OpenAI and Google. `'gpt-5*'` is one limiter that a family shares; `default` is
- * for each model that is not listed.
+ * Creates a limiter for each model, as for OpenAI and Google. `'gpt-5*'` is one limiter shared by a family.
+ * `default` applies to each model that is not listed.
  *
  * @example
- * const openaiLimits = perModel({ 'gpt-5': { requestsPerMinute: 500 }, 'gpt-5-mini*': { requestsPerMinute: 2000 } })
+ * const openaiLimits = perModel({ 'gpt-5': { requestsPerMinute: 500 }, 'gpt-5-mini*': { requestsPerMinute: 2000 }
+ * })
  * const ask = withLimiter(createResponse, openaiLimits, { model: (request) => request.model })
  *
  * @throws TypeError from `limiterFor` when a model is not listed and there is no `default`.
@@ -92,7 +93,7 @@ export function perModel(models: Record<string, ModelLimits>, options: ServiceOp
       `models must be like { 'gpt-5': { requestsPerMinute: 500 }, default: … }, got ${text(models)}`,
     )
   const { default: rest, ...listed } = models
-  // Made at once, so that a wrong option is reported at once.
+  // Created immediately, so that an invalid option is reported immediately.
   for (const [key, limits] of Object.entries(listed)) make(key, limits)
   if (rest !== undefined) make('default', rest)
   const families = Object.keys(listed)
@@ -106,7 +107,7 @@ export function perModel(models: Record<string, ModelLimits>, options: ServiceOp
       const family = model !== undefined && families.find((key) => model.startsWith(key.slice(0, -1)))
       if (family) return limiters.get(family)!
       if (rest) {
-        // Model names may come from clients: they must not grow the memory, nor get round the limit.
+        // Model names may come from clients, who must not be able to fill the memory or evade the limit.
         const key = limiters.size < MOST_MODELS ? (model ?? 'default') : 'default'
         return limiters.get(key) ?? make(key, rest)
       }
@@ -120,7 +121,7 @@ export function perModel(models: Record<string, ModelLimits>, options: ServiceOp
 }
 
 /**
- * One limiter for all models, as at Mistral and Fireworks.
+ * Creates one limiter for all models, as for Mistral and Fireworks.
  *
  * @example
  * const mistral = shared({ name: 'mistral', requestsPerMinute: 60, tokensPerMinute: 500_000 })

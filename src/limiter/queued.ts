@@ -1,28 +1,28 @@
-// The list of calls that wait.
+// The list of waiting calls.
 
 import type { Cost } from '../core/cost.ts'
 import type { PendingCall } from '../call/pending-call.ts'
 import type { LimiterRuntime } from './runtime.ts'
 
-/** A call that waits. */
+/** A waiting call. */
 export interface QueuedCall {
-  /** The `id` of its options, if it was given one. */
+  /** The `id` from its options, if given. */
   readonly id?: string
   /** The name of its limiter. */
   readonly limiter: string
   /** Higher goes first. */
   readonly priority: number
-  /** Its tenant, if it has one. */
+  /** Its tenant, if given. */
   readonly tenant?: string
   /** What it takes of each limit, if known. */
   readonly cost: Cost
-  /** Whether it was sent before: refused, or failed and to be tried again. */
+  /** Whether it was sent before: refused, or waiting for a retry. */
   readonly parked: boolean
-  /** How long ago it came, in ms. */
+  /** Time since it was made, in ms. */
   readonly ageMs: number
 }
 
-/** The calls that wait, roughly in the order in which they will go: turns of tenants and ageing change it. */
+/** The waiting calls, roughly in the order in which they will go. Tenant turns and ageing change the order. */
 export const inOrder = (runtime: LimiterRuntime): PendingCall[] =>
   runtime.queued().sort((a, b) => b.priority - a.priority || sent(b) - sent(a) || a.seq - b.seq)
 

@@ -1,5 +1,5 @@
-// What a limiter does with calls, behind its public methods: the one way in (`enqueue`), the ways out, and
-// everything that may happen to a call while it waits.
+// The implementation of a limiter behind its public methods: how calls enter (`enqueue`), how they end, and what
+// may happen to them while they wait.
 
 import { RetryQueue } from '../call/retry-queue.ts'
 import { Emitter } from '../lib/emitter.ts'
@@ -27,30 +27,30 @@ import { attend, comeBack, unattend, watchStuck } from '../call/deadlines.ts'
 import type { CallContext, PendingCall, Standing } from '../call/pending-call.ts'
 import { reasonOf, WaitHistory } from './wait-reason.ts'
 
-/** What calls wait for is noted at most this often. */
+/** What calls wait for is recorded at most this often. */
 const NOTED_MS = 100
 
-// What runtimes do to each other is not #private: a tree may be built by two copies of the package.
+// Members that runtimes access on each other are not #private: a tree may be built from two copies of the package.
 export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
   readonly name: string
   readonly issuer: TicketIssuer
   readonly scheduler: Scheduler<PendingCall>
-  /** This runtime and all above it, up to the root. */
+  /** This runtime and its ancestors up to the root. */
   readonly chain: readonly LimiterRuntime[]
   readonly children: LimiterRuntime[] = []
   readonly events: LimiterEmitter
   readonly counters = new Counters()
   readonly estimator = new TokenEstimator()
   options: LimiterOptions
-  /** What the provider's headers said last of each limit, and when. */
+  /** What the provider's headers last said about each limit, and when. */
   readonly told = new Map<string, LimitHint & { at: number }>()
-  /** Is shown every answer that is an object. */
+  /** Called with every answer that is an object. */
   seen: ((answer: unknown) => void) | undefined
-  /** Raised by `update`. */
+  /** Incremented by `update`. */
   version = 0
-  /** What every call is rejected with, once stopped. */
+  /** The error for every call after `stop()`. */
   stopped: LimiterStoppedError | undefined
-  /** What calls are rejected with while the quota is used up. */
+  /** The error for calls while the quota is used up. */
   spent: QuotaExhaustedError | undefined
   inFlight = 0
   /** What the first call has waited for. */
@@ -61,26 +61,26 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
   lastFailure: string | undefined
   /** Why the last call was rejected. */
   lastRejection: string | undefined
-  /** Calls that wait for their next try, here and below. */
+  /** Calls of this limiter and its descendants that wait for their next attempt. */
   backingOff = 0
   readonly random: () => number
   trials = 1000
   wrapper: object | undefined | null = null
-  /** Where tickets come from when processes share the limits. */
+  /** Issues tickets if processes share the limits. */
   shared: StoreAdapter | undefined
-  /** Asks whether the provider accepts again. */
+  /** Asks whether the provider accepts calls again. */
   probe: LimiterOptions['probe']
-  /** Watches the latency of the calls here and below. */
+  /** Watches the latency of this limiter and its descendants. */
   readonly health: HealthMonitor | undefined
-  /** All that watch the latency of a call here: of this runtime and those above it. */
+  /** Everything that watches latency for this runtime and its ancestors. */
   readonly monitors: readonly HealthMonitor[]
-  /** The exact limits of this limiter and of those above it. */
+  /** The limits of this limiter and its ancestors. */
   limits: Limit[] = []
-  /** Whether anything but requests is counted, so that usage matters. */
+  /** Whether anything besides requests is counted, so that usage matters. */
   metered = false
-  /** What a cost may name. */
+  /** The dimensions that a cost may name. */
   dimensions = new Set<string>()
-  /** The dimensions of tokens that are limited. */
+  /** The token dimensions that are limited. */
   tokens: string[] = []
   readonly #backoff = new RetryQueue(this)
   whenIdle: (() => void)[] = []
@@ -110,7 +110,7 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     this.monitors = [...(this.health ? [this.health] : []), ...(parent?.monitors ?? [])]
     if (parent) parent.children.push(this)
     else this.scheduler.root = this.issuer
-    // Rules that refill by the clock begin now.
+    // Limits that refill by the clock start now.
     if (limits.some(({ refill }) => refill)) this.issuer.limitSet.crowd(false, this.scheduler.now())
     if (options.store) this.issuer.slots = this.shared = new StoreAdapter(this, options.store)
     this.count()
@@ -130,7 +130,7 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     }
   }
 
-  /** Applies new options, also to calls that wait. Counts stay. */
+  /** Applies new options, also to waiting calls. Counts are kept. */
   update(options: LimiterOptions, limits: Limit[]): void {
     const now = this.scheduler.now()
     this.options = options
@@ -153,7 +153,7 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     for (const child of this.children) child.count()
   }
 
-  /** A call asks for a ticket. Returns what became of it: it waits, has its ticket, or is rejected. */
+  /** Enqueues a call. Returns its new state: it waits, has its ticket, or is rejected. */
   enqueue(pending: PendingCall, now: number): Standing {
     if (pending.seq === 0) {
       this.counters.requests++
@@ -169,9 +169,9 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     return pending.standing
   }
 
-  /** A call leaves the queue, or its backoff, without a ticket. */
+  /** Removes a call without a ticket from the queue or from its backoff. */
   giveUp(pending: PendingCall, error: unknown): void {
-    // Others that ended at the same moment may have made room for this one.
+    // Calls that ended at the same moment may have made room for this one.
     if (pending.state !== 'waiting' && pending.state !== 'parked') return
     const now = this.scheduler.now()
     this.#backoff.remove(pending)
@@ -190,14 +190,14 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     this.scheduler.wake(pending)
   }
 
-  /** A call has left the queue. */
+  /** Emits `empty` if the last call has left the queue. */
   #tellEmpty({ grant, policy }: PendingCall): void {
     if (!grant) return
     for (const { events, issuer } of policy.runtime.chain)
       if (issuer.waiting === 0 && events.heard.has('empty')) events.emit('empty', {})
   }
 
-  /** The scheduler has issued all possible tickets: notes what the remaining calls wait for. */
+  /** Called when the scheduler has issued all possible tickets. Records what the remaining calls wait for. */
   settled(now: number): void {
     const waits = this.issuer.waiting + this.backingOff > 0
     if (waits === this.#waited && (!waits || now - this.#notedAt < NOTED_MS)) return
@@ -212,7 +212,7 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     for (const child of this.children) child.note(now)
   }
 
-  /** The scheduler has a ticket for a call of this tree. */
+  /** Called when the scheduler has a ticket for a call of this tree. */
   issue(pending: PendingCall, now: number): void {
     const { waitState, policy } = pending
     const { chain, counters, events, issuer } = policy.runtime
@@ -229,7 +229,7 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     this.scheduler.wake(pending)
   }
 
-  /** The provider answered, perhaps with an error that concerns the caller alone. A second call does nothing. */
+  /** The provider answered, possibly with an error that concerns only the caller. Calling it again does nothing. */
   finish(pending: PendingCall, used: Cost | undefined, failure?: string): void {
     if (pending.state !== 'in flight') return
     const now = this.scheduler.now()
@@ -238,7 +238,7 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     this.#landed(pending, failure === undefined, now, failure)
   }
 
-  /** It is unknown whether the provider accepted the call. A second call does nothing. */
+  /** It is unknown whether the provider received the call. Calling it again does nothing. */
   lose(pending: PendingCall, failure?: string): void {
     if (pending.state !== 'in flight') return
     const now = this.scheduler.now()
@@ -247,7 +247,7 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     this.#landed(pending, false, now, failure)
   }
 
-  /** The call was never sent. A second call does nothing. */
+  /** The call was never sent. Calling it again does nothing. */
   release(pending: PendingCall): void {
     if (pending.state !== 'in flight') return
     const now = this.scheduler.now()
@@ -274,8 +274,9 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
   }
 
   /**
-   * The provider refused: the call is back in the queue, unless it failed for good; its standing says why.
-   * A call refused in mid-stream has ended (`mayWait` false): its caller has seen half an answer.
+   * The provider refused. The call returns to the queue unless it failed for good, and its `standing` gives the
+   * reason. With `mayWait` false the call has ended: it was refused in mid-stream, after its caller saw part of
+   * the answer.
    */
   refuse(pending: PendingCall, verdict: Refusal, error: unknown, mayWait = true): void {
     if (pending.state !== 'in flight') return
@@ -315,7 +316,7 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     comeBack(pending, now)
   }
 
-  /** Money or quota is used up: no call that waits would get through either. */
+  /** The quota or credit is used up, so no waiting call would succeed either. */
   #spend(pending: PendingCall, verdict: Refusal, error: unknown, now: number): void {
     this.issuer.spend(pending, verdict.waitMs, now)
     this.shared?.slots.spend(verdict.waitMs ?? TRIAL_MS, verdict.waitMs !== undefined)
@@ -326,7 +327,7 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     this.failAll((this.spent = error))
   }
 
-  /** The gate has closed: calls that were told to wait alone wait with the others. */
+  /** The gate has closed, so calls that were refused individually now wait with the others. */
   recall(now: number): void {
     this.#backoff.recall(now)
     for (const child of this.children) child.recall(now)
@@ -339,7 +340,7 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     for (const child of this.children) child.failAll(error)
   }
 
-  /** A transient failure: the call returns to its place in the queue after a wait. */
+  /** After a transient failure, the call waits and then returns to its place in the queue. */
   backOff(pending: PendingCall, delayMs: number, error: unknown, reason: string): void {
     const now = this.scheduler.now()
     const waitState = pending.more()
@@ -356,18 +357,18 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     this.#moved(now)
   }
 
-  /** The calls that wait here and below, for a ticket or for a retry. */
+  /** The calls of this limiter and its descendants that wait for a ticket or a retry. */
   queued(): PendingCall[] {
     const { line } = this.issuer
     const here = [...(line.size > 0 ? line.sample(line.size) : []), ...this.#backoff.waiters]
     return [...(here as PendingCall[]), ...this.children.flatMap((child) => child.queued())]
   }
 
-  /** Rejects some of the calls that wait here and below. The others are not affected. */
+  /** Rejects some of the waiting calls of this limiter and its descendants. Other calls are not affected. */
   clear(calls: readonly PendingCall[], error: QueueClearedError): void {
     const now = this.scheduler.now()
     const until = this.issuer.pausedUntil
-    // A call rejected first must not make room for one that is rejected next.
+    // Rejecting one call must not issue a ticket to another that is rejected next.
     this.issuer.pause(Infinity)
     for (const call of calls) call.policy.runtime.giveUp(call, error)
     this.issuer.pause(until)
@@ -375,7 +376,7 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
   }
 
   stop(reason?: unknown): void {
-    // A call rejected first must not make room for one that is rejected next.
+    // Rejecting one call must not issue a ticket to another that is rejected next.
     this.issuer.pause(Infinity)
     this.failAll((this.stopped ??= new LimiterStoppedError(`'${this.name}' was stopped`, reason)))
     for (const child of this.children) child.stop(reason)
@@ -387,7 +388,7 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     return this.issuer.waiting === 0 && this.inFlight === 0 && this.backingOff === 0
   }
 
-  /** Resolves when nothing waits and nothing is in flight. */
+  /** Resolves when no call is waiting or in flight. */
   drained(): Promise<void> {
     return new Promise((resolve) => {
       const over = () => {
@@ -399,7 +400,7 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     })
   }
 
-  /** The provider has begun to answer: the call was accepted, long before it is over. */
+  /** The provider has begun to answer, so it accepted the call, long before the call ends. */
   answered(pending: PendingCall): void {
     const waitState = pending.more()
     if (waitState.answered) return
@@ -413,7 +414,7 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     return this.shared?.slots.refusal()
   }
 
-  /** The request of a call in flight has ended, and with it the call. */
+  /** The request that made a call in flight has ended, so the call has ended too. */
   abandon(call: PendingCall): void {
     call.policy.runtime.lose(call)
   }
@@ -436,6 +437,6 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     this.events.emit('error', { error, where })
   }
 
-  /** Asks the user's own probe. */
+  /** Calls the user's probe. */
   readonly ask = () => void ask(this)
 }

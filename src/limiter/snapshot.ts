@@ -1,5 +1,5 @@
-// What a limiter has counted and learned, kept over a restart as plain JSON. Ages are taken on the wall clock,
-// the only one that two processes share.
+// Saves and restores what a limiter has counted and learned, as plain JSON. Ages are measured on the wall clock,
+// the only clock that two processes share.
 
 import { keyOf } from '../core/limit/limit-set.ts'
 import { text } from '../lib/validate.ts'
@@ -9,9 +9,9 @@ import type { LimiterRuntime } from './runtime.ts'
 
 /** What a limiter has counted and learned, as plain JSON. */
 export interface Snapshot {
-  /** The format. */
+  /** The format version. */
   version: 1
-  /** Whose it is. */
+  /** The name of the limiter. */
   name: string
   /** Epoch ms at which it was made. */
   wall: number
@@ -36,7 +36,7 @@ export function restore({ name, issuer, scheduler }: LimiterRuntime, saved: Snap
   if (saved.name !== name)
     throw new TypeError(`snapshot must be one of '${name}', got one of ${text(saved.name)}`)
   const now = scheduler.now()
-  // A clock set back must not make the past younger than it is.
+  // If the clock was set back, the snapshot must not appear younger than it is.
   const age = Math.max(0, scheduler.clock.wall() - saved.wall)
   for (const bucket of issuer.limitSet.buckets) {
     const found = saved.limits[keyOf(bucket.limit)]

@@ -1,4 +1,4 @@
-// Fills `LimiterStats`.
+// Creates `LimiterStats`.
 
 import { keyOf } from '../core/limit/limit-set.ts'
 import { gateOf, waitingOn } from '../core/inspect.ts'

@@ -1,9 +1,9 @@
-// A limit shared by many processes: the interface between a limiter and its store.
+// The limiter's side of a limit shared by many processes.
 //
-// The limiter keeps its own queue, its gate and its learned rates. With a store, tickets come from what
-// the store has leased to this process instead of from the limiter's own budget, the gate does what all processes
-// together have seen, and only one of them sends the probe. What a store is stands in `llmiter/redis`; this
-// file holds only what the two exchange, so that a limiter without a store pays nothing for it.
+// The limiter keeps its own queue, gate and learned rates. With a store, tickets come from what the store has
+// leased to this process instead of from the limiter's own budget. The gate reacts to refusals in all processes,
+// and only one process sends the probe. Stores are implemented in `llmiter/redis`. This file contains only the
+// exchange with a store, so that a limiter without one has no overhead.
 
 import type { Cost, Used } from '../core/cost.ts'
 import type { SlotSource } from '../core/limit/limit-set.ts'
@@ -19,10 +19,10 @@ import type { LimiterOptions } from './options.ts'
 import type { SharedSlots, Store, StoreHost } from './store.ts'
 import { JITTER_MS } from '../core/limit/gcra.ts'
 
-/** The process that found a quota used up tries first; the others wait this much longer, or up to twice that. */
+/** The process that found a quota used up tries first. The others wait this much longer, or up to twice as much. */
 const BEHIND_MS = 10_000
 
-/** What a store needs to know of a limiter. */
+/** What a store needs to know about a limiter. */
 export interface StoreContext {
   readonly name: string
   readonly issuer: TicketIssuer
@@ -30,15 +30,15 @@ export interface StoreContext {
   readonly events: LimiterEmitter
   readonly options: Pick<LimiterOptions, 'ramp'>
   readonly probe: LimiterOptions['probe']
-  /** Asks the user's own probe. */
+  /** Calls the user's probe. */
   ask(): void
-  /** The quota is used up: rejects all calls that wait, and those to come. */
+  /** The quota is used up: rejects all waiting calls and later ones. */
   exhaust(error: QuotaExhaustedError): void
-  /** Rejects all calls that wait. */
+  /** Rejects all waiting calls. */
   failAll(error: unknown): void
 }
 
-/** Tickets from a store, with the limiter's own budget as its book-keeping. */
+/** Issues tickets from a store. The limiter's own budget is kept as bookkeeping. */
 export class StoreAdapter implements SlotSource {
   readonly #runtime: StoreContext
   readonly #slots: SharedSlots
@@ -59,7 +59,7 @@ export class StoreAdapter implements SlotSource {
   at(cost: Cost, now: number): number {
     const { limitSet } = this.#runtime.issuer
     const at = limitSet.crowded(cost, now) ? Infinity : this.#slots.at(this.#amounts(cost), now)
-    // A call that waits for the store to lease a slot waits for the rate, as one that waits for its time does.
+    // A call that waits for the store to lease a slot counts as waiting for the rate.
     if (at > now) limitSet.press(!limitSet.full(now) && !this.#slots.full, now)
     return at
   }
@@ -165,7 +165,7 @@ function hostOf(runtime: StoreContext): StoreHost {
       return recovery.gate.state
     },
     open() {
-      // The process that probed has learned from it for all.
+      // The process that probed has learned from the result for all processes.
       issuer.blamed.clear()
       if (recovery.gate.state !== 'spent') recovery.open()
       moved(scheduler.now())
@@ -175,7 +175,7 @@ function hostOf(runtime: StoreContext): StoreHost {
       const behindMs = BEHIND_MS * (1 + (scheduler.clock.random?.() ?? Math.random()))
       recovery.spend(forMs + (known ? 0 : behindMs), now, known)
       moved(now)
-      const reason = 'another process was told so'
+      const reason = 'reported by another process'
       runtime.exhaust(quotaSpent(runtime.name, { ...(known && { waitMs: forMs }), reason }, undefined))
     },
     restore() {

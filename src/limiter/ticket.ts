@@ -1,4 +1,4 @@
-// A ticket in the hands of code that runs its call itself.
+// A ticket for code that runs its call itself.
 
 import { concede, learnFrom, settle, tellUsage } from '../call/outcome.ts'
 import { admit, backOff, bounded, readBody, verdictOf, within } from '../call/execute.ts'
@@ -10,7 +10,7 @@ import { hold } from '../call/stream-ticket.ts'
 import { PendingCall } from '../call/pending-call.ts'
 
 /**
- * The right to make one call now. Give it back exactly once; a second time does nothing.
+ * The right to make one call now. Return it exactly once. Further returns do nothing.
  *
  * @example
  * using ticket = await limiter.acquire()
@@ -34,8 +34,8 @@ export class Ticket {
   }
 
   /**
-   * Makes one try of the call, given up after `timeoutMs` with a `CallTimeoutError`: the signal that `work` is given
-   * aborts then. The ticket stays out.
+   * Makes one attempt of the call. After `timeoutMs` it rejects with a `CallTimeoutError`, and the signal of
+   * `work` aborts. The ticket is not returned.
    *
    * @internal
    */
@@ -45,7 +45,7 @@ export class Ticket {
     return bounded(this.#call, work) as Promise<T>
   }
 
-  /** The provider answered. `usage` settles what was reserved; the limiter learns from `headers`. */
+  /** The provider answered. `usage` replaces what was reserved. The limiter learns from `headers`. */
   finish({ usage, headers }: { usage?: Usage | undefined; headers?: unknown } = {}): void {
     if (!this.#giveBack()) return
     if (headers !== undefined) learnFrom({ headers }, this.#call)
@@ -54,8 +54,8 @@ export class Ticket {
   }
 
   /**
-   * The provider has begun to answer, long before it is done: so it accepts calls. The limiter learns from
-   * `headers`. The ticket is still out.
+   * The provider has begun to answer, long before the answer is complete, so it accepts calls. The limiter learns
+   * from `headers`. The ticket is not returned.
    */
   accepted({ headers }: { headers?: unknown } = {}): void {
     if (this.#done) return
@@ -65,11 +65,11 @@ export class Ticket {
   }
 
   /**
-   * The answer is this stream: the ticket comes back when it ends, fails, is left, or is not read for five minutes,
-   * unless you give it back before. `usage` is called with each chunk, and with `undefined` at the end; its last result
-   * settles what was reserved. A stream that was left, or broke, is charged what was reserved.
+   * Keeps the ticket until this stream ends, fails, is left, or is not read for five minutes, unless you return it
+   * earlier. `usage` is called with each chunk, and with `undefined` at the end. Its last result replaces what was
+   * reserved. A stream that was left or failed is charged what was reserved.
    *
-   * Returns what to read instead of the stream. If the value is no stream, the ticket is given back at once.
+   * Returns the stream to read instead. If the value is not a stream, the ticket is returned immediately.
    */
   hold<S extends object>(stream: S, usage?: (chunk: unknown) => Usage | undefined): S {
     if (this.#done) return stream
@@ -81,11 +81,11 @@ export class Ticket {
 
   /**
    * The call failed with this error or `Response`. After a refusal it waits at the front of the queue for a new
-   * ticket; after a transient failure (5xx, lost connection, `CallTimeoutError`) it does so as `retry` says. Rejects
-   * with the error or `Response` itself when no new try follows (quota, too large, no `retry`). A `Response` can
-   * still be read.
+   * ticket. After a transient failure (5xx, lost connection, `CallTimeoutError`) it does so as configured by
+   * `retry`. Rejects with the error or `Response` itself if there is no further attempt (quota, too large, no
+   * `retry`). A `Response` can still be read.
    *
-   * `body` is the text of the response from which an SDK made the error, which may have parts of it only.
+   * `body` is the text of the response from which an SDK made the error. The error may contain only parts of it.
    */
   async refuse(answer: unknown, body?: string): Promise<Ticket> {
     // A nested call has taken over the ticket and has already handled this answer.
@@ -93,7 +93,7 @@ export class Ticket {
     const call = this.#call
     const { runtime } = call.policy
     if (!this.#giveBack()) {
-      const message = `'${runtime.name}': this ticket was given back already`
+      const message = `'${runtime.name}': this ticket was already returned`
       throw new TicketOverError(
         `${message}: call refuse() only once, instead of finish(), fail() or release(), or get another ticket with again()`,
       )
@@ -108,14 +108,15 @@ export class Ticket {
       throw answer
     }
     if (verdict.kind !== 'transient') runtime.refuse(call, verdict, answer)
-    // Not earlier: the headers may let other calls go, and the refused call must be ahead of them.
+    // Must not happen earlier: the headers may release other calls, and the refused call must be queued ahead of
+    // them.
     learnFrom(answer, call)
     return Ticket.of(call.standing.is === 'waiting' ? await runtime.scheduler.ticket(call) : call)
   }
 
   /**
-   * The call failed, perhaps in the middle of its answer, and does not wait for another ticket here. The limiter
-   * still learns from the error: a refusal closes the gate.
+   * The call failed, perhaps in the middle of its answer, and does not wait for another ticket. The limiter still
+   * learns from the error, and a refusal closes the gate.
    */
   fail(error: unknown): void {
     if (!this.#giveBack()) return
@@ -124,8 +125,8 @@ export class Ticket {
   }
 
   /**
-   * A new ticket for the same call, at the place in the queue that it first had: for a call that failed and is tried again
-   * by other rules, such as those of an SDK. Gives this one back if it is still out.
+   * Returns a new ticket for the same call, at its original place in the queue. For a call that is retried by
+   * other rules, such as those of an SDK. Returns this ticket first if needed.
    */
   again(): Promise<Ticket> {
     this.fail(undefined)
@@ -140,7 +141,7 @@ export class Ticket {
     return (is === 'waiting' ? runtime.scheduler.ticket(call) : Promise.resolve(call)).then(Ticket.of)
   }
 
-  /** The call was never made: refunds all that was reserved. */
+  /** The call was never made: refunds everything that was reserved. */
   release(): void {
     if (this.#giveBack()) this.#call.policy.runtime.release(this.#call)
   }
@@ -149,7 +150,7 @@ export class Ticket {
     this.finish()
   }
 
-  /** Whether it was given back, or a nested call has it. */
+  /** Whether it was returned, or a nested call took it over. */
   get #done(): boolean {
     return this.#over || this.#call.waitState?.heir !== undefined
   }
@@ -162,7 +163,7 @@ export class Ticket {
   }
 }
 
-/** A ticket that was garbage collected cannot be given back any more: its call is over. */
+/** A ticket that was garbage collected can no longer be returned, so its call has ended. */
 const dropped =
   typeof FinalizationRegistry === 'function'
     ? new FinalizationRegistry((call: PendingCall) => {

@@ -1,46 +1,48 @@
-// Why calls wait: what holds the first in the queue now, and what has held it in the last minute.
+// Why calls wait: what holds the first call in the queue now, and what held it in the last minute.
 //
-// The history costs a call nothing: it is written after the scheduler has set its timer, at most ten times a second.
+// Recording the history adds no cost to a call: it is written after the scheduler has set its timer, at most ten
+// times per second.
 
 import { MINUTE } from '../lib/units.ts'
 import type { HealthMonitor } from '../call/health.ts'
 import type { PendingCall } from '../call/pending-call.ts'
 import type { TicketIssuer } from '../core/ticket-issuer.ts'
 
-/** What holds the first call in the queue. Fields are there where they are known. */
+/** What holds the first call in the queue. Unknown fields are missing. */
 export interface WaitReason {
   /**
-   * `'limit'`: a rate or a quota of `limits`. `'concurrency'`: as many calls are in flight as may be. `'gate'`: the provider
-   * refused, and has not yet accepted again. `'latency'`: the provider is slow, and `health` lowers the rate. `'pause'`:
-   * `pause()` was called. `'retry'`: a failed call waits for its next try. `'store'`: the store has no slot for this process yet.
+   * `'limit'`: a rate or quota from `limits`. `'concurrency'`: the maximum number of calls is in flight. `'gate'`:
+   * the provider refused a call, and has not accepted one since. `'latency'`: the provider is slow, and `health`
+   * lowers the rate. `'pause'`: `pause()` was called. `'retry'`: a failed call waits for its next attempt.
+   * `'store'`: the store has no slot for this process yet.
    */
   kind: 'limit' | 'concurrency' | 'gate' | 'latency' | 'pause' | 'retry' | 'store'
   /** The name of the limiter: this one, or one of its parents. */
   limiter: string
   /** The limit: its dimension, amount and window in ms as configured. */
   of?: string
-  /** The amount of the limit as configured, or the most calls in flight. */
+  /** The configured amount of the limit, or the maximum number of calls in flight. */
   amount?: number
   /** The window of the limit in ms. */
   perMs?: number
-  /** The amount in `perMs` that the limiter follows, where it has learned a lower one, or `health` has lowered it. */
+  /** The amount per `perMs` that the limiter uses, if it has learned a lower one or `health` has lowered it. */
   learned?: number
-  /** What the gate is closed for. */
+  /** Why the gate is closed. */
   refused?: 'rate' | 'overload' | 'quota'
-  /** Codes and words of the last refusal, or status and name of the last failure, without what the caller wrote. */
+  /** Codes and words of the last refusal, or status and name of the last failure, without text from the caller. */
   provider?: string
   /**
-   * Other limiters of which the first call holds a ticket while it waits: it is made within their calls. Where such calls
-   * are made within each other crosswise, none of them may ever go.
+   * Other limiters whose tickets the first call holds while it waits, because it is nested in their calls. If
+   * calls of two limiters are nested in each other in opposite order, they may deadlock.
    */
   holds?: readonly string[]
-  /** ms until the gate lets a call through, or the pause ends, when it is known. */
+  /** Time in ms until the gate lets a call through or the pause ends, if known. */
   reopensInMs?: number
 }
 
 /** A reason, and the share of the time in which it held the first call. */
 export interface BoundBy extends WaitReason {
-  /** The share of the last minute, or of the time since the mark: 0 to 1. */
+  /** The share of the last minute, or of the time since the mark, from 0 to 1. */
   share: number
 }
 
@@ -48,20 +50,20 @@ export interface BoundBy extends WaitReason {
 interface Source {
   readonly name: string
   readonly issuer: TicketIssuer
-  /** This limiter and all above it, up to the root. */
+  /** This limiter and its ancestors up to the root. */
   readonly chain: readonly Source[]
   readonly health: Pick<HealthMonitor, 'share'> | undefined
   readonly lastRefusal: { reason: string } | undefined
   readonly lastFailure: string | undefined
   readonly backingOff: number
-  /** Whether it has a store. */
+  /** The store adapter, if there is a store. */
   readonly shared: object | undefined
-  /** Whether it was stopped: then nothing waits any more. */
+  /** Set after `stop()`, when nothing waits any more. */
   readonly stopped: object | undefined
   readonly history: WaitHistory
 }
 
-/** Why the first call waits. If none waits, whether the gate would hold a call that came now. */
+/** Why the first call waits. If none waits, why a call made now would wait for the gate. */
 export function reasonOf(runtime: Source, now: number): WaitReason | undefined {
   const { first } = runtime.issuer
   if (!first && runtime.backingOff > 0) return retryReason(runtime)
@@ -73,7 +75,7 @@ export function reasonOf(runtime: Source, now: number): WaitReason | undefined {
   }
   if (!first) return undefined
   if (runtime.chain.some(({ shared }) => shared)) return { kind: 'store', limiter: runtime.name }
-  // It may go, and its timer is a little late: what held it until now.
+  // The call may go, and its timer is a little late, so the last reason applies.
   return runtime.history.last
 }
 
@@ -82,7 +84,7 @@ const retryReason = ({ name, lastFailure }: Source): WaitReason => ({
   ...(lastFailure !== undefined && { provider: lastFailure }),
 })
 
-/** The limiters whose tickets the calls around this one hold. */
+/** The limiters whose tickets the enclosing calls hold. */
 function heldAround({ waitState }: PendingCall): Pick<WaitReason, 'holds'> {
   const names = new Set<string>()
   for (let at = waitState?.within; at; at = at.waitState?.within)
@@ -130,13 +132,13 @@ function limitReason(
 const keyOf = ({ kind, limiter, of, perMs, refused }: WaitReason): string =>
   [kind, limiter, of, perMs, refused].join('/')
 
-/** Time in ms, by what held the first call in it. */
+/** Time in ms per reason that held the first call. */
 export type WaitTimes = Map<string, { reason: WaitReason; ms: number }>
 
-/** How many reasons are kept: without a bound, a limiter whose limits change often would collect ever more. */
+/** How many reasons are kept, so that a limiter whose limits change often does not grow without bound. */
 const MOST_REASONS = 50
 
-/** Time, by what held the first call in it: of the minute that runs, of the one before, and of all. */
+/** Time per reason that held the first call: in the current minute, in the previous one, and in total. */
 export class WaitHistory {
   #reason: WaitReason | undefined
   #since = -Infinity
@@ -145,12 +147,12 @@ export class WaitHistory {
   #before = this.#minute
   readonly #all: WaitTimes = new Map()
 
-  /** The last noted reason. */
+  /** The last recorded reason. */
   get last(): WaitReason | undefined {
     return this.#reason && withoutTime(this.#reason)
   }
 
-  /** From now on, this holds the first call. */
+  /** Records what holds the first call from now on. */
   note(reason: WaitReason | undefined, now: number): void {
     this.#add(this.#minute, now)
     this.#add(this.#all, now)
@@ -171,14 +173,14 @@ export class WaitHistory {
     if (times.size > MOST_REASONS) forgetOne(times, key)
   }
 
-  /** Since the limiter was made. */
+  /** The times since the limiter was created. */
   times(now: number): WaitTimes {
     const times = new Map(this.#all)
     this.#add(times, now)
     return times
   }
 
-  /** Since a moment whose `times` are known. */
+  /** The shares since a moment whose `times` are known. */
   boundSince(at: number, before: WaitTimes, now: number): BoundBy[] {
     const since = [...this.times(now)].map(([key, { reason, ms }]) => ({
       reason,
@@ -187,10 +189,10 @@ export class WaitHistory {
     return shares(since, now - at)
   }
 
-  /** The last minute: of the one before, the part that is not yet over a minute ago counts. */
+  /** The shares in the last minute. Of the previous minute, the part that is less than a minute old counts. */
   boundBy(now: number): BoundBy[] {
     const minutes = Math.max(0, now - this.#began) / MINUTE
-    // Nothing was noted for long: what runs is the one before.
+    // Nothing was recorded for a while, so the current minute has become the previous one.
     const old = minutes >= 1
     const minute = new Map(old ? [] : this.#minute)
     this.#add(minute, now)
@@ -205,19 +207,19 @@ export class WaitHistory {
   }
 }
 
-/** Forgets what held the first call for the shortest time, but for what holds it now. */
+/** Removes the reason with the shortest time, except the current one. */
 function forgetOne(times: WaitTimes, now: string): void {
   const others = [...times].filter(([key]) => key !== now)
   const [shortest] = others.reduce((least, each) => (each[1].ms < least[1].ms ? each : least))
   times.delete(shortest)
 }
 
-/** When the gate would reopen is past by now. */
+/** Removes the reopening time, which is in the past by now. */
 const withoutTime = ({ reopensInMs: _, ...reason }: WaitReason): WaitReason => reason
 
 const total = (times: WaitTimes) => [...times.values()].reduce((sum, { ms }) => sum + ms, 0)
 
-/** The longest first. */
+/** Shares, longest first. */
 const shares = (times: { reason: WaitReason; ms: number }[], ofMs: number): BoundBy[] =>
   times
     .filter(({ ms }) => ms > 0)

@@ -1,4 +1,4 @@
-// withLimiter: a function in, the same function out, whose calls wait for their tickets.
+// `withLimiter` wraps a function so that its calls wait for tickets. The signature stays the same.
 
 import { dispatch, within } from '../call/execute.ts'
 import { context } from '../lib/async-context.ts'
@@ -21,35 +21,38 @@ import {
 import type { RateLimitedService } from './per-model.ts'
 import type { CallPolicy, PendingCall } from '../call/pending-call.ts'
 
-/** The arguments as the function itself declares them: without this, a callback that names an optional one makes it required. */
+/**
+ * The arguments as the function declares them. Without this, a callback that names an optional argument makes it
+ * required.
+ */
 type ArgsOf<A extends readonly unknown[]> = A extends infer B extends readonly unknown[] ? B : never
 
-/** What `usage` is called with: the result, or each chunk of a stream. */
+/** The argument of `usage`: the result, or each chunk of a stream. */
 type StreamedOr<R> = R extends AsyncIterable<infer C> ? C : R
 
-/** How the calls of one function are limited. Functions of the arguments are called once for each call. */
+/** How the calls of one function are limited. Functions over the arguments are called once per call. */
 export interface WrapOptions<A extends readonly unknown[], R> {
   /**
    * What a call takes of each limit.
-   * @default one request, and an estimate of its tokens
+   * @default one request, plus estimated tokens
    */
   cost?: ((...args: A) => CallOptions['cost']) | undefined
   /**
-   * What a result (each chunk, when it is a stream) says was used.
-   * @default read from results of known shapes
+   * Reads the usage from a result, or from each chunk of a stream.
+   * @default reads results of known shapes
    */
   usage?: ((result: R) => Usage | undefined) | undefined
   /**
-   * The model, for a service that has a limiter for each.
+   * Returns the model, for a service with one limiter per model.
    * @default `args[0].model`
    */
   model?: ((...args: A) => string | undefined) | undefined
-  /** Tenants of one limiter get fair turns. */
+  /** The tenant of a call. Tenants of one limiter take fair turns. */
   tenant?: ((...args: A) => string | undefined) | undefined
-  /** A name of yours for a call: its events carry it. */
+  /** Your name for a call. Its events carry it. */
   id?: ((...args: A) => string | undefined) | undefined
   /**
-   * The signal that gives a call up.
+   * Returns the signal that aborts the call.
    * @default none
    */
   signal?: ((...args: A) => AbortSignal | undefined) | undefined
@@ -59,43 +62,43 @@ export interface WrapOptions<A extends readonly unknown[], R> {
    */
   priority?: number | undefined
   /**
-   * How many places of `maxConcurrent` a call takes.
+   * How many slots of `maxConcurrent` a call takes.
    * @default 1
    */
   weight?: number | undefined
   /**
-   * The longest wait for a ticket, then `WaitTimeoutError`.
-   * @default as the limiter says
+   * The maximum wait for a ticket. After it the call rejects with `WaitTimeoutError`.
+   * @default the limiter's option
    */
   maxWaitMs?: Duration | undefined
   /**
-   * Refusals that a call waits through; the next one is thrown unchanged.
-   * @default as the limiter says
+   * How many refusals a call waits through. The next one is thrown unchanged.
+   * @default the limiter's option
    */
   maxRefusals?: number | undefined
   /**
-   * The longest try of a call, then `CallTimeoutError`.
-   * @default as the limiter says
+   * The maximum duration of one attempt. After it the call rejects with `CallTimeoutError`.
+   * @default the limiter's option
    */
   timeoutMs?: Duration | undefined
   /**
-   * Which transient failures are tried again, and how often.
-   * @default as the limiter says
+   * Which transient failures are retried, and how often.
+   * @default the limiter's option
    */
   retry?: RetryOptions | false | undefined
   /**
-   * Your own reading of an answer.
+   * Your own classification of answers.
    * @default the built-in one
    */
   classify?: Classify | undefined
   /**
-   * A stream that is not read for this long gives its ticket back.
+   * A stream that is not read for this long returns its ticket.
    * @default 5 minutes
    */
   streamIdleMs?: Duration | undefined
 }
 
-/** Where the tickets come from: a limiter, a service, or the options of a limiter to be made. */
+/** A limiter, a service, or the options for a new limiter. */
 export type LimiterLike = AnyLimiter | RateLimitedService | LimiterOptions
 
 const KEYS = [
@@ -116,8 +119,8 @@ const KEYS = [
 ]
 
 /**
- * For functions that return an async iterable at once, such as async generators: the wrapped one returns an
- * `AsyncGenerator` that takes its ticket at the first `next()`.
+ * Wraps a function that returns an async iterable synchronously, such as an async generator. The wrapped function
+ * returns an `AsyncGenerator` that takes its ticket at the first `next()`.
  *
  * @example
  * const words = withLimiter.stream(async function* (prompt: string) { yield* await stream(prompt) }, gpt)
@@ -131,7 +134,8 @@ function stream<A extends unknown[], C, T = unknown>(
   callable(fn, 'fn', limiter)
   const method = isMethod(fn)
   const start = withLimiter<A, Promise<AsyncIterable<C>>, T>(
-    // Asked for its first item with the ticket in hand: then a refusal there can still wait and begin again.
+    // The first item is requested while the ticket is held, so that a refusal there can still wait and start
+    // again.
     async function (this: T, ...args: A) {
       const call = context.current as PendingCall
       const begin = async () => {
@@ -149,17 +153,17 @@ function stream<A extends unknown[], C, T = unknown>(
 }
 
 /**
- * Wraps a function so that its calls leave at the limiter's pace. `fn` may be sync or async, and may resolve to a
- * stream, whose ticket is then held until it ends. `this` is passed on. Without a limiter, all such functions
- * share one of 300 requests a minute (`configureDefaultLimiter`).
+ * Wraps a function so that its calls are sent at the limiter's pace. `fn` may be sync or async, and may resolve to
+ * a stream, which keeps its ticket until it ends. `this` is passed on. All functions wrapped without a limiter
+ * share one of 300 requests per minute (see `configureDefaultLimiter`).
  *
- * Of an overloaded function TypeScript keeps the last overload: wrap a lambda instead.
+ * For an overloaded function, TypeScript keeps only the last overload. Wrap a lambda instead.
  *
  * @example
  * const ask = withLimiter((prompt: string) => openai.responses.create({ model: 'gpt-5', input: prompt }), gpt)
  * const answer = await ask('What is the capital of France?')
  *
- * @throws TypeError at once when an option is wrong. Calls reject with what `fn` throws, untouched, or with a
+ * @throws TypeError immediately when an option is wrong. Calls reject with what `fn` throws, unchanged, or with a
  * `LimiterError`.
  */
 export const withLimiter = /* @__PURE__ */ Object.assign(
@@ -185,20 +189,23 @@ export const withLimiter = /* @__PURE__ */ Object.assign(
     }
     return Object.defineProperty(wrapped, 'name', { value: fn.name, configurable: true })
   },
-  // Within the expression, not assigned after it: so bundlers drop all of it where it is not used.
+  // Part of the expression instead of a later assignment, so that bundlers drop all of it if it is unused.
   { stream },
 )
 
-/** The source text of a method: no arrow function, and no `function` or `class` at the start. */
+/** Matches the source text of a method: not an arrow function, and no `function` or `class` at the start. */
 const METHOD = /^(?!async\s*\(|(async\s+)?function\b|class\b)(async\b|\*|\s)*[\w$#[]+[^=]*?\(/
 
-/** Whether a function needs its `this`: a method of a class or an object that speaks of it. */
+/** Whether a function needs its `this`: a method whose source mentions it. */
 function isMethod(fn: (...args: never[]) => unknown): boolean {
   const source = Function.prototype.toString.call(fn)
   return METHOD.test(source) && /\bthis\b/.test(source)
 }
 
-/** Calls a method that was taken from its object, such as `openai.chat.completions.create`, and says so if that is why it fails. */
+/**
+ * Calls a method that was detached from its object, such as `openai.chat.completions.create`. If it fails for that
+ * reason, the error says so.
+ */
 function cutOff<R>({ name }: { readonly name: string }, call: () => R): R {
   const explain = (error: unknown): never => {
     if (!(error instanceof TypeError)) throw error
@@ -214,7 +221,7 @@ function cutOff<R>({ name }: { readonly name: string }, call: () => R): R {
   }
 }
 
-/** An iterator whose first item has been read already. */
+/** An iterator whose first item has already been read. */
 function resumed<C>(
   iterator: AsyncIterator<C>,
   first: IteratorResult<C>,
@@ -235,7 +242,7 @@ function resumed<C>(
   }
 }
 
-/** Checks everything once. Returns a function that makes the policy and the cost of each call. */
+/** Checks the options once. Returns a function that creates the policy and the cost of each call. */
 function preparer<A extends unknown[]>(
   fn: unknown,
   limiter: LimiterLike | undefined,
@@ -273,12 +280,12 @@ function preparer<A extends unknown[]>(
   }
 }
 
-/** Options without a name get this one, unless other processes would share it without anybody having said so. */
+/** Options without a name get this one, unless that would share them with other processes by accident. */
 function namedAfter(name: string, options: LimiterOptions): LimiterOptions {
   return options.name === undefined && options.store === undefined && name ? { ...options, name } : options
 }
 
-/** Finds the runtime of a call; made once for each wrapped function. */
+/** Creates a function that finds the runtime of a call, once per wrapped function. */
 function resolver(
   fn: { name: string },
   limiter: LimiterLike | undefined,

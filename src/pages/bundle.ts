@@ -1,5 +1,5 @@
-// The program and the style of a page, each as one text: a page loads nothing. Used when the package is built
-// (tsup.config.ts), and on the spot when a command runs from its sources.
+// Bundles the script and the style of a page as texts, because a page must be self-contained. Used when the
+// package is built (tsup.config.ts), and at run time when a command runs from its sources.
 
 import { fileURLToPath } from 'node:url'
 import { buildSync } from 'esbuild'

@@ -1,4 +1,7 @@
-/** An element of a page, of a class and with what is inside: texts as texts, so that no name can become markup. */
+/**
+ * Creates an element with a class and content. Texts are inserted as text nodes, so that no name can become
+ * markup.
+ */
 export function element<K extends keyof HTMLElementTagNameMap>(
   tag: K,
   kind = '',

@@ -1,8 +1,8 @@
-// Several calls in one request, up to what the provider takes: for embeddings.
+// Sends several calls as one request, up to the size that the provider accepts. For embeddings.
 //
-// A request stays open for a moment, and for as long as another one of its kind waits for a ticket: so the scarcer
-// tickets are, the more calls share one. A request that is refused for what it holds is halved until those at fault
-// stand alone: they get the error, and the others their answers.
+// A request collects calls for a moment, and for as long as another request of its kind waits for a ticket. So the
+// scarcer tickets are, the more calls share one. A request that is refused because of its content is halved until
+// the inputs at fault are alone. Their callers get the error, and the others get their answers.
 
 import { type Clock, type Cost, type Duration, estimateTokens, WaitTimeoutError } from 'llmiter'
 import { watch } from '../lib/abort.ts'
@@ -14,20 +14,20 @@ import { checkCall, type PoolCall } from './pool-call.ts'
 import type { PoolWork } from './pool-member.ts'
 import { divided, type Fields, frameOf, inputsOf, joined, type Share } from './request-list.ts'
 
-/** What one request of `pool.batched` may hold. */
+/** The limits for one request of `pool.batched`. */
 export interface BatchedOptions {
   /**
-   * The most inputs of one request.
-   * @default 2048, as at OpenAI
+   * The maximum number of inputs per request.
+   * @default 2048, OpenAI's limit
    */
   readonly maxItems?: number
   /**
-   * The most tokens of one request, by estimate.
-   * @default 300,000, as at OpenAI
+   * The maximum number of tokens per request, estimated.
+   * @default 300,000, OpenAI's limit
    */
   readonly maxTokens?: number
   /**
-   * How long a call waits for others that go with it.
+   * How long a call waits for other calls to join its request.
    * @default 2 ms
    */
   readonly collectMs?: Duration
@@ -38,44 +38,47 @@ export type BatchedCall = PoolCall & { readonly request?: undefined }
 
 export type SendRequest = (target: never, request: never, signal: AbortSignal | undefined) => unknown
 
-/** What a bundler needs of its pool. */
+/** What a bundler needs from its pool. */
 export interface BatchingPool {
   readonly clock: Clock
   readonly stats: { batched: number }
   run(fn: PoolWork, call: PoolCall): Promise<unknown>
   /** Whether a target has refused a request as too large, with this error. */
   isOversize(error: unknown): boolean
-  /** A call made within other calls gives back their tickets: others may stand before it. Returns it with their terms. */
+  /**
+   * A call made within other calls gives back their tickets, because other calls may go before it. Returns the
+   * call with the terms of the enclosing calls.
+   */
   leaveTickets(call: BatchedCall): BatchedCall
 }
 
-/** One call on its way. */
+/** A call that takes part in a bundle. */
 interface Part extends Share {
   readonly request: Fields
   readonly call: BatchedCall
-  /** With which it goes. */
+  /** The bundle it is part of. */
   bundle: Bundle | undefined
   over: boolean
   resolve(answer: unknown): void
   reject(error: unknown): void
 }
 
-/** Calls that go together. */
+/** Calls that share one request. */
 interface Bundle {
   readonly kind: string
   readonly parts: Part[]
-  /** Of the parts that are not over. */
+  /** Number of parts that have not ended. */
   staying: number
   items: number
   tokens: number
-  /** Aborts when all its callers have left. */
+  /** Aborts when all callers have left. */
   readonly left: AbortController
-  /** `due`: it goes as soon as no other one of its kind waits. */
+  /** `due`: the bundle goes as soon as no other bundle of its kind waits. */
   stage: 'collects' | 'due' | 'waits' | 'sent'
   stopCollecting(): void
 }
 
-/** Refused for what the request holds, by the provider, a limit or a budget: a part of it may pass. */
+/** The request was refused because of its content, by the provider, a limit or a budget. A part of it may succeed. */
 const HALVED_AT: readonly unknown[] = [400, 413, 422, 'REQUEST_TOO_LARGE', 'BUDGET_EXCEEDED']
 
 export class RequestBundler {
@@ -84,7 +87,7 @@ export class RequestBundler {
   readonly #maxItems: number
   readonly #maxTokens: number
   readonly #collectMs: number
-  /** The bundle of each kind that still takes calls. */
+  /** The bundle of each kind that still accepts calls. */
   readonly #open = new Map<string, Bundle>()
   /** How many bundles of each kind wait for a ticket. */
   readonly #waiting = new Map<string, number>()
@@ -153,7 +156,7 @@ export class RequestBundler {
     ends.push(this.#pool.clock.setTimer(late, duration(maxWaitMs, 'maxWaitMs'), true))
   }
 
-  /** Puts a call to those it may go with. */
+  /** Adds a call to a bundle of its kind. */
   #join(kind: string, part: Part): void {
     const open = this.#open.get(kind)
     if (open) {
@@ -170,7 +173,7 @@ export class RequestBundler {
     bundle.stopCollecting = this.#pool.clock.setTimer(due, this.#collectMs, true)
   }
 
-  /** A caller has given up. */
+  /** A caller has aborted. */
   #left(part: Part, error: unknown): void {
     const bundle = part.bundle!
     bundle.staying--
@@ -186,7 +189,7 @@ export class RequestBundler {
     if (open?.stage === 'due' && !this.#waiting.has(kind)) this.#place(open)
   }
 
-  /** Takes no more calls. */
+  /** Stops accepting calls. */
   #close(bundle: Bundle): void {
     bundle.stopCollecting()
     if (this.#open.get(bundle.kind) === bundle) this.#open.delete(bundle.kind)
@@ -196,14 +199,14 @@ export class RequestBundler {
     this.#close(bundle)
     bundle.stage = 'waits'
     this.#waiting.set(bundle.kind, (this.#waiting.get(bundle.kind) ?? 0) + 1)
-    // It belongs to all its callers, and to no call of one of them.
+    // The request belongs to all its callers, so it must not count as nested in one of them.
     void outside(() => this.#deliver(bundle))
   }
 
   async #deliver(bundle: Bundle): Promise<void> {
     let sent: readonly Part[] = []
     const send: PoolWork = (target, signal) => {
-      // A request stays the same once sent, wherever it is retried.
+      // A request stays the same once it was sent, even when it is retried elsewhere.
       if (bundle.stage === 'waits') sent = stayingIn(bundle)
       this.#goes(bundle)
       return this.#send(target, requestOf(sent) as never, signal)
@@ -223,7 +226,7 @@ export class RequestBundler {
     }
   }
 
-  /** It does not wait any more: the next one of its kind may. */
+  /** The bundle no longer waits, so the next one of its kind may. */
   #goes(bundle: Bundle): void {
     if (bundle.stage === 'sent') return
     bundle.stage = 'sent'
@@ -263,11 +266,11 @@ const requestOf = (parts: readonly Part[]): Fields => joined(parts.map(({ reques
 
 const OWN = new Set(['signal', 'maxWaitMs', 'cost'])
 
-/** What calls that go together have in common. */
+/** The options that all calls of a bundle share. */
 const sharedBy = (call: BatchedCall): PoolCall =>
   Object.fromEntries(Object.entries(call).filter(([name]) => !OWN.has(name)))
 
-/** The call that a bundle makes. What belongs to one caller alone is seen to here. */
+/** The call that a bundle makes. Options that belong to a single caller are handled here. */
 function callOf(bundle: Bundle): PoolCall {
   const parts = stayingIn(bundle)
   const costs = parts.flatMap(({ call: { cost } }) => (cost === undefined ? [] : [cost]))
@@ -278,7 +281,7 @@ function callOf(bundle: Bundle): PoolCall {
   }
 }
 
-/** Together they are one request. */
+/** All parts together count as one request. */
 function sumOf(costs: readonly NonNullable<PoolCall['cost']>[]): Cost {
   const sum: Record<string, number> = {}
   for (const cost of costs)
@@ -289,8 +292,8 @@ function sumOf(costs: readonly NonNullable<PoolCall['cost']>[]): Cost {
 }
 
 /**
- * What calls must have in common to go together: all that the strategy, the budgets and the provider look at. Undefined:
- * it cannot be compared.
+ * A key for what calls of one bundle must have in common: everything that the strategy, the budgets and the
+ * provider look at. Undefined: the call cannot be compared.
  */
 function kindOf(request: Fields, inputs: readonly unknown[], call: BatchedCall): string | undefined {
   return canonical([frameOf(request, inputs), sharedBy(call), call.cost !== undefined])

@@ -1,26 +1,46 @@
-// The circuit breaker of one target: 5xx, timeouts and lost connections. Refusals belong to the gate of its limiter.
+// The circuit breaker of one target, for 5xx, timeouts and lost connections. The gate of the target's limiter
+// handles refusals.
 //
-//   closed ──share of failures, after a least number of calls──▶ open ──wait over──▶ half-open: 1, 2, 4 calls ──▶ closed
-//                                                                  ▲                     │
-//                                                                  └───── a failure ─────┘
+//   closed ──share of failures, after a minimum of calls──▶ open ──wait over──▶ half-open: 1, 2, 4 calls ──▶
+//   closed
+//                                                             ▲                     │
+//                                                             └───── a failure ─────┘
 
 import type { Clock, Duration } from 'llmiter'
 import { duration } from '../lib/duration.ts'
 import { fields, given, number, text } from '../lib/validate.ts'
 
-/** When a target that fails is put aside. */
+/** When a failing target is put aside. */
 export interface BreakerOptions {
-  /** Calls within the window before the share counts. Default 10. */
+  /**
+   * The number of calls within the window before the share counts.
+   * @default 10
+   */
   readonly minCalls?: number
-  /** The share of failures that opens it. Default 0.5. */
+  /**
+   * The share of failures that opens the breaker, above 0 and up to 1.
+   * @default 0.5
+   */
   readonly share?: number
-  /** This many failures within the window open it, whatever their share. Default: only the share counts. */
+  /**
+   * Opens the breaker at this number of failures within the window, whatever their share.
+   * @default only the share counts
+   */
   readonly failures?: number
-  /** The statuses that are failures, beside lost connections and timeouts. Default: 5xx. */
+  /**
+   * The statuses that count as failures, besides lost connections and timeouts.
+   * @default 5xx
+   */
   readonly statuses?: readonly number[]
-  /** Default 30 s. */
+  /**
+   * The length of the window.
+   * @default 30 s
+   */
   readonly windowMs?: Duration
-  /** How long it stays open before a call tries. Default 30 s. */
+  /**
+   * How long the breaker stays open before a call tries the target.
+   * @default 30 s
+   */
   readonly openMs?: Duration
 }
 
@@ -33,7 +53,7 @@ export interface BreakerRules {
   readonly openMs: number
 }
 
-/** @throws TypeError that names the option which is wrong. */
+/** @throws TypeError that names the invalid option. */
 export function parseBreaker(
   breaker: BreakerOptions | false = {},
   name = 'breaker',
@@ -57,7 +77,10 @@ export function parseBreaker(
 export type BreakerState =
   | { readonly state: 'closed' }
   | { readonly state: 'open'; readonly until: number }
-  /** A probe that has not come back by `until` lets one more go: it may hang. `out` holds it still, `hung` counts it. */
+  /**
+   * If a probe has not returned by `until`, it may hang, and another one may go. `out` still includes it, and
+   * `hung` counts it.
+   */
   | {
       readonly state: 'half-open'
       readonly allowed: number
@@ -73,9 +96,9 @@ export class CircuitBreaker {
   state: BreakerState = { state: 'closed' }
   readonly #rules: BreakerRules
   #sent = 0
-  /** Answers of the calls sent up to this one say nothing of the present state. */
+  /** Answers to calls sent up to this number say nothing about the current state. */
   #since = 0
-  /** The failures and calls of the present half of the window, and of the one before. */
+  /** The failures and calls in the current half of the window, and in the previous half. */
   #present = { failed: 0, calls: 0 }
   #before = { failed: 0, calls: 0 }
   #halfAt = -Infinity
@@ -84,7 +107,7 @@ export class CircuitBreaker {
     this.#rules = rules
   }
 
-  /** Whether a call may go. Moves on from a wait that is over. */
+  /** Whether a call may go. Ends a wait that is over. */
   allows(now: number): boolean {
     if (this.state.state === 'open' && now >= this.state.until) this.#halfOpen(1, 0)
     const { state } = this
@@ -102,7 +125,7 @@ export class CircuitBreaker {
     this.state.until = clock.now() + this.#rules.openMs
   }
 
-  /** What an answer is to it: `failed` is what the kind of the answer says. */
+  /** Whether an answer counts as a failure. `failed` is the result for its kind. Undefined: it does not count. */
   judges(failed: boolean | undefined, status: number | undefined): boolean | undefined {
     const { statuses } = this.#rules
     if (!statuses || status === undefined) return failed
@@ -110,7 +133,7 @@ export class CircuitBreaker {
     return failed === undefined ? undefined : false
   }
 
-  /** The `number`th call that was sent is over. `undefined`: it says nothing of the target's health. */
+  /** The `number`th call ended. `failed` undefined: it says nothing about the target's health. */
   ended(failed: boolean | undefined, number: number, now: number): void {
     const { state } = this
     if (number <= this.#since || state.state === 'open') return

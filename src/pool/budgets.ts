@@ -1,6 +1,6 @@
-// What a pool may spend: requests, tokens and USD, in a period. An upper bound of each call is reserved before it waits,
-// in all budgets or in none and without a pause between question and answer: so calls that come together cannot
-// overspend. The real usage settles it. Anything not certainly unused stays counted.
+// Budgets of a pool: requests, tokens and USD per period. The maximum cost of each call is reserved before it
+// waits, in all budgets or in none. The check and the reservation happen in one step, so concurrent calls cannot
+// overspend. The actual usage then replaces the reservation. Anything that may have been used stays counted.
 
 import { type BudgetAccount, type BudgetStore, type Duration, LimiterError, StoreDownError } from 'llmiter'
 import { type CalendarPeriod, endOf, PERIODS } from '../lib/calendar.ts'
@@ -9,30 +9,37 @@ import { choice, fields, given, number, text } from '../lib/validate.ts'
 import type { PoolCall } from './pool-call.ts'
 import { compileCondition, type Condition } from './query.ts'
 
-/** A budget holds so much in each period. Give at least one of `requests`, `tokens` and `usd`. */
+/** The amounts that may be spent in each period. Give at least one of `requests`, `tokens` and `usd`. */
 export interface BudgetOptions {
-  /** The most requests in a period. */
+  /** The maximum number of requests per period. */
   readonly requests?: number
-  /** The most input and output tokens in a period. */
+  /** The maximum number of input plus output tokens per period. */
   readonly tokens?: number
-  /** The most US dollars in a period. */
+  /** The maximum in US dollars per period. */
   readonly usd?: number
-  /** A period of the calendar, which begins at midnight; or a duration: periods of it are counted from the epoch. */
+  /** A calendar period, which begins at midnight, or a duration. Periods of a duration are counted from the epoch. */
   readonly per: CalendarPeriod | Duration
-  /** Of a period of the calendar: an IANA name. Default 'UTC'. */
+  /**
+   * The time zone of a calendar period: an IANA name.
+   * @default 'UTC'
+   */
   readonly timeZone?: string
   /**
-   * Each tenant, model or target has a budget of its own, or each text that the function returns; calls for which it
-   * returns undefined are not counted. Default: one budget for the whole pool.
+   * Gives each tenant, model or target its own budget, or each string that the function returns. Calls for which
+   * the function returns undefined are not counted.
+   * @default one budget for the whole pool
    */
   readonly by?: 'tenant' | 'model' | 'target' | ((call: PoolCall) => string | undefined)
-  /** Only calls that meet the condition are counted. */
+  /** Only calls that match this condition are counted. */
   readonly when?: Condition
-  /** For errors, `stats()` and snapshots. Default: what it is by, and its period. */
+  /**
+   * The name in errors, `stats()` and snapshots.
+   * @default what it is by, and its period
+   */
   readonly name?: string
 }
 
-/** The budget cannot hold what the call may use. The call was not sent, and nothing of it was counted. */
+/** The budget has no room for what the call may use. The call was not sent, and nothing was counted for it. */
 export class BudgetExceededError extends LimiterError {
   /** The name of the class. */
   override name = 'BudgetExceededError'
@@ -57,11 +64,11 @@ export interface BudgetStats {
   key: string | undefined
   /** Epoch ms at which the next period begins. */
   resetsAt: number
-  /** Used, and reserved by calls that are not over, beside the most that there may be. */
+  /** Used, reserved by unfinished calls, and the limit, per unit. */
   amounts: { of: Unit; used: number; reserved: number; limit: number }[]
 }
 
-/** What has been spent, as plain JSON. */
+/** The spending as plain JSON. */
 export type BudgetSnapshot = readonly {
   readonly name: string
   readonly resetsAt: number
@@ -70,7 +77,7 @@ export type BudgetSnapshot = readonly {
 
 const UNITS = ['requests', 'tokens', 'usd'] as const
 type Unit = (typeof UNITS)[number]
-/** USD as whole billionths: so that sums are exact. */
+/** USD in whole billionths, so that sums are exact. */
 export type Amounts = Readonly<Record<Unit, number>>
 export const usdToAmount = (usd: number): number => Math.ceil(usd * 1e9 - 1e-3)
 const show = (of: Unit, amount: number): number => (of === 'usd' ? amount / 1e9 : amount)
@@ -88,11 +95,11 @@ interface Rules {
   readonly when: (call: PoolCall) => boolean
 }
 
-/** What a call has reserved. Settle it once. */
+/** The reserved amounts of a call. Settle it once. */
 export class Reservation {
   readonly #parts: readonly Account[]
   readonly #bound: Amounts
-  /** Reports the difference between usage and reservation, usually negative, to a shared store. */
+  /** Reports usage minus reservation, which is usually negative, to a shared store. */
   readonly #tell: ((difference: Amounts) => void) | undefined
   #over = false
 
@@ -103,7 +110,7 @@ export class Reservation {
     for (const { reserved } of parts) for (const of of UNITS) reserved[of] += bound[of]
   }
 
-  /** Settles by the usage. Without an argument it is unknown, and the whole reservation counts. */
+  /** Settles with the actual usage. Without an argument it is unknown, and the whole reservation counts. */
   settle(used: Amounts = this.#bound): void {
     if (this.#over) return
     this.#over = true
@@ -118,13 +125,13 @@ export class Reservation {
     if (UNITS.some((of) => difference[of] !== 0)) this.#tell?.(difference)
   }
 
-  /** Nothing was used. */
+  /** Settles with no usage. */
   release(): void {
     this.settle({ requests: 0, tokens: 0, usd: 0 })
   }
 }
 
-/** One budget, with an account for each key, in the period that runs. */
+/** One budget in its current period, with an account per key. */
 class Budget {
   readonly rules: Rules
   resetsAt = -Infinity
@@ -134,7 +141,7 @@ class Budget {
     this.rules = rules
   }
 
-  /** Begins the next period when one is over. Calls that were reserved before end in the old one. */
+  /** Starts the next period when the current one is over. Earlier reservations are settled in the old period. */
   turn(wall: number): void {
     if (wall < this.resetsAt) return
     this.resetsAt = this.rules.endOf(wall)
@@ -147,7 +154,7 @@ class Budget {
     return account
   }
 
-  /** The reason why it cannot hold this much more, if it cannot. */
+  /** The error if it has no room for this amount, otherwise undefined. */
   refusal(key: string, bound: Amounts): BudgetExceededError | undefined {
     const account = this.accounts.get(key)
     for (const [of, limit] of this.rules.limits) {
@@ -182,10 +189,10 @@ const nothing = () => ({ requests: 0, tokens: 0, usd: 0 })
 
 export class Budgets {
   readonly #budgets: readonly Budget[]
-  /** Whether a budget counts this unit, so that it has to be known. */
+  /** The units that budgets count, so that they must be known. */
   readonly counts: ReadonlySet<Unit>
   readonly byTarget: boolean
-  /** The store in which processes share their spending. */
+  /** The store through which processes share their spending. */
   readonly store: BudgetStore | undefined
   /** Called when the store cannot be reached. */
   failed: (error: unknown) => void = () => {}
@@ -198,7 +205,7 @@ export class Budgets {
   }
 
   /**
-   * Reserves an amount for a call, in every budget that counts it; at a target, in those of targets.
+   * Reserves an amount for a call in every budget that counts it. With a target, in the budgets of targets.
    *
    * @throws BudgetExceededError
    */
@@ -208,12 +215,12 @@ export class Budgets {
     return new Reservation(accountsOf(parts), bound)
   }
 
-  /** Reserves for a call that runs already, whether or not there is room. */
+  /** Reserves for a call that is already running, even without room. */
   claim(call: PoolCall, bound: Amounts, wall: number): Reservation {
     return new Reservation(accountsOf(this.#partsOf(call, wall, undefined)), bound)
   }
 
-  /** `reserve`, as the store says, if there is one. */
+  /** Like `reserve`, but asks the store, if there is one. */
   share(call: PoolCall, bound: Amounts, wall: number, target?: string): Reservation | Promise<Reservation> {
     if (!this.store) return this.reserve(call, bound, wall, target)
     const parts = this.#partsOf(call, wall, target)
@@ -231,25 +238,25 @@ export class Budgets {
     return parts
   }
 
-  /** What the store has counted is taken over: for errors and `stats()`. */
+  /** Adopts the store's counts, for errors and `stats()`. */
   async #ask(store: BudgetStore, parts: Parts, bound: Amounts): Promise<Reservation> {
     const shared = parts.map(([{ rules, resetsAt }, key]): BudgetAccount => {
       return { budget: rules.name, key, resetsAt, limits: Object.fromEntries(rules.limits) }
     })
     const accounts = accountsOf(parts)
     const { reserved, taken } = await store.reserve(shared, bound).catch((cause: unknown) => {
-      throw new StoreDownError('the store of the budgets does not answer: nothing may be spent', cause)
+      throw new StoreDownError('the store of the budgets does not answer, so no calls are sent', cause)
     })
     for (const [i, account] of accounts.entries())
       for (const of of UNITS) account.used[of] = taken[i]![of]! - account.reserved[of]
     if (!reserved) refuse(parts, bound)
-    // What cannot be told stays reserved there.
+    // A difference that cannot be reported stays reserved in the store.
     return new Reservation(accounts, bound, (difference) => {
       store.settle(shared, difference).catch((error: unknown) => this.failed(error))
     })
   }
 
-  /** The spending at that time, before a restart. */
+  /** Counts spending at the given time, before a restart. */
   count(call: PoolCall, amounts: Amounts, wall: number): void {
     for (const budget of this.#budgets) {
       const key = keyOf(budget.rules, call, undefined)
@@ -279,7 +286,7 @@ export class Budgets {
     })
   }
 
-  /** Reservations count as used, since usage is unknown after a crash. A store keeps its own. */
+  /** Reservations count as used, since the actual usage is unknown after a crash. A store keeps its own counts. */
   snapshot(wall: number): BudgetSnapshot | undefined {
     if (this.store) return undefined
     return this.#budgets.map((budget) => {
@@ -292,7 +299,7 @@ export class Budgets {
     })
   }
 
-  /** Takes over the spending of the current period. */
+  /** Restores the spending of the current period. */
   restore(saved: BudgetSnapshot, wall: number): void {
     for (const budget of this.#budgets) {
       budget.turn(wall)
@@ -315,7 +322,7 @@ function keyOf({ by }: Rules, call: PoolCall, target: string | undefined): strin
   return target === undefined ? by(call) : undefined
 }
 
-/** The model that a call names: its own field, or that of its request. */
+/** The model of a call: its own field, or that of its request. */
 export function modelOf({ model, request }: PoolCall): string | undefined {
   const named = model ?? (Object(request) as { model?: unknown }).model
   return typeof named === 'string' ? named : undefined
@@ -328,14 +335,14 @@ export function parseBudgets(
   if (store !== undefined && typeof store?.reserve !== 'function')
     throw new TypeError(`store must be made by redisStore, got ${text(store)}`)
   if (said === undefined) {
-    if (store) throw new TypeError('store shares budgets: give budget, too')
+    if (store) throw new TypeError('store needs budget, because it shares budgets')
     return undefined
   }
   const all = Array.isArray(said) ? (said as readonly BudgetOptions[]) : [said as BudgetOptions]
   const rules = all.map((one, i) => parseBudget(one, Array.isArray(said) ? `budget[${i}]` : 'budget'))
   for (const [i, { name }] of rules.entries()) {
     if (rules.findIndex((other) => other.name === name) < i)
-      throw new TypeError(`budget[${i}].name must be unique, ${text(name)} is there twice: give it a name`)
+      throw new TypeError(`budget[${i}].name must be unique, ${text(name)} occurs twice: give it a name`)
   }
   return new Budgets(rules, store)
 }

@@ -1,6 +1,7 @@
-// A call of a pool within another call: of this pool, of another one, or of the limiter of a target. It is one call to
-// the provider, as with a limiter's own `run`. So it takes over the ticket of the call around it, or else that ticket goes
-// back unused: the call within never waits for a ticket that the call around it holds.
+// A call of a pool nested in another call: of this pool, another pool, or the limiter of a target. As with `run`
+// of a limiter, both are one call to the provider. So the inner call takes over the ticket of the outer call. If
+// it cannot use that ticket, the ticket is returned unused. So the inner call never waits for a ticket that the
+// outer call holds.
 
 import type { BucketRateLimiter, Grant, InheritedGrant } from 'llmiter'
 import { contextOf } from '../lib/async-context.ts'
@@ -10,11 +11,11 @@ import { type PoolMember, termsOf } from './pool-member.ts'
 import type { TargetTier } from './strategy.ts'
 import type { TargetHealth } from './target.ts'
 
-/** A call, with what holds for the calls around it, and the ticket that it has taken over. */
+/** A call with the terms of its enclosing calls, and the ticket it took over. */
 export interface CallWithin {
   readonly call: PoolCall
   readonly grant: Grant | undefined
-  /** Of the target whose ticket it is. */
+  /** The target of the ticket. */
   readonly index: number
 }
 
@@ -22,7 +23,7 @@ export const isWithin = ({ signal }: PoolCall): boolean => contextOf(signal) !==
 
 export class CallsAround {
   readonly #health: readonly TargetHealth[]
-  /** What calls of this pool that are under way have reserved in budgets. */
+  /** The members of this pool in flight, which may hold budget reservations. */
   readonly #members = new WeakMap<object, PoolMember>()
   #replaced: WeakSet<object> | undefined
 
@@ -34,12 +35,14 @@ export class CallsAround {
     this.#members.set(grant, member)
   }
 
-  /** Whether a call within has taken the place of the call with this ticket. */
+  /** Whether a nested call took over this ticket. */
   replaced(grant: Grant): boolean {
     return this.#replaced?.has(grant) === true
   }
 
-  /** Takes over a ticket of the calls around this one, for one of these targets. Their other tickets go back. */
+  /**
+   * Takes over a ticket of the enclosing calls that is for one of these targets. Their other tickets are returned.
+   */
   enter(call: PoolCall, tiers: readonly TargetTier[]): CallWithin {
     const terms = { ...termsOf(call), ...(call.signal && { signal: call.signal }) }
     for (const index of tiers.flatMap(({ indices }) => indices)) {
@@ -50,7 +53,7 @@ export class CallsAround {
     return { call: this.leave(call), grant: undefined, index: -1 }
   }
 
-  /** Gives back the tickets of all calls around this one. Returns it with what holds for these. */
+  /** Returns the tickets of all enclosing calls. Returns the call with the terms of those calls. */
   leave<C extends PoolCall>(call: C): C {
     const { signal } = call
     let merged = call
@@ -66,7 +69,7 @@ export class CallsAround {
 
   #replace<C extends PoolCall>(call: C, { outer, outerTerms }: InheritedGrant): C {
     ;(this.#replaced ??= new WeakSet()).add(outer)
-    // What it uses is counted for the call within.
+    // The usage is counted for the inner call instead.
     for (const held of this.#members.get(outer)?.takeHeld() ?? []) held.release()
     return withTerms(call, outerTerms)
   }
@@ -79,11 +82,11 @@ function tryTakeOver(
   try {
     return limiter.takeOver(terms, true)
   } catch {
-    return undefined // A wrong cost: the queue says which targets know it.
+    return undefined // The cost is invalid. The queue finds out which targets know it.
   }
 }
 
-/** What gives up the call around gives up this one, too: the call around waits for it. */
+/** An abort or timeout of the enclosing call also ends this call, because the enclosing call waits for it. */
 function withTerms<C extends PoolCall>(call: C, { signal, timeoutMs }: InheritedGrant['outerTerms']): C {
   const own = call.timeoutMs === undefined ? Infinity : duration(call.timeoutMs, 'timeoutMs')
   const least = Math.min(own, timeoutMs)

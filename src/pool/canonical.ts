@@ -1,6 +1,6 @@
-// A text that is the same for equal values, whatever the order of their fields.
+// A string that is the same for equal values, whatever the order of their fields.
 
-/** JSON with sorted fields. Undefined: a value within is no JSON, so nothing can be said of its equality. */
+/** JSON with sorted fields. Undefined: some nested value cannot be written as JSON, so it cannot be compared. */
 export function canonical(value: unknown): string | undefined {
   try {
     return JSON.stringify(value, (_, part: unknown) => {

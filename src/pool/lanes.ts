@@ -1,5 +1,5 @@
-// The queue of a pool. Calls that the same targets may answer stand in one fair queue, a lane. A target takes the first
-// of the lanes that it serves: the highest priority, then the earliest arrival.
+// The queue of a pool. Calls that the same targets may answer wait in one fair queue, called a lane. A target
+// takes the first call of all lanes that it serves: the highest priority, then the earliest arrival.
 
 import { FairQueue, type QueueMember, type TenantQueue } from '../core/queue/fair-queue.ts'
 
@@ -23,7 +23,7 @@ export interface Lane {
   readonly queue: FairQueue<LaneMember>
 }
 
-/** How many empty lanes are kept: they remember the turns of the tenants. */
+/** How many empty lanes are kept, because they remember the turns of the tenants. */
 const KEPT = 16
 
 export class Lanes {
@@ -39,7 +39,7 @@ export class Lanes {
     this.#byTarget = Array.from({ length: targets }, () => [])
   }
 
-  /** Gives a member its place, if it is new. Returns whether it is. */
+  /** Assigns a new member its place. Returns whether it is new. */
   arrive(member: LaneMember): boolean {
     if (member.seq > 0) return false
     member.seq = this.nextSeq()
@@ -51,7 +51,7 @@ export class Lanes {
     return ++this.#arrivals
   }
 
-  /** Puts a member in the queue; one that has returned keeps its place. */
+  /** Adds a member to the queue. A member that returns keeps its place. */
   add(member: LaneMember, targets: readonly number[], returned: boolean): void {
     const lane = this.#laneOf(targets)
     member.lane = lane
@@ -102,7 +102,7 @@ export class Lanes {
     return this.#byTarget[target]!
   }
 
-  /** The call that goes next to this target. */
+  /** The call that this target takes next. */
   first(target: number): LaneMember | undefined {
     let best: LaneMember | undefined
     for (const { queue } of this.#byTarget[target]!) {

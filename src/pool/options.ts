@@ -17,39 +17,57 @@ import { compileStrategy, type TargetPlan, type Strategy } from './strategy.ts'
 export interface PoolOptions<T extends PoolTarget = PoolTarget> {
   /** The keys, models or providers to choose from. */
   readonly targets: readonly T[]
-  /** Default: the targets by their tiers, and in a tier by their weights. */
+  /**
+   * Which targets may answer a call, and in which order.
+   * @default the targets by tier, and within a tier by weight
+   */
   readonly strategy?: Strategy
-  /** Strategies with names, for others to refer to. */
+  /** Named strategies that other strategies can refer to. */
   readonly strategies?: Readonly<Record<string, Strategy>>
-  /** The next tier joins when the first would wait longer. Default 5 s. */
+  /**
+   * The next tier joins if the wait for the earlier tiers would exceed this.
+   * @default 5 s
+   */
   readonly waitUpTo?: Duration
-  /** Calls of one key stay with one target, unless they would wait there longer than `waitUpTo`. */
+  /** Keeps calls with the same key at one target, unless they would wait there longer than `waitUpTo`. */
   readonly sticky?:
     | ((call: PoolCall) => string | undefined)
     | { readonly by: (call: PoolCall) => string | undefined; readonly ttl: Duration }
   /** Other errors after which the next target is tried, by status or by predicate. */
   readonly fallbackOn?: readonly number[] | ((error: unknown) => boolean)
   /**
-   * How often one call is sent at most, refusals included. Default: each target may fail it once, and refusals are
-   * waited out, as without a pool.
+   * How often one call is sent at most, including refusals.
+   * @default each target may fail once, and refusals are waited through as without a pool
    */
   readonly maxAttempts?: number
   /**
-   * The circuit breaker of each target; `false`: none.
+   * The circuit breaker of each target. `false` disables it.
    * @default see `BreakerOptions`
    */
   readonly breaker?: BreakerOptions | false
-  /** What may be spent. A call that could pass a budget is refused with a `BudgetExceededError`. */
+  /** The spending limits. A call that could exceed a budget is rejected with a `BudgetExceededError`. */
   readonly budget?: BudgetOptions | readonly BudgetOptions[]
-  /** Where processes share their budgets, by name: `redisStore` of `llmiter/redis`. Default: this process counts alone. */
+  /**
+   * Where processes share budgets of the same name: `redisStore` of `llmiter/redis`.
+   * @default this process counts alone
+   */
   readonly store?: BudgetStore
-  /** Prices for budgets in USD. They win over those of the optional package `@pydantic/genai-prices`. */
+  /** Prices for budgets in USD. They take precedence over the optional package `@pydantic/genai-prices`. */
   readonly prices?: Prices
-  /** For budgets: the output that is reserved for a call that sets no bound itself. Default 16,384 tokens. */
+  /**
+   * For budgets: the output tokens reserved for a call that does not limit its output.
+   * @default 16,384 tokens
+   */
   readonly maxOutputTokens?: number
-  /** Identical calls in flight share one: the same `request`, model, target and tenant. Default false. */
+  /**
+   * Whether identical calls in flight share one answer: same `request`, model, target and tenant.
+   * @default false
+   */
   readonly coalesce?: boolean
-  /** Keeps answers of identical calls. Default: none is kept. */
+  /**
+   * Caches the answers of identical calls.
+   * @default no cache
+   */
   readonly cache?: CacheOptions
 }
 
@@ -60,7 +78,7 @@ export interface PoolRules {
   readonly stickyMs: number | undefined
   readonly fallsBack: ((answer: unknown, status: number | undefined) => boolean) | undefined
   readonly maxAttempts: number
-  /** Of each target. */
+  /** The breaker of each target. */
   readonly breakers: readonly (BreakerRules | undefined)[]
   readonly spending: Spending | undefined
   readonly sharing: ((clock: Clock) => Sharing) | undefined
@@ -90,7 +108,7 @@ export function parsePool(options: PoolOptions): PoolRules {
   if (!isObject(strategies) || Array.isArray(strategies))
     throw new TypeError(`strategies must be an object with a strategy for each name, got ${text(strategies)}`)
   const known = { targets: names, strategies }
-  // Also those that nothing leads to yet.
+  // Includes strategies that nothing refers to yet.
   for (const name of Object.keys(strategies)) {
     if (names.has(name)) throw new TypeError(`strategies.${name}: a target has this name already`)
     compileStrategy(name, known)
@@ -138,8 +156,7 @@ function namesOf(targets: readonly PoolTarget[]): Map<string, number> {
     const { name, limiter, weight, tier } = target
     if (typeof name !== 'string' || !name)
       throw new TypeError(`targets[${i}].name must be a name, got ${text(name)}`)
-    if (names.has(name))
-      throw new TypeError(`targets[${i}].name must be unique, ${text(name)} is there twice`)
+    if (names.has(name)) throw new TypeError(`targets[${i}].name must be unique, ${text(name)} occurs twice`)
     if (typeof limiter?.standBy !== 'function')
       throw new TypeError(`targets[${i}].limiter must be a BucketRateLimiter, got ${text(limiter)}`)
     given(weight, (value) => number(value, `targets[${i}].weight`, 'a number of at least 0'))
@@ -150,7 +167,7 @@ function namesOf(targets: readonly PoolTarget[]): Map<string, number> {
   return names
 }
 
-/** A target may have fields of its own; but a misspelled option would be ignored silently. */
+/** A target may have extra fields, but a misspelled option must not be ignored silently. */
 function checkSpelling(field: string, path: string): void {
   if (TARGET_OPTIONS.includes(field)) return
   const near = meant(field, TARGET_OPTIONS, {}, 1)

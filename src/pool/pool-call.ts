@@ -1,27 +1,28 @@
-// The options of one call, and their check.
+// The options of one call of a pool, and their checks.
 
 import type { CallOptions, Usage } from 'llmiter'
 import { duration } from '../lib/duration.ts'
 import { isObject, number, text } from '../lib/validate.ts'
 
-/** The options of one call. Fields of your own are seen by `sticky` and by conditions. */
+/** The options of one call. Extra fields are visible to `sticky` and to conditions. */
 export interface PoolCall extends Pick<
   CallOptions,
   'cost' | 'request' | 'signal' | 'priority' | 'tenant' | 'maxWaitMs' | 'timeoutMs'
 > {
-  /** The one target that may answer: where the file, batch or stored response that the call speaks of is kept. */
+  /** The only target that may answer: the one that stores the file, batch or response the call refers to. */
   readonly target?: string
   /**
-   * For budgets: what was used, read from an answer, or from each chunk of a stream. Of an answer it may be told later.
-   * Default: as all known SDKs tell it.
+   * For budgets: reads the usage from an answer, or from each chunk of a stream. For an answer it may return a
+   * promise.
+   * @default reads the answers of all known SDKs
    */
   readonly usage?: (answer: unknown) => Usage | undefined | Promise<Usage | undefined>
-  /** `false`: it is sent, whatever `coalesce` and `cache` know. */
+  /** `false`: the call is always sent, regardless of `coalesce` and `cache`. */
   readonly share?: boolean
   readonly [field: string]: unknown
 }
 
-/** Throws what is wrong with the options, or the reason of a signal that is aborted already. */
+/** Throws an error for invalid options, or the reason of a signal that is already aborted. */
 export function checkCall(call: PoolCall): void {
   if (!isObject(call)) throw new TypeError(`the options of a call must be an object, got ${text(call)}`)
   const { signal, maxWaitMs, timeoutMs, priority } = call

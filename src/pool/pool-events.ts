@@ -8,17 +8,17 @@ import type { TargetState } from './target.ts'
 export interface PoolEvents {
   /** The state of a target changed. */
   state: { target: string; state: TargetState }
-  /** A call is tried again, at whichever target has room first. */
+  /** A call is tried again, at the first target with room. */
   fallback: { from: string; error: unknown; attempts: number }
 }
 
-/** The numbers of a pool: a copy. */
+/** The statistics of a pool: a copy. */
 export interface PoolStats {
   /** Calls in the queue. */
   waiting: number
   /** The state of each budget. */
   budgets: BudgetStats[]
-  /** Calls that needed no request of their own, with `coalesce`, `cache` and `batched`. */
+  /** Calls that needed no request of their own because of `coalesce`, `cache` or `batched`. */
   sharing: SharingStats | undefined
   /** The state and the counts of each target. */
   targets: {

@@ -1,4 +1,4 @@
-// A call of a pool: the options of its caller, where it may go, and its state so far.
+// A call of a pool: its caller's options, the targets it may go to, and its state.
 
 import type { Grant } from 'llmiter'
 import type { Amounts, Reservation } from './budgets.ts'
@@ -6,11 +6,11 @@ import { LaneMember } from './lanes.ts'
 import type { PoolCall } from './pool-call.ts'
 import type { TargetTier } from './strategy.ts'
 
-/** What a ticket is for. Most calls say nothing of it, and share one. */
+/** What determines the ticket. Most calls give none of these fields and share one object. */
 export type Terms = Pick<PoolCall, 'cost' | 'request'>
 const PLAIN: Terms = Object.freeze({})
 
-/** What a call has come to. */
+/** The result of a call. */
 export type Ending = { readonly error: unknown } | { readonly value: unknown }
 
 export type PoolWork = (target: never, signal: AbortSignal | undefined) => unknown
@@ -22,38 +22,41 @@ export function termsOf({ cost, request }: PoolCall): Terms {
 
 const NOWHERE: readonly number[] = []
 
-/** What only those need that were not answered at once. */
+/** State that only calls need that were not answered at once. */
 interface Trouble {
   attempts: number
-  /** Targets that failed it, and those that can never answer it. Those that refused are held by their gates. */
+  /**
+   * Targets that failed this call, and targets that can never answer it. Targets that refused are held by their
+   * gates.
+   */
   readonly visited: Set<number>
   readonly excluded: Map<number, unknown>
   last: Ending | undefined
 }
 
-// Made for each call, and kept as long as it is under way: each field counts. Times are whole ms: so they are no boxed
-// numbers.
+// One is created per call and kept until the call ends, so each field matters. Times are whole ms, so that V8 does
+// not box the numbers.
 export class PoolMember extends LaneMember {
   readonly call: PoolCall
   readonly work: PoolWork
   readonly terms: Terms
   readonly tiers: readonly TargetTier[]
   readonly stickyKey: string | undefined
-  /** In line, in all, but for the time since `queuedAt`. */
+  /** The total time in the queue, without the time since `queuedAt`. */
   waitedMs = 0
   queuedAt = 0
   /** How many tiers may answer it now, and which of their targets. */
   reach = 0
   allowed = NOWHERE
   #trouble: Trouble | undefined = undefined
-  /** The ticket in its hands, of which target, and the how-manyth call it is there. */
+  /** The ticket it holds, the target of the ticket, and the number of the call at that target. */
   grant: Grant | undefined = undefined
   index = -1
   number = 0
-  /** The result for its caller, once it will not be sent any more. */
+  /** The result for its caller, once it will not be sent again. */
   end: Ending | undefined = undefined
   wake: ((member: PoolMember) => void) | undefined = undefined
-  /** What one attempt may use at most, and what is reserved for the current one. */
+  /** The maximum usage of one attempt, and the reservation for the current one. */
   bound: Amounts | undefined = undefined
   held: Reservation[] | undefined = undefined
   timers: (() => void)[] | undefined = undefined
@@ -85,7 +88,7 @@ export class PoolMember extends LaneMember {
     return (this.#trouble ??= { attempts: 0, visited: new Set(), excluded: new Map(), last: undefined })
   }
 
-  /** Whether a target has failed it, or can never answer it. */
+  /** Whether a target has failed this call, or can never answer it. */
   rulesOut(index: number): boolean {
     const { visited, excluded } = this.#trouble ?? {}
     return visited !== undefined && (visited.has(index) || excluded!.has(index))
@@ -101,7 +104,7 @@ export class PoolMember extends LaneMember {
     return grant!
   }
 
-  /** The reservation. The code that takes it must settle it. */
+  /** Removes and returns the reservations. The caller must settle them. */
   takeHeld(): readonly Reservation[] {
     const { held } = this
     this.held = undefined

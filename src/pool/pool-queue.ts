@@ -1,7 +1,7 @@
-// Which call gets which ticket. Each target has at most one standby in the line of its limiter, and none when nobody here
-// wants it: the limiter's own timer, gate, probe and store work for the pool as for any other caller, and nothing is
-// polled. A ticket goes to the call that is first when the ticket arrives. A call that nobody is before does not go
-// through the line when there is a ticket for it at once.
+// Decides which call gets which ticket. Each target has at most one standby call in the queue of its limiter, and
+// none if no call here wants the target. So the limiter's own timer, gate, probe and store serve the pool like any
+// other caller, and nothing is polled. A ticket goes to the call that is first when the ticket arrives. If no call
+// is ahead and a ticket is free, a call skips the queue.
 
 import { type Clock, type Grant, LimiterError, type StandbyWaiter, WaitTimeoutError } from 'llmiter'
 import { watch } from '../lib/abort.ts'
@@ -13,19 +13,24 @@ import type { StickyTargets } from './sticky.ts'
 import { type TargetTier, weightOf } from './strategy.ts'
 import type { TargetHealth } from './target.ts'
 
-/** No target can answer the call: none fits it, or all that may are dead, spent or stopped. `cause` says why. */
+/**
+ * No target can answer the call: none fits it, or all that may are dead, spent or stopped. `cause` gives the
+ * reason.
+ */
 export class NoTargetError extends LimiterError {
   /** The name of the class. */
   override name = 'NoTargetError'
   static readonly code = 'NO_TARGET'
 }
 
-/** Where the pool stands at one target. */
+/** The standby of the pool at one target. */
 class Post implements StandbyWaiter {
   readonly index: number
   readonly health: TargetHealth
   readonly queue: PoolQueue
-  /** What it waits for. A call with other needs must join the queue again. Undefined: it does not wait there. */
+  /**
+   * What it waits for. A call with other terms must rejoin the limiter's queue. Undefined: it does not wait there.
+   */
   terms: Terms | undefined = undefined
   first: PoolMember | undefined = undefined
   leave: (() => void) | undefined = undefined
@@ -57,7 +62,7 @@ class Post implements StandbyWaiter {
   }
 }
 
-/** A ticket, of which target, the how-manyth call it is there, and the place of the call in the queue. */
+/** A ticket, its target, the number of the call at that target, and the place of the call in the queue. */
 export interface TakenTicket {
   readonly grant: Grant
   readonly index: number
@@ -75,15 +80,15 @@ export class PoolQueue {
   /** The call that is being placed while no call waits. */
   #arriving: PoolMember | undefined
   #rounds = 0
-  /** `takeNow` asks for a ticket, and what it got. */
+  /** Whether `takeNow` is asking for a ticket, and what it got. */
   #asking = false
   #grant: Grant | undefined
   readonly #direct: StandbyWaiter = {
     granted: (grant) => void (this.#grant = grant),
-    // The call meets this again in the queue, where it is seen to.
+    // The call meets the same error in the queue, which handles it.
     failed: () => {},
   }
-  /** The most that a target was served, by weight. */
+  /** The highest `served` of any target. */
   #served = 0
   #stopped: { readonly error: unknown } | undefined
 
@@ -113,7 +118,7 @@ export class PoolQueue {
     for (const { alarm } of this.#posts) alarm?.cancel()
   }
 
-  /** Gives the call a ticket, puts it in the queue for the targets that may answer it now, or ends it. */
+  /** Gives the call a ticket, queues it for the targets that may answer it now, or ends it. */
   place(member: PoolMember): void {
     if (this.#stopped) return finish(member, this.#stopped)
     const { signal } = member.call
@@ -137,8 +142,8 @@ export class PoolQueue {
   }
 
   /**
-   * A ticket of the first tier that is there now, when no call waits: most calls of a pool with room need no more than
-   * that, and leave no trace when there is none.
+   * A free ticket of the first tier if no call waits. Most calls of a pool with room need no more than this.
+   * Changes nothing if there is no ticket.
    */
   takeNow({ indices, weights }: TargetTier, terms: Terms): TakenTicket | undefined {
     if (this.#lanes.size > 0 || this.#arriving || this.#asking || this.#stopped) return undefined
@@ -164,14 +169,14 @@ export class PoolQueue {
       if (!this.#grant) leave()
       return this.#grant
     } catch {
-      return undefined // A wrong cost: the queue says which targets know it.
+      return undefined // The cost is invalid. The queue finds out which targets know it.
     } finally {
       this.#asking = false
       this.#grant = undefined
     }
   }
 
-  /** No call is ahead of it: takes a ticket if one is available. Returns where it looked. */
+  /** No call is ahead, so takes a ticket if one is free. Returns the targets it tried. */
   #goNow(member: PoolMember, now: number): readonly number[] {
     member.reach = 1
     member.allowed = this.#open(member, member.tiers[0]!, now)
@@ -185,7 +190,7 @@ export class PoolQueue {
     return allowed
   }
 
-  /** What may happen to a call while it waits. */
+  /** Watches for an abort or a timeout while the call waits. */
   #attend(member: PoolMember): void {
     const { call, waitedMs, reach, tiers } = member
     const { signal, maxWaitMs } = call
@@ -215,8 +220,8 @@ export class PoolQueue {
   }
 
   /**
-   * Tries the targets at which nobody stands for such a call, in the order of their weights. Whoever has room takes the
-   * first in the queue.
+   * Tries the targets without a standby for such a call, in the order of their weights. A target with room takes
+   * the first call in the queue.
    */
   #serve(member: PoolMember): void {
     const { allowed, terms, tiers } = member
@@ -230,7 +235,7 @@ export class PoolQueue {
     }
   }
 
-  /** Of the targets at which nobody stands for such a call, and that were not asked in this round, who is due. */
+  /** The next target by weight, among those without a standby for such a call that were not tried in this round. */
   #nextPost(
     indices: readonly number[],
     weights: readonly number[],
@@ -249,7 +254,7 @@ export class PoolQueue {
     return next
   }
 
-  /** The targets of the first tiers, up to the first that need not be waited for too long. */
+  /** The targets of the first tiers, up to the first tier with an acceptable wait. */
   #allowed(member: PoolMember, now: number): readonly number[] {
     const { tiers, waitedMs } = member
     const waitUpTo = this.#waitUpTo
@@ -265,13 +270,13 @@ export class PoolQueue {
     return allowed
   }
 
-  /** Those of a tier that the call may wait for. */
+  /** The targets of a tier that the call may wait for. */
   #open(member: PoolMember, { indices }: TargetTier, now: number): readonly number[] {
     const open = (index: number) => !member.rulesOut(index) && !this.#posts[index]!.health.hopeless(now)
     return indices.every(open) ? indices : indices.filter(open)
   }
 
-  /** How long a call would wait for this target, as far as one can tell. */
+  /** An estimate of how long a call would wait for this target, in ms. */
   estimate(index: number, { cost }: Terms, now: number): number {
     const { health } = this.#posts[index]!
     if (!health.admits(now)) return health.opensAt() - now
@@ -279,7 +284,7 @@ export class PoolQueue {
     for (const { targets, queue } of this.#lanes.of(index)) {
       if (queue.size < 2) continue
       const rate = targets.reduce((sum, i) => sum + this.#posts[i]!.health.rate(now), 0)
-      // The first of them stands in the limiter's own line.
+      // The first of them is already in the limiter's own queue.
       wait += (queue.size - 1) / rate
     }
     return wait
@@ -291,7 +296,8 @@ export class PoolQueue {
     if (last) return finish(member, last)
     const all = [...new Set(tiers.flatMap(({ indices }) => indices))]
     const causes = all.map((i) => this.#posts[i]!.health.hopeless(now)?.cause ?? excluded.get(i))
-    // Where money is all that is missing, the error says when it comes back; a wrong option is told as it is.
+    // If only budgets are exceeded, the error says when the next period begins. If only options are wrong, that
+    // error is thrown.
     const alike = [BudgetExceededError, TypeError].some((kind) =>
       causes.every((cause) => cause instanceof kind),
     )
@@ -306,7 +312,7 @@ export class PoolQueue {
     finish(member, { error: new NoTargetError(message, cause) })
   }
 
-  /** Sees to it that the target has a standby if anybody here wants it. */
+  /** Makes sure the target has a standby if any call here wants it. */
   fill(index: number): void {
     this.#fill(this.#posts[index]!)
   }
@@ -327,7 +333,7 @@ export class PoolQueue {
     return this.#lanes.first(index) as PoolMember | undefined
   }
 
-  /** Returns whether a call was served, so that the next one may be. */
+  /** Returns whether a call was served, so that the next one can be tried. */
   #stand(post: Post): boolean {
     const { health } = post
     const first = this.#first(post)
@@ -349,14 +355,14 @@ export class PoolQueue {
       health.full = true
       return false
     } catch (error) {
-      // A cost that this limiter does not know.
+      // The limiter does not know this cost.
       post.over()
       this.#exclude(first, post.index, error)
       return true
     }
   }
 
-  /** A timer for a target that is set aside while calls wait for it. */
+  /** Sets a timer for a target that is put aside while calls wait for it. */
   #lookAgain(post: Post, wanted: boolean): void {
     const { alarm, health } = post
     const at = wanted ? health.opensAt() : Infinity
@@ -372,10 +378,10 @@ export class PoolQueue {
     post.alarm = { at, cancel: this.#clock.setTimer(ring, at - now, true) }
   }
 
-  /** A ticket of this target, for such calls. */
+  /** This target has a ticket for calls with these terms. */
   granted(post: Post, terms: Terms | undefined, grant: Grant): void {
     const member = this.#first(post)
-    // Another call may be first by now, with needs that the ticket is not for.
+    // Another call may be first by now, and the ticket may not fit its terms.
     if (member && member.terms === terms) this.#hand(post, member, grant)
     else grant.release()
     this.#fill(post)
@@ -393,23 +399,23 @@ export class PoolQueue {
     member.grant = grant
     if (member.stickyKey !== undefined) this.#sticky.keep(member.stickyKey, post.index, now)
     member.wake?.(member)
-    // Mostly the next one wants what this one wanted.
+    // Usually the next call has the same terms as this one.
     if (
       this.#lanes.occupied.size === 1 &&
       (lane?.queue.first as PoolMember | undefined)?.terms === member.terms
     )
       return
-    // What stood in the queue elsewhere for this call stands for the next one, or goes.
+    // Standbys placed elsewhere for this call now serve the next one, or leave.
     for (const index of allowed) if (this.#posts[index]!.terms) this.fill(index)
   }
 
-  /** A target that had no room for a while has saved up no turns. */
+  /** A target that had no room for a while does not accumulate turns. */
   #catchUp(health: TargetHealth, turn: number): void {
     health.served = Math.max(health.served, this.#served - 2 * turn) + turn
     this.#served = Math.max(this.#served, health.served)
   }
 
-  /** The limiter of this target has no ticket for the call, and never will while things are as they are. */
+  /** The limiter of this target cannot issue a ticket for the call in its current state. */
   unable(post: Post, member: PoolMember, error: unknown): void {
     const { code } = Object(error) as { code?: unknown }
     if (code === 'REQUEST_TOO_LARGE') return this.#exclude(member, post.index, error)
@@ -423,7 +429,7 @@ export class PoolQueue {
     this.#again(member)
   }
 
-  /** Something about the target has changed: the calls that wait for it may have to look elsewhere. */
+  /** The state of the target changed, so the calls that wait for it may have to go elsewhere. */
   review(index: number): void {
     if (this.#posts[index]!.health.hopeless(this.#clock.now())) {
       for (const lane of [...this.#lanes.of(index)]) this.#clear(lane)

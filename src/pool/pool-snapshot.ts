@@ -1,4 +1,4 @@
-// The snapshot of a pool, and its validation on loading: it may come from an edited file.
+// The snapshot of a pool, and its validation on loading, since the file may have been edited.
 
 import type { Snapshot } from 'llmiter'
 import { isObject, text } from '../lib/validate.ts'
@@ -6,11 +6,11 @@ import type { BudgetSnapshot } from './budgets.ts'
 
 /** What a pool has learned and spent, as plain JSON. */
 export interface PoolSnapshot {
-  /** The format. */
+  /** The format version. */
   readonly version: 1
   /** Epoch ms at which it was made. */
   readonly wall: number
-  /** What has been spent. */
+  /** The spending. */
   readonly budgets?: BudgetSnapshot
   /** The state and the learned limits of each target. */
   readonly targets: Readonly<Record<string, TargetSnapshot>>
@@ -18,7 +18,7 @@ export interface PoolSnapshot {
 
 export interface TargetSnapshot {
   readonly limiter: Snapshot
-  /** Times until which it is put aside, counted from `wall`. */
+  /** Remaining times for which it is put aside, counted from `wall`. */
   readonly deadMs?: number
   readonly deaths?: number
   readonly brokenMs?: number

@@ -1,5 +1,5 @@
-// A pool: one queue in front of several limiters. The strategy says which targets may answer a call, and the call takes
-// whichever ticket comes first. This file is a call's way from its admission to its answer.
+// A pool: one queue in front of several limiters. The strategy decides which targets may answer a call, and the
+// call takes the first ticket of any of them. This file follows a call from its admission to its answer.
 
 import { type BucketRateLimiter, type Clock, type GrantOutcome, LimiterStoppedError } from 'llmiter'
 import { callable, choice, text } from '../lib/validate.ts'
@@ -22,7 +22,7 @@ import { type Finding, TargetHealth, type TargetState } from './target.ts'
 
 const NO_OPTIONS: PoolCall = {}
 
-/** Several targets behind one queue: `createPool` makes it. */
+/** Several targets behind one queue. Created by `createPool`. */
 export class Pool<T extends PoolTarget = PoolTarget> {
   /** The targets as they were given. */
   readonly targets: readonly T[]
@@ -36,7 +36,7 @@ export class Pool<T extends PoolTarget = PoolTarget> {
   readonly #spending: Spending | undefined
   readonly #around: CallsAround
   #sharing: Sharing | undefined
-  /** What targets have refused as too large. */
+  /** Errors with which targets refused a request as too large. */
   readonly #oversize = new WeakSet<object>()
   #stopped: LimiterStoppedError | undefined
 
@@ -67,12 +67,12 @@ export class Pool<T extends PoolTarget = PoolTarget> {
   }
 
   /**
-   * Runs `fn` with the first target that has room for it, and resolves with its result. Refused, the call keeps its place
-   * and takes whichever target comes first; after a failure of the target it goes to the next. Any other error reaches
-   * you untouched.
+   * Runs `fn` with the first target that has room for it, and resolves with its result. After a refusal, the call
+   * keeps its place and takes the first target that becomes free. After a failure of the target, it goes to the
+   * next target. Any other error is thrown unchanged.
    *
-   * @throws NoTargetError, WaitTimeoutError, LimiterStoppedError, BudgetExceededError, UnknownPriceError, or what `fn`
-   * threw last.
+   * @throws NoTargetError, WaitTimeoutError, LimiterStoppedError, BudgetExceededError, UnknownPriceError, or the
+   * last error of `fn`.
    */
   run<R>(
     fn: (target: T, signal: AbortSignal | undefined) => R,
@@ -83,10 +83,10 @@ export class Pool<T extends PoolTarget = PoolTarget> {
   }
 
   /**
-   * A function whose calls share requests, up to what the provider takes: for embeddings. `fn` sends a request with the
-   * inputs of several calls, and each caller gets the results of its own inputs, with its share of the usage. Calls go
-   * together when all but their inputs is equal. A request that is refused for what it holds is halved, until those at
-   * fault get the error alone.
+   * Returns a function whose calls share requests, up to the size that the provider accepts. For embeddings. `fn`
+   * sends one request with the inputs of several calls. Each caller gets the results of its own inputs and its
+   * share of the usage. Calls share a request if everything except their inputs is equal. A request that is
+   * refused because of its content is halved until only the inputs at fault get the error.
    *
    * @example
    * const embed = pool.batched(({ client }, request: OpenAI.EmbeddingCreateParams, signal) =>
@@ -94,7 +94,7 @@ export class Pool<T extends PoolTarget = PoolTarget> {
    * )
    * const { data } = await embed({ model: 'text-embedding-3-small', input: 'a text' })
    *
-   * @throws TypeError when an option is wrong. Calls reject as those of `run` do.
+   * @throws TypeError when an option is wrong. The calls reject like those of `run`.
    */
   batched<Q extends object, A>(
     fn: (target: T, request: Q, signal: AbortSignal | undefined) => A,
@@ -144,7 +144,7 @@ export class Pool<T extends PoolTarget = PoolTarget> {
     return this.#placed(new PoolMember(call, fn, terms, tiers, key))
   }
 
-  /** A call within another call. */
+  /** Runs a call nested in another call. */
   #within(
     fn: PoolWork,
     outerless: PoolCall,
@@ -169,7 +169,7 @@ export class Pool<T extends PoolTarget = PoolTarget> {
     }
   }
 
-  /** A ticket that is not needed after all goes back. */
+  /** Returns a ticket that turned out not to be needed. */
   #unsent(member: PoolMember): void {
     if (!member.grant) return
     member.takeGrant().release()
@@ -177,7 +177,10 @@ export class Pool<T extends PoolTarget = PoolTarget> {
     this.#queue.review(member.index)
   }
 
-  /** A call that has its ticket at once. Only when its target fails or refuses it does it need a place in the queue. */
+  /**
+   * Runs a call that got its ticket immediately. It needs a place in the queue only if its target fails or refuses
+   * it.
+   */
   #runNow(
     fn: PoolWork,
     call: PoolCall,
@@ -204,7 +207,7 @@ export class Pool<T extends PoolTarget = PoolTarget> {
     )
   }
 
-  /** What the next try may use is reserved, and the call is in the queue, or has a ticket, or its end. */
+  /** Reserves the usage of the next attempt. On return the call is queued, has a ticket, or has ended. */
   #placed(member: PoolMember): Promise<unknown> {
     const reserving = this.#spending?.reserve(member, this.targets, this.#clock.wall())
     return reserving ? reserving.then(() => this.#inLine(member)) : this.#inLine(member)
@@ -221,14 +224,14 @@ export class Pool<T extends PoolTarget = PoolTarget> {
     return this.#spending?.budgets.byTarget ? this.#heldAt(member) : this.#attempt(member)
   }
 
-  /** It is not sent any more: all that it holds goes back. */
+  /** Ends a call that is not sent again, and returns everything it holds. */
   #ended(member: PoolMember, end: Ending): Promise<unknown> {
     this.#unsent(member)
     for (const held of member.takeHeld()) held.release()
     return 'error' in end ? Promise.reject(end.error) : Promise.resolve(end.value)
   }
 
-  /** The target that has a ticket may have a budget of its own. If it is used up, the call goes to another target. */
+  /** The target of the ticket may have its own budget. If that is used up, the call goes to another target. */
   async #heldAt(member: PoolMember): Promise<unknown> {
     const { index } = member
     try {
@@ -245,7 +248,7 @@ export class Pool<T extends PoolTarget = PoolTarget> {
 
   #attempt(member: PoolMember): Promise<unknown> {
     const { index, number, work, call } = member
-    // It may have been given up since it got its ticket.
+    // The call may have been aborted since it got its ticket.
     if (call.signal?.aborted) return this.#ended(member, { error: call.signal.reason })
     const grant = member.takeGrant()
     if (this.#spending) this.#around.started(grant, member)
@@ -258,14 +261,14 @@ export class Pool<T extends PoolTarget = PoolTarget> {
     )
   }
 
-  /** A call within was the call to the provider, and has seen to all that follows from its end. */
+  /** The inner call was the actual provider call, and has handled its outcome. */
   #replaced(index: number, number: number, outcome: GrantOutcome): unknown {
     this.#health[index]!.unsent(number, this.#clock.now())
     this.#queue.review(index)
     return resultOf(outcome)
   }
 
-  /** A try is over. Returns or throws what the caller gets, or goes on. */
+  /** Handles the end of an attempt. Returns or throws what the caller gets, or continues with the next attempt. */
   #over(member: PoolMember, given: GrantOutcome): unknown {
     const { call, index, number } = member
     const target = this.targets[index]!
@@ -304,7 +307,7 @@ export class Pool<T extends PoolTarget = PoolTarget> {
     return status === 403 ? FORBIDDEN : ANSWERED
   }
 
-  /** Whether calls can hope for no other target: then nothing is gained by putting this one aside. */
+  /** Whether no other target could answer calls, so that putting this one aside would not help. */
   #isAlone(index: number): boolean {
     const now = this.#clock.now()
     return this.#health.every((other, i) => i === index || other.hopeless(now))
@@ -334,14 +337,14 @@ export class Pool<T extends PoolTarget = PoolTarget> {
   #tiersFor(call: PoolCall, key: string | undefined): readonly TargetTier[] {
     if (call.target !== undefined) return [only(this.#indexOf(call.target))]
     const tiers = tiersOf(this.#rules.plan, call)
-    if (tiers.length === 0) throw new NoTargetError('the strategy names no target for this call')
+    if (tiers.length === 0) throw new NoTargetError('the strategy allows no target for this call')
     if (key === undefined) return tiers
     return prefer(tiers, this.#sticky.of(key, tiers, this.targets, this.#clock.now()))
   }
 
   /**
-   * How long a call would wait for its ticket, in ms, as far as one can tell now: at the target that has room first.
-   * Infinity while no target that may answer it accepts calls.
+   * An estimate of how long a call would wait for its ticket, in ms, at the target that has room first. `Infinity`
+   * while no target that may answer it accepts calls.
    *
    * @throws NoTargetError, TypeError
    */
@@ -351,7 +354,7 @@ export class Pool<T extends PoolTarget = PoolTarget> {
     return Math.max(0, Math.min(...all.map((index) => this.#queue.estimate(index, call, now))))
   }
 
-  /** The state of the pool in numbers: a copy. */
+  /** The statistics of the pool: a copy. */
   stats(): PoolStats {
     const now = this.#clock.now()
     return {
@@ -365,7 +368,7 @@ export class Pool<T extends PoolTarget = PoolTarget> {
     }
   }
 
-  /** Listens to an event. Returns a function that ends it. */
+  /** Listens to an event. Returns a function that removes the listener. */
   on<E extends keyof PoolEvents>(event: E, listener: (event: PoolEvents[E]) => void): () => void {
     choice(event, 'event', ['state', 'fallback'])
     callable(listener, 'listener')
@@ -375,7 +378,7 @@ export class Pool<T extends PoolTarget = PoolTarget> {
     return () => set.delete(listener)
   }
 
-  /** No new calls for this target, until `resume(name)`. */
+  /** Sends no new calls to this target until `resume(name)`. */
   pause(name: string): void {
     this.#change(name, (health) => (health.paused = true))
   }
@@ -385,18 +388,18 @@ export class Pool<T extends PoolTarget = PoolTarget> {
     this.#change(name, (health) => (health.paused = false))
   }
 
-  /** The next call tries this target, whatever it was put aside for. */
+  /** Lets the next call try this target, whatever it was put aside for. */
   retry(name: string): void {
     this.#change(name, (health, now) => health.retry(now))
   }
 
-  /** Rejects all calls that wait, and every later call. Calls in flight run to their end, and the limiters go on. */
+  /** Rejects all waiting calls and every later call. Calls in flight finish, and the limiters are not stopped. */
   stop(reason?: unknown): void {
     this.#stopped ??= new LimiterStoppedError('the pool was stopped', reason)
     this.#queue.stop(this.#stopped)
   }
 
-  /** The states of the targets and what their limiters have counted and learned, as plain JSON. */
+  /** The state of the targets and what their limiters have counted and learned, as plain JSON. */
   snapshot(): PoolSnapshot {
     const now = this.#clock.now()
     const targets = this.#health.map((health) => [health.target.name, health.snapshot(now)] as const)
@@ -406,9 +409,9 @@ export class Pool<T extends PoolTarget = PoolTarget> {
   }
 
   /**
-   * Restores a snapshot. Targets that no longer exist, and new ones, are left as they are.
+   * Restores a snapshot. Targets missing from the snapshot, and targets that no longer exist, are ignored.
    *
-   * @throws TypeError when it is no snapshot.
+   * @throws TypeError when it is not a snapshot.
    */
   restore(saved: PoolSnapshot): void {
     checkSnapshot(saved)
@@ -455,12 +458,12 @@ export class Pool<T extends PoolTarget = PoolTarget> {
   }
 }
 
-/** One queue in front of several limiters. */
+/** Creates a pool: one queue in front of several limiters. */
 export function createPool<T extends PoolTarget>(options: PoolOptions<T>): Pool<T> {
   return new Pool(options)
 }
 
-/** What ends a call that is under way. */
+/** What can end a running call. */
 const boundsOf = ({ signal, timeoutMs }: PoolCall): Pick<PoolCall, 'signal' | 'timeoutMs'> | undefined =>
   signal || timeoutMs !== undefined ? { signal, timeoutMs } : undefined
 

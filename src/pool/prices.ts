@@ -1,5 +1,5 @@
-// Prices of calls. The `prices` of the pool come first, then the optional package `@pydantic/genai-prices`. A model whose
-// price is unknown is an error under a budget in USD: it could spend without limit.
+// Prices of calls. The `prices` of the pool come first, then the optional package `@pydantic/genai-prices`. With a
+// budget in USD, a model without a known price is an error, because it could spend without limit.
 
 import type { calcPrice } from '@pydantic/genai-prices'
 import { type Billed, estimateTokens, LimiterError } from 'llmiter'
@@ -7,38 +7,41 @@ import { fields, isObject, number, text } from '../lib/validate.ts'
 import { modelOf } from './budgets.ts'
 import type { PoolCall } from './pool-call.ts'
 
-/** USD for a million tokens. */
+/** Prices in USD per million tokens. */
 export interface ModelPrice {
-  /** US dollars for a million input tokens. */
+  /** USD per million input tokens. */
   readonly input: number
-  /** US dollars for a million output tokens. */
+  /** USD per million output tokens. */
   readonly output: number
-  /** Of input that was read from the provider's cache. Default: as `input`. */
+  /**
+   * USD per million input tokens read from the provider's cache.
+   * @default the price of `input`
+   */
   readonly cachedInput?: number
 }
 
-/** By model: a name, a beginning of names (`'gpt-5*'`), or `default`. Or a function, which may know no price either. */
+/** Prices by model: a name, a prefix (`'gpt-5*'`), or `default`. Or a function, which may return undefined. */
 export type Prices = Readonly<Record<string, ModelPrice>> | ((model: string) => ModelPrice | undefined)
 
-/** A budget counts USD, and the price of the model is unknown. */
+/** A budget counts USD, but the price of the model is unknown. */
 export class UnknownPriceError extends LimiterError {
   /** The name of the class. */
   override name = 'UnknownPriceError'
   static readonly code = 'UNKNOWN_PRICE'
 }
 
-/** The price of these tokens, in USD. Undefined when unknown. */
+/** The price of these tokens in USD. Undefined if unknown. */
 export type Pricing = (model: string, tokens: Billed) => number | undefined
 
 export const PRICES_PACKAGE: string = '@pydantic/genai-prices'
 
 type PricesPackage = { calcPrice: typeof calcPrice }
 
-/** Undefined when it is not installed. */
+/** Undefined if the package is not installed. */
 export async function pricesOfPackage(): Promise<Pricing | undefined> {
   let found: PricesPackage
   try {
-    // By a variable: bundlers must not look for a package that need not be there.
+    // Imported by a variable, so that bundlers do not look for an optional package.
     found = (await import(/* @vite-ignore */ /* webpackIgnore: true */ PRICES_PACKAGE)) as PricesPackage
   } catch {
     return undefined
@@ -84,7 +87,7 @@ function priced(price: ModelPrice | undefined, { input, cached, output }: Billed
   return ((input - cached) * price.input + cached * cachedInput + output * price.output) / 1e6
 }
 
-/** The most that a call may use: several ways to read it, of which the dearest counts. */
+/** Upper bounds of what a call may use, from several readings. The most expensive one counts. */
 export function boundOf(call: PoolCall, maxOutputTokens: number): Billed[] {
   const { cost, request } = call
   if (cost?.tokens !== undefined && cost.inputTokens === undefined && cost.outputTokens === undefined) {
@@ -107,8 +110,8 @@ export function boundOf(call: PoolCall, maxOutputTokens: number): Billed[] {
 const MAX_OUTPUT = /^max_?(completion_?|output_?|new_?)?tokens$/i
 
 /**
- * The most output of one answer. A request that is an object bounds it where providers look for that, and nowhere else:
- * a field of the same name in its metadata or messages bounds nothing.
+ * The maximum output of one answer. For a request object, the bound is read only from the fields that providers
+ * read. A field of the same name in metadata or messages does not count.
  */
 function outputOf(call: PoolCall, otherwise: number): number {
   const { request } = call
@@ -137,7 +140,7 @@ function answersOf(request: unknown): number {
 const OVERHEAD = 8
 const MOST_NODES = 100_000
 
-/** No token is less than a byte of text. Media are guessed elsewhere: they are no text. */
+/** The size of the text in bytes, because a token is at least one byte. Media are estimated elsewhere. */
 function textBound(request: unknown): number {
   let bytes = OVERHEAD
   let nodes = 0

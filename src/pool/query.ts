@@ -1,4 +1,4 @@
-// Conditions of a strategy: a predicate over the call, or a query object that is checked when the pool is made.
+// Conditions of a strategy: a predicate over the call, or a query object that is checked when the pool is created.
 
 import { text } from '../lib/validate.ts'
 import type { PoolCall } from './pool-call.ts'
@@ -6,7 +6,7 @@ import type { PoolCall } from './pool-call.ts'
 /** A predicate, or a query such as `{ model: { $in: ['gpt-5'] }, $or: [{ tenant: 'a' }, { 'user.plan': 'pro' }] }`. */
 export type Condition = ((call: PoolCall) => boolean) | PoolQuery
 
-/** Each field is a path into the call, with the value that it must have, or with operators. All must hold. */
+/** Each field is a path into the call, with a required value or with operators. All fields must match. */
 export interface PoolQuery {
   readonly [path: string]: unknown
 }
@@ -41,7 +41,7 @@ const OPERATORS: Record<string, (bound: unknown) => Test> = {
   $regex: (bound) => {
     if (typeof bound !== 'string' && !(bound instanceof RegExp))
       throw new TypeError(`$regex needs a pattern, got ${text(bound)}`)
-    // Without g and y: those remember where the last search ended.
+    // Without the flags g and y, which make a pattern remember its last match.
     const pattern =
       typeof bound === 'string'
         ? new RegExp(bound)

@@ -1,17 +1,20 @@
-// Requests that hold a list of inputs, and answers that hold a result for each: how several become one, and how the
-// answer is divided again.
+// Requests with a list of inputs, and answers with one result per input: joins several requests into one, and
+// divides the answer.
 
 import { text } from '../lib/validate.ts'
 
 export type Fields = Readonly<Record<string, unknown>>
 
-/** What the requests of embeddings call their inputs, and the answers their results. */
+/** The field names for inputs in embedding requests, and for results in their answers. */
 const INPUTS = ['input', 'inputs', 'texts', 'contents', 'values']
 const RESULTS = ['data', 'embeddings']
 
 const inputField = (request: Fields) => INPUTS.find((name) => request[name] !== undefined)
 
-/** The inputs of a request: one text, a list of texts, one text as tokens, or a list of those. Undefined: it has none. */
+/**
+ * The inputs of a request: one text, a list of texts, one text as tokens, or a list of those. Undefined if there
+ * are none.
+ */
 export function inputsOf(request: Fields): readonly unknown[] | undefined {
   const name = inputField(request)
   const given = name === undefined ? undefined : request[name]
@@ -20,12 +23,12 @@ export function inputsOf(request: Fields): readonly unknown[] | undefined {
   return given.length > 0 ? given : undefined
 }
 
-/** The request without its inputs, and of which type those are: what must be equal in requests that become one. */
+/** The request without its inputs, plus the type of the inputs. Requests with equal frames can be joined. */
 export function frameOf(request: Fields, [first]: readonly unknown[]): Fields {
   return { ...request, [inputField(request)!]: typeof first }
 }
 
-/** One request for all inputs. A request alone stays as it is. */
+/** One request for all inputs. A single request stays unchanged. */
 export function joined(requests: readonly Fields[]): Fields {
   const [first] = requests
   if (requests.length === 1) return first!
@@ -39,9 +42,9 @@ export interface Share {
 }
 
 /**
- * Divides an answer among those whose inputs the request held, in their order.
+ * Divides an answer between the requests whose inputs it holds, in their order.
  *
- * @throws TypeError when the answer does not hold one result for each input.
+ * @throws TypeError when the answer does not hold exactly one result per input.
  */
 export function divided(answer: unknown, shares: readonly Share[]): unknown[] {
   if (shares.length === 1) return [answer]
@@ -79,7 +82,7 @@ function indexOf(result: unknown): number | undefined {
 const renumbered = (result: unknown, i: number): unknown =>
   indexOf(result) === undefined ? result : copyOf(result as object, { index: i })
 
-/** Includes non-enumerable properties: SDKs keep the id of the request there. */
+/** Includes non-enumerable properties, because SDKs keep the request id there. */
 function copyOf(object: object, changes: Fields): object {
   const copy = Object.create(
     Object.getPrototypeOf(object) as object | null,
@@ -90,7 +93,7 @@ function copyOf(object: object, changes: Fields): object {
   return copy
 }
 
-/** Each number in proportion to the tokens, so that the parts are whole numbers and their sum is the number. */
+/** Divides each number in proportion to the tokens, into whole numbers with the same sum. */
 function usageParts(usage: Fields, shares: readonly Share[]): Fields[] {
   const all = shares.reduce((sum, { tokens }) => sum + tokens, 0) || 1
   let before = 0

@@ -1,5 +1,5 @@
-// Calls that need not be sent: identical ones in flight share one answer (`coalesce`), and an answer may be kept for a
-// while (`cache`). Both are off by default. Tenants share nothing by default.
+// Calls that do not need to be sent: identical calls in flight share one answer (`coalesce`), and answers may be
+// kept for a while (`cache`). Both are off by default. Tenants share nothing by default.
 
 import type { Clock, Duration } from 'llmiter'
 import { watch } from '../lib/abort.ts'
@@ -13,27 +13,33 @@ import type { PoolCall } from './pool-call.ts'
 
 /** How answers are kept for identical calls. */
 export interface CacheOptions {
-  /** The least recently used answers go when all take more, counted as UTF-16 of their JSON. */
+  /**
+   * The maximum size of all kept answers, as UTF-16 bytes of their JSON. The least recently used are dropped
+   * first.
+   */
   readonly maxBytes: number
   /** How long an answer is kept. */
   readonly ttl: Duration
-  /** Whether one tenant may get the answer of another. Default false. */
+  /**
+   * Whether a tenant may get the answer of another tenant.
+   * @default false
+   */
   readonly acrossTenants?: boolean
 }
 
 /** Calls that needed no request of their own. */
 export interface SharingStats {
-  /** Calls that got the answer of another one that was in flight. */
+  /** Calls that got the answer of another call in flight. */
   coalesced: number
   /** Calls that were answered from the cache. */
   cached: number
-  /** Calls of `pool.batched` that went in one request with others. */
+  /** Calls of `pool.batched` that shared a request with other calls. */
   batched: number
-  /** What the kept answers take. */
+  /** The size of the cached answers in bytes. */
   cacheBytes: number
 }
 
-/** A result that can be read once belongs to one caller. */
+/** A result that can be read only once belongs to one caller. */
 const isSingle = (value: unknown) =>
   isStream(value) || (typeof Response === 'function' && value instanceof Response)
 
@@ -46,7 +52,7 @@ export class Sharing {
   readonly #kept: ByteCache<{ readonly value: unknown }> | undefined
   #coalesced = 0
   #cached = 0
-  /** Counted by those who bundle requests. */
+  /** Counted by the code that bundles requests. */
   batched = 0
 
   constructor(coalesce: boolean, cache: CacheOptions | undefined, clock: Clock) {
@@ -62,7 +68,7 @@ export class Sharing {
     return { coalesced: this.#coalesced, cached: this.#cached, batched, cacheBytes: this.#kept?.bytes ?? 0 }
   }
 
-  /** The answer of an identical call, or else of this one. */
+  /** Returns the answer of an identical call, or else sends this one. */
   async run(call: PoolCall, send: () => Promise<unknown>): Promise<unknown> {
     const mayShare = (this.#coalesces || this.#kept) && call.share !== false
     const key = mayShare ? keyOf(call) : undefined
@@ -73,7 +79,7 @@ export class Sharing {
       this.#cached++
       return structuredClone(kept.value)
     }
-    // A call within another call is sent: the answer that it would wait for may wait for the call around it.
+    // A nested call is always sent: the answer it would wait for may in turn wait for the enclosing call.
     const flying = this.#coalesces && !isWithin(call) ? this.#flying.get(own) : undefined
     if (flying) {
       const found = await until(flying, call.signal)
@@ -81,7 +87,7 @@ export class Sharing {
         this.#coalesced++
         return found.value
       }
-      // The other one was given up, or its answer can be read once only.
+      // The other call was aborted, or its answer can be read only once.
       return this.run(call, send)
     }
     return this.#lead(own, this.#acrossTenants ? key : own, call, send)
@@ -91,7 +97,7 @@ export class Sharing {
     const answer = send()
     const shared = answer.then(
       (value) => (isSingle(value) ? undefined : { value }),
-      // Its own caller has given it up, or would wait no longer: that is not the answer of others.
+      // Its own caller aborted it or stopped waiting, which must not affect the others.
       (error: unknown) => {
         if (call.signal?.aborted || call.maxWaitMs !== undefined) return undefined
         throw error
@@ -115,12 +121,12 @@ export class Sharing {
       const bytes = 2 * (key.length + (JSON.stringify(value) ?? '').length)
       this.#kept.set(key, { value }, bytes, this.#clock.now() + this.#ttlMs)
     } catch {
-      // It cannot be copied, so it cannot be kept.
+      // It cannot be copied, so it is not cached.
     }
   }
 }
 
-/** Waits for the answer of another call, but no longer than its own caller does. */
+/** Waits for the answer of another call until its own signal aborts. */
 function until<T>(answer: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (!signal) return answer
   return new Promise((resolve, reject) => {
@@ -129,7 +135,10 @@ function until<T>(answer: Promise<T>, signal: AbortSignal | undefined): Promise<
   })
 }
 
-/** What makes calls identical: all of the request, the model and the target. Undefined: it cannot be told. */
+/**
+ * The key for identical calls: the whole request, the model and the target. Undefined: the call cannot be
+ * compared.
+ */
 function keyOf({ request, model, target }: PoolCall): string | undefined {
   return request === undefined ? undefined : canonical([target ?? null, model ?? null, request])
 }

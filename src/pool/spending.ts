@@ -1,5 +1,5 @@
-// What each call of a pool may spend and what it has spent: from its request to an upper bound, and from its answer to
-// what is settled.
+// Computes what each call of a pool may spend and what it has spent: an upper bound from its request, and the
+// actual usage from its answer.
 
 import { type Billed, billedOf, type GrantOutcome, type Usage } from 'llmiter'
 import { isStream, watchStream } from '../lib/observe-stream.ts'
@@ -23,7 +23,10 @@ export class Spending {
     this.#maxOutputTokens = maxOutputTokens
   }
 
-  /** Prices that others have collected, when the pool's own do not do. Returns whether there may be news. */
+  /**
+   * Loads prices from the optional package, if the pool's own prices are not enough. Returns whether there may be
+   * new prices.
+   */
   async load(): Promise<boolean> {
     if (this.#others) return false
     this.#loading ??= pricesOfPackage().then((others) => void (this.#others = others))
@@ -32,9 +35,9 @@ export class Spending {
   }
 
   /**
-   * Reserves the most that the next try may use, at the dearest of the targets that may answer it.
+   * Reserves the maximum usage of the next attempt, at the most expensive target that may answer it.
    *
-   * @throws BudgetExceededError, UnknownPriceError, TypeError when the call does not say enough.
+   * @throws BudgetExceededError, UnknownPriceError, TypeError when the call gives too little information.
    */
   reserve(member: PoolMember, targets: readonly PoolTarget[], wall: number): Promise<void> | undefined {
     const { call, tiers } = member
@@ -44,7 +47,7 @@ export class Spending {
   }
 
   /**
-   * Reserves the same in the budget of one target.
+   * Reserves the same amount in the budget of one target.
    *
    * @throws BudgetExceededError
    */
@@ -76,13 +79,13 @@ export class Spending {
     const why =
       model === undefined
         ? `neither the target ${text(target.name)} nor the call names a model`
-        : `nobody knows what ${text(model)} costs`
+        : `the price of ${text(model)} is unknown`
     throw new UnknownPriceError(
       `a budget counts USD, and ${why}: give its price in prices, or install ${PRICES_PACKAGE}`,
     )
   }
 
-  /** Settles the reservation of one attempt. Returns the caller's answer: for a stream, one that is observed. */
+  /** Settles the reservation of one attempt. Returns the caller's answer. A stream is returned with an observer. */
   settle(
     call: PoolCall,
     target: PoolTarget,
@@ -91,7 +94,7 @@ export class Spending {
   ): GrantOutcome {
     const failed = outcome.verdict !== undefined || (outcome.status ?? 200) >= 400
     if (failed || 'error' in outcome) {
-      // An error without a status may have cost the full bound: it is unknown whether the call arrived.
+      // An error without a status may have cost the full bound, because the call may have reached the provider.
       const unused = outcome.status !== undefined || (failed && outcome.verdict?.kind !== 'transient')
       for (const one of held)
         if (unused) one.release()
@@ -107,7 +110,7 @@ export class Spending {
     return outcome
   }
 
-  /** What an answer tells of its usage; the promise never rejects. */
+  /** Reads the usage that an answer reports. The promise never rejects. */
   #read(
     call: PoolCall,
     target: PoolTarget,
@@ -138,7 +141,7 @@ export class Spending {
       ask() {},
       chunk: (chunk) => {
         const next = this.#read(call, target, chunk)
-        // What a stream tells grows.
+        // The counts of a stream are merged.
         if (next && !(next instanceof Promise))
           billed = {
             input: Math.max(next.input, billed?.input ?? 0),
@@ -146,7 +149,7 @@ export class Spending {
             output: Math.max(next.output, billed?.output ?? 0),
           }
       },
-      // One that broke, or was left, has told a part only.
+      // A stream that failed or was left has reported only part of its usage.
       end: (failure, left) => this.#used(call, target, held, failure || left ? undefined : billed),
     })
   }
@@ -158,7 +161,7 @@ function hold(member: PoolMember, reserved: Reservation | Promise<Reservation>):
   return undefined
 }
 
-/** An amount that is no number would spoil the sum of its whole period. */
+/** Rejects invalid amounts, which would corrupt the sum of the whole period. */
 function sound<A extends Usage | Amounts>(amounts: A): A {
   for (const [of, amount] of Object.entries(amounts)) {
     if (amount !== undefined && !(amount >= 0 && amount < Infinity))
@@ -167,7 +170,7 @@ function sound<A extends Usage | Amounts>(amounts: A): A {
   return amounts
 }
 
-/** A user's function must not break a call that has its answer: its error goes to the listeners. */
+/** An error of a user function must not break a call that has its answer, so it goes to the `error` listeners. */
 function attempt<T>(work: () => T, { limiter }: PoolTarget, where: string): T | undefined {
   try {
     return work()

@@ -1,5 +1,5 @@
-// Which target a key belongs to: by rendezvous hashing, so that a target that joins or leaves moves only its own keys;
-// or where the key was served last, for as long as that is remembered.
+// Maps keys to targets: by rendezvous hashing, so that a target that joins or leaves moves only its own keys, or
+// by the target that last served the key, while that is remembered.
 
 import type { PoolTarget } from './pool-target.ts'
 import { only, type TargetTier } from './strategy.ts'
@@ -14,7 +14,7 @@ export class StickyTargets {
     this.#ttlMs = ttlMs
   }
 
-  /** The target of a key, among those that may answer the call. */
+  /** The target of a key among those that may answer the call. */
   of(key: string, tiers: readonly TargetTier[], targets: readonly PoolTarget[], now: number): number {
     const last = this.#last.get(key)
     if (last && now < last.until && tiers.some(({ indices }) => indices.includes(last.index)))
@@ -31,19 +31,19 @@ export class StickyTargets {
 
   keep(key: string, index: number, now: number): void {
     if (this.#ttlMs === undefined) return
-    // Moves the entry to the end, so that the first of the map is the least recently used.
+    // Moves the entry to the end, so that the first entry of the map is the least recently used.
     this.#last.delete(key)
     this.#last.set(key, { index, until: now + this.#ttlMs })
     if (this.#last.size > MOST_KEYS) this.#last.delete(this.#last.keys().next().value!)
   }
 }
 
-/** The same tiers, with this target before them. */
+/** The tiers with this target in front. */
 export function prefer(tiers: readonly TargetTier[], index: number): readonly TargetTier[] {
   return [only(index), ...tiers]
 }
 
-/** FNV-1a, and the last mixing of MurmurHash3: keys that differ in one letter are far apart. */
+/** FNV-1a, followed by the final mixing step of MurmurHash3, so that keys that differ in one letter map far apart. */
 function hash(text: string): number {
   let h = 0x811c9dc5
   for (let i = 0; i < text.length; i++) h = Math.imul(h ^ text.charCodeAt(i), 0x01000193)

@@ -1,7 +1,7 @@
-// Which targets may answer a call: tiers of targets with their weights. The queue decides when.
+// Which targets may answer a call: tiers of targets with weights. The queue decides when.
 //
-// A strategy is a tree. A fallback sets the tiers of its branches one after the other; a balance lays them side by side,
-// and multiplies weights; a condition takes one branch. A tree without conditions is worked out once.
+// A strategy is a tree. A fallback puts the tiers of its branches one after the other. A balance puts them side by
+// side and multiplies the weights. A condition selects one branch. A tree without conditions is evaluated once.
 
 import { fields, isObject, number, text } from '../lib/validate.ts'
 import type { PoolCall } from './pool-call.ts'
@@ -17,7 +17,7 @@ export type Strategy =
       readonly otherwise?: Strategy
     }
 
-/** Targets by their indices, in order, and the weight of each: more than 0. */
+/** Targets by index, in order, and the weight of each, above 0. */
 export interface TargetTier {
   readonly indices: readonly number[]
   readonly weights: readonly number[]

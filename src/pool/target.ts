@@ -1,48 +1,48 @@
 // One target of a pool: whether a call may go to it, and what its answers say about it.
 //
-// Its limiter keeps the limits and the gate. What a limiter knows nothing of is here: a key that is not accepted, a
-// circuit breaker, a quota that is spent, a pause.
+// Its limiter keeps the limits and the gate. This file keeps what a limiter does not know: rejected keys, the
+// circuit breaker, used-up quotas and pauses.
 
 import type { BucketRateLimiter, Clock } from 'llmiter'
 import { type BreakerRules, CircuitBreaker } from './breaker.ts'
 import type { TargetSnapshot } from './pool-snapshot.ts'
 import type { PoolTarget } from './pool-target.ts'
 
-/** Times are epoch ms. */
+/** The state of a target. Times are epoch ms. */
 export type TargetState =
   | { readonly state: 'ready' }
-  /** Its limits have no room for the next call now. */
+  /** Its limits have no room for the next call at the moment. */
   | { readonly state: 'full' }
-  /** The provider refused: the gate of its limiter is closed. */
+  /** The provider refused a call, and the gate of its limiter is closed. */
   | { readonly state: 'gated'; readonly until: number }
-  /** One call, or a few, find out whether it is back. */
+  /** One or a few calls test whether it works again. */
   | { readonly state: 'probing' }
   /** Its quota is used up. */
   | { readonly state: 'spent'; readonly until: number }
   /** The circuit breaker is open. */
   | { readonly state: 'broken'; readonly until: number }
-  /** Its key was not accepted (401). */
+  /** Its key was rejected (401). */
   | { readonly state: 'dead'; readonly until: number; readonly cause: unknown }
   | { readonly state: 'paused' }
   /** Its limiter was stopped. */
   | { readonly state: 'stopped'; readonly cause: unknown }
 
-/** What an answer says of the target that gave it. */
+/** What an answer says about its target. */
 export type Finding =
   | { readonly of: 'answered' }
   /** 5xx, a timeout, a lost connection. */
   | { readonly of: 'broke' }
   | { readonly of: 'unauthorized'; readonly cause: unknown }
-  /** It must not do this for this call. Others may have other rights, and it may do other things. */
+  /** The target may not serve this call. Other targets may have other permissions, and it may serve other calls. */
   | { readonly of: 'forbidden' }
   /** Its quota is used up. */
   | { readonly of: 'spent'; readonly cause: unknown }
-  /** It says nothing: a refusal, which is the gate's business, or a call that its caller gave up. */
+  /** Nothing: a refusal, which the gate handles, or a call that its caller aborted. */
   | { readonly of: 'nothing' }
 
 const NOTHING: Finding = { of: 'nothing' }
 
-/** What each finding is to the circuit breaker. */
+/** Whether a finding counts as a failure for the circuit breaker. Undefined: it does not count. */
 const FAILED: Record<Finding['of'], boolean | undefined> = {
   answered: false,
   broke: true,
@@ -57,10 +57,10 @@ const LONGEST_DEATH_MS = 21_600_000
 const SPENT_AGAIN_MS = 60_000
 const ASK_AGAIN_MS = 1000
 const RATE_FOR_MS = 1000
-/** The single call that tries a dead target may hang: after this long another one tries. */
+/** The single call that tries a dead target may hang. After this time another call tries. */
 const TRIAL_MS = 60_000
 
-/** Why a target is put aside. Answers of the calls that were sent up to `since` are older than that. */
+/** Why a target is put aside. Answers to calls up to number `since` are older than that. */
 interface Aside {
   readonly until: number
   readonly since: number
@@ -69,7 +69,7 @@ interface Aside {
 
 interface Death extends Aside {
   readonly count: number
-  /** The one call that tries again is out: which one, and until when it is waited for. */
+  /** The number of the call that is testing the target, and how long it is waited for. */
   trial: { readonly number: number; readonly until: number } | undefined
 }
 
@@ -78,7 +78,7 @@ export class TargetHealth {
   readonly limiter: BucketRateLimiter
   readonly breaker: CircuitBreaker | undefined
   paused = false
-  /** How much it was served, by weight. */
+  /** How many calls it was served, divided by its weight. */
   served = 0
   sent = 0
   answered = 0
@@ -87,7 +87,7 @@ export class TargetHealth {
   full = false
   inFlight = 0
   readonly #clock: Clock
-  /** How many calls it was given, including those that were not sent after all. */
+  /** How many calls it was given, including those that were not sent in the end. */
   #number = 0
   #death: Death | undefined
   #spent: Aside | undefined
@@ -102,7 +102,7 @@ export class TargetHealth {
     this.#clock = clock
   }
 
-  /** `admits`, without a look at the clock while nothing is known against it. */
+  /** Like `admits`, but without reading the clock while nothing is known against the target. */
   admitsNow(): boolean {
     return this.#isCalm || this.admits(this.#clock.now())
   }
@@ -112,7 +112,7 @@ export class TargetHealth {
     return (this.breaker?.state.state ?? 'closed') === 'closed'
   }
 
-  /** Whether a call may wait in the queue there. */
+  /** Whether a call may wait for this target. */
   admits(now: number): boolean {
     if (this.paused || this.#stopped || now < this.#retryAt || this.#dead(now)) return false
     if (this.#spent && now < this.#spent.until) return false
@@ -124,7 +124,7 @@ export class TargetHealth {
     return death && now < (death.trial ?? death).until ? death : undefined
   }
 
-  /** When to look again, if nothing else happens. */
+  /** When to check again, if nothing else happens. */
   opensAt(): number {
     if (this.paused || this.#stopped) return Infinity
     const { state } = this.breaker ?? {}
@@ -152,7 +152,10 @@ export class TargetHealth {
     return this.#number
   }
 
-  /** The `number`th call is over. Returns whether others may have to be told: it is put aside, or not any more. */
+  /**
+   * The `number`th call ended. Returns whether the target was put aside or restored, so that waiting calls must be
+   * reviewed.
+   */
   ended(finding: Finding, number: number, now: number, status?: number): boolean {
     this.inFlight--
     const before = this.breaker?.state
@@ -164,7 +167,7 @@ export class TargetHealth {
     return changed || aside || this.#death !== undefined || this.#spent !== undefined
   }
 
-  /** The `number`th call was not sent after all. */
+  /** The `number`th call was not sent in the end. */
   unsent(number: number, now: number): void {
     this.sent--
     this.ended(NOTHING, number, now)
@@ -173,7 +176,7 @@ export class TargetHealth {
   #found(finding: Finding, number: number, now: number): void {
     if (finding.of === 'answered') {
       this.answered++
-      // Only of the calls that were sent since: it may have been put aside while the others were under way.
+      // Only for calls sent since then: the target may have been put aside while earlier calls were in flight.
       if (this.#death && number > this.#death.since) this.#death = undefined
       if (this.#spent && number > this.#spent.since) this.#spent = undefined
     } else if (finding.of === 'unauthorized') this.#die(finding.cause, number, now)
@@ -188,14 +191,14 @@ export class TargetHealth {
 
   #die(cause: unknown, number: number, now: number): void {
     const before = this.#death
-    // Of calls sent together one is enough: those sent before it died say nothing new.
+    // Of several calls sent together, one is enough. Calls sent before it died say nothing new.
     if (before && number <= before.since) return
     const count = (before?.count ?? 0) + 1
     const ms = Math.min(FIRST_DEATH_MS * 2 ** (count - 1), LONGEST_DEATH_MS)
     this.#death = { until: now + ms, since: this.#number, count, cause, trial: undefined }
   }
 
-  /** Its limiter turned a call away for a reason that holds for the next one, too. */
+  /** Its limiter rejected a call for a reason that also applies to the next one. */
   unavailable(error: unknown, now: number): void {
     const { code } = Object(error) as { code?: unknown }
     if (code === 'LIMITER_STOPPED') this.#stopped = { cause: error }
@@ -203,7 +206,7 @@ export class TargetHealth {
     else this.#retryAt = now + ASK_AGAIN_MS
   }
 
-  /** The next call tries, whatever was known. */
+  /** Lets the next call try, whatever is known. */
   retry(now: number): void {
     if (this.#death) this.#death = { ...this.#death, until: now, trial: undefined }
     this.#spent = undefined
@@ -211,7 +214,7 @@ export class TargetHealth {
     this.breaker?.close()
   }
 
-  /** Calls per ms that its limits let through, one with another. */
+  /** The combined rate that its limits allow, in calls per ms. */
   rate(now: number): number {
     if (now >= this.#rate.until) {
       const rates = this.limiter
@@ -246,7 +249,7 @@ export class TargetHealth {
     return {
       limiter: this.limiter.snapshot(),
       ...(death && { deadMs: Math.max(0, death.until - now), deaths: death.count }),
-      // Half-open starts afresh after a restart.
+      // A half-open breaker starts closed after a restart.
       ...(breaker?.state === 'open' && { brokenMs: Math.max(0, breaker.until - now) }),
       ...(breaker?.state === 'half-open' && { brokenMs: 0 }),
       ...(this.#spent && { spentMs: Math.max(0, this.#spent.until - now) }),
@@ -254,7 +257,7 @@ export class TargetHealth {
     }
   }
 
-  /** Takes over what was known `ageMs` ago. */
+  /** Restores a state that is `ageMs` old. */
   restore(saved: TargetSnapshot, ageMs: number, now: number): void {
     const { limiter, deadMs, deaths = 1, brokenMs, spentMs, paused = false } = saved
     this.limiter.restore(limiter)

@@ -47,7 +47,7 @@ function reasonOf(kind: Verdict['kind'], status: number | undefined, text: strin
   const code = /:(?!ERR_|AI_)(\w+_\w+|\w+Exception|E[A-Z]+)$/m.exec(text)?.[1]
   // Messages may be nested. The innermost one is the provider's own.
   const message = [...text.matchAll(/(?<=^(?:message|error|detail):)(?!failed$)[^{\n]+/gm)].pop()?.[0] ?? ''
-  // The runtime reports a lost connection without knowing the request, so nothing can be echoed.
+  // A lost connection is reported by the runtime, which does not know the request.
   const own = kind === 'transient' && status === undefined ? message.replace(ECHOED, '…') : clauses(message)
   const said = PER.exec(text)?.[0] ?? own.slice(0, REASON_CHARS).trim()
   return [[status, code].filter(Boolean).join(' '), said].filter(Boolean).join(': ')

@@ -37,7 +37,8 @@ export const rules: readonly Rule[] = [
     when: /^http .*\n(?![^]*:request timed out)[^]*:(AbortError|ABORT_ERR|ERR_CANCELED|RequestAbortedError)$/im,
   },
 
-  // This call can never pass, but other calls may. OpenRouter: the balance still covers smaller calls
+  // This call can never pass, but other calls may.
+  // OpenRouter: the balance still covers smaller calls
   {
     kind: 'oversize',
     when: /^http 402$[^]*(can only afford|fewer max_tokens|requested up to [\d,]+ tokens)/im,
@@ -65,7 +66,8 @@ export const rules: readonly Rule[] = [
     when: /^http 400$[^]*token count .*exceeds the maximum/m,
   },
 
-  // Worded as a quota, but resolved within a minute. DashScope: limits per minute; for OpenAI, `param` is null
+  // Worded as a quota, but resolved within a minute.
+  // DashScope: limits per minute; for OpenAI, `param` is null
   {
     kind: 'rate',
     when: /#(token|rate)-limit\b|^param:insufficient_quota$|:Throttling\.(RateQuota|AllocationQuota|BurstRate)$/m,
@@ -101,7 +103,8 @@ export const rules: readonly Rule[] = [
     ),
   },
 
-  // The provider is overloaded, regardless of the limits. OpenAI: the load grew too fast; formerly a 503, now also
+  // The provider is overloaded, regardless of the limits.
+  // OpenAI: the load grew too fast; formerly a 503, now also
   // a 429
   {
     kind: 'overload',

@@ -103,8 +103,8 @@ export function readUsage(value: unknown): Usage | undefined {
           most(counts, /^(cache_creation_i|cacheWriteInputTokens$)/),
         ),
         outputTokens: plus(most(counts, OUTPUT), most(counts, /^thoughtsT/)),
-        // The total that Bedrock reports includes cache reads. Its other providers exclude them or have no such
-        // field.
+        // Bedrock's total includes cache reads (`cacheReadInputTokens`). Other providers exclude them, or do not
+        // have this field.
         tokens: less(most(counts, TOTAL), reads + (most(counts, /^cacheReadInputTokens$/) ?? 0)),
       })
       if (Object.keys(usage).length) return whole(usage)

@@ -1,7 +1,7 @@
-// Gives the pure core time: one clock and at most one timer for a whole tree of limiters.
+// Provides time to the pure core: one clock and at most one timer for a whole tree of limiters.
 //
-// The timer is armed only while a call waits or a task is due later. What may happen later without an event (a wait
-// that ends, a retry, a timeout) is a task in a heap, so a million of them still need one timer.
+// The timer is set only while a call waits or a task is due. What may happen later without an event (a wait that
+// ends, a retry, a timeout) is a task in a heap, so a million tasks still need only one timer.
 
 import { MAX_TIMER_MS } from '../lib/units.ts'
 import type { Clock } from './clock.ts'
@@ -10,7 +10,7 @@ import type { TicketIssuer } from '../core/ticket-issuer.ts'
 import type { Call } from '../core/call.ts'
 import type { WallTime } from '../core/limit/sliding-window.ts'
 
-/** How long until a clock that threw is asked again. */
+/** How long to wait before reading a clock again after it threw. */
 const ASK_AGAIN_MS = 1000
 
 export interface ScheduledTask extends HeapItem {
@@ -18,29 +18,29 @@ export interface ScheduledTask extends HeapItem {
   readonly keep: () => void
   /** Whether a caller waits for it, so that the process must stay alive. */
   readonly awaited: boolean
-  /** Where it has a timer of its own. */
+  /** Cancels its own timer, if it has one. */
   cancel?: () => void
 }
 
 /** A call that can be woken. */
 export interface ScheduledCall<C> extends Call<TicketIssuer> {
   grant: ((call: C) => void) | undefined
-  /** Set when it must not go though it is woken: why. */
+  /** The error if it was woken but must not go. */
   readonly failure: { error: unknown } | undefined
 }
 
-/** What the scheduler reports to. */
+/** The scheduler reports to this. */
 export interface SchedulerHost<C> {
-  /** A ticket for this call. */
+  /** A ticket is available for this call. */
   issue(call: C, now: number): void
-  /** A call in flight that will never be heard of again. */
+  /** A call in flight will never end by itself. */
   abandon(call: C): void
   failed(error: unknown): void
-  /** All tickets whose time has come are issued. */
+  /** All tickets that are due have been issued. */
   settled(now: number): void
 }
 
-// Shared by all promises: a closure for each would be a fifth of what a waiting call costs to make.
+// Shared by all promises: a closure for each would add a fifth to the cost of creating a waiting call.
 let resolve: (call: never) => void
 const keepResolve = (fn: typeof resolve): void => {
   resolve = fn
@@ -53,7 +53,7 @@ export class Scheduler<C extends ScheduledCall<C>> {
   protected readonly host: SchedulerHost<C>
   readonly #agenda = new Heap<ScheduledTask>((a, b) => a.when < b.when)
   #awaited = 0
-  /** The latest time of the clock; a clock may begin below zero. */
+  /** The latest time of the clock. A clock may start below zero. */
   #now: number | undefined
   #timerAt = Infinity
   #timerKeeps = false
@@ -70,14 +70,14 @@ export class Scheduler<C extends ScheduledCall<C>> {
     }
   }
 
-  /** Monotonic whatever the clock does: time that goes back, or is NaN, stands still. */
+  /** Monotonic whatever the clock does: if the clock goes back or returns NaN, the time stays the same. */
   now(): number {
     const now = this.clock.now()
     if (this.#now === undefined ? Number.isFinite(now) : now > this.#now) this.#now = now
     return this.#now ?? 0
   }
 
-  /** Issues every ticket whose time has come, then sets the timer. */
+  /** Issues all tickets that are due, then sets the timer. */
   pump(now: number): void {
     const { root } = this
     for (let call = root.next(now); call; call = root.next(now)) {
@@ -89,7 +89,7 @@ export class Scheduler<C extends ScheduledCall<C>> {
     this.#arm(now)
   }
 
-  /** A call asks for a ticket: it may have it on return. */
+  /** Adds a call. It may already have its ticket on return. */
   join(call: C, now: number): void {
     if (call.issuer.pass(call, now)) {
       this.root.tell()
@@ -107,12 +107,12 @@ export class Scheduler<C extends ScheduledCall<C>> {
     return promise
   }
 
-  /** The wait is over. */
+  /** Ends the wait of a call. */
   wake(pending: C): void {
     pending.grant?.(pending)
   }
 
-  /** Does something at a time to come. Cancel it with `forget`. */
+  /** Runs a task at a later time. Cancel it with `forget`. */
   at(when: number, keep: () => void, awaited: boolean): ScheduledTask {
     const task = { at: -1, when, keep, awaited }
     this.#agenda.push(task)
@@ -136,7 +136,7 @@ export class Scheduler<C extends ScheduledCall<C>> {
       this.#disarm()
       return
     }
-    // A timer that fires early only looks again: cheaper than to arm another one.
+    // If the timer fires early, it only checks again. That is cheaper than setting another one.
     if (this.#cancel && this.#timerAt <= next && this.#timerKeeps === keeps) return
     this.#disarm()
     this.#timerAt = Math.max(now, Math.min(next, now + MAX_TIMER_MS))

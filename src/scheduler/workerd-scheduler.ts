@@ -1,31 +1,32 @@
 // The scheduler for runtimes in which timers and promises belong to a request (Cloudflare's workerd).
 //
-// There a request that has ended, or whose client has left, never runs again: its timers do not fire, what it
-// awaits does not continue, and its `finally` never runs. A shared timer would die with the request that armed
-// it, and a ticket given to a dead request would be lost. So no ticket is handed out: every waiting call wakes by its
-// own timer and takes its ticket in its turn. Each call says when its next heartbeat is due. A call that is more than
-// 50 ms late may be passed by the calls behind it, and keeps its place if it comes back. A call in flight that is silent
-// for a second has ended. A call that itself wakes late judges no other, since all were probably held up alike.
+// There, code of a request that ended, or whose client left, never runs again: its timers do not fire, its awaits
+// do not continue, and its `finally` blocks do not run. A shared timer would stop with the request that set it,
+// and a ticket issued to a dead request would be lost. So tickets are not handed out: each waiting call wakes by
+// its own timer and takes its ticket when it is its turn. Each call publishes when its next heartbeat is due. A
+// call that is more than 50 ms late may be passed by the calls behind it, and keeps its place if it returns. A
+// call in flight without a heartbeat for a second has ended. A call that itself wakes late does not judge others,
+// since all calls were probably delayed alike.
 
 import { type ScheduledCall, type ScheduledTask, Scheduler } from './scheduler.ts'
 
 const LATE_MS = 50
 const DEAD_MS = 1000
-/** The heartbeat of a call in flight, and of one far back in the queue. */
+/** The heartbeat of a call in flight, and of a call far back in the queue. */
 const BEAT_MS = 250
 /** The heartbeat of the calls that may be next. */
 const NEAR_MS = 25
 
 interface Pulse {
-  /** When the call's own timer will next fire. */
+  /** When the call's own timer will fire next. */
   due: number
   /** Passed over: out of the queue until its next heartbeat. */
   away: boolean
-  /** Counts the naps: only the timer of the last one wakes. */
+  /** Counts the sleeps: only the timer of the last sleep may wake the call. */
   nap: number
 }
 
-/** True in Cloudflare's workerd, in production and in miniflare. */
+/** Whether this is Cloudflare's workerd, in production or in miniflare. */
 export function timersBelongToRequests(): boolean {
   const { navigator } = globalThis as { navigator?: { userAgent?: string } }
   return navigator?.userAgent === 'Cloudflare-Workers'
@@ -36,7 +37,7 @@ export class WorkerdScheduler<C extends ScheduledCall<C>> extends Scheduler<C> {
   #swept = 0
 
   override pump(now: number): void {
-    // Moves the gate on; tickets are taken by their owners.
+    // Updates the gate. Calls take their tickets themselves.
     this.root.candidate(now)
     this.root.tell()
   }
@@ -55,7 +56,10 @@ export class WorkerdScheduler<C extends ScheduledCall<C>> extends Scheduler<C> {
     })
   }
 
-  /** Woken by its own timer only: another request's promise must not be resolved from here. */
+  /**
+   * Does nothing: calls wake by their own timers, because the promise of another request must not be resolved from
+   * here.
+   */
   override wake(_call: C): void {}
 
   override at(when: number, keep: () => void, awaited: boolean): ScheduledTask {
@@ -74,7 +78,7 @@ export class WorkerdScheduler<C extends ScheduledCall<C>> extends Scheduler<C> {
   }
 
   override forget(task: ScheduledTask): void {
-    // Without effect from another request: so `at` marks that it is over.
+    // A timer cannot be cancelled from another request, so `at` marks that the task is over.
     task.at = -1
     task.cancel?.()
   }
@@ -93,14 +97,14 @@ export class WorkerdScheduler<C extends ScheduledCall<C>> extends Scheduler<C> {
     this.clock.setTimer(ring, ms, !inFlight)
   }
 
-  /** How long a waiting call may sleep: the first until its ticket may be due, the others longer in a long queue. */
+  /** How long a waiting call may sleep: the first until its ticket may be due, later ones longer in a long queue. */
   #untilNext(pending: C, now: number): number {
     const { wakeAt, waiting } = this.root
     if (pending.issuer.line.first === pending) return Math.min(Math.max(1, wakeAt - now), NEAR_MS)
     return Math.min(Math.max(NEAR_MS, 5 * waiting), BEAT_MS)
   }
 
-  /** A call's own timer. */
+  /** Handles a call's own timer. */
   #rouse(pending: C): void {
     const pulse = this.#pulses.get(pending)
     if (!pulse) return
@@ -118,7 +122,7 @@ export class WorkerdScheduler<C extends ScheduledCall<C>> extends Scheduler<C> {
     } catch (error) {
       this.host.failed(error)
     }
-    // Parked outside the queue: it waits for its next try, and only its own timer may wake it.
+    // A call parked outside the queue waits for its retry, and only its own timer may wake it.
     if (pending.queue || pending.state === 'parked') this.#sleep(pending)
     else if (pending.state === 'done') {
       this.#pulses.delete(pending)
@@ -130,7 +134,7 @@ export class WorkerdScheduler<C extends ScheduledCall<C>> extends Scheduler<C> {
     }
   }
 
-  /** The call takes its ticket, if all before it are late. */
+  /** The call takes its ticket if all calls ahead of it are late. */
   #take(pending: C, now: number, punctual = true): void {
     for (let next = this.root.candidate(now); next; next = this.root.candidate(now)) {
       if (next === pending) {

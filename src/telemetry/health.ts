@@ -1,8 +1,8 @@
-// The latency of a provider as a limit of its own: `llmiter/health`.
+// Latency limits: `llmiter/health`.
 //
-// An overloaded provider becomes slow before it refuses calls, and a client that keeps its full rate makes it slower.
-// So when streams begin late, or their tokens come slowly, the limiter lowers its rate, or rejects some calls at once,
-// until the provider has recovered. `latency-controller.ts` decides what is measured, and what counts as slow.
+// An overloaded provider becomes slow before it refuses calls, and a client that keeps its full rate makes it
+// slower. So when streams start late or their tokens arrive slowly, the limiter lowers its rate or rejects some
+// calls immediately, until the provider has recovered. `latency-controller.ts` decides what counts as slow.
 
 import { type Duration, type Health, type HealthReading, type LatencyKind, LimiterError } from 'llmiter'
 import { durationMs } from '../lib/duration.ts'
@@ -18,7 +18,7 @@ export interface LatencyHealthOptions {
   /** The longest average time of a call that is not a stream: 10 ms to an hour. */
   durationMs?: Duration | undefined
   /**
-   * Time constant of the averages: a second to an hour.
+   * Time constant of the averages: 1 s to 1 hour.
    * @default '15s'
    */
   timeConstantMs?: Duration | undefined
@@ -52,7 +52,7 @@ export class ProviderUnhealthyError extends LimiterError {
   }
 }
 
-/** What each option may be, in ms. */
+/** The range of each option, in ms. */
 const RANGES = {
   ttftMs: [10, 600_000],
   itlMs: [1, 60_000],
@@ -61,15 +61,15 @@ const RANGES = {
 } as const
 
 const WORDS: Record<LatencyKind, string> = {
-  ttft: 'the first token comes after',
-  itl: 'tokens are apart by',
+  ttft: 'the first token arrives after',
+  itl: 'the time between tokens is',
   duration: 'calls take',
 }
 const KINDS = Object.keys(WORDS) as LatencyKind[]
 
 /**
- * The `health` of a limiter. Each limiter that is given it has averages of its own: so with `perModel` there is one
- * health a model, and an account's limiter (`parent`) has one for all models together.
+ * Creates the `health` option of a limiter. Each limiter with this option has its own averages. With `perModel`
+ * there is one state per model, and an account's limiter (`parent`) has one state for all its models.
  *
  * @example
  * const gpt = new BucketRateLimiter({
@@ -79,7 +79,7 @@ const KINDS = Object.keys(WORDS) as LatencyKind[]
  * })
  * gpt.on('health', ({ state, share, ttftMs }) => console.warn(`${state}: ${ttftMs} ms, ${share} of the rate`))
  *
- * @throws TypeError when an option is unknown, or cannot be meant in ms.
+ * @throws TypeError when an option is unknown or outside its range.
  */
 export function latencyHealth(options: LatencyHealthOptions): Health {
   const { timeConstantMs = 15_000, onUnhealthy = 'slow', ...thresholds } = checked(options)
@@ -123,7 +123,7 @@ class EvenShare {
   #credit = 0
 
   admitsNext(share: number): boolean {
-    // The first call after the provider got slow still goes.
+    // The first call after the provider became slow still goes.
     this.#credit = share === 1 ? 1 : this.#credit + share
     if (this.#credit < 1) return false
     if (share < 1) this.#credit--
@@ -139,7 +139,7 @@ function unhealthy(name: string, averages: Thresholds, thresholds: Thresholds, s
       ? []
       : [`${WORDS[kind]} ${Math.round(average ?? 0)} ms on average, the threshold is ${threshold} ms`]
   })
-  const goes = `${Math.round(share * 100)} % of new calls go`
+  const goes = `${Math.round(share * 100)} % of new calls are sent`
   return new ProviderUnhealthyError(
     `'${name}': the provider is slow: ${told.join('; ')}; ${goes}`,
     averages,
@@ -157,7 +157,7 @@ function byKind(thresholds: Thresholds): Partial<Record<LatencyKind, number>> {
   return Object.fromEntries(given.map((kind) => [kind, thresholds[`${kind}Ms`]]))
 }
 
-/** The options with their times in ms. */
+/** Checks the options and converts durations to ms. */
 function checked(options: LatencyHealthOptions) {
   fields(options, 'latencyHealth', [...Object.keys(RANGES), 'onUnhealthy'])
   const times: Partial<Record<keyof typeof RANGES, number>> = {}
@@ -178,12 +178,12 @@ function checked(options: LatencyHealthOptions) {
   if ((ttftMs ?? itlMs ?? times.durationMs) === undefined)
     throw new TypeError('latencyHealth needs a threshold: ttftMs, itlMs or durationMs')
   if (ttftMs !== undefined && itlMs !== undefined && itlMs > ttftMs)
-    throw new TypeError(`itlMs must be at most ttftMs (${ttftMs}), got ${itlMs}: are they exchanged?`)
+    throw new TypeError(`itlMs must be at most ttftMs (${ttftMs}), got ${itlMs}: are they swapped?`)
   given(onUnhealthy, (value) => choice(value, 'onUnhealthy', ['slow', 'refuse']))
   return { ...times, onUnhealthy }
 }
 
-/** The wrong unit is the easiest mistake. */
+/** Suggests another unit: a wrong unit is the most common mistake. */
 function hint(value: unknown, least: number): string {
   if (typeof value === 'string') return `: a time is a number of ms, or like '2s'`
   if (typeof value !== 'number' || !(value > 0)) return ''

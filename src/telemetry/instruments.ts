@@ -1,4 +1,4 @@
-// What is measured, as OpenTelemetry wants it described. Durations have the boundaries that the GenAI conventions set.
+// The OpenTelemetry instruments. Histograms of durations use the boundaries from the GenAI conventions.
 
 import type { Meter } from '@opentelemetry/api'
 
@@ -11,7 +11,7 @@ const SECONDS = {
   },
 }
 
-/** Calls may wait for hours: for a quota, or behind fifty thousand others. */
+/** Calls may wait for hours, for a quota or behind fifty thousand other calls. */
 const WAITS = {
   unit: 's',
   advice: {
@@ -22,7 +22,7 @@ const WAITS = {
   },
 }
 
-/** Powers of four, as the GenAI conventions set them. */
+/** Powers of four, as in the GenAI conventions. */
 const TOKENS = {
   unit: '{token}',
   advice: { explicitBucketBoundaries: Array.from({ length: 14 }, (_, i) => 4 ** i) },
@@ -39,9 +39,9 @@ export function makeInstruments(meter: Meter) {
     meter.createObservableGauge(name, { unit, description })
   return {
     requests: counter('llmiter.requests', '{request}', 'Calls that asked for a ticket.'),
-    tickets: counter('llmiter.tickets', '{ticket}', 'Tickets issued, those of further tries too.'),
+    tickets: counter('llmiter.tickets', '{ticket}', 'Tickets issued, including those for retries.'),
     refusals: counter('llmiter.refusals', '{refusal}', 'Refusals by the provider, by kind.'),
-    rejections: counter('llmiter.rejections', '{request}', 'Calls that the limiter turned away, by error.'),
+    rejections: counter('llmiter.rejections', '{request}', 'Calls that the limiter rejected, by error.'),
     wait: meter.createHistogram('llmiter.wait.duration', {
       ...WAITS,
       description: 'Time in the queue for a ticket.',
@@ -57,32 +57,28 @@ export function makeInstruments(meter: Meter) {
     ),
     nextChunk: seconds(
       'gen_ai.client.operation.time_per_output_chunk',
-      'Time that the reader of a stream waited for a chunk after the first.',
+      'Time the reader of a stream waited for each chunk after the first.',
     ),
     waiting: gauge('llmiter.waiting', '{request}', 'Calls in line.'),
-    parked: gauge('llmiter.parked', '{request}', 'Calls in line that have been refused before.'),
-    inFlight: gauge('llmiter.in_flight', '{request}', 'Calls with a ticket that are not over.'),
+    parked: gauge('llmiter.parked', '{request}', 'Waiting calls that have been refused before.'),
+    inFlight: gauge('llmiter.in_flight', '{request}', 'Calls in flight.'),
     rate: gauge(
       'llmiter.rate',
       '{request}/min',
-      'What a limit allows in a minute, as far as it is known now: requests, or what its dimension counts.',
+      'Learned limit per minute, in requests or the unit of its dimension.',
     ),
-    limit: gauge(
-      'llmiter.rate.configured',
-      '{request}/min',
-      'What a limit allows in a minute, as configured.',
-    ),
-    available: gauge('llmiter.available', '{request}', 'What could be taken of a limit at once.'),
+    limit: gauge('llmiter.rate.configured', '{request}/min', 'Configured limit per minute.'),
+    available: gauge('llmiter.available', '{request}', 'Amount of a limit available now.'),
     bound: gauge(
       'llmiter.bound',
       '1',
-      'The share of the last minute in which the first call in the queue waited for this cause.',
+      'Share of the last minute in which the first call in the queue waited for this cause.',
     ),
-    gate: gauge('llmiter.gate', '1', '1 for the state that the gate is in, 0 for the others.'),
+    gate: gauge('llmiter.gate', '1', '1 for the current state of the gate, 0 for the others.'),
     share: gauge(
       'llmiter.health.share',
       '1',
-      'The share of the rate or of the calls that the latency leaves.',
+      'Share of the rate, or of the calls, that is let through because of latency.',
     ),
   }
 }

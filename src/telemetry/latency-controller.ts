@@ -1,28 +1,31 @@
-// How slow a provider is, and what share of the rate that leaves. Pure: a machine that takes `now`.
+// Computes how slow a provider is, and which share of the rate to use as a result. Pure: all methods take `now`.
 //
-// Each measure has a moving average over the time constant τ, of which idle time forgets (Δ since the last sample):
+// Each measure has a moving average with time constant τ. It decays while idle (Δ since the last sample):
 //
 //   W = 1 + W · e^(−Δ/τ)        A = v/W + (1 − 1/W) · A        read as A · e^(−Δ/τ)
 //
-// A sample counts as at most four times the threshold, and three slow ones are needed within 3 τ: so one that took
-// a minute does nothing. With x the worst of average ÷ threshold, the share s follows
+// A sample counts as at most four times the threshold, and three slow samples within 3 τ are needed. So a single
+// call that took a minute has no effect. Let x be the worst ratio of average to threshold. The share s follows
 //
 //   d ln s / dt  =  − ln x / τ             while x > 1: at twice the threshold s halves in τ
 //                   ½ ln(1/x) / τ          while x < 1: at half of it or less s doubles in 2 τ
 //
-// between a tenth and the whole. It falls and rises by the distance from the threshold, and stands still there: so it
-// finds the rate at which the provider is as fast as it should be, and does not swing between all and nothing. The
-// tenth that always goes are the probes, and the rise is the ramp after them. Between two samples x falls as the
-// averages are forgotten, ln x in a straight line, so what happens in an hour of silence is one formula.
+// between 0.1 and 1. The share changes in proportion to the distance from the threshold and stays constant at the
+// threshold. So it settles at the rate at which the provider is as fast as required, instead of swinging between
+// all and nothing. The minimum share of 0.1 serves as probes, and its growth is the ramp after them. Between two
+// samples the averages decay, so ln x falls linearly, and any idle time is computed with one formula.
 
 const MOST = 4
 const SLOW_SAMPLES = 3
 const SLOW_MEMORY = 3
 const LEAST_SHARE = 0.1
-/** A warning begins here and ends at `CALM`; what is unhealthy is well again here: so the state does not flicker. */
+/**
+ * A warning starts here and ends at `CALM`. An unhealthy state also ends here. The gap keeps the state from
+ * flickering.
+ */
 const WARN = 0.9
 const CALM = 0.8
-/** Half the threshold or less: as good as nothing. */
+/** At half the threshold or less, the share grows at its maximum speed. */
 const DEEPEST = Math.LN2
 
 export type State = 'healthy' | 'warning' | 'unhealthy'
@@ -33,7 +36,7 @@ class Average {
   #value = 0
   #weight = 0
   #at = -Infinity
-  /** When the last few samples came that were slow, or nearly so. */
+  /** When the last few slow or nearly slow samples arrived. */
   #slow: number[] = []
 
   constructor(threshold: number, tau: number) {
@@ -56,7 +59,7 @@ class Average {
     return this.at(now) / this.#threshold
   }
 
-  /** Whether more than bad luck made it slow. */
+  /** Whether enough slow samples exist to rule out chance. */
   proven(now: number): boolean {
     return this.#slow.length === SLOW_SAMPLES && now - this.#slow[0]! <= SLOW_MEMORY * this.#tau
   }
@@ -70,7 +73,7 @@ export class Vitals<K extends string> {
   readonly #averages: ReadonlyMap<K, Average>
   readonly #tau: number
   #state: State = 'healthy'
-  /** ln s, and ln x, as they were then. */
+  /** ln s and ln x at that time. */
   #share = 0
   #excess = -DEEPEST
   #at = 0
@@ -81,7 +84,7 @@ export class Vitals<K extends string> {
     this.#averages = new Map(given.map(([of, threshold]) => [of, new Average(threshold, timeConstantMs)]))
   }
 
-  /** Adds the duration of a call. */
+  /** Records the duration of a call. */
   sample(of: K, ms: number, now: number): void {
     const average = this.#averages.get(of)
     if (!average) return
@@ -91,12 +94,12 @@ export class Vitals<K extends string> {
     this.#excess = Math.max(-DEEPEST, Math.log(this.#worst(now)))
   }
 
-  /** The share of the rate to follow. */
+  /** The share of the rate to use. */
   share(now: number): number {
     return Math.exp(this.#shareAt(now))
   }
 
-  /** The state, and whether it is another than when it was last asked for. */
+  /** The state, and whether it changed since it was last read. */
   look(now: number): { state: State; changed: boolean } {
     const state = this.state(now)
     const changed = state !== this.#state
@@ -114,7 +117,7 @@ export class Vitals<K extends string> {
     return new Map([...this.#averages].map(([of, average]) => [of, average.at(now)]))
   }
 
-  /** The worst of average ÷ threshold; one that is not proven is not above what it takes to be calm. */
+  /** The worst ratio of average to threshold. A measure without enough slow samples counts as calm. */
   #worst(now: number): number {
     let worst = 0
     for (const average of this.#averages.values()) {
@@ -134,7 +137,7 @@ export class Vitals<K extends string> {
   }
 }
 
-/** By how much ln s has risen when ln x has sunk from 0 to so far below. */
+/** By how much ln s grows while ln x falls from 0 to −depth. */
 function rise(depth: number): number {
   return depth < DEEPEST ? depth ** 2 / 4 : (DEEPEST * (depth - DEEPEST / 2)) / 2
 }

@@ -1,32 +1,32 @@
-// What is known of a limiter second by second, and how a line of a log becomes that again.
+// The state of a limiter per second, and the parser for a line of a log.
 //
-// The log writes these records, the graph and the live view read them, and the simulator makes them without a
-// file. A line is checked because a log may end in half a line (the machine went down), or be no log of ours;
-// fields it does not know are left out, so that a later version may add some.
+// The log writes these records, the graph and the live view read them, and the simulator creates them without a
+// file. Lines are checked because a log may end in half a line (after a crash) or not be a llmiter log at all.
+// Unknown fields are ignored, so that a later version can add some.
 
 import { isObject } from '../lib/validate.ts'
 
-/** One second of one limiter. Counts are of that second; levels are as it ended. */
+/** One second of one limiter. Counts cover that second. Levels are as of its end. */
 export interface LogRecord {
-  /** The format. */
+  /** The format version. */
   v: 1
   /** The start of the second, in ms since the epoch. */
   t: number
-  /** The limiter's. */
+  /** The name of the limiter. */
   name: string
   /** Calls that asked for a ticket. */
   requests: number
-  /** Tickets. */
+  /** Tickets issued. */
   issued: number
   /** Refusals by the provider. */
   refused: number
   /** Calls that were answered. */
   finished: number
-  /** Calls that had their ticket and ended otherwise: threw, were aborted, timed out. */
+  /** Calls that got a ticket and then failed: they threw, were aborted or timed out. */
   failed: number
   /** Calls that never got a ticket. */
   rejected: number
-  /** Calls that wait, the parked ones included. */
+  /** Calls that wait, including parked ones. */
   waiting: number
   /** Calls that wait after a refusal or a failure. */
   parked: number
@@ -34,45 +34,48 @@ export interface LogRecord {
   inFlight: number
   /** Whether calls may go. */
   gate: 'open' | 'closed' | 'probing'
-  /** Requests a minute that the limiter follows now. */
+  /** The current rate in requests per minute. */
   rate?: number
-  /** Requests a minute that were configured. */
+  /** The configured requests per minute. */
   limit?: number
-  /** Of the first token limit of a minute: asked for and used within the second, free as it ended, configured. */
+  /**
+   * For the first token limit per minute: tokens reserved and used within the second, available at its end, and
+   * the limit.
+   */
   tokens?: TokenRecord
   /** The waits in ms of the calls that got their ticket in this second. */
   waitMs?: { p50: number; p95: number }
-  /** What the first call waited for as the second ended. */
+  /** What the first call waited for at the end of the second. */
   why?: WhyRecord
-  /** ms until all calls that wait have their tickets, if known. */
+  /** Time in ms until all waiting calls have tickets, if known. */
   etaMs?: number
-  /** The last refusal, if there was one in this second: codes and words, never what the caller wrote. */
+  /** The last refusal of this second, if there was one: codes and fixed words, never text from the caller. */
   refusal?: string
-  /** The last failure that was no refusal, if a call failed in this second: '401 AuthenticationError'. */
+  /** The last failure of this second that was not a refusal, if a call failed: '401 AuthenticationError'. */
   failure?: string
-  /** Why the last call was rejected, if one was in this second: 'QUOTA_EXHAUSTED', 'AbortError'. */
+  /** Why the last call of this second was rejected, if one was: 'QUOTA_EXHAUSTED', 'AbortError'. */
   rejection?: string
   /** All limits of this limiter. */
   limits?: LimitRecord[]
-  /** What the answers of this second told of their tokens, by tenant. */
+  /** The token usage that answers of this second reported, by tenant. */
   usage?: UsageRecord[]
 }
 
-/** The tokens of some answers, as they are billed. */
+/** The billed tokens of some answers. */
 export interface UsageRecord {
   /** The tenant of their calls. */
   tenant?: string
-  /** Answers. */
+  /** Number of answers. */
   calls: number
-  /** Input tokens, those that were read from a cache included. */
+  /** Input tokens, including those read from a cache. */
   input: number
-  /** Input tokens that were read from a cache. */
+  /** Input tokens read from a cache. */
   cached: number
   /** Output tokens. */
   output: number
 }
 
-/** What calls wait for: in words, and what of it tells one cause from another. */
+/** What calls wait for: in words, plus the fields that distinguish causes. */
 export interface WhyRecord {
   /** The `kind` of a `WaitReason`: `'limit'`, `'gate'`, and so on. */
   kind: string
@@ -82,11 +85,11 @@ export interface WhyRecord {
   of?: string
   /** The window of the limit in ms. */
   perMs?: number
-  /** The amount of the limit, or the most calls in flight. */
+  /** The amount of the limit, or the maximum number of calls in flight. */
   amount?: number
-  /** The limiter that holds the calls, where it is a parent. */
+  /** The limiter that holds the calls, if it is a parent. */
   limiter?: string
-  /** What the gate is closed for: `'rate'`, `'overload'` or `'quota'`. */
+  /** Why the gate is closed: `'rate'`, `'overload'` or `'quota'`. */
   refused?: string
 }
 
@@ -98,11 +101,11 @@ export interface LimitRecord {
   perMs: number
   /** The configured amount. */
   amount: number
-  /** What could be taken at once as the second ended. */
+  /** The amount available at the end of the second. */
   available: number
   /** What tickets took in the second. */
   asked?: number
-  /** What is followed in place of `amount`, where less was learned. */
+  /** The learned limit, if it is below `amount`. */
   learned?: number
 }
 
@@ -112,9 +115,9 @@ export interface TokenRecord {
   asked: number
   /** Tokens that calls used, as far as known. */
   used: number
-  /** Tokens that could be taken at once. */
+  /** Tokens available now. */
   available: number
-  /** The limit in tokens a minute. */
+  /** The limit in tokens per minute. */
   limit: number
 }
 
@@ -125,13 +128,13 @@ const TOKENS = ['asked', 'used', 'available', 'limit'] as const
 const WAITS = ['p50', 'p95'] as const
 const GATES: readonly unknown[] = ['open', 'closed', 'probing']
 
-/** The last moment that a `Date` can tell, in ms. */
+/** The last time that a `Date` can represent, in ms. */
 const LATEST = 8.64e15
 
 type Fields = Record<string, unknown>
 type Waits = NonNullable<LogRecord['waitMs']>
 
-/** The record that a line of a log holds; undefined when it holds none. */
+/** Parses a line of a log. Undefined if it holds no record. */
 export function parseRecord(line: string): LogRecord | undefined {
   let found: unknown
   try {
@@ -142,7 +145,7 @@ export function parseRecord(line: string): LogRecord | undefined {
   if (!isObject(found) || found.v !== 1 || typeof found.name !== 'string') return undefined
   if (!GATES.includes(found.gate) || !hasAmounts<LogRecord>(found, NUMBERS)) return undefined
   if (found.t > LATEST) return undefined
-  // Each field by its name: a log may have a million lines.
+  // Fields are read by name, not in a loop: a log may have a million lines.
   const { t, name, requests, issued, refused, finished, failed, rejected } = found
   const { waiting, parked, inFlight, gate } = found
   const counts = { v: 1, t, name, requests, issued, refused, finished, failed, rejected } as const
@@ -165,10 +168,10 @@ function addLevels(record: LogRecord, { rate, limit, tokens, waitMs, limits, usa
   if (Array.isArray(usage)) record.usage = usage.flatMap(usageOf)
 }
 
-/** Whether a line that is no record is one of a later version. */
+/** Whether a line that cannot be parsed is a record of a later format version. */
 export const isNewer = (line: string) => Number(/^\{"v":(\d{1,9}),/.exec(line)?.[1] ?? 0) > 1
 
-/** Texts are cut, so that no record of a log fills a screen. */
+/** Texts are cut to this length, so that no log record fills a screen. */
 const MOST_CHARS = 200
 const MOST_LIMITS = 20
 
@@ -190,7 +193,7 @@ function whyOf({ kind, text, of, perMs, amount, limiter, refused }: Fields): Why
 const words = (value: unknown): string | undefined =>
   typeof value === 'string' && value !== '' ? value.slice(0, MOST_CHARS) : undefined
 
-/** Of these fields, those that are words. */
+/** The string fields among these. */
 function wordsIn(from: Fields): Record<string, string> {
   const told: Record<string, string> = {}
   for (const key in from) {
@@ -200,7 +203,7 @@ function wordsIn(from: Fields): Record<string, string> {
   return told
 }
 
-/** Of these fields, those that are amounts. */
+/** The numeric fields among these. */
 function amountsIn(from: Fields): Record<string, number> {
   const told: Record<string, number> = {}
   for (const key in from) if (isAmount(from[key])) told[key] = from[key]
@@ -220,7 +223,7 @@ function usageOf(found: unknown): UsageRecord[] {
   return [{ ...wordsIn({ tenant }), calls, input, cached, output }]
 }
 
-/** Whether each of these fields is a number that a count or a time can be. */
+/** Whether each of these fields is a valid count or time. */
 function hasAmounts<T>(found: unknown, keys: readonly (keyof T & string)[]): found is T {
   if (!isObject(found)) return false
   for (const key of keys) if (!isAmount(found[key])) return false

@@ -1,22 +1,22 @@
-// When the samplers of a log are read: at the end of each second of the wall clock, as long as something happens,
-// all at once, so that a log of a thousand models still makes one write a second. At rest there is no timer, and
-// none of its timers keeps a process alive.
+// Reads the samplers of a log at the end of each second of the wall clock, while there is activity. All samplers
+// are read together, so that a log of a thousand models makes one write per second. Without activity there is no
+// timer, and no timer keeps the process alive.
 
 import { SECOND } from '../lib/units.ts'
 import type { BucketRateLimiter, Clock } from 'llmiter'
 import { Sampler } from './sampler.ts'
 
-/** What becomes of the records: `lines` of the second that began at `t`, in epoch ms. */
+/** Receives the records of the second that began at `t` (epoch ms). */
 export type Keep = (lines: string, t: number) => void
 
-/** Those with something to write, should the process end now. */
+/** Pulses with unwritten records, which are flushed when the process exits. */
 const awake = new Set<Pulse>()
 
 const flushAll = () => {
   for (const pulse of awake) pulse.flush()
 }
 
-/** One listener for all logs, and none while all rest: Node warns of eleven. */
+/** One exit listener for all logs, and none while all are idle: Node warns at eleven listeners. */
 function stay(pulse: Pulse): void {
   if (awake.size === 0) process.on('exit', flushAll)
   awake.add(pulse)
@@ -27,7 +27,7 @@ function leave(pulse: Pulse): void {
   if (awake.size === 0) process.off('exit', flushAll)
 }
 
-/** The samplers of limiters that have one clock. */
+/** The samplers of all limiters with the same clock. */
 export class Pulse {
   readonly #clock: Clock
   readonly #keep: Keep
@@ -51,7 +51,7 @@ export class Pulse {
     else sampler.rest(() => this.#wake(sampler))
   }
 
-  /** Writes what the running second has so far; the rest of it makes a second record. */
+  /** Writes the records of the current second so far. The rest of the second is written as another record. */
   flush(): void {
     this.#safely(() => this.#read())
   }
@@ -78,7 +78,7 @@ export class Pulse {
       this.#cancel = this.#clock.setTimer(() => this.#ring(), this.#second + SECOND - wall, false)
       stay(this)
     })
-    // Without a clock there is no second to wait for; the next call tries again.
+    // The clock failed, so there is no second to wait for. The next call tries again.
     if (!armed) for (const sampler of this.#busy) this.#rest(sampler)
   }
 
@@ -91,7 +91,7 @@ export class Pulse {
   #ring(): void {
     this.#sleep()
     this.#safely(() => {
-      // A timer may fire a fraction of a ms early: that second is not over.
+      // A timer may fire a fraction of a ms early, before the second is over.
       const early = Math.floor(this.#clock.wall() / SECOND) * SECOND === this.#second
       if (!early) for (const sampler of this.#read()) this.#rest(sampler)
     })
@@ -103,7 +103,7 @@ export class Pulse {
     sampler.rest(() => this.#wake(sampler))
   }
 
-  /** Reads all samplers, and returns those with nothing to say. */
+  /** Reads all samplers, and returns those without a record. */
   #read(): Sampler[] {
     const t = this.#second
     let lines = ''
@@ -117,7 +117,7 @@ export class Pulse {
     return quiet
   }
 
-  /** It runs inside people's calls, and in timers: whatever goes wrong here must not reach them. */
+  /** Runs inside users' calls and in timers, so no error may reach them. */
   #safely(work: () => void): boolean {
     try {
       work()

@@ -1,7 +1,8 @@
-// The log of a limiter: what happened in it second by second, as JSON lines, for `llmiter graph` and `llmiter watch`.
+// The log of a limiter: its activity per second as JSON lines, for `llmiter graph` and `llmiter watch`.
 //
 // A log never delays a call. Its first error (a full disk, a folder that cannot be written) is reported to the
-// limiter's `error` event, or as a process warning if there is no listener. Seconds that cannot be written are lost.
+// limiter's `error` event, or as a process warning if there is no listener. Seconds that cannot be written are
+// lost.
 
 import type { BucketRateLimiter, Clock, Duration, LimitedService } from 'llmiter'
 import { duration } from '../lib/duration.ts'
@@ -26,22 +27,22 @@ export interface LogOptions {
    */
   dir?: string | undefined
   /**
-   * The first part of the file names.
+   * The start of the file names.
    * @default the name of the limiter or of the service
    */
   name?: string | undefined
   /**
-   * The size in bytes at which a new file is begun.
+   * The size in bytes at which a new file starts.
    * @default 16_777_216
    */
   maxBytes?: number | undefined
   /**
-   * The age at which a new file is begun.
+   * The age at which a new file starts.
    * @default '1d'
    */
   maxAgeMs?: Duration | undefined
   /**
-   * How many files of a run are kept. Files of earlier runs are kept for `keep × maxAgeMs`.
+   * How many files of one run are kept. Files of earlier runs are kept for `keep × maxAgeMs`.
    * @default 14
    */
   keep?: number | undefined
@@ -49,7 +50,7 @@ export interface LogOptions {
 
 /** A log that is being written. */
 export interface LimiterLog {
-  /** The current file. It is created with the first line. */
+  /** The current file. It is created when the first line is written. */
   readonly file: string
   /** Writes what happened in the current second so far. `drain()`, `stop()` and the end of the process do this too. */
   flush(): void
@@ -61,8 +62,8 @@ export interface LimiterLog {
 const DEFAULTS = { dir: 'llmiter-logs', maxBytes: 16 * 2 ** 20, maxAgeMs: 86_400_000, keep: 14 }
 
 /**
- * Logs a limiter, or all limiters of a service, including those created later: one line for each second in which
- * something happened, by the limiter's own clock. `npx llmiter graph` draws the newest log.
+ * Logs a limiter, or all limiters of a service, including those created later. Writes one line for each second
+ * with activity, by the limiter's clock. `npx llmiter graph` draws the newest log.
  *
  * @example
  * const gpt = new BucketRateLimiter({ name: 'gpt-5', requestsPerMinute: 500 })
@@ -110,19 +111,19 @@ export function logTo(limiter: BucketRateLimiter | LimitedService, options: LogO
   }
 }
 
-/** By the limiter's own clock, unless that does not tell the time: then its first second will say so. */
+/** The start time by the limiter's clock. If the clock fails here, the first second reports the error. */
 function startOf(limiter: BucketRateLimiter | LimitedService): number {
   try {
     const one = 'clock' in limiter ? limiter : limiter.limiters()[0]
     const wall = one?.clock.wall()
     if (!Number.isNaN(new Date(wall ?? NaN).getTime())) return wall!
   } catch {
-    // As below.
+    // See the comment above.
   }
   return Date.now()
 }
 
-/** A limiter is a service with one. */
+/** Treats a limiter as a service with one limiter. */
 function serviceOf(limiter: BucketRateLimiter | LimitedService): Pick<LimitedService, 'onLimiter'> {
   if (typeof (limiter as Partial<LimitedService> | undefined)?.onLimiter === 'function')
     return limiter as LimitedService
@@ -139,7 +140,7 @@ function serviceOf(limiter: BucketRateLimiter | LimitedService): Pick<LimitedSer
   }
 }
 
-/** The options that are given, their times in ms. */
+/** Checks the options and converts durations to ms. */
 function checked(options: LogOptions) {
   fields(options, 'logTo', [...Object.keys(DEFAULTS), 'name'], { dir: 'folder directory path file' })
   const given = Object.entries(options)
@@ -149,7 +150,7 @@ function checked(options: LogOptions) {
     if (key === 'maxAgeMs') continue
     if (key === 'dir' || key === 'name') {
       if (typeof value !== 'string' || value === '')
-        throw new TypeError(`${key} must be a text that is not empty, got ${text(value)}`)
+        throw new TypeError(`${key} must be a non-empty string, got ${text(value)}`)
     } else number(value, key, 'a whole number of at least 1')
   }
   return Object.fromEntries(given) as Partial<typeof DEFAULTS> & { name?: string }

@@ -1,9 +1,9 @@
-// OpenTelemetry: `llmiter/otel`. Metrics of a limiter and of the calls that go through it, and two span events.
+// OpenTelemetry: `llmiter/otel`. Metrics of a limiter and of its calls, and two span events.
 //
-// Names are those of the GenAI semantic conventions where they have one (metrics of a client: `gen_ai.client.*`; those
-// of `gen_ai.server.*` are for the model's own server), and begin with `llmiter.` where they have none. Times are in
-// seconds, as everywhere in OpenTelemetry. Counts come from the limiter's events, levels are read when
-// somebody collects them. A limiter that is not instrumented pays nothing.
+// Names follow the GenAI semantic conventions where those define one (`gen_ai.client.*`, the metrics of a client;
+// `gen_ai.server.*` are for the model's server). Other names start with `llmiter.`. Times are in seconds, as usual
+// in OpenTelemetry. Counts come from the limiter's events. Levels are read when they are collected. A limiter that
+// is not instrumented has no overhead.
 
 import { MINUTE } from '../lib/units.ts'
 import {
@@ -29,7 +29,7 @@ import { type Instruments, makeInstruments } from './instruments.ts'
 export interface InstrumentOptions {
   /**
    * The provider of the meter that records the metrics.
-   * @default the global one
+   * @default the global meter provider
    */
   meterProvider?: MeterProvider | undefined
   /** `gen_ai.provider.name`, such as `'openai'` or `'anthropic'`. */
@@ -40,8 +40,8 @@ export interface InstrumentOptions {
    */
   operation?: string | undefined
   /**
-   * `gen_ai.request.model` of a limiter.
-   * @default the limiter's name, if it is one of `perModel` and has no wildcard
+   * Returns `gen_ai.request.model` for a limiter name.
+   * @default the name of a `perModel` limiter without a wildcard, otherwise none
    */
   model?: ((limiter: string) => string | undefined) | undefined
   /** Attributes that are added to all metrics. */
@@ -53,16 +53,17 @@ const GATES = ['open', 'closed', 'probing'] as const
 
 /**
  * Reports a limiter, or all limiters of a service, to OpenTelemetry, including limiters created later. Returns a
- * function that stops it. After that, the SDK keeps reporting the last levels that it has read.
+ * function that stops the reporting. After that, the SDK keeps exporting the last values it read.
  *
- * The span that is active when a call is made gets the event `llmiter.wait` if the call waited for its ticket, and
- * `llmiter.refusal` for each refusal by the provider.
+ * If a span is active when a call is made, it gets the event `llmiter.wait` if the call waited for its ticket, and
+ * the event `llmiter.refusal` for each refusal by the provider.
  *
  * @example
  * const gpt = new BucketRateLimiter({ name: 'gpt-5', requestsPerMinute: 500 })
  * const off = instrument(gpt, { provider: 'openai' })
  *
- * @throws TypeError when an option is unknown, or what is given is neither a limiter nor a service of ours.
+ * @throws TypeError when an option is unknown, or the first argument is neither a limiter nor a service of
+ * llmiter.
  */
 export function instrument(
   limiter: BucketRateLimiter | LimitedService,
@@ -102,13 +103,13 @@ const has = (value: unknown, method: string) =>
 const isService = (value: unknown): value is LimitedService => has(value, 'onLimiter')
 const isLimiter = (value: unknown) => has(value, 'stats') && has(value, 'on')
 
-/** The name of a limiter of `perModel` is its model, but for families and `default`. */
+/** The model of a `perModel` limiter is its name, except for wildcards and `default`. */
 function modelOf(limiter: BucketRateLimiter | LimitedService, name: string): string | undefined {
   const isModel = isService(limiter) && limiter.name !== name && name !== 'default' && !name.endsWith('*')
   return isModel ? name : undefined
 }
 
-/** Counts what happens, call by call. */
+/** Counts events, call by call. */
 function count(
   limiter: BucketRateLimiter,
   instruments: Instruments,
@@ -153,7 +154,7 @@ function count(
   }
 }
 
-/** Levels, when they are asked for. */
+/** Reports levels when they are collected. */
 function observe(
   limiter: BucketRateLimiter,
   meter: Meter,
@@ -178,7 +179,7 @@ function observe(
       result.observe(limit, (amount * MINUTE) / perMs, attributes)
       result.observe(available, each.available, attributes)
     }
-    // A cause that applied once is reported as 0 afterwards: otherwise its line in a chart would stay where it was.
+    // A cause that applied before is reported as 0 afterwards. Otherwise charts would keep showing its last value.
     const shares = new Map(stats.boundBy.map((cause) => [keyOf(cause), cause.share]))
     for (const cause of stats.boundBy) causes.set(keyOf(cause), causeOf(cause, stats.name))
     for (const [key, cause] of causes) result.observe(bound, shares.get(key) ?? 0, { ...own, ...cause })
@@ -196,14 +197,14 @@ const limitOf = ({ of, perMs }: { of?: string; perMs?: number }): Attributes => 
   ...(perMs !== undefined && perMs < Infinity && { 'llmiter.limit.window': perMs / 1000 }),
 })
 
-/** `gate.overload`, or the limit; and whose it is, where it is a parent's. */
+/** Attributes of a cause: `gate.overload` or the limit, plus the limiter if it is a parent. */
 const causeOf = ({ kind, refused, limiter, ...limit }: BoundBy, name: string): Attributes => ({
   'llmiter.cause': refused === undefined ? kind : `${kind}.${refused}`,
   ...limitOf(limit),
   ...(limiter !== name && { 'llmiter.cause.limiter': limiter }),
 })
 
-/** The code of one of our errors, else its name: `AbortError`. */
+/** The code of a limiter error, else the error's name, such as `AbortError`. */
 function typeOf(error: unknown): string {
   if (error instanceof LimiterError) return error.code
   return error instanceof Error ? error.name : '_OTHER'

@@ -1,12 +1,12 @@
-// Where the lines of a log go: which file, when the next one begins, and which old ones go.
+// Manages the files of a log: which file lines go to, when a new one starts, and which old ones are deleted.
 //
-// A run is one log from its start to its end. Its files carry the time of that start, the name of the log and an
-// id by chance, so that the newest run is the last by name, and no two processes write into one file (their pids
-// may be the same: each container has a process 1).
+// A run is one log from its start to its end. Its file names contain its start time, the name of the log and a
+// random id. So the newest run sorts last, and no two processes write to the same file (their pids may be equal:
+// each container has a process 1).
 //
-// Lines are written at once, not by the event loop: there is one short write a second, 30 µs, and a write that is
-// on its way when the process ends would be lost, or half there. The file is opened anew for each, so it may be
-// moved or removed meanwhile.
+// Lines are written synchronously. That is one short write per second (30 µs), and an asynchronous write could be
+// lost or cut off when the process exits. The file is opened again for each write, so it may be moved or deleted
+// in between.
 
 import { randomBytes } from 'node:crypto'
 import { appendFileSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs'
@@ -14,18 +14,18 @@ import { join } from 'node:path'
 
 export interface FileOptions {
   dir: string
-  /** What the log is of: a limiter, a service, a program. */
+  /** The subject of the log: a limiter, a service or a program. */
   name: string
-  /** A file that would grow beyond this, or is older, is followed by the next. */
+  /** A new file starts when the current one would grow beyond this size, or is older than `maxAgeMs`. */
   maxBytes: number
   maxAgeMs: number
-  /** How many files of this run stay; and those of earlier runs stay so many times `maxAgeMs`. */
+  /** How many files of this run are kept. Files of earlier runs are kept for `keep × maxAgeMs`. */
   keep: number
 }
 
-/** What the name of a file tells. */
+/** The parts of a file name. */
 export interface FileName {
-  /** The same for all files of a run; runs in the order of their starts. */
+  /** The same for all files of a run. Sorts by the start of the run. */
   run: string
   name: string
   part: number
@@ -33,13 +33,13 @@ export interface FileName {
 
 const FILE = /^((\d{8}T\d{9}Z)-(.+)-[0-9a-f]{8})\.(\d{4,})\.jsonl$/
 
-/** Undefined when the file is not one of a log. */
+/** Undefined if the file is not part of a log. */
 export function parseFileName(file: string): FileName | undefined {
   const found = FILE.exec(file)
   return found ? { run: found[1]!, name: found[3]!, part: Number(found[4]) } : undefined
 }
 
-/** As much of a name as every file system takes. */
+/** Makes a name safe for all file systems. */
 export const plain = (name: string) => name.replace(/[^\p{L}\p{N}._-]+/gu, '_').slice(0, 60) || '_'
 
 export class LogFile {
@@ -48,10 +48,10 @@ export class LogFile {
   #part = 0
   #bytes = 0
   #since = 0
-  /** The last write failed, perhaps in the middle of a line. */
+  /** Whether the last write failed, perhaps in the middle of a line. */
   #torn = false
 
-  /** A log that begins at this moment, in epoch ms. */
+  /** Starts a log. `wall` is the current time in epoch ms. */
   constructor(options: FileOptions, wall: number) {
     const name = plain(options.name)
     const start = new Date(wall).toISOString().replace(/[-:.]/g, '')
@@ -59,12 +59,12 @@ export class LogFile {
     this.#run = `${start}-${name}-${randomBytes(4).toString('hex')}`
   }
 
-  /** The file that is written now, or will be with the first line. */
+  /** The file that is being written, or will be created with the first line. */
   get path(): string {
     return this.#pathOf(Math.max(1, this.#part))
   }
 
-  /** Adds whole lines at this moment, in epoch ms. Throws when they cannot be written. */
+  /** Appends complete lines. `wall` is the current time in epoch ms. Throws if they cannot be written. */
   append(lines: string, wall: number): void {
     const { maxBytes, maxAgeMs } = this.#options
     const bytes = Buffer.byteLength(lines)
@@ -96,7 +96,10 @@ export class LogFile {
     }
   }
 
-  /** Removes what is too old. Others' files by the time of their last line, since others may still write. */
+  /**
+   * Deletes old files. Files of other runs are judged by the time of their last line, since another process may
+   * still write them.
+   */
   #sweep(): void {
     const { dir, name, keep, maxAgeMs } = this.#options
     for (const file of filesOf(dir)) {
@@ -120,10 +123,10 @@ function filesOf(dir: string): string[] {
   try {
     return readdirSync(dir)
   } catch {
-    // Not made yet; and if it cannot be read, the first line that cannot be written will say so.
+    // The folder does not exist yet. If it cannot be read, the first write reports the error.
     return []
   }
 }
 
-/** Another process may have removed it a moment ago. */
+/** Undefined if another process has just deleted the file. */
 const lastWritten = (path: string) => statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Infinity

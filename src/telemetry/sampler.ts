@@ -1,8 +1,8 @@
-// What happens in a limiter, second by second.
+// Samples a limiter once per second.
 //
-// The counters of a limiter cost nothing beyond what it keeps anyway, so they are read once a second and nobody
-// listens to its calls: three listeners would take a fifth of a call's time. Only a limiter at rest is listened
-// to, for the first call that ends the rest; and answers that tell their tokens, since no counter knows the tenant.
+// The limiter's counters are read instead of listening to its calls: three listeners would add a fifth to the cost
+// of a call. Listeners are used only to wake up an idle limiter at its first call, and for answers that report
+// their tokens, because the counters are not kept per tenant.
 
 import { HOUR, MINUTE } from '../lib/units.ts'
 import {
@@ -16,7 +16,7 @@ import {
 } from 'llmiter'
 import type { LogRecord, UsageRecord, WhyRecord } from './log-record.ts'
 
-/** Of more tenants in one second the others are one. */
+/** Beyond this many tenants in one second, the rest are merged into one record. */
 const MOST_TENANTS = 1000
 const OTHERS = '(others)'
 
@@ -27,7 +27,7 @@ export class Sampler {
   #mark: Mark
   #offs: (() => void)[] = []
   readonly #offUsage: () => void
-  /** By tenant, since the last record. */
+  /** Usage by tenant since the last record. */
   #usage = new Map<string | undefined, UsageRecord>()
 
   constructor(limiter: BucketRateLimiter) {
@@ -49,7 +49,7 @@ export class Sampler {
     sum.output += output
   }
 
-  /** What happened since the last record; undefined when nothing did. */
+  /** The activity since the last record. Undefined if there was none. */
   read(t: number): LogRecord | undefined {
     const stats = this.limiter.stats(this.#mark)
     if (isQuiet(stats)) return undefined
@@ -64,17 +64,17 @@ export class Sampler {
     }
   }
 
-  /** Calls once, when something happens. */
+  /** Calls `wake` once, at the next activity. */
   rest(wake: () => void): void {
     const up = () => {
       this.wake()
       wake()
     }
-    // A ticket that is free at once (`tryAcquire`) is no request.
+    // A ticket issued immediately (`tryAcquire`) emits no `request` event.
     this.#offs = [this.limiter.on('request', up), this.limiter.on('issue', up)]
   }
 
-  /** Ends what `rest` began. */
+  /** Undoes `rest`. */
   wake(): void {
     for (const off of this.#offs.splice(0)) off()
   }
@@ -95,7 +95,7 @@ function recordOf(stats: LimiterStats, t: number): LogRecord {
   const { waiting, parked, inFlight, limits, waitMs, why, health } = stats
   const rates = limits.filter(({ of, perMs }) => of === 'requests' && perMs < HOUR)
   const tokens = limits.find(({ of, perMs }) => /tokens$/i.test(of) && perMs < HOUR)
-  // A provider that is slow is asked more slowly.
+  // While the provider is slow, the rate is lowered by this share.
   const share = why?.kind === 'latency' ? (health?.share ?? 1) : 1
   const counts = { requests, issued, refused, finished: finished - failed, failed, rejected }
   return {
@@ -127,7 +127,7 @@ function causesOf(stats: LimiterStats) {
   }
 }
 
-/** Names the limiter that holds the calls if it differs from the one they were made through. */
+/** Names the limiter that holds the calls if it is not the one they were made through. */
 export function whyOf(why: WaitReason, name: string): WhyRecord {
   const { kind, of, perMs, amount, limiter, refused } = why
   return {

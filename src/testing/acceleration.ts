@@ -1,6 +1,6 @@
 /**
- * Decides as providers do that let traffic grow only so fast: what is allowed in a minute depends on what came
- * in the minute before.
+ * Simulates providers that limit how fast traffic may grow: the calls allowed in a minute depend on the calls in
+ * the previous minute.
  */
 import { CallLog } from './call-log.ts'
 import { requestsOf } from './charge.ts'
@@ -11,30 +11,36 @@ import { MeteredProvider, type RefusalOptions } from './limited-provider.ts'
 
 /** Options of `AccelerationProvider`. */
 export interface AccelerationOptions extends Pick<RefusalOptions, 'retryAfter'> {
-  /** Where growth ends: the limit of the account, and all that headers tell. */
+  /** The limit of the account, at which growth ends. Headers report only this. */
   requestsPerMinute: number
-  /** What is allowed after a quiet minute. */
+  /** The number of calls allowed after a minute without calls. */
   floorPerMinute: number
   /**
-   * How many times as much as in the minute before.
+   * The maximum growth factor from one minute to the next.
    * @default 2
    */
   growth?: number
 }
 
 /**
- * Lets traffic double from one minute to the next, and not faster.
+ * Lets traffic double from one minute to the next, but not grow faster.
  *
- * - **Who behaves so**: Anthropic, which documents 429s from acceleration limits after a sharp increase in usage,
- *   below the published limits. OpenAI answers `slow_down` to the same. Neither publishes the law, so this is
- *   the plainest one: it takes a client from a tenth of the limit to the whole after four minutes.
- * - **The law it keeps**: when a call is let in, the last 60 s hold at most `growth` times what the 60 s before
- *   them held; the floor is always allowed, more than `requestsPerMinute` never. Both minutes slide.
- * - **Optimum** for N calls: 60 s · k, where the first k + 1 minutes allow N in sum, each `growth` times the one
- *   before, from the floor up to the limit. All of a minute's calls come at its beginning. Nobody gains by waiting,
- *   since 60 s after any moment the same is allowed as if that moment had been the start. But an even client is
- *   some two minutes later, once: in its second minute the one before still fills up, so it may not double yet.
- * - **Simplified**: requests only. Refused ones count neither against the limit nor as traffic to grow from.
+ * - **Found at**: Anthropic, which documents 429s from acceleration limits after a sharp increase in usage, below
+ *   the published limits. OpenAI
+ *   answers `slow_down` in the same situation. Neither publishes the rule, so this is the simplest one. It takes a
+ *   client from a
+ *   tenth of the limit to the whole limit after four minutes.
+ * - **Rule**: when a call is accepted, the last 60 s contain at most `growth` times as many calls as the 60 s
+ *   before them. The floor is
+ *   always allowed, and more than `requestsPerMinute` never. Both minutes slide.
+ * - **Optimum** for N calls: 60 s · k, where the first k + 1 minutes allow N in total, each `growth` times the
+ *   previous one, from the floor
+ *   up to the limit. All calls of a minute are sent at its start. Waiting never helps, because 60 s after any
+ *   moment the same amount is allowed
+ *   as if that moment had been the start. A client that spreads its calls evenly is about two minutes slower,
+ *   once: in its second minute the
+ *   previous one is still filling up, so it may not double yet.
+ * - **Simplified**: requests only. Refused requests count neither against the limit nor as traffic to grow from.
  *
  * Throws a `TypeError` that names a value that is not above 0.
  *
@@ -78,7 +84,7 @@ class GrowthCounter implements QuotaCounter {
     this.#growth = growth
   }
 
-  /** Only a call that leaves the last minute makes room, so only those moments are looked at. */
+  /** Only a call that leaves the last minute makes room, so only those times are checked. */
   waitMs(now: number, cost: number): number {
     if (this.#fits(now, cost)) return 0
     for (const moment of this.#log.moments(now - MINUTE_MS)) {
@@ -93,7 +99,7 @@ class GrowthCounter implements QuotaCounter {
 
   penalise(): void {}
 
-  /** Of the limit of the account: what growth allows is nowhere to read. */
+  /** Relative to the limit of the account. The amount that growth allows is not reported anywhere. */
   remaining(now: number): number {
     return Math.max(0, this.amount - this.#lastMinute(now))
   }

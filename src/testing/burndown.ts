@@ -1,6 +1,6 @@
 /**
- * Decides as Amazon Bedrock does: the whole of `max_tokens` is reserved at the start, and in the end a token
- * that was produced burns several of the quota.
+ * Simulates Amazon Bedrock: the whole of `max_tokens` is reserved at the start, and each output token is finally
+ * charged several times.
  */
 import { inputOf, outputOf, promptAndMaximum, requestsOf } from './charge.ts'
 import { limitsAnd, MINUTE_MS, positive } from './check.ts'
@@ -10,15 +10,15 @@ import type { ProviderDimension, ProviderUsage } from './provider.ts'
 
 /** Options of `BurndownProvider`. */
 export interface BurndownOptions extends RefusalOptions {
-  /** The limit of tokens. */
+  /** The token limit. */
   tokensPerMinute: number
   /**
-   * The limit of requests.
+   * The request limit.
    * @default none
    */
   requestsPerMinute?: number
   /**
-   * How many tokens of the quota an output token burns: 5 for Claude from 3.7 on, else 1.
+   * How many quota tokens an output token costs: 5 for Claude from 3.7 on, otherwise 1.
    * @default 5
    */
   burndown?: number
@@ -27,15 +27,19 @@ export interface BurndownOptions extends RefusalOptions {
 /**
  * Reserves input + `maxOutputTokens` at the start and settles to input + `burndown` × output at the end.
  *
- * - **Who behaves so**: Amazon Bedrock, which documents both (How tokens are counted in Amazon Bedrock), and
- *   whose `ThrottlingException` does not say when to come back.
- * - **The law it keeps**: a call is let in only when its reservation fits what is left of the minute. What it
- *   burns above its reservation becomes a debt, so short `max_tokens` do not help a client that produces much,
- *   and large ones idle the quota while the call runs.
- * - **Optimum** for N calls that reserve e and burn a, each finishing at once:
- *   `((N − 1) · a + e − n) ÷ rate` for a quota of n a minute, or that of the requests if it is later.
- * - **Simplified**: the quota refills continuously, from a full minute; Bedrock does not document how it does.
- *   Cache reads and writes are not modelled, nor the daily quota.
+ * - **Found at**: Amazon Bedrock, which documents both (How tokens are counted in Amazon Bedrock). Its
+ *   `ThrottlingException` does not say when to
+ *   come back.
+ * - **Rule**: a call is accepted only if its reservation fits into what is left of the minute. The excess of its
+ *   cost over its reservation becomes a
+ *   debt. So a small `max_tokens` does not help a client with long answers, and a large one blocks quota while the
+ *   call runs.
+ * - **Optimum** for N calls that reserve e and cost a, each finishing immediately: `((N − 1) · a + e − n) ÷ rate`
+ *   for a quota of n per
+ *   minute, or the optimum of the request limit if it is later.
+ * - **Simplified**: the quota refills continuously and starts full. Bedrock does not document how it refills.
+ *   Cache reads and writes and the daily
+ *   quota are not modelled.
  *
  * `failuresCount` is false and `retryAfter` `'none'` by default. Throws a `TypeError` that names a value that is
  * not above 0.
@@ -43,7 +47,7 @@ export interface BurndownOptions extends RefusalOptions {
  * @example
  * const provider = new BurndownProvider({ tokensPerMinute: 200_000, requestsPerMinute: 100 })
  * const call = provider.ask(0, { inputTokens: 1000, maxOutputTokens: 4000 })               // 5,000 reserved
- * if (call.kind === 'admitted') call.finish(9000, { inputTokens: 1000, outputTokens: 300 }) // 2,500 burnt
+ * if (call.kind === 'admitted') call.finish(9000, { inputTokens: 1000, outputTokens: 300 }) // 2,500 charged
  */
 export class BurndownProvider extends MeteredProvider {
   constructor(options: BurndownOptions) {

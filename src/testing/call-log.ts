@@ -1,15 +1,14 @@
 /**
- * Decides how much was written into a log within a span of time: the book-keeping of every provider that looks
- * back instead of counting windows.
+ * Counts how much was logged within a span of time, for providers that look back instead of counting windows.
  *
- * Entries carry the sum of all before them, so that a span is a difference and a search O(log n). Whoever
- * hammers a provider that logs failures makes the log long, and that is just when it is asked most.
+ * Entries contain the sum of all previous ones, so a span is a difference and a search takes O(log n). A client
+ * that hammers a provider that logs failures makes the log long, exactly when it is read most often.
  */
 import { SAME_MOMENT_MS } from './quota-counter.ts'
 
 interface Entry {
   at: number
-  /** What was written up to here, this entry included. */
+  /** The sum up to and including this entry. */
   upTo: number
 }
 
@@ -19,31 +18,31 @@ export class CallLog {
   readonly #keepMs: number
   #entries: Entry[] = []
 
-  /** Older entries may be forgotten. */
+  /** Entries older than this may be removed. */
   constructor(keepMs: number) {
     this.#keepMs = keepMs
   }
 
-  /** `at` never goes back. */
+  /** `at` never decreases. */
   write(at: number, amount: number): void {
     this.#entries.push({ at, upTo: (this.#entries.at(-1)?.upTo ?? 0) + amount })
     const old = this.#after(at - this.#keepMs)
-    // Half of a long log at once: each entry is moved once on average.
+    // Removes half of a long log at a time, so that each entry is moved once on average.
     if (old > FORGET_ABOVE && 2 * old > this.#entries.length) this.#entries = this.#entries.slice(old - 1)
   }
 
-  /** The sum of what was written later than `from`, up to and with `to`. */
+  /** The sum logged after `from`, up to and including `to`. */
   sum(from: number, to: number): number {
     return this.#upTo(this.#after(to)) - this.#upTo(this.#after(from))
   }
 
-  /** When the first `amount` written after `from` was complete; undefined when it is not. */
+  /** When the first `amount` logged after `from` was complete. Undefined if it is not. */
   momentOf(from: number, amount: number): number | undefined {
     const enough = this.#upTo(this.#after(from)) + amount
     return this.#entries[this.#search(({ upTo }) => upTo >= enough)]?.at
   }
 
-  /** The moments later than `from` at which something was written, in order. */
+  /** The times after `from` at which something was logged, in order. */
   *moments(from: number): Generator<number> {
     for (let i = this.#after(from); i < this.#entries.length; i++) yield this.#entries[i]!.at
   }
@@ -53,7 +52,7 @@ export class CallLog {
   }
 
   #upTo(index: number): number {
-    // Before the first entry kept: what was forgotten is in nobody's span.
+    // For a time before the first kept entry. Removed entries are in no span that is still read.
     return this.#entries[index - 1]?.upTo ?? 0
   }
 
@@ -61,7 +60,7 @@ export class CallLog {
     return this.#search(({ at }) => at - moment > SAME_MOMENT_MS)
   }
 
-  /** The first entry for which `isThere`; it stays so for all later ones. */
+  /** The first entry for which `isThere` is true. It must be true for all later ones. */
   #search(isThere: (entry: Entry) => boolean): number {
     let low = 0
     let high = this.#entries.length

@@ -1,6 +1,6 @@
 /**
- * Decides what a call costs: the rules by which providers count requests and tokens. Who charges how is in the
- * table of each provider's documentation, and the reason why a limiter has to learn it.
+ * The rules by which providers count the requests and tokens of a call. The documentation of each provider says
+ * how it charges.
  */
 import type { ProviderCall, ProviderUsage } from './provider.ts'
 
@@ -20,12 +20,12 @@ export function inputAndOutput(usage: ProviderUsage): number {
   return inputOf(usage) + outputOf(usage)
 }
 
-/** The most that the call can use: all of it is reserved. */
+/** The maximum that the call can use, all of which is reserved. */
 export function promptAndMaximum(call: ProviderCall): number {
   return inputOf(call) + maximumOf(call)
 }
 
-/** As OpenAI charges: the larger of the two. */
+/** OpenAI's rule: the larger of the two. */
 export function promptOrMaximum(call: ProviderCall): number {
   return Math.max(inputOf(call), maximumOf(call))
 }

@@ -1,4 +1,4 @@
-/** Decides which options make sense, and how a model names its times. An error quotes the value it got. */
+/** Checks options of models and formats times. Errors quote the invalid value. */
 import { LIMIT_SYNONYMS } from '../lib/synonyms.ts'
 import { callable, fields, notNumber, number, text } from '../lib/validate.ts'
 
@@ -6,7 +6,7 @@ export { choice, fields, notNumber, text } from '../lib/validate.ts'
 
 export const MINUTE_MS = 60_000
 
-/** Checks an option that must be above 0, for an error that names it. */
+/** Checks that an option is above 0. An error names it. */
 export function positive(value: number, name: string): number {
   return number(value, name, 'a number above 0')
 }
@@ -15,7 +15,7 @@ export function finite(value: number, name: string): number {
   return number(value, name, 'a finite number')
 }
 
-/** A number that may also be drawn anew each time. */
+/** A number, or a function that gives a new number each time. */
 export function drawn<Args extends unknown[]>(
   value: number | ((...args: Args) => number),
   name: string,
@@ -28,7 +28,7 @@ export function drawn<Args extends unknown[]>(
   return () => value
 }
 
-/** Whoever can be asked. */
+/** Checks for a provider, or another object with this method. */
 export function provider(value: unknown, name: string, method: 'ask' | 'scale' = 'ask'): void {
   if (typeof (Object(value) as Record<string, unknown>)[method] !== 'function') {
     const such = method === 'ask' ? 'a provider' : 'a provider with limits that can change'
@@ -42,7 +42,7 @@ export function callableOrNone(value: unknown, name: string): void {
   if (value !== undefined) callable(value, name)
 }
 
-/** The options of a provider; all can say how it refuses. */
+/** The options of a provider, plus those of its refusals. */
 export function limitsAnd(options: object, name: string, known: readonly string[]): void {
   fields(options, name, [...known, 'retryAfter', 'failuresCount'], LIMIT_SYNONYMS)
 }

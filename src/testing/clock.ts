@@ -1,9 +1,9 @@
 /**
- * Decides when virtual timers fire: at their exact moment, one by one, with everything that a timer set in
- * motion settled before the next one is looked at.
+ * Fires virtual timers at their exact time, one by one. Everything that a timer starts settles before the next
+ * timer is chosen.
  *
- * That last rule is what makes a test in virtual time mean the same as one in real time. A promise chain of ten
- * `await`s takes no time, so it must be over before time moves; and a timer that it arms may be the next one.
+ * This rule makes a test in virtual time equivalent to one in real time. A promise chain of ten `await`s takes no
+ * time, so it must finish before time moves. A timer that it sets may be the next one.
  */
 import { MAX_TIMER_MS } from '../lib/units.ts'
 import type { Clock } from '../scheduler/clock.ts'
@@ -14,34 +14,34 @@ import { TimerHeap } from './timer-heap.ts'
 /** Options of `VirtualClock`. */
 export interface VirtualClockOptions {
   /**
-   * What `wall()` says at the start, in epoch ms.
+   * The initial value of `wall()`, in epoch ms.
    * @default 2026-01-01T00:00:00Z
    */
   wall?: number
   /**
-   * How late each timer fires, in ms: a number, or a function asked once for each timer.
+   * How late each timer fires, in ms: a number, or a function called once per timer.
    * @default 0
    */
   lateMs?: number | (() => number)
   /**
-   * Seed of the numbers that spread waits: the same seed, the same run.
+   * The seed of the random numbers that spread waits. The same seed gives the same run.
    * @default 1
    */
   seed?: number
 }
 
 /**
- * A clock that moves only when told to: minutes of traffic pass in milliseconds, always in the same way.
+ * A clock that moves only on request: minutes of traffic pass in milliseconds, always in the same way.
  *
- * It is for code that takes its time from a `Clock`; it patches no globals, so the network and other libraries
- * go on in real time. It starts at `now() === 0`. A callback that throws rejects the `advance` that fired it.
+ * It is for code that reads time from a `Clock`. It patches no globals, so the network and other libraries
+ * continue in real time. It starts at `now() === 0`. If a callback throws, the `advance` that fired it rejects.
  *
  * @example
  * const clock = new VirtualClock()
  * const limiter = new BucketRateLimiter({ name: 'gpt-5', requestsPerMinute: 60, clock })
  * const calls = Promise.all(prompts.map((prompt) => limiter.run(() => ask(prompt))))
- * await clock.advance(10_000)  // ten seconds of calls have left
- * await clock.runAll()         // the others too
+ * await clock.advance(10_000)  // ten seconds of calls have been sent
+ * await clock.runAll()         // all others have been sent
  * assert.equal(clock.pendingTimers, 0)
  */
 export class VirtualClock implements Clock {
@@ -70,28 +70,30 @@ export class VirtualClock implements Clock {
   }
 
   setTimer(fn: () => void, ms: number): () => void {
-    // Infinity is allowed here as on the real clock, where it means the longest timer there is.
+    // Infinity is allowed, as on the real clock, where it means the longest possible timer.
     if (Number.isNaN(ms)) throw new TypeError('ms of a timer must be a number, got NaN')
     const lateMs = Math.max(0, finite(this.#lateMs(), 'lateMs'))
     const timer = this.#timers.add(this.#now + Math.min(Math.max(ms, 0), MAX_TIMER_MS) + lateMs, fn)
     return () => this.#timers.remove(timer)
   }
 
-  /** Timers armed and neither fired nor cancelled: 0 for a limiter that is idle, 1 for one with a line. */
+  /**
+   * Timers that were set and have neither fired nor been cancelled: 0 for an idle limiter, 1 for one with a queue.
+   */
   get pendingTimers(): number {
     return this.#timers.size
   }
 
-  /** Resolves after `ms` of virtual time; somebody has to move the clock meanwhile. */
+  /** Resolves after `ms` of virtual time. The clock must be moved in the meantime. */
   sleep(ms: number): Promise<void> {
     return new Promise((resolve) => this.setTimer(resolve, ms))
   }
 
   /**
-   * Lets `ms` pass, firing what falls due. `advance(0)` lets promises settle and fires what is due now.
+   * Lets `ms` pass and fires what falls due. `advance(0)` lets promises settle and fires what is due now.
    *
-   * Rejects with a `RangeError` when `ms` is negative or not finite, and with an `Error` when the clock is
-   * already being moved: two movers at once would make the order a matter of luck.
+   * Rejects with a `RangeError` if `ms` is negative or not finite, and with an `Error` if the clock is already
+   * being moved, because the order of events would then be random.
    */
   advance(ms: number): Promise<void> {
     return this.advanceTo(this.#now + ms)
@@ -107,10 +109,10 @@ export class VirtualClock implements Clock {
   }
 
   /**
-   * Fires timers until none is left, or none is due by `untilMs` (a moment of `now()`, not a duration). The
-   * time stays at the last timer fired.
+   * Fires timers until none is left, or none is due by `untilMs` (a value of `now()`, not a duration). The time
+   * stays at the last timer that fired.
    *
-   * Give `untilMs` where a fault could re-arm a timer for ever. Rejects as `advance` does.
+   * Set `untilMs` if a fault could set a timer again and again. Rejects as `advance` does.
    */
   runAll(options: { untilMs?: number } = {}): Promise<void> {
     fields(options, 'runAll', ['untilMs'])
@@ -120,18 +122,20 @@ export class VirtualClock implements Clock {
     return this.#move(untilMs)
   }
 
-  /** Somebody sets the machine's clock: `wall()` says `epochMs` from now on. Timers and `now()` do not notice. */
+  /** Simulates setting the system clock: `wall()` is `epochMs` from now on. Timers and `now()` are not affected. */
   setWall(epochMs: number): void {
     this.#wallAtZero = finite(epochMs, 'epochMs') - this.#now
   }
 
-  /** The machine is suspended: `wall()` moves on by `ms`; timers and `now()` stand still, as they do on most machines. */
+  /**
+   * Simulates a suspended machine: `wall()` advances by `ms`. Timers and `now()` stand still, as on most machines.
+   */
   suspend(ms: number): void {
     if (!(finite(ms, 'ms') >= 0)) throw new TypeError(`ms must be at least 0, got ${text(ms)}`)
     this.shiftWall(ms)
   }
 
-  /** Somebody moves the machine's clock by `ms`, forward or, when negative, back. */
+  /** Simulates moving the system clock by `ms`, forward or, if negative, back. */
   shiftWall(ms: number): void {
     this.#wallAtZero += finite(ms, 'ms')
   }
@@ -154,9 +158,9 @@ export class VirtualClock implements Clock {
 }
 
 /**
- * Resolves once no microtask is left, however long the promise chains are: a macrotask starts only then.
+ * Resolves once no microtask is left, however long the promise chains are, because a macrotask starts only then.
  *
- * `setImmediate` takes about a µs, a `MessageChannel` ten, and `setTimeout` 1–4 ms in browsers.
+ * `setImmediate` takes about 1 µs, a `MessageChannel` 10 µs, and `setTimeout` 1–4 ms in browsers.
  */
 function settle(): Promise<void> {
   return new Promise((resolve) => {

@@ -1,19 +1,18 @@
-/**
- * Decides who gets in where several laws hold at once: a call that all of them let in, or nobody.
- */
+/** Combines several rules: a call is accepted only if all of them accept it. */
 import { playBacklog } from './optimum.ts'
 import { provider, text } from './check.ts'
 import type { Admitted, ModelProvider, ProviderAnswer, ProviderCall, ProviderLimit } from './provider.ts'
 
 /**
- * Several providers as one: each keeps its own law.
+ * Several providers as one. Each keeps its own rule.
  *
- * - **Who behaves so**: Anthropic, with buckets for requests and tokens beside a limit on growth; a gateway with a
- *   strict limiter of its own in front of a provider that counts by the minute.
- * - **The law it keeps**: those of all within. A call that one of them refuses uses nothing up at the others.
- * - **Optimum** for N calls: by playing the backlog.
+ * - **Found at**: Anthropic, with buckets for requests and tokens plus a limit on growth; a gateway with its own
+ *   strict limiter in front of a
+ *   provider that counts by the minute.
+ * - **Rule**: all inner rules apply. A call that one of them refuses uses nothing of the others.
+ * - **Optimum** for N calls: by simulating the backlog.
  *
- * Throws a `TypeError` where one of them is no provider, or there is none.
+ * Throws a `TypeError` if one of them is not a provider, or if there is none.
  *
  * @example
  * new CombinedProvider([

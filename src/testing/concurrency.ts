@@ -1,27 +1,28 @@
-/**
- * Decides as providers do that count the calls inside: so many at once, and the next when one of them is over.
- */
+/** Simulates providers that limit the number of calls in flight. */
 import { fields, positive } from './check.ts'
 import type { QuotaCounter } from './quota-counter.ts'
 import { MeteredProvider } from './limited-provider.ts'
 
 /** Options of `ConcurrencyProvider`. */
 export interface ConcurrencyOptions {
-  /** How many calls may be inside at once. */
+  /** The maximum number of calls in flight. */
   concurrency: number
 }
 
 /**
- * At most M calls at once. Only the end of a call makes room, so whoever uses it must `finish` each call.
+ * Allows at most M calls in flight. Only the end of a call makes room, so each call must be ended with `finish`.
  *
- * - **Who behaves so**: GitHub Models, which documents a limit on concurrent requests beside its others; servers of
- *   one's own, such as Text Generation Inference with its `max-concurrent-requests`. Nobody can say when a call
- *   ends, so no refusal tells a wait.
- * - **The law it keeps**: at no moment are more than M calls inside.
- * - **Optimum** for N calls that take s ms each: `(⌈N ÷ M⌉ − 1) · s`. For calls that take different times, tell
- *   them by index: `optimumMs` starts them in this order, each in the first slot that comes free. How long calls
- *   take is the bench's to draw, from `lognormal` or `pareto`.
- * - **Simplified**: a call takes as long as it takes, however many are inside; a real server slows down first.
+ * - **Found at**: GitHub Models, which documents a limit on concurrent requests in addition to others; self-hosted
+ *   servers such as Text Generation
+ *   Inference with its `max-concurrent-requests`. The end of a call cannot be predicted, so no refusal names a
+ *   wait.
+ * - **Rule**: never more than M calls are in flight.
+ * - **Optimum** for N calls that take s ms each: `(⌈N ÷ M⌉ − 1) · s`. For calls of different durations, pass a
+ *   function of the index: `optimumMs`
+ *   starts them in this order, each in the first slot that becomes free. The durations are up to the test, for
+ *   example from `lognormal` or
+ *   `pareto`.
+ * - **Simplified**: the duration of a call does not depend on the load. A real server becomes slower first.
  *
  * Throws a `TypeError` that names a value that is not above 0.
  *
@@ -44,7 +45,7 @@ export class ConcurrencyProvider extends MeteredProvider {
   }
 }
 
-/** A settled call costs nothing any more: that is how a slot comes back. */
+/** Settling a call refunds its cost, which frees its slot. */
 class SlotCounter implements QuotaCounter {
   readonly of = 'concurrency'
   readonly perMs = 0

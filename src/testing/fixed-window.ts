@@ -1,5 +1,5 @@
 /**
- * Decides as Azure OpenAI does for tokens: a counter for each clock minute, and what a call might use is gone
+ * Simulates Azure OpenAI's token limits: a counter for each clock minute, charged with the maximum of each call
  * when it arrives.
  */
 import { promptAndMaximum, requestsOf } from './charge.ts'
@@ -7,18 +7,19 @@ import { finite, limitsAnd, MINUTE_MS, positive } from './check.ts'
 import { FixedWindowCounter } from './quota-counter.ts'
 import { MeteredProvider, type MeteredLimit, type RefusalOptions } from './limited-provider.ts'
 
-/** At least one limit; each a number above 0. */
+/** The limits of `FixedWindowProvider`: at least one, each a number above 0. */
 export interface FixedWindowOptions extends RefusalOptions {
   /**
-   * The limit of requests.
+   * The request limit.
    * @default none
    */
   requestsPerMinute?: number
-  /** Charged at the start with the prompt and `maxOutputTokens`; nothing comes back. */
+  /** Charged at the start with the prompt and `maxOutputTokens`. Nothing is refunded. */
   tokensPerMinute?: number
   /**
-   * How far inside its minute the provider is at time 0, in ms. No client can know it, so draw it:
-   * `60_000 * random()`. Default: 0.
+   * The provider's position within its minute at time 0, in ms. Clients cannot know it, so use a random value:
+   * `60_000 * random()`.
+   * @default 0
    */
   phaseMs?: number
 }
@@ -26,11 +27,11 @@ export interface FixedWindowOptions extends RefusalOptions {
 /**
  * Counts requests and tokens in fixed windows of 60 s.
  *
- * - **Who behaves so**: Azure OpenAI for tokens, which adds up the estimated maximum of each request and starts
- *   from zero every minute; many gateways.
- * - **The law it keeps**: at most n in each of its windows. Two bursts across an edge may bring 2 n within a
- *   moment: that is how fixed windows are.
- * - **Optimum** for N calls, n of which fit a window: 0 if N ≤ n, else the rest of the first window and then
+ * - **Found at**: Azure OpenAI for tokens, which adds up the estimated maximum of each request and starts from
+ *   zero every minute; many gateways.
+ * - **Rule**: at most n in each window. Two bursts around an edge may total 2 n within a moment, as with all fixed
+ *   windows.
+ * - **Optimum** for N calls, n of which fit a window: 0 if N ≤ n, otherwise the rest of the first window and then
  *   `(⌈N ÷ n⌉ − 2) · 60 s`.
  *
  * `failuresCount` is false by default. Throws a `TypeError` that names a value that is not above 0.
@@ -46,7 +47,7 @@ export class FixedWindowProvider extends MeteredProvider {
   }
 }
 
-/** The counters for the minute, which the short quantum has too. */
+/** The counters per minute, which the short quantum model also uses. */
 export function minuteWindows(options: FixedWindowOptions): MeteredLimit[] {
   const { requestsPerMinute, tokensPerMinute, phaseMs = 0 } = options
   finite(phaseMs, 'phaseMs')

@@ -1,9 +1,9 @@
 /**
- * Decides how long things are when most are short and a few are very long: the time an answer takes, and the
- * tokens of prompts and answers.
+ * Random sizes of which most are small and a few very large: durations of answers, and tokens of prompts and
+ * answers.
  *
- * An average hides what matters here. A slot held by one call of ten minutes is a slot less for all others, and
- * a limiter that guesses by the mean is wrong for nearly every call.
+ * Averages hide the important effect: a slot held by one call for ten minutes is missing for all others, and a
+ * limiter that estimates by the mean is wrong for nearly every call.
  */
 import { fields, positive } from './check.ts'
 import { seededRandom } from '../lib/random.ts'
@@ -13,19 +13,20 @@ export interface LognormalOptions {
   /** Half of the numbers are below it. */
   median: number
   /**
-   * How far they spread: e^sigma is the factor of one standard deviation.
+   * The spread: e^sigma is the factor of one standard deviation.
    * @default 1
    */
   sigma?: number
   /**
-   * The same seed, the same numbers.
+   * The same seed gives the same numbers.
    * @default 1
    */
   seed?: number
 }
 
 /**
- * Numbers whose logarithm is normal: with sigma 1 one in six is above 2.7 medians, one in a hundred above 10.
+ * Returns a function that gives numbers whose logarithm is normally distributed. With sigma 1, one in six is above
+ * 2.7 medians, and one in a hundred above 10.
  *
  * Source: G. E. P. Box and M. E. Muller, "A Note on the Generation of Random Normal Deviates" (1958).
  *
@@ -44,30 +45,30 @@ export function lognormal(options: LognormalOptions): () => number {
 
 /** A number of the standard normal distribution. */
 export function normal(random: () => number): number {
-  // 1 − random(), because random() may be 0 and has no logarithm then.
+  // Uses 1 − random(), because random() may be 0, which has no logarithm.
   const radius = Math.sqrt(-2 * Math.log(1 - random()))
   return radius * Math.cos(2 * Math.PI * random())
 }
 
 /** Options of a Pareto distribution. */
 export interface ParetoOptions {
-  /** No number is below it. */
+  /** The minimum. */
   min: number
   /**
-   * How fast the tail thins out: below 2 it has no variance, below 1 no mean.
+   * How fast the tail thins out. Below 2 there is no variance, below 1 no mean.
    * @default 1.5
    */
   shape?: number
   /**
-   * The same seed, the same numbers.
+   * The same seed gives the same numbers.
    * @default 1
    */
   seed?: number
 }
 
 /**
- * Numbers of which a share of `(min ÷ x) ** shape` is above x: a heavier tail than the lognormal's. With shape 1.5
- * one in a hundred is above 21 times the least.
+ * Returns a function that gives numbers of which a share of `(min ÷ x) ** shape` is above x, a heavier tail than
+ * the lognormal one. With shape 1.5, one in a hundred is above 21 times the minimum.
  *
  * @example
  * const serviceMs = pareto({ min: 400, shape: 1.5, seed: 7 })

@@ -1,4 +1,4 @@
-/** What an HTTP provider is told, and what it has seen. */
+/** The options of an HTTP provider, and its records of requests. */
 
 import type { Clock } from '../scheduler/clock.ts'
 import type { ModelProvider, Refused } from './provider.ts'
@@ -6,36 +6,35 @@ import type { ModelProvider, Refused } from './provider.ts'
 /** Options of `startHttpProvider`. */
 export interface HttpProviderOptions {
   /**
-   * The limits: one provider for whatever model name a request holds, or one for each name, and then any other
-   * name is answered with 404.
+   * The limits: one provider for any model name, or one per name, in which case other names are answered with 404.
    */
   model: ModelProvider | Readonly<Record<string, ModelProvider>>
   /**
-   * Ms from an admitted request to the first byte of its answer. A refusal goes out at once.
+   * Time in ms from an accepted request to the first byte of its answer. A refusal is sent immediately.
    * @default 0
    */
   latencyMs?: number | (() => number)
   /**
-   * The pace at which an answer is produced.
+   * The speed at which an answer is produced.
    * @default the whole answer at once
    */
   tokensPerSecond?: number
   /**
-   * The natural length of an answer; a request may ask for fewer tokens.
+   * The natural length of an answer in tokens. A request may ask for fewer.
    * @default 16
    */
   answerTokens?: number | (() => number)
   /**
-   * What goes wrong beside the limits, asked once for each request to a model.
-   * @default nothing
+   * Returns the fault of a request, called once per request to a model.
+   * @default no faults
    */
   chaos?: (request: { index: number; path: string; model: string; stream: boolean }) => HttpFault | undefined
   /**
    * @default the system clock
    */
   /**
-   * Where time comes from.
-   * @default the system's clock
+   * The clock.
+   * @default the system clock
    */
   clock?: Clock
 }
@@ -44,10 +43,10 @@ export interface HttpProviderOptions {
  * A fault of one request.
  *
  * - a refusal, whatever the limits say: `{ kind: 'refused', why: 'quota', status: 429 }`
- * - `fails`: an answer with this status, a 500 for example
- * - `hangs`: let in, and then nothing
- * - `drops`: let in, and the connection breaks; in a stream after so many tokens (default: 0)
- * - `refuses-midway`: let in, and a stream that ends after so many tokens (default: 0) with a rate limit error
+ * - `fails`: an answer with this status, for example 500
+ * - `hangs`: accepted, but never answered
+ * - `drops`: accepted, but the connection breaks; in a stream after this many tokens (default: 0)
+ * - `refuses-midway`: accepted, but the stream ends after this many tokens (default: 0) with a rate limit error
  */
 export type HttpFault =
   | Refused
@@ -56,29 +55,29 @@ export type HttpFault =
   | { kind: 'drops'; afterTokens?: number }
   | { kind: 'refuses-midway'; afterTokens?: number }
 
-/** One request to a model, in the order of arrival. */
+/** One request to a model, in order of arrival. */
 export interface HttpRequestRecord {
-  /** When it came, in ms of the server's clock. */
+  /** When it arrived, in ms of the server's clock. */
   atMs: number
   /** The path of the request. */
   path: string
-  /** The model that it named. */
+  /** The model named in the request. */
   model: string
-  /** 0 while there is no answer, and for ever when it hangs or the connection breaks before one. */
+  /** 0 while there is no answer, and permanently if it hangs or the connection breaks before an answer. */
   status: number
-  /** Tokens that were produced, also when nobody was left to read them. */
+  /** Tokens that were produced, even if nobody read them. */
   outputTokens: number
-  /** Whether the client was gone before the end. */
+  /** Whether the client left before the end. */
   left: boolean
 }
 
-/** What the server has seen so far; it changes while the server runs. */
+/** The server's records so far. They change while the server runs. */
 export interface HttpRequestCounters {
-  /** Also those that hang, by chaos or in the black hole of a model. */
+  /** Includes requests that hang, by chaos or because the model stays silent. */
   readonly admitted: number
   /** Refusals of all kinds, by the limits and by chaos. */
   readonly refused: number
-  /** Answers by their status, those to bad requests too. */
+  /** Answers by status, including those to invalid requests. */
   readonly byStatus: Readonly<Record<number, number>>
   /** Each request to a model. */
   readonly log: readonly Readonly<HttpRequestRecord>[]

@@ -1,8 +1,8 @@
 /**
- * Decides how a model provider is put on the network: an HTTP server on loopback that speaks OpenAI's API.
+ * Serves a simulated model provider over HTTP, on loopback, with OpenAI's API.
  *
- * Between a model and a real SDK lie headers, bodies, streams and broken connections, and that is where limiters
- * fail. `node:http` is imported when a server is started, so that this entry also loads in a browser.
+ * Headers, bodies, streams and broken connections lie between a model and a real SDK, and limiters often fail
+ * there. `node:http` is imported when a server is started, so that this entry also loads in a browser.
  */
 import type { AddressInfo } from 'node:net'
 import { systemClock } from '../scheduler/clock.ts'
@@ -12,26 +12,26 @@ import type { HttpProviderOptions, HttpRequestCounters } from './http-options.ts
 
 /** A provider that listens on loopback. */
 export interface HttpProvider {
-  /** What an SDK takes as its base URL: `http://127.0.0.1:49152/v1`. */
+  /** The base URL for an SDK: `http://127.0.0.1:49152/v1`. */
   readonly url: string
   /** The port it listens on. */
   readonly port: number
-  /** What it has seen so far. */
+  /** The records of its requests so far. */
   readonly requests: HttpRequestCounters
-  /** Stops at once: open connections are cut. May be called again. */
+  /** Stops immediately and closes open connections. May be called again. */
   close(): Promise<void>
 }
 
 /**
- * Starts a provider on 127.0.0.1, on a free port. It needs Node, Deno or Bun; elsewhere it rejects with an error
+ * Starts a provider on a free port of 127.0.0.1. It needs Node, Deno or Bun. Elsewhere it rejects with an error
  * that says so.
  *
- * Rejects with a `TypeError` that names an option that is wrong.
+ * Rejects with a `TypeError` that names an invalid option.
  *
- * It serves `POST /v1/chat/completions` and `/v1/responses`, plain and as a stream, `POST /v1/embeddings`, and
- * `GET /v1/models`, with OpenAI's headers (`x-ratelimit-*`, `retry-after`, `retry-after-ms`, `x-request-id`)
- * and error bodies. Answers depend on nothing but the request: a token is four characters, in and out, so that
- * a test can tell the usage beforehand.
+ * It serves `POST /v1/chat/completions` and `/v1/responses`, with and without streaming, `POST /v1/embeddings`,
+ * and `GET /v1/models`, with OpenAI's headers (`x-ratelimit-*`, `retry-after`, `retry-after-ms`, `x-request-id`)
+ * and error bodies. Answers depend only on the request. A token is four characters of input or output, so a test
+ * can compute the usage in advance.
  *
  * @example
  * const provider = await startHttpProvider({ model: new TokenBucketProvider({ requestsPerMinute: 60 }) })
@@ -42,7 +42,7 @@ export interface HttpProvider {
  */
 export async function startHttpProvider(options: HttpProviderOptions): Promise<HttpProvider> {
   check(options)
-  // The `catch` also lets bundlers for browsers go on without the module.
+  // The `catch` also lets bundlers for browsers continue without the module.
   const { createServer } = await import('node:http').catch((cause: unknown) => {
     throw new Error('startHttpProvider needs node:http, which this runtime does not have', { cause })
   })
@@ -61,7 +61,7 @@ export async function startHttpProvider(options: HttpProviderOptions): Promise<H
     close: () =>
       (closed ??= new Promise((resolve) => {
         server.close(() => resolve())
-        // Streams and hanging answers would else keep the server open for as long as they like.
+        // Otherwise streams and hanging answers would keep the server open.
         server.closeAllConnections()
       })),
   }

@@ -1,6 +1,6 @@
 /**
- * The public surface of `llmiter/testing`: what tests, benches and demonstrations of a limiter need, and so do
- * yours. A clock that you move, numbers that repeat, and providers that refuse as real ones do.
+ * The public surface of `llmiter/testing`: tools for tests, benches and demonstrations of a limiter. A virtual
+ * clock, reproducible random numbers, and providers that refuse as real ones do.
  */
 export { AccelerationProvider, type AccelerationOptions } from './acceleration.ts'
 export { BurndownProvider, type BurndownOptions } from './burndown.ts'

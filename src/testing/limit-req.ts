@@ -1,6 +1,4 @@
-/**
- * Decides as nginx's `limit_req` does: at most one request in each 1/rate, but for a burst.
- */
+/** Simulates nginx's `limit_req`: at most one request per 1/rate, plus a burst. */
 import { playBacklog } from './optimum.ts'
 import { choice, fields, finite, MINUTE_MS, positive } from './check.ts'
 import { LIMIT_SYNONYMS } from '../lib/synonyms.ts'
@@ -8,11 +6,17 @@ import type { ModelProvider, ProviderAnswer, ProviderCall, ProviderLimit } from 
 
 /** Options of `LimitReqProvider`. */
 export interface LimitReqOptions {
-  /** The limit of requests. */
+  /** The request limit. */
   requestsPerMinute: number
-  /** How many may come before their time, as with `burst=20 nodelay`. Default: 0. */
+  /**
+   * How many requests may come early, as with `burst=20 nodelay`.
+   * @default 0
+   */
   burst?: number
-  /** `limit_req_status`. Default: 503, which is nginx's own. */
+  /**
+   * `limit_req_status`. The default is nginx's own.
+   * @default 503
+   */
   status?: 429 | 503
 }
 
@@ -20,16 +24,18 @@ export interface LimitReqOptions {
 const ONE = 1000
 
 /**
- * A strict limiter: nginx's `limit_req`, with `nodelay`.
+ * A strict limiter: nginx's `limit_req` with `nodelay`.
  *
- * - **Who behaves so**: nginx and its ingress in front of a server of your own, and gateways that copied it. Its
- *   default answer is 503, which says nothing of a limit.
- * - **The law it keeps**: between two requests that are let in lie at least 1/rate, counted in whole ms, but for
- *   `burst` requests that may come before their time. A refused request changes nothing.
+ * - **Found at**: nginx and its ingress in front of a self-hosted server, and gateways that copied it. Its default
+ *   answer is 503, which says nothing about a
+ *   limit.
+ * - **Rule**: two accepted requests are at least 1/rate apart, measured in whole ms, except for `burst` requests
+ *   that may come early. A refused request
+ *   changes nothing.
  * - **Optimum** for N calls: `(N − 1 − burst) ÷ rate`.
- * - **Simplified**: no queue (nginx without `nodelay` lets early requests wait).
+ * - **Simplified**: no queue (without `nodelay`, nginx delays early requests).
  *
- * Throws a `TypeError` that names a wrong value.
+ * Throws a `TypeError` that names an invalid value.
  *
  * @example
  * new LimitReqProvider({ requestsPerMinute: 600 })                         // rate=10r/s, answers 503

@@ -1,8 +1,8 @@
 /**
- * Decides who gets in where a provider is a set of counters: a call that fits all of them, or nobody.
+ * A provider made of several counters: a call is accepted only if it fits all of them.
  *
- * All or none, because a call refused for its tokens must not have used up a request, unless the provider is
- * one of those that count failures: that is `failuresCount`, and it is what makes hammering so costly.
+ * A call refused for its tokens must not use up a request, except at providers that count failures.
+ * `failuresCount` simulates those, where repeated attempts are costly.
  */
 import { playBacklog } from './optimum.ts'
 import { choice } from './check.ts'
@@ -19,22 +19,22 @@ import type {
 /** How the models of this folder refuse. */
 export interface RefusalOptions {
   /**
-   * What a refusal tells of the wait: the exact ms, whole seconds rounded up, or nothing. Default: `'exact'`,
-   * where the model does not say otherwise.
+   * How a refusal reports the wait: the exact ms, whole seconds rounded up, or not at all.
+   * @default `'exact'`, unless the model says otherwise
    */
   retryAfter?: 'exact' | 'seconds' | 'none'
   /** Whether refused requests count as requests, as on OpenAI, Azure and Gemini. */
   failuresCount?: boolean
 }
 
-/** A counter, what a call is charged on it when let in, and (where that is corrected) what it costs in the end. */
+/** A counter, the amount that an accepted call is charged, and, if it is corrected, the final cost of the call. */
 export interface MeteredLimit {
   counter: QuotaCounter
   charge(call: ProviderCall): number
   settle?(usage: ProviderUsage): number
 }
 
-/** A provider that shows its limits. */
+/** A provider whose limits can be read. */
 export class MeteredProvider implements ModelProvider {
   readonly name: string
   readonly #kind: string
@@ -77,7 +77,7 @@ export class MeteredProvider implements ModelProvider {
       of: counter.of,
       amount: counter.amount,
       perMs: counter.perMs,
-      // The small addend: 3 left must not be told as 2 for the last bit of a sum.
+      // The small addend keeps 3 from being reported as 2 because of a rounding error.
       remaining: Math.max(0, Math.floor(counter.remaining(now) + 1e-9)),
       resetMs: counter.resetMs(now),
     }))
@@ -98,8 +98,8 @@ export class MeteredProvider implements ModelProvider {
   }
 
   /**
-   * From `now` on all limits are `factor` times what they were at first, rounded up where they count whole
-   * calls. What was used stays used; a bucket keeps what it holds, if that still fits.
+   * From `now` on, all limits are `factor` times their initial value, rounded up if they count whole calls. Past
+   * usage still counts. A bucket keeps its content as far as it still fits.
    */
   scale(now: number, factor: number): void {
     for (const { counter } of this.#limits) counter.scale(now, factor)
@@ -139,7 +139,7 @@ const retryAfterNames = {
   none: 'no Retry-After',
 }
 
-/** The counter to blame is the slowest one: after its wait the call fits them all. */
+/** The counter with the longest wait. After that wait the call fits all counters. */
 function longestWait(limits: MeteredLimit[], now: number, call: ProviderCall): MeteredLimit {
   const waitMs = ({ counter, charge }: MeteredLimit) => counter.waitMs(now, charge(call))
   return limits.reduce((worst, limit) => (waitMs(limit) > waitMs(worst) ? limit : worst))

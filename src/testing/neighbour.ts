@@ -1,6 +1,4 @@
-/**
- * Decides when somebody else of the same organisation uses the limit up.
- */
+/** Simulates another client of the same organisation that uses up part of the limit. */
 import { playBacklog } from './optimum.ts'
 import { fields, finite, positive, provider } from './check.ts'
 import { LIMIT_SYNONYMS } from '../lib/synonyms.ts'
@@ -8,26 +6,30 @@ import type { ModelProvider, ProviderAnswer, ProviderCall, ProviderLimit } from 
 
 /** Options of `NeighbourProvider`. */
 export interface NeighbourOptions {
-  /** How many calls a minute the neighbour sends while it is there. */
+  /** How many calls per minute the neighbour sends while active. */
   requestsPerMinute: number
-  /** It is there for so long, then away for as long, and so on, in ms. */
+  /** How long it is active, and then inactive, in turn, in ms. */
   spellMs: number
-  /** Its first spell begins then. Default: 0. */
+  /**
+   * When its first active period begins, in ms.
+   * @default 0
+   */
   fromMs?: number
 }
 
 /**
- * Any provider that another client uses too, in spells, and that tells nobody so.
+ * Any provider whose limit is also used by another client, from time to time and without notice.
  *
- * - **Who behaves so**: every provider that counts by organisation or project: another program, or a colleague.
- * - **The law it keeps**: that of the provider within, for both together. The neighbour sends evenly, does not wait
- *   for anybody, and gives up what is refused.
- * - **Optimum** for N calls: by playing the backlog beside the neighbour.
+ * - **Found at**: every provider that counts by organisation or project: the other client is another program or a
+ *   colleague.
+ * - **Rule**: the rule of the inner provider, for both clients together. The neighbour sends evenly, does not
+ *   wait, and does not retry refused calls.
+ * - **Optimum** for N calls: by simulating the backlog next to the neighbour.
  *
- * Throws a `TypeError` that names a wrong value.
+ * Throws a `TypeError` that names an invalid value.
  *
  * @example
- * // 60 % of the limit are gone for every second two minutes
+ * // 60 % of the limit are used in every second period of two minutes
  * new NeighbourProvider(new TokenBucketProvider({ requestsPerMinute: 600, capacityMs: 1000 }), {
  *   requestsPerMinute: 360,
  *   spellMs: 120_000,
@@ -40,7 +42,7 @@ export class NeighbourProvider implements ModelProvider {
   readonly #everyMs: number
   #next: number
 
-  /** `within` becomes this one's own: nobody else should ask it. */
+  /** Takes over `within`, which must not be used elsewhere. */
   constructor(within: ModelProvider, options: NeighbourOptions) {
     provider(within, 'provider')
     fields(options, 'NeighbourProvider', ['requestsPerMinute', 'spellMs', 'fromMs'], LIMIT_SYNONYMS)
@@ -76,7 +78,7 @@ export class NeighbourProvider implements ModelProvider {
     return playBacklog(this.unused(), now, calls, call)
   }
 
-  /** What the neighbour has sent until now. */
+  /** Sends the neighbour's calls up to now. */
   #visit(now: number): void {
     const { spellMs, fromMs = 0 } = this.#options
     for (; this.#next <= now; this.#next += this.#everyMs) {

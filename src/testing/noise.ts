@@ -1,6 +1,4 @@
-/**
- * Decides which calls a busy provider refuses by chance, whatever the rate of the client.
- */
+/** Simulates a busy provider that refuses random calls, whatever the rate of the client. */
 import { playBacklog } from './optimum.ts'
 import { choice, drawn, fields, finite, provider, notNumber } from './check.ts'
 import type { ModelProvider, ProviderAnswer, ProviderCall, ProviderLimit, Refused } from './provider.ts'
@@ -10,24 +8,34 @@ import { seededRandom } from '../lib/random.ts'
 export interface NoiseOptions {
   /** The share of calls that are refused, above 0 and below 1. */
   share: number
-  /** 429, as Vertex and Bedrock answer when shared capacity is short, or 503. Default: 429. */
+  /**
+   * 429, as Vertex and Bedrock answer when shared capacity is short, or 503.
+   * @default 429
+   */
   status?: 429 | 503
-  /** The wait that a refusal tells, in ms. Default: none is told. */
+  /**
+   * The wait that a refusal reports, in ms.
+   * @default none
+   */
   retryAfterMs?: number
-  /** Of the random draws: the same seed, the same calls. Default: 1. */
+  /**
+   * The seed of the random numbers. The same seed refuses the same calls.
+   * @default 1
+   */
   seed?: number
 }
 
 /**
- * Any provider that refuses a share of all calls by chance.
+ * Any provider, with a share of all calls refused at random.
  *
- * - **Who behaves so**: those that serve from capacity which all customers share (Vertex AI, Bedrock on demand). The
- *   limit of the account is not in the way, and a slower client is refused just as often.
- * - **The law it keeps**: that of the provider within. A call that is struck never reaches it, and uses nothing up.
- * - **Optimum** for N calls: that of the provider within, since whoever is struck may ask again at once.
- * - **Simplified**: draws are independent; real shortages come in spells.
+ * - **Found at**: providers that serve from capacity shared by all customers (Vertex AI, Bedrock on demand). The
+ *   refusals do not come from the account's limit,
+ *   and a slower client is refused just as often.
+ * - **Rule**: the rule of the inner provider. A refused call does not reach it, and uses nothing.
+ * - **Optimum** for N calls: that of the inner provider, since a refused call may be sent again immediately.
+ * - **Simplified**: refusals are independent. Real shortages come in periods.
  *
- * Throws a `TypeError` that names a wrong value.
+ * Throws a `TypeError` that names an invalid value.
  *
  * @example
  * new NoiseProvider(new TokenBucketProvider({ requestsPerMinute: 600 }), { share: 0.01, seed: 7 })

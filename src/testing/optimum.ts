@@ -1,20 +1,23 @@
 /**
- * Decides how fast calls can get in at best: by playing it, with a client that knows the provider and asks each
- * call at the first moment it gets in.
+ * Computes how fast calls can be accepted at best, by simulating a client that knows the provider and sends each
+ * call at the first possible moment.
  *
- * That client is the fastest there is wherever an earlier call never makes a later one slower, and each model
- * says of itself why that holds. Playing needs no formula, so it is exact also where limits change on the way.
+ * This client is the fastest possible if an earlier call never makes a later one slower. Each model documents why
+ * that holds. A simulation needs no formula, so it is also exact if limits change on the way.
  */
 import type { ModelProvider, ProviderCall } from './provider.ts'
 import { TimerHeap } from './timer-heap.ts'
 
-/** A call that comes at a moment of its own; those before it go first. */
+/** A call with an arrival time. Calls before it go first. */
 export interface Arrival {
   at: number
   call: ProviderCall
 }
 
-/** The moment at which each call is in; it ends at the first that never can. `provider` is used up by it. */
+/**
+ * Yields the time at which each call is accepted. Ends at the first call that can never be accepted. Uses up
+ * `provider`.
+ */
 export function* play(provider: ModelProvider, arrivals: Iterable<Arrival>): Generator<number, void> {
   const ends = new TimerHeap()
   let now = -Infinity
@@ -37,7 +40,7 @@ function enter(provider: ModelProvider, call: ProviderCall, from: number, ends: 
       continue
     }
     const answer = provider.ask(now, call)
-    // Whoever refuses at random does not look at the time: the call may ask again at once.
+    // A provider that refuses at random does not depend on the time, so the call is sent again immediately.
     if (answer.kind !== 'admitted') continue
     const endsAt = now + (call.serviceMs ?? 0)
     ends.add(endsAt, () => answer.finish(endsAt))
@@ -46,7 +49,7 @@ function enter(provider: ModelProvider, call: ProviderCall, from: number, ends: 
   return Infinity
 }
 
-/** The ms from `now` until the last of `calls` calls is in; `provider` is used up by it. */
+/** The ms from `now` until the last of `calls` calls is accepted. Uses up `provider`. */
 export function playBacklog(
   provider: ModelProvider,
   now: number,

@@ -1,6 +1,4 @@
-/**
- * Decides how a provider fails for a while: all of its calls or some, with a word or in silence.
- */
+/** Simulates a provider that fails for a while: all calls or some, with an error or without an answer. */
 import { playBacklog } from './optimum.ts'
 import { choice, drawn, fields, finite, provider, seconds, notNumber } from './check.ts'
 import type { ModelProvider, ProviderAnswer, ProviderCall, ProviderLimit, Refused } from './provider.ts'
@@ -8,51 +6,53 @@ import { seededRandom } from '../lib/random.ts'
 
 /** Options of `OutageProvider`. */
 export interface OutageOptions {
-  /** From this moment, of the `now` that the provider is asked with, in ms. */
+  /** The start of the outage, on the `now` passed to the provider, in ms. */
   fromMs: number
-  /** Until this moment, when all is well again. */
+  /** The end of the outage, in ms. */
   toMs: number
   /**
-   * What a call hears that is struck.
+   * The answer to an affected call.
    *
-   * - `overloaded`: 529, as Anthropic says it
+   * - `overloaded`: 529, as from Anthropic
    * - `unavailable`: 503
    * - `slow down`: 503 with OpenAI's `slow_down`
-   * - `limited`: 429 without a wait, as gateways that lost their backend say it
-   * - `nothing`: a black hole; the call hangs until the client gives up
+   * - `limited`: 429 without a wait, as from gateways that lost their backend
+   * - `nothing`: no answer; the call hangs until the client gives up
    *
-   * Default: `overloaded`.
+   * @default 'overloaded'
    */
   says?: 'overloaded' | 'unavailable' | 'slow down' | 'limited' | 'nothing'
   /**
-   * The share of calls that are struck, above 0 and at most 1; which ones is drawn at random.
+   * The share of affected calls, above 0 and at most 1. They are selected at random.
    * @default 1
    */
   share?: number
   /**
-   * Of the random draws: the same seed, the same calls.
+   * The seed of the random numbers. The same seed affects the same calls.
    * @default 1
    */
   seed?: number
   /**
-   * The wait that a refusal tells, in ms.
-   * @default no wait is named
+   * The wait that a refusal reports, in ms.
+   * @default none
    */
   retryAfterMs?: number
 }
 
 /**
- * Any provider, out of order from one moment to another.
+ * Any provider, with an outage from one moment to another.
  *
- * - **Who behaves so**: all of them. Anthropic answers 529 `overloaded_error`, OpenAI 503 and, when traffic grew
- *   too fast, 503 `slow_down`; most outages are partial; and behind some load balancers requests just hang.
- * - **The law it keeps**: that of the provider within. A call that is struck never reaches it, so it uses nothing
- *   up, and the limits recover during the outage.
- * - **Optimum** for N calls: that of the provider within, as if nobody had called during the outage; of a partial
- *   one, as if there were none, since whoever is struck may ask again at once.
- * - **Simplified**: it ends at once and with all of its limits, while a real provider comes back by and by.
+ * - **Found at**: all providers. Anthropic answers 529 `overloaded_error`. OpenAI answers 503 and, if traffic grew
+ *   too fast, 503 `slow_down`. Most outages are
+ *   partial. Behind some load balancers, requests hang.
+ * - **Rule**: the rule of the inner provider. An affected call does not reach it, so it uses nothing, and the
+ *   limits recover during the outage.
+ * - **Optimum** for N calls: that of the inner provider, as if nobody had called during the outage. For a partial
+ *   outage, as if there were none, since an
+ *   affected call may be sent again immediately.
+ * - **Simplified**: it ends abruptly and with full limits, while a real provider recovers gradually.
  *
- * Several outages are several of these, one within the other. Throws a `TypeError` that names a wrong value.
+ * Nest several of these for several outages. Throws a `TypeError` that names an invalid value.
  *
  * @example
  * const bucket = new TokenBucketProvider({ requestsPerMinute: 600, capacityMs: 1000 })
@@ -92,7 +92,7 @@ export class OutageProvider implements ModelProvider {
     return this.#provider.ask(now, call)
   }
 
-  /** A provider that answers nobody tells nobody its limits. */
+  /** A provider that does not answer does not report limits either. */
   limits(now: number): ProviderLimit[] {
     return this.#isOut(now) && this.#share === 1 ? [] : this.#provider.limits(now)
   }

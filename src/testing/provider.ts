@@ -1,13 +1,12 @@
 /**
- * Decides what a model provider is: what it is asked, and what it can answer.
+ * Defines a simulated model provider: its calls and its answers.
  *
- * A model provider is the other side of the wire, reduced to what a limiter can feel: which calls are let in,
- * what a refusal says, and what the headers tell. It is pure: the time comes in as an argument, so the same
- * model serves a simulation of an hour in virtual time and an HTTP server in real time (`startHttpProvider`).
- * Bodies, headers and latencies are the business of whoever speaks for it.
+ * It is reduced to what a limiter can observe: which calls are accepted, and what refusals and headers report. It
+ * is pure: the time is an argument, so the same model works for an hour in virtual time and for an HTTP server in
+ * real time (`startHttpProvider`). Bodies, headers and latencies are added by the code that uses it.
  */
 
-/** What a provider can run out of. `tokens` is one budget for the tokens of both directions. */
+/** The dimension of a limit. `tokens` is one budget for input and output tokens. */
 export type ProviderDimension = 'requests' | 'tokens' | 'inputTokens' | 'outputTokens' | 'concurrency'
 
 /** A call as the provider sees it. All counts are 0 or more. */
@@ -21,28 +20,28 @@ export interface ProviderCall {
    */
   requests?: number
   /**
-   * The prompt.
+   * Tokens of the prompt.
    * @default 0
    */
   inputTokens?: number
   /**
-   * What the call is going to produce: a model knows it beforehand.
+   * The tokens that the call is going to produce. A model knows them in advance.
    * @default 0
    */
   outputTokens?: number
   /**
-   * The most that the call asks for, `max_tokens`.
+   * The maximum output that the call allows, `max_tokens`.
    * @default `outputTokens`
    */
   maxOutputTokens?: number
   /**
-   * From the admission to the end of the answer, in ms; only `optimumMs` asks for it.
+   * The time from acceptance to the end of the answer, in ms. Only `optimumMs` uses it.
    * @default 0
    */
   serviceMs?: number
 }
 
-/** What a call turned out to use. */
+/** The actual usage of a call. */
 export interface ProviderUsage {
   /** Input tokens. */
   inputTokens?: number
@@ -50,44 +49,44 @@ export interface ProviderUsage {
   outputTokens?: number
 }
 
-/** The call is in. */
+/** The call was accepted. */
 export interface Admitted {
-  /** The call is in. */
+  /** The call was accepted. */
   kind: 'admitted'
   /**
-   * The call is over at `now`: tell it once for each admitted call, also when the client left. Models that
-   * correct their charge, or count the calls inside, do so here; a second time changes nothing.
+   * Ends the call at `now`. Call it once for each accepted call, also if the client left. Models that correct
+   * their charge, or count calls in flight, do so here. Further calls have no effect.
    *
-   * `usage` defaults to what the call announced.
+   * `usage` defaults to the tokens given with the call.
    */
   finish(now: number, usage?: ProviderUsage): void
 }
 
 interface RefusalBase {
   kind: 'refused'
-  /** The wait that the refusal tells the client, in ms; absent when the provider keeps it to itself. */
+  /** The wait that the refusal reports, in ms. Missing if the provider does not report it. */
   retryAfterMs?: number
 }
 
-/** Over a limit (`rate`), or a call that no empty provider could take (`oversize`). */
+/** The call exceeds a limit (`rate`), or could never be accepted (`oversize`). */
 export interface LimitRefusal extends RefusalBase {
-  /** Too many for now, or more than could ever fit. */
+  /** Too much for now, or more than could ever fit. */
   why: 'rate' | 'oversize'
   /** The HTTP status. */
   status: 429
   /** The dimension of the limit. */
   of: ProviderDimension
-  /** The limit as the provider advertises it, what of it is used, and what this call wanted. */
+  /** The advertised limit. */
   limit: number
-  /** What of the limit is used. */
+  /** The used amount of the limit. */
   used: number
-  /** What the call wanted. */
+  /** The amount that the call needed. */
   requested: number
 }
 
-/** The provider is busy with others; `slowDown` is OpenAI's way to say that traffic grew too fast. */
+/** The provider is overloaded. `slowDown` is OpenAI's signal that traffic grew too fast. */
 export interface OverloadRefusal extends RefusalBase {
-  /** The provider is busy. */
+  /** The provider is overloaded. */
   why: 'overload'
   /** The HTTP status. */
   status: 503 | 529
@@ -95,7 +94,7 @@ export interface OverloadRefusal extends RefusalBase {
   slowDown?: boolean
 }
 
-/** No money or no quota left: waiting a moment does not help. */
+/** The credit or quota is used up, so waiting a moment does not help. */
 export interface QuotaRefusal extends RefusalBase {
   /** The quota is used up. */
   why: 'quota'
@@ -106,33 +105,33 @@ export interface QuotaRefusal extends RefusalBase {
 /** A refusal of any kind. */
 export type Refused = LimitRefusal | OverloadRefusal | QuotaRefusal
 
-/** A black hole: no answer ever comes, and the client has to give up by itself. No limit was charged. */
+/** No answer ever arrives, and the client has to give up by itself. Nothing was charged. */
 export interface Silent {
-  /** No answer ever comes. */
+  /** No answer ever arrives. */
   kind: 'silent'
 }
 
-/** What a provider answers to a call. */
+/** The provider's answer to a call. */
 export type ProviderAnswer = Admitted | Refused | Silent
 
-/** One limit as a client may read it from headers. A provider may have several of one dimension. */
+/** One limit as a client can read it from headers. A provider may have several limits of one dimension. */
 export interface ProviderLimit {
   /** The dimension. */
   of: ProviderDimension
-  /** `amount` per `perMs` ms; of concurrency, `amount` at once, and `perMs` is 0. */
+  /** `amount` per `perMs` ms. For concurrency, `amount` at the same time, and `perMs` is 0. */
   amount: number
-  /** The window in ms; 0 for concurrency. */
+  /** The window in ms. 0 for concurrency. */
   perMs: number
-  /** What a call could take at once, a whole number. */
+  /** The amount available now, a whole number. */
   remaining: number
-  /** Ms until nothing is used any more; `Infinity` where only the end of a call frees it. */
+  /** Ms until nothing is used any more. `Infinity` if only the end of a call frees it. */
   resetMs: number
 }
 
 /**
- * A provider in a nutshell. Implement it to test against a provider of your own.
+ * A simulated provider. Implement it to test against your own model.
  *
- * `now` is in ms, from any origin, and never goes back from one call to the next.
+ * `now` is in ms from any origin, and never decreases from one call to the next.
  *
  * @example
  * const provider = new TokenBucketProvider({ requestsPerMinute: 60, capacityMs: 1000 })
@@ -141,26 +140,26 @@ export interface ProviderLimit {
  * provider.ask(1000).kind // 'admitted'
  */
 export interface ModelProvider {
-  /** The model and its parameters, as a bench prints them: `token bucket of 1 s, exact Retry-After`. */
+  /** The model and its parameters, for reports: `token bucket of 1 s, exact Retry-After`. */
   readonly name: string
-  /** A call arrives. Its tokens are charged by the rule of the model. */
+  /** Sends a call. Its tokens are charged by the rule of the model. */
   ask(now: number, call?: ProviderCall): ProviderAnswer
-  /** What headers would tell at `now`. */
+  /** The limits that headers would report at `now`. */
   limits(now: number): ProviderLimit[]
   /**
-   * What no real client can ask: the ms until `call` gets in if nobody else comes, 0 when it gets in now. Asking
-   * costs nothing.
+   * The ms until `call` would be accepted if no other call is sent. 0 if it would be accepted now. Real clients
+   * cannot know this. Reading it changes nothing.
    *
-   * Never too long. It may be too short where the limits change on the way, so ask again then; `Infinity` when
-   * only the end of another call, or nothing, can help.
+   * It is never too long. It may be too short if the limits change on the way, so check again at that time.
+   * `Infinity` if only the end of another call, or nothing, can help.
    */
   waitMs(now: number, call?: ProviderCall): number
-  /** Another one with the same limits, that nobody has used yet. */
+  /** An unused provider with the same limits. */
   unused(): ModelProvider
   /**
-   * The theoretical optimum: the fewest ms from `now` within which a provider that nobody has used can admit
-   * `calls` calls like `call`, or the calls that a function tells by their index, in this order. Each finishes
-   * after its `serviceMs`. `Infinity` when one of them can never fit.
+   * The theoretical optimum: the minimum time in ms from `now` within which an unused provider can accept `calls`
+   * calls like `call`, or the calls that a function gives by their index, in this order. Each finishes after its
+   * `serviceMs`. `Infinity` if one of them can never fit.
    *
    * No client can be faster, so `optimumMs ÷ measured` is a client's goodput.
    */

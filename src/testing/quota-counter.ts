@@ -1,35 +1,35 @@
 /**
- * Decides how one limit is counted: by a bucket that refills all the time, or by a window that starts anew.
+ * Counts one limit: with a bucket that refills continuously, or with a window that starts again.
  *
- * A provider is a few counters and a rule for what a call is charged on each (limited-provider.ts); a new kind of provider
- * is usually a new counter or a new rule.
+ * A provider is a few counters and a charging rule for each (limited-provider.ts). A new kind of provider usually
+ * needs only a new counter or a new rule.
  */
 import type { ProviderDimension } from './provider.ts'
 
-/** One limit of a provider. Times in ms; `now` never goes back. */
+/** One limit of a provider. Times are in ms, and `now` never decreases. */
 export interface QuotaCounter {
   readonly of: ProviderDimension
   readonly amount: number
   readonly perMs: number
-  /** Ms until `cost` fits if nobody takes anything meanwhile: 0 when it fits now. */
+  /** Ms until `cost` fits if nothing else is taken. 0 if it fits now. */
   waitMs(now: number, cost: number): number
-  /** Charges `cost`; a negative one comes back. */
+  /** Charges `cost`. A negative cost is a refund. */
   take(now: number, cost: number): void
-  /** Charges a refused request, as far as there is something left to lose. */
+  /** Charges a refused request, as far as anything is left. */
   penalise(now: number): void
   remaining(now: number): number
   /** Ms until the counter is as if it had never been used. */
   resetMs(now: number): number
   /**
-   * From `now` on the limit is `factor` times what it was at first, rounded up where it counts whole calls. What
-   * was used stays used.
+   * From `now` on, the limit is `factor` times its initial value, rounded up if it counts whole calls. Past usage
+   * still counts.
    */
   scale(now: number, factor: number): void
 }
 
 /**
- * Two moments closer than a nanosecond are the same one. Without it a client that comes back exactly when it
- * was told to could be refused for the last bit of a sum.
+ * Times closer than a nanosecond are equal. Otherwise a client that comes back at the exact time it was given
+ * could be refused because of a rounding error.
  */
 export const SAME_MOMENT_MS = 1e-6
 
@@ -40,11 +40,11 @@ export interface MeterSpec {
 }
 
 /**
- * A bucket of `capacityMs` of refill, in the form of the virtual scheduling algorithm (ITU-T I.371): all it
- * remembers is when it will be full, so no error adds up.
+ * A bucket of `capacityMs` of refill, implemented as the virtual scheduling algorithm (ITU-T I.371). It stores
+ * only the time when it will be full, so no error accumulates.
  *
- * A cost above the capacity fits when the bucket is full, and leaves a debt. Else 10 a minute with a capacity
- * of one second would admit nothing, ever.
+ * A cost above the capacity fits when the bucket is full, and leaves a debt. Otherwise 10 per minute with a
+ * capacity of one second would accept nothing.
  */
 export class BucketCounter implements QuotaCounter {
   readonly of: ProviderDimension
@@ -84,7 +84,7 @@ export class BucketCounter implements QuotaCounter {
     return Math.max(0, this.#fullAt - now)
   }
 
-  /** What the bucket holds stays, unless it has become too small for it. */
+  /** Keeps the content of the bucket, as far as it still fits. */
   scale(now: number, factor: number): void {
     const held = this.remaining(now)
     this.amount = this.#amountAtFirst * factor
@@ -96,7 +96,7 @@ export class BucketCounter implements QuotaCounter {
   }
 }
 
-/** A counter that starts from zero every `perMs`; at time 0 it is `phaseMs` inside its window. */
+/** A counter that starts from zero every `perMs`. At time 0 it is `phaseMs` into its window. */
 export class FixedWindowCounter implements QuotaCounter {
   readonly of: ProviderDimension
   amount: number

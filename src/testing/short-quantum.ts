@@ -1,6 +1,6 @@
 /**
- * Decides as providers do that promise a minute and count seconds: 600 a minute means 10 in each second, and
- * whoever keeps asking while refused uses up the minute as well.
+ * Simulates providers that advertise limits per minute but count by the second: 600 per minute means 10 in each
+ * second. A client that keeps sending refused calls also uses up the minute.
  */
 import { requestsOf } from './charge.ts'
 import { limitsAnd, MINUTE_MS, positive, seconds } from './check.ts'
@@ -10,24 +10,26 @@ import { MeteredProvider, type MeteredLimit } from './limited-provider.ts'
 
 /** Options of `ShortQuantumProvider`. */
 export interface ShortQuantumOptions extends FixedWindowOptions {
-  /** The limit of requests. */
+  /** The request limit. */
   requestsPerMinute: number
   /**
-   * Length of the short windows in ms; seen are 1,000 and 10,000.
+   * The length of the short windows in ms. 1,000 and 10,000 have been observed.
    * @default 1_000
    */
   quantumMs?: number
 }
 
 /**
- * Counts requests in fixed windows of 1 s or 10 s inside the minute, and in the minute; tokens in the minute
- * only.
+ * Counts requests in fixed windows of 1 s or 10 s within the minute, and in the minute. Counts tokens only in the
+ * minute.
  *
- * - **Who behaves so**: Azure OpenAI, which documents that it evaluates requests over a small period of time,
- *   typically 1 or 10 seconds. OpenAI documents that refused requests count against the minute.
- * - **The law it keeps**: at most n in each minute of its own and q in each quantum, where q is the quantum's
- *   share of n, rounded up to a whole request: else 119 a minute would admit 60.
- * - **Optimum** for N calls: as in a fixed window, of q calls for each quantum and n for each minute.
+ * - **Found at**: Azure OpenAI, which documents that it evaluates requests over a small period of time, typically
+ *   1 or 10 seconds. OpenAI documents that refused
+ *   requests count against the minute.
+ * - **Rule**: at most n per minute and q per quantum, where q is the quantum's share of n, rounded up to a whole
+ *   request. (Rounded down, 119 per minute would allow only
+ *   60.)
+ * - **Optimum** for N calls: as for a fixed window, of q calls per quantum and n per minute.
  *
  * `failuresCount` is true by default. Throws a `TypeError` that names a value that is not above 0.
  *

@@ -1,6 +1,6 @@
 /**
- * Decides as gateways do that keep a log: what counts is the last 60 s, at every moment, and a request is in the
- * log whether it was let in or not.
+ * Simulates gateways that keep a log: at every moment the last 60 s count, and a request is logged whether it was
+ * accepted or not.
  */
 import { CallLog } from './call-log.ts'
 import { promptAndMaximum, requestsOf } from './charge.ts'
@@ -12,25 +12,26 @@ import type { ProviderDimension } from './provider.ts'
 /** At least one limit; each a number above 0. */
 export interface SlidingLogOptions extends RefusalOptions {
   /**
-   * The limit of requests.
+   * The request limit.
    * @default none
    */
   requestsPerMinute?: number
-  /** Charged at the start with the prompt and `maxOutputTokens`; nothing comes back. */
+  /** Charged at the start with the prompt and `maxOutputTokens`. Nothing is refunded. */
   tokensPerMinute?: number
 }
 
 /**
  * Looks back over the last 60 s.
  *
- * - **Who behaves so**: gateways and open model servers whose limiter is a sorted set in Redis, to which every
- *   request is added before it is counted. OpenAI, Azure and Gemini count failures too, by their documentation,
- *   and say nothing of the form of their windows.
- * - **The law it keeps**: at most n in any span of 60 s, wherever it starts: the strictest there is. Whoever asks
- *   n times a minute or more while refused is never let in again, and nothing tells him when to come back.
- * - **Optimum** for N calls, n of which fit a minute: `(⌈N ÷ n⌉ − 1) · 60 s`. Earlier calls leave the log
- *   earlier, so nobody gains by waiting.
- * - **Simplified**: refused requests are not logged with their tokens.
+ * - **Found at**: gateways and open model servers whose limiter is a sorted set in Redis, to which every request
+ *   is added before it is counted. OpenAI, Azure and Gemini
+ *   document that failures count too, but not what their windows look like.
+ * - **Rule**: at most n in any span of 60 s. This is the strictest rule. A client that sends n or more refused
+ *   calls per minute is never accepted again, and is not told when to
+ *   come back.
+ * - **Optimum** for N calls, n of which fit a minute: `(⌈N ÷ n⌉ − 1) · 60 s`. Earlier calls leave the log earlier,
+ *   so waiting never helps.
+ * - **Simplified**: the tokens of refused requests are not logged.
  *
  * `failuresCount` is true and `retryAfter` `'none'` by default. Throws a `TypeError` that names a value that is
  * not above 0.
@@ -59,7 +60,7 @@ function limitsOf({ requestsPerMinute, tokensPerMinute }: SlidingLogOptions): Me
   return limits
 }
 
-/** At most `amount` in any `perMs`. A log has no corrections: what comes back is not written. */
+/** At most `amount` in any `perMs`. A log has no corrections, so refunds are ignored. */
 class LogCounter implements QuotaCounter {
   readonly of: ProviderDimension
   amount: number

@@ -1,44 +1,46 @@
-/**
- * Decides how limits change under a running client: at given moments, told by headers or behind its back.
- */
+/** Simulates limits that change while a client runs, with or without notice in headers. */
 import { playBacklog } from './optimum.ts'
 import { choice, fields, finite, positive, provider, seconds, text } from './check.ts'
 import type { MeteredProvider } from './limited-provider.ts'
 import type { ModelProvider, ProviderAnswer, ProviderCall, ProviderLimit } from './provider.ts'
 
-/** From `atMs` on the limits are `factor` times what they were at first. */
+/** From `atMs` on, the limits are `factor` times their initial values. */
 export interface LimitStep {
-  /** A moment of the `now` that the provider is asked with, in ms. */
+  /** The time of the change, on the `now` passed to the provider, in ms. */
   atMs: number
-  /** The limits are so many times what they were at first. */
+  /** The factor on the initial limits. */
   factor: number
 }
 
 /** Options of `StepChangeProvider`. */
 export interface StepChangeOptions {
-  /** In any order. Halving for ten minutes: `[{ atMs: t, factor: 0.5 }, { atMs: t + 600_000, factor: 1 }]`. */
+  /**
+   * The changes, in any order. Halving for ten minutes: `[{ atMs: t, factor: 0.5 }, { atMs: t + 600_000, factor: 1
+   * }]`.
+   */
   steps: readonly LimitStep[]
   /**
-   * Whether headers and refusals tell the limits of the moment, or go on telling the first.
+   * Whether headers and refusals report the current limits. If not, they keep reporting the initial ones.
    * @default true
    */
   told?: boolean
 }
 
 /**
- * Any metered provider, with limits that change at given moments.
+ * Any metered provider, with limits that change at given times.
  *
- * - **Who behaves so**: Gemini's and Azure's dynamic quotas, which follow the load of the region; every provider
- *   when an account changes its tier or a key gets company. OpenAI's and Anthropic's headers tell it.
- * - **The law it keeps**: that of the provider within, with the limits of the moment. What was used stays used: a
- *   window that had let in 600 of 600 lets nobody in when the limit becomes 300. A bucket keeps what it holds, if
- *   that still fits. A call that is larger than the limit of the moment is refused as oversize.
- * - **Optimum** for N calls: by playing the backlog across the steps. What could be had before a step is gone
- *   after it, so nobody gains by waiting. A single tight bucket of rate r that halves from t1 to t2 lets in
- *   `(t2 − t1) · r ÷ 2` less.
- * - **Simplified**: the change is abrupt, and a refusal's wait does not foresee the next one.
+ * - **Found at**: Gemini's and Azure's dynamic quotas, which follow the load of the region; every provider, if an
+ *   account changes its tier or a key is shared. OpenAI's and
+ *   Anthropic's headers report the change.
+ * - **Rule**: the rule of the inner provider with the current limits. Past usage still counts: a window that
+ *   accepted 600 of 600 accepts nothing when the limit becomes 300. A
+ *   bucket keeps its content as far as it still fits. A call larger than the current limit is refused as oversize.
+ * - **Optimum** for N calls: by simulating the backlog across the changes. Unused capacity before a change is
+ *   lost, so waiting never helps. A single small bucket of rate
+ *   r that halves from t1 to t2 accepts `(t2 − t1) · r ÷ 2` less.
+ * - **Simplified**: the change is abrupt, and the wait of a refusal does not take the next change into account.
  *
- * Throws a `TypeError` that names a factor that is not above 0, or a moment that is not finite.
+ * Throws a `TypeError` that names a factor that is not above 0, or a time that is not finite.
  *
  * @example
  * new StepChangeProvider(new TokenBucketProvider({ requestsPerMinute: 600, capacityMs: 1000 }), {
@@ -53,7 +55,7 @@ export class StepChangeProvider implements ModelProvider {
   readonly #told: boolean
   #taken = 0
 
-  /** `within` becomes this one's own: nobody else should ask it. */
+  /** Takes over `within`, which must not be used elsewhere. */
   constructor(within: MeteredProvider, options: StepChangeOptions) {
     provider(within, 'provider', 'scale')
     fields(options, 'StepChangeProvider', ['steps', 'told'])
@@ -108,7 +110,7 @@ export class StepChangeProvider implements ModelProvider {
     return playBacklog(this.unused(), now, calls, call)
   }
 
-  /** Each step at its own moment, also when nobody asked meanwhile: a bucket refills by the new rate from there. */
+  /** Applies each step at its own time, even without calls, because a bucket refills at the new rate from there. */
   #changeUntil(now: number): void {
     for (let step = this.#steps[this.#taken]; step && step.atMs <= now; step = this.#steps[this.#taken]) {
       this.#provider.scale(step.atMs, step.factor)

@@ -1,15 +1,15 @@
 /**
- * Decides which virtual timer is next: the earliest, and of equal ones the first armed.
+ * Finds the next virtual timer: the earliest, and of equal ones the first that was set.
  *
- * A binary heap whose entries know their own place, so that cancelling one is O(log n) too. Marking it dead and
- * leaving it in would be simpler, but a limiter that re-arms its timer at each call would fill the heap.
+ * A binary heap whose entries know their own position, so that cancelling also takes O(log n). Leaving cancelled
+ * entries in the heap would be simpler, but a limiter that resets its timer at each call would fill the heap.
  */
 
 export interface HeapTimer {
   readonly at: number
   readonly order: number
   readonly fn: () => void
-  /** Its index in the heap, or -1 when it has fired or was cancelled. */
+  /** Its index in the heap, or -1 after it fired or was cancelled. */
   place: number
 }
 

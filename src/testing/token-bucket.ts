@@ -1,6 +1,6 @@
 /**
- * Decides as Anthropic and OpenAI do: each limit is a bucket that refills continuously. What differs between
- * accounts, and is not documented, is how much the bucket holds: a whole minute, or one second.
+ * Simulates Anthropic and OpenAI: each limit is a bucket that refills continuously. The capacity of the bucket
+ * differs between accounts and is not documented: a whole minute, or one second.
  */
 import { inputOf, outputOf, promptOrMaximum, requestsOf } from './charge.ts'
 import { limitsAnd, MINUTE_MS, positive, seconds } from './check.ts'
@@ -11,21 +11,21 @@ import type { ProviderDimension } from './provider.ts'
 /** At least one limit; each a number above 0. */
 export interface TokenBucketOptions extends RefusalOptions {
   /**
-   * The limit of requests.
+   * The request limit.
    * @default none
    */
   requestsPerMinute?: number
   /**
-   * One budget for both directions, as on OpenAI: charged at the start with the larger of the prompt and
+   * One budget for input and output, as on OpenAI: charged at the start with the larger of the prompt and
    * `maxOutputTokens`, and never corrected.
    */
   tokensPerMinute?: number
-  /** As on Anthropic: corrected when the call finishes. */
+  /** As on Anthropic: corrected when the call ends. */
   inputTokensPerMinute?: number
-  /** As on Anthropic: what is produced counts, `maxOutputTokens` does not; corrected when the call finishes. */
+  /** As on Anthropic: actual output counts, and `maxOutputTokens` does not. Corrected when the call ends. */
   outputTokensPerMinute?: number
   /**
-   * How much each bucket holds, in ms of its refill: 60,000 for a full minute, 1,000 for a second.
+   * The capacity of each bucket, in ms of its refill: 60,000 for a full minute, 1,000 for a second.
    * @default 60_000
    */
   capacityMs?: number
@@ -40,17 +40,19 @@ const KEYS = [
 ]
 
 /**
- * Buckets for requests, tokens, input tokens and output tokens; a call must fit all that are given.
+ * Buckets for requests, tokens, input tokens and output tokens. A call must fit all that are given.
  *
- * - **Who behaves so**: Anthropic, which documents a token bucket that is replenished continuously, and that 60
- *   a minute may be enforced as one each second; OpenAI, by the look of its reset headers.
- * - **The law it keeps**: in any span of d ms at most `capacity + d · rate` is let in, where the capacity is
- *   that of the bucket or, if larger, of one call: a full bucket lets a larger call in, and owes.
+ * - **Found at**: Anthropic, which documents a token bucket that is replenished continuously, and that 60 per
+ *   minute may be enforced as 1 per second; OpenAI, judging by its
+ *   reset headers.
+ * - **Rule**: in any span of d ms at most `capacity + d · rate` is accepted, where the capacity is that of the
+ *   bucket or, if larger, of one call: a full bucket accepts a larger call,
+ *   and leaves a debt.
  * - **Optimum** for N calls of cost c, on the slowest of its buckets: `(N · c − max(capacity, c)) ÷ rate`.
- * - **Simplified**: output tokens are charged at once, not while they are produced.
+ * - **Simplified**: output tokens are charged immediately, not while they are produced.
  *
- * `failuresCount` is false by default: a refused request leaves the bucket as it was. When true it takes what
- * is left, up to one request. Throws a `TypeError` that names a value that is not above 0.
+ * `failuresCount` is false by default: a refused request leaves the bucket unchanged. If true, it takes what is
+ * left, up to one request. Throws a `TypeError` that names a value that is not above 0.
  *
  * @example
  * new TokenBucketProvider({ requestsPerMinute: 600, capacityMs: 1000, retryAfter: 'seconds' })

@@ -1,26 +1,24 @@
-/**
- * Decides what a provider tells of the wait, where that is not the truth.
- */
+/** Simulates providers that report a wrong wait. */
 import { playBacklog } from './optimum.ts'
 import { drawn, fields, provider, seconds } from './check.ts'
 import type { ModelProvider, ProviderAnswer, ProviderCall, ProviderLimit } from './provider.ts'
 
-/** One of the two. */
+/** Give one of the two. */
 export interface WrongWaitOptions {
-  /** The told wait is so many times the true one. */
+  /** The reported wait is this multiple of the actual one. */
   factor?: number
-  /** The told wait is always this, in ms. */
+  /** The reported wait is always this, in ms. */
   constantMs?: number
 }
 
 /**
- * Any provider whose refusals tell a wrong wait.
+ * Any provider whose refusals report a wrong wait.
  *
- * - **Who behaves so**: gateways with `Retry-After: 60` written into their configuration; providers that tell the
- *   wait of one of several limits, or the time until the whole budget is back.
- * - **The law it keeps** and its **optimum**: those of the provider within.
+ * - **Found at**: gateways with `Retry-After: 60` in their configuration; providers that report the wait of one of
+ *   several limits, or the time until the whole budget is back.
+ * - **Rule** and **optimum**: those of the inner provider.
  *
- * Throws a `TypeError` that names a wrong value.
+ * Throws a `TypeError` that names an invalid value.
  *
  * @example
  * new WrongWaitProvider(new TokenBucketProvider({ requestsPerMinute: 600 }), { constantMs: 60_000 })

@@ -51,7 +51,7 @@ test('the newest log, with all its files', async () => {
   put('notes.txt', 'no log')
   const { code, said } = await graph('--dir', dir, '--out', out)
   expect(said).toContain(
-    'new, 2026-01-02 00:00:00 UTC\n  3 calls in 2 s: 1 answered, and 2 of which the log does not tell.',
+    'new, 2026-01-02 00:00:00 UTC\n  3 calls in 2 s: 1 answered, and 2 that the log does not account for.',
   )
   expect(drawn().map(({ limiters }) => limiters.map(({ name, requests }) => [name, requests]))).toEqual([
     [['gpt-5', [1, 2]]],
@@ -126,7 +126,7 @@ test('a part that ends before its log does not say that the program has ended', 
   const records = [0, 60, 120].map((s) => record(s * 1000, { requests: s === 0 ? 3 : 0, waiting: 3 }))
   const file = put('a.jsonl', records)
   const whole = await graph('--file', file, '--out', out)
-  expect(whole.said).toMatch(/3 still waiting when the log ends\. .* its program ended, or was killed\.$/m)
+  expect(whole.said).toMatch(/3 still waiting when the log ends\. .* its program ended or was killed\.$/m)
   const part = await graph('--file', file, '--out', out, '--to', '90s')
   expect(part.said).toContain('3 calls in 1 min 1 s: 0 answered, 3 still waiting at the end of this part.')
   for (const said of [part.said, readFileSync(out, 'utf8').replace(/<script>[^]*/, '')])

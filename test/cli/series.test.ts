@@ -183,7 +183,7 @@ test('what is said of a run adds up, and names what bound it', () => {
   ).toBe(
     '1,500 calls in 1 min 21 s: 2 answered, 1 failed, 2 turned away, 1,490 still waiting, 5 still in flight when the log ends. ' +
       'In 75 % of the 4 s in which calls waited, they waited for output tokens (10,000 a minute); in 25 % for the provider, which refused calls as too many ("429"). ' +
-      '1 refusal (the last: rate: 429), at most 1,499 in line; the gate was shut for 1 s.',
+      '1 refusal (the last: rate: 429), at most 1,499 in line; the gate was closed for 1 s.',
   )
   expect([span(0), span(59.6), span(3600), span(90_061), span(3661)]).toEqual([
     '0 s',
@@ -198,7 +198,7 @@ test('what is said of a run adds up, and names what bound it', () => {
 
 test.each([
   ['QUOTA_EXHAUSTED', 'the quota is used up'],
-  ['AbortError', 'their callers gave up'],
+  ['AbortError', 'their callers aborted them'],
   ['MyAbort', 'MyAbort'],
   ['constructor', 'constructor'],
 ])('why calls were turned away is said: %s', (rejection, words) => {
@@ -211,7 +211,7 @@ test('a log that begins in the middle, or lost calls, still adds up', () => {
     /^6 calls in 1 s \(4 of them asked before it begins\): 5 answered, 1 still in flight when the log ends\. /,
   )
   expect(said([at(0, { requests: 7, finished: 5 })])).toMatch(
-    /^7 calls in 1 s: 5 answered, and 2 of which the log does not tell\. Nothing bound them/,
+    /^7 calls in 1 s: 5 answered, and 2 that the log does not account for\. Nothing held them back/,
   )
 })
 
@@ -246,7 +246,7 @@ test('a program that ended with calls in line is told, unless it writes still', 
   const zone = (t: number) => isoTime(t, 'UTC')
   expect(silence(totals, zone, 105_000)).toBe('')
   expect(silence(totals, zone, 200_000)).toBe(
-    'The log ends at 1970-01-01 00:01:41 with 80 calls not over: its program ended, or was killed. They would have waited about 1 min 30 s more.',
+    'The log ends at 1970-01-01 00:01:41 with 80 calls unfinished: its program ended or was killed. They would have waited about 1 min 30 s more.',
   )
   expect(silence(seriesOf([at(100)]).totals, zone, 200_000)).toBe('')
 })

@@ -217,7 +217,7 @@ test('a log in which no call is over is told from none', async () => {
   writeFileSync(join(dir, '20260101T000000000Z-a-0123abcd.0001.jsonl'), linesOf([record(0, { requests: 3 })]))
   expect(await run('--dir', dir)).toMatchObject({
     code: 1,
-    error: expect.stringContaining(`the logs in ${dir} tell of no call that is over`) as string,
+    error: expect.stringContaining(`the logs in ${dir} contain no finished call`) as string,
   })
 })
 

@@ -30,8 +30,8 @@ const CLIENTS: [name: string, limit: unknown, client: object][] = [
 ]
 const limits = { models: { a: { requestsPerMinute: 5 } } }
 
-test.each(CLIENTS)('%s: exchanged arguments', (_, limit, client) => {
-  expect(() => (limit as Limit)(limits, client)).toThrow(/\(are the arguments exchanged\?\)$/)
+test.each(CLIENTS)('%s: swapped arguments', (_, limit, client) => {
+  expect(() => (limit as Limit)(limits, client)).toThrow(/\(are the arguments swapped\?\)$/)
 })
 
 test('the middleware takes no client', () => {

@@ -184,7 +184,7 @@ describe('fetch', () => {
   test.each<[unknown[], string]>([
     [[undefined, limiter], 'fetch must be a function, got undefined'],
     [[fetch, undefined], 'limits must be { models }, a BucketRateLimiter, a RateLimitedService or options'],
-    [[fetch, { models: { a: {} }, limiter }], "'limiter' cannot be given beside models, only parent can"],
+    [[fetch, { models: { a: {} }, limiter }], "'limiter' cannot be given next to models, only parent can"],
     [
       [fetch, { models: 5 }],
       "models must be like { 'gpt-5': { requestsPerMinute: 500 }, default: … }, got 5",

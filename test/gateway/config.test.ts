@@ -51,7 +51,7 @@ test.each<[config: unknown, message: string | RegExp]>([
     { targets: [{ ...target, baseUrl: 'ftp://x' }] },
     'targets[0].baseUrl must be a URL that begins with https:// or http://',
   ],
-  [{ targets: [target, target] }, "targets[1].name must be unique, 'first' is there twice"],
+  [{ targets: [target, target] }, "targets[1].name must be unique, 'first' occurs twice"],
   [
     { targets: [target], maxWait: 'soon' },
     "maxWait must be a number above 0, or a time such as '500ms', '30s' or '5m', got 'soon'",

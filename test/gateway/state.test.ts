@@ -228,7 +228,9 @@ test(
     await ask(second.url)
     await second.close()
     expect(all).toEqual([
-      expect.stringMatching(/another process has written .*state\.json: limits and budgets/),
+      expect.stringMatching(
+        /another process has written .*state\.json: the two gateways do not share limits and budgets/,
+      ),
     ])
     end()
   },

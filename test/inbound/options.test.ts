@@ -84,7 +84,7 @@ describe('a wrong option', () => {
   test('of check() and on()', async () => {
     const limiter = guard({ limit })
     for (const key of ['', undefined, null, {}, NaN])
-      await expect(limiter.check(key as string)).rejects.toThrow(/^key must be a string that is not empty/)
+      await expect(limiter.check(key as string)).rejects.toThrow(/^key must be a non-empty string/)
     expect(() => limiter.on('refused' as 'refuse', () => {})).toThrow(
       "no event 'refused' (did you mean 'refuse'?); known: refuse, full",
     )

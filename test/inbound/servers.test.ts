@@ -243,7 +243,7 @@ describe('a guard', () => {
     expect(errors).toEqual([
       'broken',
       'broken',
-      'key must be a string that is not empty, or a number, got null',
+      'key must be a non-empty string or a number, got null',
       `guard: address must be an IP address, got 'here'`,
     ])
   })

@@ -85,9 +85,9 @@ describe('arguments in another order', () => {
   })
 
   test('run(options, fn), withLimiter(limiter, fn)', async () => {
-    await expect(limiter.run({ priority: 1 } as never, (() => 1) as never)).rejects.toThrow('exchanged')
-    expect(messageOf(() => withLimiter(limiter as never, (() => 1) as never))).toContain('exchanged')
-    expect(messageOf(() => withLimiter.stream(limiter as never, (() => 1) as never))).toContain('exchanged')
+    await expect(limiter.run({ priority: 1 } as never, (() => 1) as never)).rejects.toThrow('swapped')
+    expect(messageOf(() => withLimiter(limiter as never, (() => 1) as never))).toContain('swapped')
+    expect(messageOf(() => withLimiter.stream(limiter as never, (() => 1) as never))).toContain('swapped')
   })
 
   test('options in the place of models, models in the place of options', () => {
@@ -174,7 +174,7 @@ describe('errors of the limiter say what can be done', () => {
     const error = await ticket.refuse(new Error('429')).catch((thrown: unknown) => thrown as LimiterError)
     expect(error).toBeInstanceOf(LimiterError)
     expect(error).toMatchObject({ name: 'TicketOverError', code: 'TICKET_OVER' })
-    expect((error as Error).message).toMatch(/^'test': this ticket was given back already: .*again\(\)$/)
+    expect((error as Error).message).toMatch(/^'test': this ticket was already returned: .*again\(\)$/)
   })
 
   test('a call that can never fit names the window', async () => {

@@ -84,6 +84,6 @@ test('is a whole number, and one where a store counts', async () => {
       'weight must be a whole number of at least 0',
     )
   const shared = rig({ maxConcurrent: 2, store: memoryStore() })
-  await expect(shared.limiter.run(() => {}, { weight: 2 })).rejects.toThrow('weight must be 1 where a store')
+  await expect(shared.limiter.run(() => {}, { weight: 2 })).rejects.toThrow('weight must be 1 when a store')
   shared.limiter.stop()
 })

@@ -265,7 +265,7 @@ describe('prices', () => {
     await expect(pool.run(ask(), { model: 'nobody-knows-me', cost })).rejects.toMatchObject({
       code: 'UNKNOWN_PRICE',
       message: expect.stringContaining(
-        "nobody knows what 'nobody-knows-me' costs: give its price in prices",
+        "the price of 'nobody-knows-me' is unknown: give its price in prices",
       ) as string,
     })
     await expect(pool.run(ask(), { cost })).rejects.toThrow(
@@ -406,7 +406,7 @@ test('what is wrong is refused when the pool is made', () => {
       { usd: 1, per: 'day' },
       { usd: 2, per: 'day' },
     ]),
-  ).toThrow("budget[1].name must be unique, 'pool per day' is there twice")
+  ).toThrow("budget[1].name must be unique, 'pool per day' occurs twice")
   expect(make({ usd: 1, per: 'day', by: 'user' })).toThrow(
     "budget.by must be 'tenant' or 'model' or 'target'",
   )

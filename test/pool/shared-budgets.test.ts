@@ -84,7 +84,9 @@ describe('budgets that processes share', () => {
 })
 
 test('what is wrong is refused when the pool is made', () => {
-  expect(() => poolOf({ a: {} }, { store: memoryStore() })).toThrow('store shares budgets: give budget, too')
+  expect(() => poolOf({ a: {} }, { store: memoryStore() })).toThrow(
+    'store needs budget, because it shares budgets',
+  )
   expect(() => poolOf({ a: {} }, { store: {} as never, budget: { usd: 1, ...DAY } })).toThrow(
     /store must be made by redisStore/,
   )

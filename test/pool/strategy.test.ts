@@ -91,7 +91,7 @@ describe('conditions', () => {
       { strategy: { conditional: [{ when: (call) => call.tenant === 'x', use: 'a' }] } },
     )
     expect(await pool.run(ask(), { tenant: 'x' })).toBe('a')
-    await expect(pool.run(ask(), { tenant: 'y' })).rejects.toThrow(/names no target/)
+    await expect(pool.run(ask(), { tenant: 'y' })).rejects.toThrow(/allows no target/)
   })
 
   test.each<[PoolQuery, RegExp]>([
@@ -215,7 +215,7 @@ test('what is wrong is refused when the pool is made', () => {
   const make = (options: object) => () => createPool({ targets, ...options })
   const { limiter } = targets[0]!
   expect(make({ targets: [] })).toThrow(/at least one target/)
-  expect(make({ targets: [...targets, ...targets] })).toThrow(/'a' is there twice/)
+  expect(make({ targets: [...targets, ...targets] })).toThrow(/'a' occurs twice/)
   expect(make({ waitUpto: 1 })).toThrow(
     /no option 'waitUpto' \(did you mean 'waitUpTo'\?\); known: targets, strategy/,
   )

@@ -163,7 +163,7 @@ describe("onUnhealthy: 'refuse'", () => {
     expect(error.averages.itlMs).toBeCloseTo(10, 0)
     expect(error.share).toBeLessThan(0.2)
     expect(error.message).toMatch(
-      /^'test': the provider is slow: the first token comes after \d+ ms on average, the threshold is 1000 ms; tokens are apart by 10 ms on average, the threshold is 30 ms; \d+ % of new calls go$/,
+      /^'test': the provider is slow: the first token arrives after \d+ ms on average, the threshold is 1000 ms; the time between tokens is 10 ms on average, the threshold is 30 ms; \d+ % of new calls are sent$/,
     )
     expect(limiter.stats().rejected).toBe(failed.length)
     // Who would not wait anyway has no ticket.

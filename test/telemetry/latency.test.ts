@@ -118,7 +118,7 @@ describe('options', () => {
     [{ itlMs: NaN }, 'itlMs must be a number of ms from 1 to 60000, got NaN'],
     [{ durationMs: Infinity }, 'durationMs must be a number of ms from 10 to 3600000, got Infinity'],
     [{ ttftMs: 1000, timeConstantMs: 15 }, 'got 15: is it meant in seconds, 15000?'],
-    [{ ttftMs: 30, itlMs: 1000 }, 'itlMs must be at most ttftMs (30), got 1000: are they exchanged?'],
+    [{ ttftMs: 30, itlMs: 1000 }, 'itlMs must be at most ttftMs (30), got 1000: are they swapped?'],
     [{ ttftMs: 1000, onUnhealthy: 'stop' }, "onUnhealthy must be 'slow' or 'refuse', got 'stop'"],
     [
       { ttft: 1000 },

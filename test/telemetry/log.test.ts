@@ -212,7 +212,7 @@ test('options that cannot be are told at once', () => {
     "maxAgeMs must be a time above 0 (ms or like '1m'), got the string 'soon'",
   )
   expect(log({ maxAgeMs: '1d', keep: undefined })).not.toThrow()
-  expect(log({ dir: '' })).toThrow("dir must be a text that is not empty, got ''")
+  expect(log({ dir: '' })).toThrow("dir must be a non-empty string, got ''")
   expect(log({}, {})).toThrow(
     'logTo takes a BucketRateLimiter, or a service made by perModel or shared; got {}',
   )

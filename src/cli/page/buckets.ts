@@ -1,13 +1,13 @@
-// What a graph draws of the points of a limiter: as many buckets as a screen has room for.
+// Combines the points of a limiter into as many buckets as fit on a screen.
 //
-// A log has a second for each point, a screen a few hundred points, so seconds are put together, and honestly: calls
-// are added up and shown as the mean, since a highest second would show a pace that never was; waiting calls are shown
-// by their highest second, since a mean would hide what matters.
+// A log has one point per second, and a screen has room for a few hundred. Calls are added up and shown as the
+// mean, because the highest second would show a pace that was not sustained. Waiting calls are shown as the
+// highest second, because a mean would hide the peaks.
 
 import { type Columns, HELD, least, type LimitColumn, most, WAITS } from './columns.ts'
 import { lowerBound } from './search.ts'
 
-/** Lengths of points that people can read, in seconds. */
+/** Bucket lengths that are easy to read, in seconds. */
 const SIZES = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21_600, 86_400]
 
 export const sizeFrom = (least: number) =>
@@ -20,37 +20,37 @@ interface LimitUse {
   percent: (number | null)[]
 }
 
-/** What a graph draws: a point for each bucket, also for those in which nothing happened. */
+/** The data of a graph: one point per bucket, including empty ones. */
 export interface Buckets {
-  /** Seconds in a bucket. */
+  /** The length of a bucket in seconds. */
   size: number
-  /** When each begins, in seconds since the epoch. */
+  /** The start of each bucket, in seconds since the epoch. */
   x: number[]
-  /** Calls a second, the mean: asked, issued, finished, turned away. */
+  /** Mean calls per second: requested, issued, finished, rejected. */
   requests: number[]
   issued: number[]
   finished: number[]
   rejected: number[]
-  /** All refusals and failures. */
+  /** The number of refusals and failures. */
   refused: number[]
   failed: number[]
-  /** The highest second. */
+  /** The maximum over the seconds. */
   waiting: number[]
   parked: number[]
   inFlight: number[]
   gate: number[]
-  /** In ms, the highest. */
+  /** The maximum, in ms. */
   p50: (number | null)[]
   p95: (number | null)[]
-  /** Tokens a second, the mean. */
+  /** Mean tokens per second. */
   asked: number[]
   used: number[]
-  /** A minute, as it was last; `available` is the least. */
+  /** The last value, per minute. `available` is the minimum. */
   rate: (number | null)[]
   limit: (number | null)[]
   tokenLimit: (number | null)[]
   available: (number | null)[]
-  /** The place of the cause that held calls the longest; −1: none did. */
+  /** The index of the cause that held calls longest, or −1. */
   why: number[]
   limits: LimitUse[]
 }
@@ -59,7 +59,7 @@ const MEANS = ['requests', 'issued', 'finished', 'rejected', 'asked', 'used'] as
 const SUMS = ['refused', 'failed'] as const
 const HIGHEST = ['waiting', 'parked', 'inFlight', 'gate'] as const
 
-/** Puts the seconds `from` to `to` (the last one left out) into at most `most` buckets. */
+/** Combines the seconds from `from` to `to` (exclusive) into at most `most` buckets. */
 export function bucketsOf(columns: Columns, from: number, to: number, atMost: number): Buckets {
   const size = sizeFrom(Math.max(columns.size, (to - from) / atMost))
   const first = Math.floor(from / size) * size
@@ -82,10 +82,10 @@ export function bucketsOf(columns: Columns, from: number, to: number, atMost: nu
   return buckets
 }
 
-/** What may be unknown, as NaN. */
+/** Values that may be unknown, as NaN. */
 type Levels = Record<(typeof HELD)[number] | (typeof WAITS)[number], number[]>
 
-/** Charts take null for what is unknown. */
+/** Charts expect null for unknown values. */
 const orNull = (value: number) => (Number.isNaN(value) ? null : value)
 
 function addPoint(buckets: Buckets, levels: Levels, at: number, columns: Columns, i: number): void {
@@ -97,7 +97,7 @@ function addPoint(buckets: Buckets, levels: Levels, at: number, columns: Columns
   for (const key of WAITS) levels[key][at] = most(levels[key][at]!, columns[key][i]!)
 }
 
-/** In each bucket the cause that held calls the longest; −1 where none did. `begin`: the first point. */
+/** The cause that held calls longest, per bucket, or −1. `begin`: the first point. */
 function longestCauses({ t, why, whyS }: Columns, { x, size }: Buckets, begin: number): number[] {
   let next = begin
   return x.map((start) => {
@@ -108,15 +108,15 @@ function longestCauses({ t, why, whyS }: Columns, { x, size }: Buckets, begin: n
   })
 }
 
-/** Windows from here on are quotas: what matters is what is left of them, not the pace. */
+/** Limits with at least this window are quotas, shown by their remaining amount instead of the pace. */
 const LONG_MS = 3_600_000
 
-/** So much of a minute's limit is needed to speak of a pace, in seconds and in calls or tokens. */
+/** The least part of a limit per minute over which a pace is computed, in seconds and in calls or tokens. */
 const PACE_S = 10
 const PACE_UNITS = 10
 
 /**
- * The pace at which a limit is used, in percent of the pace that it allows: the mean of the last ten seconds, or of ten
+ * The pace at which a limit is used, in percent of the allowed pace: the mean of the last ten seconds, or of ten
  * calls.
  */
 function pace(
@@ -141,7 +141,7 @@ function pace(
   })
 }
 
-/** How much of a quota is used up, in percent. */
+/** How much of a quota is used, in percent. */
 function usedUp({ t }: Columns, { free, amount }: LimitColumn, buckets: Buckets): (number | null)[] {
   let [next, percent] = [0, null as number | null]
   return buckets.x.map((x) => {
@@ -153,7 +153,7 @@ function usedUp({ t }: Columns, { free, amount }: LimitColumn, buckets: Buckets)
   })
 }
 
-/** Where nothing was said, what was said before holds. */
+/** Fills unknown values with the previous known one. */
 function holdOn(values: number[], before: number): void {
   let last = before
   for (let i = 0; i < values.length; i++) {
@@ -162,20 +162,20 @@ function holdOn(values: number[], before: number): void {
   }
 }
 
-/** Stretches in which the gate was not open: the end is left out. */
+/** The intervals in which the gate was not open, end exclusive. */
 export function closures({ x, gate, size }: Buckets): { from: number; to: number; closed: boolean }[] {
   return stretches(gate, x, size)
     .filter(({ value }) => value > 0)
     .map(({ from, to, value }) => ({ from, to, closed: value === 2 }))
 }
 
-/** Stretches in which one cause held calls the longest. */
+/** The intervals in which one cause held calls longest. */
 export const causesIn = ({ x, why, size }: Buckets) =>
   stretches(why, x, size)
     .filter(({ value }) => value >= 0)
     .map(({ from, to, value }) => ({ from, to, cause: value }))
 
-/** Neighbours with one value as one. */
+/** Merges neighbours with the same value. */
 function stretches(values: readonly number[], x: readonly number[], size: number) {
   const found: { from: number; to: number; value: number }[] = []
   values.forEach((value, i) => {

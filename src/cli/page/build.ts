@@ -1,4 +1,4 @@
-// The page of `llmiter graph` as texts, with the licence of what it carries.
+// Builds the page of `llmiter graph` as texts, with the licence of the code it contains.
 
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -10,7 +10,7 @@ export function buildPage(): BundledPage {
   return { script: `/*!\n${license()}*/\n${script}`, style }
 }
 
-/** What is passed on of uPlot is passed on under its licence, which must come with it. */
+/** The page contains uPlot, whose licence must be included. */
 function license(): string {
   const folder = dirname(createRequire(import.meta.url).resolve('uplot/package.json'))
   return `uPlot, https://github.com/leeoniya/uPlot\n\n${readFileSync(join(folder, 'LICENSE'), 'utf8')}`

@@ -1,23 +1,24 @@
-// What calls waited for, as a graph tells one cause from another: by name and colour, however its words change.
+// Tells causes of waiting apart, with a name and a colour that stay the same however the wording in the log
+// changes.
 
 import type { WhyRecord } from '../../telemetry/log-record.ts'
 import { span } from './labels.ts'
 
-/** One thing that calls waited for in a run. */
+/** One cause of waiting in a run. */
 export interface Cause {
   kind: string
-  /** A few words that stay the same: 'output tokens a minute'. */
+  /** A short label that stays the same: 'output tokens a minute'. */
   label: string
-  /** The last words of the log for it: 'output tokens (10,000 a minute)'. */
+  /** The last wording in the log: 'output tokens (10,000 a minute)'. */
   text: string
-  /** The name of its colour in the style. */
+  /** The name of its colour in the style sheet. */
   colour: string
   of?: string
   perMs?: number
   amount?: number
-  /** The limiter that holds the calls, where it is a parent. */
+  /** The limiter that holds the calls, if it is a parent. */
   limiter?: string
-  /** What the gate is closed for. */
+  /** Why the gate is closed. */
   refused?: string
 }
 
@@ -41,13 +42,13 @@ const LABELS: Record<string, string> = {
   store: 'the store',
 }
 
-/** How long it would hold calls, as its last words said it. */
+/** Matches the part of the wording that says how long calls will be held. */
 const HOW_LONG = /, for [\d.,]+ \w+ more|; a call may ask again in [\d.,]+ \w+/
 
-/** Limits take colours of their own, in the order in which they are met. */
+/** Limits get their own colours, in order of appearance. */
 const LIMIT_COLOURS = 5
 
-/** The causes of a run, each once. */
+/** The distinct causes of a run. */
 export class Causes {
   readonly #list: Cause[] = []
   readonly #places = new Map<string, number>()
@@ -57,11 +58,11 @@ export class Causes {
     return this.#list.map((cause) => ({ ...cause, text: cause.text.replace(HOW_LONG, '') }))
   }
 
-  /** The place of this cause in the list. */
+  /** The index of this cause in the list. */
   placeOf(why: WhyRecord): number {
     const { kind, of = '', perMs = '', limiter = '', refused = '', text } = why
     const known = kind !== 'limit' || of !== ''
-    // A log of an earlier version has only the words.
+    // A log of an earlier version contains only the wording.
     const key = known ? [kind, of, perMs, limiter, refused].join('/') : `${kind}/${text}`
     let place = this.#places.get(key)
     if (place === undefined) {
@@ -72,7 +73,7 @@ export class Causes {
     return place
   }
 
-  /** The colour of a limit of this name, as a line and as a cause. */
+  /** The colour for a limit of this name, both for its line and its cause. */
   colourOfLimit(label: string): string {
     if (!this.#limits.includes(label)) this.#limits.push(label)
     return `limit-${this.#limits.indexOf(label) % LIMIT_COLOURS}`
@@ -94,7 +95,7 @@ export class Causes {
   }
 }
 
-/** 'outputTokens' a minute is 'output tokens a minute'. */
+/** 'outputTokens' per minute becomes 'output tokens a minute'. */
 export function limitName(text: string, of?: string, perMs?: number): string {
   const what = of?.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`) ?? text.split(' (')[0]!
   return perMs === undefined ? what : `${what} ${windowOf(perMs)}`

@@ -1,4 +1,4 @@
-// One panel of the page: a uPlot with our scales, colours and shades. It is given buckets and draws them.
+// One panel of the page: a uPlot with our scales, colours and shading, drawn from buckets.
 
 import uPlot from 'uplot'
 import { count, elapsed, isoTime, short } from './labels.ts'
@@ -8,29 +8,29 @@ import { type Buckets, closures } from './buckets.ts'
 export interface ChartOptions {
   panel: Panel
   width: number
-  /** The zone of the hours on the axis; none: the time since the start. */
+  /** The time zone of the axis. Undefined: the axis shows the time since the start. */
   zone: string | undefined
-  /** Panels with this key point at the same moment. */
+  /** Panels with the same key share their cursor. */
   sync: string
   onZoom: (from: number, to: number) => void
   onPoint: (index: number | undefined) => void
 }
 
-/** How high the axes reach, so that several runs can have the same. */
+/** The top values of the axes, so that several runs can share them. */
 export interface Tops {
   left: number
   right: number
 }
 
-/** Marks of the time, in seconds: a log knows nothing between them. */
+/** Distances between time marks, in seconds. */
 const STEPS_S = [
   1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400,
 ].concat([2, 5, 10, 30, 100, 365].map((days) => days * 86_400))
 
 const AXIS_WIDTH = 52
-/** So much room a mark with its line takes, in pixels. */
+/** The space that a mark with its line takes, in pixels. */
 const MARK_PX = 12
-/** '18:05:00' and the room beside it, in pixels. */
+/** The space for '18:05:00', in pixels. */
 const TIME_WIDTH = 72
 const FONT = '12px system-ui, sans-serif'
 
@@ -49,7 +49,7 @@ export class Chart {
   constructor(parent: HTMLElement, options: ChartOptions) {
     this.panel = options.panel
     const { lines } = options.panel
-    // Drawn in this order: areas first, and what leaves goes over what comes back.
+    // The drawing order: areas first, and calls that leave above those that return.
     const drawn = lines.filter(({ mark }) => mark === undefined)
     this.#lines = drawn.toReversed().sort((a, b) => Number(b.area ?? false) - Number(a.area ?? false))
     this.#marks = lines.filter(({ mark }) => mark !== undefined)
@@ -61,7 +61,7 @@ export class Chart {
     const axis = { stroke: () => colour('quiet'), font: FONT }
     const grid = { stroke: () => colour('grid'), width: 1 }
     const values = (_: uPlot, splits: number[]) => splits.map(short)
-    // The time stands below the first panel, with the zone that it is in.
+    // The time axis with its zone is below the first panel.
     const first = panel.key === 'calls'
     const onRight = { ...axis, scale: 'right', side: 1, size: AXIS_WIDTH, grid: { show: false } } as const
     return {
@@ -80,7 +80,7 @@ export class Chart {
           incrs: STEPS_S,
           grid: { show: false },
           ticks: { stroke: () => colour('edge') },
-          // Hours with their seconds stand beside each other.
+          // Labels with seconds need this much space.
           space: TIME_WIDTH,
           ...(!first && { size: 10 }),
           ...(first && zone !== undefined && { label: zone, labelSize: 16, labelFont: FONT }),
@@ -112,7 +112,7 @@ export class Chart {
         })),
       ],
       cursor: {
-        // The panels of a run point together; a drag is that of one panel.
+        // The panels of a run share the cursor, but each panel handles its own drag.
         sync: { key: sync, filters: { pub: (type) => type.startsWith('mousemove'), sub: () => true } },
         drag: { x: true, y: false, setScale: false },
         points: { show: false },
@@ -143,7 +143,7 @@ export class Chart {
     return this.#lines.filter((line) => isShown(line, shown) && (line.right ?? false) === right)
   }
 
-  /** How high this panel would reach by itself. */
+  /** The top values that this panel would have by itself. */
   tops(buckets: Buckets, shown: ReadonlySet<string>): Tops {
     return {
       left: this.panel.top(buckets, this.#visible(shown, false)),
@@ -156,7 +156,7 @@ export class Chart {
     this.#shown = shown
     this.#tops = tops
     const plot = this.#plot
-    // The last bucket needs an end to be seen.
+    // The last bucket needs an end point to be visible.
     const closed = <T>(values: T[]) => (values.length > 0 ? [...values, values.at(-1)!] : [])
     const lines = this.#lines.map(({ values }) => closed(values(buckets)))
     plot.batch(() => {
@@ -172,24 +172,24 @@ export class Chart {
     if (width !== this.#plot.width) this.#plot.setSize({ width, height: this.#plot.height })
   }
 
-  /** Other colours. */
+  /** Redraws with other colours. */
   redraw(): void {
     this.#plot.redraw(false, true)
   }
 
-  /** Where the graph itself lies in its panel, in CSS pixels from its left and right edges. */
+  /** The distance of the plot area from the edges of its panel, in CSS pixels. */
   get edges(): { left: number; right: number } {
     const { bbox, width } = this.#plot
     const left = bbox.left / devicePixelRatio
     return { left, right: width - left - bbox.width / devicePixelRatio }
   }
 
-  /** The moment at a place of the screen. */
+  /** The time at a position on the screen. */
   momentAt(clientX: number): number {
     return this.#plot.posToVal(clientX - this.#plot.over.getBoundingClientRect().left, 'x')
   }
 
-  /** Points at a bucket, as the mouse does; at none without one. */
+  /** Moves the cursor to a bucket, or hides it. */
   point(index: number | undefined): void {
     const plot = this.#plot
     const x = index === undefined ? undefined : this.#buckets?.x[index]
@@ -199,7 +199,7 @@ export class Chart {
     })
   }
 
-  /** The gate, closed or probing, behind everything. */
+  /** Shades the times when the gate was closed or probing, behind everything else. */
   #shade(plot: uPlot): void {
     if (!this.#buckets) return
     const { left, top, width, height } = plot.bbox
@@ -212,14 +212,14 @@ export class Chart {
     }
   }
 
-  /** What lies beyond the top is said in words, the highest of each group. */
+  /** Labels values above the top, one label per group. */
   #sayClipped(plot: uPlot): void {
     const buckets = this.#buckets
     if (!buckets) return
     const { ctx, bbox } = plot
     ctx.font = `${12 * devicePixelRatio}px system-ui, sans-serif`
     ctx.textBaseline = 'top'
-    // Below the marks, one row for each line.
+    // Below the marks, one row per line.
     let row = this.#marks.length > 0 ? 1 : 0
     for (const line of this.#visible(this.#shown, false)) {
       const groups = grouped(plot, buckets, line.values(buckets), this.#tops.left)
@@ -235,7 +235,7 @@ export class Chart {
     }
   }
 
-  /** Refusals and failures at the top, above everything: one of a day must be seen. */
+  /** Marks refusals and failures at the top, above everything else: a single one in a day must be visible. */
   #mark(plot: uPlot): void {
     const buckets = this.#buckets
     if (!buckets) return
@@ -251,7 +251,8 @@ export class Chart {
       values.forEach((value, i) => {
         const at = plot.valToPos(buckets.x[i]! + buckets.size / 2, 'x', true)
         if (!value || at < bbox.left || at > bbox.left + bbox.width) return
-        // A line down to the axis says where, and the sign what. Lines side by side would be a wall.
+        // A line down to the axis shows the time. Many lines next to each other would hide the graph, so they are
+        // omitted.
         ctx.globalAlpha = few ? 0.35 : 0
         ctx.fillRect(at - devicePixelRatio / 2, bbox.top, devicePixelRatio, bbox.height)
         ctx.globalAlpha = 1
@@ -263,7 +264,7 @@ export class Chart {
 
 const isShown = ({ name }: PanelLine, shown: ReadonlySet<string>) => name === undefined || shown.has(name)
 
-/** What is above the top, and far enough from its neighbours to have words of its own. */
+/** The values above the top that are far enough apart for separate labels. */
 function grouped(
   plot: uPlot,
   { x, size }: Buckets,
@@ -284,7 +285,7 @@ function grouped(
   return found
 }
 
-/** The time since the start, or the hour of each mark, and the day where it begins or changes. */
+/** Axis labels: the time since the start, or the time of day, with the date where it begins or changes. */
 function times(splits: readonly number[], step: number, zone: string | undefined): string[] {
   if (zone === undefined) return splits.map(elapsed)
   let shown = ''

@@ -1,5 +1,5 @@
-// The program of the page: what is shown (which limiter, which lines, which part of the time), and what the reader does
-// to change it. All of it stands in the address too, so that a link shows the same.
+// The script of the page: keeps the state (which limiter, which lines, which part of the time) and handles the
+// controls. The state is also in the URL, so that a link shows the same view.
 
 import { LINES, ALL, span, TOKEN_LINES } from './labels.ts'
 import { type Order, orderOf, orderWords } from './limiter-table.ts'
@@ -12,7 +12,7 @@ const data = JSON.parse(byId('data').textContent!) as PageData
 const limiter = byId('limiter') as HTMLSelectElement
 const unpacked = data.runs.map(limitersOf)
 const spans = unpacked.map((limiters) => spanOf(limiters) ?? { from: 0, to: 1 })
-/** All runs are shown from their start on, on one scale of time. */
+/** All runs are shown from their start, on one time scale. */
 const length = Math.max(...spans.map(({ from, to }) => to - from))
 const LEAST = Math.min(3, length)
 const ALL_LINES = [...LINES, ...TOKEN_LINES]
@@ -42,7 +42,7 @@ const views = data.runs.map((run, i) => {
       show()
     },
     onSelect: (name) => {
-      // The one that is shown alone, once more: all of them.
+      // Selecting the selected limiter again shows all of them.
       limiter.value = limiter.value === name ? ALL : name
       show()
     },
@@ -60,7 +60,7 @@ function show(): void {
   const name = limiter.value || ALL
   const buckets = views.map((view) => view.look(name, part.from, part.to))
   const tops = views.map((view) => view.tops(shown))
-  // Runs side by side have one scale.
+  // Runs next to each other share their scales.
   const keys = new Set(tops.flatMap((panels) => [...panels.keys()]))
   const top = (key: string, side: 'left' | 'right') =>
     Math.max(...tops.map((panels) => panels.get(key)?.[side] ?? 0))
@@ -107,7 +107,7 @@ function lettersOf(names: ReadonlySet<string>): string {
     .join('')
 }
 
-/** What is shown, as far as it is not what is shown at first. */
+/** The state as far as it differs from the initial one. */
 function hash(): URLSearchParams {
   const now = {
     ...{ limiter: limiter.value, lines: lettersOf(shown), sort: orderWords(order) },
@@ -130,7 +130,7 @@ function readHash(): void {
   else show()
 }
 
-/** Shows this part, or as near to it as there is something to show. */
+/** Shows this part, or the nearest part with data. */
 function move({ from, to }: Part): void {
   const wide = Math.min(Math.max(to - from, LEAST), length)
   const start = Math.min(Math.max(0, (from + to - wide) / 2), length - wide)
@@ -166,7 +166,7 @@ function pan(direction: number): void {
   move({ from: part.from + by, to: part.to + by })
 }
 
-/** Around a moment, which keeps its place; else around the middle. */
+/** Zooms around a time, which keeps its position, or around the middle. */
 function scale(factor: number, at = (part.from + part.to) / 2): void {
   zoom({ from: at - (at - part.from) * factor, to: at + (part.to - at) * factor })
 }
@@ -202,11 +202,11 @@ function fit(): void {
   show()
 }
 addEventListener('resize', () => {
-  // Phones resize when their address bar slides away: only the width matters.
+  // Phones fire resize when the address bar slides away, so only a changed width counts.
   if (wide === innerWidth) return
   wide = innerWidth
   fit()
 })
-// Paper has a width of its own.
+// The print layout has its own width.
 matchMedia('print').addEventListener('change', fit)
 readHash()

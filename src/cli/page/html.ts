@@ -1,4 +1,4 @@
-// Text from a log, made safe for markup: a limiter's name may come from anywhere.
+// Escapes text from a log for markup, because a limiter's name may come from anywhere.
 
 const ENTITIES: Record<string, string> = {
   '&': '&amp;',
@@ -15,5 +15,5 @@ const CONTROL = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/g
 export const escape = (text: string) =>
   text.replace(CONTROL, '\ufffd').replace(/[&<>"']/g, (char) => ENTITIES[char]!)
 
-/** Data for a script of the page: nothing in it ends the script. */
+/** Serialises data for a script of the page, so that it cannot end the script. */
 export const json = (data: unknown) => JSON.stringify(data).replaceAll('<', '\\u003c')

@@ -1,4 +1,4 @@
-// Records in, a graph out: as a page to look into, or as a picture.
+// Turns records into a graph: an interactive page or a picture.
 
 export { graphPage } from './page.ts'
 export { graphSvg, type GraphOptions, type PlottedRun } from './svg.ts'

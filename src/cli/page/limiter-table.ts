@@ -1,4 +1,5 @@
-// The limiters of a run as a table: which of them waits, and why. A click on a heading sorts, one on a name selects.
+// The table of a run's limiters: which of them waits, and why. A click on a heading sorts, and a click on a name
+// selects.
 
 import { element } from '../../pages/element.ts'
 import type { Cause } from './causes.ts'
@@ -8,7 +9,7 @@ import { binding, type Totals } from './totals.ts'
 interface Column {
   key: string
   title: string
-  /** Names sort up at first, numbers down. */
+  /** Names are sorted ascending initially, numbers descending. */
   value: (totals: Totals, causes: readonly Cause[]) => number | string
   words: (totals: Totals, causes: readonly Cause[]) => string
 }
@@ -36,7 +37,7 @@ const COLUMNS: readonly Column[] = [
 
 const waitWords = (ms: number) => (ms < 10_000 ? `${count(ms / 1000)} s` : span(ms / 1000))
 
-/** A log may hold a hundred thousand names: the first by the order are shown. */
+/** A log may contain a hundred thousand names, so only the first rows are shown. */
 const MOST_ROWS = 500
 
 export interface Order {
@@ -44,7 +45,7 @@ export interface Order {
   down: boolean
 }
 
-/** The order of a hash: '-waiting' is the most first. */
+/** Parses the sort order from the URL: '-waiting' is descending. */
 export function orderOf(said: string | null): Order {
   const key = said?.replace(/^-/, '')
   const known = COLUMNS.some((column) => column.key === key)

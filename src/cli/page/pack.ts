@@ -1,9 +1,9 @@
-// How the points of a log travel in a page: most values are the ones before them, and times go up by one. What is
-// unknown travels as null, which JSON makes of NaN.
+// Compresses the points of a log for a page: most values equal the previous one, and times increase by one.
+// Unknown values become null, because JSON has no NaN.
 
 import type { Columns, LimitColumn } from './columns.ts'
 
-/** The values, or each value with the number of its repetitions. */
+/** The values, or each value followed by its number of repetitions. */
 type PackedList = readonly number[] | { runs: number[] }
 
 export type PackedColumns = Pick<Columns, 'name' | 'size'> & {

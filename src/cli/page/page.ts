@@ -1,5 +1,5 @@
-// The graph as a page of its own: one file with its data, its program and its style, which asks the network for
-// nothing. What can be read without a program stands in it as text: what came of each run, and the picture.
+// The graph as one self-contained HTML file with data, script and style, which makes no network requests. The
+// outcome of each run and the picture are included as static markup, readable without JavaScript.
 
 import { script, style } from './assets.ts'
 import type { Cause } from './causes.ts'
@@ -16,25 +16,25 @@ export interface PageRun {
   title: string
   causes: readonly Cause[]
   limiters: { columns: PackedColumns; totals: Totals }[]
-  /** Of all limiters together. */
+  /** The totals of all limiters. */
   totals: Totals
 }
 
-/** What the program of the page is given. */
+/** The data for the page's script. */
 export interface PageData {
   runs: PageRun[]
-  /** The names of the lines that are shown at first. */
+  /** The names of the lines shown initially. */
   lines: string[]
-  /** Whose hours are shown. */
+  /** The time zone of the displayed times. */
   zone: string
-  /** When the page was made, in epoch ms. */
+  /** When the page was created, in epoch ms. */
   made: number
 }
 
-/** In characters. Data for more is put together further: a page must open on a phone. */
+/** In characters. More data is combined into longer points, because a page must open on a phone. */
 const MOST_CHARS = 13_000_000
 
-/** A page for one run, or for several side by side. */
+/** Creates a page for one run, or for several to compare. */
 export function graphPage(runs: readonly PlottedRun[], options: GraphOptions = {}): string {
   const page = { made: Date.now(), zone: localZone(), options }
   const limiters = runs.flatMap(({ series }) => series.limiters)
@@ -81,7 +81,7 @@ interface PageOptions {
   options: GraphOptions
 }
 
-/** As JSON, of a size that a page may have. */
+/** Serialises the data within the size limit of a page. */
 function dataOf(runs: readonly PlottedRun[], { made, zone, options }: PageOptions): string {
   for (;;) {
     const packed = runs.map(({ title, series: { causes, totals, limiters } }) => ({
@@ -133,7 +133,7 @@ const ZOOM = [
   )
   .join('')
 
-/** What came of a run, which is what most readers want to know. */
+/** The outcome of a run, which is what most readers want to know. */
 function head({ title, series, command }: PlottedRun, i: number, { made, zone }: PageOptions): string {
   const { totals, causes } = series
   const said = `${summary(totals, causes)} ${silence(totals, (t) => isoTime(t, zone), made)}`.trim()

@@ -1,4 +1,4 @@
-// The panels of a graph: which lines each has, and how high it reaches.
+// The panels of a graph: the lines of each, and its top value.
 
 import type { Buckets } from './buckets.ts'
 import { type Columns, lastOf, type LimitColumn } from './columns.ts'
@@ -7,17 +7,17 @@ import { clippedTop, paceTop, topOf, valuesOf } from './scale.ts'
 
 /** A line of a panel, or marks at its top. */
 export interface PanelLine {
-  /** What the reader may hide: the same in `--lines`. Lines without one are always there. */
+  /** The name in `--lines`, with which the reader can hide it. Lines without a name are always shown. */
   name?: LineName
   label: string
-  /** The name of its colour in the style. */
+  /** The name of its colour in the style sheet. */
   colour: string
   right?: boolean
   area?: boolean
   dash?: number[]
-  /** Drawn on where it has no value. */
+  /** Whether gaps without a value are bridged. */
   spans?: boolean
-  /** Drawn above everything, at the top, where there is any. */
+  /** The sign of marks at the top, above everything else. */
   mark?: string
   values: (buckets: Buckets) => (number | null)[]
 }
@@ -28,7 +28,7 @@ export interface Panel {
   height: number
   lines: readonly PanelLine[]
   top: (buckets: Buckets, lines: readonly PanelLine[]) => number
-  /** What stands behind a number. */
+  /** The unit after a number. */
   unit: string
 }
 
@@ -84,10 +84,10 @@ const limits = (all: readonly LimitColumn[]): Panel => ({
 const namesOf = (lines: readonly PanelLine[]) =>
   lines.flatMap(({ name, mark }) => (name === undefined || mark !== undefined ? [] : [name]))
 
-/** How high the axis on the right reaches. */
+/** The top of the right axis. */
 export const rightTop = (buckets: Buckets, lines: readonly PanelLine[]) => topOf(buckets, namesOf(lines))
 
-/** The panels that these limiters have something for. */
+/** The panels for which these limiters have data. */
 export function panelsOf(all: readonly Columns[]): Panel[] {
   const byLabel = new Map(all.flatMap(({ limits }) => limits.map((limit) => [limit.label, limit])))
   const waits = all.some(({ p95 }) => lastOf(p95) !== undefined)

@@ -1,11 +1,11 @@
-// How pictures are written: the texts, paths, frames and scales of every SVG that this project draws. A picture is one
-// file without scripts or fonts of its own, so that it can stand in any page.
+// Writes pictures: the texts, paths, frames and scales of all SVGs of this project. A picture is one file without
+// scripts or fonts, so that any page can include it.
 
 import { escape } from './html.ts'
 
 export const FONT = 'system-ui,-apple-system,"Segoe UI",Helvetica,Arial,sans-serif'
 
-/** A tenth of a pixel is as fine as anyone sees, and keeps the files small. */
+/** Rounds to a tenth of a pixel, which looks the same and keeps files small. */
 export const round = (value: number) => Math.round(value * 10) / 10
 
 export function text(x: number, y: number, words: string, kind = ''): string {
@@ -19,7 +19,7 @@ export function path(kind: string, d: string): string {
 export interface Picture {
   width: number
   height: number
-  /** For those who cannot see it. */
+  /** A description for screen readers. */
   title?: string
   description?: string
   style: string
@@ -44,21 +44,21 @@ export interface PlotArea {
   y: number
   width: number
   height: number
-  /** The values at the left and the right edge. */
+  /** The values at the left and right edge. */
   from: number
   to: number
-  /** The value at the top; 0 is at the bottom. */
+  /** The value at the top. The bottom is 0. */
   top: number
 }
 
-/** A stretch of the x axis with one value. */
+/** An interval of the x axis with one value. */
 export interface Step {
   from: number
   to: number
   value: number
 }
 
-/** A frame with its two scales. What lies beyond the top is drawn at the top. */
+/** A frame with its two scales. Values above the top are drawn at the top. */
 export class Plot {
   readonly #frame: PlotArea
 
@@ -80,7 +80,7 @@ export class Plot {
     return round(y + height - (Math.min(value, top) / top) * height)
   }
 
-  /** A step line, cut at both edges: what is drawn is a count of a stretch of time, not a curve through moments. */
+  /** A step line, cut off at both edges. Steps are used because a value covers an interval of time. */
   steps(steps: readonly Step[]): string {
     const { from, to } = this.#frame
     return steps
@@ -92,13 +92,13 @@ export class Plot {
       .join('')
   }
 
-  /** What lies under a step line. */
+  /** The area below a step line. */
   under(steps: readonly Step[]): string {
     const line = this.steps(steps)
     return line && `${line}V${this.base}H${this.x(this.#frame.from)}z`
   }
 
-  /** All of the frame between two values of x. */
+  /** The whole frame between two x values. */
   band(from: number, to: number): string {
     const { y, from: left, to: right } = this.#frame
     const [start, end] = [this.x(Math.max(from, left)), this.x(Math.min(to, right))]

@@ -1,7 +1,7 @@
-// The points of one limiter as they grow, record by record.
+// The points of one limiter, added record by record.
 //
-// A log may have a million records, so a point is a row in one list of numbers: a list for each field would grow
-// thirty lists at once, in four times the time and twice the memory. NaN stands for what is not known.
+// A log may have a million records, so each point is a row in one list of numbers. A separate list per field would
+// grow thirty lists at the same time, which takes four times as long and twice the memory. NaN means unknown.
 
 import type { LimitRecord, LogRecord } from '../../telemetry/log-record.ts'
 import { type Causes, limitName } from './causes.ts'
@@ -18,7 +18,7 @@ import {
   WAITS,
 } from './columns.ts'
 
-/** What becomes of a value when two points are put together. */
+/** How a value is merged when two points are combined. */
 type Rule = (before: number, now: number) => number
 
 const sum: Rule = (before, now) => before + now
@@ -30,7 +30,10 @@ interface Field {
   rule: Rule
 }
 
-/** A row begins with the time, the place of the cause, and by how many seconds it is ahead of other causes. */
+/**
+ * A row starts with the time, the index of the cause, and the number of seconds by which this cause leads the
+ * others.
+ */
 const [TIME, WHY, AHEAD] = [0, 1, 2]
 const KEYS = ['t', 'why', 'whyS', ...COUNTS, ...LEVELS, 'gate', ...HELD, ...WAITS] as const
 const PLACE = Object.fromEntries(KEYS.map((key, i) => [key, i])) as Record<(typeof KEYS)[number], number>
@@ -44,7 +47,7 @@ const fieldOf = (key: (typeof KEYS)[number]): Field => {
 }
 const FIELDS = KEYS.map(fieldOf)
 
-/** Each limit has three more places, in this order. */
+/** Each limit adds three fields, in this order. */
 const LIMIT_KEYS = ['asked', 'free', 'amount'] as const
 const LIMIT_FIELDS: readonly Field[] = [
   { nothing: 0, rule: sum },
@@ -52,10 +55,13 @@ const LIMIT_FIELDS: readonly Field[] = [
   { nothing: NaN, rule: latest },
 ]
 
-/** A limiter has a few limits. A log that names a new one in each line is none of ours. */
+/** A limiter has a few limits. A log with a new limit in each line is not from llmiter. */
 const MOST_LIMITS = 20
 
-/** Rows in a block. The first block grows up to this, others have it at once, so that no row is copied again. */
+/**
+ * Rows per block. The first block grows up to this size. Others are allocated with this size, so that no row is
+ * copied again.
+ */
 const BLOCK = 1024
 const FIRST_BLOCK = 16
 
@@ -64,12 +70,12 @@ export class Points {
   readonly #limits: Pick<LimitColumn, 'of' | 'perMs' | 'label' | 'colour'>[] = []
   #size: number
   #fields: Field[] = FIELDS
-  /** What a row is where nothing happened, and the one that is made of a record. */
+  /** An empty row, and a row for the current record. */
   #nothing = Float64Array.from(FIELDS, ({ nothing }) => nothing)
   #row = this.#nothing.slice()
   #blocks = [new Float64Array(FIRST_BLOCK * FIELDS.length)]
   #length = 0
-  /** A clock may have been set back; then the rows are sorted later. */
+  /** Whether the rows are in order. A clock may have been set back, in which case they are sorted later. */
   #inOrder = true
   #columns: Columns | undefined
 
@@ -82,7 +88,7 @@ export class Points {
     return this.#length
   }
 
-  /** Records of one second add up: a flush cuts it in two. The later one tells the levels. */
+  /** Records of the same second are merged, because a flush splits a second. The later one sets the levels. */
   add(record: LogRecord, why: number, causes: Causes): void {
     const { limits, tokens, waitMs, rate, limit } = record
     const places = limits?.map((each) => this.#placeOf(each, causes))
@@ -117,13 +123,13 @@ export class Points {
     this.#merge(row)
   }
 
-  /** Puts points together into longer ones. */
+  /** Merges points into longer ones. */
   coarsen(size: number): void {
     this.#size = size
     this.#mergeAll()
   }
 
-  /** The points, field by field. */
+  /** The points, one list per field. */
   get columns(): Columns {
     if (!this.#inOrder) this.#mergeAll()
     return (this.#columns ??= {
@@ -140,7 +146,7 @@ export class Points {
     })
   }
 
-  /** To a hundredth, as the log tells values. */
+  /** Rounded to hundredths, as in the log. */
   #column(place: number): number[] {
     const width = this.#nothing.length
     const values = filled(this.#length, NaN)
@@ -152,7 +158,7 @@ export class Points {
     return values
   }
 
-  /** The first of the places of a limit. −1: one too many. */
+  /** The index of the first field of a limit. −1: there are too many limits. */
   #placeOf({ of, perMs }: LimitRecord, causes: Causes): number {
     let at = this.#limits.findIndex((limit) => limit.of === of && limit.perMs === perMs)
     if (at < 0) {
@@ -164,7 +170,7 @@ export class Points {
     return FIELDS.length + at * LIMIT_KEYS.length
   }
 
-  /** Rows get more fields. */
+  /** Adds fields to all rows. */
   #widen(fields: Field[]): void {
     this.#fields = fields
     const rows = this.#takeRows()
@@ -182,7 +188,7 @@ export class Points {
     return this.#blocks[Math.floor(i / BLOCK)]!.subarray(start, start + width)
   }
 
-  /** Adds a row to the last one if it belongs to the same point, else after it. */
+  /** Merges a row into the last one if it belongs to the same point. Otherwise appends it. */
   #merge(row: Float64Array): void {
     this.#columns = undefined
     const size = this.#size
@@ -200,7 +206,7 @@ export class Points {
     else vote(last, row[WHY]!, row[AHEAD]!)
   }
 
-  /** Within a second the later one tells the levels. */
+  /** Within one second, the later record sets the levels. */
   #ruled(rule: Rule): Rule {
     return this.#size === 1 && (rule === highest || rule === least) ? latest : rule
   }
@@ -218,11 +224,11 @@ export class Points {
     this.#length++
   }
 
-  /** Merges all rows anew, by their time. */
+  /** Merges all rows again, in order of time. */
   #mergeAll(): void {
     const rows = this.#length
     if (this.#inOrder) {
-      // A row is read before its place is written.
+      // A row is read before its position is overwritten.
       this.#length = 0
       for (let i = 0; i < rows; i++) this.#merge(this.#rowAt(i))
       return
@@ -232,7 +238,7 @@ export class Points {
     for (const row of sorted) this.#merge(row)
   }
 
-  /** All rows, which are in no block of these points any more. */
+  /** Removes and returns all rows. */
   #takeRows(): Float64Array[] {
     const rows = Array.from({ length: this.#length }, (_, i) => this.#rowAt(i))
     this.#blocks = [new Float64Array(FIRST_BLOCK * this.#fields.length)]
@@ -241,7 +247,7 @@ export class Points {
   }
 }
 
-/** The cause of most seconds of a point is that of the point, so far as one number can remember. */
+/** The cause with the most seconds becomes the cause of the point. (A majority vote with one counter.) */
 function vote(row: Float64Array, cause: number, seconds: number): void {
   const ahead = row[AHEAD]!
   if (cause === row[WHY]) row[AHEAD] = ahead + seconds

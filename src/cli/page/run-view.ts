@@ -1,5 +1,4 @@
-// One run on the page: what came of it, its limiters, its panels, what they say of the moment that is pointed at, and
-// its numbers as a table.
+// One run on the page: its outcome, limiters and panels, the values at the cursor, and its numbers as a table.
 
 import { element } from '../../pages/element.ts'
 import { type Buckets, bucketsOf } from './buckets.ts'
@@ -18,13 +17,13 @@ import { listenToTouch } from './touch.ts'
 export interface RunViewOptions {
   /** The first second of the run, since the epoch. */
   start: number
-  /** Beside others: then times are since the start. */
+  /** Whether several runs are compared. Then times are relative to the start. */
   compared: boolean
   zone: string
-  /** When the page was made, in epoch ms. */
+  /** When the page was created, in epoch ms. */
   made: number
   onZoom: (from: number, to: number) => void
-  /** Fingers are put on, and then move it. */
+  /** Touch gestures first focus the graph, and then move it. */
   onTouch: () => void
   onTouched: (from: number, to: number) => void
   onOrder: (order: Order) => void
@@ -85,7 +84,7 @@ export class RunView {
       onZoom: (from, to) => onZoom(this.#since(from), this.#since(to)),
       onPoint: (index) => this.#point(index),
     })
-    // Lines that have no button have a legend.
+    // Lines without a button have a legend.
     const keys = panel.lines.filter(({ name }) => name === undefined)
     if (keys.length > 0) this.plot.append(legend(keys.map(({ label, colour }) => ({ words: label, colour }))))
     return chart
@@ -95,12 +94,12 @@ export class RunView {
     return Math.max(260, this.plot.clientWidth)
   }
 
-  /** Seconds since the start, of a place on the axis, which says the hour where no other run is beside. */
+  /** The label for a position on the axis: seconds since the start, or the time of day if only one run is shown. */
   #since(x: number): number {
     return this.#options.compared ? x : x - this.#options.start
   }
 
-  /** Takes up this part of a limiter, in seconds since the start of the run. */
+  /** Shows this part of a limiter, in seconds since the start of the run. */
   look(name: string, from: number, to: number): Buckets {
     const { start, compared } = this.#options
     const columns = this.#picked.get(name) ?? pick(this.#limiters, name)
@@ -157,12 +156,12 @@ export class RunView {
     for (const chart of this.#charts) chart.resize(this.#width)
   }
 
-  /** The moment that is pointed at, in seconds since the start. */
+  /** The time at the cursor, in seconds since the start. */
   get at(): number | undefined {
     return this.#index === undefined ? undefined : this.#since(this.#buckets.x[this.#index]!)
   }
 
-  /** Points at the next bucket, or the one before, and reads it out. */
+  /** Moves the cursor to the next or previous bucket, and reads it out. */
   read(by: number): void {
     const { x, size } = this.#buckets
     const end = this.#part.to + (this.#options.compared ? 0 : this.#options.start)
@@ -196,7 +195,7 @@ export class RunView {
     )
   }
 
-  /** The values of a bucket: counts as counts, rates a minute as people say them. */
+  /** The values of a bucket: counts as counts, and rates per minute as text. */
   #tell(i: number): { colour: string; label: string; value: string }[] {
     const buckets = this.#buckets
     const lines = hasTokens(this.#limiters) ? [...LINES, ...TOKEN_LINES] : LINES
@@ -231,7 +230,7 @@ export class RunView {
     return this.#part.to > 86_400 ? time : time.slice(11)
   }
 
-  /** The part that is shown, as a table. */
+  /** Shows the current part as a table. */
   #tabulate(): void {
     if (!this.#find<HTMLDetailsElement>('details').open) return
     const { start } = this.#options
@@ -259,5 +258,5 @@ function headCell(words: string, scope: 'col' | 'row'): HTMLElement {
   return cell
 }
 
-/** What stands in the page, as columns. */
+/** Unpacks the data in the page. */
 export const limitersOf = ({ limiters }: PageRun) => limiters.map(({ columns }) => unpackColumns(columns))

@@ -1,9 +1,9 @@
-// How high a panel reaches, and where its axis is marked.
+// The top value of a panel, and the marks on its axis.
 
 import type { Buckets } from './buckets.ts'
 import { type LineName, MINUTES } from './labels.ts'
 
-/** The values of a line in the unit of its axis: rates and limits of a minute become those of a second. */
+/** The values of a line in the unit of its axis. Values per minute are converted to values per second. */
 export function valuesOf(buckets: Buckets, name: LineName): (number | null)[] {
   const values: (number | null)[] = buckets[name]
   return MINUTES.includes(name) ? values.map((value) => value && value / 60) : values
@@ -17,12 +17,12 @@ function highest(buckets: Buckets, names: readonly LineName[]): number {
   return most
 }
 
-/** A little above the highest value; 1 where there is nothing. */
+/** Slightly above the highest value. 1 if there are no values. */
 export const topOf = (buckets: Buckets, names: readonly LineName[]) => highest(buckets, names) * 1.06 || 1
 
 /**
- * The top of a panel of paces. A program may ask for a thousand calls in one second and get twenty: then the line
- * of what was asked is cut off, with its height in words, so that the others can be read.
+ * The top of a panel of rates. A program may request a thousand calls in one second and get twenty. Then the line
+ * of requested calls is cut off and labelled with its value, so that the other lines remain readable.
  */
 export function paceTop(buckets: Buckets, names: readonly LineName[]): number {
   const others =
@@ -34,10 +34,10 @@ export function paceTop(buckets: Buckets, names: readonly LineName[]): number {
   return others > 0 && all > 2 * others ? others : all
 }
 
-/** Of a hundred points, two may be cut off, so that one burst does not flatten the rest. */
+/** Two of a hundred points may be cut off, so that one burst does not flatten the rest. */
 const SHARE = 0.98
 
-/** A top for these values of which the highest few, where they are far above the others, are cut off. */
+/** A top that cuts off the few highest values if they are far above the others. */
 export function clippedTop(lists: readonly (readonly (number | null)[])[], least = 0): number {
   const values = lists.flatMap((list) => list.filter((value) => value !== null && value > 0) as number[])
   values.sort((a, b) => a - b)
@@ -46,10 +46,10 @@ export function clippedTop(lists: readonly (readonly (number | null)[])[], least
   return Math.max(least, all > 2 * usual ? usual : all) || 1
 }
 
-/** So many marks an axis has, about. */
+/** The approximate number of marks on an axis. */
 const MARKS = 4
 
-/** Round values from 0 up to the top. */
+/** Round values from 0 to the top. */
 export function ticks(top: number): number[] {
   const rough = top / MARKS
   const power = 10 ** Math.floor(Math.log10(rough))

@@ -1,4 +1,4 @@
-/** The first place in an ascending list whose value is not below this one. */
+/** The first index in an ascending list whose value is not below this one. */
 export function lowerBound(ascending: readonly number[], value: number): number {
   let [low, high] = [0, ascending.length]
   while (low < high) {

@@ -1,4 +1,4 @@
-// Which limiter of a run is shown.
+// Selects which limiter of a run is shown.
 
 import {
   type Columns,
@@ -13,7 +13,7 @@ import {
 } from './columns.ts'
 import { ALL } from './labels.ts'
 
-/** The limiter of this name; without one all of them as one. Nothing, where there is none of this name. */
+/** The limiter with this name. Without a name, all of them combined. Empty if no limiter has this name. */
 export function pick(all: readonly Columns[], name = ALL): Columns {
   const found = all.find((columns) => columns.name === name)
   if (found) return found
@@ -21,7 +21,7 @@ export function pick(all: readonly Columns[], name = ALL): Columns {
   return chosen.length === 1 ? chosen[0]! : together(chosen, name)
 }
 
-/** All limiters as one: calls, levels and limits add up; the gate is that of the one that is worst off. */
+/** Combines all limiters: calls, levels and limits are summed, and the worst gate state is taken. */
 export function together(all: readonly Columns[], name: string): Columns {
   const times = [...new Set(all.flatMap(({ t }) => t))].sort((a, b) => a - b)
   const sum = emptyColumns(name, all[0]?.size ?? 1, times)
@@ -61,7 +61,7 @@ function addLimit(sum: Columns, limit: LimitColumn, t: readonly number[]): void 
   addHeld(column.amount, amount, t, sum.t)
 }
 
-/** Adds what one limiter said last to what the others said. */
+/** Adds the last known values of one limiter to the sum of the others. */
 function addHeld(
   sum: number[],
   values: readonly number[],

@@ -1,6 +1,6 @@
-// A run, record by record: the points of each limiter, what came of its calls, and what they waited for. A log of a
-// million seconds is put together once while it is read, so that it fits into a page; every other log keeps its
-// seconds, and zooming in leads back to them.
+// Builds a run from records: the points of each limiter, the outcome of its calls, and what they waited for. A log
+// of a million seconds is combined into longer points while it is read, so that it fits into a page. Shorter logs
+// keep their seconds, so that zooming in shows them.
 
 import type { LogRecord } from '../../telemetry/log-record.ts'
 import { sizeFrom } from './buckets.ts'
@@ -9,10 +9,10 @@ import type { Columns } from './columns.ts'
 import { Points } from './points.ts'
 import { AllTotals, type Totals, TotalsOf } from './totals.ts'
 
-/** So many points are kept of a run. */
+/** The maximum number of points kept per run. */
 const MOST_POINTS = 300_000
 
-/** One limiter of a run: its points, and what came of its calls. */
+/** One limiter of a run: its points, and the outcome of its calls. */
 export interface LimiterSeries {
   columns: Columns
   totals: Totals
@@ -23,13 +23,13 @@ interface Building {
   totals: TotalsOf
 }
 
-/** A run, record by record. */
+/** A run, built record by record. */
 export class RunSeries {
   readonly #causes = new Causes()
   readonly #byName = new Map<string, Building>()
   readonly #all = new AllTotals()
   readonly #mostPoints: number
-  /** Whether the log goes on after the last record that was added. */
+  /** Whether the log continues after the last record that was added. */
   goesOn = false
   #size = 1
   #points = 0
@@ -38,7 +38,7 @@ export class RunSeries {
     this.#mostPoints = mostPoints
   }
 
-  /** How many points are kept, of all limiters. */
+  /** The number of points kept, over all limiters. */
   get points(): number {
     return this.#points
   }
@@ -47,12 +47,12 @@ export class RunSeries {
     return this.#causes.list
   }
 
-  /** Seconds in a point. */
+  /** The length of a point in seconds. */
   get size(): number {
     return this.#size
   }
 
-  /** The limiters, in the order of their names. */
+  /** The limiters, sorted by name. */
   get limiters(): LimiterSeries[] {
     return [...this.#byName.values()]
       .map(({ points, totals }) => ({ columns: points.columns, totals: this.#ended(totals.read()) }))
@@ -63,7 +63,7 @@ export class RunSeries {
     return [...this.#byName.keys()]
   }
 
-  /** Of all limiters together. */
+  /** The totals of all limiters. */
   get totals(): Totals {
     return this.#ended(this.#all.read())
   }
@@ -84,7 +84,7 @@ export class RunSeries {
     while (this.#points > Math.max(this.#mostPoints, this.#byName.size)) this.coarsen()
   }
 
-  /** Puts points together into the next longer ones. */
+  /** Merges points into points of the next length. */
   coarsen(): void {
     this.#size = sizeFrom(this.#size + 1)
     this.#points = 0

@@ -1,12 +1,12 @@
-// What calls waited for, as a coloured strip under the time axis, and what its colours mean.
+// A coloured strip below the time axis that shows what calls waited for, with a legend.
 
 import { element } from '../../pages/element.ts'
 import type { Cause } from './causes.ts'
 import { type Buckets, causesIn, closures } from './buckets.ts'
 
-/** In pixels: a narrower stretch has no words. */
+/** In pixels. A narrower section has no text. */
 const ROOM_FOR_WORDS = 70
-/** A stretch is seen, however short. */
+/** The minimum width of a section, so that it is always visible. */
 const LEAST_WIDTH = 2
 
 export class Strip {
@@ -20,7 +20,10 @@ export class Strip {
     parent.append(this.#strip, this.#legend)
   }
 
-  /** From `from` to `to`, in the unit of the buckets, between these distances from both edges of the panels. */
+  /**
+   * Draws the part from `from` to `to`, in the unit of the buckets, with these distances from both edges of the
+   * panels.
+   */
   draw(buckets: Buckets, from: number, to: number, { left, right }: { left: number; right: number }): void {
     this.#strip.style.margin = `0 ${right}px 0 ${left}px`
     const width = this.#strip.clientWidth
@@ -71,10 +74,10 @@ export class Strip {
   }
 }
 
-/** A client without a limiter, and a log of an earlier version, tell no causes. */
+/** A client without a limiter, and a log of an earlier version, have no causes. */
 const unexplained = ({ waiting }: Buckets) =>
   waiting.some((calls) => calls > 0)
-    ? 'It is not told what calls waited for.'
+    ? 'The log does not say what calls waited for.'
     : 'No call waited for anything.'
 
 export function legend(keys: readonly { colour: string; words: string }[]): HTMLUListElement {

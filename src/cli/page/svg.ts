@@ -1,4 +1,4 @@
-// The graph as a picture, for a README or a report: light and dark by the reader's own setting, nothing to load.
+// The graph as a picture, for a README or a report: light or dark by the reader's setting, and self-contained.
 
 import { type Buckets, bucketsOf, causesIn, closures } from './buckets.ts'
 import type { Cause } from './causes.ts'
@@ -13,13 +13,13 @@ import { summary, type Totals } from './totals.ts'
 export interface PlottedRun {
   title: string
   series: RunSeries
-  /** The command that plays the same calls against higher limits. */
+  /** The command that replays the same calls with higher limits. */
   command?: string
 }
 
 export interface GraphOptions {
   /**
-   * What stands above a page.
+   * The heading of a page.
    * @default 'llmiter graph'
    */
   title?: string
@@ -28,7 +28,10 @@ export interface GraphOptions {
    * @default all
    */
   lines?: string
-  /** The limiter that is shown; default all of them together. */
+  /**
+   * The limiter to show.
+   * @default all of them combined
+   */
   name?: string
 }
 
@@ -44,7 +47,7 @@ interface Shown {
   causes: readonly Cause[]
 }
 
-/** Runs below each other, on one scale of time, each with its tokens. */
+/** Draws runs below each other, on one time scale, each with its tokens. */
 export function graphSvg(runs: readonly PlottedRun[], options: GraphOptions = {}): string {
   const shown = runs.map((run) => shownOf(run, options.name))
   const longest = Math.max(1, ...shown.map(({ columns }) => lengthOf(columns)))
@@ -99,7 +102,7 @@ function drawRun(
   return { parts: [...drawn, ...below.parts], bottom: below.bottom }
 }
 
-/** So many characters are about as wide as a picture. */
+/** About the number of characters that fit across a picture. */
 const LINE_CHARS = 112
 
 function wrapped(words: string): string[] {
@@ -119,7 +122,7 @@ interface StripPlace {
   top: number
 }
 
-/** What calls waited for, under the time axis. Nothing, where no call waited. */
+/** Draws what calls waited for, below the time axis. Empty if no call waited. */
 function drawStrip({ buckets, causes, from, seconds, top }: StripPlace) {
   const frame = { x: LEFT, y: top, width: WIDTH - LEFT - RIGHT, height: 10, from, to: from + seconds, top: 1 }
   const plot = new Plot(frame)
@@ -163,7 +166,7 @@ function panel({ buckets, from, seconds, lines, top, height }: Panel) {
   const right = new Plot({ ...frame, top: tops.right })
   const { base } = left
 
-  // Drawn in this order: what leaves goes over what comes back.
+  // The drawing order: calls that leave above those that return.
   const paths = drawn.toReversed().map((line) => {
     const { name } = line
     const steps = valuesOf(buckets, name).flatMap((value, i) => {
@@ -171,7 +174,7 @@ function panel({ buckets, from, seconds, lines, top, height }: Panel) {
     })
     return path(`line ${name}`, isRight(line) ? right.under(steps) : left.steps(steps))
   })
-  // The areas first: lines go over them.
+  // Areas first, so that lines are drawn above them.
   paths.sort((a, b) => Number(b.includes('z"')) - Number(a.includes('z"')))
 
   const gates = closures(buckets).map(({ from: start, to, closed }) => {
@@ -196,7 +199,7 @@ function panel({ buckets, from, seconds, lines, top, height }: Panel) {
   return { parts, bottom: base + 28 }
 }
 
-/** Refusals and failures at the top, above everything: one of a day must be seen. */
+/** Marks refusals and failures at the top, above everything else: a single one in a day must be visible. */
 function marks(buckets: Buckets, name: LineName, plot: Plot, y: number): string[] {
   return buckets[name].flatMap((value, i) => {
     if (!value) return []
@@ -205,7 +208,7 @@ function marks(buckets: Buckets, name: LineName, plot: Plot, y: number): string[
   })
 }
 
-/** A value beyond the top of the panel is said in words: the highest of each group. */
+/** Labels values above the top of the panel, one label per group. */
 function clipped(buckets: Buckets, names: LineName[], top: number, plot: Plot, y: number) {
   const { x, requests } = buckets
   if (!names.includes('requests')) return []
@@ -247,7 +250,7 @@ function timeTicks(seconds: number): number[] {
   return Array.from({ length: Math.floor(seconds / size) + 1 }, (_, i) => i * size)
 }
 
-/** Between light and dark, so that one colour does for both. */
+/** Medium colours that suit both light and dark. */
 const CAUSE_COLOURS = {
   ...{
     'limit-0': '#218bff',

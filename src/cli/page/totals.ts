@@ -1,11 +1,11 @@
-// What came of the calls of a log, so that it adds up, and what bound them: the numbers, and the sentences that say
-// them.
+// Counts the outcomes of the calls in a log, so that they add up, and what held them back. As numbers and as
+// sentences.
 
 import type { LogRecord } from '../../telemetry/log-record.ts'
 import type { Cause } from './causes.ts'
 import { ALL, count, plural, rejectionWords, span } from './labels.ts'
 
-/** What came of the calls of one limiter, or of all. */
+/** The outcomes of the calls of one limiter, or of all. */
 export interface Totals {
   name: string
   requests: number
@@ -13,40 +13,40 @@ export interface Totals {
   finished: number
   failed: number
   rejected: number
-  /** The most calls in line at the end of a second. */
+  /** The maximum number of waiting calls at the end of a second. */
   mostWaiting: number
   /** Seconds in which the gate was not open. */
   closedS: number
-  /** From the first second to the last. */
+  /** The time from the first second to the last. */
   seconds: number
-  /** Seconds at whose end calls waited, and those of each cause by its place. */
+  /** Seconds at whose end calls waited, and those seconds by the index of their cause. */
   waitedS: number
   boundS: Record<number, number>
-  /** ms that 95 of 100 calls did not exceed until they had their ticket; null when none had one. */
+  /** The time in ms within which 95 % of the calls got their ticket. Null if none did. */
   p95: number | null
   /** The last refusal and the last failure, in words. */
   refusal?: string
   failure?: string
-  /** Why the last call was turned away. */
+  /** Why the last call was rejected. */
   rejection?: string
-  /** As the log ends, in seconds since the epoch. */
+  /** The state at the end of the log. Times in seconds since the epoch. */
   end: {
     t: number
     waiting: number
     inFlight: number
     etaMs?: number
-    /** Only a part is told: the log goes on. */
+    /** Only a part was read, and the log continues. */
     goesOn?: true
   }
 }
 
 const COUNTS = ['requests', 'refused', 'finished', 'failed', 'rejected'] as const
 
-/** What totals are made of: a record, or all records of a second as one. */
+/** The input of totals: a record, or all records of a second combined. */
 type Second = Pick<LogRecord, 't' | 'issued' | 'gate' | 'waiting' | 'inFlight' | (typeof COUNTS)[number]> &
   Pick<LogRecord, 'waitMs' | 'refusal' | 'failure' | 'rejection' | 'etaMs'>
 
-/** Steps of the histogram of waits: a percentile is off by a twentieth at most. */
+/** The bucket width of the histogram of waits: percentiles are off by at most a twentieth. */
 const STEP = Math.log(1.05)
 
 /** The totals of a limiter, record by record. */
@@ -54,7 +54,7 @@ export class TotalsOf {
   readonly name: string
   readonly sums = { requests: 0, refused: 0, finished: 0, failed: 0, rejected: 0, closedS: 0, waitedS: 0 }
   readonly boundS: Record<number, number> = {}
-  /** Tickets by the p95 of their second. */
+  /** The number of tickets, by the p95 of their second. */
   readonly waits = new Map<number, number>()
   #mostWaiting = 0
   #from = Infinity
@@ -71,7 +71,7 @@ export class TotalsOf {
   add(record: Second, why: number): void {
     const { sums } = this
     const second = Math.floor(record.t / 1000)
-    // A flush cuts a second in two.
+    // A flush splits a second in two.
     const again = second === this.#to
     for (const key of COUNTS) sums[key] += record[key]
     if (!again && record.gate !== 'open') sums.closedS++
@@ -119,7 +119,7 @@ function percentileOf(waits: ReadonlyMap<number, number>, share: number): number
   return null
 }
 
-/** All limiters of a run as one, second by second: their records of a second come one after the other. */
+/** The totals of all limiters combined, second by second. Their records of one second arrive one after the other. */
 export class AllTotals {
   readonly #of = new TotalsOf(ALL)
   readonly #parts: TotalsOf[] = []
@@ -128,11 +128,11 @@ export class AllTotals {
     ...{ requests: 0, refused: 0, finished: 0, failed: 0, rejected: 0 },
   }
   readonly #waiting = new Map<string, number>()
-  /** The cause that holds the most calls, and how many. */
+  /** The cause that holds the most calls, and the number of those calls. */
   #why = -1
   #held = 0
 
-  /** Counts the totals of a limiter in. */
+  /** Adds the totals of a limiter. */
   join(part: TotalsOf): void {
     this.#parts.push(part)
   }
@@ -143,7 +143,7 @@ export class AllTotals {
     const t = Math.floor(record.t / 1000) * 1000
     if (sum.t !== t) this.#begin(t)
     for (const key of COUNTS) sum[key] += record[key]
-    // A flush cuts a second in two, and the later one tells the levels.
+    // A flush splits a second in two, and the later record sets the levels.
     sum.waiting += waiting - (this.#waiting.get(name) ?? 0)
     this.#waiting.set(name, waiting)
     if (gate !== 'open') sum.gate = gate
@@ -152,7 +152,7 @@ export class AllTotals {
     this.#held = waiting
   }
 
-  /** The second before is whole. */
+  /** Ends the previous second. */
   #begin(t: number): void {
     const sum = this.#sum
     if (!Number.isNaN(sum.t)) this.#of.add(sum, this.#why)
@@ -184,14 +184,14 @@ export class AllTotals {
   }
 }
 
-/** The causes by how long they held calls, the longest first. */
+/** The causes by how long they held calls, longest first. */
 export function binding({ boundS }: Totals, causes: readonly Cause[]): { cause: Cause; seconds: number }[] {
   return Object.entries(boundS)
     .map(([place, seconds]) => ({ cause: causes[Number(place)]!, seconds }))
     .sort((a, b) => b.seconds - a.seconds)
 }
 
-/** What came of all calls, and when it was slow, why. */
+/** The outcome of all calls, and what held them back. */
 export const summary = (totals: Totals, causes: readonly Cause[]) =>
   [outcome(totals), failing(totals), bound(totals, causes), trouble(totals)].filter(Boolean).join(' ')
 
@@ -210,9 +210,9 @@ export function outcome(totals: Totals): string {
   ]
   const ending = end.goesOn ? ' at the end of this part' : ' when the log ends'
   const late = end.waiting + end.inFlight > 0 ? ending : ''
-  // The log began in the middle, or a part of it is shown.
+  // The log began in the middle of a run, or only a part of it is shown.
   const before = all > requests ? ` (${count(all - requests)} of them asked before it begins)` : ''
-  const lost = all < requests ? `, and ${count(requests - all)} of which the log does not tell` : ''
+  const lost = all < requests ? `, and ${count(requests - all)} that the log does not account for` : ''
   return `${plural(Math.max(all, requests), 'call')} in ${span(seconds)}${before}: ${ends.join(', ')}${late}${lost}.`
 }
 
@@ -223,14 +223,14 @@ function failing({ finished, failed, failure }: Totals): string {
   return `${share}${failure === undefined ? '' : ` (${failure})`}.`
 }
 
-/** What bound the calls, or that nothing did. */
+/** A sentence about what held the calls back. */
 function bound(totals: Totals, causes: readonly Cause[]): string {
   const { waitedS, mostWaiting } = totals
   const [first, second] = binding(totals, causes)
   if (!first)
     return mostWaiting > 0
-      ? 'The log does not tell what they waited for.'
-      : 'Nothing bound them: no call was in line at the end of a second.'
+      ? 'The log does not say what they waited for.'
+      : 'Nothing held them back: no call was waiting at the end of any second.'
   const share = (seconds: number) => percent(Math.min(1, seconds / waitedS))
   const then = second ? `; in ${share(second.seconds)} for ${second.cause.text}` : ''
   const most = `they waited for ${first.cause.text}${then}`
@@ -239,19 +239,19 @@ function bound(totals: Totals, causes: readonly Cause[]): string {
 
 function trouble({ refused, refusal, mostWaiting, closedS }: Totals): string {
   const said = refused > 0 && refusal !== undefined ? ` (the last: ${refusal})` : ''
-  const gate = closedS > 0 ? `; the gate was shut for ${span(closedS)}` : ''
+  const gate = closedS > 0 ? `; the gate was closed for ${span(closedS)}` : ''
   return `${plural(refused, 'refusal')}${said}, at most ${count(mostWaiting)} in line${gate}.`
 }
 
-/** Nobody wrote on though calls were in line. `made`: when the graph was made, in epoch ms. */
+/** A message if the program stopped writing while calls waited. `made`: when the graph was created, in epoch ms. */
 export function silence({ end }: Totals, zone: (seconds: number) => string, made: number): string {
   const left = end.waiting + end.inFlight
   if (left === 0 || end.goesOn || made / 1000 - end.t < SILENT_S) return ''
   const eta = end.etaMs === undefined ? '' : ` They would have waited about ${span(end.etaMs / 1000)} more.`
-  return `The log ends at ${zone(end.t)} with ${plural(left, 'call')} not over: its program ended, or was killed.${eta}`
+  return `The log ends at ${zone(end.t)} with ${plural(left, 'call')} unfinished: its program ended or was killed.${eta}`
 }
 
-/** So long after its last second a log is over. */
+/** A log has ended when its last second is this old. */
 const SILENT_S = 10
 
 const percent = (share: number) => `${Math.round(100 * share)} %`

@@ -1,7 +1,7 @@
-// Fingers on a graph: two zoom, one moves it sideways. Up and down belongs to the page.
+// Touch gestures on a graph: two fingers zoom, and one moves it sideways. Vertical moves scroll the page.
 
 export interface Touched {
-  /** The moment at a place of the screen, and how wide the graph is, in pixels. */
+  /** The time at a position on the screen, and the width of the graph in pixels. */
   momentAt: (clientX: number) => number
   edges: () => { left: number; width: number }
   onStart: () => void
@@ -9,7 +9,7 @@ export interface Touched {
 }
 
 export function listenToTouch(element: HTMLElement, { momentAt, edges, onStart, onMove }: Touched): void {
-  /** The moments that the fingers hold. */
+  /** The times under the fingers. */
   let held: number[] = []
   let perPx = 0
 

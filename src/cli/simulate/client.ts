@@ -1,30 +1,30 @@
-// What every client of a simulation is: it is given calls, and gets them through the world or loses them.
+// The interface of every simulated client: it is given calls, and either gets them through or loses them.
 
 import type { BoundBy } from 'llmiter'
 import type { LogRecord } from '../../telemetry/log-record.ts'
 import type { SimulatedCall } from './world.ts'
 
-/** `sdk` is the SDK with its own two retries; `pool` is llmiter with several targets. */
+/** `sdk` is the SDK with its own two retries. `pool` is llmiter with several targets. */
 export type ClientName = 'llmiter' | 'pool' | 'sdk' | `sdk-${number}`
 
-/** How the processes fared that share a limit. */
+/** How evenly processes that share a limit were served. */
 export interface FleetShares {
-  /** Of the first half of all calls, how many the process got through that was served least, and most. */
+  /** Of the first half of all calls: how many the least served process got through, and the most served one. */
   least: number
   most: number
-  /** What they asked the store, if they have one. */
+  /** The number of requests to the store, if there is one. */
   questions?: number
 }
 
 export interface Client {
-  /** Resolves when the call was answered; rejects when the client gives it up. */
+  /** Resolves when the call was answered. Rejects when the client gives it up. */
   call(call: SimulatedCall): Promise<unknown>
-  /** The run is over: what still waits is dropped. */
+  /** The run is over, and waiting calls are dropped. */
   stop(): void
   fleet?(): FleetShares
-  /** Of a pool: how many calls each target has answered. */
+  /** For a pool: the number of calls that each target answered. */
   served?(): number[]
-  /** What its calls waited for, where it knows. */
+  /** What its calls waited for, if known. */
   boundBy?(): BoundBy[]
   records(): LogRecord[]
 }

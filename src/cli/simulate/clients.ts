@@ -1,4 +1,4 @@
-// The clients by name.
+// Creates clients by name.
 
 import type { LogRecord } from '../../telemetry/log-record.ts'
 import type { Client, ClientName } from './client.ts'

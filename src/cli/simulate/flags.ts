@@ -1,5 +1,5 @@
-// The flags of the command, what each means, and how they become a plan. A flag that is unknown, or has no use
-// beside the others, is an error: a simulation of something else than was meant looks just as good.
+// Converts the flags of the command to a plan. A flag that is unknown, or has no effect with the others, is an
+// error: otherwise the result would look valid although something else was simulated.
 
 import { readClient } from './clients.ts'
 import { callsPerMinute, checkFits, type JobPlan } from './plan.ts'
@@ -43,7 +43,7 @@ const SYNONYMS = {
 export const readFlags = (args: readonly string[]): Flags =>
   readOptions(args.flatMap(asIs(args)), OPTIONS, SYNONYMS)
 
-/** `--rpm -5` is a wrong number, not a flag named 5. */
+/** `-5` in `--rpm -5` is an invalid number, not a flag. */
 function asIs(args: readonly string[]) {
   const takesText = (arg: string | undefined) => OPTIONS[arg?.slice(2) as keyof Flags]?.type === 'string'
   return (arg: string, i: number): string[] => {
@@ -71,7 +71,7 @@ export async function readPlan(flags: Flags): Promise<JobPlan> {
     jitterMs: read(flags, 'jitter', duration) ?? 50,
   }
   if (settings.pacing === 'eager' && !settings.headers)
-    throw new UsageError('--pacing eager spends what headers prove is left: it needs --headers')
+    throw new UsageError('--pacing eager uses the remaining amount from headers: it needs --headers')
   const plan: JobPlan = { ...settings, ...(await readWork(flags, settings, sizes)) }
   for (const tier of tiers) checkFits(plan, tier)
   return plan
@@ -97,11 +97,11 @@ function readFleet(flags: Flags): Pick<JobPlan, 'processes' | 'store'> {
   const store = read(flags, 'store', (name, value) => oneOf(name, value, STORES))
   if (processes !== undefined) return { processes, store: store ?? 'shared' }
   if (store !== undefined)
-    throw new UsageError(`--store ${store} is how processes come by the limit: it needs --processes`)
+    throw new UsageError(`--store ${store} is how processes share the limit: it needs --processes`)
   return { processes: 1, store: 'none' }
 }
 
-/** The tiers are targets of a pool. */
+/** The tiers as targets of a pool. */
 function readTargets({ targets = false, processes, clients }: Flags, tiers: readonly UsageTier[]): boolean {
   if (!targets) return false
   if (tiers.length < 2)
@@ -109,13 +109,13 @@ function readTargets({ targets = false, processes, clients }: Flags, tiers: read
       '--targets makes a pool of the limits in a list: give several, like --rpm 500,500,1000',
     )
   if (processes !== undefined)
-    throw new UsageError('--targets is one process: it has no use with --processes')
+    throw new UsageError('--targets simulates one process: it cannot be used with --processes')
   if (clients !== undefined)
-    throw new UsageError('--targets is what llmiter/pool does: it has no use with --clients')
+    throw new UsageError('--targets simulates llmiter/pool: it cannot be used with --clients')
   return true
 }
 
-/** Lists of the same length are tiers side by side; what is given once holds for all. */
+/** Lists of the same length are combined into tiers. A single value applies to all tiers. */
 function readTiers(flags: Flags): UsageTier[] {
   const amounts = (name: string, value: string) => list(name, value, positive)
   const lists = Object.entries(
@@ -139,7 +139,7 @@ function readTiers(flags: Flags): UsageTier[] {
 function readKnobs(flags: Flags, seed: number): Knobs {
   const outage = read(flags, 'outage', readOutage)
   const says = read(flags, 'says', (name, value) => oneOf(name, value, SAYS))
-  if (says && !outage) throw new UsageError('--says is what an outage answers: it needs --outage')
+  if (says && !outage) throw new UsageError('--says sets the answers of an outage: it needs --outage')
   return given({
     windowMs: read(flags, 'window', above0),
     retryAfter: read(flags, 'retry-after', (name, value) => oneOf(name, value, ['exact', 'seconds', 'none'])),
@@ -211,9 +211,9 @@ async function readWork(
   sizes: Sizes,
 ): Promise<Work> {
   if (flags.from !== undefined && flags.workload !== undefined)
-    throw new UsageError('--workload and --from are two ways to say which calls come: give one')
+    throw new UsageError('--workload and --from both define the calls: give only one')
   if (flags.from === undefined) {
-    if (flags.name !== undefined) throw new UsageError('--name is a limiter of a log: it needs --from')
+    if (flags.name !== undefined) throw new UsageError('--name selects a limiter of a log: it needs --from')
     const work = flags.workload ?? 'backlog:1000'
     const workload = readWorkload(work)
     const tokens = {
@@ -221,7 +221,7 @@ async function readWork(
       output: sizes.outputTokens,
       ...given({ most: sizes.maxTokens }),
     }
-    // The load is the same for all tiers, else they could not be compared.
+    // The load is the same for all tiers, so that they can be compared.
     const [tightest] = callsPerMinute(provider, tiers[0]!, knobs, tokens, sizes.latencyMs)
     if (workload.kind === 'poisson' && workload.share !== undefined && tightest!.calls === Infinity)
       throw wrong('--workload', work, 'a rate like poisson:8/s: no limit holds calls of this size')
@@ -242,7 +242,7 @@ function meansOf(tokens: readonly JobTokens[]): Pick<Sizes, 'promptTokens' | 'ou
   return { promptTokens: mean('input'), outputTokens: mean('output') }
 }
 
-/** Unless its limits tell them apart, a log tells the tokens of both directions together, as they were asked for. */
+/** Without separate limits for input and output, a log reports only total tokens, as reserved. */
 function checkTold(flags: Flags, apart: boolean): void {
   for (const name of ['prompt-tokens', 'output-tokens', 'max-tokens'] as const)
     if (flags[name] !== undefined)

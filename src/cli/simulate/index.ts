@@ -1,4 +1,4 @@
-// `llmiter simulate`: runs the plan of its flags and tells what came of it.
+// `llmiter simulate`: runs the plan of its flags and reports the result.
 
 import { writeFileSync } from 'node:fs'
 import { readFlags, readPlan, type Flags } from './flags.ts'
@@ -18,7 +18,7 @@ export const simulate = (args: string[]): Promise<number> =>
     return 0
   })
 
-/** Tells what came of it. Throws a `UsageError` when the flags make no sense. */
+/** Runs the simulation and reports the result. Throws a `UsageError` when the flags are invalid. */
 export async function simulated(args: readonly string[], say: (text: string) => void): Promise<void> {
   const flags = readFlags(args)
   if (flags.help) say(HELP)
@@ -42,7 +42,7 @@ async function compare(plan: JobPlan, recorded: boolean): Promise<Compared[]> {
   const add = async (tier: PlannedLimits, names: readonly ClientName[]) => {
     progress.show(0, 1, `${shortly(tier)}, optimum: `)
     const optimum = best(plan, tier)
-    if (!optimum) throw new UsageError(`with ${shortly(tier)} these calls would never all get in`)
+    if (!optimum) throw new UsageError(`with ${shortly(tier)} these calls would never all be accepted`)
     const runs = []
     for (const client of names) {
       const what = `${shortly(tier)}, ${client}: `
@@ -50,7 +50,7 @@ async function compare(plan: JobPlan, recorded: boolean): Promise<Compared[]> {
     }
     compared.push({ tier, best: optimum, runs })
   }
-  // Each target alone, but of equal ones the first.
+  // Each target alone. Of equal targets, only the first.
   const alike = (tier: UsageTier) => tiers.find((other) => shortly(other) === shortly(tier))
   for (const tier of tiers) if (!pooled || alike(tier) === tier) await add(tier, clients)
   if (pooled) await add(tiers, ['pool'])

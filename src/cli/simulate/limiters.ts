@@ -1,8 +1,8 @@
-// llmiter as a program would use it: `BucketRateLimiter`s on the virtual clock, and `withLimiter` around the call,
-// which says what it will cost as well as a careful caller can, and what it has used.
+// Simulates llmiter as a program would use it: `BucketRateLimiter`s on the virtual clock, with `withLimiter`
+// around the call. It states the cost as well as a careful caller can, and the actual usage.
 //
-// Several processes are several limiters of one name. With a store that they share, as `llmiter/redis` is one, each is
-// told the whole limit; without, each can only be told its part.
+// Several processes are several limiters of the same name. With a shared store, such as that of `llmiter/redis`,
+// each is configured with the whole limit. Without a store, each gets its part of it.
 
 import {
   type BoundBy,
@@ -21,11 +21,11 @@ import { whyOf } from '../../telemetry/sampler.ts'
 import { Recorder, type Levels, type OnTime } from './recorder.ts'
 import type { SimulatedCall, Way, World } from './world.ts'
 
-/** What somebody starts with who knows nothing of his limit: so many calls a minute. */
+/** The initial guess of a user who does not know the limit, in calls per minute. */
 const FIRST_GUESS = 60
 const MINUTE_MS = 60_000
 
-/** More curves than that nobody tells apart: then the page shows their sum. */
+/** With more curves than this, they cannot be told apart, so the page shows their sum. */
 const MOST_CURVES = 20
 
 export class Limiters {
@@ -36,7 +36,7 @@ export class Limiters {
   readonly #store: MemoryStore | undefined
   readonly recorders: Recorder[] = []
   #next = 0
-  /** By process, of the first half of the calls. */
+  /** Calls served per process, in the first half of the calls. */
   readonly #served: number[]
   #left: number
 
@@ -56,7 +56,7 @@ export class Limiters {
     this.#ways = this.#limiters.map((limiter, i) => wayThrough(limiter, world, plan, recorders?.[i]))
   }
 
-  /** Processes get their calls in turn. */
+  /** Calls are assigned to processes in turn. */
   async call(call: SimulatedCall): Promise<void> {
     const process = this.#next++ % this.#ways.length
     await this.#ways[process]!(call)
@@ -71,7 +71,7 @@ export class Limiters {
     }
   }
 
-  /** What calls waited for, as the mean of all processes. */
+  /** What calls waited for, as the mean over all processes. */
   boundBy(): BoundBy[] {
     const sums = new Map<string, BoundBy>()
     for (const [i, limiter] of this.#limiters.entries()) {
@@ -88,7 +88,7 @@ export class Limiters {
     for (const limiter of this.#limiters) limiter.stop('the simulation is over')
   }
 
-  /** The recorder of each limiter. */
+  /** Creates the recorder of each limiter. */
   #record(world: World, watched: OnTime): Recorder[] {
     const limiters = this.#limiters
     const parts = this.#plan.store === 'shared' ? limiters.length : 1
@@ -139,14 +139,14 @@ export function wayThrough(
   }
 }
 
-/** How long an answer will be nobody knows; a caller knows about how long they are. */
+/** The length of an answer is not known in advance, so the mean is used. */
 export function costFor({ provider, sizes }: JobPlan, { job }: SimulatedCall) {
   const { reserved } = KINDS[provider]!
   const expected = { ...job, outputTokens: sizes.outputTokens }
   return { tokens: reserved(tokensOf(sizes, expected)), inputTokens: job.inputTokens }
 }
 
-/** An answer reaches the limiter as OpenAI's SDK would throw it. */
+/** Answers reach the limiter in the form in which OpenAI's SDK would throw them. */
 async function send(world: Way, call: SimulatedCall) {
   const reply = await world.send(call)
   if (!reply) throw Object.assign(new Error('no answer'), { code: 'ETIMEDOUT' })
@@ -173,12 +173,12 @@ export function told(plan: JobPlan, tier: UsageTier): Omit<LimiterOptions, 'name
     ...(concurrency !== undefined && { maxConcurrent: Math.max(1, Math.floor(concurrency * factor)) }),
     pacing,
     discover: unknown,
-    // What an SDK does of itself when no answer comes.
+    // SDKs do this by themselves when no answer arrives.
     retry: {},
   }
 }
 
-/** With what is known of how the provider keeps it: the windows it counts requests in, or what its bucket holds. */
+/** Includes documented behaviour of the provider: its window for requests, or the capacity of its bucket. */
 function limitOf(of: string, amount: number, { provider, knobs }: Partial<JobPlan>): LimitOptions {
   const { windowMs, holdsMs } = KINDS[provider!]?.keeps?.(knobs!) ?? {}
   const usual = of === 'requests' ? Math.min(5, amount / 2) : amount / 5
@@ -189,7 +189,7 @@ function limitOf(of: string, amount: number, { provider, knobs }: Partial<JobPla
   }
 }
 
-/** Of each limit what a few calls take, and at least the largest of them. */
+/** For each limit, the cost of a few calls, and at least of the largest call. */
 function guess({ provider, jobs, sizes }: JobPlan, tier: UsageTier): UsageTier {
   const { reserved } = KINDS[provider]!
   const enough = (of: (job: (typeof jobs)[number]) => number) => {
@@ -208,10 +208,10 @@ function guess({ provider, jobs, sizes }: JobPlan, tier: UsageTier): UsageTier {
   }
 }
 
-/** The worst first. */
+/** Worst first. */
 const GATES = ['closed', 'probing', 'open'] as const
 
-/** Of these limiters together. Where `parts` share a limit, each counts for its part of it. */
+/** The levels of these limiters combined. If `parts` limiters share a limit, each counts for its part of it. */
 export function levelsOf(limiters: readonly BucketRateLimiter[], parts: number): Levels {
   const all = limiters.map((limiter) => limiter.stats())
   const limits = (name: RegExp) => all.flatMap((stats) => stats.limits.find(({ of }) => name.test(of)) ?? [])

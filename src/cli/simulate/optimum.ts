@@ -1,11 +1,11 @@
-// The same calls with the best client that there could be: one that knows the provider from within.
+// Simulates the same calls with the best possible client, which knows the provider's internal state.
 
 import { play } from '../../testing/optimum.ts'
 import { costOf, type JobPlan, providerOf } from './plan.ts'
 import type { PlannedLimits } from './providers.ts'
 import type { Ran } from './run.ts'
 
-/** Undefined when one of the calls can never get in. */
+/** Undefined if one of the calls can never be accepted. */
 export function best(plan: JobPlan, tier: PlannedLimits): Ran | undefined {
   const { jobs, sizes } = plan
   const arrivals = jobs.map((job) => ({

@@ -1,4 +1,4 @@
-// What is to be simulated: everything that the flags say, checked, with the calls drawn.
+// The plan of a simulation: the checked flags, and the generated calls.
 
 import { type ModelProvider, type ProviderCall, type ProviderDimension, seededRandom } from 'llmiter/testing'
 import type { ClientName } from './client.ts'
@@ -20,24 +20,24 @@ import type { Job, Sizes } from './workloads.ts'
 export interface JobPlan {
   provider: string
   knobs: Knobs
-  /** At least one; each is a row of the table for each client. */
+  /** At least one. Each is a row of the table for each client. */
   tiers: readonly UsageTier[]
-  /** The tiers are targets of one pool, too. */
+  /** Whether the tiers are also simulated as targets of one pool. */
   pooled: boolean
   sizes: Sizes
-  /** In the order in which they come. */
+  /** In order of arrival. */
   jobs: readonly Job[]
-  /** The workload, for people. */
+  /** A description of the workload. */
   work: string
-  /** Whether all calls come at once: then the question is how long it takes, else how long one waits. */
+  /** Whether all calls arrive at once. Then the report shows how long they take, otherwise how long they wait. */
   atOnce: boolean
   clients: readonly ClientName[]
-  /** How many calls a client without a line has in flight at once. */
+  /** The number of calls in flight for a client without a queue. */
   workers: number
   processes: number
-  /** How the processes come by the limit: through a store that they share, or each by its part. */
+  /** How processes share the limit: through a store, or by fixed parts. */
   store: 'shared' | 'none'
-  /** So many times the provider's limits is what the limiter is told. */
+  /** The limiter's configured limit, as a multiple of the provider's limit. */
   told: number | 'unknown'
   pacing: 'smooth' | 'eager'
   headers: boolean
@@ -50,7 +50,7 @@ export function providerOf({ provider, knobs, seed }: JobPlan, limits: PlannedLi
   return isPool(limits) ? new SideBySide(limits.map(make)) : make(limits)
 }
 
-/** A call as its provider sees it. */
+/** The cost of a call as its provider sees it. */
 export function costOf({ maxTokens }: Sizes, { inputTokens, outputTokens }: Job): ProviderCall {
   return { inputTokens, outputTokens, ...(maxTokens !== undefined && { maxOutputTokens: maxTokens }) }
 }
@@ -59,7 +59,7 @@ export function tokensOf({ maxTokens }: Sizes, { inputTokens, outputTokens }: Jo
   return { input: inputTokens, output: outputTokens, ...(maxTokens !== undefined && { most: maxTokens }) }
 }
 
-/** How many calls of this size each limit lets through in a minute, the tightest first. */
+/** How many calls of this size each limit accepts per minute, tightest first. */
 export function callsPerMinute(
   provider: string,
   tier: UsageTier,
@@ -81,10 +81,10 @@ export function callsPerMinute(
     .sort((a, b) => a.calls - b.calls)
 }
 
-/** Throws where a call can never get in: a simulation of it would never end. */
+/** Throws if a call can never be accepted, because its simulation would never end. */
 export function checkFits(plan: JobPlan, tier: UsageTier): void {
   const unused = providerOf(plan, tier)
-  // In an outage a provider does not say what it would never take.
+  // During an outage, a provider does not report that a call is too large.
   const now = plan.knobs.outage?.toMs ?? 0
   for (const job of plan.jobs) {
     const call = costOf(plan.sizes, job)

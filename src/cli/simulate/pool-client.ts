@@ -1,4 +1,4 @@
-// llmiter/pool as a program would use it: one queue in front of a limiter for each target.
+// Simulates llmiter/pool as a program would use it: one queue in front of a limiter per target.
 
 import { BucketRateLimiter } from 'llmiter'
 import { createPool } from '../../pool/index.ts'

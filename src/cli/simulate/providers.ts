@@ -1,8 +1,8 @@
-// The providers by the names of the field, each over its model of `llmiter/testing`: which flags it understands,
-// and what a limiter in front of it is told.
+// The simulated providers by name, each over its model in `llmiter/testing`: the flags that it supports, and the
+// configuration of its limiter.
 //
-// Who plans a job has read the documentation of his provider, so the limiter is told what such a person would
-// tell it: the limits, the window where one is documented, and by which rule a call is charged.
+// The limiter is configured with what a user would know from the provider's documentation: the limits, the window
+// if it is documented, and how calls are charged.
 
 import {
   AccelerationProvider,
@@ -26,7 +26,7 @@ import {
 } from 'llmiter/testing'
 import { UsageError } from '../usage.ts'
 
-/** The limits of an account: each a flag, and a list of them is a list of tiers. */
+/** The limits of an account. Each is a flag, and a list of values is a list of tiers. */
 export interface UsageTier {
   rpm?: number
   tpm?: number
@@ -35,11 +35,11 @@ export interface UsageTier {
   concurrency?: number
 }
 
-/** The limits of an account, or those of each target of a pool. */
+/** The limits of an account, or of each target of a pool. */
 export type PlannedLimits = UsageTier | readonly UsageTier[]
 export const isPool = (limits: PlannedLimits): limits is readonly UsageTier[] => Array.isArray(limits)
 
-/** How a provider keeps its limits. */
+/** How a provider enforces its limits. */
 export interface Knobs extends RefusalOptions {
   windowMs?: number
   floor?: number
@@ -48,7 +48,7 @@ export interface Knobs extends RefusalOptions {
   outage?: OutageOptions
 }
 
-/** What a call is of, in tokens; `most` is the `max_tokens` that it asks for. */
+/** The tokens of a call. `most` is its `max_tokens`. */
 export interface Tokens {
   input: number
   output: number
@@ -57,15 +57,15 @@ export interface Tokens {
 
 export interface Kind {
   about: string
-  /** Which limits it can have; of these `needs` must be given, or any one. */
+  /** The supported limits. All of `needs` must be given, or at least one. */
   limits: readonly (keyof UsageTier)[]
   needs?: keyof UsageTier
   knobs: readonly (keyof Knobs)[]
   make(tier: UsageTier, knobs: Knobs, phaseMs: number): ModelProvider
-  /** What a call is charged of the tokens of both directions, at the start and in the end. */
+  /** The tokens that a call is charged, at the start and at the end. */
   reserved(tokens: Tokens): number
   settled(tokens: Tokens, knobs: Knobs): number
-  /** What is known of how it counts: the window, where that is shorter than a minute, or what a bucket holds. */
+  /** What is known of how it counts: its window, if shorter than a minute, or the capacity of its bucket. */
   keeps?(knobs: Knobs): { windowMs?: number; holdsMs?: number }
 }
 
@@ -225,7 +225,7 @@ export const KINDS = {
   },
 } satisfies Record<string, Kind> as Record<string, Kind>
 
-/** Throws a `UsageError` where the flags do not go with this provider. */
+/** Throws a `UsageError` if the flags do not fit this provider. */
 export function checkProvider(name: string, tier: UsageTier, knobs: Knobs): void {
   const { limits, needs, knobs: understood } = KINDS[name]!
   const here = `--provider ${name}`
@@ -241,7 +241,7 @@ export function checkProvider(name: string, tier: UsageTier, knobs: Knobs): void
   if (Object.keys(tier).length === 0) throw new UsageError(`${here} needs a limit: one of ${flags(limits)}`)
 }
 
-/** A provider that nobody has used; `phaseMs` tells how far it is inside its minute, where it counts minutes. */
+/** An unused provider. `phaseMs` is the position within its minute, if it counts by minutes. */
 export function makeProvider(name: string, tier: UsageTier, knobs: Knobs, phaseMs: number): ModelProvider {
   const provider = KINDS[name]!.make(tier, knobs, phaseMs)
   return knobs.outage ? new OutageProvider(provider, knobs.outage) : provider
@@ -275,7 +275,7 @@ const perMinute = ({ rpm, tpm, itpm, otpm }: UsageTier) =>
 
 const refusals = ({ retryAfter, failuresCount }: RefusalOptions) => given({ retryAfter, failuresCount })
 
-/** Without what is not given: a default is for what is absent. */
+/** Removes undefined values, so that defaults apply to them. */
 export function given<T extends object>(values: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
   const known = Object.entries(values).filter(([, value]) => value !== undefined)
   return Object.fromEntries(known) as { [K in keyof T]?: Exclude<T[K], undefined> }

@@ -1,5 +1,5 @@
-// Makes of a simulated run the records that a log of a real one holds, so that one page draws both: one a second in
-// which anything happened or anybody waited, with the levels as it ended.
+// Converts a simulated run to the records of a log, so that one page can draw both: one record per second with
+// activity or waiting calls, with the levels at its end.
 
 import type { VirtualClock } from 'llmiter/testing'
 import type { LogRecord } from '../../telemetry/log-record.ts'
@@ -22,7 +22,7 @@ interface Second {
   readonly cancel: () => void
 }
 
-/** Arms a timer that is never late. */
+/** Sets a timer that is never late. */
 export type OnTime = (fn: () => void, ms: number) => () => void
 
 const SECOND_MS = 1000
@@ -59,7 +59,7 @@ export class Recorder {
     this.#now().used += tokens
   }
 
-  /** The run is over, or the second is. */
+  /** Ends the current second, or the run. */
   close(): void {
     const second = this.#second
     if (!second) return
@@ -90,7 +90,7 @@ export class Recorder {
   #now(): Second {
     const wall = this.#clock.wall()
     const t = wall - (wall % SECOND_MS)
-    // Something else may be first in a new second.
+    // Another call may be first in a new second.
     if (this.#second && this.#second.t !== t) this.close()
     return (this.#second ??= {
       t,

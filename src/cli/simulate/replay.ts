@@ -1,5 +1,5 @@
-// A recorded run as a workload: the calls that asked in each second of a log come again, spread over that second,
-// each with its part of the tokens that were asked for.
+// Replays a recorded run as a workload: the calls requested in each second of a log arrive again, spread over that
+// second, each with an equal part of the requested tokens.
 
 import type { LogRecord } from '../../telemetry/log-record.ts'
 import { filesFrom, readLogs } from '../logs.ts'
@@ -10,9 +10,9 @@ import { count } from './values.ts'
 export interface Recorded {
   name: string
   times: number[]
-  /** Of each call, where the log tells. */
+  /** The tokens of each call, if the log contains them. */
   tokens?: readonly JobTokens[]
-  /** Whether it tells input and output apart. */
+  /** Whether it reports input and output separately. */
   apart: boolean
 }
 
@@ -67,8 +67,8 @@ function replay(name: string, records: LogRecord[]): Recorded {
 const DIRECTIONS = ['inputTokens', 'outputTokens']
 
 /**
- * The tokens of a call of a second. Where directions are told apart, of all calls alike: tokens are asked for when calls
- * get their tickets, which may be minutes after they came.
+ * The tokens of a call in a second. If input and output are separate, the mean over all calls is used, because
+ * tokens are recorded when calls get their tickets, which may be minutes after the request.
  */
 function tokensPerCall(records: readonly LogRecord[], apart: boolean): (record: LogRecord) => JobTokens {
   if (!apart) return ({ tokens, requests }) => ({ input: (tokens?.asked ?? 0) / requests, output: 0 })

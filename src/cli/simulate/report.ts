@@ -1,5 +1,4 @@
-// What a simulation tells: a table in which clients and tiers compare, what is worth knowing beside it, and the
-// answer in a sentence.
+// The report of a simulation: a table that compares clients and tiers, notes, and a summary in one sentence.
 
 import type { BoundBy } from 'llmiter'
 import { summaryText } from '../../batch/summary.ts'
@@ -10,7 +9,7 @@ import { FLAG_OF, isPool, type PlannedLimits, type UsageTier } from './providers
 import type { Ran } from './run.ts'
 import { count } from './values.ts'
 
-/** The runs of one tier, the optimum among them. */
+/** The runs of one tier, including the optimum. */
 export interface Compared {
   tier: PlannedLimits
   best: Ran
@@ -24,23 +23,23 @@ export interface Row {
   done: number
   lost: number
   timeMs: number
-  /** Of the calls the part that got through, at the part of the best speed. */
+  /** The share of calls that got through, multiplied by the speed relative to the best. */
   goodputPercent: number
   refused: number
   refusedPer1000: number | null
   waitMs: { p50: number; p95: number; p99: number }
   firstLoss?: string
   fleet?: FleetRow
-  /** What the calls waited for, and in which share of the time. */
+  /** What the calls waited for, as shares of the time. */
   boundBy?: BoundBy[]
 }
 
-/** How the processes fared. */
+/** How evenly the processes were served. */
 interface FleetRow {
   processes: number
-  /** All of them together. */
+  /** All processes together. */
   questionsPerSecond?: number
-  /** Calls of the first half that the process got through that was served least, and most. */
+  /** Of the first half of the calls: how many the least served process got through, and the most served one. */
   served: { least: number; most: number }
 }
 
@@ -84,7 +83,7 @@ function rowOf(plan: JobPlan, ran: Ran, best: Ran): Row {
   }
 }
 
-/** One process by itself is no fleet. */
+/** A single process is not a fleet. */
 function fleetOf({ processes, store }: JobPlan, { fleet, endMs }: Ran): FleetRow | undefined {
   if (!fleet || (processes === 1 && store === 'none')) return undefined
   const { least, most, questions } = fleet
@@ -141,7 +140,10 @@ const AT_ONCE_MS = 1000
 /** In percent. */
 const SURPRISING = 90
 
-/** A job that the provider's stock covers in good part goes at once through a client that knows of it: that looks slow. */
+/**
+ * If the provider's stored capacity covers a good part of a job, an optimal client sends that part at once, which
+ * makes other clients look slow.
+ */
 function stockNotes(best: Ran, runs: readonly Ran[]): string[] {
   const stock = best.waitsMs.filter((ms) => ms < AT_ONCE_MS).length
   const ours = runs.find(({ client }) => client === 'llmiter')
@@ -176,7 +178,7 @@ function answerOf({ clients, atOnce, pooled }: JobPlan, rows: readonly Row[], cl
     : `${sentence[0]!.toUpperCase()}${sentence.slice(1)}.`
 }
 
-/** `before` is the tier before, of which the sentence has just spoken. */
+/** `before` is the previous tier, which the sentence has just mentioned. */
 function howLong({ calls: all, done, lost, timeMs, limits }: Row, before: Row | undefined): string {
   const where = inWords(limits, !before)
   if (lost > 0)
@@ -199,13 +201,16 @@ const calls = (n: number) => `${count(n)} call${n === 1 ? '' : 's'}`
 
 const WORDS = { rpm: 'requests', tpm: 'tokens', itpm: 'input tokens', otpm: 'output tokens' }
 
-/** `the targets answered 300, 300 and 600 calls`. */
+/** For example `the targets answered 300, 300 and 600 calls`. */
 function eachServed(served: readonly number[]): string {
   const last = count(served.at(-1)!)
   return `the targets answered ${served.slice(0, -1).map(count).join(', ')} and ${last} calls`
 }
 
-/** `at 500 requests and 200,000 tokens a minute`; of one limit, when it was named before, `at 5,000`. */
+/**
+ * For example `at 500 requests and 200,000 tokens a minute`. For a single limit that was already named: `at
+ * 5,000`.
+ */
 function inWords(limits: PlannedLimits, inFull = true): string {
   if (isPool(limits)) return `through a pool of ${shortly(limits)}`
   const { concurrency, ...perMinute } = limits
@@ -217,7 +222,7 @@ function inWords(limits: PlannedLimits, inFull = true): string {
   return `at ${amounts.length > 0 ? `${amounts.join(', ')} and ` : ''}${last} a minute`
 }
 
-/** `500 rpm, 200k tpm`. */
+/** For example `500 rpm, 200k tpm`. */
 export function shortly(limits: PlannedLimits): string {
   if (isPool(limits)) return limits.map(shortly).join(' + ')
   const { concurrency, ...perMinute } = limits
@@ -228,7 +233,7 @@ export function shortly(limits: PlannedLimits): string {
 const scaled = (n: number) =>
   n >= 1e6 && n % 1e5 === 0 ? `${n / 1e6}M` : n >= 1e5 && n % 1000 === 0 ? `${n / 1000}k` : count(n)
 
-/** What became of the calls of llmiter, and what bound them. */
+/** The outcome of llmiter's calls, and what held them back. */
 function summaryOf(row: Row, boundBy: BoundBy[], rows: readonly Row[]): string[] {
   const { calls: total, done, lost, refused, timeMs, limits } = row
   const best = rows.find(({ client, limits: same }) => client === 'optimum' && same === limits)!

@@ -1,4 +1,5 @@
-// One run: a client gets the plan's calls through a world, in virtual time, and what became of them is counted.
+// Runs one simulation: a client gets the plan's calls through a world in virtual time, and the outcomes are
+// counted.
 
 import type { BoundBy } from 'llmiter'
 import type { LogRecord } from '../../telemetry/log-record.ts'
@@ -11,10 +12,13 @@ import type { OnTime } from './recorder.ts'
 import { count } from './values.ts'
 import { type SimulatedCall, World } from './world.ts'
 
-/** When nobody got in for so long, beyond an outage, nobody will: some providers count failures for ever. */
+/**
+ * If no call is accepted for this long, apart from an outage, none ever will: some providers count failures
+ * forever.
+ */
 const PATIENCE_MS = 3_600_000
 
-/** Which of a seed's numbers say how late a timer is. */
+/** The number of the random stream for the lateness of timers. */
 const LATE_STREAM = 2
 
 export interface Ran {
@@ -24,14 +28,14 @@ export interface Ran {
   done: number
   lost: number
   refused: number
-  /** When the last call was over. */
+  /** When the last call ended. */
   endMs: number
-  /** From the moment when a call came until it left for the last time, of those that were answered; ascending. */
+  /** The time from the arrival of a call until its last attempt was sent, for answered calls, ascending. */
   waitsMs: number[]
-  /** What the first lost call said. */
+  /** The error of the first lost call. */
   firstLoss?: string
   fleet?: FleetShares
-  /** Of a pool: how many calls each target has answered. */
+  /** For a pool: the number of calls that each target answered. */
   served?: number[]
   boundBy?: BoundBy[]
   records: LogRecord[]
@@ -48,7 +52,7 @@ export async function run(
   const [ways, waits] = [streamOf(seed, 1), streamOf(seed, 3)]
   let punctual = false
   const clock = lateClock(seed, LATE_STREAM, () => punctual)
-  // Who looks on must not change what happens: his timers draw no lateness.
+  // The recorder must not affect the run, so its timers take no random lateness.
   const onTime: OnTime = (fn, ms) => {
     punctual = true
     const cancel = clock.setTimer(fn, ms)
@@ -65,7 +69,8 @@ export async function run(
   let stopped = false
   let next = 0
 
-  // As soon as the last call is over: processes that share a limit ask the store for a minute more.
+  // Ends with the last call, because processes that share a limit keep sending requests to the store for another
+  // minute.
   const stop = () => {
     stopped = true
     if (client.fleet) ran.fleet = client.fleet()
@@ -115,7 +120,7 @@ export async function run(
   return ran
 }
 
-/** A limiter that was told far too little, an outage or a long answer may hold calls without any fault. */
+/** A limiter configured with far too little, an outage, or a long answer may delay calls without any fault. */
 function patienceOf({ knobs: { outage }, told, jobs }: JobPlan): number {
   const outageMs = outage ? outage.toMs - outage.fromMs : 0
   const longestMs = jobs.reduce((longest, { serviceMs }) => Math.max(longest, serviceMs), 0)

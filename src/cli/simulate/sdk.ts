@@ -1,8 +1,10 @@
-// What a program does that has no limiter: workers take call after call, and OpenAI's SDK tries each again by its
-// own law. A model of that law, so that the command needs no SDK; a test holds it against the real one.
+// Simulates a program without a limiter: workers take one call after the other, and OpenAI's SDK retries each by
+// its own rules. This is a model of those rules, so that the command does not need the SDK. A test compares it
+// with the real one.
 //
-// After a refusal the SDK waits as long as it is told, up to a minute; told nothing, or more, it waits 0.5 s,
-// doubling to 8 s, each shortened by up to a quarter. When its tries are used up the call is lost.
+// After a refusal the SDK waits as long as the provider asks, up to a minute. If it asks for nothing, or for more,
+// the SDK waits 0.5 s, doubling up to 8 s, each shortened by up to a quarter. When its retries are used up, the
+// call is lost.
 
 import type { Recorder } from './recorder.ts'
 import type { SimulatedCall, World } from './world.ts'
@@ -18,7 +20,7 @@ export interface SdkOptions {
   random: () => number
 }
 
-/** How long the SDK waits before its next try; `tries` were made after the first. */
+/** How long the SDK waits before its next attempt. `tries` is the number of retries so far. */
 export function retryDelayMs(headers: Record<string, string>, tries: number, random: () => number): number {
   const told = Number(headers['retry-after-ms'] ?? Number(headers['retry-after'] ?? NaN) * 1000)
   if (told >= 0 && told <= LONGEST_TOLD_MS) return told

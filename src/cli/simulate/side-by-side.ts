@@ -1,4 +1,4 @@
-// Several providers of which a call needs one: what the best client of a pool could get out of them.
+// Several providers, of which a call needs one: the best that a client of a pool could achieve.
 
 import type { ModelProvider, ProviderAnswer, ProviderCall, ProviderLimit } from 'llmiter/testing'
 import { playBacklog } from '../../testing/optimum.ts'
@@ -12,7 +12,7 @@ export class SideBySide implements ModelProvider {
     this.name = [...new Set(providers.map(({ name }) => name))].join(' or ')
   }
 
-  /** By whichever lets it in first. */
+  /** Accepted by the first provider that lets it in. */
   ask(now: number, call?: ProviderCall): ProviderAnswer {
     const waits = this.providers.map((provider) => provider.waitMs(now, call))
     return this.providers[waits.indexOf(Math.min(...waits))]!.ask(now, call)

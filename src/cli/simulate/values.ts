@@ -1,5 +1,5 @@
-// How the values of flags are read: numbers, durations and lists as people write them. What cannot be read is an
-// error that names the flag, the value and what is allowed; nothing is guessed.
+// Parses the values of flags: numbers, durations and lists. A value that cannot be parsed is an error that names
+// the flag, the value and what is allowed. Nothing is guessed.
 
 import { durationMs } from '../../lib/duration.ts'
 import { didYouMean } from '../../lib/suggest.ts'
@@ -36,15 +36,15 @@ export function whole(flag: string, text: string, least = 1, most = Infinity): n
   throw wrong(flag, text, `a whole number of at least ${least}${to}`)
 }
 
-/** In ms. On a command line a bare number could be anything, so the unit is part of it. */
+/** In ms. The unit is required, because a bare number would be ambiguous on a command line. */
 export function duration(flag: string, text: string, least = 0): number {
   const ms = durationMs(text)
-  // Longer than that is a slip of the hand, and beyond what a number tells to the ms.
+  // A longer time is a mistake, and beyond the ms precision of a number.
   if (ms >= least && ms <= 3650 * DAY) return ms
   throw wrong(flag, text, `a duration${least > 0 ? ' above 0' : ''}, like 500ms, 10s, 5m or 2h`)
 }
 
-/** A share of 1: `30%`. */
+/** A share of 1, such as `30%`. */
 export function percent(flag: string, text: string): number {
   const value = text.endsWith('%') ? read(text.slice(0, -1)) / 100 : NaN
   if (value > 0 && value < Infinity) return value
@@ -59,7 +59,7 @@ export function oneOf<T extends string>(flag: string, text: string, known: reado
   throw new UsageError(`${flag} cannot be '${text}'${hint}; known: ${known.join(', ')}`)
 }
 
-/** `500,5000`, but not `5,000`: of one number that would make a tier of 5 and one of 0. */
+/** Parses `500,5000`. Rejects `5,000`, which was meant as one number but would give a tier of 5 and one of 0. */
 export function list<T>(flag: string, text: string, readOne: (flag: string, text: string) => T): T[] {
   const one = text.replaceAll(',', '')
   if (/^\d{1,3}(,\d{3})+$/.test(text) && text.includes(',0'))

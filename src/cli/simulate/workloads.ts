@@ -1,14 +1,14 @@
-// When calls come, and how large they are: drawn beforehand from the seed, the same for every client and tier, so
-// that rows of one table differ by nothing else.
+// The arrival times and sizes of calls: generated in advance from the seed, and the same for every client and
+// tier, so that the rows of a table differ in nothing else.
 //
-// Tokens and times are lognormal: most calls are below the mean and a few far above it, as real ones are.
+// Tokens and durations are lognormal: as with real calls, most are below the mean and a few far above it.
 
 import { lognormal, seededRandom } from 'llmiter/testing'
 import { poisson } from '../../testing/world/poisson.ts'
 import { UsageError } from '../usage.ts'
 import { count, duration, percent, positive, whole, wrong } from './values.ts'
 
-/** A call to come. Times in ms from the start. */
+/** A future call. Times are in ms from the start. */
 export interface Job {
   readonly at: number
   readonly serviceMs: number
@@ -16,11 +16,11 @@ export interface Job {
   readonly outputTokens: number
 }
 
-/** What calls are like in the mean, and by which factor e^spread they differ. */
+/** The means of calls, and their spread: they vary by about a factor of e^spread. */
 export interface Sizes {
   promptTokens: number
   outputTokens: number
-  /** The most that a call asks for, `max_tokens`: no answer is longer. */
+  /** The maximum that a call requests, `max_tokens`. No answer is longer. */
   maxTokens?: number
   latencyMs: number
   spread: number
@@ -40,7 +40,7 @@ export const WORKLOADS = Object.values(FORMS)
 
 const FLAG = '--workload'
 const LONG_MS = 600_000
-/** More would not fit into memory, and is a slip of the hand. */
+/** More would not fit into memory, and is probably a mistake. */
 const MOST_CALLS = 1_000_000
 
 export function readWorkload(text: string): Workload {
@@ -60,7 +60,7 @@ export function readWorkload(text: string): Workload {
   return { kind: 'poisson', perMinute: (positive(FLAG, amount) * 60_000) / everyMs, ms }
 }
 
-/** The moments at which calls come; `perMinute` is the limit, for what is a share of it. */
+/** The arrival times of calls. `perMinute` is the limit, for workloads given as a share of it. */
 export function arrivals(workload: Workload, perMinute: number, seed: number): number[] {
   if (workload.kind === 'backlog') return Array<number>(workload.calls).fill(0)
   if (workload.kind === 'trains') {
@@ -88,7 +88,7 @@ export interface JobTokens {
   readonly output: number
 }
 
-/** A call for each moment; `tokens` are known where a recorded run tells them. */
+/** Creates a call for each arrival time. `tokens` is given if a recorded run contains them. */
 export function jobsAt(
   times: readonly number[],
   sizes: Sizes,
@@ -107,7 +107,7 @@ export function jobsAt(
   }))
 }
 
-/** Lognormal numbers of this mean, which lies e^(σ²/2) above their median. */
+/** Lognormal numbers with this mean, which is e^(σ²/2) times their median. */
 function around(mean: number, sigma: number, seed: number): () => number {
   if (mean === 0 || sigma === 0) return () => mean
   return lognormal({ median: mean / Math.exp(sigma ** 2 / 2), sigma, seed })

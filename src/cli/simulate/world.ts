@@ -1,18 +1,19 @@
-// A simulated client's view of the wire, and what is counted there: it does not depend on what a client says of itself.
+// A simulated client's connection to the provider. Outcomes are counted here, independent of what a client
+// reports.
 
 import type { ProviderCall, VirtualClock } from 'llmiter/testing'
 import { Wire, type WireOptions, type WireReply } from '../../testing/world/wire.ts'
 import { SideBySide } from './side-by-side.ts'
 import type { Job } from './workloads.ts'
 
-/** A call that no answer comes to is given up after ten minutes, as OpenAI's SDK does. */
+/** A call without an answer is aborted after ten minutes, as OpenAI's SDK does. */
 const TIMEOUT_MS = 600_000
 
 /** A job on its way through a client. */
 export interface SimulatedCall {
   readonly job: Job
   readonly cost: ProviderCall
-  /** When it last left. */
+  /** When its last attempt was sent. */
   sentAt: number
 }
 
@@ -23,10 +24,10 @@ export interface Way {
 
 export class World implements Way {
   readonly clock: VirtualClock
-  /** One for each target of a pool; else there is one. */
+  /** One per target of a pool. Otherwise there is one. */
   readonly #wires: readonly Wire[]
   refused = 0
-  /** When somebody last got in. */
+  /** When a call was last accepted. */
   progressAt = 0
 
   constructor(options: WireOptions) {
@@ -36,7 +37,7 @@ export class World implements Way {
     this.#wires = all.map((one) => new Wire({ ...options, provider: one }))
   }
 
-  /** Undefined is silence: nobody answered in time. */
+  /** Undefined: there was no answer in time. */
   async send(call: SimulatedCall, target = 0): Promise<WireReply | undefined> {
     call.sentAt = this.clock.now()
     const reply = await this.#wires[target]!.send(call.cost, call.job.serviceMs, ({ kind }, at) => {
@@ -47,7 +48,7 @@ export class World implements Way {
     return reply
   }
 
-  /** The way to one target of a pool. */
+  /** The connection to one target of a pool. */
   at(target: number): Way {
     return { send: (call) => this.send(call, target) }
   }

@@ -1,4 +1,4 @@
-// What the keys do: they sort the table, filter it, and end the command.
+// Handles keys: they sort the table, filter it, and quit the command.
 
 /** The columns by their keys. */
 const SORTS = {
@@ -14,27 +14,27 @@ const SORTS = {
 
 export type SortColumn = (typeof SORTS)[keyof typeof SORTS]
 
-/** A key, as `node:readline` tells it. */
+/** A key as reported by `node:readline`. */
 export interface Key {
   name?: string | undefined
   ctrl?: boolean | undefined
-  /** The characters that it wrote. */
+  /** The characters it produced. */
   sequence?: string | undefined
 }
 
 const isSort = (name: string | undefined): name is keyof typeof SORTS =>
   name !== undefined && Object.hasOwn(SORTS, name)
 
-/** How the table is shown. */
+/** The state of the table view. */
 export class View {
   sort: SortColumn = 'limiter'
-  /** The largest first; of words, from the end of the alphabet. */
+  /** Whether the order is reversed. Numbers start with the largest, words with Z. */
   reverse = false
   filter = ''
-  /** Whether keys write into the filter. */
+  /** Whether typed keys go into the filter. */
   typing = false
 
-  /** Returns whether the command ends. */
+  /** Handles a key. Returns whether the command ends. */
   press({ name, ctrl, sequence = '' }: Key): boolean {
     if (ctrl && (name === 'c' || name === 'd')) return true
     if (this.typing) this.#type(name, sequence)
@@ -52,14 +52,14 @@ export class View {
     else if (!/\p{Cc}/u.test(sequence)) this.filter += sequence
   }
 
-  /** The same key again turns the order round. Of numbers the largest is looked for. */
+  /** The same key again reverses the order. Numbers start with the largest. */
   #sortBy(column: SortColumn): void {
     const words = column === 'limiter' || column === 'why' || column === 'gate'
     this.reverse = this.sort === column ? !this.reverse : !words
     this.sort = column
   }
 
-  /** What the last line says. */
+  /** The text of the last line. */
   get footer(): string {
     if (this.typing) return `filter: ${this.filter}_  Enter keeps it, Esc clears it`
     const filtered = this.filter === '' ? '/ filters' : `filter: ${this.filter} (Esc clears)`

@@ -1,7 +1,7 @@
-// What the last minute of each limiter looks like, as lines of text.
+// Formats the last minute of each limiter as lines of text.
 //
-// The numbers of a limiter are one line. What its calls wait for stands beside them where the terminal is wide enough for
-// its words, else below: it is never cut for the sake of a number.
+// The numbers of a limiter take one line. The reason its calls wait stands next to them if the terminal is wide
+// enough, otherwise below. It is never cut to make room for a number.
 
 import type { LogRecord } from '../../telemetry/log-record.ts'
 import { count, rejectionWords, span } from '../page/labels.ts'
@@ -15,13 +15,13 @@ interface Row {
   /** The first second that was read. */
   since: number
   last: LogRecord
-  /** Tickets of each second of the last minute. */
+  /** Tickets per second of the last minute. */
   issued: Map<number, number>
   p95?: { at: number; ms: number }
   refusal?: { at: number; words: string }
 }
 
-/** How the table is to be written. */
+/** How the table is formatted. */
 export interface Layout {
   /** In columns. */
   width: number
@@ -36,7 +36,7 @@ interface Cell {
   colour?: Colour | undefined
 }
 
-/** A limiter, ready to be written: its cells, and what it is sorted by. */
+/** A limiter ready for output: its cells, and its sort keys. */
 interface Entry {
   cells: Record<Column, Cell>
   /** Lines below its numbers: the reason, or the last refusal. */
@@ -48,24 +48,24 @@ interface Entry {
 type Column = Exclude<SortColumn, 'why'>
 
 const MINUTE_S = 60
-/** The rate is that of so many whole seconds. */
+/** The number of whole seconds over which the rate is measured. */
 const RATE_S = 10
-/** A limiter at rest of which nothing was heard for so long is gone. */
+/** An idle limiter disappears after this long without records. */
 const GONE_MS = 10 * 60_000
-/** A second is written when it is over, and read a little later. */
+/** A second is written after it ends, and read a little later. */
 const LATE_MS = 3000
 const BARS = ' ▁▂▃▄▅▆▇█'
 const GAP = '  '
 const INDENT = '  '
 const MOST_NAME = 30
-/** A name is cut to this before a column goes, and to the second before a line would be too wide. */
+/** A name is cut to this length before columns are dropped, and again before a line would be too wide. */
 const SHORT_NAME = 16
 const SHORTEST_NAME = 8
-/** The reason takes so many lines at most. */
+/** The maximum number of lines for the reason. */
 const MOST_WHY = 3
 
 const COLUMNS: readonly Column[] = ['limiter', 'rate', 'waiting', 'p95', 'ETA', 'gate', 'refused']
-/** What a narrow terminal goes without, the first of these first. */
+/** The columns that are dropped on a narrow terminal, in this order. */
 const DROPPED: readonly Column[] = ['refused', 'p95', 'gate', 'rate', 'ETA']
 
 const BY_NAME = { sort: 'limiter', reverse: false, filter: '' } as const
@@ -105,7 +105,7 @@ export class Board {
     for (const [i, entry] of entries.entries()) {
       const own = linesOf(entry, table, paint)
       const left = entries.length - i
-      // One line stays for how many there are besides.
+      // One line is reserved for the number of further limiters.
       if (lines.length + own.length > height - (left > 1 ? 1 : 0)) {
         lines.push(paint(cut(`and ${count(left)} more`, width), 'dim'))
         break
@@ -125,7 +125,7 @@ export class Board {
   }
 }
 
-/** One second, for where there is no screen to rewrite. */
+/** One line per second, for output that cannot be rewritten. */
 export function plainLine({ record }: Added): string {
   const { t, name, requests, issued, finished, refused, waiting, parked, inFlight, gate, rate, why } = record
   const time = new Date(t).toISOString().slice(11, 19)
@@ -139,15 +139,16 @@ export function plainLine({ record }: Added): string {
 
 const GATES = { open: 'green', probing: 'yellow', closed: 'red', '-': undefined } as const
 
-/** What is true of a limiter now: a log tells only of the seconds in which something happened. */
+/** The current state of a limiter. A log contains only seconds with activity. */
 function stateOf(row: Row, now: number) {
   const { last, p95 } = row
   const silentMs = now - last.t - LATE_MS
   const silent = silentMs > 1000
-  // A limiter at rest writes nothing; one whose calls are not over writes each second while its program lives.
+  // An idle limiter writes nothing. One with unfinished calls writes every second while its program is alive.
   const dead = silent && last.waiting + last.inFlight > 0
   const recent = p95 && now - p95.at < MINUTE_S * 1000 ? p95.ms : undefined
-  // A gate that was shut when the limiter came to rest may be open by now, and the refusal still says what happened.
+  // A gate that was closed when the limiter became idle may be open by now, and the last refusal still shows what
+  // happened.
   const shut = last.gate !== 'open'
   const told = silent && !shut ? undefined : reasonOf(row, now, silent)
   return {
@@ -195,7 +196,7 @@ const refusedCell = (agoMs: number | undefined): Cell =>
     ? { text: '-' }
     : { text: ago(agoMs), colour: agoMs < MINUTE_S * 1000 ? 'red' : undefined }
 
-/** Tickets a minute, of the last ten seconds. */
+/** Tickets per minute, from the last ten seconds. */
 function rateOf({ last, since, issued }: Row, now: number, silent: boolean): number {
   const end = silent ? Math.floor(now / 1000) : Math.floor(last.t / 1000) + 1
   const seconds = Math.min(RATE_S, end - since)
@@ -214,7 +215,7 @@ function silence({ waiting, inFlight }: LogRecord, silentMs: number): Cell {
   return { text: `silent for ${span(silentMs / 1000)}, ${parts.join(', ')}`, colour: 'red' }
 }
 
-/** What its calls wait for, and the provider's words of the last refusal where the reason has not said them. */
+/** What its calls wait for, plus the provider's last refusal if the reason does not contain it. */
 function reasonOf({ last, refusal }: Row, now: number, rests: boolean): Cell | undefined {
   const { failed, finished, failure, rejected, rejection } = last
   const why = rests ? undefined : last.why
@@ -243,12 +244,12 @@ function sorted(entries: readonly Entry[], { sort, reverse, filter }: NonNullabl
 const compared = (a: number | string, b: number | string) =>
   typeof a === 'number' && typeof b === 'number' ? a - b : String(a).localeCompare(String(b))
 
-/** Which columns there are, how wide each is, and where the reason stands. */
+/** The columns, their widths, and the position of the reason. */
 interface Table {
   columns: Column[]
   widths: Record<Column, number>
   width: number
-  /** Columns beside the numbers for the reason; 0: it stands below. */
+  /** The width for the reason next to the numbers. 0: it stands below. */
   beside: number
   bars: number
 }
@@ -303,7 +304,7 @@ function linesOf({ cells, why, bars }: Entry, table: Table, paint: Paint): strin
   ]
 }
 
-/** In the larger of its units: `3 min ago`. */
+/** A time in its largest unit: `3 min ago`. */
 function ago(ms: number): string {
   const [count, unit] = span(Math.max(0, ms / 1000)).split(' ')
   return `${count} ${unit} ago`

@@ -1,4 +1,4 @@
-// What is added to the logs of a folder.
+// Reads what is appended to the logs of a folder.
 
 import { closeSync, fstatSync, openSync, readdirSync, readSync, statSync } from 'node:fs'
 import { join } from 'node:path'
@@ -13,14 +13,14 @@ export interface Added {
 
 interface Place {
   offset: number
-  /** The beginning of a line that is not whole yet. */
+  /** The beginning of an incomplete line. */
   rest: Buffer
 }
 
-/** What was written before the start is read as far as it makes the first picture. */
+/** How much of the past is read for the first picture. */
 const RECENT_MS = 60_000
 const RECENT_BYTES = 64 * 1024
-/** So much is read at a time: a file may have grown by a day while the machine slept. */
+/** The maximum to read at a time: a file may have grown by a day's records while the machine slept. */
 const MOST_BYTES = 4 * 2 ** 20
 const NEWLINE = 10
 
@@ -28,14 +28,14 @@ export class Follower {
   readonly #dir: string
   readonly #places = new Map<string, Place>()
   #first = true
-  /** Whether a line was of a later version, which this one cannot read. */
+  /** Whether a line was written by a later version, and cannot be read. */
   newer = false
 
   constructor(dir: string) {
     this.#dir = dir
   }
 
-  /** The records added since the last time, in the order of their seconds. */
+  /** The records added since the last call, in the order of their seconds. */
   read(): Added[] {
     const added: Added[] = []
     const files = this.#files()
@@ -48,7 +48,7 @@ export class Follower {
         else this.newer ||= isNewer(line)
       }
     }
-    // Files that were swept away are forgotten.
+    // Forgets deleted files.
     for (const file of this.#places.keys()) if (!files.includes(file)) this.#places.delete(file)
     this.#first = false
     return added.sort((a, b) => a.record.t - b.record.t)
@@ -71,17 +71,17 @@ export class Follower {
         place = { offset: this.#first ? recent(size, mtimeMs) : 0, rest: Buffer.alloc(0) }
         this.#places.set(file, place)
       }
-      // Somebody has emptied it.
+      // The file was truncated.
       if (size < place.offset) Object.assign(place, { offset: 0, rest: Buffer.alloc(0) })
       return size > place.offset ? readOn(path, place) : []
     } catch {
-      // It was removed a moment ago, or may not be read: the others go on.
+      // The file was just deleted, or cannot be read. The others are still read.
       return []
     }
   }
 }
 
-/** Where to begin in a file that was there before: at its last lines, or at its end if they are old. */
+/** Where to start in an existing file: at its last lines, or at its end if they are old. */
 const recent = (size: number, mtimeMs: number) =>
   Date.now() - mtimeMs > RECENT_MS ? size : Math.max(0, size - RECENT_BYTES)
 
@@ -93,7 +93,7 @@ function readOn(path: string, place: Place): string[] {
     const bytes = readSync(descriptor, chunk, 0, length, place.offset)
     place.offset += bytes
     const text = Buffer.concat([place.rest, chunk.subarray(0, bytes)])
-    // A character may be cut in two, a line never ends in the middle of one.
+    // A chunk may end within a character, but a line never does.
     const end = text.lastIndexOf(NEWLINE) + 1
     place.rest = text.subarray(end)
     return text.toString('utf8', 0, end).split('\n')

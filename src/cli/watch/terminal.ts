@@ -1,5 +1,5 @@
-// Where the lines go: over the ones before them on a terminal, one below the other elsewhere. The terminal is left
-// as it was, with the last lines on it and the cursor below them.
+// Writes the lines: over the previous ones on a terminal, otherwise below each other. At the end the terminal is
+// restored, with the last lines on it and the cursor below them.
 
 import type { WriteStream } from 'node:tty'
 import { plainLine } from './table.ts'
@@ -25,7 +25,7 @@ export class Screen {
     this.#output = output
   }
 
-  /** Whether what is written can be rewritten. */
+  /** Whether the output can be rewritten. */
   get live(): boolean {
     return this.#output.isTTY === true
   }
@@ -39,12 +39,12 @@ export class Screen {
     return this.live ? Math.max(1, (this.#output.rows ?? 24) - 1) : Infinity
   }
 
-  /** Neither on what is no terminal nor where `NO_COLOR` is set. */
+  /** No colours if the output is not a terminal, or if `NO_COLOR` is set. */
   get paint(): Paint {
     return this.live && this.#output.hasColors?.() ? coloured : plain
   }
 
-  /** `hint` is what the reader should know besides. */
+  /** `hint` is an additional message for the reader. */
   show(lines: readonly string[], added: readonly Added[], hint?: string): void {
     if (this.live) this.#rewrite(hint === undefined ? lines : [cut(hint, this.width), ...lines])
     else {
@@ -59,7 +59,7 @@ export class Screen {
   }
 
   #rewrite(lines: readonly string[]): void {
-    // Lines beyond the height of the terminal could not be reached again.
+    // Lines beyond the height of the terminal could not be rewritten later.
     const fitting = lines.slice(0, this.height)
     if (fitting.join('\n') === this.#shown.join('\n')) return
     const up = this.#shown.length > 0 ? `\r\x1b[${this.#heightOf(this.#shown)}A` : ''
@@ -68,13 +68,13 @@ export class Screen {
     this.#shown = [...fitting]
   }
 
-  /** A narrower window has wrapped what was written before. */
+  /** The number of screen lines. A narrower window may have wrapped earlier lines. */
   #heightOf(lines: readonly string[]): number {
     const rows = lines.reduce((sum, line) => sum + Math.max(1, Math.ceil(widthOf(line) / this.width)), 0)
     return Math.min(rows, this.#output.rows ?? rows)
   }
 
-  /** Once: somebody who looks at a pipe should know why it is silent. */
+  /** Written once, so that a reader of a pipe knows why there is no output. */
   #hint(hint: string): void {
     if (this.#hinted === hint || performance.now() - this.#since < HINT_MS) return
     this.#hinted = hint

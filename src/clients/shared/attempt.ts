@@ -1,24 +1,24 @@
-// One attempt of a call on its way through an SDK: its ticket, and what has become of it.
+// One attempt of a call on its way through an SDK, with its ticket and its outcome.
 //
-// The ticket is awaited where the SDK has a place for it, outside its timer, and the request goes out far below,
-// in the SDK's `fetch`. Between the two the attempt travels with the request itself, as a symbol among the options
-// of `fetch`. A request that comes to `fetch` without one has found another way, and waits there for its ticket.
+// The ticket is awaited where the SDK has a hook for it, outside its timer. The request is sent much later, in the
+// SDK's `fetch`. In between, the attempt travels with the request as a symbol in the options of `fetch`. A request
+// that reaches `fetch` without an attempt bypassed the hook, and waits for its ticket there.
 
 import { BodyReader } from './body.ts'
 import type { ClientTicket } from './limits.ts'
 
 export const ATTEMPT = Symbol('llmiter.attempt')
 
-/** Statuses that are always a refusal. SDKs would retry them by themselves, around the queue. */
+/** Statuses that are always a refusal. SDKs would retry them themselves, bypassing the queue. */
 const REFUSED = [429, 498, 503, 529]
-/** Statuses that may be a refusal: the body decides. SDKs do not retry them. */
+/** Statuses that may be a refusal, depending on the body. SDKs do not retry them. */
 const DENIED = [400, 402, 403, 413]
 
 export type Fetch = (input: string | URL | Request, init?: RequestInit) => Promise<Response>
 
 export type Marked = RequestInit & { [ATTEMPT]?: Attempt | undefined }
 
-/** The same options, with one signal more. */
+/** The same options with an additional signal. */
 export const withSignal = (
   init: RequestInit | undefined,
   signal: AbortSignal | undefined,
@@ -28,21 +28,21 @@ export const withSignal = (
 }
 
 export class Attempt {
-  /** `refused`: it waits for what its SDK makes of the answer. `failed`: over, and may be tried again. */
+  /** `refused`: waits for the error that the SDK makes of the answer. `failed`: has ended and may be retried. */
   state: 'unsent' | 'sent' | 'refused' | 'failed' | 'answered' = 'unsent'
   readonly #grant: ClientTicket
   readonly #alone: boolean
   #restore: (() => void) | undefined
-  /** What a refusal says in full: the SDK's error has parts of it only. */
+  /** The full text of a refusal. The SDK's error has only parts of it. */
   #body: string | undefined
 
-  /** `alone`: the SDK does not try again, so that a failure waits for what the limiter's `retry` says. */
+  /** `alone`: the SDK does not retry, so a failure waits as the limiter's `retry` says. */
   constructor(grant: ClientTicket, alone = false) {
     this.#grant = grant
     this.#alone = alone
   }
 
-  /** Sends the request, and watches the answer. */
+  /** Sends the request and watches the answer. */
   async send(fetch: Fetch, input: string | URL | Request, init: RequestInit | undefined): Promise<Response> {
     this.state = 'sent'
     let response: Response
@@ -66,21 +66,21 @@ export class Attempt {
     return response
   }
 
-  /** Begins before the SDK reads, and is over before the SDK is. */
+  /** Reads the body of a refusal. Starts before the SDK reads it, and ends before the SDK does. */
   async #read(response: Response): Promise<void> {
     try {
       this.#body = await response.clone().text()
     } catch {
-      // Cut off, or not to be copied: then the SDK's error must do.
+      // The body was cut off or cannot be copied, so only the SDK's error is available.
     }
   }
 
-  /** The SDK has not retried: hides from its caller how it was told not to. */
+  /** Restores the retry headers in the SDK's error, which were changed to prevent a retry. */
   restoreHeaders(): void {
     this.#restore?.()
   }
 
-  /** The attempt is over without an answer. */
+  /** The attempt ended without an answer. */
   fail(error: unknown): void {
     if (this.state === 'failed') return
     const { ticket } = this.#grant
@@ -89,28 +89,28 @@ export class Attempt {
     this.state = 'failed'
   }
 
-  /** Waits in the queue after a refusal. Rejects with the refusal itself when waiting does not help. */
+  /** Waits in the queue after a refusal. Rejects with the refusal itself if waiting cannot resolve it. */
   async refuse(error: unknown): Promise<ClientTicket> {
     this.state = 'failed'
     return { ...this.#grant, ticket: await this.#grant.ticket.refuse(error, this.#body) }
   }
 
-  /** Waits for another ticket, at the place in the queue that the call first had. */
+  /** Waits for another ticket, at the original place of the call in the queue. */
   async again(): Promise<ClientTicket> {
     this.fail(undefined)
     return { ...this.#grant, ticket: await this.#grant.ticket.again() }
   }
 
-  /** Gives the answer on, and holds the ticket until its body is over. */
+  /** Passes the answer on, and holds the ticket until its body ends. */
   #watch(response: Response, signal: AbortSignal | null | undefined): Response {
     this.state = 'answered'
-    // The SDK's own signal, one for each request. It also aborts when a stream is left before it was read.
+    // The SDK's own signal, one per request. It also aborts when a stream is left before it was read.
     signal?.addEventListener('abort', () => this.#grant.ticket.fail(signal.reason), { once: true })
     return watch(response, this.#grant)
   }
 }
 
-/** Holds the ticket until the body of the response is over. Returns the response to give on. */
+/** Holds the ticket until the body of the response ends. Returns the response for the caller. */
 export function watch(response: Response, { ticket, used }: ClientTicket): Response {
   const { body, headers } = response
   ticket.accepted({ headers })
@@ -139,7 +139,7 @@ export function renewed(response: Response, body: ReadableStream): Response {
   return fresh
 }
 
-/** Tells the SDK not to retry by itself. Returns what takes that back, from the error that it has made of it. */
+/** Changes the headers so that the SDK does not retry. Returns a function that restores them in the SDK's error. */
 function forbidRetry(response: Response): () => void {
   const said = response.headers.get('x-should-retry')
   const headers = new Headers(response.headers)
@@ -151,7 +151,7 @@ function forbidRetry(response: Response): () => void {
   }
 }
 
-/** Takes the attempt from the options of `fetch`, so that it is not used twice. */
+/** Removes the attempt from the options of `fetch`, so that it is not used twice. */
 export function unmark(init: Marked | undefined): {
   attempt: Attempt | undefined
   init: RequestInit | undefined

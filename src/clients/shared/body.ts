@@ -1,26 +1,26 @@
-// Reads what a response's body says of its usage, and whether it was refused on the way, as the bytes pass by.
+// Reads the usage and late refusals from the body of a response while its bytes pass through.
 //
-// The bytes are not ours: they are looked at and handed on. So this keeps no more than it needs: of a stream of
-// events the one that is under way, of a plain answer its beginning and its end, between which embeddings and
-// images can be megabytes. What cannot be read says nothing.
+// The bytes are passed on unchanged. Only what is needed is kept: of an event stream the current event, and of a
+// plain answer the beginning and the end. Between those, embeddings and images can be megabytes. What cannot be
+// parsed is ignored.
 
 import { mergeUsage, type Usage } from 'llmiter'
 
 export interface BodyEvents {
-  /** The provider has nothing more to say, though the body may not have ended yet. */
+  /** The provider has sent everything relevant, although the body may not have ended. */
   done(usage: Usage | undefined): void
-  /** It failed in the middle of its answer. */
+  /** The call failed in the middle of its answer. */
   failed(error: unknown): void
 }
 
 const MOST_CHARS = 1_000_000
 const ENDS = 100_000
 
-/** Events that are worth parsing; a stream is mostly words of the answer. */
+/** Matches events worth parsing. Most events of a stream contain only text of the answer. */
 const TELLING =
   /"(usage|usageMetadata|x_groq)"\s*:\s*\{|"error"(?!\s*:\s*null)|"message_stop"|"response\.(completed|incomplete|failed)"/
 const LAST = /^(message_stop|response\.(completed|incomplete|failed))$/
-/** The usage of an answer that is too long to be parsed: it stands at its beginning or its end. */
+/** Finds the usage in an answer that is too long to be parsed. It is at the beginning or the end. */
 const USAGE = /"(?:usage|usageMetadata)"\s*:\s*(\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\})/
 
 export class BodyReader {
@@ -28,7 +28,7 @@ export class BodyReader {
   readonly #events: BodyEvents
   readonly #streams: boolean
   #text = ''
-  /** Of a value that is written over several lines, those that have come. */
+  /** The lines read so far of a value written over several lines. */
   #open = ''
   #long = false
   #usage: Usage | undefined
@@ -38,7 +38,7 @@ export class BodyReader {
     this.#events = events
   }
 
-  /** Takes the next bytes, or `undefined` at the end. Returns the usage, as far as it is known. */
+  /** Takes the next bytes, or `undefined` at the end. Returns the usage known so far. */
   read(chunk: unknown): Usage | undefined {
     if (chunk === undefined) this.#end()
     else if (chunk instanceof Uint8Array || typeof chunk === 'string') this.#add(chunk)
@@ -57,8 +57,8 @@ export class BodyReader {
   }
 
   /**
-   * Searches only what is new: a long line that comes in small pieces must not be read again with each of them. A
-   * `\r\n` that is cut in two gives an empty line more, which says nothing.
+   * Searches only the new bytes, because a long line in small pieces must not be searched again for each. A `\r\n`
+   * that is split between chunks yields an extra empty line, which is ignored.
    */
   #lines(added: string): void {
     const lines = added.split(/\r\n|\n|\r/)
@@ -68,12 +68,12 @@ export class BodyReader {
       this.#text = ''
     }
     this.#text += last
-    // The last line of what comes without a frame may be the last there is.
+    // Without event framing, this may be the last line.
     if (this.#open && this.#text === '}') {
       this.#text = ''
       this.#line('}')
     }
-    // A picture may be one line of megabytes, and says nothing that counts.
+    // A picture may be one line of megabytes, and contains nothing relevant.
     if (this.#text.length > MOST_CHARS) this.#text = 'skipped'
   }
 
@@ -83,7 +83,7 @@ export class BodyReader {
     else if (TELLING.test(data)) this.#told(parse(data))
   }
 
-  /** JSON without a frame: a line each, or, as Gemini writes an error in the middle of a stream, indented. */
+  /** Parses JSON without event framing: one value per line, or indented, as Gemini writes an error in mid-stream. */
   #bare(line: string): string {
     if (!this.#open && line !== '{') return line.startsWith('{') ? line : ''
     this.#open = this.#open.length > MOST_CHARS ? '' : this.#open + line

@@ -1,31 +1,34 @@
-// What a call is charged against the minute, by each provider's own rule.
+// How each provider charges a call against its limits.
 //
-// The limiter's own rule is the plain one: an estimate of input and output is reserved and corrected by what was
-// used. A provider that charges otherwise has its rule here. What is charged at the start does not come back, so
-// such a rule also settles with what it has reserved, whatever the answer says.
+// By default, an estimate of input and output is reserved and later corrected by actual usage. Providers that
+// charge differently have a rule here. What is charged at the start is not refunded, so such a rule settles with
+// the reserved amount, whatever the answer reports.
 
 import type { Cost, Usage } from 'llmiter'
 
-/** A request, as far as its charge goes. */
+/** The parts of a request that determine its charge. */
 interface Asked {
   readonly request: unknown
-  /** Counted, or estimated and then no more than any limit holds: an estimate must not make a call too large. */
+  /**
+   * Counted exactly, or estimated. An estimate is cut to what every limit can hold, so that it does not make a
+   * call too large.
+   */
   readonly inputTokens: number
-  /** The most that the request allows for its answer. */
+  /** The maximum output that the request allows. */
   readonly maxOutputTokens: number | undefined
 }
 
 export interface Charge {
-  /** What a call costs; what this does not name, the limiter estimates from the request. */
+  /** The cost of a call. The limiter estimates what is missing from the request. */
   cost(asked: Asked): Partial<Cost>
-  /** What it has used of the limits, by what the answer says and what was reserved. */
+  /** What the call used of the limits, from the usage in the answer and the reserved cost. */
   used(usage: Usage, cost: Partial<Cost>): Usage
 }
 
-/** Input and output, corrected by what was used (Anthropic, Groq, Mistral, Fireworks, Together, OpenRouter). */
+/** Input and output, corrected by actual usage (Anthropic, Groq, Mistral, Fireworks, Together, OpenRouter). */
 export const byUsage: Charge = { cost: () => ({}), used: (usage) => usage }
 
-/** The tokens that were reserved stay, where any were. */
+/** Keeps the reserved tokens, if any were reserved. */
 const atTheStart = (usage: Usage, { tokens }: Partial<Cost>): Usage =>
   tokens === undefined ? usage : { ...usage, tokens }
 
@@ -35,7 +38,7 @@ export const openaiCharge: Charge = {
   used: atTheStart,
 }
 
-/** Azure OpenAI: at the start, the prompt and `max_tokens` for each of `best_of` answers. */
+/** Azure OpenAI: at the start, the prompt plus `max_tokens` for each of `best_of` answers. */
 export const azureCharge: Charge = {
   cost({ request, inputTokens, maxOutputTokens }) {
     if (maxOutputTokens === undefined) return {}
@@ -45,13 +48,13 @@ export const azureCharge: Charge = {
   used: atTheStart,
 }
 
-/** Gemini: the input alone. Each text of a batch of embeddings counts as a request. */
+/** Gemini: only the input. Each text of an embedding batch counts as a request. */
 export const inputOnly: Charge = {
   cost({ request }) {
     const { requests } = Object(request) as { requests?: unknown }
     return { outputTokens: 0, ...(Array.isArray(requests) && { requests: requests.length }) }
   },
-  // A total without its parts holds output too.
+  // A total without its parts includes output.
   used: ({ inputTokens, tokens: _, ...usage }) =>
     inputTokens === undefined ? usage : { ...usage, inputTokens, tokens: inputTokens },
 }

@@ -1,17 +1,17 @@
-// `fetch` with a queue before it. What comes with its ticket goes through; what comes without waits here, where the
-// time counts against the timeout of the SDK above.
+// A limited `fetch`. Requests that already have a ticket are sent immediately. Others wait here, and the wait
+// counts against the timeout of the SDK that uses it.
 
 import { type Fetch, unmark, watch, withSignal } from './attempt.ts'
 import type { ClientTicket, Limits } from './limits.ts'
 import { type DescribedRequest, describe, isRequest } from './request.ts'
 
-/** Undefined: no call at all. */
+/** Undefined: the request is not a call. */
 export type Describe = (
   input: string | URL | Request,
   init: RequestInit | undefined,
 ) => Promise<DescribedRequest | undefined>
 
-/** What a call had before its SDK tries it again: the next try goes from the place in the queue that the first one had. */
+/** The ticket of a call before its SDK retries it. The retry goes to the original place in the queue. */
 export interface HeldTicket {
   grant?: ClientTicket
 }
@@ -51,7 +51,7 @@ async function inLine(
     const { ticket } = grant
     let response: Response
     try {
-      // A Request can be sent once; its copy leaves it as it was.
+      // A Request can be sent only once, so a copy is sent.
       response = await ticket.attempt((signal) =>
         fetch(isRequest(input) ? input.clone() : input, withSignal(init, signal)),
       )
@@ -74,7 +74,7 @@ async function inLine(
       if (error === response) return response
       throw error
     }
-    // The body will never be read, and its connection must not wait for that.
+    // The body is never read. Cancelling it frees the connection.
     response.body?.cancel().catch(() => {})
   }
 }

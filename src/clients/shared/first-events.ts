@@ -1,22 +1,22 @@
-// Waits for the first content of a body that is a stream of server-sent events: until then another target can be tried
-// without the caller's notice.
+// Waits for the first content of a body that is a stream of server-sent events. Until then, another target can be
+// tried without the caller noticing.
 
 import { replayStream } from '../../lib/replay-stream.ts'
 import { isFrame } from '../../lib/stream-frames.ts'
 import { BodyReader } from './body.ts'
 
-/** A single event that is longer than this is content, whatever it is. */
+/** A single event longer than this counts as content. */
 const LONGEST_FRAME = 100_000
 
 /** The beginning of a stream, up to its first content or its end. */
 export interface FirstEvents {
-  /** Gives all of the stream, from its beginning. */
+  /** The whole stream from its beginning. */
   readonly body: ReadableStream<Uint8Array>
-  /** The stream says, before any content, that the call has failed. */
+  /** The stream reported, before any content, that the call failed. */
   readonly failure?: unknown
 }
 
-/** Reads up to the first content, or to the end. Rejects if the connection breaks before. */
+/** Reads up to the first content or to the end. Rejects if the connection breaks before that. */
 export async function firstEvents(body: ReadableStream<Uint8Array>): Promise<FirstEvents> {
   const reader = body.getReader()
   let failure: unknown
@@ -36,7 +36,7 @@ export async function firstEvents(body: ReadableStream<Uint8Array>): Promise<Fir
     text = lines.pop()!
     decided = text.length > LONGEST_FRAME || lines.some(decides)
   }
-  // Nothing comes after it, and nobody may read the rest: the ticket must not be held for that.
+  // Nothing else follows, and the rest may never be read, so the ticket must not be held for it.
   if (failure !== undefined) await reader.cancel()
   return { body: replayStream(seen, reader), failure }
 }
@@ -46,6 +46,6 @@ function hasContent(line: string): boolean {
   try {
     return !isFrame(JSON.parse(line.slice(5)))
   } catch {
-    return true // '[DONE]', or no JSON.
+    return true // '[DONE]', or not JSON.
   }
 }

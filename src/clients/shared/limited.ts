@@ -1,16 +1,16 @@
-// What every limited client has in addition to its own members.
+// The additional members of limited clients.
 
 import type { Limits, ClientCallOptions } from './limits.ts'
 
-/** On clients that have a limiter: a second one would wait within the first. `limitersOf` reads it. */
+/** Marks limited clients, because a second limiter would wait inside the first. `limitersOf` reads it. */
 const LIMITED = Symbol.for('llmiter.limited')
-/** The service that says which limiter a call belongs to. `runAll` reads it. */
+/** Holds the service that finds the limiter of a call. `runAll` reads it. */
 const SERVICE = Symbol.for('llmiter.service')
 
-/** A client with a limiter inside: its own type, and one method more. */
+/** A client with a limiter inside: its own type plus one method. */
 export type Limited<C> = C & {
   /**
-   * The same client, with the same limiters, whose calls have these options.
+   * Returns the client with the same limiters, whose calls have these options.
    *
    * @example
    * const chat = openai.withLimiterOptions({ priority: 1, maxWaitMs: '10s' })
@@ -23,7 +23,10 @@ export function refuseLimited(client: unknown, name: string): void {
   if (LIMITED in (Object(client) as object)) throw new TypeError(`${name}: this client is limited already`)
 }
 
-/** `make` gives the client its limiter: once as it is, and once more for each set of options. */
+/**
+ * `make` puts the limiter into the client. It is called once for the client itself, and once for each set of
+ * options.
+ */
 export function limitedWith<C extends object>(limits: Limits, make: (limits: Limits) => C): Limited<C> {
   const own = {
     [LIMITED]: limits.group,

@@ -1,5 +1,4 @@
-// What the calls of a client are held against: which limiter a call belongs to, what it takes of it, and what it
-// has used in the end.
+// Finds which limiter a call of a client uses, what it costs there, and what it used in the end.
 
 import {
   type AnyLimiter,
@@ -25,25 +24,31 @@ import { context } from '../../lib/async-context.ts'
 import { CALL_SYNONYMS } from '../../lib/synonyms.ts'
 import { defined, callable, choice, fields, kindOf, text } from '../../lib/validate.ts'
 
-/** A limiter for each model; `'gpt-5*'` is one that a family shares, `default` is for each that is not listed. */
+/**
+ * A limiter for each model. `'gpt-5*'` is one limiter shared by a family. `default` applies to models that are not
+ * listed.
+ */
 export interface LimitsByModel {
-  /** The limits of each model; `'gpt-5*'` is a family that shares one, `default` is for all others. */
+  /**
+   * The limits of each model. `'gpt-5*'` is one limiter shared by a family. `default` applies to models that are
+   * not listed.
+   */
   models: Record<string, ModelLimits>
   /** The account's limiter, above all models. */
   parent?: AnyLimiter | undefined
 }
 
-/** Limits by model, or one limiter for all calls: a limiter, a service, or the options of a limiter to be made. */
+/** Limits by model, or one limiter for all calls: a limiter, a service, or the options for a new limiter. */
 export type ClientLimits = LimitsByModel | LimiterLike
 
 /** Options for all calls of a limited client. */
 export interface ClientOptions {
   /**
    * Counts the input tokens of a request's body.
-   * @default an estimate, corrected by what calls really use
+   * @default an estimate, corrected by actual usage
    */
   countTokens?: ((request: unknown) => number) | undefined
-  /** The tenant of a request, read from its body. Tenants of one limiter get fair turns. */
+  /** Reads the tenant from the body of a request. Tenants of one limiter take fair turns. */
   tenant?: ((request: unknown) => string | undefined) | undefined
   /**
    * Higher goes first.
@@ -51,21 +56,25 @@ export interface ClientOptions {
    */
   priority?: number | undefined
   /**
-   * The longest wait for a ticket, refusals included: then `WaitTimeoutError`.
-   * @default as long as it takes
+   * The maximum wait for a ticket, including waits after refusals. After it the call rejects with
+   * `WaitTimeoutError`.
+   * @default no bound
    */
   maxWaitMs?: Duration | undefined
-  /** Calls that generate nothing (lists, files, batches): `'free'` (default), or `'requests'`: each takes a request. */
+  /**
+   * How calls that generate nothing (lists, files, batches) are charged. `'requests'`: each takes a request.
+   * @default 'free'
+   */
   otherCalls?: 'free' | 'requests' | undefined
   /**
-   * Whether each text of a batch of embeddings takes a request, as Gemini counts them, or the whole call takes one.
+   * Whether each text of an embedding batch takes a request, as Gemini counts them, or the whole call takes one.
    * Only Gemini's clients send such batches.
    * @default 'per-text'
    */
   countEmbeddings?: 'per-text' | 'per-call' | undefined
 }
 
-/** What the calls of one client may have of their own: see `withLimiterOptions`. */
+/** The options for some of a client's calls: see `withLimiterOptions`. */
 export type ClientCallOptions = Pick<
   CallOptions,
   'priority' | 'tenant' | 'maxWaitMs' | 'maxRefusals' | 'cost' | 'timeoutMs' | 'retry'
@@ -75,31 +84,31 @@ const CALL_OPTIONS = ['priority', 'tenant', 'maxWaitMs', 'maxRefusals', 'cost', 
 const OPTIONS = ['countTokens', 'tenant', 'priority', 'maxWaitMs', 'otherCalls', 'countEmbeddings']
 const NO_TOKENS = { requests: 1, tokens: 0, inputTokens: 0, outputTokens: 0 }
 
-/** A call, as far as its limits go. */
+/** The properties of a call that matter for its limits. */
 export interface LimitedCall {
   model: string | undefined
   /** The body of the request. */
   request: unknown
-  /** Whether it generates something; otherwise `otherCalls` applies. */
+  /** Whether it generates something. Otherwise `otherCalls` applies. */
   generates: boolean
   signal: AbortSignal | undefined
-  /** Options of this call alone. */
+  /** Options for this call only. */
   options?: ClientCallOptions
-  /** By whose rule, where one client speaks to several providers. */
+  /** The charging rule, for a client that serves several providers. */
   charge?: Charge
 }
 
-/** The right to make a call, and how to settle it. */
+/** The right to make one call, and how to settle it. */
 export interface ClientTicket {
   readonly ticket: Ticket
-  /** What was used of the limits, by what the answer says. */
+  /** What was used of the limits, given the usage in the answer. */
   used(usage: Usage): Usage
 }
 
 export class Limits {
-  /** All limiters of these calls, as far as they are known. */
+  /** All limiters of these calls that are known so far. */
   readonly group: LimiterGroup
-  /** Says which of them a model's calls belong to. */
+  /** Finds the limiter of a model's calls. */
   readonly service: RateLimitedService
   readonly #charge: Charge
   readonly #options: ClientOptions
@@ -108,21 +117,21 @@ export class Limits {
   constructor(service: GroupedService, charge: Charge, options: ClientOptions, call: ClientCallOptions) {
     this.group = service.group
     this.service = service
-    // Its calls may be made within calls of the same limiter.
+    // Its calls may be nested in calls of the same limiter.
     context.wanted = true
     this.#charge = charge
     this.#options = options
     this.#call = call
   }
 
-  /** The same limits, for calls with options of their own. */
+  /** The same limits, for calls with their own options. */
   withOptions(options: ClientCallOptions): Limits {
     checkCallOptions(options, 'withLimiterOptions')
     const service = { ...this.service, group: this.group }
     return new Limits(service, this.#charge, this.#options, { ...this.#call, ...defined(options) })
   }
 
-  /** Whether a call of this kind waits for a ticket at all. */
+  /** Whether a call of this kind needs a ticket. */
   covers({ generates }: Pick<LimitedCall, 'generates'>): boolean {
     return generates || this.#options.otherCalls === 'requests'
   }
@@ -140,7 +149,7 @@ export class Limits {
 
   #limiterFor(model: string | undefined): BucketRateLimiter {
     const service = this.service
-    // Of whichever copy of the package: its methods are the same.
+    // The limiter may be from another copy of the package, with the same methods.
     const limiter = service.limiterFor(model) as BucketRateLimiter
     if (service.isBlocked && !probing.has(limiter)) {
       probing.add(limiter)
@@ -164,10 +173,10 @@ export class Limits {
   }
 }
 
-/** Limiters that ask their service whether it accepts again. */
+/** Limiters that already ask their service whether the provider accepts calls again. */
 const probing = new WeakSet<AnyLimiter>()
 
-/** The limits of a client, from the options of its caller. */
+/** Creates the limits of a client from the user's options. */
 export function limitsOf(
   limits: ClientLimits,
   charge: Charge,
@@ -183,7 +192,7 @@ export function limitsOf(
   }
   choice(otherCalls, 'otherCalls', ['free', 'requests'])
   choice(countEmbeddings, 'countEmbeddings', ['per-text', 'per-call'])
-  // Its calls may be made within calls of the same limiter.
+  // Its calls may be nested in calls of the same limiter.
   context.wanted = true
   return new Limits(grouped(serviceOf(limits, name)), charge, options, {
     ...(priority !== undefined && { priority }),
@@ -199,9 +208,9 @@ export function checkCallOptions(options: ClientCallOptions, name: string): void
 
 type GroupedService = RateLimitedService & { group: LimiterGroup }
 
-/** The limiters of a service of the user's own become known one by one, as they are used. */
+/** Adds a group to a user-defined service, whose limiters become known as they are used. */
 function grouped(service: RateLimitedService): GroupedService {
-  // Not by spreading: a service may be an instance of a class.
+  // Not spread, because a service may be an instance of a class.
   const isBlocked = service.isBlocked && ((signal: AbortSignal) => service.isBlocked!(signal))
   const asked = { name: service.name, ...(isBlocked && { isBlocked }) }
   if ('onLimiter' in service)
@@ -218,7 +227,7 @@ function grouped(service: RateLimitedService): GroupedService {
   }
 }
 
-/** Options without a name get that of the wrapper, unless processes would share them by it. */
+/** Options without a name get that of the wrapper, unless that would share them with other processes. */
 const namedAfter = (name: string, options: LimiterOptions): LimiterOptions =>
   options.store === undefined ? { name, ...options } : options
 
@@ -227,7 +236,7 @@ function serviceOf(limits: ClientLimits, name: string): RateLimitedService {
   const kind = isService ? undefined : kindOf(limits)
   if (typeof limits !== 'object' || limits === null || kind) {
     const got = kind ? `an instance of ${kind}` : text(limits)
-    const hint = kind || typeof limits === 'function' ? ' (are the arguments exchanged?)' : ''
+    const hint = kind || typeof limits === 'function' ? ' (are the arguments swapped?)' : ''
     throw new TypeError(
       `limits must be { models }, a BucketRateLimiter, a RateLimitedService or options, got ${got}${hint}`,
     )
@@ -237,7 +246,7 @@ function serviceOf(limits: ClientLimits, name: string): RateLimitedService {
     const [stray] = Object.keys(others)
     if (stray !== undefined)
       throw new TypeError(
-        `${text(stray)} cannot be given beside models, only parent can: is it the name of a model?`,
+        `${text(stray)} cannot be given next to models, only parent can. If it is the name of a model, put it into models`,
       )
     return perModel(models, { name, ...(parent && { parent }) })
   }

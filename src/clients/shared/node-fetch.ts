@@ -1,9 +1,9 @@
-// Old SDKs bring node-fetch along, whose answers have streams of Node for bodies. What is read here, and by those SDKs,
-// is as well a stream of the web.
+// Converts answers of node-fetch, which old SDKs use. Their bodies are Node streams. The bodies that are read here
+// are replaced by web streams, which those SDKs can read too.
 
 import { type Fetch, renewed } from './attempt.ts'
 
-/** What is read to its end by the SDK itself. Anything else (sound, files) goes to its caller as it is. */
+/** Bodies that the SDK itself reads to the end. Other bodies (audio, files) go to the caller unchanged. */
 const READ_BY_SDK = /json|event-stream/i
 
 export const withWebBody =

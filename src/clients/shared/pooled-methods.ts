@@ -1,5 +1,6 @@
-// A client over a pool, for SDKs that have no one place where all requests go through: their methods that generate are
-// made calls of the pool, and go to the client of the target that has room first. All else is the first target's.
+// A client over a pool, for SDKs without a single place that all requests pass through. Methods that generate
+// become calls of the pool, and go to the client of the first target with room. Everything else goes to the first
+// target.
 
 import type { AnyLimiter } from 'llmiter'
 import { fields } from '../../lib/validate.ts'
@@ -11,13 +12,13 @@ import {
   type PooledCallOptions,
 } from './pooled.ts'
 
-/** What differs between the SDKs. */
+/** The differences between the SDKs. */
 export interface PooledMethods {
-  /** The methods that generate: 'models.generateContent'. */
+  /** The methods that generate, such as 'models.generateContent'. */
   readonly generates: readonly string[]
   signalOf(args: readonly unknown[]): AbortSignal | undefined
   modelOf(args: readonly unknown[], client: object): string | undefined
-  /** The same arguments for another model, if one is named, and with another signal. */
+  /** Replaces the model in the arguments, if one is given, and the signal. */
   rewrite(args: readonly unknown[], model: string | undefined, signal: AbortSignal | undefined): unknown[]
 }
 
@@ -61,7 +62,7 @@ function over<C extends object>(
     new Proxy(object, {
       get(target, key) {
         if (path === '' && key === 'withLimiterOptions') return withLimiterOptions
-        // By the object itself: its getters may read private fields.
+        // Read from the object itself, because its getters may read private fields.
         const value = Reflect.get(target, key, target) as unknown
         if (typeof key === 'symbol') return value
         const at = path ? `${path}.${key}` : key

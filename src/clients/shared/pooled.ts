@@ -1,8 +1,8 @@
-// A client whose calls go to whichever client of a pool has room first. The pool takes the ticket, and the client of
-// the target, which has the limiter of the target inside, takes it over: so the ticket is held, charged and given back
-// as for any limited client.
+// A client whose calls go to the first client of a pool with room. The pool gets the ticket, and the client of the
+// target, which contains the target's limiter, takes it over. So the ticket is held, charged and returned as with
+// any limited client.
 //
-// An SDK would try a call again at the same place. Here the pool does that, at the next target.
+// An SDK would retry a call at the same target. Here the pool retries it at the next target.
 
 import type { AnyLimiter, Duration, Usage } from 'llmiter'
 import { watchStream } from '../../lib/observe-stream.ts'
@@ -12,11 +12,11 @@ import { BodyReader } from './body.ts'
 import { firstEvents } from './first-events.ts'
 import { callOf, canRepeat, type Core, type Dialect, type RequestOptions } from './stainless.ts'
 
-/** A pool of `llmiter/pool`, whose targets have a client each. */
+/** A pool of `llmiter/pool` whose targets each have a client. */
 export interface ClientPool<C> {
   /** The targets, each with its limiter and client. */
   readonly targets: readonly ClientTarget<C>[]
-  /** Makes a call with whichever target has room first. */
+  /** Makes a call with the first target that has room. */
   run<R>(
     fn: (target: ClientTarget<C>, signal: AbortSignal | undefined) => R,
     call?: object,
@@ -27,11 +27,11 @@ export interface ClientTarget<C> {
   readonly name: string
   readonly limiter: AnyLimiter
   readonly client: C
-  /** The model that it is asked for, whatever the call names. */
+  /** The model that the target is called with, whatever the call names. */
   readonly model?: string
 }
 
-/** What the calls of a pooled client may have of their own. */
+/** The options for some calls of a pooled client. */
 export interface PooledCallOptions {
   /**
    * Higher goes first.
@@ -40,16 +40,16 @@ export interface PooledCallOptions {
   priority?: number
   /** Tenants take fair turns. */
   tenant?: string
-  /** The longest wait for a target, then `WaitTimeoutError`. */
+  /** The maximum wait for a target. After it the call rejects with `WaitTimeoutError`. */
   maxWaitMs?: Duration
-  /** The one target that may answer: where the file, batch or stored response is that the call speaks of. */
+  /** The only target that may answer: the one that stores the file, batch or response the call refers to. */
   target?: string
 }
 
-/** A client over a pool: its own type, and one method more. */
+/** A client over a pool: its own type plus one method. */
 export type Pooled<C> = C & {
   /**
-   * The same client, whose calls have these options.
+   * Returns the client with these options for its calls.
    *
    * @throws TypeError when an option is wrong.
    */
@@ -117,9 +117,9 @@ function spread<C extends object>(
   return async (input, retriesRemaining, ...more) => {
     const given = await input
     const { request, model, signal, generates } = callOf(given, dialect)
-    // Lists, files and batches are of one account: they stay with the first target, or with the one that is named.
+    // Lists, files and batches belong to one account, so they go to the first target or to the named one.
     if (!generates) return home.makeRequest(given, retriesRemaining, ...more)
-    // Its answer is a body that can be read once: never shared.
+    // Its answer is a body that can be read only once, so it is never shared.
     const told = usageReport()
     let failure: { error: unknown; answer?: unknown } | undefined
     const send = async (target: ClientTarget<C>, until: AbortSignal | undefined) => {
@@ -146,10 +146,10 @@ function spread<C extends object>(
         usage: () => told.usage,
       })
     } catch (error) {
-      // The SDK reads the event itself, and throws what it makes of it.
+      // The SDK reads the event itself and throws its own error.
       if (failure?.answer && error === failure.error) return failure.answer
       if (!signal?.aborted || error !== signal.reason) throw error
-      // Given up in the queue. The SDK finds the signal aborted before it sends anything, and throws its own error.
+      // Aborted in the queue. The SDK checks the signal before it sends anything, and throws its own error.
       return home.makeRequest(given, 0, ...more)
     }
   }
@@ -167,7 +167,7 @@ function optionsFor(
     : options
 }
 
-/** An answer that is a stream of events, when the first content of that has come. Rejects when it breaks before. */
+/** Waits for the first content of an answer that is an event stream. Rejects if the stream fails before that. */
 async function begun(answer: unknown): Promise<{ answer: unknown; failure?: unknown }> {
   const { response } = Object(answer) as { response?: Response }
   if (!response?.body || !EVENTS.test(response.headers.get('content-type') ?? '')) return { answer }
@@ -175,7 +175,7 @@ async function begun(answer: unknown): Promise<{ answer: unknown; failure?: unkn
   return { answer: { ...(answer as object), response: renewed(response, body) }, failure }
 }
 
-/** What the body of a response says of its usage, when it has been read. */
+/** The usage in the body of a response, once it has been read. */
 function usageReport(): { usage: Promise<Usage | undefined>; follow(answer: unknown): unknown } {
   let tell: (usage: Usage | undefined) => void
   const usage = new Promise<Usage | undefined>((resolve) => (tell = resolve))

@@ -1,12 +1,12 @@
-// What a request of `fetch` says of itself, as far as its limits go: its model, its body, whether it generates.
+// Describes a request of `fetch` for its limits: its model, its body, and whether it generates something.
 
 import type { LimitedCall } from './limits.ts'
 
-/** Calls that generate nothing, by their paths at the providers that are known. */
+/** Matches the paths of calls that generate nothing, at the known providers. */
 const OTHERS =
   /\/(files|uploads|batches|fine_tuning|vector_stores|containers|evals|assistants|threads|messages\/batches|conversations|organization|skills|cachedContents|tunedModels)(\/|$)|[/:](count_?tokens|input_tokens|batchGenerateContent|cancel)$/i
 
-/** Where the path names the model: Gemini, Azure, Bedrock. */
+/** Matches paths that contain the model: Gemini, Azure, Bedrock. */
 const MODEL = /\/(?:models|deployments|model)\/([^/:]+)/
 
 export interface DescribedRequest extends LimitedCall {
@@ -15,7 +15,7 @@ export interface DescribedRequest extends LimitedCall {
   repeatable: boolean
 }
 
-/** `generatesAt` says by its path whether a POST generates something. */
+/** `generatesAt` decides by path whether a POST generates something. */
 export async function describe(
   input: string | URL | Request,
   init: RequestInit | undefined,
@@ -23,11 +23,11 @@ export async function describe(
 ): Promise<DescribedRequest | undefined> {
   const request = isRequest(input) ? input : undefined
   const { protocol, pathname: path } = new URL(request?.url ?? String(input), 'http://localhost')
-  // SDKs fetch `data:,` to see what a fetch can do.
+  // SDKs fetch `data:,` to test the features of a `fetch`.
   if (!/^https?:$/.test(protocol)) return undefined
   const method = (init?.method ?? request?.method ?? 'GET').toUpperCase()
   const generates = method === 'POST' && generatesAt(path)
-  // What is uploaded may be large, and says nothing that counts.
+  // Uploads may be large, and contain nothing relevant.
   const body: unknown = init?.body ?? (generates && request?.body ? await bodyOf(request) : undefined)
   const parsed = parse(body)
   return {
@@ -40,13 +40,13 @@ export async function describe(
   }
 }
 
-/** From a copy. A form holds files, whose bytes are no text. */
+/** Reads a copy. A form contains files, whose bytes are not text. */
 function bodyOf(request: Request): Promise<unknown> {
   const copy = request.clone()
   return /^multipart\//i.test(copy.headers.get('content-type') ?? '') ? copy.formData() : copy.text()
 }
 
-/** For what an SDK fetches past the place where its calls wait: only what generates something is one of them. */
+/** For requests that an SDK sends past the hook where calls wait. Only those that generate something are calls. */
 export const describeStray =
   (generates: (path: string) => boolean) =>
   async (
@@ -61,7 +61,7 @@ export function isRequest(input: unknown): input is Request {
   return typeof input === 'object' && input !== null && 'clone' in input
 }
 
-/** The model that a body names: an object's field, or a form's. */
+/** The model in a body: an object's field or a form's field. */
 export function modelOf(body: unknown): string | undefined {
   const model: unknown = isForm(body) ? body.get('model') : (Object(body) as { model?: unknown }).model
   return typeof model === 'string' ? model : undefined
@@ -72,7 +72,7 @@ export function modelIn(path: string): string | undefined {
   return model && decodeURIComponent(model)
 }
 
-/** A stream can be sent once: after a refusal nothing is left of it. */
+/** A stream can be sent only once, so it cannot be repeated after a refusal. */
 export function isRepeatable(body: unknown): boolean {
   if (typeof body !== 'object' || body === null || isForm(body)) return true
   return !(

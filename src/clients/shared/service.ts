@@ -1,5 +1,5 @@
-// Services of the known providers: where their limits hold, and, when asked for, how they are asked whether they
-// accept again: by a call of one token, in place of a call that waits.
+// Services of the known providers: the scope of their limits, and optionally a probe of one token that tests
+// whether the provider accepts calls again, instead of a waiting call.
 
 import {
   type AnyLimiter,
@@ -10,10 +10,10 @@ import {
   shared,
 } from 'llmiter'
 
-/** Makes the smallest call of this model that there is. */
+/** Makes the smallest possible call of this model. */
 export type Ask = (model: string, signal: AbortSignal) => PromiseLike<unknown>
 
-/** Statuses of refusals. Any other status answers a call that was accepted. */
+/** Statuses of refusals. Any other status means that the call was accepted. */
 const NOT_NOW = [408, 409, 429, 498]
 
 async function accepts(asked: PromiseLike<unknown>): Promise<boolean> {
@@ -26,7 +26,7 @@ async function accepts(asked: PromiseLike<unknown>): Promise<boolean> {
   }
 }
 
-/** A limiter for each model, each of which asks by a call of its own model. */
+/** Creates a limiter per model, each of which probes with its own model. */
 export function serviceByModel(
   name: string,
   models: Record<string, ModelLimits>,
@@ -40,7 +40,8 @@ export function serviceByModel(
     ...service,
     limiterFor(model) {
       const limiter = service.limiterFor(model)
-      // A family's limiter asks by the first of its models that was called: only now a name is known.
+      // A family's limiter probes with the first of its models that was called, since only then a model name is
+      // known.
       if (model !== undefined && !asking.has(limiter)) {
         asking.add(limiter)
         limiter.update({ probe: (signal) => accepts(ask(model, signal)) })
@@ -50,7 +51,7 @@ export function serviceByModel(
   }
 }
 
-/** One limiter for the account, which asks by a call of this model. */
+/** Creates one limiter for the account, which probes with this model. */
 export function serviceOfAccount(
   name: string,
   limits: Omit<LimiterOptions, 'name'>,

@@ -1,20 +1,21 @@
-// The SDKs that are made by one generator (openai, @anthropic-ai/sdk, groq-sdk) have one core, and one place where each
-// attempt begins: `makeRequest`, outside the timer, for every try of the SDK's own retry loop too.
+// The SDKs built by one generator (openai, @anthropic-ai/sdk, groq-sdk) share a core with one method in which each
+// attempt begins: `makeRequest`. It runs outside the timer, and once for each attempt of the SDK's own retry loop.
 //
-//   makeRequest ── waits for the ticket ──▶ prepareOptions, auth, body, timer ──▶ fetch: the ticket goes with it
+//   makeRequest ── waits for the ticket ──▶ prepareOptions, auth, body, timer ──▶ fetch: carries the ticket
 //       ▲                                                                           │
-//       ├── refused: the error that the SDK has made of it waits in the queue ◀─────┤
-//       └── failed otherwise: the SDK's own loop, its own delay, its own count ◀────┘
+//       ├── refused: the error made by the SDK waits in the queue ◀─────────────────┤
+//       └── failed otherwise: the SDK's own loop, delay and count ◀─────────────────┘
 //
-// It comes before credentials and bodies are made, which would grow old and heavy in the queue, and before the SDK listens to
-// the caller's signal. Anthropic's middleware is public, but comes after all that, and takes an error that speaks of
-// time ("WaitTimeoutError") for a lost connection: it would try that call again, and drop the error.
+// It runs before credentials and bodies are created, which would expire or take memory in the queue, and before
+// the SDK listens to the caller's signal. Anthropic's public middleware runs after all that. It also treats an
+// error whose name mentions time ("WaitTimeoutError") as a lost connection: it would retry that call and drop the
+// error.
 //
-// So refused calls wait in the queue as long as it takes, and do not count against `maxRetries`; all other failures are
-// retried as the SDK would have done, each try with a ticket of its own, at the place that the call first had. An SDK
-// that tries nothing again (`maxRetries: 0`) leaves them to the limiter's `retry`.
-// `makeRequest` is private to the SDKs: a test pins it, and a client without it is refused. A request that reaches
-// `fetch` by another way is limited there.
+// So refused calls wait in the queue as long as necessary and do not count against `maxRetries`. All other
+// failures are retried by the SDK, each attempt with its own ticket, at the call's original place in the queue. An
+// SDK without retries (`maxRetries: 0`) leaves them to the limiter's `retry`. `makeRequest` is private to the
+// SDKs. A test checks that it exists, and a client without it is rejected. A request that reaches `fetch` in
+// another way is limited there.
 
 import { ATTEMPT, Attempt, type Fetch, type Marked } from './attempt.ts'
 import { limitedFetch } from './fetch.ts'
@@ -23,7 +24,7 @@ import { type Limited, limitedWith, refuseLimited } from './limited.ts'
 import type { ClientTicket, LimitedCall, Limits } from './limits.ts'
 import { describeStray, isRepeatable } from './request.ts'
 
-/** The options of a request, as the core hands them on. */
+/** The options of a request, as the core passes them on. */
 export interface RequestOptions {
   method: string
   path: string
@@ -47,7 +48,10 @@ export interface Core {
   makeRequest: MakeRequest
 }
 
-/** The core before `withOptions` (openai 4, @anthropic-ai/sdk before 0.50, groq-sdk 0): what it made of a request was its own. */
+/**
+ * The core before `withOptions` existed (openai 4, @anthropic-ai/sdk before 0.50, groq-sdk 0). It builds its own
+ * request.
+ */
 interface OldCore extends Omit<Core, 'withOptions'> {
   _options: object
   buildRequest(options: RequestOptions, ...more: unknown[]): Built | Promise<Built>
@@ -56,21 +60,21 @@ interface Built {
   req: object
 }
 
-/** How a client describes its calls. */
+/** How calls of a client are described. */
 export interface Dialect {
-  /** For errors: `limitOpenAI`. */
+  /** The name in errors: `limitOpenAI`. */
   name: string
-  /** Which clients it can limit: 'openai 4 or later'. */
+  /** The supported clients, in errors: 'openai 4 or later'. */
   sdk: string
-  /** Whether a call of this path generates something. */
+  /** Whether a call to this path generates something. */
   generates(path: string): boolean
-  /** The model of a call, where its body does not name it. */
+  /** The model of a call whose body does not name it. */
   modelOf(options: RequestOptions): string | undefined
-  /** What `withOptions` of this client forgets of itself. */
+  /** Properties that `withOptions` of this client does not copy. */
   remember?: object
 }
 
-/** A client like this one, whose calls wait for their tickets. */
+/** Creates a client like this one whose calls wait for tickets. */
 export function limitClient<C extends object>(
   client: C,
   limits: Limits,
@@ -117,14 +121,14 @@ function copyOf<C extends object>(
   return limited
 }
 
-/** A client with the same options, but for these. */
+/** A client with the same options except these. */
 function remade(client: Core | (Core & OldCore), options: object): Core {
   if (typeof client.withOptions === 'function') return client.withOptions(options)
   const make = client.constructor as new (options: object) => Core
   return new make({ ...(client as OldCore)._options, ...options })
 }
 
-/** The old core knows no options of `fetch`: what an attempt travels with is put into the request itself. */
+/** The old core passes no options to `fetch`, so the attempt is attached to the request itself. */
 function marking(client: OldCore): OldCore['buildRequest'] {
   const { buildRequest } = client
   return (options, ...more) => {
@@ -140,7 +144,7 @@ function inLine(limits: Limits, dialect: Dialect, client: Core, makeRequest: Mak
     const call = callOf(given, dialect)
     if (!limits.covers(call)) return makeRequest(given, retriesRemaining, ...more)
     const before = given.fetchOptions?.[ATTEMPT]
-    // The caller's own object must not carry our mark; that of a retry is ours.
+    // The caller's own object must not be marked. The object of a retry is ours.
     const options = before ? given : { ...given }
     try {
       let grant: ClientTicket = await (before && before.state !== 'answered'
@@ -151,7 +155,7 @@ function inLine(limits: Limits, dialect: Dialect, client: Core, makeRequest: Mak
         options.fetchOptions = { ...options.fetchOptions, [ATTEMPT]: attempt }
         try {
           const answer = await makeRequest(options, retriesRemaining, ...more)
-          // Something else has answered, such as a cache in a middleware.
+          // Something else answered, such as a cache in a middleware.
           if (attempt.state === 'unsent') attempt.fail(undefined)
           return answer
         } catch (error) {
@@ -161,14 +165,14 @@ function inLine(limits: Limits, dialect: Dialect, client: Core, makeRequest: Mak
             throw error
           }
           grant = await attempt.refuse(error)
-          // The SDK may listen at each try and never stop, and Node warns at the eleventh.
+          // The SDK may add a listener at each attempt and never remove it, and Node warns at the eleventh.
           if (given.signal && tries >= 8) options.signal = AbortSignal.any([given.signal])
         }
       }
     } catch (error) {
       const { signal } = options
       if (!signal?.aborted || error !== signal.reason) throw error
-      // Given up in the queue. The SDK finds the signal aborted before it sends anything, and throws its own error.
+      // Aborted in the queue. The SDK checks the signal before it sends anything, and throws its own error.
       return makeRequest(options, 0, ...more)
     }
   }

@@ -1,4 +1,5 @@
-// A limiter at its store: it carries the requests of its lease manager, at the times that the manager names, one at a time.
+// Connects a limiter to its store: sends the requests of its lease manager at the times that the manager sets, one
+// at a time.
 
 import type { Closing, Gate, SharedSlots, StoreHost } from 'llmiter'
 import { LeaseManager } from './lease-manager.ts'
@@ -6,7 +7,7 @@ import { beforeExit } from './process-liveness.ts'
 import type { StoreTransport, LeaseRequest } from '../protocol.ts'
 import type { LeaseOptions } from './timing.ts'
 
-/** How long after a request is late another may go although it is still out. */
+/** After a request has been late for this long, another one may be sent. */
 const LOST_MS = 4000
 const FAREWELL_MS = 1000
 
@@ -104,13 +105,13 @@ export class FleetAgent implements SharedSlots {
     const close = () => this.#transport.close()
     if (!this.#unlisten) close()
     else {
-      // Tries to say goodbye first.
+      // Sends a goodbye first.
       this.#host.clock.setTimer(close, FAREWELL_MS, false)
       this.#leave(close)
     }
   }
 
-  /** Everything that happens at one moment goes in one request. */
+  /** Combines everything that happens at one moment into one request. */
   #stir(): void {
     if (this.#stirred || this.#stopped) return
     this.#stirred = true
@@ -175,7 +176,7 @@ export class FleetAgent implements SharedSlots {
     this.#stir()
   }
 
-  /** Once per request: otherwise every new call would delay the next attempt. */
+  /** Called once per request. Otherwise every new call would delay the next attempt. */
   #late(out: { late: boolean }, now: number): void {
     out.late = true
     const wasDown = this.#lease.down
@@ -187,16 +188,16 @@ export class FleetAgent implements SharedSlots {
     if (!wasDown) this.#host.look()
   }
 
-  /** The process has nothing more to do: keeps it alive until the store has received its goodbye, if it answers. */
+  /** The process is about to exit. Keeps it alive until the store has received its goodbye, if it answers. */
   #exit(): void {
     if (this.#lease.down) return
     const release = this.#host.clock.setTimer(() => {}, FAREWELL_MS, true)
-    // After the answer the process is about to end once more.
+    // After the answer, the process is about to exit again.
     if (this.#out) this.#release = release
     else this.#leave(release)
   }
 
-  /** Gives everything back and leaves. */
+  /** Returns everything and leaves. */
   #leave(then = () => {}): void {
     if (!this.#unlisten) return
     this.#unlisten()

@@ -1,11 +1,11 @@
-// A limit as it is put into a request. A day by the calendar is that of the store's clock, which all processes share:
-// a worker whose own clock is wrong must not begin a day of its own.
+// Prepares a limit for a request. A calendar day follows the store's clock, which all processes share, so that a
+// process with a wrong clock does not start its own day.
 
 import type { SharedLimit } from 'llmiter'
 import type { WantedLimit } from '../protocol.ts'
 import { dateOf, nextMidnight } from '../../lib/calendar.ts'
 
-/** `base`: the epoch ms at which the store's time is 0; undefined before the store has answered. */
+/** `base`: the epoch ms at which the store's time is 0. Undefined before the store has answered. */
 export function dayOf(
   { timeZone, ...limit }: SharedLimit,
   storeNow: number,

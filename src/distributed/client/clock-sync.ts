@@ -1,10 +1,12 @@
-// The store's clock, as seen from this process's monotonic one. What anyone does to the machine's wall clock does not
-// matter here.
+// Estimates the store's clock from this process's monotonic clock. Changes of the machine's wall clock have no
+// effect.
 //
-// An answer says what time it was in the store somewhere between request and answer: the middle is off by half
-// the round trip at most. So the sample of the shortest recent round trip is kept. Clocks drift apart
-// (200 ppm is a bad one), so a sample gets worse with age, and one that contradicts it beyond both errors replaces
-// it: then the store's clock has been set.
+// An answer contains the store's time at some moment between request and answer. The middle of that interval is
+// off by at most half the round trip. So the sample with the shortest recent round trip is kept. Clocks drift
+// apart (by up to 200 ppm), so a sample becomes less accurate with age. A sample that differs from it by more than
+// both errors replaces it: then the store's clock has been set.
+
+import { SLOWEST_MS } from './timing.ts'
 
 const DRIFT = 200e-6
 
@@ -13,12 +15,13 @@ export class ClockSync {
   #offset = NaN
   #error = Infinity
   #sampledAt = 0
-  /** The round trips lately, in ms. */
+  /** The recent round trip time in ms. */
   lagMs = 0
 
   learn(sentAt: number, receivedAt: number, storeNow: number): void {
     const lag = receivedAt - sentAt
-    this.lagMs = this.lagMs === 0 ? lag : this.lagMs + (lag - this.lagMs) / 8
+    // An answer that came too late to be used tells nothing about the next ones.
+    if (lag < SLOWEST_MS) this.lagMs = this.lagMs === 0 ? lag : this.lagMs + (lag - this.lagMs) / 8
     const offset = storeNow - (sentAt + receivedAt) / 2
     const error = lag / 2
     const known = this.#error + DRIFT * (receivedAt - this.#sampledAt)

@@ -1,33 +1,35 @@
-// Whether the store answers: when it is given up, when it is asked again, and when it is back.
+// Tracks whether the store answers: when it counts as down, when it is tried again, and when it is back.
 //
 //   joining ──answer──▶ up ◀──answer in time── down        down: no answer in time
 //      └────────────no answer───────────────────▲
 //
-// A slow store is still a store: after an answer that took long, twice its time is waited for, up to five seconds, and
-// slots are leased further ahead. So it goes down once when it becomes slow, and comes back with that answer. A store
-// that needs longer than 2.5 s is down until it answers faster. Until then each request says that this process goes on
-// alone, and the store keeps its share for it instead of leasing it anything.
+// A slow store is still usable: after a slow answer, the timeout becomes twice its duration, up to five seconds,
+// and slots are leased further ahead. So the store goes down once when it becomes slow, and comes back with that
+// answer. A store that needs longer than 2.5 s is down until it answers faster. Until then each request says that
+// this process works alone, and the store reserves its share for it instead of leasing slots.
 
 import { RETRY_MS, SLOW_MEMORY_MS, SLOWEST_MS, TIMEOUT_MS } from './timing.ts'
 
 export class Connectivity {
   mode: 'joining' | 'up' | 'down' = 'joining'
   error: unknown
-  /** The last moment at which a store that has answered may have heard that this process lives by it. */
+  /** The latest time at which an answering store may have received a sign of life from this process. */
   at = -Infinity
-  /** The last moment before which the store has heard from this process for certain. */
+  /** The time until which the store has certainly received a sign of life from this process. */
   renewedAt = -Infinity
   #failedAt = -Infinity
-  /** The slowest answer of this period of memory, and of the one before. */
+  /** The slowest answer in the current memory period, and in the previous one. */
   #slowest: [now: number, before: number] = [0, 0]
   #periodFrom = -Infinity
 
   answered(sentAt: number, alone: boolean, now: number): void {
     const ms = now - sentAt
-    this.#remember(ms, now)
     const tooSlow = ms >= SLOWEST_MS
     if (tooSlow) this.#failedAt = -Infinity
-    else this.mode = 'up'
+    else {
+      this.#remember(ms, now)
+      this.mode = 'up'
+    }
     this.renewedAt = Math.max(this.renewedAt, sentAt)
     if (!alone) this.at = Math.max(this.at, tooSlow ? now : sentAt)
   }
@@ -38,17 +40,17 @@ export class Connectivity {
     if (this.mode !== 'up' || now - this.at >= this.timeoutMs) this.mode = 'down'
   }
 
-  /** The slowest answer lately, in ms. */
+  /** The slowest recent answer, in ms. */
   get slowestMs(): number {
     return Math.max(...this.#slowest)
   }
 
-  /** How long a request may be out before the store is down. */
+  /** How long a request may take before the store is down. */
   get timeoutMs(): number {
     return Math.max(TIMEOUT_MS, Math.min(2 * this.slowestMs, 2 * SLOWEST_MS))
   }
 
-  /** While it is down: when the next request may go. */
+  /** When the next request may be sent while the store is down. */
   get retryAt(): number {
     return this.#failedAt + RETRY_MS
   }

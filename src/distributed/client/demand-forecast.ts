@@ -1,15 +1,19 @@
-// How much this process will need, and how often it may ask: at most four requests in any second, the first
-// at once and the others further and further apart, so that a lone call does not wait and a stream asks steadily.
+// Forecasts how much this process will need, and limits how often it may ask: at most four requests in any second,
+// the first immediately and the others at growing intervals. So a single call does not wait, and a stream of calls
+// asks steadily.
 
 const FLOW_MS = 1000
-/** How many standard deviations above the expected number of calls to request: arrivals are random. */
+/** How many standard deviations above the expected number of calls to request, because arrivals are random. */
 const SPREAD = 1.5
 const GAPS_MS = [0, 0, 20, 255]
-/** Processes that ask in step would always come in the same order, and the last would find nothing left. */
+/**
+ * A random offset: processes that ask in step would always arrive in the same order, and the last would find
+ * nothing left.
+ */
 const SPREAD_MS = 40
 
 export class DemandForecast {
-  /** Calls per ms, lately. */
+  /** The recent rate of calls per ms. */
   #flow = 0
   #flowAt = 0
   #mean: number[] = []
@@ -22,7 +26,7 @@ export class DemandForecast {
     this.#random = random
   }
 
-  /** A call was sent and took this much. */
+  /** Records a call that was sent, and what it took. */
   went(amounts: readonly number[], now: number): void {
     this.#flow = this.flow(now) + 1 / FLOW_MS
     this.#flowAt = now
@@ -38,7 +42,7 @@ export class DemandForecast {
     return waits.length > 0 && this.#mean.length !== waits.length ? [...waits] : [...this.#mean]
   }
 
-  /** How many slots are worth having: for the calls that wait, and for those that will come. */
+  /** How many slots to request, for waiting calls and for those that are likely to arrive. */
   slots(waiting: number, aheadMs: number, now: number): number {
     const calls = this.flow(now) * aheadMs
     return waiting + Math.floor(calls + SPREAD * Math.sqrt(calls))
@@ -48,7 +52,7 @@ export class DemandForecast {
     return this.#flowAt
   }
 
-  /** The next time from `now` on at which a request may go. */
+  /** The next time from `now` on at which a request may be sent. */
   mayAskAt(now: number, everyMs: number): number {
     while (this.#asked.length > 0 && this.#asked[0]! + 1000 <= now) this.#asked.shift()
     const count = this.#asked.length

@@ -1,26 +1,27 @@
-// One gate for all processes. Each limiter has its own gate and looks after it as if it were alone. Here it is told what
-// others have met, and the others are told what it meets. The store lets one process probe at a time.
+// Keeps one gate for all processes. Each limiter has its own gate and manages it as if it were alone. This code
+// tells it what other processes observed, and tells them what it observed. The store lets one process probe at a
+// time.
 
 import type { Closing, Evidence, Gate, Learned, StoreHost } from 'llmiter'
 import type { GateReport, LeaseRequest, QuotaReport, StoreNews } from '../protocol.ts'
 
-/** What this process wants of the shared gate. */
+/** What this process wants to do with the shared gate. */
 type GateIntent =
   | { want: 'nothing' }
   /** To send the probe. */
   | { want: 'probe' }
-  /** As the prober: to open the gate for all, since the provider accepts again. */
+  /** As the prober: to open the gate for all processes, because the provider accepts calls again. */
   | { want: 'open' }
   /** As the prober: to let another process probe. */
   | { want: 'hand-over' }
 
-/** A refusal that was met here, until the store has answered. */
+/** A refusal observed here, until the store has answered. */
 interface PendingReport {
   readonly report: GateReport
   sent: boolean
 }
 
-/** Who moves the limiter's gate: the limiter itself, the store, or a prober that has no more calls. */
+/** What moves the limiter's gate: the limiter itself, the store, or a prober without further calls. */
 type GateMover = 'limiter' | 'store' | 'idle-prober'
 
 const minus = (all: Evidence, some: Evidence): Evidence => ({
@@ -39,17 +40,17 @@ export class GateSync {
   #pending: PendingReport | undefined
   #lesson: Record<string, Learned> | undefined
   #mover: GateMover = 'limiter'
-  /** Refusals that were met here and are to be judged: those that the store has not been told of, and the others. */
+  /** Refusals observed here that are not judged yet: those not reported to the store, and those reported. */
   #refused: (() => void)[] = []
   #judging: (() => void)[] = []
   #refusals = 0
-  /** Whether the quota is used up, and what the store must hear of that. */
+  /** Whether the quota is used up, and what to report to the store about it. */
   #spent = false
   #quota: QuotaReport | undefined
-  /** What the store was told of the calls that went here, and what others had told it. */
+  /** The evidence reported to the store, and the evidence of other processes that was received. */
   #ours: Evidence = { tickets: 0, refusals: 0, passing: false }
   #others: Evidence | undefined
-  /** When the call that was refused last had left, by the store's clock. */
+  /** When the last refused call was sent, by the store's clock. */
   refusedSentAt = 0
 
   constructor(host: StoreHost, id: string) {
@@ -57,7 +58,7 @@ export class GateSync {
     this.#id = id
   }
 
-  /** Whether the store should be told something at once. */
+  /** Whether something must be reported to the store immediately. */
   get urgent(): boolean {
     const { want } = this.#intent
     const unsent =
@@ -68,7 +69,7 @@ export class GateSync {
     return unsent || want === 'open' || want === 'hand-over' || this.claimable
   }
 
-  /** Whether this process waits for its turn to probe, and nobody else probes. */
+  /** Whether this process waits for its turn to probe, and no other process probes. */
   get claimable(): boolean {
     return this.#intent.want === 'probe' && this.#news?.gate !== 'probing'
   }
@@ -78,7 +79,7 @@ export class GateSync {
     return this.#news?.gate === 'closed' ? this.#news.until : 0
   }
 
-  /** The most calls in flight in all processes, as found by refusals. */
+  /** The maximum number of calls in flight over all processes, learned from refusals. */
   get most(): number {
     return this.#news?.most || Infinity
   }
@@ -88,12 +89,12 @@ export class GateSync {
     return this.#news === undefined || this.#news.gate === 'open' || this.mine
   }
 
-  /** Whether this process is the one that probes. */
+  /** Whether this process is the prober. */
   get mine(): boolean {
     return this.#news?.gate === 'probing' && this.#news.by === this.#id
   }
 
-  /** The limiter's own gate moved. */
+  /** The limiter's own gate changed. */
   moved(gate: Gate, closing: Closing, now: number): void {
     if (gate.state === 'spent') this.#spent = true
     else if (this.#spent) {
@@ -108,7 +109,7 @@ export class GateSync {
     } else if (gate.state === 'open' && this.mine) this.#intent = { want: 'open' }
   }
 
-  /** The provider says that the quota is used up. */
+  /** The provider reported a used-up quota. */
   spend(forMs: number, known: boolean): void {
     this.#quota = { forMs, known }
   }
@@ -121,7 +122,7 @@ export class GateSync {
     if (this.#mover !== 'store') this.#lesson = this.#host.learned(now)
   }
 
-  /** No call waits here to be the probe or to follow it: what is known now decides, or another process finds out. */
+  /** No call waits here to be the probe or to follow it. So current knowledge decides, or another process probes. */
   rest(): void {
     if (!this.mine) return
     const state = this.#moving('idle-prober', () => this.#host.retreat(false))
@@ -129,7 +130,7 @@ export class GateSync {
     else if (state === 'closed' && !this.#pending) this.#intent = { want: 'hand-over' }
   }
 
-  /** Puts into this request what the store must hear. A claim is repeated until it is granted. */
+  /** Adds to this request what must be reported. A claim is repeated until it is granted. */
   write(request: LeaseRequest): void {
     const { want } = this.#intent
     if (want === 'probe') request.claim = true
@@ -151,7 +152,10 @@ export class GateSync {
     this.#lesson = undefined
   }
 
-  /** What all have met: the calls and refusals of the others are judged as those met here are. */
+  /**
+   * Receives the evidence of all processes. Calls and refusals of other processes are judged like those of this
+   * one.
+   */
   learns(all: Evidence, anew: boolean): void {
     const others = minus(all, this.#ours)
     const { tickets, refusals, passing } = minus(others, anew ? others : (this.#others ?? others))
@@ -159,7 +163,7 @@ export class GateSync {
     this.#host.heard({ tickets: Math.max(0, tickets), refusals: Math.max(0, refusals), passing })
   }
 
-  /** The store has heard this request: if it carried a cut that said nothing new, none will follow. */
+  /** The store has received this request. If its cut said nothing new, no news about it will follow. */
   answered({ close }: LeaseRequest): void {
     if (close && this.#pending?.report === close) this.#pending = undefined
     this.#judge()
@@ -169,13 +173,13 @@ export class GateSync {
     for (const judge of this.#judging.splice(0)) judge()
   }
 
-  /** A call was refused here: it is judged with what the store knows of the others. */
+  /** A call was refused here. It is judged once the store has reported about the other processes. */
   defer(judge: () => void): void {
     this.#refusals++
     this.#refused.push(judge)
   }
 
-  /** A request was lost: what it said is said again. */
+  /** A request was lost, so its reports are repeated. */
   unanswered({ close, open, retreat, learned, quota }: LeaseRequest): void {
     if (close && this.#pending?.report === close) this.#pending.sent = false
     this.#lesson ??= learned
@@ -186,23 +190,26 @@ export class GateSync {
     else if (retreat) this.#intent = { want: 'hand-over' }
   }
 
-  /** Without the store this process may probe by itself. */
+  /** Without the store, this process may probe by itself. */
   alone(): void {
     if (this.#intent.want !== 'probe') return
     this.#intent = NOTHING
     this.#told(() => this.#host.permit())
   }
 
-  /** News for all processes. True when a new epoch voids what is held; a new state with an open gate does not. */
+  /**
+   * Handles news for all processes. Returns true if a new epoch voids the held slots. A new state with an open
+   * gate does not.
+   */
   heard(news: StoreNews, storeNow: number): boolean {
     const before = this.#news
-    // An answer and published news can overtake each other.
+    // An answer and published news can arrive in either order.
     if (before && before.gen === news.gen && news.seq < before.seq) return false
     this.#news = news
     if (news.lesson > 0 && (news.gen !== before?.gen || news.lesson !== before.lesson))
       this.#told(() => this.#host.adopt(news.learned))
     const cut = before ? news.gen !== before.gen || news.epoch !== before.epoch : news.gate !== 'open'
-    // The limiter knows a cut of its own already.
+    // The limiter already knows of a cut by itself.
     const own = this.#pending !== undefined
     if (cut && this.#pending?.sent) this.#pending = undefined
     if (cut && this.#others) this.#others = { ...this.#others, refusals: news.refusals - this.#ours.refusals }
@@ -216,7 +223,7 @@ export class GateSync {
     return cut && (news.gen === before?.gen || news.gate !== 'open')
   }
 
-  /** The store has gone back in time: its next news counts, whatever its number. */
+  /** The store has lost recent state, so its next news counts, whatever its number. */
   rolledBack(): void {
     if (this.#news) this.#news = { ...this.#news, seq: 0 }
   }
@@ -238,7 +245,8 @@ export class GateSync {
     const claims = this.#intent.want === 'probe'
     if (!claims) this.#intent = NOTHING
     if (news.gate !== 'open') {
-      // A process that was cut off may have opened its gate: it is held again, as all are, and claims as they do.
+      // A process that was cut off may have opened its gate. It is closed again, and the process claims the probe
+      // like the others.
       this.#told(() => this.#host.retreat(true))
     } else if (claims || (before !== undefined && before.gate !== 'open')) {
       this.#intent = NOTHING
@@ -246,7 +254,7 @@ export class GateSync {
     }
   }
 
-  /** The limiter does what the store says: its gate moves, and that is no news. */
+  /** The limiter follows the store. Its gate changes, but that is not reported as news. */
   #told(tell: () => unknown): void {
     this.#moving('store', tell)
   }

@@ -1,25 +1,29 @@
-// For how long the share of this process is worth keeping when no more is heard of it.
+// Decides how long the store should reserve the share of this process after its last request.
 //
-// From the store a process that has died looks like one that is cut off and goes on at its share. So what is kept for it is
-// what it has shown to need: as long as the time in which it used its share, or a tenth of the time for which it has been there. A
-// process that makes one call and dies, again and again, costs its calls, and one that has worked for minutes may be cut off for
-// a minute. So may one that has been at work for a good part of the time since the limit was first used.
+// To the store, a dead process looks like one that is cut off and continues with its share. So the share is
+// reserved in proportion to its past use: for as long as the process has used its share, or for a tenth of the
+// time since it joined. A process that makes one call and dies, again and again, blocks only the share of those
+// calls. One that has worked for minutes may be cut off for a minute. So may one that has worked for a good part
+// of the time since the limit was first used.
 
 import type { SharedLimit } from 'llmiter'
 import { LAW } from '../protocol.ts'
 import { SILENCE_MS, TERM_MS } from './timing.ts'
 
 const PART_OF_AGE = 0.1
-/** Who has been there for such a part of the time since the limit was first used, and has worked for such a part, is no newcomer. */
+/**
+ * A process is established if it was present for `age` of the time since the limit was first used, and worked for
+ * `used` of that time.
+ */
 const OLD = { age: 0.25, used: 0.1 }
-/** A shorter share is not worth keeping. */
+/** A shorter time is not worth reserving. */
 const LEAST_MS = 1000
 
 export class KeptShare {
   #usedMs = 0
   #since = Infinity
 
-  /** A call takes this much, of limits that so many share. */
+  /** Records a call that takes these amounts of limits shared by this many processes. */
   uses(amounts: readonly number[], limits: readonly SharedLimit[], processes: number): void {
     const times = limits.map(({ amount, paced, windowMs }, i) => {
       const spanMs = paced ? windowMs : TERM_MS
@@ -28,17 +32,17 @@ export class KeptShare {
     this.#usedMs += Math.max(0, ...times)
   }
 
-  /** It asks the store. */
+  /** Records a request to the store. */
   asks(now: number): void {
     this.#since = Math.min(this.#since, now)
   }
 
-  /** How long it has been at work, in effect. */
+  /** How long it has worked, in effect. */
   workedMs(now: number): number {
     return Math.max(this.#usedMs, PART_OF_AGE * (now - this.#since))
   }
 
-  /** For how long after the last request its share is to be kept; 0: not at all. The store has known the limit for `knownMs`. */
+  /** How long to reserve its share after the last request, or 0. The store has known the limit for `knownMs`. */
   keepMs(knownMs: number, now: number): number {
     if (now - this.#since >= OLD.age * knownMs && this.#usedMs >= OLD.used * knownMs) return LAW.keptMs
     const worked = this.workedMs(now)

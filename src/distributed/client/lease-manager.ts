@@ -1,9 +1,10 @@
-// What one process does about its slots: which it holds, when it asks for more, what it gives back, and how it goes on
-// when the store does not answer: held slots are used up, then silence until the store has noticed (2 s), then the own share.
-// Pure: it is given the time, and `member.ts` carries its questions.
+// Manages the slots of one process: which it holds, when it requests more, what it returns, and how it continues
+// when the store does not answer. Then it uses up the held slots, stays silent until the store has noticed (2 s),
+// and then works with its own share. Pure: it is given the time, and `agent.ts` sends its requests.
 //
-// A store that has lost what it knew (flushed, restarted, an old copy) is told what went in the last window and what is held:
-// held slots stay good. It leases nothing new until all that was leased before it forgot is over, or known again.
+// A store that has lost data (flushed, restarted, restored from an old copy) is told what was used in the last
+// window and what is held. Held slots stay valid. The store leases nothing new until all slots leased before the
+// loss are over or reported again.
 
 import type { SharedLimit, StoreEvent, StoreHost } from 'llmiter'
 import { UsageJournal } from './usage-journal.ts'
@@ -37,7 +38,7 @@ import {
 import { dayOf } from './calendar-day.ts'
 import { KeptShare } from './kept-share.ts'
 
-/** No limit of the calls in flight, as JSON can say it. */
+/** JSON cannot express an infinite limit of calls in flight, so 0 means none. */
 const orNone = (most: number) => (most === Infinity ? 0 : most)
 
 export class LeaseManager {
@@ -48,7 +49,7 @@ export class LeaseManager {
   #time = new ClockSync()
   readonly #connectivity = new Connectivity()
   readonly #keptShare = new KeptShare()
-  /** For how long the store keeps this process's share, at least. */
+  /** How long the store at least reserves this process's share. */
   #keptMs = 0
   #limits: SharedLimit[]
   #slots!: LeasedSlots
@@ -58,20 +59,20 @@ export class LeaseManager {
   #joined = false
   #inFlight = 0
   #permits = -1
-  /** How many calls the others may have in flight. */
+  /** How many calls may be in flight in other processes. */
   #elsewhere = 0
-  /** What the store must hear: calls that ended, and those of them that were refused as too many at once. */
+  /** What to report to the store: calls that ended, and of those, the calls refused as too many at once. */
   #ended = 0
   #tooMany = 0
   #dead: string[] = []
-  /** What the first in the queue takes that could not have it. */
+  /** The cost of the first waiting call that did not fit. */
   #short: readonly number[] | undefined
   #askAt = -Infinity
   #single = false
   #resync = false
-  /** What the limiter has been told once, and what about it. */
+  /** What has already been reported to the limiter, with the text. */
   readonly #noticed = new Map<StoreEvent['state'], string>()
-  /** When the limits were first brought to the store, by its clock. */
+  /** When the limits were first reported to the store, by its clock. */
   #order = -1
 
   constructor(host: StoreHost, options: LeaseOptions) {
@@ -91,7 +92,7 @@ export class LeaseManager {
     return this.#connectivity.timeoutMs
   }
 
-  /** Why calls are to be rejected now, if they are. */
+  /** Why calls are rejected now. Undefined if they are not. */
   get refusal(): { cause: unknown } | undefined {
     return this.down && this.#options.onStoreDown === 'reject'
       ? { cause: this.#connectivity.error }
@@ -117,7 +118,7 @@ export class LeaseManager {
     return at
   }
 
-  /** Whether no more may be in flight here. */
+  /** Whether no further call may be in flight here. */
   get full(): boolean {
     return this.#permits >= 0 ? this.#inFlight >= this.#permits : !this.#answer && this.#concurrent() > 0
   }
@@ -126,7 +127,10 @@ export class LeaseManager {
     return this.down ? 0 : this.#elsewhere
   }
 
-  /** The provider refused a call, which still counts here, as too many at once. False when no store can tell the others. */
+  /**
+   * The provider refused a call as too many at once, and the call still counts here. Returns false if no store can
+   * inform the others.
+   */
   tooMany(): boolean {
     if (this.down || !this.#answer) return false
     this.#tooMany++
@@ -134,7 +138,7 @@ export class LeaseManager {
     return true
   }
 
-  /** No more than so many in flight until the store says how many. */
+  /** Allows at most this many calls in flight until the store sets a number. */
   #allow(most: number): void {
     this.#permits = Math.min(most, this.#permits < 0 ? Infinity : this.#permits)
   }
@@ -150,7 +154,9 @@ export class LeaseManager {
       return Infinity
     }
     if (!this.#fallback) {
-      const from = this.#answer ? this.#connectivity.at + SILENCE_MS + this.#connectivity.slowestMs : now
+      const from = this.#answer
+        ? this.#connectivity.at + SILENCE_MS + 1.5 * this.#connectivity.slowestMs
+        : now
       if (now < from) return from
       this.#settleAlone(now)
     }
@@ -158,7 +164,7 @@ export class LeaseManager {
     return fits < ends ? fits : Infinity
   }
 
-  /** The share is over: from now on the store may give it to others. */
+  /** The share has expired: from now on the store may give it to others. */
   #expire(): void {
     const seconds = Math.round((this.#keptMs - SILENCE_MS) / 1000)
     const because =
@@ -169,13 +175,13 @@ export class LeaseManager {
     this.notice('expired', new Error(why, { cause: this.#connectivity.error }))
   }
 
-  /** Goes on with the own share. */
+  /** Continues with its own share. */
   #settleAlone(now: number): void {
     if (!this.#answer) this.#time.learn(now, now, this.#host.clock.wall())
     const { processes = 1, random } = this.#options
     const { used = [], early = [], rank = Math.floor(random() * processes) } = this.#answer ?? {}
     const known = Math.max(processes, this.#answer?.processes ?? 1)
-    // Whether the provider accepts none of a process, only the process itself can find out.
+    // If the provider accepts no calls of a process, only the process itself can find out.
     const concurrent = Math.min(this.#host.maxConcurrent(), Math.max(known, this.gate.most))
     const options = { limits: this.#followed(now), used, early, rank, concurrent: orNone(concurrent) }
     this.#fallback = new PartitionFallback({ ...options, processes: known }, this.#time.toStore(now))
@@ -206,7 +212,7 @@ export class LeaseManager {
     this.#fallback?.amend(differences)
   }
 
-  /** What others have met decides whether a refusal is more than chance: they are asked, if there are any. */
+  /** Evidence from other processes decides whether a refusal is more than chance. They are asked if there are any. */
   defer(judge: () => void): boolean {
     if (this.down || !this.#answer || this.#answer.processes === 1) return false
     this.gate.defer(judge)
@@ -218,7 +224,7 @@ export class LeaseManager {
     if (this.down && this.#options.onStoreDown === 'share') this.gate.alone()
   }
 
-  /** When the next request is due; `Infinity` when none is. */
+  /** When the next request is due. `Infinity` if none is. */
   dueAt(now: number): number {
     const waiting = this.#host.waiting()
     const leastMs = Math.min((this.#answer?.aheadMs ?? 0) / LAW.reserve, LAW.missingMs - 250)
@@ -240,7 +246,7 @@ export class LeaseManager {
     return due
   }
 
-  /** Whether the process has been idle for so long that it leaves. */
+  /** Whether the process has been idle long enough to leave. */
   idle(now: number): boolean {
     const stayMs = Math.min(STAY_MS, Math.max(LEAST_STAY_MS, this.#keptShare.workedMs(now)))
     return this.#host.inLine() === 0 && this.#inFlight === 0 && now - this.#demand.lastWentAt > stayMs
@@ -249,7 +255,7 @@ export class LeaseManager {
   request(now: number, gone = false): LeaseRequest {
     const waiting = this.#host.waiting()
     this.#demand.asking(now, (this.#answer?.processes ?? 1) === 1, !this.#resync)
-    // Who has left has given all back: to a new store it is a newborn.
+    // A process that left has returned its whole share, so a new store treats it as new.
     const known = this.#joined ? (this.#answer?.processes ?? 0) : 0
     this.#joined = !gone
     this.#keptShare.asks(now)
@@ -262,7 +268,7 @@ export class LeaseManager {
     if (this.#answer) this.#journal.remind(Infinity, this.#time.toStore(now))
     const request = leaseRequest({
       ...{ id: this.#options.id, gen: this.#answer?.news.gen ?? '', heard: this.#answer?.now ?? -1, known },
-      ...{ alone, keepMs },
+      ...{ alone, keepMs, sentAt: this.#answer ? this.#time.toStore(now) : -1 },
       ...{ limits, order: this.#order, ramp: this.#host.ramp(), waiting, gone, dead: this.#dead },
       ...{
         fromMs: this.#fromMs,
@@ -307,7 +313,7 @@ export class LeaseManager {
     this.#keptMs = request.keepMs
     if (!this.down) this.#fallback = undefined
     else this.#fallback?.share(Math.max(answer.processes, this.#options.processes ?? 1), answer.rank)
-    // Who has begun alone has gone by a time of its own; any other newborn has nothing to tell.
+    // A process that began alone used its own schedule. Any other new process has nothing to report.
     const shiftMs = this.#time.toStore(now) - time.toStore(now)
     if (forgot && !Number.isNaN(shiftMs)) this.#retell(-Infinity, shiftMs)
     else if (answer.since !== undefined) {
@@ -330,7 +336,7 @@ export class LeaseManager {
       })
       this.#journal.leased(amounts)
     })
-    // What is left of a quota may be less than a lot.
+    // The rest of a quota may be less than a lot.
     this.#single = request.lot > 1 && answer.slots.length === 0
     this.#permits = answer.permits
     this.#elsewhere = answer.permitted - Math.max(request.inFlight, answer.permits)
@@ -342,7 +348,7 @@ export class LeaseManager {
       const late = LATE_MS * this.#options.random()
       this.#askAt = this.#time.toLocal(answer.next) - this.#time.lagMs / 2 + late
     }
-    // What a late answer brings is of no use to whom goes by another schedule already.
+    // Slots of a late answer are useless to a process that already follows another schedule.
     if (this.#fallback) this.#void()
     if (!wasDown || this.down) return
     this.#resync = true
@@ -350,7 +356,7 @@ export class LeaseManager {
     this.#tell('up')
   }
 
-  /** The store remembers nothing after `since`; its time is by so much later than it was. */
+  /** The store remembers nothing after `since`, and its time is ahead by `shiftMs`. */
   #retell(since: number, shiftMs: number): void {
     const { now } = this.#answer!
     const held = this.#slots.untold(since, shiftMs, now)
@@ -358,7 +364,7 @@ export class LeaseManager {
     this.#resync = true
   }
 
-  /** A request came to nothing, whether the store heard it or not; without one: it is out for long. */
+  /** A request failed, whether or not the store received it. Without a request: it has been out for too long. */
   failed(request: LeaseRequest | undefined, error: unknown, now: number): void {
     if (request) {
       this.gate.unanswered(request)
@@ -377,7 +383,7 @@ export class LeaseManager {
     if (this.#answer && news.gen !== this.#answer.news.gen) this.#resync = true
   }
 
-  /** Tells the limiter something about the store, once. */
+  /** Reports something about the store to the limiter, once. */
   notice(state: StoreEvent['state'], error: Error, more: Pick<StoreEvent, 'limits'> = {}): void {
     const about = JSON.stringify(more)
     if (this.#noticed.get(state) === about) return
@@ -386,7 +392,7 @@ export class LeaseManager {
   }
 
   #look(request: LeaseRequest, answer: LeaseAnswer): void {
-    // An update may have gone on while this request was out.
+    // An update may have happened while this request was out.
     if (request.limits.every(({ configured }, i) => configured === this.#limits[i]?.configured))
       this.#order = answer.order
     const limits = request.limits.flatMap(({ key, configured }, i) => {
@@ -424,14 +430,20 @@ export class LeaseManager {
     this.#askAt = -Infinity
   }
 
-  /** Who can ask, but is too far from the store to be leased anything, keeps its share; so does who was promised one. */
+  /**
+   * Keeps the share of a process that can ask but is too far from the store to be leased slots, or that was
+   * promised a share.
+   */
   #keepMs(gone: boolean, alone: boolean, now: number): number {
     if (gone) return 0
     if (alone || this.#options.processes !== undefined) return LAW.keptMs
     return this.#answer ? this.#keptShare.keepMs(this.#time.toStore(now), now) : 0
   }
 
-  /** How many calls go in one slot: of what the rate allows so far ahead no more than so many slots are asked for. */
+  /**
+   * How many calls share one slot, so that the rate over the horizon needs no more than the maximum number of
+   * slots.
+   */
   #lot(wants: number, limits: readonly WantedLimit[], each: readonly number[]): number {
     const spacings = limits.map(({ paced, rate }, i) => (paced ? (each[i] ?? 0) / rate : 0))
     return Math.ceil(Math.min(wants, this.#aheadMs / Math.max(...spacings)) / MOST_SLOTS)
@@ -439,10 +451,11 @@ export class LeaseManager {
 
   #wants(now: number): number {
     const held = this.#slots.holds(this.#demand.each(this.#short ?? []), now, now + BEAT_MS)
-    // Who may have no more in flight must not hold what others could use: only those count who follow one that ends.
+    // A process that may have no more calls in flight must not hold slots others could use. Only calls that
+    // replace an ending one count.
     const stuck = this.#permits >= 0 && this.full
     const short = !stuck && this.#short && this.#slots.missing(this.#short, now).length > 0 ? 1 : 0
-    // The day of a quota is not known before the store has said what time it is.
+    // The day of a quota is unknown until the store has reported its time.
     if (!this.#answer && this.#limits.some(({ timeZone }) => timeZone)) return 0
     return Math.max(short, this.#demand.slots(stuck ? 0 : this.#host.waiting(), this.#aheadMs, now) - held)
   }
@@ -451,12 +464,12 @@ export class LeaseManager {
     return Math.max((this.#answer ?? LAW).aheadMs, this.#reachMs)
   }
 
-  /** So far ahead slots are useful: longer where answers take their time. */
+  /** How far ahead slots are useful: further if answers are slow. */
   get #reachMs(): number {
     return LAW.aheadMs + Math.max(0, this.#time.lagMs - 20) + this.#fromMs
   }
 
-  /** How long the answer takes: slots that are due before it comes are not asked for. */
+  /** How long the answer takes. Slots that are due before it arrives are not requested. */
   get #fromMs(): number {
     return Math.max(0, 0.6 * this.#time.lagMs - 20)
   }
@@ -465,7 +478,7 @@ export class LeaseManager {
     return orNone(this.#host.maxConcurrent())
   }
 
-  /** The limits of the newest process, as far as the store has said. */
+  /** The limits of the newest process, as far as the store has reported them. */
   #followed(now: number): WantedLimit[] {
     return this.#wanted(now).map((limit, i) => {
       const scale = (this.#answer?.followed[i] ?? limit.configured) / limit.configured

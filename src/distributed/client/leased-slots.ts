@@ -1,33 +1,33 @@
-// What this process holds: amounts with the moment from which each is its own. A call goes when every limit has
-// enough of what is due; what nobody used in its moment goes back to the store.
+// The slots that this process holds: amounts, each with the time from which it may be used. A call goes when every
+// limit has enough due amounts. Slots that were not used in time are returned to the store.
 //
-// Under a parent a ticket needs a slot of each limiter, and the moments of two schedules rarely meet. There a slot waits
-// for the other, and the store is told when it really went: the window of W + J counts from then.
+// Under a parent, a ticket needs a slot of each limiter, and the times of two schedules rarely match. Then a slot
+// waits for the other, and the store is told when it was actually used: the window of W + J counts from then.
 
 import { LAW, type WantedLimit } from '../protocol.ts'
 
-/** A slot may be used so late, in ms: within J, so that windows of the provider stay what they are. */
+/** How late a slot may be used, in ms. This is within J, so that the provider's windows are respected. */
 export const GRACE_MS = 40
 
 interface Part {
   /** Local time from which it may be used. */
   at: number
-  /** Store time at which the store counts it: until it is told otherwise. */
+  /** Store time at which the store counts it, until it is told otherwise. */
   storeAt: number
-  /** Local time at which it goes back. */
+  /** Local time at which it is returned. */
   until: number
   amount: number
-  /** Store time of the answer that brought it. */
+  /** Store time of the answer that contained it. */
   told: number
 }
 
-/** Tells the store what of a limit comes back, or went at another time. */
+/** Tells the store which amounts of a limit are returned, or were used at another time. */
 export type Amend = (limit: number, storeAt: number, difference: number) => void
 
 /** How late a slot of these limits at `storeAt` may be used, in ms. */
 export function usableMs(limits: readonly WantedLimit[], storeAt: number, inTree: boolean): number {
   if (!inTree) return GRACE_MS
-  // The store must hear of it long before the slot would have left its window, and a day is not to be passed.
+  // The store must be told long before the slot leaves its window, and a slot must not be used on the next day.
   const most = limits.map(({ windowMs, ends }) => (ends === undefined ? windowMs / 8 : ends - storeAt))
   return Math.max(GRACE_MS, Math.min(LAW.aheadMs, ...most))
 }
@@ -35,7 +35,7 @@ export function usableMs(limits: readonly WantedLimit[], storeAt: number, inTree
 export class LeasedSlots {
   readonly #limits: Part[][]
   readonly #amend: Amend
-  /** Before this moment nothing goes back. */
+  /** Nothing is returned before this time. */
   #endsAt = Infinity
 
   constructor(limits: number, amend: Amend) {
@@ -54,7 +54,10 @@ export class LeasedSlots {
     this.#endsAt = Math.min(this.#endsAt, until)
   }
 
-  /** What is held that a store does not know which remembers nothing after `since`, and whose time was set on by `shiftMs`. */
+  /**
+   * The held slots unknown to a store that remembers nothing after `since` and whose time was shifted by
+   * `shiftMs`.
+   */
   untold(since: number, shiftMs: number, now: number): [limit: number, storeAt: number, amount: number][] {
     const found: [number, number, number][] = []
     for (const [i, parts] of this.#limits.entries())
@@ -67,7 +70,7 @@ export class LeasedSlots {
     return found
   }
 
-  /** When the amounts are there; `Infinity` when not all of them are held. */
+  /** When the amounts are available. `Infinity` if some of them are not held. */
   at(amounts: readonly number[], now: number): number {
     this.expire(now)
     let at = now
@@ -100,13 +103,13 @@ export class LeasedSlots {
     }
   }
 
-  /** How much more the amounts would take than what can still be used at `by`, or nothing when all is there. */
+  /** How much the amounts exceed what can still be used at `by`. Empty if everything is available. */
   missing(amounts: readonly number[], by: number): number[] {
     const left = amounts.map((amount, i) => Math.max(0, amount - this.#sum(i, ({ until }) => until >= by)))
     return left.some((amount) => amount > 1e-9) ? left : []
   }
 
-  /** How many calls of such amounts are held that are not due yet, or may still be used at `by`. */
+  /** How many calls of these amounts are held, either not due yet or still usable at `by`. */
   holds(amounts: readonly number[], now: number, by: number): number {
     let least = Infinity
     for (const [i, amount] of amounts.entries())

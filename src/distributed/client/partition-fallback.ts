@@ -1,10 +1,10 @@
-// A process without its store: it goes on at its own share of the limits, λ ÷ the last known number of processes, so that
-// all processes, cut off or not, stay within the limit together.
+// Lets a process work without its store, with its own share of the limits: λ divided by the last known number of
+// processes. So all processes together stay within the limit, cut off or not.
 //
-// Requests go by time division: of the moments T apart on the store's clock, every P-th belongs to this process, by its
-// rank among the P. So all keep one limit to the ticket, without a word between them. Amounts (tokens) are saved up
-// before they are spent, at rate ÷ P, and never more than amount ÷ P in a window. A call that takes more than
-// that waits for the store. What is left of a quota is divided by P.
+// Requests use time division: of the times T apart on the store's clock, every P-th belongs to this process, by
+// its rank among the P. So all processes together keep the limit exactly, without communication. Amounts (tokens)
+// are saved up before they are spent, at rate ÷ P, and never more than amount ÷ P in a window. A call that takes
+// more than that waits for the store. The rest of a quota is divided by P.
 
 import { GRACE_MS } from './leased-slots.ts'
 import type { WantedLimit } from '../protocol.ts'
@@ -13,7 +13,7 @@ const MOST_SLOWED = 0.5
 
 interface Share {
   limit: WantedLimit
-  /** Requests: the last moment that was used. Amounts: the time up to which the share has been spent. */
+  /** Requests: the last used time. Amounts: the time up to which the share has been spent. */
   next: number
   spent: [at: number, amount: number][]
   left: number
@@ -21,9 +21,9 @@ interface Share {
 
 export interface PartitionFallbackOptions {
   limits: readonly WantedLimit[]
-  /** The counted usage of each limit, as last heard. */
+  /** The last known usage of each limit. */
   used: readonly number[]
-  /** How many ms of each limit had gone ahead of its rate, as last heard: they are waited for first. */
+  /** By how many ms each limit was ahead of its rate, as last known. This time is waited for first. */
   early: readonly number[]
   processes: number
   rank: number
@@ -32,7 +32,10 @@ export interface PartitionFallbackOptions {
 
 const isCountedByOne = ({ key, paced }: WantedLimit) => paced && key.startsWith('requests/')
 
-/** Where the store's schedule and this one meet, one ticket more may fall into a window, on the way out and on the way back. */
+/**
+ * Where this schedule and the store's meet, a window may contain one extra ticket, both when leaving and when
+ * returning.
+ */
 const slower = (limit: WantedLimit): WantedLimit =>
   isCountedByOne(limit) ? { ...limit, rate: limit.rate * Math.max(MOST_SLOWED, 1 - 2 / limit.amount) } : limit
 
@@ -55,7 +58,7 @@ export class PartitionFallback {
     }))
   }
 
-  /** A late answer of the store: how many processes share the limit now. */
+  /** Handles a late answer of the store: the number of processes that now share the limit. */
   share(processes: number, rank: number): void {
     for (const share of this.#shares) share.left *= this.#processes / processes
     this.#divide(processes, rank)
@@ -94,7 +97,7 @@ export class PartitionFallback {
     }
   }
 
-  /** Unused amounts return to a quota; an unused share of a rate is lost. */
+  /** Unused amounts are returned to a quota. An unused share of a rate is lost. */
   amend(differences: readonly number[]): void {
     for (const [i, share] of this.#shares.entries()) share.left -= differences[i] ?? 0
   }
@@ -116,7 +119,7 @@ export class PartitionFallback {
     return Math.max(free, share.next + (amount * this.#processes) / limit.rate)
   }
 
-  /** The number of our first slot that is not over: one that has just begun may still be used. */
+  /** The number of our first slot that is not over. A slot that has just begun may still be used. */
   #turn({ limit, next }: Share, now: number): number {
     const from = Math.max(next + 0.5 / limit.rate, now - GRACE_MS)
     return Math.ceil((from - this.#rank / limit.rate) / (this.#processes / limit.rate))

@@ -1,9 +1,9 @@
-// Which process this is, and which others of this machine live.
+// Identifies this process, and finds out which other processes on this machine are alive.
 //
-// From the store a dead process and one that is cut off look alike. A peer on the same machine can tell them
-// apart: a signal to a process that is gone fails with ESRCH. "The same machine" must be certain, or a process of
-// another one would be taken for dead: it is the kernel's boot id with the namespace of process numbers, which
-// differs for each container. Without them (not Linux, not Node) no process is ever reported dead.
+// To the store, a dead process and one that is cut off look alike. A peer on the same machine can distinguish
+// them: a signal to a process that is gone fails with ESRCH. "The same machine" must be certain, or a process on
+// another machine would be taken for dead. It is identified by the kernel's boot id and the pid namespace, which
+// differs for each container. Without these (not Linux, not Node), no process is ever reported dead.
 
 interface Files {
   readFileSync(path: string, encoding: 'utf8'): string
@@ -41,11 +41,14 @@ export function ownId(): string {
 
 let leaving: Set<() => void> | undefined
 
-/** Calls this when the process has nothing more to do and is about to end. Returns a function that cancels it. */
+/**
+ * Calls the function when the process is about to exit because nothing is left to do. Returns a function that
+ * cancels it.
+ */
 export function beforeExit(then: () => void): () => void {
   if (!leaving) {
     const all = (leaving = new Set())
-    // One listener for all: Node warns of many.
+    // One listener for all, because Node warns about many.
     self()?.on?.('beforeExit', () => [...all].forEach((leave) => leave()))
   }
   leaving.add(then)

@@ -1,18 +1,18 @@
-// What this process took, and when the store was told, for as long as a window lasts: a store that was flushed, restarted
-// from an old copy or replaced by a lagging replica has forgotten some of it, and must hear it again before it
-// leases anything.
+// Records what this process took and when the store was told, for the length of a window. A store that was
+// flushed, restarted from an old copy, or replaced by a lagging replica has lost some of it, and must be told
+// again before it leases anything.
 
 import { LAW } from '../protocol.ts'
 
 const CELLS = 256
-/** Recent usage is kept in finer entries: a replica that lags a little must not be told minutes again. */
+/** Recent usage is kept in finer entries, so that little is repeated to a replica that lags a little. */
 const FINE_MS = 1000
 const RECENT = 16
 
 interface UsageCell {
   at: number
   amount: number
-  /** Store time of the request that reported it; undefined until then. */
+  /** Store time of the request that reported it. Undefined until then. */
   told: number | undefined
 }
 
@@ -49,7 +49,7 @@ export class UsageHistory {
     cells.splice(-RECENT, 1)
   }
 
-  /** Returns the usage unknown to a store whose memory ends at `since`. From now on it counts as reported. */
+  /** Returns the usage unknown to a store whose memory ends at `since`, and marks it as reported. */
   unknown(since: number, now: number): [limit: number, at: number, amount: number][] {
     const found: [number, number, number][] = []
     this.#cells.forEach((cells, limit) => {
@@ -63,7 +63,7 @@ export class UsageHistory {
     return found
   }
 
-  /** The state's time starts afresh. */
+  /** The time of the store's state starts again. */
   shift(ms: number): void {
     for (const cell of this.#cells.flat()) {
       cell.at += ms

@@ -1,5 +1,6 @@
-// What this process owes the store to know: what came back, what was used more, what went while the store was away. And what of
-// all that was accepted came from here, so that the rest is what others did.
+// Records what this process must report to the store: returned amounts, overuse, and calls made while the store
+// was down. Also records how much of the accepted amounts came from here, so that the rest came from other
+// processes.
 
 import type { SharedLimit } from 'llmiter'
 import { UsageHistory } from './usage-history.ts'
@@ -21,7 +22,7 @@ export class UsageJournal {
     this.#past = new UsageHistory(limits.map(({ windowMs }) => windowMs))
   }
 
-  /** Calls went, by slots of a request at `told`, or without the store. */
+  /** Records calls made with slots of a request at `told`, or without the store. */
   went(amounts: readonly number[], at: number, told: number | undefined): void {
     amounts.forEach((amount, i) => this.#past.add(i, at, amount, told))
   }
@@ -38,13 +39,13 @@ export class UsageJournal {
     this.#gather(this.#amends, limit, at, difference)
   }
 
-  /** What the store does not know that remembers no later than `since` is to be told. */
+  /** Schedules a report of everything that a store with no memory after `since` does not know. */
   remind(since: number, storeNow: number): void {
     for (const [i, at, amount] of this.#past.unknown(since, storeNow))
       this.#untold.push([this.#limits[i]!.key, at, amount])
   }
 
-  /** All of it goes into this request. */
+  /** Moves all of it into this request. */
   write(request: LeaseRequest): void {
     request.amend = [...this.#amends.values()]
     request.past = this.#untold
@@ -60,8 +61,8 @@ export class UsageJournal {
   }
 
   /**
-   * A request went unanswered, and nobody knows whether it was heard. What would free something is not said twice; what
-   * counts against us is.
+   * A request was not answered, and may or may not have been received. Reports that would free an amount are not
+   * repeated. Reports that count against this process are.
    */
   unanswered({ amend, past }: LeaseRequest): void {
     for (const [key, at, difference] of amend) {
@@ -71,7 +72,7 @@ export class UsageJournal {
     this.#untold.push(...past)
   }
 
-  /** So much more of each limit was accepted, of others, than when it was last asked. */
+  /** How much more of each limit was accepted from other processes since the last call. */
   others(accepted: readonly number[]): number[] {
     const others = accepted.map((amount, i) => amount - (this.#ours[i] ?? 0))
     const before = this.#others ?? others
@@ -80,8 +81,8 @@ export class UsageJournal {
   }
 
   /**
-   * The store remembers nothing after `since`, and its time is by so much later than it was: it is to be told what went,
-   * and what is still held. All of it, and all else is void, when it has begun anew.
+   * The store remembers nothing after `since`, and its time is ahead by `shiftMs`. It will be told what was used
+   * and what is still held. If it has started anew, it is told everything, and all other reports are void.
    */
   retell(since: number, shiftMs: number, storeNow: number, held: readonly JournalEntry[]): void {
     if (since === -Infinity) {

@@ -1,13 +1,14 @@
-// The budgets of pools (`llmiter/pool`), for all processes that use one Redis. Each account is a hash with what was spent and
-// reserved of each unit. One script looks at all accounts of a call and reserves in all of them or in none. A process
-// that dies leaves its reservations: nobody knows whether its calls were answered.
+// Stores the budgets of pools (`llmiter/pool`) for all processes that use one Redis. Each account is a hash of the
+// spent and reserved amount of each unit. One script checks all accounts of a call and reserves in all of them or
+// in none. The reservations of a process that dies stay, because it is unknown whether its calls were answered.
 
 import type { BudgetAccount, BudgetReservation, BudgetStore } from 'llmiter'
 import { cachedScript } from './cached-script.ts'
 import type { Connection } from './connection.ts'
 import { HOUR } from '../../lib/units.ts'
 
-// ARGV: how many units, their names, their amounts; then of each account its expiry, and its limit of each unit or ''.
+// ARGV: number of units, their names, their amounts; then for each account its expiry, and its limit of each unit
+// or ''.
 const RESERVE = `
 local units = tonumber(ARGV[1])
 local answer = { 1 }
@@ -27,7 +28,7 @@ if answer[1] == 1 then
 end
 return answer`
 
-// An expired account is not recreated: it would stay forever.
+// An expired account is not recreated, because it would stay forever.
 const SETTLE = `
 local units = tonumber(ARGV[1])
 for _, key in ipairs(KEYS) do
@@ -37,7 +38,7 @@ for _, key in ipairs(KEYS) do
 end
 return 1`
 
-/** Calls of one period may end in the next: their account stays this long. */
+/** Calls of one period may end in the next, so accounts are kept this much longer. */
 const KEEP_MS = HOUR
 
 const escaped = (name: string) => name.replace(/[{}%:]/g, encodeURIComponent)
@@ -52,7 +53,7 @@ export function redisBudgets(connectionOf: () => Connection, prefix: string): Bu
     }
     return scripts
   }
-  // One hash tag for all: in a cluster the accounts of a call live on one node.
+  // One hash tag for all, so that in a cluster the accounts of a call are on one node.
   const keyOf = ({ budget, key, resetsAt }: BudgetAccount) =>
     `${prefix}{budgets}:${escaped(budget)}:${escaped(key)}:${resetsAt}`
   const head = (amounts: Readonly<Record<string, number>>) => [

@@ -1,5 +1,5 @@
-// A script as a function. EVALSHA, and where the server does not know the script (it was restarted, or flushed) EVAL,
-// which loads it, unnoticed by the caller.
+// Runs a script as a function: by EVALSHA, or by EVAL if the server does not know the script (after a restart or
+// flush), which loads it.
 
 import type { Connection } from './connection.ts'
 

@@ -1,30 +1,30 @@
-// A connection to Redis, whichever client it is made with.
+// A connection to Redis, independent of the client library.
 //
-// The limiter works on connections of its own, made from the client that it was given. So it decides how they fail (at
-// once, without a queue of old requests) and how they come back (a new one within a quarter of a second), and a
-// subscription has one to itself. They keep no process alive.
+// The limiter uses its own connections, created from the user's client. So it controls how they fail (immediately,
+// without a queue of old requests) and how they reconnect (within a quarter of a second), and subscriptions have a
+// separate connection. They do not keep the process alive.
 //
-// A connection that opens and never becomes ready is as lost as one that breaks: a proxy or a frozen server can hold it
-// open for ever. So one deadline covers everything up to the first command.
+// A connection that opens and never becomes ready is treated like one that breaks: a proxy or a frozen server
+// could hold it open forever. So one deadline covers everything up to the first command.
 
 export interface Connection {
-  /** EVALSHA or EVAL. Rejects at once while there is no connection. */
+  /** Runs EVALSHA or EVAL. Rejects immediately while there is no connection. */
   call(command: RedisCommand, script: string, keys: string[], args: string[]): Promise<unknown>
-  /** Missing where the client cannot subscribe: then news comes with the next answer. */
+  /** Missing if the client cannot subscribe. Then news arrives with the next answer. */
   subscribe?(channel: string, heard: (message: string) => void): void
-  /** Gives up a connection that answers nothing, or nothing but this error. */
+  /** Closes a connection that does not answer, or answers only with this error. */
   reset?(error?: unknown): void
   close(): void
 }
 
 type RedisCommand = 'EVALSHA' | 'EVAL'
 
-/** How long TCP and TLS may take. */
+/** The maximum time for TCP and TLS. */
 export const CONNECT_MS = 4000
-/** How long it may take until the first command can go, or until the subscription stands. */
+/** The maximum time until the first command can be sent, or until the subscription is active. */
 const READY_MS = 5000
 export const RETRY_MS = 250
-/** How long a request waits for a connection that is being made. */
+/** How long a request waits for a connection that is being opened. */
 const PATIENCE_MS = 2 * RETRY_MS
 
 type ConnectionListener = (...args: never[]) => void
@@ -34,21 +34,21 @@ export interface ConnectionEvents {
   once(event: string, listener: ConnectionListener): unknown
 }
 
-/** The part of the user's client that tells whether it is still alive. */
+/** The part of the user's client that shows whether it is still open. */
 interface Owner {
   once(event: 'end' | 'ready', listener: () => void): unknown
 }
 
-/** One attempt: a client of our own on its way to a server. */
+/** One attempt: one of our clients that is connecting to a server. */
 interface Attempt<Client> {
   readonly client: Client
   readonly ready: Promise<unknown>
   end(): void
 }
 
-/** What differs between the clients. */
+/** The differences between the client libraries. */
 export interface Driver<Client> {
-  /** Opens a client. `lost` is called when it has ended, `failed` on an error that may not be its end. */
+  /** Opens a client. `lost` is called when it has ended, `failed` on an error after which it may continue. */
   open(events: { lost(error?: unknown): void; failed(error: unknown): void }): Attempt<Client>
   call(
     client: Client,
@@ -60,14 +60,14 @@ export interface Driver<Client> {
   subscribe(client: Client, channel: string, heard: (message: string) => void): Promise<unknown>
 }
 
-/** A timer that keeps no process alive. Returns a function that cancels it. */
+/** A timer that does not keep the process alive. Returns a function that cancels it. */
 function later(then: () => void, ms: number): () => void {
   const timer = setTimeout(then, ms)
   ;(timer as { unref?(): void }).unref?.()
   return () => clearTimeout(timer)
 }
 
-/** Opens a client again and again, until it is told to stop. */
+/** Reopens a client until it is stopped. */
 class KeptClient<Client> {
   readonly #open: Driver<Client>['open']
   #attempt: Attempt<Client> | undefined
@@ -76,7 +76,7 @@ class KeptClient<Client> {
   #cancelRetry: () => void = () => {}
   /** Requests that wait for this connection to become ready. */
   #waiting: (() => void)[] = []
-  /** Rejects the requests that are out when the connection is lost. */
+  /** Functions that reject pending requests when the connection is lost. */
   readonly #out = new Set<(error: unknown) => void>()
   #error: unknown
 
@@ -112,7 +112,7 @@ class KeptClient<Client> {
     }, lost)
   }
 
-  /** Gives up the present client: a new one follows. */
+  /** Closes the current client. A new one follows. */
   reset(error?: unknown): void {
     this.#lost(error)
   }
@@ -138,7 +138,7 @@ class KeptClient<Client> {
   }
 }
 
-/** The connections of a limiter, for as long as the client that it was given lives. */
+/** The connections of a limiter, for as long as the user's client is open. */
 export function keptConnection<Client>(owner: Owner, driver: Driver<Client>, hasEnded = false): Connection {
   const clients: KeptClient<Client>[] = []
   let main: KeptClient<Client> | undefined
@@ -153,7 +153,7 @@ export function keptConnection<Client>(owner: Owner, driver: Driver<Client>, has
   }
   const end = () => {
     ended = new Error(
-      'the Redis client that was given to redisStore has ended; connect it again, or make a new limiter',
+      'the Redis client that was given to redisStore has ended: connect it again, or create a new limiter',
     )
     for (const client of clients) client.stop(ended)
     owner.once('ready', () => {

@@ -5,7 +5,7 @@ import type { Connection } from './connection.ts'
 import { ioRedis, type IoRedisLike } from './ioredis.ts'
 import { nodeRedis, type NodeRedisLike } from './node-redis.ts'
 
-/** What is used of a client of `@upstash/redis`. */
+/** The members of a client of `@upstash/redis` that are used. */
 export interface UpstashLike {
   evalsha(sha: string, keys: string[], args: string[]): Promise<unknown>
   eval(script: string, keys: string[], args: string[]): Promise<unknown>

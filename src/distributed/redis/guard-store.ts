@@ -1,11 +1,12 @@
-// `redisGuardStore`: the counts of the guards of endpoints (`llmiter/inbound`), for all processes that use one Redis.
+// `redisGuardStore`: the counts of endpoint guards (`llmiter/inbound`), for all processes that use one Redis.
 //
-// The same law as in one process: a log of those that passed, so no window of any phase holds more than the limit. One
-// atomic step on the store's clock asks all limits of a request and counts it in all or in none. Each key is a list of
-// at most as many times as the limit allows, and goes by itself one window after the last of them.
+// It works like the counter in one process: a log of the requests that passed, so no window contains more than the
+// limit. One atomic step on the store's clock checks all limits of a request and counts it in all or in none. Each
+// key is a list of at most as many times as the limit allows, and expires one window after the last of them.
 //
-// Redis serves no other client while the script runs, so it does little however long a list is: what left the window is
-// found by halving and cut off at once, and no list is ever read or rewritten as a whole.
+// Redis serves no other client while the script runs, so it does little work however long a list is. Entries that
+// left the window are found by binary search and cut off in one step, and no list is ever read or rewritten as a
+// whole.
 
 import type { GuardAnswer, GuardStore } from 'llmiter'
 import { connect, type RedisClient } from './detect-client.ts'
@@ -14,13 +15,16 @@ import { fields, text } from '../../lib/validate.ts'
 
 /** Options of `redisGuardStore`. */
 export interface RedisGuardStoreOptions {
-  /** The prefix of all keys. Default `'llmiter:guard:'`. */
+  /**
+   * The prefix of all keys.
+   * @default 'llmiter:guard:'
+   */
   prefix?: string | undefined
 }
 
-// Times are µs: in ms, two requests a window apart could be one ms closer than that. When the clock was set back, the
-// times of this client go on from the last of them, by a shift that is kept in the last key: else nobody would be let in
-// until the time that was is there again.
+// Times are in µs: in ms, two requests could be up to 1 ms less than a window apart. If the clock was set back,
+// the times of this client continue from the last one, by a shift stored in the last key. Otherwise nobody would
+// be let in until the clock reaches that time again.
 const SCRIPT = `
 local time = redis.call('TIME')
 local shiftKey = KEYS[#KEYS]
@@ -78,10 +82,10 @@ end
 return answer`
 
 /**
- * Shares the counts of a guard with the guards of the same name in all processes that use this Redis or Valkey.
+ * Shares the counts of a guard with guards of the same name in all processes that use this Redis or Valkey.
  *
- * `client` is one of `ioredis`, `redis` (node-redis) or `@upstash/redis`, or a cluster of the first two. The store opens
- * a connection of its own with that client's settings, which ends with the client.
+ * `client` is an `ioredis`, `redis` (node-redis) or `@upstash/redis` client, or a cluster of the first two. The
+ * store opens its own connection with that client's settings, which ends with the client.
  *
  * @example
  * const store = redisGuardStore(new Redis('redis://localhost'))
@@ -98,7 +102,7 @@ export function redisGuardStore(client: RedisClient, options: RedisGuardStoreOpt
   const ask = cachedScript(connection, SCRIPT)
   return {
     async take({ name, key, limits }) {
-      // All limits of a client share its hash tag: in a cluster they live on one node.
+      // All limits of a client share its hash tag, so that in a cluster they are on one node.
       const tag = `${prefix}{${name.replace(/[{}%:]/g, encodeURIComponent)}:${key.replace(/[{}%]/g, encodeURIComponent)}}`
       const keys = [...limits.map(({ amount, windowMs }) => `${tag}:${amount}/${windowMs}`), `${tag}:shift`]
       const args = limits.flatMap(({ amount, windowMs }) => [`${amount}`, `${Math.round(windowMs * 1000)}`])

@@ -15,25 +15,33 @@ export type { NodeRedisLike } from './node-redis.ts'
 
 /** Options of `redisStore`. */
 export interface RedisStoreOptions {
-  /** What all keys and channels begin with. Default `'llmiter:'`. */
+  /**
+   * The prefix of all keys and channels.
+   * @default 'llmiter:'
+   */
   prefix?: string | undefined
   /**
-   * While the store is out of reach: `'share'` (default) goes on at the limit ÷ the last known number of processes,
-   * `'wait'` waits until it is back, `'reject'` rejects every call with `StoreDownError`.
+   * What happens while the store cannot be reached. `'share'`: calls continue at the limit divided by the last
+   * known number of processes. `'wait'`: calls wait until the store is back. `'reject'`: every call is rejected
+   * with `StoreDownError`.
+   * @default 'share'
    */
   onStoreDown?: 'share' | 'wait' | 'reject' | undefined
-  /** How many processes share the limit, for a process that has never reached the store. Default: it waits. */
+  /**
+   * How many processes share the limit, for a process that has never reached the store.
+   * @default it waits for the store
+   */
   processes?: number | undefined
 }
 
 const SYNONYMS = { prefix: 'keyprefix namespace', processes: 'workers instances replicas' }
 
 /**
- * Shares the limits of a limiter with the limiters of the same name in all processes that use this Redis or Valkey. As
- * the `store` of a pool it shares the pool's budgets, by their names.
+ * Shares the limits of a limiter with limiters of the same name in all processes that use this Redis or Valkey. As
+ * the `store` of a pool, it shares the pool's budgets by name.
  *
- * `client` is one of `ioredis`, `redis` (node-redis) or `@upstash/redis`, or a cluster of the first two. The store opens
- * connections of its own with that client's settings; they end with the client, or with `limiter.stop()`.
+ * `client` is an `ioredis`, `redis` (node-redis) or `@upstash/redis` client, or a cluster of the first two. The
+ * store opens its own connections with that client's settings. They end with the client, or with `limiter.stop()`.
  *
  * @example
  * const store = redisStore(new Redis('redis://localhost'))
@@ -48,7 +56,7 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
     throw new TypeError(`prefix must be a string without braces, got ${text(prefix)}`)
   choice(onStoreDown, 'onStoreDown', ['share', 'wait', 'reject'])
   given(processes, (value) => number(value, 'processes', 'a whole number of at least 1'))
-  // Reports a wrong client here, not at the first call.
+  // Reports a wrong client here instead of at the first call.
   connect(client)
   return {
     ...redisBudgets(() => connect(client), prefix),

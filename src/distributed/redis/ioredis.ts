@@ -2,7 +2,7 @@
 
 import { CONNECT_MS, type Connection, type ConnectionEvents, keptConnection } from './connection.ts'
 
-/** What is used of a client of `ioredis`, or of its `Cluster`. */
+/** The members of a client of `ioredis`, or of its `Cluster`, that are used. */
 export interface IoRedisLike {
   once(event: 'end' | 'ready', listener: () => void): unknown
   readonly status: string
@@ -48,7 +48,7 @@ export function ioRedis(client: IoRedisLike): Connection {
         connection.on('end', () => lost())
         connection.on('connect', () => connection.stream?.unref?.())
         const ready = new Promise<void>((resolve) => connection.once('ready', resolve))
-        // A second end would start a timer that keeps the process alive.
+        // Ending it twice would start a timer that keeps the process alive.
         const end = () => connection.status !== 'end' && connection.disconnect()
         return { client: connection, ready, end: () => void end() }
       },

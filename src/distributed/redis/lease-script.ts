@@ -1,4 +1,4 @@
-// The store's law as Redis runs it: the version and the numbers that both sides use, then the script that uses them.
+// The lease script for Redis: the version and the constants that both sides use, followed by the script.
 
 // eslint-disable-next-line @typescript-eslint/triple-slash-reference -- a declaration of `*.lua` is no module
 /// <reference path="./lua.d.ts" />

@@ -1,17 +1,25 @@
--- One request of a process to the store: one atomic step, on the clock of Redis. It is the law of
--- `src/testing/reference-store/ledger.ts`; a test asks both the same questions and compares the answers.
+-- Handles one request of a process to the store, in one atomic step on the clock of Redis. It implements the same
+-- rules as `src/testing/reference-store/ledger.ts`. A test sends both the same requests and compares the answers.
 --
--- `VERSION` and the numbers of `LAW` in `protocol.ts` come before this file as local variables of the same names.
+-- `VERSION` and the constants of `LAW` in `protocol.ts` are prepended to this file as local variables of the same
+-- names.
 --
--- Members are sorted sets, so that ten thousand processes cost no more than one. The log of a window is a sorted set of
--- cells (score: the cell, member: `cell:amount`). All keys of a limiter share a hash tag, so that they live on one node
--- of a cluster.
+-- Members are stored in sorted sets, so that ten thousand processes cost no more than one. The log of a window is
+-- a sorted set of cells (score: the cell, member: `cell:amount`). All keys of a limiter share a hash tag, so that
+-- they are on one node of a cluster.
 --
--- KEYS: 1 the state, 2 members that are here by the time of their last request, 3 all by the order of joining, 4 by the time at
--- which calls last waited there, 5 their permits and, of each, the time of its last request (`heard:` …), what is kept for it
--- (`part:` …), how long (`keep:` …), what it was leased in ms of the rate (`served:` …) and how many processes it knows of (`of:` …), 6 members that are missing, by the time
--- until which their parts are kept, 7 those that were not given all they wanted, by what they were leased, 8 … the log of each limit. Then the same again, for use beside processes that speak another
--- version.
+-- KEYS:
+--  1 the state
+--  2 present members, by the time of their last request
+--  3 all members, by the order of joining
+--  4 members, by the time at which calls last waited there
+--  5 a hash: the permits of each member, the time of its last request (`heard:` …), its reserved share (`part:` …),
+--    how long it is reserved (`keep:` …), what it was leased in ms of the rate (`served:` …), and how many processes
+--    it knows of (`of:` …)
+--  6 missing members, by the time until which their shares are reserved
+--  7 members that did not get all they wanted, by what they were leased
+--  8 … the log of each limit
+-- The same keys follow again, for use when processes with another version are present.
 -- ARGV: 1 the request, 2 a name for a new state, 3 the channel for news.
 
 local clock = redis.call('TIME')
@@ -19,8 +27,8 @@ local time = clock[1] * 1000 + clock[2] / 1000
 local max, min, floor, ceil = math.max, math.min, math.floor, math.ceil
 local function num(x) return string.format('%.6f', x) end
 
--- Every version keeps `v`, `base` and `seen` in its state. The first version wrote no `v`. A state that nobody has used
--- for a minute is replaced.
+-- Every version keeps `v`, `base` and `seen` in its state. The first version wrote no `v`. A state unused for a
+-- minute is replaced.
 local function otherVersion(saved)
   if type(saved) ~= 'string' then return nil end
   local ok, state = pcall(cjson.decode, saved)
@@ -62,6 +70,11 @@ local function step()
   state.seq = state.seq + 1
   news.seq = state.seq
 
+  -- A process counts its silence from when it sent this. One that sent it too long ago goes on at its own share by now.
+  local late = 0
+  if ask.gen == news.gen and ask.sentAt >= 0 then late = max(0, now - ask.sentAt - ask.lagMs / 2) end
+  if late > missingMs + ask.lagMs then ask.alone, ask.first = true, {} end
+
   local function partOf(id) return tonumber(redis.call('HGET', permitKey, 'part:' .. id) or 0) end
   local function lose(id, till)
     redis.call('ZADD', missKey, num(till), id)
@@ -92,8 +105,8 @@ local function step()
     redis.call('DEL', seenKey, joinKey, wantKey, permitKey, missKey, shortKey)
     state.permits, state.kept = 0, 0
   end
-  -- First a write that a store out of memory refuses: then nothing is left half done.
-  redis.call('ZADD', seenKey, num(state.alive + ask.lagMs), ask.id)
+  -- Starts with a write that a store out of memory refuses, so that nothing is left half done.
+  redis.call('ZADD', seenKey, num(state.alive + ask.lagMs - late), ask.id)
   for _, id in ipairs(ask.dead) do if id ~= ask.id then drop(id) end end
   if not redis.call('ZRANK', joinKey, ask.id) then
     state.joined = state.joined + 1
@@ -115,7 +128,7 @@ local function step()
     end
   end
   if ask.waiting > 0 then redis.call('ZADD', wantKey, num(now), ask.id) else redis.call('ZREM', shortKey, ask.id) end
-  -- A process that was silent for a while is missing: its share is kept if it has one, else it is gone.
+  -- A process that was silent for a while is missing. Its share is reserved if it has one. Otherwise it is gone.
   local silent = redis.call('ZRANGEBYSCORE', seenKey, '-inf', '(' .. num(state.alive - missingMs), 'WITHSCORES')
   for i = 1, #silent, 2 do
     local id, seen = silent[i], tonumber(silent[i + 1])
@@ -152,7 +165,7 @@ local function step()
   end
   local rolledBack = not stranger and ask.heard > since + sameMs
   local ahead = max(aheadMs, reserve * processes / questionsPerMs)
-  -- All processes reach as far ahead as the farthest one, or that one would take everything.
+  -- All processes lease as far ahead as the furthest one. Otherwise that one would take everything.
   local wished = max(ahead, ask.aheadMs)
   if wished >= state.reach or now > state.reachTill then
     state.reach = wished
@@ -184,7 +197,7 @@ local function step()
     redis.call('ZADD', key, cell, string.format('%d:%.14g', cell, amount))
   end
 
-  -- The calls of processes whose shares are no longer kept leave the window little by little.
+  -- The calls of processes whose shares are no longer reserved leave the window gradually.
   local function fadingPart(one) return min(1, max(0, (one.till - now) / (one.till - one.from))) end
   local function unheard(account)
     local sum = account.held
@@ -346,7 +359,7 @@ local function step()
   if ask.quota then
     news.quota = { ['until'] = ask.quota.forMs > 0 and now + ask.quota.forMs or 0, known = ask.quota.known, by = ask.id }
   end
-  -- A process that has not heard of the closing yet reports on the time before it.
+  -- A process that has not received the closing yet reports about the time before it.
   local evidence, timely = state.evidence, ask.heard >= state.closedAt
   evidence.tickets = evidence.tickets + ask.evidence.tickets
   if timely then
@@ -363,10 +376,10 @@ local function step()
     evidence.passing = false
     state.closedAt = now
   end
-  -- How many calls at once: the law of `limit-set.ts`, for all processes together.
+  -- The number of calls in flight: the rules of `limit-set.ts`, for all processes together.
   local crowd, unknown, mine = state.crowd, news.most == 0, tonumber(redis.call('HGET', permitKey, ask.id) or 0)
   if not unknown and tonumber(heard or -1) < crowd.foundAt then
-    -- Its calls in flight beyond those that it had reported are accepted, too.
+    -- Its calls in flight beyond those that it had reported were accepted, too.
     news.most = news.most + max(0, ask.inFlight - mine)
   elseif ask.tooMany > 0 then
     if unknown and ask.concurrent == 0 then
@@ -398,7 +411,7 @@ local function step()
       state.rampStart = now
       state.rampFrom = resumeAt
       state.crowdedTill = now + 1000
-      -- The rate was just lowered, which applies to the probe, too.
+      -- The rate was just lowered, which also applies to the probe.
       for i, limit in ipairs(ask.limits) do
         local amount = ask.each[i] or 0
         if limit.paced and amount > 0 then accounts[i].due = max(accounts[i].due, accounts[i].seen + amount / limit.rate) end
@@ -486,7 +499,7 @@ local function step()
     state.least = max(state.least, min(poorest and tonumber(poorest) or served, served))
     served = min(served, state.least + most)
     local reach = horizon * (1 - turn * (served - state.least) / most)
-    -- A process that asks for spare slots only leaves room for the others.
+    -- A process that asks only for spare slots leaves room for the others.
     if ask.waiting == 0 and busy > 1 then reach = min(reach, spareAheadMs + ask.fromMs) end
     local last = now
     while #slots < wanted do
@@ -584,8 +597,8 @@ local function step()
   }
 end
 
--- Foreign data in our keys is thrown away. An error of Redis itself (out of memory, read-only, …) comes
--- with the first write, before anything is half done, and goes to the process.
+-- Foreign data in our keys is deleted. An error of Redis itself (out of memory, read-only, …) occurs at the first
+-- write, before anything is half done, and is returned to the process.
 local function isForeign(message)
   return message:find('WRONGTYPE') or message:find('attempt to') or message:find('Expected') or message:find('bad argument')
 end

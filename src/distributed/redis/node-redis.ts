@@ -2,7 +2,7 @@
 
 import { CONNECT_MS, type Connection, type ConnectionEvents, keptConnection, RETRY_MS } from './connection.ts'
 
-/** What is used of a client of `redis`, or of its cluster. */
+/** The members of a client of `redis`, or of its cluster, that are used. */
 export interface NodeRedisLike {
   once(event: 'end' | 'ready', listener: () => void): unknown
   duplicate(overrides?: never): unknown
@@ -31,7 +31,7 @@ export function nodeRedis(client: NodeRedisLike): Connection {
     reconnectStrategy,
     connectTimeout: CONNECT_MS,
   })
-  // The nodes of a cluster look after themselves.
+  // The nodes of a cluster reconnect by themselves.
   const overrides = options.rootNodes
     ? {
         defaults: {
@@ -54,7 +54,7 @@ export function nodeRedis(client: NodeRedisLike): Connection {
         try {
           connection.destroy()
         } catch {
-          // It was never open, or it is closed already.
+          // It was never open, or is already closed.
         }
       }
       const ready = connection.connect().then(() => connection.unref?.())

@@ -1,5 +1,5 @@
-// How a process reaches the store in Redis: a request is a call of the script, and news comes by a channel. A connection
-// that answers nothing is given up for a new one with the next request.
+// Sends requests to the store in Redis: each is a call of the script, and news arrives on a channel. A connection
+// that does not answer is replaced with the next request.
 
 import { text } from '../../lib/validate.ts'
 import type { Connection } from './connection.ts'
@@ -15,8 +15,8 @@ import {
 import { LEASE_SCRIPT } from './lease-script.ts'
 
 /**
- * All keys of a limiter share its hash tag: in a cluster they live on one node. The second half is for use beside
- * processes that speak another version.
+ * All keys of a limiter share its hash tag, so that in a cluster they are on one node. The second half is used
+ * when processes with another version are present.
  */
 export function keysOf(prefix: string, name: string, limits: readonly WantedLimit[]): string[] {
   const tag = `${prefix}{${name.replace(/[{}%]/g, encodeURIComponent)}}`
@@ -57,7 +57,7 @@ export function redisTransport(connection: Connection, prefix: string, name: str
 
   return {
     ask(request, done) {
-      // A farewell follows the request before it.
+      // The goodbye follows the request before it.
       if (unanswered > 0 && !request.gone) connection.reset?.()
       unanswered++
       const gen = Math.random().toString(36).slice(2)
@@ -66,12 +66,12 @@ export function redisTransport(connection: Connection, prefix: string, name: str
         .finally(() => unanswered--)
         .then(
           (answer) => {
-            // Processes of this version keep apart, and so does their news.
+            // Processes of this version use separate keys, and a separate channel.
             if (answer.otherVersion !== undefined) subscribe(`${channel}:v${VERSION}`)
             done(undefined, answer)
           },
           (error: unknown) => {
-            // A master that was demoted keeps its connections: only a new one finds its successor.
+            // A demoted master keeps its connections open. Only a new connection reaches its successor.
             if (String((error as { message?: unknown })?.message).includes('READONLY'))
               connection.reset?.(error)
             done(error)
@@ -89,7 +89,10 @@ export function redisTransport(connection: Connection, prefix: string, name: str
   }
 }
 
-/** `[news, time, version]`, or nothing when the message is not ours. The first version published no number. */
+/**
+ * Parses `[news, time, version]`. Undefined if the message is not from llmiter. The first version published no
+ * version.
+ */
 function readPublished(message: string): [news: StoreNews, now: number] | undefined {
   let value: unknown
   try {
@@ -102,7 +105,7 @@ function readPublished(message: string): [news: StoreNews, now: number] | undefi
   return version === VERSION && typeof now === 'number' && isNews(news) ? [news, now] : undefined
 }
 
-/** An empty array comes out of the script as an object; Upstash's client parses JSON by itself. */
+/** Lua encodes an empty array as an object, and Upstash's client parses JSON by itself. */
 function readAnswer(value: unknown) {
   const answer: unknown = typeof value === 'string' ? JSON.parse(value) : value
   if (!isAnswer(answer)) throw new Error(`Redis gave no answer of the lease script: ${text(value)}`)

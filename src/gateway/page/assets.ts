@@ -1,4 +1,4 @@
-// The script and the style of the page. In the package this file is the finished texts: tsup.config.ts sees to that.
+// The script and the style of the page. In the package, tsup.config.ts replaces this file with the bundled texts.
 
 import { bundlePage } from '../../pages/bundle.ts'
 

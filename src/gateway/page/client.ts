@@ -1,11 +1,11 @@
-// What runs in the browser: it asks for the status each second and shows it.
+// Runs in the browser: requests the status each second and shows it.
 
 import type { GatewayStatus } from '../admin.ts'
 import { budgetsView, countsView, type Sample, targetsView } from './views.ts'
 import { element } from '../../pages/element.ts'
 
 const EVERY_MS = 1000
-/** For the rates and the drawing: two minutes. */
+/** For the rates and the chart: two minutes. */
 const MOST_SAMPLES = 120
 const KEY = 'llmiter admin key'
 
@@ -64,7 +64,7 @@ function show(status: GatewayStatus): void {
 }
 
 async function watch(): Promise<void> {
-  // Without the key each answer would be a refusal.
+  // Without the key, each answer would be a refusal.
   if (!document.hidden && form.hidden) {
     try {
       await look()

@@ -1,5 +1,5 @@
-// The page at `/-/`. It holds no facts: its script asks `/-/status` for them, with the admin key where one is needed. The
-// browser runs this script and this style alone, and talks to the gateway alone.
+// The page at `/-/`. It contains no data. Its script requests `/-/status`, with the admin key if one is needed.
+// The browser runs only this script and this style, and connects only to the gateway.
 
 import { createHash } from 'node:crypto'
 import { script, style } from './assets.ts'

@@ -1,4 +1,5 @@
-// The parts of the page, made anew from each status. Texts are set as texts, so that no name can become markup.
+// The parts of the page, rebuilt from each status. Texts are inserted as text nodes, so that no name can become
+// markup.
 
 import type { LimiterStats } from 'llmiter'
 import type { GatewayStatus, GatewayTargetStatus } from '../admin.ts'
@@ -6,7 +7,7 @@ import { element } from '../../pages/element.ts'
 import { count, money, period, time } from './words.ts'
 
 export interface Sample {
-  /** ms of the page's own clock. */
+  /** Time in ms on the page's own clock. */
   readonly at: number
   readonly status: GatewayStatus
 }
@@ -64,7 +65,7 @@ export function countsView(samples: readonly Sample[]): HTMLElement {
 const SVG = 'http://www.w3.org/2000/svg'
 const [WIDTH, HEIGHT] = [600, 60]
 
-/** How many calls have waited in the last two minutes. */
+/** The chart of waiting calls in the last two minutes. */
 function waitingLine(samples: readonly Sample[]): HTMLElement {
   const most = Math.max(1, ...samples.map(({ status }) => status.waiting))
   const points = samples.map(({ status }, i) => {
@@ -107,7 +108,7 @@ function targetCard(
   )
 }
 
-/** In the words of the pool; the worst first where a target stands in several queues. */
+/** Target states with their descriptions. If a target is in several queues, the worst state comes first. */
 const ORDER = ['dead', 'broken', 'stopped', 'paused', 'spent', 'gated', 'probing', 'full', 'ready'] as const
 const MEANS: Record<(typeof ORDER)[number], string> = {
   dead: 'its key is not accepted',

@@ -1,6 +1,6 @@
-// Numbers and times as people read them.
+// Formats numbers and times for people.
 
-/** 12345.6 is 12,346; 1.234 is 1.23. */
+/** Formats 12345.6 as 12,346 and 1.234 as 1.23. */
 export const count = (n: number): string =>
   n.toLocaleString('en', { maximumFractionDigits: Math.abs(n) < 100 ? 2 : 0 })
 
@@ -13,7 +13,7 @@ const UNITS = [
   ['s', 1000],
 ] as const
 
-/** 90,000 ms are 1.5 min. */
+/** Formats 90,000 ms as 1.5 min. */
 export function time(ms: number): string {
   const [unit, size] = UNITS.find(([, least]) => ms >= least) ?? ['ms', 1]
   return `${count(Math.round((10 * ms) / size) / 10)} ${unit}`

@@ -1,12 +1,12 @@
 /**
- * Decides what the answers of OpenAI's API look like: bodies, and the frames of a stream.
+ * Creates the answers of OpenAI's API: bodies and stream events.
  *
- * The text is the same for the same number of tokens: words of three letters and a blank, so that one word is
- * one token by the rule of request.ts.
+ * The text is the same for the same number of tokens: words of three letters and a space, so that each word is one
+ * token by the rule in request.ts.
  */
 import type { ModelRequest } from './request.ts'
 
-/** An answer to be: `tokens` of text, cut off there or at its natural end. */
+/** A future answer: `tokens` of text, ended by the token limit or at its natural end. */
 export interface Answer {
   id: string
   request: ModelRequest
@@ -15,7 +15,7 @@ export interface Answer {
   cutOff: boolean
 }
 
-/** One server-sent event as it goes over the wire, and whether it carries one more token. */
+/** One server-sent event in wire format, and whether it contains one more token. */
 export interface ServerSentEvent {
   text: string
   token: boolean
@@ -31,12 +31,12 @@ function frame(data: unknown, token = false): ServerSentEvent {
   return { text: `data: ${typeof data === 'string' ? data : JSON.stringify(data)}\n\n`, token }
 }
 
-/** The plain body of a chat completion or a response. */
+/** The body of a chat completion or a response, without streaming. */
 export function answerBody(answer: Answer): object {
   return answer.request.endpoint === 'chat' ? chatBody(answer) : responseBody(answer, 'over')
 }
 
-/** The stream of a chat completion or a response. */
+/** The stream events of a chat completion or a response. */
 export function answerFrames(answer: Answer): ServerSentEvent[] {
   return answer.request.endpoint === 'chat' ? chatFrames(answer) : responseFrames(answer)
 }

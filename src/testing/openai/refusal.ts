@@ -1,6 +1,6 @@
 /**
- * Decides how OpenAI's API says no, and what its headers tell of the limits: the texts, types and codes that a
- * client has to tell apart, a refusal that waiting cures from one that it does not.
+ * Creates the refusals and rate limit headers of OpenAI's API: the texts, types and codes by which a client
+ * distinguishes refusals that waiting resolves from others.
  */
 import type { ModelRequest } from './request.ts'
 import type { LimitRefusal, ProviderDimension, ProviderLimit, Refused } from '../provider.ts'
@@ -65,7 +65,7 @@ function limitMessage(
   return `Rate limit reached for ${where}: Limit ${limit}, Used ${used}, Requested ${requested}.${again}`
 }
 
-/** The event with which a stream ends that is refused on its way: it has a code, but no status any more. */
+/** The event that ends a stream refused in the middle. It has a code but no status. */
 export function midwayError({ endpoint, model }: ModelRequest): string {
   const message = `Rate limit reached for ${model} in organization org-llmiter on ${dimensionNames.tokens}.`
   const body = errorBody(message, { type: 'tokens', code: 'rate_limit_exceeded' })
@@ -73,7 +73,7 @@ export function midwayError({ endpoint, model }: ModelRequest): string {
   return `event: error\ndata: ${JSON.stringify({ ...body.error, type: 'error', sequence_number: 0 })}\n\n`
 }
 
-/** Whole seconds fit `retry-after`; any other wait needs `retry-after-ms` beside it. */
+/** Whole seconds are sent in `retry-after`. Any other wait also needs `retry-after-ms`. */
 export function retryHeaders({ retryAfterMs }: Refused): Record<string, string> {
   if (retryAfterMs === undefined) return {}
   const ms = Math.ceil(retryAfterMs)
@@ -96,7 +96,10 @@ export function limitHeaders(limits: ProviderLimit[]): Record<string, string> {
   }
 }
 
-/** One name, several limits: the headers speak of a minute, and of the one that leaves the smallest share. */
+/**
+ * Several limits share one header name: the headers report limits per minute, and of those the one with the
+ * smallest share left.
+ */
 function threeHeaders(name: string, limits: ProviderLimit[]): Record<string, string> {
   const longest = Math.max(...limits.map(({ perMs }) => perMs))
   const share = ({ remaining, amount }: ProviderLimit) => remaining / amount
@@ -109,7 +112,7 @@ function threeHeaders(name: string, limits: ProviderLimit[]): Record<string, str
   }
 }
 
-/** OpenAI's form of a duration: `120ms`, `1.574s`, `6m0s`. Rounded up to a whole ms, so that it is never early. */
+/** OpenAI's format of a duration: `120ms`, `1.574s`, `6m0s`. Rounded up to a whole ms, so that it is never early. */
 function formatDuration(durationMs: number): string {
   const ms = Math.ceil(durationMs)
   if (ms < 1000) return `${ms}ms`

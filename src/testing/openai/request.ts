@@ -1,9 +1,9 @@
 /**
- * Decides what a request to OpenAI's API asks for, in the few terms that a limit knows: how long the prompt is,
- * how much may come back, and whether it comes as a stream.
+ * Parses a request to OpenAI's API into what matters for limits: the length of the prompt, the maximum output, and
+ * whether it is a stream.
  *
- * Tokens are counted as characters ÷ 4, of the text only. A real tokenizer would be a megabyte for a number
- * that a test wants to know beforehand.
+ * Tokens are counted as characters ÷ 4, of the text only. A real tokenizer would take a megabyte, and a test could
+ * not compute the number in advance.
  */
 
 const CHARS_PER_TOKEN = 4
@@ -16,7 +16,7 @@ export interface ModelRequest {
   inputTokens: number
   maxOutputTokens?: number
   stream: boolean
-  /** Chat only: whether the stream ends with a chunk of usage. */
+  /** Chat only: whether the stream ends with a usage chunk. */
   includeUsage: boolean
   /** Embeddings only. */
   inputs: number
@@ -24,7 +24,7 @@ export interface ModelRequest {
   base64: boolean
 }
 
-/** A body that cannot be served, with what OpenAI would say. */
+/** An invalid request, with OpenAI's error. */
 export interface InvalidRequest {
   message: string
   param: string | null
@@ -76,7 +76,7 @@ function isObject(value: unknown): value is Json {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-/** Messages hold texts, or parts with texts; embeddings also take token numbers. */
+/** Messages contain texts, or parts with texts. Embeddings may also contain token numbers. */
 function textLength(value: unknown): number {
   if (typeof value === 'string') return value.length
   if (typeof value === 'number') return CHARS_PER_TOKEN

@@ -1,9 +1,9 @@
 /**
- * Decides what happens to one HTTP request: which endpoint it is for, whether the model lets it in, and what
- * then goes out, at which moment.
+ * Handles one HTTP request: finds the endpoint, asks the model whether it accepts the call, and sends the answer
+ * at the right times.
  *
- * All that takes time here ends early when the client is gone, so that a closed server leaves no timer behind,
- * and the model hears of the end of every call it let in.
+ * Everything that takes time ends early when the client leaves. So a closed server leaves no timers, and the model
+ * is told about the end of every accepted call.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Clock } from '../../scheduler/clock.ts'
@@ -26,14 +26,14 @@ const endpoints: Readonly<Record<string, Endpoint>> = {
 
 type Fault = HttpFault | undefined
 
-/** A request that goes to a model, with all that its answer needs. */
+/** A request to a model, with everything needed to answer it. */
 interface Exchange {
   request: ModelRequest
   provider: ModelProvider
   record: HttpRequestRecord
   id: string
   response: ServerResponse
-  /** Aborted when the connection is closed, by either side. */
+  /** Aborted when either side closes the connection. */
   gone: AbortSignal
 }
 
@@ -49,7 +49,7 @@ export class OpenAiService {
     this.counters = { admitted: 0, refused: 0, byStatus: this.#byStatus, log: this.#log }
   }
 
-  /** Never rejects: what is thrown by a user's model or chaos becomes a 500 that says it. */
+  /** Never rejects: an error of a user's model or chaos is answered with a 500 that contains it. */
   async serve(message: IncomingMessage, response: ServerResponse): Promise<void> {
     try {
       await this.#route(message, response)
@@ -104,7 +104,7 @@ export class OpenAiService {
     const answer = provider.ask(atMs, { inputTokens, outputTokens: tokens, maxOutputTokens })
     if (answer.kind === 'refused') return this.#refuse(exchange, answer)
     this.counters.admitted++
-    // From outside a black hole looks like a call that was let in and hangs.
+    // To a client, a silent model looks like an accepted call that hangs.
     if (answer.kind === 'silent') await this.#produce(exchange, { finish() {} }, tokens, { kind: 'hangs' })
     else await this.#produce(exchange, answer, tokens, fault)
   }
@@ -192,7 +192,7 @@ export class OpenAiService {
     return (1000 * tokens) / (this.#options.tokensPerSecond ?? Infinity)
   }
 
-  /** Resolves after `ms`, or when the client is gone. */
+  /** Resolves after `ms`, or when the client leaves. */
   #pause(ms: number, gone: AbortSignal): Promise<void> {
     if (ms <= 0 || gone.aborted) return Promise.resolve()
     return new Promise((resolve) => {

@@ -1,27 +1,33 @@
-// One limit in the store: what `core/bucket.ts` is to a limiter alone. When the next ticket is due, and a log of the window.
+// One limit in the store, the equivalent of `core/bucket.ts` for a single limiter: the time of the next ticket,
+// and a log of the window.
 //
-// The log has cells, so that what comes back finds its place, and a cell counts until its last moment has left the window: the
-// error, a 2048th of the window, is on the safe side.
+// The log is divided into cells, so that refunds find their place. A cell counts until its last moment has left
+// the window. The error is 1/2048 of the window, on the safe side.
 
 import { LAW, type WantedLimit } from '../../distributed/protocol.ts'
 
-/** A limit's state in the store. */
+/** The state of a limit in the store. */
 export interface Account {
   due: number
-  /** The same without credit: when the next ticket were due if all had gone one by one. */
+  /** The same without credit: when the next ticket would be due if all had been issued one by one. */
   even: number
-  /** When it was last looked at or taken from: credit does not grow after that while somebody waits. */
+  /** When it was last read or taken from. While calls wait, credit does not grow after that. */
   seen: number
   used: number
   accepted: number
-  /** What is kept for those who are missing: of a counted limit their part, of a rate what they send by themselves. */
+  /**
+   * The amount reserved for missing processes: their part of a counted limit, or what they send by themselves at a
+   * rate.
+   */
   held: number
-  /** The same of those who are not kept a part any more: what they sent leaves the window little by little. */
+  /**
+   * The same for processes whose share is no longer reserved. The calls that they sent leave the window gradually.
+   */
   fading: Fading[]
   day: string
-  /** The newest limit, and the process that brought it. */
+  /** The newest limit, and the process that reported it. */
   followed: { by: string; order: number; configured: number; burst: number } | undefined
-  /** What was taken, by cell of the window; oldest first, unless it was amended. */
+  /** The amount taken, by cell of the window. Oldest first, unless it was amended. */
   log: Map<number, number>
   amended: boolean
   last: number
@@ -33,12 +39,12 @@ interface Fading {
   till: number
 }
 
-/** The last is joined by those that come when there are so many. */
+/** With more entries than this, new ones are merged into the last. */
 const MOST_FADING = 8
 
 const partOf = ({ from, till }: Fading, now: number) => Math.min(1, Math.max(0, (till - now) / (till - from)))
 
-/** What counts though nobody has told it. */
+/** The amount that counts although no process has reported it. */
 export const unheard = ({ held, fading }: Account, now: number) =>
   fading.reduce((sum, one) => sum + one.amount * partOf(one, now), held)
 
@@ -54,10 +60,10 @@ function fade(account: Account, amount: number, ms: number, windowMs: number, no
 }
 
 const cellOf = (at: number, { windowMs }: WantedLimit) => Math.floor((at / windowMs) * LAW.cells)
-/** When what was taken in a cell no longer counts: the cell's last moment, and a window. */
+/** When the amount taken in a cell no longer counts: one window after the cell's last moment. */
 const leaves = (cell: number, { windowMs }: WantedLimit) => ((cell + 1) * windowMs) / LAW.cells + windowMs
 
-/** The limit that all follow: that of the newest process among those that are here. */
+/** Follows the limit of the newest process among those present. */
 export function follow(
   account: Account,
   limit: WantedLimit,
@@ -76,7 +82,7 @@ export function follow(
   return { ...limit, amount: amount * scale, rate: rate * scale, burst: burst === 1 ? 1 : followed.burst }
 }
 
-/** What has left the window counts no more. */
+/** Removes what has left the window. */
 export function forget(account: Account, limit: WantedLimit, now: number): void {
   if (limit.windowMs === 0) return
   for (const [cell, amount] of ordered(account)) {
@@ -93,7 +99,7 @@ export function add(account: Account, limit: WantedLimit, at: number, amount: nu
   const cell = cellOf(at, limit)
   const before = account.log.get(cell)
   account.log.set(cell, (before ?? 0) + amount)
-  // Slots come in the order of time; what was amended into the past does not.
+  // Slots are in order of time. Amendments of the past are not.
   if (before === undefined && cell < account.last) account.amended = true
   account.last = Math.max(account.last, cell)
 }
@@ -122,7 +128,7 @@ export function amend(
   account.even = Math.min(account.even + difference / limit.rate, now + limit.windowMs)
 }
 
-/** Taken without the store: it counts, but nobody need wait for it once more. */
+/** Records an amount taken without the store. It counts, but does not delay later slots again. */
 export function remember(
   account: Account,
   limit: WantedLimit,
@@ -137,7 +143,7 @@ export function remember(
   const due = Math.min(at + amount / limit.rate, now + limit.windowMs)
   account.due = Math.max(account.due, due)
   account.even = Math.max(account.even, due)
-  // What is told need not be guessed any more.
+  // A reported amount replaces the estimate.
   let rest = amount - account.held
   account.held = Math.max(0, account.held - amount)
   for (const one of account.fading) {
@@ -149,19 +155,19 @@ export function remember(
   }
 }
 
-/** What is kept of all for how many who are missing. */
+/** The share reserved in total, and for how many missing processes. */
 export interface Kept {
   missing: number
   kept: number
 }
 
 /**
- * Those who are missing send at every moment that is theirs by time division, and their moments may follow each other: in any
- * span they send at most so many more calls than their part of it.
+ * Missing processes use time division, and their times may be adjacent. So in any span they send at most this many
+ * more calls than their share of it.
  */
 const runAhead = ({ missing, kept }: Kept) => missing * Math.max(0, 1 - kept)
 
-/** Reckons with those who are missing, now and before, in the `ms` since then. */
+/** Accounts for missing processes, current and former, over the `ms` since the last update. */
 export function keep(
   account: Account,
   { key, amount, paced, rate, windowMs }: WantedLimit,
@@ -183,7 +189,7 @@ export function keep(
   else account.held += Math.max(0, amount - account.used - account.held) * (now.kept - before.kept)
 }
 
-/** Credit for a burst is earned only while nobody waits anywhere. */
+/** Credit for a burst grows only while no calls wait anywhere. */
 export function clip(account: Account, limit: WantedLimit, share: number, quiet: boolean, now: number): void {
   const spare = Math.max(LAW.latenessMs, account.seen - account.due)
   const credit = quiet ? (limit.burst - 1) / (limit.rate * share) : spare
@@ -191,19 +197,19 @@ export function clip(account: Account, limit: WantedLimit, share: number, quiet:
   if (quiet) account.seen = now
 }
 
-/** The next ticket after the last one comes no sooner than the rate of now allows. */
+/** The next ticket follows the last one no sooner than the current rate allows. */
 export function respace(account: Account, { paced, rate }: WantedLimit, amount: number): void {
   if (paced && amount > 0) account.due = Math.max(account.due, account.seen + amount / rate)
 }
 
-/** What was due in a part of the rate is due sooner in a larger one; what went ahead of the rate stays as long. */
+/** When the share of the rate grows, the next ticket is due sooner. What went ahead of the rate stays. */
 export function stretchDue(account: Account, factor: number, from: number): void {
   const early = account.even - Math.max(account.due, from)
   if (account.due > from) account.due = from + (account.due - from) * factor
   account.even = Math.max(account.due, from) + early
 }
 
-/** How long all would have to wait until nothing has gone ahead of the rate any more, in ms. */
+/** How long all processes would have to wait until nothing is ahead of the rate, in ms. */
 export const earlyMs = ({ due, even }: Account, now: number) => Math.max(0, even - Math.max(due, now))
 
 export function fits(account: Account, limit: WantedLimit, amount: number, now: number): number {

@@ -1,6 +1,4 @@
-/**
- * Decides what the budgets of pools have spent, for a store in memory: the law of the script that Redis runs.
- */
+/** Counts the spending of pools for a store in memory, by the same rules as the Redis script. */
 import type { BudgetAccount, BudgetStore } from '../../index.ts'
 
 export function budgetLedger(reach: () => void): BudgetStore & { flush(): void } {

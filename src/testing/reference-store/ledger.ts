@@ -1,33 +1,37 @@
-// The law of the store, as a pure machine. `script.ts` is the same in Lua, and a test holds the two to each other.
+// The rules of the store as a pure state machine. `lease.lua` implements the same in Lua, and a test compares the
+// two.
 //
-// # How do many processes keep one limit, each within its own right?
+// # How many processes share one limit, each working by itself
 //
-// The store keeps for each limit what a process alone would keep (`core/bucket.ts`): when the next ticket is due, and a log
-// of the last window. One request advances them by k tickets at once and returns k moments, the *slots*:
+// For each limit, the store keeps what a single process would keep (`core/bucket.ts`): when the next ticket is
+// due, and a log of the last window. One request advances them by k tickets at once and returns k times, the
+// *slots*:
 //
 //   slot   s = max(now, due, the time at which the cap of the window leaves room)      for every limit
 //   then   due ← max(due, now − credit) + cost · T,    log[s] += cost,    T = (W + J) / n
 //
-// so that all slots of all processes together obey the law of one limiter, whoever uses them. They are leased a short
-// way ahead (0.3 s), for what waits and what is expected; that is what makes the number of questions independent
-// of the rate. A slot is used at its moment by its owner, or comes back: the log and `due` are set back by it.
+// So all slots of all processes together follow the rules of one limiter, whoever uses them. They are leased a
+// short time ahead (0.3 s), for waiting and expected calls. This makes the number of requests independent of the
+// rate. The owner uses a slot at its time, or returns it, which undoes its effect on the log and on `due`.
 //
-//   process A  ──│──────│─────────────│──────────▶      leased: owned moments
+//   process A  ──│──────│─────────────│──────────▶      leased times
 //   process B  ──────│──────│──│──────────────│──▶      on the store's clock
 //                └─┬─┘ T
 //
-// Below the limit calls come as they like, and a slot at a moment would rarely meet one. So a process is leased a few *spare*
-// slots besides, at the pace of the others, that it may use within a second: the log counts them from the end of that time, until
-// it has told when they went. While calls wait anywhere, spare slots are leased a short way ahead only.
+// Below the limit, calls arrive at any time and would rarely match a slot. So a process is also leased a few
+// *spare* slots, at the same rate, which it may use within a second. The log counts them from the end of that
+// time, until the process reports when they were used. While calls wait anywhere, spare slots are leased only a
+// short time ahead.
 //
-// In turns: who was leased more than the one that had least is leased slots less far ahead, so that the other is served first,
-// near the store or far from it.
+// Fair turns: a process that was leased more than the least served one gets slots less far ahead. So the other one
+// is served first, whether it is near the store or far from it.
 //
-// What dies with a process is what it had leased: 0.3 s of its own slots at most, or its spare ones.
+// When a process dies, what it had leased is lost: at most 0.3 s of its own slots, plus its spare ones.
 //
-// A process that is not heard of may be dead, or cut off and still calling at its share of the limit. From here both look
-// alike, so its share is kept for it for a minute, unless a peer on the same machine has seen that it is gone.
-// Time in which nobody asks does not count for that: after an outage all are missing, but still expected.
+// A silent process may be dead, or cut off and still calling with its share of the limit. The store cannot tell
+// the difference, so the share is reserved for a minute, unless a peer on the same machine has seen that the
+// process is gone. Time without any requests does not count towards that minute: after an outage all processes are
+// missing, but still expected.
 
 import {
   type Account,
@@ -55,24 +59,24 @@ import {
   type WantedLimit,
 } from '../../distributed/protocol.ts'
 
-/** As JSON can say it. */
+/** A number that JSON can express, in place of −Infinity. */
 const LONG_AGO = -1e12
 
 interface State {
   base: number
   seen: number
   seq: number
-  /** Time that passed while anyone asked. */
+  /** Time that passed while any process sent requests. */
   alive: number
-  /** What was kept for those who were missing. */
+  /** The share that was reserved for missing processes. */
   kept: Kept
-  /** The part of the rates that is not kept for those who are missing. */
+  /** The part of the rates that is not reserved for missing processes. */
   share: number
   crowdedTill: number
-  /** So far ahead slots are leased lately, and until when that counts. */
+  /** How far ahead slots were leased recently, and until when that counts. */
   reach: number
   reachTill: number
-  /** Until then slots that a state leased which was lost are still being used: this one leases none. */
+  /** Until this time, slots leased by a lost state are still in use, so this state leases none. */
   from: number
   rampStart: number
   rampFrom: number
@@ -82,7 +86,7 @@ interface State {
   news: StoreNews
   accounts: Map<string, Account>
   evidence: Evidence
-  /** How many calls at once the provider accepts: when that was found, and how one more is tried. */
+  /** The number of calls in flight that the provider accepts: when it was found, and how one more is tried. */
   crowd: { foundAt: number; finished: number; patience: number; grown: boolean }
 }
 
@@ -95,16 +99,17 @@ export class Ledger {
     this.#publish = publish
   }
 
-  /** As FLUSHALL does. */
+  /** Like FLUSHALL. */
   flush(): void {
     this.#state = undefined
     this.#members = new Members()
   }
 
-  /** One request at `time`, epoch ms of the store. `gen` names the state, if it must be made. */
-  ask(request: LeaseRequest, time: number, gen: string): LeaseAnswer {
-    const state = (this.#state ??= begin(request, time, gen))
-    // A clock that was set back, as by a failover, must not make all wait: the state's time goes on.
+  /** Handles one request at `time`, in epoch ms of the store. `gen` is the id for a new state. */
+  ask(sent: LeaseRequest, time: number, gen: string): LeaseAnswer {
+    const state = (this.#state ??= begin(sent, time, gen))
+    // If the clock was set back, for example by a failover, the state's time continues, so that not all processes
+    // have to wait.
     if (time - state.base < state.seen - 1000) state.base = time - state.seen
     const now = Math.max(time - state.base, state.seen)
     const prev = state.seen
@@ -112,14 +117,15 @@ export class Ledger {
     state.alive += passed
     state.seen = now
     state.news.seq = ++state.seq
+    const request = countedFrom(sent, state.news.gen, now)
     if (now - prev > LAW.forgottenMs && request.declared === 0) this.#members.clear()
-    // Who comes from another state, or from a later time of this one, tells its past before it is given anything.
+    // A process from another state, or from a later time of this one, must report its past before it gets slots.
     const stranger = request.gen !== '' && request.gen !== state.news.gen
     const present = this.#members.count(request, stranger, state.alive, now)
-    const since = present.heard < 0 ? prev : present.heard
-    const rolledBack = !stranger && request.heard > since + LAW.sameMs
+    const heard = present.heard < 0 ? prev : present.heard
+    const rolledBack = !stranger && request.heard > heard + LAW.sameMs
     const aheadMs = Math.max(LAW.aheadMs, (LAW.reserve * present.processes) / LAW.questionsPerMs)
-    // All reach as far as the farthest of them, or those would take it all.
+    // All processes lease as far ahead as the furthest one. Otherwise that one would take everything.
     const wishedMs = Math.max(aheadMs, request.aheadMs)
     if (wishedMs >= state.reach || now > state.reachTill) {
       state.reach = wishedMs
@@ -129,9 +135,9 @@ export class Ledger {
     const heldMs = Math.max(horizonMs, request.heldMs)
     if (stranger && request.known > 1 && now < heldMs) state.from = heldMs
     if (rolledBack && request.known > 1 && now >= state.from) state.from = now + heldMs
-    // All that is held is known: nobody need wait it out.
+    // All held slots are known, so there is no need to wait for them.
     if (present.complete) state.from = Math.min(state.from, now)
-    // Nothing may be left, where all who were here are missing and a new one asks.
+    // Nothing may be left if all known processes are missing and a new one asks.
     const left = 1 - present.kept
     const share = left < LAW.leastShare ? state.share : left
     const quiet = now > state.crowdedTill && present.missing === 0 && state.news.gate === 'open'
@@ -140,7 +146,7 @@ export class Ledger {
     const accounts = request.limits.map((limit) => this.#account(state, limit, request))
     const limits = request.limits.map((limit, i) => follow(accounts[i]!, limit, newest, isHere))
     limits.forEach((limit, i) => forget(accounts[i]!, limit, now))
-    // The times of another state mean nothing here: its members will tell their past anew.
+    // Times of another state are meaningless here. Its members will report their past again.
     const told = request.gen === state.news.gen && !rolledBack
     for (const [key, at, amount] of told ? request.past : []) {
       const i = limits.findIndex((limit) => limit.key === key)
@@ -162,9 +168,9 @@ export class Ledger {
     state.share = share
     const found = this.#crowd(state, request, present, now)
     const opens = this.#gate(state, request, found, now)
-    // The rate has just been lowered: that holds for the probe, too.
+    // The rate was just lowered, which also applies to the probe.
     if (opens) limits.forEach((limit, i) => respace(accounts[i]!, limit, request.each[i] ?? 0))
-    // Who must tell its past first is given nothing.
+    // A process that must first report its past gets nothing.
     const nothing = stranger || rolledBack || left < LAW.leastShare
     const asked = { ...request, limits, ...(nothing && { first: [] }) }
     const { slots, next } = this.#lease(state, asked, accounts, present.busy, horizonMs, now)
@@ -175,7 +181,7 @@ export class Ledger {
     return {
       now,
       base: state.base,
-      ...(rolledBack && { since }),
+      ...(rolledBack && { since: heard }),
       news: { ...state.news },
       slots,
       next,
@@ -198,7 +204,7 @@ export class Ledger {
   #account(state: State, limit: WantedLimit, { known }: LeaseRequest): Account {
     let account = state.accounts.get(limit.key)
     if (!account) {
-      // Who has shared before has just spent.
+      // A process that shared the limit before has just used some of it.
       const { seen } = state
       const due = known > 0 ? seen : LONG_AGO
       const even = known > 0 && limit.paced ? seen + (limit.burst - 1) / limit.rate : due
@@ -224,13 +230,16 @@ export class Ledger {
     return account
   }
 
-  /** How many calls at once: the law of `limit-set.ts`, for all processes together. Returns whether a limit was found. */
+  /**
+   * The number of calls in flight: the rules of `limit-set.ts`, for all processes together. Returns whether a
+   * limit was found.
+   */
   #crowd({ crowd, news }: State, request: LeaseRequest, { heard, permits }: Census, now: number): boolean {
     const { concurrent, inFlight, ended, tooMany } = request
     const all = this.#members.permits
     const unknown = news.most === 0
     if (!unknown && heard < crowd.foundAt) {
-      // Its calls in flight beyond those that it had reported are accepted, too.
+      // Its calls in flight beyond those that it had reported were accepted, too.
       news.most += Math.max(0, inFlight - permits)
     } else if (tooMany > 0) {
       if (unknown && concurrent === 0) {
@@ -254,14 +263,14 @@ export class Ledger {
   #gate(state: State, request: LeaseRequest, found: boolean, now: number): boolean {
     const { id, heard, evidence, quota, close, claim, open, retreat, learned } = request
     const { news } = state
-    // A state that has just begun is news too: who shared the one before comes at once.
+    // A new state is news too, so that members of the previous one report immediately.
     const before = state.seq === 1 ? '' : `${news.epoch}${news.gate}${news.lesson} ${news.quota.until}`
     if (learned) {
       news.learned = { ...learned }
       news.lesson++
     }
     if (quota) news.quota = { until: quota.forMs > 0 ? now + quota.forMs : 0, known: quota.known, by: id }
-    // Who has not heard yet that the gate has closed speaks of the time before.
+    // A process that has not received the closing yet reports about the time before it.
     const timely = heard >= state.closedAt
     state.evidence = {
       tickets: state.evidence.tickets + evidence.tickets,
@@ -318,13 +327,14 @@ export class Ledger {
     state.busyAt = now
     const paces = limits.map(({ paced, rate }, i) => (paced ? (each[i] ?? 0) / (rate * share) : 0))
     const spacing = Math.max(...paces)
-    // Nobody takes more than twice its part of what lies ahead, or the first to ask would take it all.
+    // No process takes more than twice its part of what lies ahead. Otherwise the first to ask would take
+    // everything.
     const fair = busy > 1 && spacing > 0 ? Math.max(1, Math.ceil((2 * aheadMs) / (busy * spacing))) : Infinity
     const wanted = news.gate === 'open' ? Math.min(1 + more, fair) : 1
-    // In turns: who is ahead of the one that had least is leased slots less far ahead.
+    // Fair turns: a process that is ahead of the least served one gets slots less far ahead.
     const mostMs = 2 * Math.max(spacing, (2 * aheadMs) / busy)
     const turnMs = aheadMs * (1 - (LAW.turn * this.#members.turn(id, mostMs)) / mostMs)
-    // Who asks for spare slots only leaves the others room.
+    // A process that asks only for spare slots leaves room for the others.
     const reachMs = waiting === 0 && busy > 1 ? Math.min(turnMs, LAW.spareAheadMs + fromMs) : turnMs
     let next = -1
     let last = now
@@ -332,7 +342,7 @@ export class Ledger {
       const amounts = slots.length === 0 ? first : each
       const holdMs = slots.length * lot < waiting ? 0 : LAW.spareMs
       const at = this.#fits(limits, accounts, amounts, now + fromMs, now)
-      // What goes after midnight belongs to the next day.
+      // A slot after midnight belongs to the next day.
       const ends = limits.some(
         (limit, i) => (amounts[i] ?? 0) > 0 && limit.ends !== undefined && at + holdMs >= limit.ends,
       )
@@ -359,7 +369,10 @@ export class Ledger {
     return at
   }
 
-  /** A slot is leased that may be used until then: it counts from its end, until the process tells when it went. */
+  /**
+   * Leases a slot that may be used until then. It counts from the end of that time, until the process reports when
+   * it was used.
+   */
   #take(
     state: State,
     { limits, ramp }: Pick<LeaseRequest, 'limits' | 'ramp'>,
@@ -383,6 +396,14 @@ export class Ledger {
   }
 }
 
+/** A process counts its silence from when it sent this. One that sent it too long ago goes on at its own share by now. */
+function countedFrom(sent: LeaseRequest, gen: string, now: number): LeaseRequest {
+  const since = sent.gen === gen && sent.sentAt >= 0 ? sent.sentAt : now
+  const lateMs = Math.max(0, now - since - sent.lagMs / 2)
+  const isAlone = lateMs > LAW.missingMs + sent.lagMs
+  return { ...sent, lagMs: sent.lagMs - lateMs, ...(isAlone && { alone: true, first: [] }) }
+}
+
 function begin({ known }: LeaseRequest, time: number, gen: string): State {
   return {
     base: time,
@@ -395,7 +416,7 @@ function begin({ known }: LeaseRequest, time: number, gen: string): State {
     reach: 0,
     reachTill: -1,
     from: LONG_AGO,
-    // A fleet that comes back is warm.
+    // A fleet that comes back does not need a slow start.
     rampStart: LONG_AGO,
     rampFrom: 1,
     busyAt: known > 0 ? 0 : LONG_AGO,

@@ -1,81 +1,82 @@
-// Who shares a limit, and who of them is missing.
+// Tracks the processes that share a limit, and which of them are missing.
 //
-// Ten thousand may ask several times a second, so nobody is counted one by one: whoever is heard of goes to the end of the
-// map, and those who are silent, or want nothing any more, stand at its beginning.
+// Ten thousand processes may send several requests per second, so members are never scanned one by one. A process
+// that sends a request moves to the end of the map. Silent members, and members without waiting calls, are at its
+// beginning.
 
 import { type HeapTimer, TimerHeap } from '../timer-heap.ts'
 import { LAW, type LeaseRequest } from '../../distributed/protocol.ts'
 
 interface Member {
-  /** When it was last heard of, in time in which anybody asked. */
+  /** When it last sent a request, measured in time during which requests arrived. */
   seen: number
-  /** The same in the time of the state; -1 when it is new. */
+  /** The same in the state's time. -1 if it is new. */
   heard: number
   rank: number
   permits: number
-  /** How many processes it was told there are: the fewer of the last two times. */
+  /** How many processes it was told exist: the minimum of the last two answers. */
   of: number
-  /** For how long its part is kept once it falls silent, and how large a part of all that is. */
+  /** How long its share is reserved once it becomes silent, and the size of that share. */
   keepMs: number
   part: number
   /** What it was leased, in ms of the rate. */
   served: number
-  /** Its place among those that were not given all they wanted. */
+  /** Its entry among the members that did not get all they wanted. */
   short: HeapTimer | undefined
 }
 
 export interface Census {
   processes: number
   missing: number
-  /** What is kept for those who are missing, of all: the part that each of them goes on with. */
+  /** The total share reserved for missing processes: each of them continues with its own. */
   kept: number
-  /** What was kept until now and is given to the others. */
+  /** The share that was reserved until now and is given to the others. */
   released: number
   rank: number
-  /** How many calls this one might have in flight. */
+  /** How many calls this process may have in flight. */
   permits: number
-  /** When this one asked before, as far as the store remembers; -1: never. */
+  /** When this process sent its previous request, if the store remembers. -1: never. */
   heard: number
-  /** The last of those who shared a state that was lost tells its past. */
+  /** Whether this is the last member of a lost state to report its past. */
   complete: boolean
-  /** How many have calls waiting. */
+  /** How many processes have waiting calls. */
   busy: number
   suspects: string[]
 }
 
 const MOST_SUSPECTS = 8
 
-/** The first first; of two alike the one whose name comes first, as in a sorted set. */
+/** Earliest first. Equal times are ordered by name, as in a sorted set. */
 const byTime = ([a, one]: [string, number], [b, other]: [string, number]) => one - other || (a < b ? -1 : 1)
 
 export class Members {
   readonly #members = new Map<string, Member>()
-  /** Those who are here; the longest silent first. */
+  /** Present members, longest silent first. */
   readonly #present = new Map<string, Member>()
-  /** Those who are missing, and until when their parts are kept. */
+  /** Missing members, and until when their shares are reserved. */
   readonly #missing = new Map<string, number>()
   #kept = 0
-  /** When each last had calls waiting; the longest ago first. */
+  /** When each member last had waiting calls, longest ago first. */
   readonly #wanting = new Map<string, number>()
-  /** Of those who are here, ascending. */
+  /** The ranks of present members, ascending. */
   #ranks: number[] = []
-  /** The sum of all. */
+  /** The sum of all permits. */
   #permits = 0
-  /** So long everybody keeps to its part of the calls in flight. */
+  /** Until when all members keep to their parts of the calls in flight. */
   #partsTill = -1
   #joined = 0
-  /** The latest time at which any of them counts as heard of. */
+  /** The latest time of any member's request. */
   #lastSeen = 0
   #expected = 0
-  /** Those who shared another state, and have not told their past yet. */
+  /** Members of another state that have not reported their past yet. */
   #untold = 0
 
-  /** Those that were not given all they wanted, by what they were leased. */
+  /** Members that did not get all they wanted, by what they were leased. */
   #short = new TimerHeap()
-  /** What the one of them was leased that had least: newcomers begin here. */
+  /** What the least served of them was leased. New members start here. */
   #least = 0
 
-  /** By how much this one is ahead of the one that had least, in ms of the rate. */
+  /** How far this member is ahead of the least served one, in ms of the rate. */
   turn(id: string, most: number): number {
     const me = this.#members.get(id)!
     me.served = Math.max(me.served, this.#least)
@@ -84,7 +85,7 @@ export class Members {
     return me.served - this.#least
   }
 
-  /** It was leased so much more, and wants still more. */
+  /** Records that it was leased this much more, and whether it still wants more. */
   served(id: string, ms: number, short: boolean): void {
     const me = this.#members.get(id)!
     me.served += ms
@@ -102,7 +103,7 @@ export class Members {
     this.#permits = 0
   }
 
-  /** How many calls all may have in flight; where nothing limits them, how many they had. */
+  /** How many calls all may have in flight. If nothing limits them, how many they had. */
   get permits(): number {
     return this.#permits
   }
@@ -111,7 +112,7 @@ export class Members {
     return this.#members.has(id)
   }
 
-  /** One that is gone is not expected any more either. */
+  /** Removes a member that is gone, which is no longer expected either. */
   drop(id: string): void {
     const member = this.#members.get(id)
     if (!member) return
@@ -125,7 +126,10 @@ export class Members {
     this.#expected--
   }
 
-  /** One asks: it is here. `alive` is the time in which anybody asked; a stranger has shared a state that was lost. */
+  /**
+   * Records a request of a member, which is therefore present. `alive` is the time during which requests arrived.
+   * A stranger shared a lost state.
+   */
   count(request: LeaseRequest, stranger: boolean, alive: number, now: number): Census {
     const { id, gen, alone, dead, known, waiting, lagMs, declared, keepMs } = request
     const members = this.#members
@@ -146,7 +150,7 @@ export class Members {
     me.part = keepMs > 0 ? 1 / Math.max(declared, Math.min(me.of || all, all)) : 0
     me.of = all
     if (alone) this.#lose(id, me, alive + keepMs)
-    // Those who shared a state that was lost, and are not heard of, may be cut off: theirs is theirs.
+    // Silent members of a lost state may be cut off, so their shares stay reserved.
     if (stranger) this.#expected = Math.max(this.#expected, known)
     const lost = now < LAW.keptMs ? Math.max(0, this.#expected - all) : 0
     const missing = this.#missing.size + lost
@@ -163,7 +167,7 @@ export class Members {
     }
   }
 
-  /** Who was not heard of for a while is missing: its part is kept if it has one, else it is gone. */
+  /** Members that were silent for a while become missing if they have a share. Otherwise they are removed. */
   #miss(alive: number): void {
     for (const [other, member] of this.#present) {
       if (alive - member.seen <= LAW.missingMs) break
@@ -179,7 +183,7 @@ export class Members {
     this.#content(member)
   }
 
-  /** It waits for no turn. */
+  /** It no longer waits for a turn. */
   #content(member: Member): void {
     if (member.short) this.#short.remove(member.short)
     member.short = undefined
@@ -190,7 +194,7 @@ export class Members {
     this.#kept = this.#missing.size > 0 ? this.#kept - part : 0
   }
 
-  /** What was kept for long enough is for the others. */
+  /** Releases shares that were reserved long enough. */
   #release(alive: number, declared: number): number {
     const over = [...this.#missing].filter(([, until]) => until < alive)
     let released = 0
@@ -202,7 +206,7 @@ export class Members {
     return released
   }
 
-  /** Those who are missing first, then those who may be soon. */
+  /** Missing members first, then those that may become missing soon. */
   #suspects(alive: number): string[] {
     const missing = [...this.#missing].sort(byTime)
     const silent: [string, number][] = []
@@ -215,8 +219,8 @@ export class Members {
   }
 
   /**
-   * How many calls this process may have in flight: as many as are free, until somebody has less than its part and finds
-   * none; then all keep to their parts for a while. What a division leaves over goes round.
+   * How many calls this process may have in flight: as many as are free, until some process has less than its part
+   * and finds none. Then all keep to their parts for a while. The remainder of the division rotates.
    */
   permit({ id, inFlight, permits }: LeaseRequest, most: number, busy: number, now: number): number {
     const me = this.#members.get(id)!
@@ -253,7 +257,7 @@ export class Members {
     return member
   }
 
-  /** To the end of the map, but before those who count as heard later: far ones do. */
+  /** Moves the member to the end of the map, but before members with a later time, which distant ones have. */
   #hear(id: string, me: Member, seen: number): void {
     const members = this.#present
     const isLast = seen >= this.#lastSeen
@@ -266,7 +270,7 @@ export class Members {
     }
   }
 
-  /** How many joined before the one of this rank. */
+  /** How many joined before the member of this rank. */
   #before(rank: number): number {
     let [low, high] = [0, this.#ranks.length]
     while (low < high) {
@@ -277,7 +281,7 @@ export class Members {
     return low
   }
 
-  /** How many had calls waiting within the last second. */
+  /** How many had waiting calls within the last second. */
   #busy(id: string, waiting: number, now: number): number {
     if (waiting > 0) {
       this.#wanting.delete(id)

@@ -1,6 +1,4 @@
-/**
- * Decides what a store in memory does: the same as Redis, for limiters that live in one process, and in virtual time.
- */
+/** A store in memory that behaves like Redis, for limiters in one process and in virtual time. */
 import { choice, fields, number } from '../../lib/validate.ts'
 import type { BudgetStore, SharedSlots, Store, StoreHost } from '../../index.ts'
 import { budgetLedger } from './budget-ledger.ts'
@@ -12,13 +10,13 @@ import { callableOrNone, drawn } from '../check.ts'
 /** Options of `memoryStore`. */
 export interface MemoryStoreOptions {
   /**
-   * How long a request and its answer take together, in ms. A function is given the number of the limiter that asks: some
-   * may be farther from the store than others.
+   * How long a request and its answer take together, in ms. A function receives the number of the limiter, so that
+   * distances to the store can differ.
    * @default 1
    */
   lagMs?: number | ((limiter: number) => number)
   /**
-   * Whether news is told to all at once, or heard with the next answer only.
+   * Whether news is published to all immediately. If not, it arrives with the next answer.
    * @default true
    */
   pubsub?: boolean
@@ -27,34 +25,35 @@ export interface MemoryStoreOptions {
    * @default 'share'
    */
   onStoreDown?: 'share' | 'wait' | 'reject'
-  /** How many processes there are, for those that are cut off. */
+  /** The number of processes, for limiters that are cut off. */
   processes?: number
   /**
-   * The store's clock, epoch ms.
+   * The store's clock, in epoch ms.
    * @default the clock of the first limiter
    */
   time?: () => number
 }
 
-/** A store in memory, with a switch. */
+/** A store in memory that can simulate failures. */
 export interface MemoryStore extends Store, BudgetStore {
-  /** Questions so far. */
+  /** The number of requests so far. */
   readonly questions: number
-  /** Who is in `cut` does not get through: limiters by their number, in the order in which they joined. */
+  /** Cuts off limiters, given by number in the order in which they joined. */
   cut(limiters: 'all' | readonly number[]): void
   /** Ends `cut`. */
   mend(): void
-  /** Forgets everything, as FLUSHALL does. */
+  /** Loses all data, as after FLUSHALL. */
   flush(): void
-  /** The limiter of this number is gone, without a word. */
+  /** Kills the limiter with this number without a goodbye. */
   kill(limiter: number): void
 }
 
-/** As it comes out of Redis: a copy, and nothing that JSON could not say. Half as dear as a structured clone. */
+/** Copies a message as Redis would, limited to what JSON can express. Takes half the time of a structured clone. */
 const sent = <T>(message: T): T => JSON.parse(JSON.stringify(message)) as T
 
 /**
- * Shares limits among limiters of one process as `redisStore` does among processes: each limiter stands for one.
+ * Shares limits between limiters of one process, as `redisStore` does between processes. Each limiter represents
+ * one process.
  *
  * @example
  * const store = memoryStore()
@@ -68,7 +67,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): MemoryStore {
   const dead = new Set<number>()
   let cut: (limiter: number) => boolean = () => false
   let members = 0
-  /** Of all, since a pool has no number. */
+  /** Applies only to `cut('all')`, because a pool has no number. */
   let isCut = false
   let questions = 0
   let generation = 0

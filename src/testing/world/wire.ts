@@ -1,11 +1,12 @@
 /**
- * Decides what lies between a client and a provider, in virtual time: how long a call is on its way, and when its
- * refusal or its answer is back. The benches, the pictures of docs/ and `llmiter simulate` all use this one.
+ * The connection between a client and a provider in virtual time: how long a call, its refusal or its answer
+ * takes. Used by the benches, the pictures of docs/ and `llmiter simulate`.
  *
- * - **On the way**: 10 ms and up to `jitterMs` more, drawn for each try, so that calls overtake each other.
- * - **A refusal** is back within 10–40 ms.
+ * - **A call** takes 10 ms plus a random delay of up to `jitterMs` per attempt, so that calls may overtake each
+ *   other.
+ * - **A refusal** arrives within 10–40 ms.
  * - **An answer** takes the call's own service time.
- * - **Headers** with the limits (OpenAI's names) come with every reply, where the options say so.
+ * - **Headers** with the limits (OpenAI's names) come with every reply, if the options say so.
  */
 import type { VirtualClock } from '../clock.ts'
 import { limitHeaders, refusalBody, retryHeaders } from '../openai/refusal.ts'
@@ -21,18 +22,18 @@ export interface WireOptions {
   random: () => number
   jitterMs: number
   /**
-   * Whether replies tell the limits.
+   * Whether replies report the limits.
    * @default false
    */
   headers?: boolean
   /**
-   * How long a refusal takes to come back: the least and the most, in ms.
+   * The minimum and maximum time that a refusal takes to arrive, in ms.
    * @default [10, 40]
    */
   refusedMs?: readonly [least: number, most: number]
 }
 
-/** What a client gets back. */
+/** The reply that a client receives. */
 export interface WireReply {
   status: number
   headers: Record<string, string>
@@ -47,8 +48,8 @@ export class Wire {
   }
 
   /**
-   * Sends a call. `seen` is told what the provider says at the moment when it says it, before the client knows.
-   * Resolves to undefined, at that moment, when the provider stays silent.
+   * Sends a call. `seen` is called with the provider's answer when the provider gives it, before the client
+   * receives it. Resolves to undefined at that time if the provider does not answer.
    */
   async send(
     cost: ProviderCall | undefined,
