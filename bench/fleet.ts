@@ -13,7 +13,7 @@ import { startRedis } from '../test/support/redis.ts'
 import { between, mostIn } from './fleet/count.ts'
 import { startFleet } from './fleet/fleet.ts'
 import { PEERS } from './fleet/peers.ts'
-import { cutOff, loaded, nearAndFar, shortLived, slowJoining } from './fleet/scenes.ts'
+import { cutOff, frozen, loaded, nearAndFar, shortLived, slowJoining } from './fleet/scenes.ts'
 import { exitCodeOf, type Goal, printSection } from './table.ts'
 
 const quick = process.argv.includes('--quick')
@@ -194,6 +194,7 @@ const scenes = [
     seen: () => cutOff(quick ? 30_000 : 95_000),
     atLeast: undefined,
   },
+  { name: 'Redis frozen for 5 s, once in a minute', seen: () => frozen(5000), atLeast: 95 },
   { name: 'slow joining: 1.2 s', seen: () => slowJoining(1200), atLeast: 95 },
 ]
 const trouble: Goal[] = []

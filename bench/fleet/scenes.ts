@@ -174,6 +174,20 @@ export function cutOff(ms: number) {
   })
 }
 
+/** Redis is frozen for so long, once in a minute. */
+export function frozen(ms: number) {
+  return onStage(async (scene, server) => {
+    for (let i = 0; i < 8; i++) scene.saturate(await scene.join(llmiter, server.url))
+    await sleep(8000)
+    const from = performance.now()
+    server.freeze()
+    await sleep(ms)
+    server.thaw()
+    await sleep(60_000 - ms)
+    return { used: used(scene.seen.times, from, performance.now()), over: over(scene.seen.times) }
+  })
+}
+
 /** Eight join one after the other at a store that is slow. */
 export function slowJoining(roundTripMs: number) {
   return onStage(async (scene, { port }) => {

@@ -50,6 +50,8 @@ export interface LeaseRequest {
    * it.
    */
   alone: boolean
+  /** When this was sent, by the store's clock, or -1 before the first answer. */
+  sentAt: number
   /** How long to reserve its share after its last request. 0: not at all. */
   keepMs: number
   /** The store's time of the last answer, or -1. A store that does not remember it has lost recent state. */

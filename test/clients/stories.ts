@@ -152,7 +152,7 @@ export function stories<C extends object>(cast: Cast<C>): void {
       server.replies(slow)
       await expect(cast.plain(client)).rejects.toThrow()
       await soon(() => server.seen[0]!.left)
-      const second = await enter({ timeoutMs: 1000, retry }, { maxRetries: 0 })
+      const second = await enter({ timeoutMs: 500, retry }, { maxRetries: 0 })
       second.server.replies(slow, replies.plain())
       expect(await cast.plain(second.client)).toBe('Paris.')
       expect(second.server.seen).toHaveLength(2)
@@ -248,7 +248,7 @@ export function stories<C extends object>(cast: Cast<C>): void {
         const { client, server } = await enter({ maxConcurrent: 1 })
         const order: string[] = []
         const call = (name: string) => cast.plain(client).then(() => order.push(name))
-        server.replies(replies.broken(), { ...replies.plain(), delayMs: 700 })
+        server.replies(replies.broken(), { ...replies.plain(), delayMs: 700 }, replies.plain())
         const first = call('first')
         await soon(() => server.seen.length === 1)
         // While the SDK waits for its next try, the second one goes; the third came after the first.

@@ -120,5 +120,5 @@ const base: Parameters<typeof leaseRequest>[0] = {
     ...{ keepMs: LAW.keptMs, fromMs: 0, lagMs: 0, declared: 0, order: -1 },
     known: 0,
   },
-  ...{ concurrent: 0, inFlight: 0, permits: 0, dead: [], gone: false, alone: false, heard: -1 },
+  ...{ concurrent: 0, inFlight: 0, permits: 0, dead: [], gone: false, alone: false, heard: -1, sentAt: -1 },
 }

@@ -78,6 +78,7 @@ const step = fc.record({
   /** The limits of this one are so many times as large. */
   size: fc.constantFrom(1, 1, 1, 0.5, 2),
   order: fc.option(fc.integer({ min: 0, max: 5 })),
+  sentMsAgo: fc.constantFrom(0, 0, 0, 1400, 1600, 4000),
   heardMsAgo: fc.option(fc.integer({ min: -500, max: 61_000 })),
   permits: fc.integer({ min: 0, max: 6 }),
   inFlight: fc.integer({ min: 0, max: 3 }),
@@ -138,6 +139,7 @@ describe.skipIf(!haveRedis())('the script in Redis', () => {
           back,
           past,
           heardMsAgo,
+          sentMsAgo,
           close,
           more,
           claim,
@@ -163,6 +165,7 @@ describe.skipIf(!haveRedis())('the script in Redis', () => {
               heldMs: 2 * fromMs,
               fromMs,
               refused: [0, 0, 0, 0],
+              sentAt: now - sentMsAgo,
               heard: heardMsAgo === null ? -1 : now - heardMsAgo,
             },
             first: rest.waiting > 0 ? [1, 2 * tokens, 1, 1] : [],

@@ -65,3 +65,55 @@ describe('a slow store', () => {
     expect(mostIn(steady, MINUTE)).toBeGreaterThan(300)
   })
 })
+
+test.each([3000, 5000, 10_000])(
+  'a store that is frozen for %i ms, again and again: each time costs two seconds and a half, and no more',
+  async (frozenMs) => {
+    const everyMs = frozenMs + 15_000
+    const from = 20_000
+    const fleet = { now: () => 0 }
+    /** What was asked while it was frozen is answered at its end. */
+    const lagMs = () => {
+      const since = (fleet.now() - from) % everyMs
+      return since > 0 && since < frozenMs ? 2 * (frozenMs - since) : 2
+    }
+    const rig = fleetRig(8, {
+      limiter: { limits: [{ of: 'requests', amount: 600, per: '10s' }] },
+      store: { lagMs },
+    })
+    fleet.now = () => rig.clock.now()
+    rig.backlog(3000)
+    const to = from + 5 * everyMs
+    await rig.clock.advanceTo(to)
+    expect(mostIn(rig.times, 10_000)).toBeLessThanOrEqual(601)
+    const pace = 600 / 10_050
+    const lostMs = to - from - between(rig.times, from, to) / pace
+    expect(lostMs / 5).toBeLessThan(2500)
+  },
+)
+
+test.each([
+  [3500, 0],
+  [3500, 1400],
+  [6000, 0],
+  [6000, 1400],
+])(
+  'one process is so far from the store that it goes on at its share (%i ms, after %i): the store keeps that share',
+  async (farMs, beforeMs) => {
+    const fleet = { now: () => 0 }
+    const lagMs = (i: number) => {
+      const now = fleet.now()
+      if (i > 0) return 2
+      return now > 40_000 && now < 60_000 ? farMs : now > 20_000 && now < 26_000 ? beforeMs : 2
+    }
+    const rig = fleetRig(3, {
+      limiter: { limits: [{ of: 'requests', amount: 600, per: '10s' }] },
+      store: { lagMs },
+    })
+    fleet.now = () => rig.clock.now()
+    rig.backlog(3000)
+    await rig.clock.advanceTo(90_000)
+    expect(mostIn(rig.times, 10_000)).toBeLessThanOrEqual(601)
+    expect(rig.times.filter((at) => at > 20_000).length).toBeGreaterThan(0.9 * 70 * 59.7)
+  },
+)

@@ -6,6 +6,8 @@
 // apart (by up to 200 ppm), so a sample becomes less accurate with age. A sample that differs from it by more than
 // both errors replaces it: then the store's clock has been set.
 
+import { SLOWEST_MS } from './timing.ts'
+
 const DRIFT = 200e-6
 
 export class ClockSync {
@@ -18,7 +20,8 @@ export class ClockSync {
 
   learn(sentAt: number, receivedAt: number, storeNow: number): void {
     const lag = receivedAt - sentAt
-    this.lagMs = this.lagMs === 0 ? lag : this.lagMs + (lag - this.lagMs) / 8
+    // An answer that came too late to be used tells nothing about the next ones.
+    if (lag < SLOWEST_MS) this.lagMs = this.lagMs === 0 ? lag : this.lagMs + (lag - this.lagMs) / 8
     const offset = storeNow - (sentAt + receivedAt) / 2
     const error = lag / 2
     const known = this.#error + DRIFT * (receivedAt - this.#sampledAt)

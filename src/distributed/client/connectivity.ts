@@ -24,10 +24,12 @@ export class Connectivity {
 
   answered(sentAt: number, alone: boolean, now: number): void {
     const ms = now - sentAt
-    this.#remember(ms, now)
     const tooSlow = ms >= SLOWEST_MS
     if (tooSlow) this.#failedAt = -Infinity
-    else this.mode = 'up'
+    else {
+      this.#remember(ms, now)
+      this.mode = 'up'
+    }
     this.renewedAt = Math.max(this.renewedAt, sentAt)
     if (!alone) this.at = Math.max(this.at, tooSlow ? now : sentAt)
   }

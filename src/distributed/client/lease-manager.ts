@@ -154,7 +154,9 @@ export class LeaseManager {
       return Infinity
     }
     if (!this.#fallback) {
-      const from = this.#answer ? this.#connectivity.at + SILENCE_MS + this.#connectivity.slowestMs : now
+      const from = this.#answer
+        ? this.#connectivity.at + SILENCE_MS + 1.5 * this.#connectivity.slowestMs
+        : now
       if (now < from) return from
       this.#settleAlone(now)
     }
@@ -266,7 +268,7 @@ export class LeaseManager {
     if (this.#answer) this.#journal.remind(Infinity, this.#time.toStore(now))
     const request = leaseRequest({
       ...{ id: this.#options.id, gen: this.#answer?.news.gen ?? '', heard: this.#answer?.now ?? -1, known },
-      ...{ alone, keepMs },
+      ...{ alone, keepMs, sentAt: this.#answer ? this.#time.toStore(now) : -1 },
       ...{ limits, order: this.#order, ramp: this.#host.ramp(), waiting, gone, dead: this.#dead },
       ...{
         fromMs: this.#fromMs,

@@ -70,6 +70,11 @@ local function step()
   state.seq = state.seq + 1
   news.seq = state.seq
 
+  -- A process counts its silence from when it sent this. One that sent it too long ago goes on at its own share by now.
+  local late = 0
+  if ask.gen == news.gen and ask.sentAt >= 0 then late = max(0, now - ask.sentAt - ask.lagMs / 2) end
+  if late > missingMs + ask.lagMs then ask.alone, ask.first = true, {} end
+
   local function partOf(id) return tonumber(redis.call('HGET', permitKey, 'part:' .. id) or 0) end
   local function lose(id, till)
     redis.call('ZADD', missKey, num(till), id)
@@ -101,7 +106,7 @@ local function step()
     state.permits, state.kept = 0, 0
   end
   -- Starts with a write that a store out of memory refuses, so that nothing is left half done.
-  redis.call('ZADD', seenKey, num(state.alive + ask.lagMs), ask.id)
+  redis.call('ZADD', seenKey, num(state.alive + ask.lagMs - late), ask.id)
   for _, id in ipairs(ask.dead) do if id ~= ask.id then drop(id) end end
   if not redis.call('ZRANK', joinKey, ask.id) then
     state.joined = state.joined + 1

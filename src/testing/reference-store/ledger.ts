@@ -106,8 +106,8 @@ export class Ledger {
   }
 
   /** Handles one request at `time`, in epoch ms of the store. `gen` is the id for a new state. */
-  ask(request: LeaseRequest, time: number, gen: string): LeaseAnswer {
-    const state = (this.#state ??= begin(request, time, gen))
+  ask(sent: LeaseRequest, time: number, gen: string): LeaseAnswer {
+    const state = (this.#state ??= begin(sent, time, gen))
     // If the clock was set back, for example by a failover, the state's time continues, so that not all processes
     // have to wait.
     if (time - state.base < state.seen - 1000) state.base = time - state.seen
@@ -117,12 +117,13 @@ export class Ledger {
     state.alive += passed
     state.seen = now
     state.news.seq = ++state.seq
+    const request = countedFrom(sent, state.news.gen, now)
     if (now - prev > LAW.forgottenMs && request.declared === 0) this.#members.clear()
     // A process from another state, or from a later time of this one, must report its past before it gets slots.
     const stranger = request.gen !== '' && request.gen !== state.news.gen
     const present = this.#members.count(request, stranger, state.alive, now)
-    const since = present.heard < 0 ? prev : present.heard
-    const rolledBack = !stranger && request.heard > since + LAW.sameMs
+    const heard = present.heard < 0 ? prev : present.heard
+    const rolledBack = !stranger && request.heard > heard + LAW.sameMs
     const aheadMs = Math.max(LAW.aheadMs, (LAW.reserve * present.processes) / LAW.questionsPerMs)
     // All processes lease as far ahead as the furthest one. Otherwise that one would take everything.
     const wishedMs = Math.max(aheadMs, request.aheadMs)
@@ -180,7 +181,7 @@ export class Ledger {
     return {
       now,
       base: state.base,
-      ...(rolledBack && { since }),
+      ...(rolledBack && { since: heard }),
       news: { ...state.news },
       slots,
       next,
@@ -393,6 +394,14 @@ export class Ledger {
       account.even = Math.max(account.even, at) + step
     }
   }
+}
+
+/** A process counts its silence from when it sent this. One that sent it too long ago goes on at its own share by now. */
+function countedFrom(sent: LeaseRequest, gen: string, now: number): LeaseRequest {
+  const since = sent.gen === gen && sent.sentAt >= 0 ? sent.sentAt : now
+  const lateMs = Math.max(0, now - since - sent.lagMs / 2)
+  const isAlone = lateMs > LAW.missingMs + sent.lagMs
+  return { ...sent, lagMs: sent.lagMs - lateMs, ...(isAlone && { alone: true, first: [] }) }
 }
 
 function begin({ known }: LeaseRequest, time: number, gen: string): State {
