@@ -48,8 +48,8 @@ export default defineConfig({
         plugins: [lua],
         test: {
           name: 'unit',
-          // Most wait for servers and processes of their own.
-          maxWorkers: 3,
+          // Most wait for servers and processes of their own: four keep two cores busy.
+          maxWorkers: 4,
           // A worker keeps what it has loaded: two thirds of the processor time. No test may leave a trace.
           isolate: false,
           include: ['test/**/*.test.ts'],

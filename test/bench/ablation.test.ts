@@ -106,7 +106,7 @@ describe('the objective', () => {
 })
 
 describe('what a rule is worth', () => {
-  it('is more than chance, or it goes', () => {
+  it('must be statistically significant, or the rule is dropped', () => {
     expect([0.3, 0.1, -0.3].map((mean) => isWorth(row({ mean, halfWidth: 0.2 })))).toEqual([
       true,
       false,
@@ -114,7 +114,7 @@ describe('what a rule is worth', () => {
     ])
   })
 
-  it('reads as a line, without what may be chance', () => {
+  it('is printed as one line, without differences that may be chance', () => {
     expect(ablationOf(row({ mean: 0.5, halfWidth: 0.15 }))).toBe(
       '> **Without it** (no dip) the loss is +0.50 ± 0.15: growth +0.60; in return: strict −0.20.',
     )

@@ -52,7 +52,7 @@ describe('twenty processes with work', () => {
     )
   })
 
-  test('have the same fate twice', async () => {
+  test('give the same result twice', async () => {
     const line = '--rpm 600 --window 1s --told 2x --workload poisson:90%:1m --processes 20'
     expect(await said(line)).toBe(await said(line))
   })

@@ -454,7 +454,7 @@ test.each(['--version', '-v', 'version'])('%s is the version of the package', (a
 test.each([
   [['wach'], "there is no command 'wach' (did you mean 'watch'?); known: graph, watch, simulate"],
   [['watch', '--folder', 'x'], "Unknown option '--folder' (did you mean '--dir'?); known: --dir, --help"],
-])('%j is told', (args, words) => {
+])('%j is reported', (args, words) => {
   try {
     execFileSync(process.execPath, ['--disable-warning=ExperimentalWarning', MAIN, ...args], {
       stdio: 'pipe',

@@ -64,7 +64,7 @@ describe('anthropic', () => {
     expect(Object.keys(client)).toEqual(Object.keys(bare))
   })
 
-  test('keeps the SDK at its word: the hooks that this rests on', () => {
+  test('checks the private hooks of the SDK', () => {
     const { version } = JSON.parse(
       readFileSync(new URL('../../node_modules/@anthropic-ai/sdk/package.json', import.meta.url), 'utf8'),
     ) as { version: string }

@@ -134,7 +134,7 @@ describe('@google/generative-ai', () => {
     await server.close()
   })
 
-  test('the SDK that this rests on: plain promises, a line of its own for chats', () => {
+  test('the assumption about the SDK: plain promises, and a queue of its own for chats', () => {
     const { version } = JSON.parse(
       readFileSync(new URL('../../node_modules/@google/generative-ai/package.json', import.meta.url), 'utf8'),
     ) as { version: string }

@@ -52,7 +52,7 @@ export function stories<C extends object>(cast: Cast<C>): void {
     })
 
     test.skipIf(lacks(cast, 'leaving'))(
-      'a stream that is left early: its estimate stays, the server sees it go',
+      'a stream that is left early: the estimate is charged, and the server sees the disconnect',
       async () => {
         const { client, server, used } = stage
         server.replies(replies.stream({ frameMs: 30 }))
@@ -79,7 +79,7 @@ export function stories<C extends object>(cast: Cast<C>): void {
       expect(stage.used('requests')).toBe(1)
     })
 
-    test('aborted in flight: the SDK’s own error, and the ticket is back', async () => {
+    test('aborted in flight: the SDK’s own error, and the ticket is returned', async () => {
       const { client, server } = stage
       server.replies({ then: 'hang' })
       const abort = new AbortController()
@@ -105,7 +105,7 @@ export function stories<C extends object>(cast: Cast<C>): void {
       expect(limiter.stats()).toMatchObject({ refused: 1, issued: 2 })
     })
 
-    test('refusals without a word of how long, more of them than any retry count', async () => {
+    test('refusals without Retry-After, more of them than any retry count', async () => {
       const { client, server, limiter } = stage
       server.replies(...Array.from({ length: 5 }, replies.rateSilent), replies.plain())
       expect(await cast.plain(client)).toBe('Paris.')
@@ -113,7 +113,7 @@ export function stories<C extends object>(cast: Cast<C>): void {
       expect(limiter.stats()).toMatchObject({ refused: 5, issued: 6 })
     })
 
-    test('maxRefusals: the next one is the caller’s, as the SDK throws it, and the SDK does not try again', async () => {
+    test('maxRefusals: the next refusal is thrown as the SDK throws it, and the SDK does not retry', async () => {
       const { client, server, limiter } = await enter({ maxRefusals: 1 }, { maxRetries: 2 })
       const refusals = Array.from({ length: 5 }, () => replies.rate({ 'retry-after-ms': '20' }))
       server.replies(...refusals, replies.plain())
@@ -132,7 +132,7 @@ export function stories<C extends object>(cast: Cast<C>): void {
       expect(limiter.stats()).toMatchObject({ issued: 3, refused: 0 })
     })
 
-    test('retry of the limiter: after so many tries the failure is the caller’s, as the SDK throws it', async () => {
+    test('retry of the limiter: after all attempts the failure is thrown as the SDK throws it', async () => {
       const { client, server } = await enter({ retry }, { maxRetries: 0 })
       server.replies(...Array.from({ length: 5 }, replies.broken))
       await expect(cast.plain(client)).rejects.toThrow()
@@ -152,7 +152,7 @@ export function stories<C extends object>(cast: Cast<C>): void {
       server.replies(slow)
       await expect(cast.plain(client)).rejects.toThrow()
       await soon(() => server.seen[0]!.left)
-      const second = await enter({ timeoutMs: 1000, retry }, { maxRetries: 0 })
+      const second = await enter({ timeoutMs: 500, retry }, { maxRetries: 0 })
       second.server.replies(slow, replies.plain())
       expect(await cast.plain(second.client)).toBe('Paris.')
       expect(second.server.seen).toHaveLength(2)
@@ -248,7 +248,7 @@ export function stories<C extends object>(cast: Cast<C>): void {
         const { client, server } = await enter({ maxConcurrent: 1 })
         const order: string[] = []
         const call = (name: string) => cast.plain(client).then(() => order.push(name))
-        server.replies(replies.broken(), { ...replies.plain(), delayMs: 700 })
+        server.replies(replies.broken(), { ...replies.plain(), delayMs: 700 }, replies.plain())
         const first = call('first')
         await soon(() => server.seen.length === 1)
         // While the SDK waits for its next try, the second one goes; the third came after the first.

@@ -28,7 +28,7 @@ describe('tokens', () => {
     expect(used / 180_000).toBeGreaterThan(0.95)
   })
 
-  test('what was not used comes back', async () => {
+  test('unused amounts are refunded', async () => {
     const rig = fleetRig(3, { limiter: { tokensPerMinute: 60_000 } })
     let [done, until] = [0, Infinity]
     const work = async (limiter: BucketRateLimiter) => {

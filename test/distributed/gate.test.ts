@@ -103,7 +103,7 @@ describe('refusals that are more than chance', () => {
   })
 })
 
-test('a single refusal is bad luck, and cuts no rate', async () => {
+test('a single refusal may be chance, and does not lower the rate', async () => {
   let refused = false
   const { clock, from, fleet } = world(3, (now) => {
     if (now < 3000 || refused) return undefined

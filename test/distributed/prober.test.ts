@@ -134,11 +134,11 @@ describe('maxConcurrent is another here than there, since one was updated first:
     return done
   }
 
-  test('who may have none in flight does not hold the slots of those who may', async () => {
+  test('a process that may have none in flight does not hold slots that others can use', async () => {
     expect(await hour({ tokensPerMinute: 10_000, maxConcurrent: 2 }, () => false)).toBe(60)
   })
 
-  test('who waits for the probe of another leaves it the room to send it', async () => {
+  test("a process that waits for another one's probe leaves room for it", async () => {
     const refuse = (now: number) => now > 4000 && now < 30_000
     expect(await hour({ requestsPerMinute: 60, maxConcurrent: 2 }, refuse)).toBe(60)
   })

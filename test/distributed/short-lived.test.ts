@@ -67,7 +67,7 @@ test.each([
   expect(between(times, 210_000, 255_000) / (PACE * 45_000)).toBeGreaterThan(0.97)
 })
 
-test('a fleet that has just started is cut off: nobody is a newcomer', async () => {
+test('a fleet that has just started is cut off: no process counts as new', async () => {
   const rig = fleetRig(4, { limiter: { limits: [{ of: 'requests', amount: 80, per: '2s' }] } })
   const states: string[] = []
   for (const limiter of rig.fleet) limiter.on('store', ({ state }) => states.push(state))

@@ -73,7 +73,7 @@ describe('the provider accepts ten calls at once:', () => {
     for (const i of fleet.keys()) expect(done.filter(({ by }) => by === i).length).toBeGreaterThan(20)
   })
 
-  test('who was refused may use what the others leave', async () => {
+  test('a refused process may use what the others leave', async () => {
     const { clock, start, refused, done, within } = world(4, () => 10)
     for (let i = 0; i < 4; i++) start(i, i === 0 ? 5000 : 40)
     await clock.advanceTo(120_000)
@@ -81,7 +81,7 @@ describe('the provider accepts ten calls at once:', () => {
     expect(within(done, 60_000, 120_000) / 60).toBeGreaterThan(8.8)
   })
 
-  test('who comes later is not refused to learn it', async () => {
+  test('a process that joins later learns it without a refusal', async () => {
     const { clock, start, refused, done } = world(2, () => 10)
     start(0)
     await clock.advanceTo(20_000)

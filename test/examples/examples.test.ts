@@ -114,10 +114,10 @@ test('a Cloudflare Worker answers all at the pace of one limiter', slow, async (
 })
 
 test('a job writes the log that llmiter watch reads', slow, async () => {
-  const said = await run('watch-job', mkdtempSync(join(tmpdir(), 'llmiter-example-')), '40')
-  expect(said).toMatch(/40 answers\n$/)
+  const said = await run('watch-job', mkdtempSync(join(tmpdir(), 'llmiter-example-')), '20')
+  expect(said).toMatch(/20 answers\n$/)
   const file = /npx llmiter watch (.*)\n/.exec(said)![1]!
   const records = readFileSync(file, 'utf8').trim().split('\n')
   const issued = records.map((line) => (JSON.parse(line) as { issued?: number }).issued ?? 0)
-  expect(issued.reduce((a, b) => a + b)).toBe(40)
+  expect(issued.reduce((a, b) => a + b)).toBe(20)
 })

@@ -58,7 +58,7 @@ function waitingCall(): ClientRequest {
   return made
 }
 
-test('the page holds no facts, loads nothing, and lets nothing else run', async () => {
+test('the page contains no data, loads nothing, and runs no other script', async () => {
   const { status, headers, text } = await ask(url, PAGE)
   expect([status, headers['content-type']]).toEqual([200, 'text/html; charset=utf-8'])
   expect(text).not.toMatch(/busy|alice|canary/)
@@ -68,7 +68,7 @@ test('the page holds no facts, loads nothing, and lets nothing else run', async 
   expect(policy).not.toContain('unsafe')
 })
 
-test('whoever has no admin key gets no facts', async () => {
+test('without the admin key there is no data', async () => {
   for (const authorization of ['', `Bearer ${key}`, 'Bearer wrong'])
     expect((await ask(url, { path: '/-/status', method: 'GET', headers: { authorization } })).status).toBe(
       401,

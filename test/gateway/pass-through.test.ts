@@ -81,7 +81,7 @@ describe('OpenAI', () => {
     expect(plain(through.text)).toBe(plain(direct.text))
   })
 
-  test('whoever asks for the usage gets it', async () => {
+  test('a client that asks for the usage gets it', async () => {
     const stream_options = { include_usage: true }
     const chat = await ofProvider().chat.completions.create({
       model: 'gpt-5',

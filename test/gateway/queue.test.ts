@@ -74,7 +74,7 @@ test('priority first, then tenants in turns', async () => {
   expect(who()).toEqual(['first', 'urgent', 'a1', 'b1', 'a2'])
 })
 
-test('who leaves while it waits is never sent', async () => {
+test('a call whose client leaves while it waits is never sent', async () => {
   const { url } = await rig.gatewayOf(oneAtATime())
   rig.server.replies({ body: {}, delayMs: 300 }, { body: {} })
   const first = ask(url, as('first'))

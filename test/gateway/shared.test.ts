@@ -38,7 +38,7 @@ describe.skipIf(!haveRedis())('two gateways with one Redis', () => {
     const limits = { requestsPerDay: 10 }
     const both = await two('limit:', { targets: [rig.targetOf({ limits })] })
     const calls = Array.from({ length: 30 }, (_, i) =>
-      ask(both[i % 2]!.url, { headers: { 'x-llmiter-max-wait': '20s' } }),
+      ask(both[i % 2]!.url, { headers: { 'x-llmiter-max-wait': '5s' } }),
     )
     const answers = await Promise.all(calls)
     // Each alone would send 10. A few may be held by the other one, so that they go unused for a moment.

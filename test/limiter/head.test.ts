@@ -4,7 +4,7 @@ import { BucketRateLimiter } from 'llmiter'
 import { VirtualClock } from 'llmiter/testing'
 import { expect, test } from 'vitest'
 
-test('a large call that is given up makes way at once for a small one that fits', async () => {
+test('an aborted large call immediately makes way for a small one that fits', async () => {
   const clock = new VirtualClock()
   const limiter = new BucketRateLimiter({ name: 'head', tokensPerMinute: 1000, ramp: false, clock })
   await limiter.run(() => {}, { cost: { tokens: 150 } })

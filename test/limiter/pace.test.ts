@@ -61,7 +61,7 @@ test('unused seconds carry over, up to the burst', async () => {
   )
 })
 
-test('credit for a burst is not earned while somebody waits', async () => {
+test('credit for a burst does not grow while a call waits', async () => {
   const { clock, limiter } = rig({ requestsPerMinute: 60, burst: 5, maxConcurrent: 1 })
   const times = departures(limiter, clock)
   // One call holds the only place for ten seconds; those who wait for it have saved nothing up.

@@ -98,7 +98,7 @@ test.each<[string, Story]>([
       waits: [1.9 * DAY, 2.1 * DAY],
     },
   ],
-])('told as it comes: %s', async (_, story) => {
+])('the wait is as predicted: %s', async (_, story) => {
   const { told, real } = await tell(story)
   expect(real).toBeGreaterThanOrEqual(story.waits[0])
   expect(real).toBeLessThanOrEqual(story.waits[1])
@@ -171,7 +171,7 @@ test('what a batch really uses, not what it was first taken for', async () => {
   expect(told / (went - from)).toBeLessThan(1.15)
 })
 
-test('asks nothing of the limiter: who asks changes nothing', async () => {
+test('waitTime does not change the limiter', async () => {
   const run = async (asks: boolean) => {
     const clock = new VirtualClock()
     const { limiter } = rig(

@@ -325,7 +325,7 @@ describe.skipIf(!chromium && !process.env.CI)('in a browser', () => {
     },
     'dead process': {
       sentence:
-        /7\d still waiting when the log ends\..* ends at 2026-01-31 \d\d:00:2\d with 7\d calls not over: its program ended, or was killed\./,
+        /7\d still waiting when the log ends\..* ends at 2026-01-31 \d\d:00:2\d with 7\d calls unfinished: its program ended or was killed\./,
       strip: 'requests a minute',
     },
   }

@@ -93,7 +93,7 @@ function attempt(limiter: BucketRateLimiter, priority: number): void {
   }
 }
 
-test('any sequence of events ends with an empty office and one end for each call', async () => {
+test('any sequence of events ends with an empty limiter and one end for each call', async () => {
   await fc.assert(
     fc.asyncProperty(
       events,

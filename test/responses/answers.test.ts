@@ -232,7 +232,7 @@ describe('errors are found by their shape', () => {
   })
 })
 
-describe('what a message echoes of the request is not told further', () => {
+describe('text of the request echoed in a message is not passed on', () => {
   test.each([
     ['Invalid content: "my secret plan" is too long', 'secret'],
     ['Request too large. prompt: my secret plan', 'secret'],
@@ -250,7 +250,7 @@ describe('what a message echoes of the request is not told further', () => {
   })
 })
 
-test('what speaks of limits is told', () => {
+test('text about limits is kept', () => {
   const said = (message: string) => classify(thrown({ status: 429, error: { message } }), wall)?.reason
   expect(said('Rate limit exceeded, slow down. Hello!')).toBe('429: Rate limit exceeded, slow down')
   expect(said('Rate limit reached on tokens per min (TPM): Limit 10')).toBe('429: tokens per min')

@@ -17,6 +17,9 @@ const sources = Object.fromEntries(
   entries.map(({ specifier, name }) => [specifier, join(ROOT, `src/${name}.ts`)]),
 )
 
+/** What the compiler has read of files that do not change: the types of all SDKs are most of its work. */
+const parsed = new Map<string, ts.SourceFile | undefined>()
+
 /** What the compiler says of the blocks, each with its line in the Markdown file. */
 export function complaints(blocks: readonly Block[]): string[] {
   // Virtual files beside the package's own, so that `openai` and the like are found.
@@ -41,9 +44,9 @@ export function complaints(blocks: readonly Block[]): string[] {
   const { getSourceFile } = host
   host.getSourceFile = (name, version, ...rest) => {
     const text = textOf(files.get(name))
-    return text === undefined
-      ? getSourceFile(name, version, ...rest)
-      : ts.createSourceFile(name, text, version)
+    if (text !== undefined) return ts.createSourceFile(name, text, version)
+    if (!parsed.has(name)) parsed.set(name, getSourceFile(name, version, ...rest))
+    return parsed.get(name)
   }
   host.getCurrentDirectory = () => ROOT
   const program = ts.createProgram([...files.keys()], options, host)

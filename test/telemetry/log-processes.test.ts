@@ -57,26 +57,30 @@ test('a program that comes to its end is not kept alive, and its last second is 
   expect(total(recordsIn(dir))).toEqual({ requests: 5, issued: 5, finished: 5, waiting: 0 })
 })
 
-test.each([
-  ['process.exit()', `process.exit(3)`, 3, ''],
-  ['an uncaught exception', `setTimeout(() => { throw new Error('bang') })`, 1, 'bang'],
-  ['a rejection that nobody handles', `void Promise.reject(new Error('bang'))`, 1, 'bang'],
-])('%s', async (_, end, code, said) => {
-  const dir = tempDir()
-  const ended = await program(
-    dir,
-    `for (let i = 0; i < 50; i++) limiter.run(() => 1).catch(() => {})
-     await new Promise((resolve) => setTimeout(resolve, 1200))
-     ${end}`,
-  )
-  expect(ended.code).toBe(code)
-  expect(ended.stderr).toContain(said)
-  const records = recordsIn(dir)
-  const { requests, issued, finished, waiting } = total(records)
-  expect(requests).toBe(50)
-  expect(issued).toBeGreaterThan(0)
-  expect([issued, issued]).toEqual([finished, 50 - waiting])
-  expect(records.length).toBeGreaterThanOrEqual(2)
+test('process.exit(), an uncaught exception, a rejection that nobody handles: all is written', async () => {
+  const ends = [
+    [`process.exit(3)`, 3, ''],
+    [`setTimeout(() => { throw new Error('bang') })`, 1, 'bang'],
+    [`void Promise.reject(new Error('bang'))`, 1, 'bang'],
+  ] as const
+  const written = async ([end, code, said]: (typeof ends)[number]) => {
+    const dir = tempDir()
+    const ended = await program(
+      dir,
+      `for (let i = 0; i < 50; i++) limiter.run(() => 1).catch(() => {})
+       await new Promise((resolve) => setTimeout(resolve, 1200))
+       ${end}`,
+    )
+    expect(ended.code, end).toBe(code)
+    expect(ended.stderr, end).toContain(said)
+    const records = recordsIn(dir)
+    const { requests, issued, finished, waiting } = total(records)
+    expect(requests, end).toBe(50)
+    expect(issued, end).toBeGreaterThan(0)
+    expect([issued, issued], end).toEqual([finished, 50 - waiting])
+    expect(records.length, end).toBeGreaterThanOrEqual(2)
+  }
+  await Promise.all(ends.map(written))
 })
 
 test('several processes write into files of their own', async () => {
