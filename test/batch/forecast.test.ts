@@ -206,7 +206,7 @@ describe('the summary', () => {
       {},
       0.83,
       'at most 2 in flight',
-      /a free place \(at most 2 in flight\), (9\d|100) %/,
+      /a free slot \(at most 2 in flight\), (9\d|100) %/,
     ],
     [
       'a quota of the hour',

@@ -183,7 +183,7 @@ test('the summary of a run adds up, and names what held it back', () => {
   ).toBe(
     '1,500 calls in 1 min 21 s: 2 answered, 1 failed, 2 turned away, 1,490 still waiting, 5 still in flight when the log ends. ' +
       'In 75 % of the 4 s in which calls waited, they waited for output tokens (10,000 a minute); in 25 % for the provider, which refused calls as too many ("429"). ' +
-      '1 refusal (the last: rate: 429), at most 1,499 in line; the gate was closed for 1 s.',
+      '1 refusal (the last: rate: 429), at most 1,499 waiting; the gate was closed for 1 s.',
   )
   expect([span(0), span(59.6), span(3600), span(90_061), span(3661)]).toEqual([
     '0 s',

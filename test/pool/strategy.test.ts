@@ -223,7 +223,7 @@ test('what is wrong is refused when the pool is made', () => {
   expect(make({ strategies: { a: 'a' } })).toThrow(/a target has this name/)
   expect(make({ targets: [null] })).toThrow('targets[0] must be an object, got null')
   expect(make({ targets: [{ name: 'a', limiter, wieght: 2 }] })).toThrow(
-    "targets[0] cannot have a field 'wieght' (did you mean 'weight'?); fields of your own need other names",
+    "targets[0] cannot have a field 'wieght' (did you mean 'weight'?); extra fields need other names",
   )
   expect(make({ targets: [{ name: 'a', limiter, client: {}, weights: 2 }] })).toThrow(
     "did you mean 'weight'?",
