@@ -140,7 +140,9 @@ describe('a log', () => {
 
   test('tells the tokens itself', async () => {
     const file = log('tokens', JSON.stringify(second('a', 0, 1)))
-    expect(await complaint(`--rpm 5 --from ${file} --prompt-tokens 5`)).toContain('the log contains the tokens')
+    expect(await complaint(`--rpm 5 --from ${file} --prompt-tokens 5`)).toContain(
+      'the log contains the tokens',
+    )
     expect(await complaint(`--itpm 5000 --from ${file}`)).toContain('give --tpm')
   })
 })
