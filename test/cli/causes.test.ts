@@ -20,7 +20,7 @@ import { tempDir } from '../support/temp.ts'
 interface Said {
   /** The words that each view must have. */
   words: string
-  /** The label of the metric that tells it. */
+  /** The label of the metric for it. */
   label: Record<string, string | number>
   /** Where the views say it in other words. */
   watch?: string

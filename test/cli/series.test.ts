@@ -301,7 +301,7 @@ test('a log of more seconds than a page can hold is put together, and nothing of
       const [small, large] = [series, whole].map((each) => each.limiters[0]!.columns)
       for (const key of ['requests', 'refused'] as const) expect(sum(small![key])).toBe(sum(large![key]))
       const highest = [small, large].map((columns) => Math.max(...columns!.waiting))
-      // The later record of a second tells the level, but a longer point has the earlier one in it already.
+      // The later record of a second sets the level, but a longer point already contains the earlier one.
       const once = new Set(seconds.map(({ s }) => s)).size === seconds.length
       if (once) expect(highest[0]).toBe(highest[1])
       expect(highest[0]).toBeGreaterThanOrEqual(highest[1]!)

@@ -1,4 +1,4 @@
-// A share has a term: whoever is cut off stops spending it before the store gives it to others.
+// A share has a term: a process that is cut off stops using it before the store gives it to others.
 
 import { describe, expect, test } from 'vitest'
 import { between, fleetRig, mostIn } from './redis-harness.ts'

@@ -1,4 +1,5 @@
-// The provider accepts so many calls at once, from all processes together. What the refusals of one show holds for all.
+// The provider limits the number of calls in flight over all processes. What one process learns from refusals
+// applies to all.
 
 import type { LimiterOptions } from 'llmiter'
 import type { MemoryStoreOptions } from 'llmiter/testing'

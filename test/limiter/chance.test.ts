@@ -1,4 +1,4 @@
-// Refusals by chance, whatever the rate: they delay the refused call alone. A limit is found beside them all the same.
+// Random refusals at any rate delay only the refused call. A limit is still found among them.
 
 import { expect, test } from 'vitest'
 import { BucketRateLimiter, type LimiterOptions } from 'llmiter'

@@ -275,7 +275,7 @@ test('a rate that was found, not told, climbs again after a restore', async () =
   const next = new BucketRateLimiter({ name: 'test', requestsPerMinute: 600, clock })
   next.restore(saved)
   const learned = next.stats().limits[0]!.learned!
-  // An hour in which nobody asks proves nothing.
+  // An hour without calls proves nothing.
   await clock.advance(3_600_000)
   expect(next.stats().limits[0]!.learned).toBeCloseTo(learned, 6)
   for (let i = 0; i < 1000; i++) fate(next.run(() => {}))

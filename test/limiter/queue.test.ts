@@ -1,4 +1,4 @@
-// Who is next, and who may not even stand in line.
+// The order of the queue, and which calls it does not accept.
 
 import { expect, test } from 'vitest'
 import { LimiterStoppedError, QueueFullError, WaitTimeoutError } from 'llmiter'

@@ -1,4 +1,4 @@
-// Money or quota is used up: nobody waits for it, and one call a minute sees whether someone has paid.
+// After a used-up quota no call waits, and one call a minute tests whether it is back.
 
 import { expect, test } from 'vitest'
 import { BucketRateLimiter, type LimiterError, QuotaExhaustedError } from 'llmiter'

@@ -15,7 +15,10 @@ import {
   steadyClock,
 } from '../helpers.ts'
 
-/** Calls whose provider is shut in the given spans; writes down who was sent when, and who was refused. */
+/**
+ * Calls to a provider that refuses in the given intervals. Records which calls were sent when, and which were
+ * refused.
+ */
 function shutting(
   limiter: BucketRateLimiter,
   clock: VirtualClock,

@@ -1,4 +1,4 @@
-// What a provider tells of the wait is believed until the provider itself shows that it is wrong.
+// A provider's Retry-After is trusted until the provider itself shows that it is wrong.
 
 import { expect, test } from 'vitest'
 import { BucketRateLimiter } from 'llmiter'
@@ -16,7 +16,7 @@ const second = () => new TokenBucketProvider({ requestsPerMinute, capacityMs: 10
 const window = (phaseMs: number) => new FixedWindowProvider({ requestsPerMinute, phaseMs })
 const tens = (phaseMs: number) => new ShortQuantumProvider({ requestsPerMinute, quantumMs: 10_000, phaseMs })
 
-/** How many s a backlog takes that is sent at so many times the limit, and when calls were refused. */
+/** How many s a backlog takes at this multiple of the limit, and when calls were refused. */
 async function backlog(provider: ModelProvider, calls: number, told: number, seed: number) {
   const clock = new VirtualClock({ seed })
   const limiter = new BucketRateLimiter({ name: 'told', clock, requestsPerMinute: told * requestsPerMinute })

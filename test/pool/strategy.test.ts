@@ -1,4 +1,4 @@
-// Who may answer: tiers, weights, conditions, keys that stay, names that lead round.
+// Which target may answer: tiers, weights, conditions, sticky keys, circular names.
 
 import { describe, expect, test } from 'vitest'
 import { createPool, type PoolQuery, type Strategy } from 'llmiter/pool'
