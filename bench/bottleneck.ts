@@ -1,8 +1,8 @@
 /**
- * What a job costs in `llmiter/bottleneck` and in Bottleneck itself. `npm run bench:bottleneck`; a figure of one run is good
- * for that run only (see measure.ts). It exits with 1 when the goal is missed.
+ * Compares the cost of a job in `llmiter/bottleneck` and in Bottleneck itself. `npm run bench:bottleneck`. Figures
+ * are comparable only within one run (see measure.ts). Exits with 1 if the goal is missed.
  *
- *   --quick   fewer jobs and rounds: for a look, not for a claim
+ *   --quick   fewer jobs and rounds: for a quick check, not for publication
  */
 import { parseArgs } from 'node:util'
 import { cost, interleave, ratio } from './measure.ts'

@@ -1,6 +1,6 @@
 /**
- * Who is measured: llmiter and the packages that people use in its place, each set up as its README says for
- * the job, all behind one verb.
+ * The measured packages: llmiter and its alternatives, each configured as its README recommends, behind one
+ * interface.
  */
 import { rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -18,22 +18,22 @@ export type Work = () => Promise<number>
 
 interface Line {
   run(work: Work): Promise<unknown>
-  /** What must pass before the next turn has the machine for itself. */
+  /** Must finish before the next turn may use the machine. */
   close?(): Promise<unknown>
 }
 
-/** Makes a new line, which will get so many calls. */
+/** Creates a new queue for this many calls. */
 export type Contestant = (calls: number) => Line
 
-/** More than any bench asks for: these limits are kept, counted and checked, but nobody waits for them. */
+/** More than any bench uses: these limits are stored, counted and checked, but no call waits for them. */
 export const HUGE = 1e12
 
-/** One limit, as most users have. Without the ramp: the bench is not about the first five seconds. */
+/** One limit, as most users have. Without the ramp, because the bench is not about the first five seconds. */
 export const ONE_LIMIT = { name: 'bench', requestsPerMinute: HUGE, burst: HUGE, ramp: false } as const
 
 const huge = (of: string) => ({ of, amount: HUGE, per: '1m', burst: HUGE }) as const
 
-/** Five limits, three of them on tokens, as a busy account has. */
+/** Five limits, three of them for tokens, as an account with heavy use has. */
 const FIVE_LIMITS: LimiterOptions = {
   name: 'bench',
   limits: ['requests', 'tokens', 'inputTokens', 'outputTokens', 'images'].map(huge),
@@ -47,7 +47,7 @@ export const llmiter =
     return { run: (work) => limiter.run(work) }
   }
 
-/** With a log, which is written to a real file. */
+/** With a log written to a real file. */
 export const llmiterWithLog =
   (options: LimiterOptions): Contestant =>
   () => {
@@ -61,7 +61,7 @@ export const llmiterWithLog =
     return { run: (work) => limiter.run(work), close }
   }
 
-/** Everything in use: a cost in five limits, three priorities, seven tenants. */
+/** With all features: a cost in five limits, three priorities, seven tenants. */
 export const llmiterWithAll =
   (options: Partial<LimiterOptions>): Contestant =>
   () => {
@@ -118,14 +118,14 @@ export const semaOf =
   }
 
 export const semaByRate: Contestant = (calls) => {
-  // It makes one token for each call of a second beforehand, so its limit cannot be huge.
+  // It creates one token for each call of a second in advance, so its limit cannot be huge.
   const wait = RateLimit(calls)
   return {
     async run(work) {
       await wait()
       return work()
     },
-    // It leaves a timer of a second behind for each call.
+    // It leaves a timer of one second behind for each call.
     close: () => sleep(1200),
   }
 }

@@ -1,12 +1,12 @@
 /**
- * What many processes reach with one limit: `npm run bench:fleet`, with a real Redis, real processes and an HTTP provider that
- * counts. `--quick` measures for a third of the time.
+ * Measures many processes with one limit: `npm run bench:fleet`, with a real Redis, real processes, and an HTTP
+ * provider that counts. `--quick` measures for a third of the time.
  *
- * Then, with members in one process that have connections of their own: how long calls wait below the limit, beside what people
- * use instead of llmiter, and what comes of a fleet in trouble.
+ * A second part uses members in one process with their own connections: how long calls wait below the limit,
+ * compared with alternatives to llmiter, and how a fleet behaves during failures.
  *
- * The window is ten seconds, so that a run holds several; the ceiling of what can be used is then W ÷ (W + J) = 99.5 %
- * of n. "Used" is told of the pace the law allows, and of n.
+ * The window is ten seconds, so that a run contains several. The maximum usable share is then W ÷ (W + J) = 99.5 %
+ * of n. "Used" is given relative to the allowed pace, and to n.
  */
 import { Redis } from 'ioredis'
 import { startRedis } from '../test/support/redis.ts'
@@ -28,7 +28,7 @@ const limits = (amount: number) => ({ limits: [{ of: 'requests', amount, per: '1
 const asked = async (admin: Redis) =>
   Number(/cmdstat_evalsha:calls=(\d+)/.exec(await admin.info('commandstats'))?.[1] ?? 0)
 
-/** The first moment after `from` from which on a second holds nine tenths of the pace. */
+/** The first moment after `from` from which a second contains nine tenths of the pace. */
 function recovered(times: readonly number[], from: number): number {
   for (const at of times) if (at >= from && between(times, at, at + 1000) >= 0.9 * PACE) return at - from
   return Infinity
@@ -68,7 +68,7 @@ async function measure(processes: number) {
   const errors = fleet.errors()
   await fleet.stop()
 
-  // Forty a second for each process: calls are counted, not sent.
+  // Forty per second for each process. Calls are counted, not sent.
   const many = await startFleet(processes, () => ({
     ...{ redisUrl: redis.url, limits: limits(400 * processes), backlog: 100, silent: true },
     store: { prefix: 'many:' },

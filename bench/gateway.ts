@@ -1,11 +1,11 @@
 /**
- * The gateway beside @portkey-ai/gateway and a bare pass-through of `node:http`: CPU per call, calls a second, latency,
- * memory per open stream, boot, and 200 calls at once at a provider of 600 a minute. Of ours also the memory of a call that
- * waits. The other gateway is installed into a folder of its own when this runs. It needs Linux, where each process keeps
- * to one core; the load and the provider share the other one, which bounds the calls a second of the quick ones. It exits
- * with 1 when a goal is missed.
+ * Compares the gateway with @portkey-ai/gateway and with a bare pass-through of `node:http`: CPU per call, calls
+ * per second, latency, memory per open stream, start-up time, and 200 calls at once to a provider that allows 600
+ * a minute. For ours, also the memory of a waiting call. The other gateway is installed into its own folder when
+ * the bench runs. Needs Linux, where each process is pinned to one core. The load and the provider share the other
+ * core, which bounds the calls per second of the fast contestants. Exits with 1 if a goal is missed.
  *
- *   --quick   fewer calls and streams: for a look, not for a claim
+ *   --quick   fewer calls and streams: for a quick check, not for publication
  */
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -24,7 +24,7 @@ const AT_ONCE = 16
 const STREAMS = quick ? 100 : 500
 const WAITING = quick ? 1000 : 10_000
 
-/** µs of CPU a call, and calls a second. */
+/** CPU per call in µs, and calls per second. */
 interface Throughput {
   readonly cpu: number
   readonly perSecond: number

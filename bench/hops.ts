@@ -1,9 +1,9 @@
 /**
- * How far a call travels through the house: the files and the named functions of `src/` that one call enters, by V8's
- * own coverage. Exits with 1 above the bound.
+ * Counts the files and named functions of `src/` that one call enters, by V8's coverage. Exits with 1 above the
+ * bound.
  *
- * Clocks and dice are the environment's, not the call's, nor is what they enter by themselves; and what runs at import
- * runs once. None of these counts.
+ * Clocks and random numbers belong to the environment, so the code they enter does not count. Code that runs at
+ * import runs once and does not count either.
  */
 import { Session } from 'node:inspector/promises'
 import { BucketRateLimiter } from '../src/index.ts'
@@ -11,7 +11,7 @@ import { VirtualClock } from '../src/testing/clock.ts'
 
 interface Journey {
   readonly name: string
-  /** The most files it may enter. */
+  /** The maximum number of files it may enter. */
   readonly atMost: number
   readonly run: (stage: Stage) => Promise<void>
 }
@@ -26,7 +26,7 @@ const SRC = new URL('../src/', import.meta.url).href
 
 const refusal = { status: 429, message: 'Rate limit reached for requests', headers: { 'retry-after': '1' } }
 
-/** A limiter that has been used: what happens once in its life is not part of the call that is measured. */
+/** A limiter that has already been used, so that one-time work is not measured. */
 async function used(): Promise<Stage> {
   const clock = new VirtualClock()
   const limiter = new BucketRateLimiter({ name: 'hops', requestsPerMinute: 600, clock })
@@ -62,7 +62,7 @@ const journeys: Journey[] = [
   { name: 'a call that is refused, parked and sent as the probe', atMost: 24, run: isRefused },
 ]
 
-/** The named functions that ran since the last time, by file of `src/`. */
+/** The named functions that ran since the last call, by file of `src/`. */
 async function entered(session: Session): Promise<Map<string, string[]>> {
   const { result } = await session.post('Profiler.takePreciseCoverage')
   const files = new Map<string, string[]>()

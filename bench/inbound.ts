@@ -1,8 +1,8 @@
 /**
- * What a guard costs a request and a client, next to the packages that people use in its place, and to what it might have
- * been made of. `npm run bench:inbound`; a figure of one run is good for that run only (see measure.ts).
+ * Measures the cost of a guard per request and client, compared with alternative packages and other possible
+ * designs. `npm run bench:inbound`. Figures are comparable only within one run (see measure.ts).
  *
- *   --quick   fewer rounds and clients: for a look, not for a claim
+ *   --quick   fewer rounds and clients: for a quick check, not for publication
  */
 import { parseArgs } from 'node:util'
 import { AMOUNT, contestants } from './inbound/jobs.ts'
@@ -13,7 +13,7 @@ const { quick } = parseArgs({ options: { quick: { type: 'boolean', default: fals
 const module = new URL('inbound/jobs.ts', import.meta.url).href
 const names = Object.keys(contestants)
 const clients = quick ? 20_000 : 100_000
-// A thousand clients that may make all of these: what is measured is requests that pass.
+// A thousand clients, all within their limits, because accepted requests are measured.
 const requests = 1000 * (AMOUNT - 1)
 
 const timed = names.map((name) => `${name}@${requests}`)

@@ -1,33 +1,36 @@
 /**
- * How a bench measures on a noisy machine: every contestant in a process of its own, all of them in turns, many
- * rounds, medians at the end.
+ * Measures on a noisy machine: each contestant in its own process, in turns, over many rounds, with medians at the
+ * end.
  *
- * In one process they spoil each other: the code that all go through is compiled for all kinds at once, one's
- * garbage is collected on another's time, and peers seem up to three times slower than they are. In turns, since
- * a slow spell of the machine then hits all alike; for the same reason a ratio is the median of the ratios
- * within a round, not the ratio of two medians. And nobody collects garbage by hand before a turn: a full
- * collection makes V8 forget what it has compiled for classes without a living instance (a core that takes
- * 0.15 µs a ticket then takes 0.6). Each contestant pays for the garbage it makes.
+ * In one process, contestants affect each other: shared code is compiled for all kinds of input, garbage of one is
+ * collected during the turn of another, and they appear up to three times slower than they are. They take turns,
+ * because a slow phase of the machine then affects all of them equally. For the same reason a ratio is the median
+ * of the ratios per round, not the ratio of two medians. No garbage collection is forced before a turn: a full
+ * collection makes V8 discard compiled code of classes without living instances (a core that takes 0.15 µs per
+ * ticket then takes 0.6). Each contestant pays for its own garbage.
  */
 import { fork } from 'node:child_process'
 
-/** Does the work once and returns what it cost. */
+/** Does the work once and returns its cost. */
 export type Turn = () => Promise<number> | number
 
-/** What a module exports as `jobs` for `interleave`: by name, made ready in the contestant's own process. */
+/** The type of the `jobs` export for `interleave`: jobs by name, prepared in the contestant's own process. */
 export type Jobs = Record<string, (size: number) => Turn | Promise<Turn>>
 
-/** What the turns of each job cost, one number a round. */
+/** The costs of each job's turns, one number per round. */
 export type Costs = Map<string, number[]>
 
 export interface Plan {
   rounds: number
-  /** Turns that are not counted, until the code is compiled. Default 3. */
+  /**
+   * The number of uncounted turns, until the code is compiled.
+   * @default 3
+   */
   warmUp?: number
 }
 
 /**
- * Runs jobs that a module exports, named `name` or `name@size`, each in its own process, in turns.
+ * Runs the jobs exported by a module, named `name` or `name@size`, each in its own process, in turns.
  *
  * `module` is the `import.meta.url` of the module with the jobs.
  */
@@ -67,8 +70,8 @@ async function enter(module: string, job: string) {
 }
 
 /**
- * A turn that runs twice and counts once: while others had theirs, V8 gave its heap back to the system, and to get
- * it again takes as long as the work.
+ * A turn that runs twice and counts once. While others had their turns, V8 returned its heap to the system, and
+ * getting it back takes as long as the work itself.
  */
 export const warmed =
   (turn: Turn): Turn =>
@@ -101,13 +104,13 @@ function median(values: number[]): number {
 /** The median cost of a job. */
 export const cost = (costs: Costs, job: string) => median(costs.get(job)!)
 
-/** The median of `a / b`, round by round. */
+/** The median of `a / b` over the rounds. */
 export function ratio(costs: Costs, a: string, b: string): number {
   const below = costs.get(b)!
   return median(costs.get(a)!.map((each, round) => each / below[round]!))
 }
 
-/** µs that `work` took, for each of `count`. */
+/** The time in µs that `work` took, divided by `count`. */
 export async function microseconds(count: number, work: () => unknown): Promise<number> {
   const start = performance.now()
   await work()

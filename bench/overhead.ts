@@ -1,11 +1,11 @@
 /**
- * What llmiter itself costs, next to the packages that people use in its place: time and memory a call, growth
- * with the length of the line, bundle size, timers. `npm run bench:overhead`; a figure of one run is good for
- * that run only, so all contestants take turns in it (see measure.ts).
+ * Measures the overhead of llmiter, compared with alternative packages: time and memory per call, growth with the
+ * queue length, bundle size, timers. `npm run bench:overhead`. Figures are comparable only within one run, so all
+ * contestants take turns in it (see measure.ts).
  *
- *   --quick        smaller numbers, one minute's patience: for a look, not for a claim
- *   --only a,d     some sections only
- *   --json FILE    what was measured, for other programs
+ *   --quick        smaller numbers: for a quick check, not for publication
+ *   --only a,d     only some sections
+ *   --json FILE    the measurements, for other programs
  */
 import { parseArgs } from 'node:util'
 import { bundleSection } from './overhead/bundle.ts'
@@ -25,7 +25,7 @@ const { quick, only, json } = readFlags()
 const { calls, rounds, waiting, sizes } = quick ? QUICK : FULL
 
 const all: Record<string, () => Promise<Section>> = {
-  // With c, since the case with everything in use takes its turns with the plain one.
+  // With c, because the case with all features takes turns with the plain one.
   a: () => callsSection(calls, rounds),
   b: () => coreSection(calls, rounds),
   d: () => memorySection(waiting),
@@ -45,7 +45,7 @@ for (const letter of lettersOf(only)) {
 const goals = sections.flatMap((section) => section.goals)
 console.log(`\n${goals.filter(isMet).length} of ${goals.length} goals met (Node ${process.version})`)
 if (json !== undefined) writeJson(json, { quick, calls, rounds, waiting, sizes }, sections)
-// Lines that still wait keep the process alive, as they should.
+// Calls that still wait keep the process alive, as they should.
 process.exit(exitCodeOf(goals))
 
 function readFlags() {

@@ -1,19 +1,19 @@
 /**
- * How well clients pace: goodput, refusals and waits against providers that limit in different ways, in virtual
- * time, with fixed seeds; llmiter and its peers in the same run, and the goals it is judged by.
+ * Measures how well clients pace: goodput, refusals and waits with providers that limit in different ways, in
+ * virtual time and with fixed seeds. llmiter and its alternatives run together, and llmiter is judged by goals.
  *
- * `npm run bench:providers` writes bench/RESULTS.md, bench/results.json and the tables of docs/law.md; the same
- * seeds give the same numbers on every machine, but for the rows in real time.
+ * `npm run bench:providers` writes bench/RESULTS.md, bench/results.json and the tables of docs/law.md. The same
+ * seeds give the same numbers on every machine, except for the rows in real time.
  *
  *   --quick            2 seeds and the main cases: under 2 minutes
  *   --only a,b         providers, sections or cases, by name
- *   --clients a,b      these clients only
- *   --ablate           the law with each of its rules switched off by itself, instead
- *   --rules a,b        with --ablate: these rules only; --seeds (8), and --only for some of the objective's cases
- *   --merge            renews these rows and goals of what was measured before
- *   --seeds N          so many for each case
- *   --times            what each client and case costs this machine
- *   --out DIR          where RESULTS.md and results.json go; without it a run that is not whole writes nothing
+ *   --clients a,b      only these clients
+ *   --ablate           instead, the law with each of its rules switched off in turn
+ *   --rules a,b        with --ablate: only these rules; --seeds (8), and --only for some of the objective's cases
+ *   --merge            updates these rows and goals in earlier results
+ *   --seeds N          the number of seeds per case
+ *   --times            the time that each client and case takes on this machine
+ *   --out DIR          where RESULTS.md and results.json go; without it a partial run writes nothing
  */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'

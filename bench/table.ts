@@ -1,7 +1,7 @@
 /**
- * How a bench tells what it measured: sections with aligned columns, and under each the goals it is judged by.
+ * Prints the results of a bench: sections with aligned columns, each followed by its goals.
  *
- * A figure is never printed without the peers' beside it, and a goal that was missed says so in capitals.
+ * A figure is always printed next to those of the alternatives, and a missed goal is printed in capitals.
  */
 import { writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
@@ -9,9 +9,9 @@ import { cpus } from 'node:os'
 export interface Goal {
   what: string
   measured: number
-  /** The most that is allowed, in `unit`. */
+  /** The maximum allowed value, in `unit`. */
   atMost?: number
-  /** The least that is allowed, in `unit`. */
+  /** The minimum allowed value, in `unit`. */
   atLeast?: number
   unit: string
   /** Which of several cases was judged. */
@@ -20,10 +20,10 @@ export interface Goal {
 
 export interface Section {
   title: string
-  /** How it was measured, where the title does not say it all. */
+  /** How it was measured, if the title does not say so. */
   notes?: string[]
   columns: string[]
-  /** Numbers get three significant digits; what needs others comes as text. */
+  /** Numbers are printed with three significant digits. Other formats are passed as text. */
   rows: { name: string; cells: (number | string | undefined)[] }[]
   goals: Goal[]
 }
@@ -31,10 +31,10 @@ export interface Section {
 export const isMet = ({ measured, atMost = Infinity, atLeast = -Infinity }: Goal) =>
   measured <= atMost && measured >= atLeast
 
-/** What a bench exits with: 1 when a goal is missed. */
+/** The exit code of a bench: 1 if a goal is missed. */
 export const exitCodeOf = (goals: readonly Goal[]) => (goals.every(isMet) ? 0 : 1)
 
-/** How far it is from its bound: `met, 0.42 to spare`, `NOT MET by 1.3`. */
+/** The distance from the bound: `met, 0.42 to spare`, `NOT MET by 1.3`. */
 export function verdict(goal: Goal): string {
   const margin = figure(Math.abs(goal.measured - (goal.atMost ?? goal.atLeast ?? goal.measured)))
   return isMet(goal) ? `met, ${margin} to spare` : `NOT MET by ${margin}`
@@ -45,7 +45,7 @@ export function bounds({ atMost, atLeast, unit }: Goal): string {
   return atLeast === undefined ? `≤ ${figure(atMost)} ${unit}` : `≥ ${figure(atLeast)} ${unit}`
 }
 
-/** Three significant digits: what a noisy machine can tell. */
+/** Three significant digits, which is all that a noisy machine can measure. */
 export function figure(value: number | string | undefined): string {
   if (value === undefined) return '–'
   if (typeof value === 'string') return value
@@ -74,7 +74,7 @@ export function printGoals(goals: Goal[]): void {
   }
 }
 
-/** Everything that was measured, with the machine it was measured on. */
+/** Writes all measurements, with the machine they were made on. */
 export function writeJson(file: string, options: object, sections: Section[], overall: Goal[] = []): void {
   const machine = {
     node: process.version,

@@ -1,6 +1,6 @@
 /**
- * The process of one contestant: gets its job ready, then does it once each time it is told to, and answers what
- * that cost. Started by `interleave` of measure.ts with a module and the name of one of its jobs.
+ * The process of one contestant: prepares its job, then runs it once per request and reports the cost. Started by
+ * `interleave` of measure.ts with a module and the name of one of its jobs.
  */
 import type { Jobs } from './measure.ts'
 

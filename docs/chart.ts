@@ -1,14 +1,14 @@
 /**
- * A small chart of traffic over time: what was accepted a second, against what the provider allows, and a tick for
- * each refusal below. One form for all pictures of the law, so that who has read one can read them all.
+ * A small chart of traffic over time: accepted calls per second, the provider's limit, and a tick for each refusal
+ * below. All pictures of the law use this form.
  */
 import { FONT, type PlotArea, path, Plot, round, type Step, text } from '../src/cli/page/plot.ts'
 
-/** Room under the frame for the ticks of refusals. */
+/** Space below the frame for the ticks of refusals. */
 const REFUSED_GAP = 4
 const REFUSED_HEIGHT = 7
 
-/** Seconds to the right, calls a second upwards. */
+/** Seconds on the x axis, calls per second on the y axis. */
 export class Chart {
   readonly body: string[] = []
   readonly #frame: PlotArea
@@ -27,7 +27,7 @@ export class Chart {
     return this.#plot.y(perSecond)
   }
 
-  /** How many a second, counted in bins, as a filled step line. */
+  /** Draws the rate per second, counted in bins, as a filled step line. */
   rate(timesMs: readonly number[], binS: number): void {
     const { from, to } = this.#frame
     const bins: Step[] = Array.from({ length: Math.round((to - from) / binS) }, (_, i) => ({
@@ -42,7 +42,7 @@ export class Chart {
     this.body.push(path('area', this.#plot.under(bins)), path('rate', this.#plot.steps(bins)))
   }
 
-  /** What the provider allows: a rate from each of some moments on. */
+  /** Draws the provider's limit: a rate from each of these times on. */
   allowed(steps: readonly { fromS: number; perSecond: number }[]): void {
     const stretches = steps.map(({ fromS, perSecond }, i) => {
       return { from: fromS, to: steps[i + 1]?.fromS ?? this.#frame.to, value: perSecond }
@@ -61,7 +61,7 @@ export class Chart {
     }
   }
 
-  /** A time in which something is otherwise. */
+  /** Shades an interval. */
   shade(fromS: number, toS: number): void {
     this.body.push(path('shade', this.#plot.band(fromS, toS)))
   }
@@ -72,7 +72,7 @@ export class Chart {
     if (beside) this.body.push(text(round(x + width), y - 7, beside, 'end'))
   }
 
-  /** Ticks with words on both axes; of small multiples only those at the edge have words. */
+  /** Ticks with labels on both axes. In small multiples, only the outer charts have labels. */
   axes(seconds: Record<number, string>, rates: Record<number, string>): void {
     const { x, width } = this.#frame
     const { base } = this.#plot

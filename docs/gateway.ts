@@ -19,7 +19,7 @@ function rowsOf(schema: Schema, path: string): string[] {
   return [...own, ...within, ...listed, ...named]
 }
 
-/** The table, as it stands in the page. */
+/** The table as it should appear in the page. */
 export const configTable = (): string =>
   ['| path | what | allowed |', '| --- | --- | --- |', ...rowsOf(CONFIG_SCHEMA, '')].join('\n')
 

@@ -3,8 +3,8 @@
  *
  *     node docs/graph.ts
  *
- * A run of the real limiter against the token bucket of `llmiter/testing`, on a virtual clock: the same file in
- * every run, byte for byte. A job of 500 calls, a chat beside it, and a provider that is overloaded for a while.
+ * It shows a run of the real limiter against the token bucket of `llmiter/testing`, on a virtual clock, so every
+ * run writes the same file. A job of 500 calls, a chat next to it, and a provider that is overloaded for a while.
  */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -18,7 +18,7 @@ import { lognormal, seededRandom, TokenBucketProvider, VirtualClock } from '../s
 const LIMITS = { requestsPerMinute: 300, tokensPerMinute: 400_000 }
 const JOB = { atS: 5, calls: 500 }
 const CHAT = { everyS: 2, untilS: 150 }
-/** From here to there the provider has no room for anybody. */
+/** The interval in which the provider accepts no calls. */
 const OUTAGE = { fromS: 45, toS: 60 }
 
 const dir = mkdtempSync(join(tmpdir(), 'llmiter-docs-'))

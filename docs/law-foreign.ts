@@ -1,9 +1,10 @@
 /**
- * Draws docs/law-foreign.svg: laws that are not those of the bench's own models, before refusals were judged by chance
- * and waits as evidence, and today.
+ * Draws docs/law-foreign.svg: providers with other rules than the bench's own models, with the earlier law (before
+ * refusals were tested statistically and waits used as evidence) and with today's.
  *
- *     node docs/law-foreign.ts                      today's law, beside what law-before.json holds of the earlier one
- *     node docs/law-foreign.ts --record FILE        writes law-before.json, with the limiter of FILE (an src/index.ts)
+ *     node docs/law-foreign.ts                      today's law, next to the earlier one from law-before.json
+ *     node docs/law-foreign.ts --record FILE        writes law-before.json, with the limiter of FILE (an
+ *     src/index.ts)
  *
  * The batches are those of the bench, with one of its seeds.
  */
@@ -22,15 +23,18 @@ import { save } from './svg.ts'
 const SEED = 5
 const BIN_S = 5
 const BEFORE = new URL('law-before.json', import.meta.url)
-/** At most so long is drawn. */
+/** The maximum time that is drawn. */
 const MINUTES = 20
 
-/** What a limiter did with a batch: how many were accepted in each bin, and the seconds in which some were refused. */
+/**
+ * What a limiter did with a batch: how many calls were accepted in each bin, and the seconds in which some were
+ * refused.
+ */
 interface Trace {
   accepted: number[]
   refusedS: number[]
   refused: number
-  /** When the last call was in; undefined: later than is drawn. */
+  /** When the last call was accepted. Undefined if that is later than the drawn time. */
   doneS?: number
 }
 
@@ -43,7 +47,7 @@ const ROWS = [
 
 async function trace(name: string, Limiter: typeof BucketRateLimiter): Promise<Trace> {
   const { make, calls, told = 1, jitterMs = 50, rpm = RPM } = foreign[name]!
-  // The provider of the noise has ten times the bench's limit, which is drawn whole.
+  // The limit of the noise provider is ten times the bench's limit, and is drawn completely.
   const requestsPerMinute = name === 'noise-1' ? 10 * RPM : rpm * told
   const { world } = await run({
     seed: SEED,

@@ -1,10 +1,10 @@
 /**
- * Draws docs/law-*.svg, the pictures of docs/law.md: what the law does, second by second.
+ * Draws docs/law-*.svg, the pictures of docs/law.md, which show the effect of the law over time.
  *
  *     node docs/law.ts
  *
- * Nothing in them is invented: the limiter is the real one, the providers are those of the bench, and the world
- * between them (ways, refusals, answers) is the bench's too. Same seed, same file.
+ * The limiter is the real one, and the providers and the simulated network (delays, refusals, answers) are those
+ * of the bench. The same seed gives the same file.
  */
 import { BucketRateLimiter, type LimiterOptions } from '../src/index.ts'
 import {
@@ -31,7 +31,7 @@ interface Seen {
   world: World
   /** When the gate was not open. */
   shut: { fromS: number; toS: number }[]
-  /** What the provider says of its limit at any time, whatever the limiter was told. */
+  /** The provider's limit at any time, whatever the limiter was configured with. */
   allowed: { fromS: number; perSecond: number }[]
 }
 
@@ -77,11 +77,11 @@ interface Panel {
   limiter: Partial<LimiterOptions>
   provider(phaseMs: number): ModelProvider
   describe?: RunOptions['describe']
-  /** Where the provider keeps to itself what it allows now. */
+  /** Set if the provider does not report its current limit. */
   allowed?(admittedAt: readonly number[]): Seen['allowed']
 }
 
-/** What a call costs: the same for each, so that a limit of tokens can be drawn in calls. */
+/** The cost of a call, the same for all calls, so that a token limit can be drawn in calls. */
 const TOKENS = 1000
 const tokens = (cost: ProviderCall) => () => ({ cost, estimate: { tokens: TOKENS } })
 const twice = (name: string, title: string): Panel => ({
@@ -119,7 +119,7 @@ function panels(): Panel[] {
   ]
 }
 
-/** Twice what was accepted in the minute before the last one, from 60 a minute up to the limit. */
+/** Twice the number of calls accepted in the minute before the last one, from 60 per minute up to the limit. */
 function doubling(admittedAt: readonly number[]): Seen['allowed'] {
   return Array.from({ length: 60 * MINUTES }, (_, s) => {
     const before = admittedAt.filter((at) => at / 1000 >= s - 120 && at / 1000 < s - 60).length
@@ -162,7 +162,7 @@ async function providers(): Promise<void> {
   save('law-providers.svg', { width: WIDTH, height: 52 + rows * pitchY - 24, title, style, body })
 }
 
-/** A cold start: a handful at once, then from a third of the rate to the whole within five seconds. */
+/** A cold start: a few calls at once, then from a third of the rate to the whole rate within five seconds. */
 async function ramp(): Promise<void> {
   const { world } = await watch(
     { requestsPerMinute: RPM },

@@ -1,11 +1,12 @@
 /**
- * Draws docs/smoothing.svg, the picture at the top of the README: what a program asks for, and what leaves.
+ * Draws docs/smoothing.svg, the picture at the top of the README: the calls that a program makes, and the calls
+ * that are sent.
  *
  *     node docs/smoothing.ts
  *
- * Nothing in it is invented. A program asks in bursts, the limiter is the real one, the provider is the token
- * bucket of `llmiter/testing`, and the clock is virtual: the same file in every run, byte for byte. One brick is
- * one call, above and below, so both halves have one scale.
+ * It shows a real run: a program makes calls in bursts, through the real limiter, to the token bucket of
+ * `llmiter/testing`, on a virtual clock. Every run writes the same file. One brick is one call in both halves, so
+ * both have the same scale.
  */
 import { BucketRateLimiter } from '../src/index.ts'
 import { TokenBucketProvider, VirtualClock } from '../src/testing/index.ts'
@@ -19,20 +20,20 @@ const BURSTS = [
   { atS: 45, calls: 30 },
   { atS: 65, calls: 4 },
 ]
-/** From here to there the provider is overloaded: it takes its time to say so, and says when to come back. */
+/** The interval in which the provider is overloaded. It answers late, and says when to come back. */
 const OUTAGE = { fromS: 29.8, toS: 37.4, answerMs: 2000 }
 const ANSWER_MS = 800
 
 interface Sent {
   atS: number
   refused: boolean
-  /** It had been refused before. */
+  /** Whether it had been refused before. */
   again: boolean
 }
 
 interface Traffic {
   sent: Sent[]
-  /** The length of the line, whenever it changed. */
+  /** The length of the queue after each change. */
   line: { atS: number; waiting: number }[]
   closed: { fromS: number; toS: number }
 }
@@ -81,7 +82,7 @@ async function run(): Promise<Traffic> {
   return { sent, line, closed }
 }
 
-// The paper: 1 s is 11 wide, a call is 4 high.
+// The scale: 1 s is 11 wide, and a call is 4 high.
 const WIDTH = 800
 const HEIGHT = 318
 const ASKED_Y = 196
@@ -89,7 +90,7 @@ const LEFT_Y = 284
 const BRICK = { width: 9, height: 3, pitch: 4 }
 const x = (s: number) => round(16 + s * 11)
 
-/** Bricks in columns of a second, each column from its `y` up, as the data of a path. */
+/** Bricks in columns of one second, each column upwards from its `y`, as path data. */
 class Wall {
   readonly #heights = new Map<string, number>()
   readonly paths: Record<string, string> = {}

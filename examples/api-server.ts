@@ -1,11 +1,12 @@
 /**
- * An API of your own in front of a provider's. Each user may chat 30 times in 60 s and make 15 images in 60 s, counted in
- * Redis for all processes of it together; beyond, it answers 429 itself. Behind that, calls of the provider wait in
- * one line; a provider that refuses is asked again after 8, 16, 32 and 64 s, and then the error is logged and told.
+ * An API server of your own in front of a provider. Each user may chat 30 times in 60 s and create 15 images in 60
+ * s, counted in Redis for all processes of the server together. Beyond that it answers 429 itself. Calls to the
+ * provider wait in one queue. A provider that refuses is asked again after 8, 16, 32 and 64 s. After that, the
+ * error is logged and returned.
  *
  *   redis-server --port 6379 &
- *   npm run example examples/api-server.ts                     # a model provider on this machine answers
- *   OPENAI_API_KEY=… npm run example examples/api-server.ts    # the real one does
+ *   npm run example examples/api-server.ts                     # a simulated provider on this machine answers
+ *   OPENAI_API_KEY=… npm run example examples/api-server.ts    # the real one answers
  *   curl -H 'Authorization: Bearer key-of-ann' -d '{"prompt":"Hello"}' localhost:3000/chat
  */
 import type { AddressInfo } from 'node:net'
@@ -21,9 +22,12 @@ import { startHttpProvider, TokenBucketProvider } from 'llmiter/testing'
 export interface ApiOptions {
   redis: Redis
   openai: OpenAI
-  /** Whose key is whose. */
+  /** Users by their keys. */
   users: ReadonlyMap<string, string>
-  /** A second of waiting for the provider, in ms: tests have shorter ones. Default 1000. */
+  /**
+   * The unit of the waits for the provider, in ms, which tests shorten.
+   * @default 1000
+   */
   secondMs?: number
   log?: (line: string) => void
 }
@@ -51,10 +55,10 @@ export function apiServer({
 
   const waits = { minMs: 8 * secondMs, maxMs: 64 * secondMs, factor: 2, jitter: 0 }
   const patience: Partial<LimiterOptions> = {
-    // After a refusal all wait, and one call asks again; its fifth refusal is its caller's.
+    // After a refusal all calls wait, and one call tries again. Its fifth refusal is thrown to its caller.
     recovery: waits,
     maxRefusals: 4,
-    // After another failure (5xx, connection lost) the one that has failed asks again.
+    // After another failure (5xx, lost connection) only the failed call is retried.
     retry: { ...waits, attempts: 5 },
   }
   const ask = (input: string) => openai.responses.create({ model: 'gpt-5-mini', input })
@@ -67,7 +71,7 @@ export function apiServer({
     },
     'POST /images': {
       limit: limits.images,
-      // Drawn with characters, so that it runs with any provider.
+      // Drawn as text, so that it works with any provider.
       handle: async (prompt) => ({ svg: (await draw(`Draw this as SVG: ${prompt}`)).output_text }),
     },
   }
@@ -112,9 +116,9 @@ function promptOf(body: string): string | undefined {
   }
 }
 
-/** A client of the Redis at this address; without one the program ends, and says what to start. */
+/** Connects to the Redis at this address. Without one, the program ends with a message about what to start. */
 async function connect(url: string): Promise<Redis> {
-  // One try: later losses are told by the guards, which then count by themselves.
+  // One attempt. Later connection losses are reported by the guards, which then count locally.
   let started = false
   const redis = new Redis(url, { lazyConnect: true, retryStrategy: () => (started ? 1000 : null) })
   redis.on('error', () => {})
@@ -138,7 +142,7 @@ if (import.meta.main) {
     : await startHttpProvider({ model: new TokenBucketProvider({ requestsPerMinute: 500 }), latencyMs: 300 })
   const server = apiServer({
     redis,
-    // Refused calls wait in our line, so the SDK must not retry behind its back.
+    // Refused calls wait in our queue, so the SDK must not retry on its own.
     openai: new OpenAI(local ? { apiKey: 'any', baseURL: local.url, maxRetries: 0 } : { maxRetries: 0 }),
     users: new Map([
       ['key-of-ann', 'ann'],

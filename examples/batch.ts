@@ -1,8 +1,10 @@
 /**
- * `npm run example examples/batch.ts`: a job of many calls that shows its progress, and goes on where it stopped.
+ * `npm run example examples/batch.ts`: a job of many calls that shows its progress and can resume where it
+ * stopped.
  *
- * It needs no key: the provider is a server on this machine. Results are lines of a file; stop it with Ctrl-C, run it again, and
- * only what is missing is asked. `npm run example examples/batch.ts results.jsonl 50` names the file and the number of items.
+ * It needs no key: the provider is a server on this machine. Results are lines of a file. Stop it with Ctrl-C and
+ * run it again, and only the missing items run. `npm run example examples/batch.ts results.jsonl 50` sets the file
+ * and the number of items.
  */
 import { appendFileSync, existsSync, readFileSync } from 'node:fs'
 import OpenAI from 'openai'
@@ -17,7 +19,7 @@ const provider = await startHttpProvider({ model: new TokenBucketProvider({ requ
 const openai = new OpenAI({ apiKey: 'any', baseURL: provider.url, maxRetries: 0 }) // refused calls wait in our queue
 const limiter = new BucketRateLimiter({ name: 'gpt-5', requestsPerMinute: 3000, retry: { attempts: 3 } })
 
-/** The keys of results that are there: a line that was cut off is asked again. */
+/** The keys of existing results. An item whose line was cut off runs again. */
 function doneBefore(): Set<number> {
   const done = new Set<number>()
   if (!existsSync(file)) return done
@@ -25,7 +27,7 @@ function doneBefore(): Set<number> {
     try {
       done.add((JSON.parse(line) as { key: number }).key)
     } catch {
-      // An empty line, or half of one.
+      // An empty or incomplete line.
     }
   }
   return done
@@ -52,12 +54,12 @@ const results = runAll(
 )
 try {
   for await (const { key, ...result } of results) {
-    // A failed item is not written, so the next run asks it again.
+    // A failed item is not written, so the next run tries it again.
     if (result.ok) appendFileSync(file, `${JSON.stringify({ key, answer: result.value.output_text })}\n`)
     else console.error(items[Number(key)], result.error)
   }
 } catch (error) {
   if (!stop.signal.aborted) throw error
-  console.log('stopped: run it again, and it goes on here')
+  console.log('stopped: run it again to continue')
 }
 await provider.close()

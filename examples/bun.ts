@@ -1,6 +1,6 @@
 /**
- * A chat in Bun that streams, with one limiter for all its requests. In a folder of your own: `bun add llmiter openai`,
- * then `bun bun.ts`, and `curl -N 'http://127.0.0.1:3000/?q=Hello'`.
+ * A streaming chat server for Bun, with one limiter for all its requests. In a folder of your own: `bun add
+ * llmiter openai`, then `bun bun.ts`, and `curl -N 'http://127.0.0.1:3000/?q=Hello'`.
  *
  * Without `OPENAI_API_KEY` a server on this machine answers.
  */
@@ -14,7 +14,7 @@ const local = async () => {
   return { apiKey: 'any', baseURL: url }
 }
 
-// At the top: so requests wait for each other, not each for itself.
+// At module level, so that all requests share one queue.
 const openai = limitOpenAI(new OpenAI(process.env.OPENAI_API_KEY ? {} : await local()), limits)
 
 export default {
@@ -24,7 +24,7 @@ export default {
     const content = new URL(request.url).searchParams.get('q') ?? 'Hello'
     const events = await openai.chat.completions.create(
       { model: 'gpt-5', messages: [{ role: 'user', content }], stream: true },
-      { signal: request.signal }, // a reader who leaves ends the call, or gives up its place in the queue
+      { signal: request.signal }, // a reader who leaves ends the call, or its wait
     )
     const words = new ReadableStream({
       async start(controller) {

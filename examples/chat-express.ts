@@ -1,6 +1,6 @@
 /**
- * `npm run example examples/chat-express.ts`: an Express server that streams a chat, and ends the call to the provider when the
- * browser leaves, so that neither tokens nor a place are spent on nobody.
+ * `npm run example examples/chat-express.ts`: an Express server that streams a chat. It aborts the call to the
+ * provider when the browser disconnects, so that no tokens are wasted.
  *
  * It needs no key: the provider is a server on this machine. With OPENAI_API_KEY the real one answers.
  */
@@ -39,7 +39,7 @@ app.get('/chat', async (request, response) => {
         stream: true,
         messages: [{ role: 'user', content: String(request.query['q'] ?? 'Hello') }],
       },
-      { signal: left.signal }, // ends the wait for a ticket too
+      { signal: left.signal }, // also ends the wait for a ticket
     )
     response.type('text/plain')
     for await (const { choices } of stream) response.write(choices[0]?.delta.content ?? '')

@@ -1,8 +1,8 @@
 /**
- * A route of Next.js that streams a chat, and ends the call to the provider when the browser leaves. Save it as
- * `app/api/chat/route.ts`; `curl -N 'http://localhost:3000/api/chat' -d '{ "q": "Hello" }'` reads it.
+ * A Next.js route that streams a chat. It aborts the call to the provider when the browser disconnects. Save it as
+ * `app/api/chat/route.ts` and read it with `curl -N 'http://localhost:3000/api/chat' -d '{ "q": "Hello" }'`.
  *
- * `OPENAI_API_KEY` and, for a provider elsewhere, `OPENAI_BASE_URL` come from the environment.
+ * `OPENAI_API_KEY` and, for another provider, `OPENAI_BASE_URL` come from the environment.
  */
 import OpenAI from 'openai'
 import { limitOpenAI } from 'llmiter/openai'
@@ -11,7 +11,7 @@ export const dynamic = 'force-dynamic'
 
 const limits = { name: 'chat', requestsPerMinute: 600, maxConcurrent: 20 }
 const connect = () => limitOpenAI(new OpenAI(), limits)
-// In development Next.js loads this file anew at each change: the limiter, and what it has counted, must outlive that.
+// In development, Next.js reloads this file after each change. The limiter and its counts must survive that.
 const kept = globalThis as { chatOpenAI?: ReturnType<typeof connect> }
 
 export async function POST(request: Request): Promise<Response> {
@@ -21,7 +21,7 @@ export async function POST(request: Request): Promise<Response> {
   const openai = (kept.chatOpenAI ??= connect())
   const stream = await openai.chat.completions.create(
     { model: 'gpt-5', stream: true, messages: [{ role: 'user', content: q }] },
-    { signal: left.signal }, // ends the wait for a ticket too
+    { signal: left.signal }, // also ends the wait for a ticket
   )
   const chunks = stream[Symbol.asyncIterator]()
   const text = new ReadableStream<string>({
@@ -30,7 +30,7 @@ export async function POST(request: Request): Promise<Response> {
       if (done) controller.close()
       else controller.enqueue(value.choices[0]?.delta.content ?? '')
     },
-    cancel: () => left.abort(), // the browser left while it read
+    cancel: () => left.abort(), // the browser disconnected while reading
   })
   return new Response(text.pipeThrough(new TextEncoderStream()), {
     headers: { 'content-type': 'text/plain; charset=utf-8' },

@@ -1,9 +1,9 @@
 /**
- * `npm run demo`: a crowd of calls, all started at once, goes to a provider that refuses as real ones do. First
- * through the SDK alone, with its own retries; then through a limiter.
+ * `npm run demo`: many calls, all started at once, go to a provider that refuses as real ones do. First through
+ * the SDK alone, with its own retries, and then through a limiter.
  *
- * It needs no key: the provider is a server on this machine. `npm run demo -- --live` asks the real API. The limiter
- * writes a log, which `npx llmiter graph` draws.
+ * It needs no key: the provider is a server on this machine. `npm run demo -- --live` calls the real API. The
+ * limiter writes a log, which `npx llmiter graph` draws.
  */
 import OpenAI from 'openai'
 import { BucketRateLimiter } from 'llmiter'
@@ -33,7 +33,7 @@ async function sdkAlone() {
 
 async function withLlmiter() {
   const provider = await openProvider(settings)
-  const openai = new OpenAI({ ...provider.client, maxRetries: 0 }) // refused calls wait in our line
+  const openai = new OpenAI({ ...provider.client, maxRetries: 0 }) // refused calls wait in our queue
   const limiter = new BucketRateLimiter({ name: model, requestsPerMinute, tokensPerMinute })
   logTo(limiter)
   const ask = (input: string) => openai.responses.create({ model, input })
@@ -44,5 +44,5 @@ async function withLlmiter() {
 console.log(`${wrapped(headline(settings, prompts[0]!))}\n`)
 const results = [await sdkAlone(), await withLlmiter()]
 printTable(results)
-console.log(`\nWhat came of it with llmiter:\n${wrapped(results[1]!.summary ?? '')}`)
-console.log(wrapped('\nWhat the limiter did, second by second: npx llmiter graph --open'))
+console.log(`\nThe result with llmiter:\n${wrapped(results[1]!.summary ?? '')}`)
+console.log(wrapped('\nTo see what the limiter did: npx llmiter graph --open'))

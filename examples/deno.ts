@@ -16,7 +16,7 @@ const local = async () => {
   return { apiKey: 'any', baseURL: url }
 }
 
-// At the top: so requests wait for each other, not each for itself.
+// At module level, so that all requests share one queue.
 const openai = limitOpenAI(new OpenAI(process.env.OPENAI_API_KEY ? {} : await local()), limits)
 
 export default {
@@ -24,7 +24,7 @@ export default {
     const content = new URL(request.url).searchParams.get('q') ?? 'Hello'
     const answer = await openai.chat.completions.create(
       { model: 'gpt-5', messages: [{ role: 'user', content }] },
-      { signal: request.signal }, // a reader who leaves while waiting takes no place
+      { signal: request.signal }, // a reader who leaves also ends the wait
     )
     return new Response(answer.choices[0]?.message.content)
   },

@@ -1,6 +1,6 @@
 /**
- * `npm run example examples/embeddings.ts`: a thousand texts become vectors, in requests of a hundred, under a limit of
- * tokens a minute. What a request takes is estimated from its texts, and corrected by what the answer says.
+ * `npm run example examples/embeddings.ts`: embeds a thousand texts, in requests of a hundred, with a limit on
+ * tokens per minute. The tokens of a request are estimated from its texts, and corrected by the answer.
  *
  * It needs no key: the provider is a server on this machine.
  */
@@ -21,7 +21,7 @@ const openai = limitOpenAI(new OpenAI({ apiKey: 'any', baseURL: provider.url }),
 const parts = Array.from({ length: TEXTS.length / AT_ONCE }, (_, i) =>
   TEXTS.slice(i * AT_ONCE, (i + 1) * AT_ONCE),
 )
-// All at once: the limiter sees to the pace, and to the order of what is refused.
+// All at once: the limiter controls the pace, and the order of refused calls.
 const answers = await Promise.all(
   parts.map((input) => openai.embeddings.create({ model: 'text-embedding-3-small', input })),
 )

@@ -1,6 +1,6 @@
 /**
- * `npm run example examples/gateway.ts`: programs in Python and a curl share one pace, by the gateway. They need no library:
- * they ask the gateway in the place of the provider.
+ * `npm run example examples/gateway.ts`: Python programs and curl share one pace through the gateway. They need no
+ * library: they send their requests to the gateway instead of the provider.
  *
  * It needs no key: the provider is a server on this machine. It needs `python3` and `curl`.
  */
@@ -26,7 +26,7 @@ print("5 answers")
 const model = new TokenBucketProvider({ requestsPerMinute: 600, capacityMs: 1000 })
 const provider = await startHttpProvider({ model })
 
-// As `OPENAI_API_KEY=… npx llmiter gateway` does.
+// Like `OPENAI_API_KEY=… npx llmiter gateway`.
 const main = import.meta.resolve('llmiter').replace(/index(\.\w+)$/, 'cli/llmiter$1')
 const words = [
   ...process.execArgv,

@@ -1,5 +1,5 @@
 /**
- * `npm run example examples/langchain.ts`: LangChain's models with a limiter beneath them, by the `fetch` that they are given.
+ * `npm run example examples/langchain.ts`: LangChain models with a limiter, through a limited `fetch`.
  *
  * It needs no key: the provider is a server on this machine.
  */
@@ -13,7 +13,7 @@ const provider = await startHttpProvider({
 const model = new ChatOpenAI({
   model: 'gpt-5',
   apiKey: 'any',
-  maxRetries: 0, // refused calls wait in our queue, so LangChain must not try again by itself
+  maxRetries: 0, // refused calls wait in our queue, so LangChain must not retry on its own
   configuration: {
     baseURL: provider.url,
     fetch: limitFetch(fetch, { name: 'gpt-5', requestsPerMinute: 1200 }),

@@ -1,8 +1,8 @@
 /**
  * `npm run example examples/metrics.ts`: a limiter whose metrics Prometheus can scrape.
  *
- * It needs no key: the provider is a server on this machine, which allows less than the limiter was told. It makes
- * calls until Ctrl-C; with `--once` it makes thirty, scrapes itself, prints what that gives, and ends.
+ * It needs no key: the provider is a server on this machine, with a lower limit than the limiter's. It makes calls
+ * until Ctrl-C. With `--once` it makes thirty, scrapes itself, prints the result, and ends.
  */
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'

@@ -1,8 +1,8 @@
 /**
- * `npm run example examples/two-providers.ts`: two providers behind one queue. The second one is asked when the first one would
- * take too long, and when it is out of order.
+ * `npm run example examples/two-providers.ts`: two providers behind one queue. The second one is used when the
+ * first one would take too long, or is down.
  *
- * It needs no key: both are servers on this machine, and the first one breaks on the way.
+ * It needs no key: both are servers on this machine, and the first one fails during the run.
  */
 import OpenAI from 'openai'
 import { BucketRateLimiter } from 'llmiter'
@@ -22,12 +22,12 @@ const target = (name: string, url: string, tier: number) => ({
   name,
   tier,
   limiter: new BucketRateLimiter({ name, requestsPerMinute: 6000, burst: 1 }),
-  // A failed call goes to the other provider, so the SDK must not try again by itself.
+  // A failed call goes to the other provider, so the SDK must not retry on its own.
   client: new OpenAI({ apiKey: 'any', baseURL: url, maxRetries: 0 }),
 })
 const pool = createPool({
   targets: [target('first', first.url, 1), target('second', second.url, 2)],
-  waitUpTo: '5s', // so long a call waits for the first one
+  waitUpTo: '5s', // how long a call waits for the first one
 })
 
 const answered: Record<string, number> = { first: 0, second: 0 }

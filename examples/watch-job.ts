@@ -1,9 +1,9 @@
 /**
- * `npm run example examples/watch-job.ts`: a job that writes down what its limiter does. In a second terminal,
- * `npx llmiter watch` with the file that is named shows it live, and `npx llmiter graph` draws it when it is over.
+ * `npm run example examples/watch-job.ts`: a job that logs what its limiter does. In a second terminal, `npx
+ * llmiter watch` with the printed folder shows it live, and `npx llmiter graph` draws it afterwards.
  *
- * It needs no key: the provider is a server on this machine. `npm run example examples/watch-job.ts folder 100` names the
- * folder of the log and the number of calls.
+ * It needs no key: the provider is a server on this machine. `npm run example examples/watch-job.ts folder 100`
+ * sets the folder of the log and the number of calls.
  */
 import OpenAI from 'openai'
 import { BucketRateLimiter } from 'llmiter'
@@ -26,5 +26,5 @@ const answers = await Promise.all(
   questions.map((input) => openai.responses.create({ model: 'gpt-5', input })),
 )
 console.log(`${answers.length} answers`)
-await limiter.drain() // writes what is left of the log
+await limiter.drain() // writes the rest of the log
 await provider.close()

@@ -1,8 +1,9 @@
 /**
- * A Cloudflare Worker with one limiter for all requests of an isolate: `npx wrangler dev examples/worker.ts`, and then
- * `curl 'http://localhost:8787/?q=Hello'`. `OPENAI_API_KEY` and `OPENAI_BASE_URL` are variables of the worker.
+ * A Cloudflare Worker with one limiter for all requests of an isolate: `npx wrangler dev examples/worker.ts`, and
+ * then `curl 'http://localhost:8787/?q=Hello'`. `OPENAI_API_KEY` and `OPENAI_BASE_URL` are variables of the
+ * worker.
  *
- * Isolates do not share what they count: give each its part of the limit, or let them share one through `llmiter/redis`.
+ * Isolates do not share counts: give each its part of the limit, or share one limit through `llmiter/redis`.
  */
 import { limitFetch } from 'llmiter/fetch'
 
@@ -11,7 +12,7 @@ interface Env {
   OPENAI_BASE_URL?: string
 }
 
-// At module scope: so requests wait for each other, not each for itself.
+// At module level, so that all requests share one queue.
 const limited = limitFetch((input, init) => fetch(input, init), {
   name: 'gpt-5',
   requestsPerMinute: 600,
@@ -25,7 +26,7 @@ export default {
       method: 'POST',
       headers: { authorization: `Bearer ${env.OPENAI_API_KEY}`, 'content-type': 'application/json' },
       body: JSON.stringify({ model: 'gpt-5', messages: [{ role: 'user', content }] }),
-      signal: request.signal, // who leaves while waiting takes no place
+      signal: request.signal, // a client that disconnects also ends the wait
     })
     if (!answer.ok) return new Response('The model does not answer. Please try again later.', { status: 503 })
     const { choices } = (await answer.json()) as { choices: { message: { content: string } }[] }

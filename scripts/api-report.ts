@@ -1,9 +1,9 @@
 /**
- * Writes what each entry of the package exports to api/, so that a change of the public surface is a visible change
- * of a file: `npm run api`. With `--check` it writes nothing and fails when those files are not true any more.
+ * Writes the exports of each package entry to api/, so that a change of the public surface shows as a change of a
+ * file: `npm run api`. With `--check` it writes nothing and fails if those files are out of date.
  *
- * A report lists the declarations that are exported, without comments, by name, and then those that they refer to.
- * What `llmiter` exports stands in its own report alone.
+ * A report lists the exported declarations by name, without comments, followed by the declarations they refer to.
+ * The exports of `llmiter` are listed only in its own report.
  */
 import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -37,10 +37,10 @@ async function check(): Promise<void> {
   const made = await reports()
   for (const { file, text } of made) if (read(file) !== text) stale.push(file)
   for (const file of readdirSync(FOLDER)) if (!made.some((one) => one.file === file)) stale.push(file)
-  if (stale.length === 0) return console.log(`${made.length} entries export what api/ says`)
+  if (stale.length === 0) return console.log(`${made.length} entries match api/`)
   console.error(
-    `The public surface is not what these files say: ${stale.map((file) => `api/${file}`).join(', ')}\n` +
-      'If that is meant, run `npm run api`, look at the difference, and commit it with the change.',
+    `The public surface differs from these files: ${stale.map((file) => `api/${file}`).join(', ')}\n` +
+      'If the change is intended, run `npm run api`, check the difference, and commit it with the change.',
   )
   process.exitCode = 1
 }
@@ -83,7 +83,7 @@ async function block(symbols: readonly ts.Symbol[]): Promise<string> {
   return `\`\`\`ts\n${code.trimEnd()}\n\`\`\``
 }
 
-/** An alias is followed to what it names. */
+/** Resolves an alias to the symbol it names. */
 function exportsOf(name: string): ts.Symbol[] {
   const source = program.getSourceFile(`${ROOT}src/${name}.d.ts`)!
   return checker.getExportsOfModule(checker.getSymbolAtLocation(source)!).map(original)
@@ -93,7 +93,7 @@ function original(symbol: ts.Symbol): ts.Symbol {
   return symbol.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(symbol) : symbol
 }
 
-/** Whole statements of our own files: no members, no parameters, nothing of TypeScript's library. */
+/** Whole statements of our own files: no members, no parameters, and nothing from TypeScript's library. */
 function declarationsOf(symbol: ts.Symbol): ts.Node[] {
   return (symbol.declarations ?? [])
     .map((node) => (ts.isVariableDeclaration(node) ? node.parent.parent : node))
@@ -113,12 +113,12 @@ function referredTo(exported: readonly ts.Symbol[]): ts.Symbol[] {
     }
     ts.forEachChild(node, visit)
   }
-  // The set grows while it is walked, until nothing new is met.
+  // The set grows during the loop, until nothing new is found.
   for (const symbol of known) declarationsOf(symbol).forEach(visit)
   return [...known].slice(exported.length)
 }
 
-/** The declaration files of src/, by the path where they would lie. */
+/** The declaration files of src/, by the paths they would have. */
 function emit(): Map<string, string> {
   const files = new Map<string, string>()
   const sources = entries.map(({ name }) => `${ROOT}src/${name}.ts`)
@@ -139,7 +139,7 @@ function options(): ts.CompilerOptions {
   return ts.parseJsonConfigFileContent(config, ts.sys, ROOT).options
 }
 
-/** A disk with those files on it. */
+/** A compiler host with those files. */
 function hostOf(files: ReadonlyMap<string, string>): ts.CompilerHost {
   const host = ts.createCompilerHost({})
   const { fileExists, readFile, getSourceFile } = host
@@ -155,7 +155,7 @@ function hostOf(files: ReadonlyMap<string, string>): ts.CompilerHost {
   return host
 }
 
-/** Sources lie beside their declarations, and would be taken first. */
+/** Sources are next to their declarations, and would be found first. */
 function isSource(file: string): boolean {
   return file.startsWith(`${ROOT}src/`) && file.endsWith('.ts') && !file.endsWith('.d.ts')
 }

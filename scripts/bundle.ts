@@ -1,4 +1,4 @@
-/** What code weighs once a bundler has made one file of it: minified by esbuild, then gzip -9. kB are 1,000 bytes. */
+/** The size of code after bundling into one file: minified by esbuild, then gzip -9. A kB is 1,000 bytes. */
 import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
 import { build } from 'esbuild'
@@ -10,7 +10,7 @@ export interface Weight {
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 
-/** The weight of a module with this text, which may import by package name, or by a path from the repository. */
+/** The size of a module with this text, which may import by package name, or by a path from the repository root. */
 export async function weigh(contents: string, external: readonly string[] = []): Promise<Weight> {
   const { outputFiles } = await build({
     stdin: { contents, resolveDir: ROOT },

@@ -1,8 +1,8 @@
 /**
- * Fails when an entry of the package is larger than its budget in sizes.json: `npm run build && npm run check:sizes`.
+ * Fails if an entry of the package exceeds its budget in sizes.json: `npm run build && npm run check:sizes`.
  *
- * Of `llmiter` everything is weighed, and `BucketRateLimiter` by itself. Of the other entries, what they add to
- * `llmiter`: that and the SDKs are outside. `package` is what npm unpacks.
+ * For `llmiter`, the whole entry is measured, and `BucketRateLimiter` by itself. For other entries, only what they
+ * add to `llmiter` is measured, without the SDKs. `package` is the unpacked size of the npm package.
  */
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
@@ -14,7 +14,7 @@ const FILE = new URL('sizes.json', import.meta.url)
 interface Budgets {
   /** kB, minified and zipped. */
   entries: Record<string, number>
-  /** kB on the disk. */
+  /** kB on disk. */
   package: number
 }
 
@@ -43,7 +43,7 @@ function judge(what: string, size: number, budget: number | undefined): void {
 
 for (const [name, size] of sizes) judge(name, size, budgets.entries[name])
 for (const name of Object.keys(budgets.entries))
-  if (!sizes.has(name)) wrong.push(`${name} has a budget and is no entry of the package`)
+  if (!sizes.has(name)) wrong.push(`${name} has a budget but is not an entry of the package`)
 judge('package, unpacked', unpackedKB(), budgets.package)
 
 if (wrong.length > 0) {

@@ -17,7 +17,10 @@ import {
   SRC,
 } from './support/imports.ts'
 
-/** What a folder may import beside itself: files and folders of `src/`. `.` are the files at the top: the shell. */
+/**
+ * What a folder may import besides its own files: files and folders of `src/`. `.` stands for the files at the
+ * top.
+ */
 const ALLOWED: Record<string, readonly string[]> = {
   lib: [],
   core: ['lib/'],
@@ -136,7 +139,7 @@ const written = (way: readonly string[]) => way.join(' → ')
 const imports = readImports()
 
 describe('src/', () => {
-  test('imports only along the arrows', () => {
+  test('imports only what the rules allow', () => {
     expect(wrongArrows(imports)).toEqual([])
   })
 
@@ -164,7 +167,7 @@ describe('src/', () => {
     expect(sharedNames(sourceFiles().map((file) => parse(file)))).toEqual(['Verdict'])
   })
 
-  test('has a core that knows no time, no chance and no promises', () => {
+  test('has a core without clocks, random numbers and promises', () => {
     const core = sourceFiles().filter((file) => folderOf(file) === 'core')
     expect(core.length).toBeGreaterThan(0)
     expect(core.flatMap((file) => impurities(parse(file)))).toEqual([])
@@ -185,7 +188,7 @@ describe('the entries', () => {
     expect([...folders].sort()).toEqual(['.', 'call', 'core', 'lib', 'limiter', 'responses', 'scheduler'])
   })
 
-  test('of clients load nothing but their own: their SDKs come from the user', () => {
+  test('of clients load only their own code, not the SDKs', () => {
     const clients = entries.filter(({ name }) => name.startsWith('clients/'))
     expect(clients.length).toBeGreaterThan(0)
     for (const { name } of clients) {
@@ -220,7 +223,7 @@ describe('the rules', () => {
     ['telemetry/log.ts', 'core/limit/gcra.ts'],
     ['testing/http.ts', 'core/limit/parse-limits.ts'],
     ['elsewhere/new.ts', 'index.ts'],
-  ])('find %s → %s', (from, to) => {
+  ])('reject %s → %s', (from, to) => {
     expect(wrongArrows(plant(from, arrow(to)))).not.toEqual([])
     expect(wrongArrows(plant(from, arrow(to, { typeOnly: true })))).not.toEqual([])
   })

@@ -11,7 +11,7 @@ export function steadyClock(
   return Object.assign(new VirtualClock(options), { random: () => random })
 }
 
-/** A limiter on its own virtual clock. Without the ramp, so that paces are plain; stories about it ask for it. */
+/** A limiter on its own virtual clock, without the ramp, which tests of the ramp switch on. */
 export function rig(options: Partial<LimiterOptions> = {}, clock = steadyClock()) {
   const limiter = new BucketRateLimiter({ name: 'test', ramp: false, limits: [], clock, ...options })
   return { clock, limiter }

@@ -1,4 +1,4 @@
-/** Decides what is measured: a crowd of calls, all started at once, as people do with `Promise.all`. */
+/** The measured load: many calls, all started at once, as with `Promise.all`. */
 import type { BucketRateLimiter } from 'llmiter'
 import { runAll } from 'llmiter/batch'
 import type { Provider } from './provider.ts'
@@ -9,14 +9,14 @@ export interface CrowdResult {
   calls: number
   finished: number
   lost: number
-  /** As counted by the provider. */
+  /** Counted by the provider. */
   refused: number
   elapsedMs: number
-  /** From the call to its answer, of the calls that got one; ascending. */
+  /** The time from the call to its answer, for answered calls, ascending. */
   waitsMs: number[]
-  /** What the first lost call said. */
+  /** The error of the first lost call. */
   firstError?: string
-  /** What the job was bound by, in words. */
+  /** What held the job back, in words. */
   summary?: string
 }
 

@@ -1,10 +1,10 @@
-/** Decides what the demo says before it runs: which limit binds. */
+/** The demo's first line: which limit binds. */
 import { estimateTokens } from 'llmiter'
 import type { Settings } from './settings.ts'
 
 const amount = (n: number) => n.toLocaleString('en')
 
-/** A call takes about as many tokens as the limiter reserves for it, and more where its answer is long. */
+/** A call takes about as many tokens as the limiter reserves for it, and more if its answer is long. */
 export function headline(settings: Settings, prompt: string): string {
   const { calls, requestsPerMinute, tokensPerMinute, liveKey } = settings
   const { inputTokens, maxOutputTokens = 0 } = estimateTokens([{ input: prompt }])

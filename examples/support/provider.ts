@@ -1,12 +1,12 @@
-/** Decides who answers the calls: a server on this machine that refuses as real providers do, or the real API. */
+/** The provider of the calls: a server on this machine that refuses as real providers do, or the real API. */
 import type { ClientOptions } from 'openai'
 import { seededRandom, startHttpProvider, TokenBucketProvider } from 'llmiter/testing'
 import type { Settings } from './settings.ts'
 
 export interface Provider {
-  /** What the SDK needs to reach it. */
+  /** The SDK options to reach it. */
   client: ClientOptions
-  /** How often it has refused so far. */
+  /** How many calls it has refused so far. */
   refused(): number
   close(): Promise<void>
 }
@@ -15,7 +15,10 @@ export async function openProvider(settings: Settings): Promise<Provider> {
   return settings.liveKey === undefined ? local(settings) : live(settings.liveKey)
 }
 
-/** It promises a minute and enforces a second, as many do: 1200 a minute are 20 at once and then 20 each second. */
+/**
+ * Like many providers, it advertises a limit per minute but enforces it per second: 1200 per minute are 20 at once
+ * and then 20 per second.
+ */
 async function local({ requestsPerMinute, tokensPerMinute }: Settings): Promise<Provider> {
   const random = seededRandom(1)
   const server = await startHttpProvider({
@@ -34,7 +37,7 @@ async function local({ requestsPerMinute, tokensPerMinute }: Settings): Promise<
   }
 }
 
-/** The real API keeps no count for us, so each answer is looked at as it comes in. */
+/** The real API has no counter of refusals, so each answer is checked. */
 function live(apiKey: string): Provider {
   let refused = 0
   const countingFetch: typeof fetch = async (input, init) => {

@@ -1,6 +1,6 @@
 /**
- * Decides how the demo looks: one line that is rewritten while a crowd runs, and a table at the end. Where the
- * output is not a terminal, a plain line now and then; no colours where NO_COLOR asks for none.
+ * The demo's output: one line that is rewritten while calls run, and a table at the end. If the output is not a
+ * terminal, it prints a line now and then. No colours if NO_COLOR is set.
  */
 import type { CrowdResult } from './crowd.ts'
 
@@ -9,7 +9,7 @@ const coloured = stdout.isTTY && !process.env['NO_COLOR']
 const green = (text: string) => (coloured ? `\x1b[32m${text}\x1b[0m` : text)
 const red = (text: string) => (coloured ? `\x1b[31m${text}\x1b[0m` : text)
 
-/** Shows `look()` again and again, until the function that it returns is called. */
+/** Prints `look()` repeatedly, until the returned function is called. */
 export function showProgress(look: () => CrowdResult): () => void {
   const draw = stdout.isTTY
     ? () => stdout.write(`\r\x1b[2K${progressLine(look(), stdout.columns)}`)
@@ -22,10 +22,10 @@ export function showProgress(look: () => CrowdResult): () => void {
   }
 }
 
-/** So many calls must be over before the rest can be guessed. */
+/** How many calls must have ended before the remaining time can be estimated. */
 const ENOUGH = 5
 
-/** What there is room for, the most important last: a line that wraps could not be rewritten. */
+/** The parts that fit, the most important last. A line that wraps could not be rewritten. */
 export function progressLine(result: CrowdResult, columns = Infinity): string {
   const { name, calls, finished, refused, lost, elapsedMs } = result
   const over = finished + lost
@@ -52,7 +52,7 @@ function progressBar(width: number, finished: number, lost: number): string {
   return green('█'.repeat(done)) + red('▒'.repeat(gone)) + '░'.repeat(width - done - gone)
 }
 
-/** Columns that do not fit into the terminal are left out, the last ones first. */
+/** Columns that do not fit into the terminal are left out, starting with the last. */
 export function printTable(results: CrowdResult[], columns = stdout.isTTY ? stdout.columns : Infinity): void {
   const head = ['', 'finished', 'lost', 'refusals', 'time', 'wait p50', 'p95', 'p99']
   const rows = results.map((result) => [

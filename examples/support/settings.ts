@@ -1,8 +1,8 @@
-/** Decides what the demo runs: the command line, with defaults that keep it under a minute and free of cost. */
+/** The settings of the demo: command line options, with defaults that keep it under a minute and free of charge. */
 import { parseArgs } from 'node:util'
 
 export interface Settings {
-  /** The key of the real API; without one the calls go to a server on this machine. */
+  /** The key of the real API. Without one, calls go to a server on this machine. */
   liveKey?: string
   model: string
   calls: number
@@ -16,7 +16,7 @@ const usage = `
 
 --live calls the real API with the key in OPENAI_API_KEY. It costs money, and runs every call twice.`
 
-/** Ends the process with a message when the command line cannot be followed. */
+/** Ends the process with a message if the command line is invalid. */
 export function readSettings(): Settings {
   try {
     return parse()

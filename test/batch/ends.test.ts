@@ -25,7 +25,7 @@ function leavable(fails?: { at: number; error: unknown }) {
 }
 
 describe('the end', () => {
-  test('by leaving the loop: what is in line and in flight is given up', async () => {
+  test('by leaving the loop: waiting and running calls are aborted', async () => {
     const { items, state } = leavable()
     const signals: AbortSignal[] = []
     const { clock, limiter } = rig({ requestsPerMinute: 600 }, steadyClock())
@@ -49,7 +49,7 @@ describe('the end', () => {
     expect(await results.next()).toEqual({ done: true, value: undefined })
   })
 
-  test('by another than who waits for the next result', async () => {
+  test('by other code than the code that waits for the next result', async () => {
     const { clock, limiter, results } = job(upTo(3), {}, () => 60_000)
     const next = results.next()
     await clock.advance(1000)
@@ -59,7 +59,7 @@ describe('the end', () => {
     expect(leftovers(limiter, clock)).toEqual(EMPTY)
   })
 
-  test('by leaving while the next item does not come', async () => {
+  test('by leaving while the next item has not arrived', async () => {
     const { clock, limiter, results } = job(
       (async function* () {
         yield 1
@@ -73,7 +73,7 @@ describe('the end', () => {
     expect(leftovers(limiter, clock)).toEqual(EMPTY)
   })
 
-  test('by the signal: its reason is thrown, now or before anything began', async () => {
+  test('by the signal: its reason is thrown, also if it aborted before the start', async () => {
     const controller = new AbortController()
     const { items, state } = leavable()
     const { clock, limiter, results } = job(items, { signal: controller.signal }, () => 60_000)
@@ -154,7 +154,7 @@ describe('the end', () => {
     expect(begun).toEqual([])
   })
 
-  test('a job that nobody reads begins nothing', async () => {
+  test('a job whose results nobody reads starts nothing', async () => {
     const { items, state } = leavable()
     const { results } = job(items)
     await results.return()
@@ -163,7 +163,7 @@ describe('the end', () => {
 })
 
 describe('a quota that is used up in the middle', () => {
-  /** A provider whose money is gone after so many calls; of each only the beginning counts. */
+  /** A provider whose credit is used up after this many calls. Only the start of each call counts. */
   function spender(calls: number, options: Parameters<typeof job>[1] = {}) {
     const { clock, limiter } = rig({ requestsPerMinute: 600 }, steadyClock())
     const tried: number[] = []
@@ -186,11 +186,11 @@ describe('a quota that is used up in the middle', () => {
   }
 
   test.each([{}, { ordered: true }, { concurrency: 30 }])(
-    'ends the job: %j: what is done is handed out, what is in flight goes on to its end',
+    'ends the job: %j: finished results are handed out, calls in flight finish',
     async (options) => {
       const { clock, limiter, tried, refused, state, seen, end } = spender(20, options)
       await clock.runAll({ untilMs: 600_000 })
-      // The call that met it tells the provider's own error; no other item was sent, or read for nothing.
+      // The call that hit it throws the provider's own error. No other item was sent or read in vain.
       expect(seen.filter(({ ok }) => ok).map(({ item }) => item)).toEqual(upTo(20))
       expect(seen.flatMap((result) => (result.ok ? [] : [result.error]))).toEqual([refused])
       expect(tried).toEqual(upTo(21))
@@ -206,7 +206,7 @@ describe('a quota that is used up in the middle', () => {
     },
   )
 
-  test('another run goes on with what was not done', async () => {
+  test('another run continues with the remaining items', async () => {
     const first = spender(20)
     await first.clock.runAll({ untilMs: 600_000 })
     const done = new Set(first.seen.filter(({ ok }) => ok).map(({ key }) => key))
@@ -239,7 +239,7 @@ describe('a quota that is used up in the middle', () => {
   })
 })
 
-describe('a job that is given up', () => {
+describe('an aborted job', () => {
   const paid = async (options: Parameters<typeof job>[1]) => {
     const { clock, results } = job(upTo(100), options, (n) => (n === 3 ? 5000 : 100))
     const seen: number[] = []
@@ -247,7 +247,7 @@ describe('a job that is given up', () => {
       (async () => {
         for await (const { index } of results) {
           seen.push(index)
-          // Whoever writes answers into a slow database: others come meanwhile.
+          // The reader writes answers into a slow database, and other results arrive in the meantime.
           if (index === 0) await clock.sleep(1000)
         }
       })(),
@@ -258,7 +258,7 @@ describe('a job that is given up', () => {
   test.each([
     [{}, [0, 1, 2, 4, 5, 6, 7, 8, 9, 10, 11, 12]],
     [{ ordered: true }, [0, 1, 2, 4, 5, 6, 7, 8, 9, 10, 11, 12]],
-  ])('%j hands out what is over before it throws: it has cost money', async (options, expected) => {
+  ])('%j hands out finished results before it throws, because they cost money', async (options, expected) => {
     const controller = new AbortController()
     const { clock, seen, end } = await paid({ ...options, signal: controller.signal })
     await clock.advance(950)
@@ -268,7 +268,7 @@ describe('a job that is given up', () => {
     expect(String(end.error)).toBe('Error: Ctrl-C')
   })
 
-  test('gives each call a signal of its own: Node 20 warns of eleven that listen to one', async () => {
+  test('gives each call its own signal, because Node 20 warns about eleven listeners on one signal', async () => {
     const { clock, limiter } = rig({ maxConcurrent: 100 }, steadyClock())
     const controller = new AbortController()
     const reasons = new Map<AbortSignal, unknown>()

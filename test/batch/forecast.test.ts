@@ -1,4 +1,4 @@
-// When a job will be over: told from its first items on, by what really holds it. And what it came to.
+// The predicted end of a job, from its first items on, by what really limits it. And the summary.
 
 import { describe, expect, test } from 'vitest'
 import { BucketRateLimiter, type LimiterOptions, perModel } from 'llmiter'
@@ -19,7 +19,7 @@ interface Job {
   ms?: (n: number) => number
 }
 
-/** Runs a job to its end. Resolves with what it told of its progress, and when it was over. */
+/** Runs a job to its end. Resolves with the reported progress, and when it ended. */
 async function run({ limiter: limits, options, count, ms = () => 1000 }: Job) {
   const { clock, limiter } = rig(limits)
   const seen: Seen[] = []
@@ -37,7 +37,7 @@ async function run({ limiter: limits, options, count, ms = () => 1000 }: Job) {
   return { seen, end: seen.at(-1)!.at, quotas, clock }
 }
 
-describe('the time that is left is right from the first item on', () => {
+describe('the remaining time is correct from the first item on', () => {
   test.each<[string, Job]>([
     ['a rate', { limiter: { requestsPerMinute: 600 }, count: 600 }],
     ['a rate, from a cold start', { limiter: { requestsPerMinute: 600, ramp: {} }, count: 600 }],
@@ -115,7 +115,7 @@ describe('the time that is left is right from the first item on', () => {
   })
 })
 
-test('a quota of one’s own tells that it is used up, once, and when it returns', async () => {
+test('a configured quota reports once that it is used up, and when it resets', async () => {
   const { quotas } = await run({ limiter: { requestsPerMinute: 600, requestsPerDay: 200 }, count: 500 })
   expect(quotas.length).toBe(2)
   expect(quotas[0]).toMatchObject({ limiter: 'test', of: 'requests', amount: 200, perMs: DAY })
@@ -139,7 +139,7 @@ describe('the summary', () => {
     return sums[0]!
   }
 
-  test('tells what was done, failed, refused, how long it waited and took, and the tokens of the answers', async () => {
+  test('reports answered, failed and refused calls, the waits and duration, and the tokens of the answers', async () => {
     let refused = false
     const fn = (n: number) => {
       if (n === 5 && !refused) {
@@ -157,7 +157,7 @@ describe('the summary', () => {
     expect(sum.waitedMs / 1000).toBeLessThan(52)
   })
 
-  test('of texts alone, the tokens that the limiter counted', async () => {
+  test('of text results: the tokens that the limiter counted', async () => {
     const sum = await summed(() => 'text', { tokensPerMinute: 1e6 }, { call: { cost: { tokens: 70 } } })
     expect(sum.tokens).toBe(7000)
   })
@@ -206,7 +206,7 @@ describe('the summary', () => {
       {},
       0.83,
       'at most 2 in flight',
-      /a free place \(at most 2 in flight\), (9\d|100) %/,
+      /a free slot \(at most 2 in flight\), (9\d|100) %/,
     ],
     [
       'a quota of the hour',
@@ -244,7 +244,7 @@ describe('the summary', () => {
     expect(texts[0]).toContain("requests of 'small' (6 a minute)")
   })
 
-  test('a job that ends early tells of how many; refusals are told with their reason', async () => {
+  test('a job that ends early reports the number of items, and refusals with their reason', async () => {
     const refused = await summed(
       (n) => {
         if (n === 3) throw outOfQuota()

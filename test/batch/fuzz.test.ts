@@ -7,7 +7,7 @@ import { EMPTY, fate, leftovers, outOfQuota, rig, steadyClock } from '../helpers
 
 const fates = fc.constantFrom('ok', 'ok', 'ok', 'ok', 'ok', 'fails', 'at once')
 
-test('a job in all weathers', async () => {
+test('a job with random failures', async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.array(fc.record({ fate: fates, ms: fc.nat(2000) }), { maxLength: 40 }),

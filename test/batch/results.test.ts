@@ -102,7 +102,7 @@ describe('results', () => {
 })
 
 describe('a job that was broken off', () => {
-  test('goes on where it was, by the keys of what is done', async () => {
+  test('continues where it stopped, by the keys of finished items', async () => {
     const { clock, results, begun } = job(upTo(10), { skip: new Set(upTo(6)), ordered: true })
     const list = collect(results)
     await clock.runAll()
@@ -120,7 +120,7 @@ describe('a job that was broken off', () => {
 })
 
 describe('progress', () => {
-  test('tells the real pace and when it will be over', async () => {
+  test('reports the actual pace and the remaining time', async () => {
     const seen: Progress[] = []
     const { clock, results } = job([...upTo(600), -1], {
       onProgress: (p) => seen.push(p),
@@ -140,7 +140,7 @@ describe('progress', () => {
     expect(half.etaMs! / 1000).toBeLessThan(31)
   })
 
-  test('of an iterator needs to be told the total', async () => {
+  test('of an iterator needs the option total', async () => {
     const seen: Progress[] = []
     const options = { onProgress: (p: Progress) => seen.push(p) }
     for (const more of [{}, { total: 4 }]) {

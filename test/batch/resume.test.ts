@@ -12,7 +12,7 @@ import { tempDir } from '../support/temp.ts'
 const page = readFileSync(join(import.meta.dirname, '../../docs/batch.md'), 'utf8')
 const recipe = blocksOf('docs/batch.md', page).find(({ code }) => code.includes('answers.jsonl'))!
 
-test('a torn last line costs its own prompt alone', { timeout: 60_000 }, async () => {
+test('an incomplete last line repeats only its own prompt', { timeout: 60_000 }, async () => {
   const server = await startServer()
   onTestFinished(() => server.close())
   server.replies(replies.responses())

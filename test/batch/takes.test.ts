@@ -33,7 +33,7 @@ describe('what a job takes', () => {
     expect(clock.now()).toBeGreaterThan(50_000)
   })
 
-  test('no more at once than `concurrency`', async () => {
+  test('no more calls at the same time than `concurrency`', async () => {
     const { clock, begun, results } = job(upTo(50), { concurrency: 3 }, () => 60_000)
     void collect(results)
     await clock.advance(59_000)
@@ -45,7 +45,7 @@ describe('what a job takes', () => {
     await left
   })
 
-  test('a hundred in line, and in flight as many as the pace needs', async () => {
+  test('a hundred waiting calls, and as many in flight as the pace needs', async () => {
     const { clock, limiter, results } = job(upTo(2000), {}, () => 60_000)
     void collect(results)
     await clock.advance(50_000)
@@ -56,7 +56,7 @@ describe('what a job takes', () => {
     await clock.runAll()
   })
 
-  test('concurrency: Infinity begins all', async () => {
+  test('concurrency: Infinity starts all calls', async () => {
     const { clock, limiter, results } = job(upTo(2000), { concurrency: Infinity })
     const list = collect(results)
     await clock.advance(10)
@@ -65,7 +65,7 @@ describe('what a job takes', () => {
     expect((await list).length).toBe(2000)
   })
 
-  test('reads no further while nobody reads the results', async () => {
+  test('stops reading items while nobody reads the results', async () => {
     let read = 0
     const items = (function* () {
       for (;;) yield read++
@@ -104,7 +104,7 @@ describe('what a job takes', () => {
   })
 })
 
-test('a line that is too short for the job turns calls away, unless the job keeps to it', async () => {
+test('a queue that is too short for the job rejects calls, unless concurrency is lower', async () => {
   const { clock, limiter } = rig({ requestsPerMinute: 600, queue: { max: 10 } }, steadyClock())
   const run = async (options: Options) => {
     const list = collect(runAll(upTo(50), () => clock.sleep(10), { limiter, ...options }))

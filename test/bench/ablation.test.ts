@@ -1,4 +1,4 @@
-// A rule that cannot be switched off any more must be noticed, and what a rule is worth must be told in its unit.
+// A rule that can no longer be switched off must be noticed, and the value of a rule must be reported in its unit.
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -52,7 +52,7 @@ const cellOf = (id: string, each: readonly Figures[]): Cell => ({
   pooled: each[0]!,
   each,
 })
-/** A batch that took so many times the ideal, with so many of a thousand refused. */
+/** A batch that took this multiple of the ideal time, with this many refusals per thousand calls. */
 const batch = (times: number, refused = 0): Figures => ({
   counts: { admitted: 1000, refused, overtakings: 0 },
   samples: { timesBest: [times] },
@@ -106,7 +106,7 @@ describe('the objective', () => {
 })
 
 describe('what a rule is worth', () => {
-  it('is more than chance, or it goes', () => {
+  it('must be statistically significant, or the rule is dropped', () => {
     expect([0.3, 0.1, -0.3].map((mean) => isWorth(row({ mean, halfWidth: 0.2 })))).toEqual([
       true,
       false,
@@ -114,7 +114,7 @@ describe('what a rule is worth', () => {
     ])
   })
 
-  it('reads as a line, without what may be chance', () => {
+  it('is printed as one line, without differences that may be chance', () => {
     expect(ablationOf(row({ mean: 0.5, halfWidth: 0.15 }))).toBe(
       '> **Without it** (no dip) the loss is +0.50 ± 0.15: growth +0.60; in return: strict −0.20.',
     )

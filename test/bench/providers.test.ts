@@ -44,7 +44,7 @@ describe('what is seen of a run', () => {
     expect(recoveredAt(every(1 / (0.85 * perMs)), 1000, perMs)).toBe(Infinity)
   })
 
-  it('starved in a backlog is who is passed over for good, not who came last', () => {
+  it('in a backlog, starved calls are those passed over for good, not those that came last', () => {
     const calls = Array.from({ length: 4000 }, (_, index): Call => {
       const through = index !== 7 && index < 3500
       return {
@@ -77,11 +77,11 @@ describe('goals', () => {
     expect(judged.where).toBe('window-60s/double/backlog/j50; met in 1 of 2')
   })
 
-  it('say nothing of cases that they do not speak of', () => {
+  it('do not judge cases outside their selection', () => {
     expect(judge(goal, [cell('bucket-60s/right/backlog/j50', { refused: 1, admitted: 1 })])).toBeUndefined()
   })
 
-  it('each speaks of some case', () => {
+  it('each selects at least one case', () => {
     for (const { what, of } of targets) {
       const speaks = cases.some((one) => of({ case: one, client: 'llmiter', pooled: figures({}), each: [] }))
       expect(speaks || /^parked|^every/.test(what), what).toBe(true)
@@ -104,7 +104,7 @@ describe('the optimum', () => {
     expect(optimum(models['bucket-1s-none']!.make(0), 60_000, () => 0)).toBe(609)
   })
 
-  it('of a window uses the edge that only luck can find', () => {
+  it('for a window uses the edge, which a client can hit only by chance', () => {
     expect(optimum(models['window-60s']!.make(30_000), 60_000, () => 0)).toBe(1200)
   })
 
@@ -114,7 +114,7 @@ describe('the optimum', () => {
 })
 
 describe('virtual time for peers', () => {
-  it('the real SDK waits by its own law: 0.5 s, 1 s, each up to a quarter less', async () => {
+  it('the real SDK waits by its own rule: 0.5 s, 1 s, each up to a quarter less', async () => {
     const child = fork(new URL('sdk-delays.ts', import.meta.url), { execArgv: [] })
     const gaps = await new Promise<number[]>((resolve, reject) => {
       child.once('message', (message) => resolve(message as number[]))

@@ -1,4 +1,4 @@
-// Code for Bottleneck, with its import changed. Stories of a few ms in real time, told by the order of events.
+// Code for Bottleneck with its import changed. Tests of a few ms in real time, checked by the order of events.
 
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { describe, expect, expectTypeOf, onTestFinished, test, vi } from 'vitest'
@@ -11,7 +11,7 @@ const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve,
 /** Every job that was given has come to its place: it runs, waits, or was turned away. */
 const taken = (limiter: Bottleneck) => expect.poll(() => limiter.counts().RECEIVED).toBe(0)
 
-/** A job that ends when it is told to. */
+/** A job that ends on request. */
 function gate() {
   let open!: () => void
   const done = new Promise<void>((resolve) => (open = resolve))
@@ -58,7 +58,7 @@ describe('jobs', () => {
     expect((await starts).map((ms) => Math.floor(ms / 20))).toEqual([0, 1, 2])
   })
 
-  test('that are refused wait in their place, hold back the others, and are done again', async () => {
+  test('that are refused keep their place, hold back the others, and run again', async () => {
     const limiter = new Bottleneck()
     const log: string[] = []
     let refusals = 1
@@ -98,7 +98,7 @@ describe('jobs', () => {
     expect(await limiter.done()).toBe(2)
   })
 
-  test('take so many places as they weigh', async () => {
+  test('take as many slots as they weigh', async () => {
     const limiter = new Bottleneck({ maxConcurrent: 2 })
     const [a, b] = [gate(), gate()]
     const heavy = limiter.schedule({ weight: 2 }, a.work)
@@ -258,7 +258,7 @@ describe('a reservoir', () => {
     expect(await limiter.incrementReservoir(3)).toBe(3)
   })
 
-  test('may owe: what it owes must come back before a job goes', async () => {
+  test('may be negative: the debt must be refilled before a job goes', async () => {
     const limiter = new Bottleneck({ reservoir: -1 })
     const level = () => limiter.currentReservoir()
     expect(await level()).toBe(-1)
@@ -317,7 +317,7 @@ describe('the limiter', () => {
     expect(await Promise.all(jobs)).toEqual([1, 2, 3])
   })
 
-  test('tells empty and idle, waits for async listeners, and reports those that fail', async () => {
+  test('emits empty and idle, waits for async listeners, and reports those that fail', async () => {
     const limiter = new Bottleneck({ maxConcurrent: 1 })
     const told: string[] = []
     limiter.on('empty', () => told.push('empty')).on('idle', () => told.push('idle'))
@@ -331,7 +331,7 @@ describe('the limiter', () => {
   })
 
   test.each(['debug', 'error'] as const)(
-    'is not caught in its own errors by a listener of %s',
+    'is not caught in an endless loop by a failing listener of %s',
     async (name) => {
       const limiter = new Bottleneck({ maxConcurrent: 1 })
       let calls = 0
@@ -382,7 +382,7 @@ describe('the limiter', () => {
     expect(await limiter.schedule(() => Promise.resolve(1))).toBe(1)
   })
 
-  test('takes what Bottleneck takes without a word: texts of numbers, parts of them, and words for no bound', async () => {
+  test('accepts what Bottleneck accepts: numbers as strings, prefixes of them, and several forms of no bound', async () => {
     const options = { maxConcurrent: '2.5', minTime: '-1', highWater: -1, reservoir: Infinity, strategy: '2' }
     const limiter = new Bottleneck(options as never)
     const jobs = [undefined, '2', 0.5, 1.5, 0].map((weight) =>
@@ -419,7 +419,7 @@ describe('the limiter', () => {
     expect(limiter.counts()).toEqual({ RECEIVED: 0, QUEUED: 0, RUNNING: 0, EXECUTING: 0 })
   })
 
-  test('runs each job in the async context of whoever came with it, and its later tries too', async () => {
+  test('runs each job and its retries in the async context of its caller', async () => {
     const storage = new AsyncLocalStorage<number>()
     const limiter = new Bottleneck({ maxConcurrent: 1 })
     limiter.on('failed', (_, { retryCount }) => (retryCount === 0 ? 1 : undefined))

@@ -33,7 +33,7 @@ test('instanceof holds between two copies of the package', async () => {
   expect(foreign).not.toBeInstanceOf(errors.WaitTimeoutError)
 })
 
-test('what only looks like one is none', () => {
+test('an object that only looks like one is not recognised', () => {
   for (const value of [null, undefined, 'x', 5, {}, { code: 'QUEUE_FULL' }, new Error('x')]) {
     expect((value as unknown) instanceof errors.LimiterError).toBe(false)
   }

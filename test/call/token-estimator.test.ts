@@ -7,7 +7,7 @@ const ask = (estimator: TokenEstimator, text: string) =>
   estimator.cost([{ messages: [{ content: text }] }], limits)
 const PROMPT = 'word '.repeat(800)
 
-test('one call that is unlike the others changes nothing for them', () => {
+test('a single unusual call does not change the estimates for others', () => {
   const estimator = new TokenEstimator()
   const plain = ask(estimator, PROMPT).inputTokens!
   // A file in a form that was taken for text: estimated a hundred times too large.
@@ -20,7 +20,7 @@ test('one call that is unlike the others changes nothing for them', () => {
   }
 })
 
-test('what all calls use is learned from two of them, and unlearned', () => {
+test('a change of usage is learned from two calls, and unlearned again', () => {
   const estimator = new TokenEstimator()
   const plain = ask(estimator, PROMPT).inputTokens!
   const use = (share: number, calls: number) => {
@@ -59,7 +59,7 @@ test('each model learns from its own calls, and a new one begins with what all h
   expect([of('a').outputTokens, of('b').outputTokens]).toEqual([10, 500])
 })
 
-test('calls with media teach nothing about text', () => {
+test('calls with media do not affect the estimates for text', () => {
   const estimator = new TokenEstimator()
   const text = [{ model: 'm', messages: [{ content: PROMPT }] }]
   const picture = [{ model: 'm', messages: [{ content: 'data:image/png;base64,R0lGODlhAQABAAAAACw=' }] }]

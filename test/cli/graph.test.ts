@@ -184,7 +184,7 @@ test.each([
   [['--from', 'soon'], 2, "--from must be a time like 90s, 10m, 2h or 2026-01-31T12:00, got 'soon'"],
   [['--file', '/no/such/file'], 1, '/no/such/file cannot be read: ENOENT'],
   [['--dir', '/dev/null'], 1, '/dev/null cannot be read: ENOTDIR'],
-])('%j is told', async (args, code, words) => {
+])('%j is reported', async (args, code, words) => {
   const { run: graph } = rig()
   const told = await graph(...args)
   expect([told.code, told.complained]).toEqual([code, expect.stringContaining(words)])

@@ -59,7 +59,7 @@ test('records of one second add up, since a flush cuts it in two; levels are the
   })
 })
 
-test('a clock that was set back makes no knot', () => {
+test('a clock that was set back does not disorder the points', () => {
   const [columns] = columnsOf([at(9, { issued: 1 }), at(3, { issued: 2 }), at(10, { issued: 3 })])
   expect(columns).toMatchObject({ t: [3, 9, 10], issued: [2, 1, 3] })
 })
@@ -85,7 +85,7 @@ test('seconds in any order make the same points, and limits that come and go kee
   }
 })
 
-test('what holds while nothing happens is drawn on; calls are not', () => {
+test('levels are continued while nothing happens; calls are not', () => {
   const [columns] = columnsOf([
     at(0, { issued: 1, waiting: 3, rate: 60, limit: 60 }),
     at(4, { rate: 30, limit: 60 }),
@@ -152,7 +152,7 @@ test.each([[1], [7], [0.3], [1234], [1e6]])('an axis to %d has a few round marks
   expect(Math.max(...marks)).toBeLessThanOrEqual(top * 1.000001)
 })
 
-test('of points that are as high as others nothing is cut off; of a burst of limits it is', () => {
+test('nothing is cut off if all points are similarly high; a single burst is', () => {
   expect(clippedTop([[1, 2, null, 3]])).toBeCloseTo(3.18)
   expect(clippedTop([[...new Array<number>(200).fill(100), 6000]], 110)).toBe(140)
   expect(clippedTop([[5]], 110)).toBe(110)
@@ -172,7 +172,7 @@ const said = (records: readonly LogRecord[]) => {
   return summary(totals, causes)
 }
 
-test('what is said of a run adds up, and names what bound it', () => {
+test('the summary of a run adds up, and names what held it back', () => {
   expect(
     said([
       at(0, { requests: 1500, finished: 1, waiting: 1499, gate: 'closed', why: outputTokens }),
@@ -183,7 +183,7 @@ test('what is said of a run adds up, and names what bound it', () => {
   ).toBe(
     '1,500 calls in 1 min 21 s: 2 answered, 1 failed, 2 turned away, 1,490 still waiting, 5 still in flight when the log ends. ' +
       'In 75 % of the 4 s in which calls waited, they waited for output tokens (10,000 a minute); in 25 % for the provider, which refused calls as too many ("429"). ' +
-      '1 refusal (the last: rate: 429), at most 1,499 in line; the gate was closed for 1 s.',
+      '1 refusal (the last: rate: 429), at most 1,499 waiting; the gate was closed for 1 s.',
   )
   expect([span(0), span(59.6), span(3600), span(90_061), span(3661)]).toEqual([
     '0 s',
@@ -235,13 +235,13 @@ test('whatever is logged, answered, failed, turned away and still waiting are al
   )
 })
 
-test('a key that fails every call is told before anything else', () => {
+test('a key that fails every call is reported first', () => {
   const failing = at(0, { requests: 9, failed: 9, failure: '401 AuthenticationError' })
   expect(said([failing])).toMatch(/: 0 answered, 9 failed\. Every call failed \(401 AuthenticationError\)\. /)
   expect(said([failing, at(1, { requests: 1, finished: 1 })])).toContain('90 % of the calls failed (401')
 })
 
-test('a program that ended with calls in line is told, unless it writes still', () => {
+test('a program that ended with waiting calls is reported, unless it is still writing', () => {
   const { totals } = seriesOf([at(100, { requests: 80, waiting: 80, etaMs: 90_000 })])
   const zone = (t: number) => isoTime(t, 'UTC')
   expect(silence(totals, zone, 105_000)).toBe('')
@@ -251,7 +251,7 @@ test('a program that ended with calls in line is told, unless it writes still', 
   expect(silence(seriesOf([at(100)]).totals, zone, 200_000)).toBe('')
 })
 
-test('the cause of a stretch is what held calls in most of its seconds, and one cause whatever its words', () => {
+test('the cause of an interval is the one of most of its seconds, regardless of its wording', () => {
   const series = seriesOf([
     at(0, { waiting: 1, why: outputTokens }),
     at(1, { waiting: 1, why: shut(9) }),
@@ -301,7 +301,7 @@ test('a log of more seconds than a page can hold is put together, and nothing of
       const [small, large] = [series, whole].map((each) => each.limiters[0]!.columns)
       for (const key of ['requests', 'refused'] as const) expect(sum(small![key])).toBe(sum(large![key]))
       const highest = [small, large].map((columns) => Math.max(...columns!.waiting))
-      // The later record of a second tells the level, but a longer point has the earlier one in it already.
+      // The later record of a second sets the level, but a longer point already contains the earlier one.
       const once = new Set(seconds.map(({ s }) => s)).size === seconds.length
       if (once) expect(highest[0]).toBe(highest[1])
       expect(highest[0]).toBeGreaterThanOrEqual(highest[1]!)
@@ -311,7 +311,7 @@ test('a log of more seconds than a page can hold is put together, and nothing of
   )
 })
 
-test('what travels in a page is what was logged', () => {
+test('the data in a page equals the logged data', () => {
   const limits = [{ of: 'requests', perMs: 60_000, amount: 600, available: 3.5, asked: 7 }]
   const columns = columnsOf([
     at(7, { requests: 1, why: outputTokens, waiting: 1, limits }),

@@ -40,7 +40,7 @@ test('tells how long a job takes, and what a higher tier would bring', async () 
   expect(stdout).toMatch(/^3,000 calls take 6 min \d+ s at 500 requests a minute; \d+\.\d s at 5,000\.$/m)
 })
 
-test('a mistake is one line and code 2, without a stack', async () => {
+test('a usage error prints one line and exits with 2, without a stack trace', async () => {
   const { code, stdout, stderr } = await llmiter('simulate', '--rpm', '-1')
   expect([code, stdout]).toEqual([2, ''])
   expect(stderr).toBe("llmiter simulate: --rpm must be a number above 0, like 500, 200k or 2M, got '-1'\n")

@@ -48,11 +48,11 @@ describe('twenty processes with work', () => {
     expect(all.filter(({ fleet }) => fleet).map(({ client }) => client)).toEqual(['llmiter'])
     expect(await said(`${BUSY} --processes 1`)).toMatch(/1 process shared the limit and asked .* each\n/)
     expect(await said(`${BUSY} --processes 20 --store none`)).toContain(
-      '20 processes without a store, each told its part of the limit; half way the least served had got 30 calls',
+      '20 processes without a store, each with its part of the limit; half way the least served had got 30 calls',
     )
   })
 
-  test('have the same fate twice', async () => {
+  test('give the same result twice', async () => {
     const line = '--rpm 600 --window 1s --told 2x --workload poisson:90%:1m --processes 20'
     expect(await said(line)).toBe(await said(line))
   })

@@ -114,7 +114,7 @@ test('a log comes again: the same calls, faster under a higher limit', async () 
   expect(starved.timeMs / 60_000).toBeLessThan(calls / 10 + 1)
 })
 
-test.each(['', ' --processes 4', ' --processes 25'])('looking on changes nothing%s', async (fleet) => {
+test.each(['', ' --processes 4', ' --processes 25'])('recording does not change the run%s', async (fleet) => {
   const line = `--rpm 300 --window 1s --told 2x --workload backlog:900${fleet}`
   const plan = await readPlan(readFlags(line.split(' ')))
   for (const client of ['llmiter', 'sdk'] as const) {

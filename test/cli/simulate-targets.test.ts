@@ -46,7 +46,7 @@ describe('the limits of a list as targets of one pool', () => {
     expect(await row(line, 'pool')).toMatchObject({ lost: 0 })
   })
 
-  test('have the same fate twice', async () => {
+  test('give the same result twice', async () => {
     const line = '--rpm 300,600 --window 1s --told 2x --workload poisson:90%:1m --targets'
     expect(await said(line)).toBe(await said(line))
   })

@@ -137,7 +137,7 @@ describe('a stream', () => {
     expect(waitMs.p99).toBeLessThan(SECOND)
   })
 
-  test('above the limit is told to be, and drains when it ends', async () => {
+  test('above the limit is reported, and drains when it ends', async () => {
     const { rows, notes } = await report('--rpm 60 --workload poisson:2/s:2m')
     expect(rows[0]!.lost).toBe(0)
     expect(rows[0]!.timeMs).toBeGreaterThan(180 * SECOND)
@@ -156,12 +156,16 @@ test('the same seed, the same answer; another seed, another', async () => {
   expect(a).not.toBe(c)
 })
 
-test('a client that is never let in is given up after an hour', async () => {
+test('a client that is never accepted is given up after an hour', async () => {
   // Each try counts, so processes that ask too often keep each other out.
   const { done, lost, firstLoss } = await row(
     '--provider sliding-log --rpm 10 --processes 20 --store none --told 100x --workload backlog:300',
   )
-  expect({ done, lost, firstLoss }).toEqual({ done: 10, lost: 290, firstLoss: 'nobody got in for 1 h' })
+  expect({ done, lost, firstLoss }).toEqual({
+    done: 10,
+    lost: 290,
+    firstLoss: 'no call was accepted for 1 h',
+  })
 })
 
 test('the optimum’s waits are those of a queue that knows all', async () => {

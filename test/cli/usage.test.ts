@@ -44,7 +44,7 @@ async function logged(dir: string) {
     return ANSWER
   }
   for (let n = 0; n < 60; n++) limiter.run(call(n), { tenant: n < 20 ? 'alpha' : 'beta' }).catch(() => {})
-  // A stream tells its tokens bit by bit, as they are billed.
+  // A stream reports its tokens in several events, as they are billed.
   async function* stream() {
     yield {
       type: 'message_start',
@@ -93,7 +93,7 @@ test('the log of a limiter: by model, tenant and day, as table, JSON and CSV', a
     tenant: string
     requests: number
   }[]
-  // The call that failed told no tokens, so nobody knows its tenant.
+  // The failed call reported no tokens, so its tenant is unknown.
   expect(tenants.map(({ tenant, requests }) => [tenant, requests])).toEqual([
     ['beta', 40],
     ['alpha', 19],
@@ -212,7 +212,7 @@ test('the ledger of a gateway: by key, with the cost that it has reckoned unless
   ])
 })
 
-test('a log in which no call is over is told from none', async () => {
+test('a log without finished calls has another message than a missing log', async () => {
   const dir = tempDir()
   writeFileSync(join(dir, '20260101T000000000Z-a-0123abcd.0001.jsonl'), linesOf([record(0, { requests: 3 })]))
   expect(await run('--dir', dir)).toMatchObject({
@@ -228,7 +228,7 @@ test.each([
   [['--dir', '/nowhere'], 1, 'there is no log in /nowhere'],
   [['--ledger', '/nowhere'], 1, 'there is no ledger of a gateway in /nowhere'],
   [['--dir', '/nowhere', '--prices', '/nowhere/x'], 1, '--prices: /nowhere/x cannot be read'],
-])('%j is told', async (args, code, words) => {
+])('%j is reported', async (args, code, words) => {
   const told = await run(...args)
   expect([told.code, told.error]).toEqual([code, expect.stringContaining(words)])
 })

@@ -137,7 +137,7 @@ test('the SDK’s timeout is that of the whole call, its line included: give it 
   expect(await both(3_600_000)).toEqual(['fulfilled', 'fulfilled'])
 })
 
-test('the SDK that this rests on: the middleware stands below its tries', () => {
+test('the assumption about the SDK: the middleware runs inside its retry loop', () => {
   const { version } = JSON.parse(
     readFileSync(new URL('../../node_modules/ai/package.json', import.meta.url), 'utf8'),
   ) as { version: string }

@@ -64,7 +64,7 @@ describe('anthropic', () => {
     expect(Object.keys(client)).toEqual(Object.keys(bare))
   })
 
-  test('keeps the SDK at its word: the hooks that this rests on', () => {
+  test('checks the private hooks of the SDK', () => {
     const { version } = JSON.parse(
       readFileSync(new URL('../../node_modules/@anthropic-ai/sdk/package.json', import.meta.url), 'utf8'),
     ) as { version: string }
@@ -163,7 +163,7 @@ describe('anthropic', () => {
       ['inputTokens', 30_000_000, 29_999_000],
       ['outputTokens', 8_000_000, 7_999_000],
     ])
-    // RFC 3339, the moment of full refill, by the server's clock, which tells whole seconds.
+    // RFC 3339, the time of full refill on the server's clock, in whole seconds.
     expect(limiter.stats().told![0]!.resetsInMs).toBeLessThanOrEqual(2000)
   })
 

@@ -1,4 +1,4 @@
-// A limited client takes the client first, then its limits: who exchanges them is told so, by every entry.
+// A limited client takes the client first, then its limits. Every entry reports swapped arguments.
 
 import Anthropic from '@anthropic-ai/sdk'
 import { GoogleGenAI } from '@google/genai'
@@ -38,7 +38,7 @@ test('the middleware takes no client', () => {
   expect(() => limiterMiddleware(new OpenAI({ apiKey }) as never)).toThrow('got an instance of OpenAI')
 })
 
-test.each(CLIENTS)('%s: words of others', (name, limit, client) => {
+test.each(CLIENTS)('%s: option names of other libraries', (name, limit, client) => {
   const said = (options: object) => () => (limit as Limit)(client, { requestsPerMinute: 5 }, options)
   expect(said({ maxWait: 5 })).toThrow(`${name} has no option 'maxWait' (did you mean 'maxWaitMs'?); known:`)
   expect(said({ user: () => 'a' })).toThrow("(did you mean 'tenant'?)")

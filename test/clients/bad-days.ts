@@ -7,7 +7,7 @@ import type { Reply } from './server.ts'
 export function badDays<C extends object>(cast: Cast<C>, enter: Enter<C>): void {
   const { replies } = cast
 
-  describe('bad days: what the bare client gives, the limited one gives', () => {
+  describe('failures: the limited client behaves like the bare one', () => {
     test.each<[string, () => Reply]>([
       ['the server closes before it answers', () => ({ then: 'cut' })],
       ['the server closes in the middle of the body', () => ({ body: '{"id":"x","choi', then: 'cut' })],

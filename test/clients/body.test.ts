@@ -8,7 +8,7 @@ import * as openai from './fixtures/openai.ts'
 
 const used = { inputTokens: 9, outputTokens: 12, tokens: 21 }
 
-/** Reads a text in pieces of this size; tells the last usage, and what happened. */
+/** Reads a text in pieces of this size. Returns the last usage, and the events. */
 function readIn(size: number, text: string, type = 'text/event-stream') {
   const events: unknown[] = []
   const reader = new BodyReader(type, {
@@ -30,12 +30,12 @@ test.each([1, 2, 3, 7, 64, 1e6])('a stream in pieces of %i bytes', (size) => {
   expect(readIn(size, plain, 'application/json')).toEqual({ usage: used, events: [] })
 })
 
-test('a refusal in mid-stream is told once, with its words', () => {
+test('a refusal in mid-stream is reported once, with its text', () => {
   const { events } = readIn(5, openai.refusedMidway().frames!.join(''))
   expect(events).toEqual([['failed', openai.rate().body]])
 })
 
-test('of a long answer its usage alone is looked for, at its beginning or its end', () => {
+test('in a long answer only the usage is searched for, at its beginning or end', () => {
   const picture = 'A'.repeat(5_000_000)
   const usage = {
     prompt_tokens: 9,
@@ -62,7 +62,7 @@ test.each([
   ': ping\n\n',
   '\uFFFF\0',
   '[1,2]',
-])('what cannot be read says nothing: %j', (text) => {
+])('unreadable data is ignored: %j', (text) => {
   for (const type of ['text/event-stream', 'application/json', ''])
     expect(readIn(3, text, type)).toEqual({ usage: undefined, events: [] })
 })

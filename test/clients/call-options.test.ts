@@ -151,7 +151,7 @@ describe.each(Object.keys(kinds))('%s', (name) => {
   test.each<[object, string]>([
     [{ prio: 1 }, 'prio'],
     [{ tenant: 5 }, 'tenant'],
-  ])('what it cannot have is told at once: %j', (options, word) => {
+  ])('invalid options are reported immediately: %j', (options, word) => {
     const client = limit(quickLimiter())
     expect(() => client.withLimiterOptions(options as ClientCallOptions)).toThrow(word)
   })

@@ -17,7 +17,7 @@ import { stories } from './stories.ts'
 
 const question = 'What is the capital of France?'
 
-/** A client with the address of the server, and what it is told of its calls. */
+/** A client with the address of the server, and the server's record of its calls. */
 interface Actor {
   client: GoogleGenerativeAI
   baseUrl: string
@@ -41,7 +41,7 @@ const cast: Cast<Actor> = {
     (await modelOf(actor, headers).generateContent(question, signal && { signal })).response.text(),
   stream: async (actor, { signal } = {}) => {
     const { stream, response } = await modelOf(actor).generateContentStream(question, signal && { signal })
-    // The bare SDK leaves this one without anybody who hears its failure.
+    // The original SDK leaves this promise without a rejection handler.
     response.catch(() => {})
     return (async function* () {
       for await (const chunk of stream) yield chunk.text()
@@ -134,7 +134,7 @@ describe('@google/generative-ai', () => {
     await server.close()
   })
 
-  test('the SDK that this rests on: plain promises, a line of its own for chats', () => {
+  test('the assumption about the SDK: plain promises, and a queue of its own for chats', () => {
     const { version } = JSON.parse(
       readFileSync(new URL('../../node_modules/@google/generative-ai/package.json', import.meta.url), 'utf8'),
     ) as { version: string }

@@ -225,7 +225,7 @@ describe.each(versions)('$name', ({ Client, folder }) => {
     expect(server.seen.map(isProbe)).toEqual([false, true, true, false])
   })
 
-  test('the hooks that this rests on', () => {
+  test('checks the private hooks of the SDK', () => {
     const { version } = JSON.parse(
       readFileSync(new URL(`../../node_modules/${folder}/package.json`, import.meta.url), 'utf8'),
     ) as { version: string }

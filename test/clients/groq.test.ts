@@ -60,7 +60,7 @@ test('groq: its class, its type, its headers, what it charges', async () => {
   await server.close()
 })
 
-test('groq: the hooks that this rests on', () => {
+test('groq: checks the private hooks of the SDK', () => {
   const { version } = JSON.parse(
     readFileSync(new URL('../../node_modules/groq-sdk/package.json', import.meta.url), 'utf8'),
   ) as { version: string }

@@ -201,7 +201,7 @@ test('asks by a call of one token whether the account accepts again, when it is 
   ])
 })
 
-test('the hooks that this rests on', () => {
+test('checks the private hooks of the SDK', () => {
   const { version } = JSON.parse(
     readFileSync(new URL('../../node_modules/@mistralai/mistralai/package.json', import.meta.url), 'utf8'),
   ) as { version: string }

@@ -55,7 +55,7 @@ describe.each(versions)('$name', ({ Client, folder }) => {
     expect(client.maxRetries).toBe(2)
   })
 
-  test('keeps the SDK at its word: the hooks that this rests on', () => {
+  test('checks the private hooks of the SDK', () => {
     const { version } = JSON.parse(
       readFileSync(new URL(`../../node_modules/${folder}/package.json`, import.meta.url), 'utf8'),
     ) as { version: string }

@@ -38,7 +38,7 @@ describe.each(versions)('$name', ({ Client }) => {
     return usedOf(limiter, 'tokens')
   }
 
-  test('OpenAI charges the most that is allowed, at the start: nothing comes back', async () => {
+  test('OpenAI charges the maximum at the start, without a refund', async () => {
     const openai = { charge: 'openai' } as const
     expect(await charged({ max_completion_tokens: 500 }, openai)).toBe(500)
     const estimate = await charged({}, openai)
@@ -48,7 +48,7 @@ describe.each(versions)('$name', ({ Client }) => {
     expect(await charged({}, { ...openai, countTokens: () => 42 })).toBe(42)
   })
 
-  test('others charge what was used, and who is not known is one of the others', async () => {
+  test('others, including unknown providers, charge actual usage', async () => {
     expect(await charged({ max_completion_tokens: 500 }, { charge: 'usage' })).toBe(21)
     expect(await charged({ max_completion_tokens: 500 })).toBe(21)
   })
@@ -68,7 +68,7 @@ describe.each(versions)('$name', ({ Client }) => {
     ['https://api.together.xyz/v1', 21],
     ['https://openrouter.ai/api/v1', 21],
     ['https://generativelanguage.googleapis.com/v1beta/openai', 21],
-  ])('%s: the rule is told by the base URL', async (baseURL, tokens) => {
+  ])('%s: the charging rule follows from the base URL', async (baseURL, tokens) => {
     const local = (url: string | URL | Request, init?: RequestInit) =>
       fetch(String(url).replace(/^https:..[^/]+/, server.url), init)
     expect(await charged({ max_tokens: 500 }, {}, bareClient({ baseURL, fetch: local }))).toBe(tokens)
@@ -83,7 +83,7 @@ describe.each(versions)('$name', ({ Client }) => {
     await ask(client, { messages: [{ role: 'user', content: 'word '.repeat(5000) }] })
   })
 
-  test('an embedding, a stream without usage, a form: what is not told stays as it was estimated', async () => {
+  test('an embedding, a stream without usage, a form: usage that is not reported stays as estimated', async () => {
     const limiter = quickLimiter()
     const client = limitOpenAI(bareClient(), limiter, { charge: 'usage' })
     server.replies(replies.embeddings())

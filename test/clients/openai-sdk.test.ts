@@ -148,7 +148,7 @@ describe.each(versions)('$name', ({ name, Client }) => {
     expect(limiter.stats().inFlight).toBe(0)
   })
 
-  test('refused ever again: the caller’s signal gathers no listeners, of which Node would warn', async () => {
+  test('repeated refusals do not add listeners to the caller’s signal, about which Node would warn', async () => {
     const abort = new AbortController()
     server.replies(...Array.from({ length: 25 }, replies.rateSilent), replies.chatStream({ frameMs: 20 }))
     const client = limitOpenAI(bareClient(), quickLimiter({ recovery: { minMs: 1, maxMs: 2 } }))

@@ -7,7 +7,7 @@ import { expect, test } from 'vitest'
 import * as openai from './fixtures/openai.ts'
 import { startServer } from './server.ts'
 
-test('100 calls, none lost; a spent quota is told to all at once', async () => {
+test('100 calls, none lost; a used-up quota fails all calls immediately', async () => {
   const server = await startServer()
   let answers = 0
   server.replies(() => {

@@ -1,4 +1,5 @@
-// What must hold with every SDK, told once: the real SDK, limited, against a real server with the provider's words.
+// The tests that must pass with every SDK: the real SDK, limited, against a real server with the provider's
+// messages.
 
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { LimiterOptions } from 'llmiter'
@@ -52,7 +53,7 @@ export function stories<C extends object>(cast: Cast<C>): void {
     })
 
     test.skipIf(lacks(cast, 'leaving'))(
-      'a stream that is left early: its estimate stays, the server sees it go',
+      'a stream that is left early: the estimate is charged, and the server sees the disconnect',
       async () => {
         const { client, server, used } = stage
         server.replies(replies.stream({ frameMs: 30 }))
@@ -79,7 +80,7 @@ export function stories<C extends object>(cast: Cast<C>): void {
       expect(stage.used('requests')).toBe(1)
     })
 
-    test('aborted in flight: the SDK’s own error, and the ticket is back', async () => {
+    test('aborted in flight: the SDK’s own error, and the ticket is returned', async () => {
       const { client, server } = stage
       server.replies({ then: 'hang' })
       const abort = new AbortController()
@@ -105,7 +106,7 @@ export function stories<C extends object>(cast: Cast<C>): void {
       expect(limiter.stats()).toMatchObject({ refused: 1, issued: 2 })
     })
 
-    test('refusals without a word of how long, more of them than any retry count', async () => {
+    test('refusals without Retry-After, more of them than any retry count', async () => {
       const { client, server, limiter } = stage
       server.replies(...Array.from({ length: 5 }, replies.rateSilent), replies.plain())
       expect(await cast.plain(client)).toBe('Paris.')
@@ -113,7 +114,7 @@ export function stories<C extends object>(cast: Cast<C>): void {
       expect(limiter.stats()).toMatchObject({ refused: 5, issued: 6 })
     })
 
-    test('maxRefusals: the next one is the caller’s, as the SDK throws it, and the SDK does not try again', async () => {
+    test('maxRefusals: the next refusal is thrown as the SDK throws it, and the SDK does not retry', async () => {
       const { client, server, limiter } = await enter({ maxRefusals: 1 }, { maxRetries: 2 })
       const refusals = Array.from({ length: 5 }, () => replies.rate({ 'retry-after-ms': '20' }))
       server.replies(...refusals, replies.plain())
@@ -132,7 +133,7 @@ export function stories<C extends object>(cast: Cast<C>): void {
       expect(limiter.stats()).toMatchObject({ issued: 3, refused: 0 })
     })
 
-    test('retry of the limiter: after so many tries the failure is the caller’s, as the SDK throws it', async () => {
+    test('retry of the limiter: after all attempts the failure is thrown as the SDK throws it', async () => {
       const { client, server } = await enter({ retry }, { maxRetries: 0 })
       server.replies(...Array.from({ length: 5 }, replies.broken))
       await expect(cast.plain(client)).rejects.toThrow()

@@ -1,4 +1,4 @@
-// Everything at once: answers and refusals of all kinds, cut lines, silence, callers who leave.
+// Random failures: answers and refusals of all kinds, broken connections, silence, callers that abort.
 
 import { expect, test } from 'vitest'
 import { seededRandom } from 'llmiter/testing'
@@ -8,7 +8,7 @@ import { type Cast, EMPTY, type Enter, soon } from './stage.ts'
 export function storm<C extends object>(cast: Cast<C>, enter: Enter<C>): void {
   const { replies } = cast
 
-  test('a storm: whatever happens, all come back, and nothing is sent without a ticket', async () => {
+  test('random failures: all calls settle, and nothing is sent without a ticket', async () => {
     const { client, server, limiter, used } = await enter(
       { maxConcurrent: 8 },
       { maxRetries: 1, timeout: 300 },

@@ -115,7 +115,7 @@ describe.skipIf(!haveRedis())('a limit is shared through', () => {
     expect(done).toBeGreaterThan(120)
   })
 
-  test('nothing keeps the process alive, and what is no client is said at once', () => {
+  test('nothing keeps the process alive, and a wrong client is reported immediately', () => {
     expect(() => redisStore({} as never)).toThrow(
       'redisStore needs a client of ioredis, redis or @upstash/redis',
     )

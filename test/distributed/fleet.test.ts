@@ -62,7 +62,7 @@ describe('together', () => {
     expect(waits[Math.floor(0.95 * waits.length)]).toBeLessThan(100)
   })
 
-  test('who has nothing to do gives everything back, leaves, and arms no timer', async () => {
+  test('a process without work returns everything, leaves, and sets no timer', async () => {
     const rig = fleetRig(2, { limiter: { requestsPerMinute: 600 } })
     rig.backlog(30)
     await rig.clock.advance(5 * MINUTE)
@@ -73,7 +73,7 @@ describe('together', () => {
     expect(rig.store.questions).toBe(questions)
   })
 
-  test('who stops gives back what it holds', async () => {
+  test('a process that stops returns what it holds', async () => {
     const rig = fleetRig(2, { limiter: { requestsPerMinute: 600 } })
     rig.backlog(1000)
     await rig.clock.advanceTo(MINUTE)
@@ -203,7 +203,7 @@ describe('in trouble', () => {
     )
   })
 
-  test('a fleet that knows of no store before it is away waits, or goes by `processes`', async () => {
+  test('a fleet that has never reached the store waits, or uses `processes`', async () => {
     const waits = fleetRig(1, { limiter: { requestsPerMinute: 600 } })
     waits.store.cut('all')
     waits.backlog(10)
@@ -220,7 +220,7 @@ describe('in trouble', () => {
     expect(goes.by).toEqual(all(10).map(() => 100))
   })
 
-  test('`onStoreDown` rejects or waits, when told to', async () => {
+  test('`onStoreDown` rejects or waits', async () => {
     const rejects = fleetRig(1, { limiter: { requestsPerMinute: 600 }, store: { onStoreDown: 'reject' } })
     const waits = fleetRig(1, { limiter: { requestsPerMinute: 600 }, store: { onStoreDown: 'wait' } })
     for (const { clock, store, backlog, times, rejected } of [rejects, waits]) {

@@ -49,7 +49,7 @@ const SPOILED: Spoil[] = [
 ]
 
 describe.skipIf(!haveRedis())('in Redis', () => {
-  test('a message that is not ours ends nobody, and is told once', async () => {
+  test('a foreign message does no harm, and is reported once', async () => {
     await scene(async (server, admin) => {
       const { hands, start, stop, used } = crew(server.url)
       start()
@@ -67,7 +67,7 @@ describe.skipIf(!haveRedis())('in Redis', () => {
     })
   })
 
-  test.each(SPOILED)('%s: it is discarded, told, and calls go on', async (_, spoil) => {
+  test.each(SPOILED)('%s: it is discarded and reported, and calls continue', async (_, spoil) => {
     await scene(async (server, admin) => {
       const { hands, start, stop, used } = crew(server.url, { kinds: ['ioredis', 'redis'] })
       start()
@@ -85,7 +85,7 @@ describe.skipIf(!haveRedis())('in Redis', () => {
     })
   })
 
-  test('another version uses the name: the two keep apart, and it is told', async () => {
+  test('another version uses the name: the two share nothing, and it is reported', async () => {
     await scene(async (server, admin) => {
       const [seconds] = await admin.time()
       const state = JSON.stringify({ v: 99, base: Number(seconds) * 1000, seen: 1000, other: 'fields' })

@@ -72,14 +72,14 @@ describe.skipIf(!haveRedis())('guards', () => {
       expect(refused.retryAfterMs).toBeGreaterThan(55_000)
       expect(refused.retryAfterMs).toBeLessThanOrEqual(60_000)
       expect((await fleet[0]!.check('bob')).allowed).toBe(true)
-      // Nothing stays for ever.
+      // Nothing stays forever.
       for (const key of await admin.keys('*')) expect(await admin.pttl(key)).toBeGreaterThan(0)
       if ('destroy' in own) await own.connect().then(() => own.destroy())
       else own.disconnect()
     },
   )
 
-  test('no window holds more than the limit, who comes when told gets in, and the lists stay short', async () => {
+  test('no window exceeds the limit, a client that waits as told is accepted, and the lists stay short', async () => {
     const store = redisGuardStore(admin)
     const limits: GuardLimit[] = [
       { amount: 4, windowMs: 100 },
@@ -134,7 +134,7 @@ describe.skipIf(!haveRedis())('guards', () => {
     expect((await store.take({ name: 'a:b', key: 'c', limits })).allowed).toBe(true)
   })
 
-  test('forgets the script, and everything: nobody notices more than that', async () => {
+  test('Redis loses the script, and then all data: only the counts are lost', async () => {
     const store = redisGuardStore(admin)
     const question = { name: 'chat', key: 'ann', limits: [{ amount: 2, windowMs: 60_000 }] }
     await store.take(question)

@@ -77,7 +77,7 @@ describe('the prober has no other calls, and', () => {
     await clock.advance(3000)
     expect(went).toHaveLength(0)
     expect(b.stats()).toMatchObject({ waiting: 0, inFlight: 0 })
-    // Nobody had told until when: somebody has paid, and the next trial shows it.
+    // The end was unknown: the account was paid, and the next trial finds out.
     await clock.advance(80_000)
     others(5)
     await clock.advance(5000)
@@ -134,11 +134,11 @@ describe('maxConcurrent is another here than there, since one was updated first:
     return done
   }
 
-  test('who may have none in flight does not hold the slots of those who may', async () => {
+  test('a process that may have none in flight does not hold slots that others can use', async () => {
     expect(await hour({ tokensPerMinute: 10_000, maxConcurrent: 2 }, () => false)).toBe(60)
   })
 
-  test('who waits for the probe of another leaves it the room to send it', async () => {
+  test("a process that waits for another one's probe leaves room for it", async () => {
     const refuse = (now: number) => now > 4000 && now < 30_000
     expect(await hour({ requestsPerMinute: 60, maxConcurrent: 2 }, refuse)).toBe(60)
   })

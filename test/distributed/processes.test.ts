@@ -45,7 +45,7 @@ describe.skipIf(!haveRedis())('processes', () => {
     }))
     await sleep(1500)
   }
-  /** The share of the pace that is used in the next so many ms. */
+  /** The share of the pace that is used in the next `ms`. */
   const used = async (ms: number) => {
     const from = performance.now()
     await sleep(ms)
@@ -76,7 +76,7 @@ describe.skipIf(!haveRedis())('processes', () => {
     expect(after[1]! - after[0]!).toBeGreaterThan(15)
   }, 120_000)
 
-  test('one is killed, the script is forgotten, everything is forgotten: nobody notices', async () => {
+  test('one is killed, then Redis loses the script and all data: no call is affected', async () => {
     await start(8)
     fleet.workers[3]!.kill('SIGKILL')
     expect(await used(6000)).toBeGreaterThan(0.95)
@@ -89,7 +89,7 @@ describe.skipIf(!haveRedis())('processes', () => {
     expect(fleet.said.filter(({ message }) => message.of === 'store')).toEqual([])
   }, 120_000)
 
-  test('Redis is frozen, and then restarted with nothing: they go on at their shares, and are back in 2 s', async () => {
+  test('Redis is frozen, and then restarted empty: processes continue with their shares, and are back in 2 s', async () => {
     await start(6, (worker) => ({ client: worker % 2 === 0 ? 'ioredis' : 'redis' }))
     for (const [away, back] of [
       [() => redis.freeze(), () => redis.thaw()],

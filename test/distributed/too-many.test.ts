@@ -1,4 +1,5 @@
-// The provider accepts so many calls at once, from all processes together. What the refusals of one show holds for all.
+// The provider limits the number of calls in flight over all processes. What one process learns from refusals
+// applies to all.
 
 import type { LimiterOptions } from 'llmiter'
 import type { MemoryStoreOptions } from 'llmiter/testing'
@@ -57,7 +58,7 @@ describe('the provider accepts ten calls at once:', () => {
     // One process: 2 at once, then one for each that is tried above ten.
     expect(within(refused, 0, 10_000)).toBeLessThan(8)
     expect(within(refused, 10_000, 120_000)).toBeLessThan(10)
-    // Ten at once make ten a second; a free place waits for its process's next question.
+    // Ten at once make ten a second; a free slot waits for its process's next request.
     expect(within(done, 10_000, 120_000) / 110).toBeGreaterThan(8.8)
     expect(gates).toEqual([])
     const calls = fleet.map((_, i) => done.filter(({ by }) => by === i).length)
@@ -73,7 +74,7 @@ describe('the provider accepts ten calls at once:', () => {
     for (const i of fleet.keys()) expect(done.filter(({ by }) => by === i).length).toBeGreaterThan(20)
   })
 
-  test('who was refused may use what the others leave', async () => {
+  test('a refused process may use what the others leave', async () => {
     const { clock, start, refused, done, within } = world(4, () => 10)
     for (let i = 0; i < 4; i++) start(i, i === 0 ? 5000 : 40)
     await clock.advanceTo(120_000)
@@ -81,7 +82,7 @@ describe('the provider accepts ten calls at once:', () => {
     expect(within(done, 60_000, 120_000) / 60).toBeGreaterThan(8.8)
   })
 
-  test('who comes later is not refused to learn it', async () => {
+  test('a process that joins later learns it without a refusal', async () => {
     const { clock, start, refused, done } = world(2, () => 10)
     start(0)
     await clock.advanceTo(20_000)

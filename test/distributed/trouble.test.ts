@@ -162,7 +162,7 @@ describe.skipIf(!haveRedis())('the store', () => {
   })
 
   test.concurrent.each(['ioredis', 'redis'] as const)(
-    'has always refused the password (%s): a newborn goes by `processes`, or waits; both are there when it is right',
+    'has always refused the password (%s): a new process uses `processes`, or waits; both connect when it is correct',
     async (kind) => {
       await scene(async (server, admin) => {
         await config(admin, 'requirepass', 'secret')

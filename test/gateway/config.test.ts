@@ -118,7 +118,7 @@ test('in TypeScript', { timeout: 40_000 }, async () => {
   )
   const program = startProgram(['gateway', '--check', '--config', file], env)
   expect(await program.ended, program.errors()).toBe(0)
-  expect(program.output()).toBe('The configuration is right: first.\n')
+  expect(program.output()).toBe('The configuration is valid: first.\n')
 })
 
 test('--check names the path and ends with 2; --schema is a schema', { timeout: 40_000 }, async () => {
@@ -155,7 +155,7 @@ test(
     const waiting = Array.from({ length: 5 }, () => ask(url))
     write('{')
     program.stop('SIGHUP')
-    await vi.waitFor(() => expect(program.errors()).toContain('nothing is changed'))
+    await vi.waitFor(() => expect(program.errors()).toContain('the configuration was not changed'))
     expect(rig.server.seen).toHaveLength(1)
     write(of(60_000))
     program.stop('SIGHUP')

@@ -21,7 +21,7 @@ let state: string
 beforeEach(async () => void ({ rig, state } = await rigForTest({ usage })))
 
 describe('keys', () => {
-  test('with the first key no call passes without; each SDK brings it as it brings any', async () => {
+  test('once a key exists, calls without one are refused; each SDK sends it as its API key', async () => {
     const { url } = await rig.gatewayOf({
       state,
       targets: [rig.targetOf(), rig.targetOf({ name: 'a', protocol: 'anthropic', baseUrl: rig.server.url })],
@@ -111,7 +111,7 @@ describe('budgets', () => {
     expect(answers.find(({ status }) => status === 200)!.headers['x-llmiter-cost']).toBe('0.02')
   })
 
-  test('a model without a price is told so, and not sent', async () => {
+  test('a call with an unknown price is rejected, and not sent', async () => {
     const { url } = await rig.gatewayOf({ prices, budgets: [{ usd: 1, per: 'day' }] })
     const answer = await ask(url, { body: { ...body, model: 'no-such-model' } })
     expect([answer.status, answer.headers['x-llmiter-error']]).toEqual([400, 'unknown_price'])
@@ -199,7 +199,7 @@ test(
     let url = await first.url()
     for (let i = 0; i < 2; i++) expect((await ask(url, as(key))).status).toBe(200)
     rig.server.replies({ then: 'hang' })
-    // In flight when the gateway dies: nobody knows whether it was answered.
+    // In flight when the gateway dies, so it is unknown whether it was answered.
     ask(url, as(key)).catch(() => {})
     await vi.waitFor(() => expect(rig.server.seen).toHaveLength(3))
     const availableOf = async () => (await statusOf(url, admin)).targets[0]!.limiters[0]!.limits[0]!.available

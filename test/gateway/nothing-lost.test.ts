@@ -77,7 +77,7 @@ describe('the command', () => {
       OPENAI_BASE_URL: `${rig.server.url}/v1`,
     })
 
-  /** So many calls have arrived. */
+  /** Waits until this many calls have arrived. */
   const arrived = (url: string, count: number) =>
     vi.waitFor(async () => expect((await statusOf(url)).inHand).toBe(count), { timeout: 10_000 })
 

@@ -142,7 +142,7 @@ test('headers that are too large are a 431', async () => {
   expect(answer()).toMatch(/^HTTP\/1\.1 431 /)
 })
 
-test('who leaves in the middle of its body leaves nothing, and is no fault of the provider’s', async () => {
+test('a client that leaves in mid-body leaves nothing behind, and does not count as a failure of the provider', async () => {
   const { socket } = open()
   socket.write(post().replace(`content-length: ${BODY.length}`, 'content-length: 1000'))
   await until(async () => expect((await statusOf(running.url)).bytesInHand).toBe(BODY.length))

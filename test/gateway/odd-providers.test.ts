@@ -187,7 +187,7 @@ test('a connection that was closed while nobody used it is opened anew, unseen',
   }
 })
 
-test('a call that a provider may have seen is not sent twice', async () => {
+test('a call that a provider may have received is not sent twice', async () => {
   answer = (_request, response) => {
     response.writeHead(200, { 'content-type': 'application/json' })
     response.end('{}')

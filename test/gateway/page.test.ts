@@ -1,4 +1,4 @@
-// The page of the gateway, in a real browser: what it shows, and that it shows it to nobody without the admin key.
+// The page of the gateway in a real browser: what it shows, and that it shows nothing without the admin key.
 
 import { mkdtempSync, rmSync } from 'node:fs'
 import { type ClientRequest, request } from 'node:http'
@@ -58,7 +58,7 @@ function waitingCall(): ClientRequest {
   return made
 }
 
-test('the page holds no facts, loads nothing, and lets nothing else run', async () => {
+test('the page contains no data, loads nothing, and runs no other script', async () => {
   const { status, headers, text } = await ask(url, PAGE)
   expect([status, headers['content-type']]).toEqual([200, 'text/html; charset=utf-8'])
   expect(text).not.toMatch(/busy|alice|canary/)
@@ -68,7 +68,7 @@ test('the page holds no facts, loads nothing, and lets nothing else run', async 
   expect(policy).not.toContain('unsafe')
 })
 
-test('whoever has no admin key gets no facts', async () => {
+test('without the admin key there is no data', async () => {
   for (const authorization of ['', `Bearer ${key}`, 'Bearer wrong'])
     expect((await ask(url, { path: '/-/status', method: 'GET', headers: { authorization } })).status).toBe(
       401,
@@ -87,7 +87,7 @@ describe.skipIf(!chromium && !process.env['CI'])('in a browser', () => {
     const tab = await context.newPage()
     const complaints: string[] = []
     tab.on('console', (message) => {
-      // The page without a key is told so, and the browser says it.
+      // Without a key the page gets a refusal, which the browser logs.
       if (!message.text().includes('401')) complaints.push(message.text())
     })
     tab.on('pageerror', (error) => complaints.push(error.message))

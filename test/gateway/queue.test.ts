@@ -1,5 +1,5 @@
-// Who waits, for how long, and who goes first. A target of one call at a time, whose answers come when the test says so,
-// takes the place of a clock.
+// Which calls wait, for how long, and which goes first. Instead of a clock there is a target that takes one call
+// at a time and answers on request of the test.
 
 import { beforeEach, expect, test, vi } from 'vitest'
 import { ask, type Rig, rigForTest } from './rig.ts'
@@ -74,7 +74,7 @@ test('priority first, then tenants in turns', async () => {
   expect(who()).toEqual(['first', 'urgent', 'a1', 'b1', 'a2'])
 })
 
-test('who leaves while it waits is never sent', async () => {
+test('a call whose client leaves while it waits is never sent', async () => {
   const { url } = await rig.gatewayOf(oneAtATime())
   rig.server.replies({ body: {}, delayMs: 300 }, { body: {} })
   const first = ask(url, as('first'))

@@ -1,4 +1,4 @@
-// Fetch handlers: what the runtimes give beside a request tells the address, and what handlers return may be frozen.
+// Fetch handlers: runtimes pass the address next to the request, and the responses of handlers may be immutable.
 
 import { describe, expect, test } from 'vitest'
 import { guard } from 'llmiter/inbound'
@@ -31,7 +31,7 @@ describe('a fetch handler', () => {
     expect(await ask('2001:db8:0:1::1')).toBe(200)
   })
 
-  test('says so when nobody knows the address, and lets nobody in', async () => {
+  test('rejects requests with an unknown address, and reports that', async () => {
     await expect(rig().fetch(hello)(new Request(url))).rejects.toThrow(/give `key` or `address`/)
     await expect(rig({ trustProxy: 1 }).fetch(hello)(new Request(url))).rejects.toThrow(/trustProxy: 1/)
   })

@@ -101,7 +101,7 @@ describe.each(Object.keys(kinds))('%s', (kind) => {
     ['a zone', { 'X-Forwarded-For': 'fe80::1%lo' }],
     ['garbage', { 'X-Forwarded-For': '\t,,;"[::' }],
     ['other headers', { 'X-Real-IP': '6.6.6.6', Forwarded: 'for=6.6.6.6', 'CF-Connecting-IP': '6.6.6.6' }],
-  ])('is not fooled by %s', async (_, headers) => {
+  ])('does not trust %s', async (_, headers) => {
     const { url } = await start({ limit: '1 per 60s' })
     expect((await send(`${url}/chat`)).status).toBe(200)
     expect((await send(`${url}/chat`, headers)).status).toBe(429)
@@ -132,7 +132,7 @@ describe.each(Object.keys(kinds))('%s', (kind) => {
     expect([status, text, headers['retry-after']]).toEqual([429, '', '60'])
   })
 
-  test('keeps the connection of whom it refuses', async () => {
+  test('keeps the connection of a refused client', async () => {
     const { url } = await start({ limit: '1 per 60s' })
     const socket = tcp(Number(new URL(url).port), '127.0.0.1')
     let heard = ''

@@ -65,7 +65,7 @@ describe('guards of one name', () => {
     ])
   })
 
-  test('ask the store once about whom it has refused, until there is room', async () => {
+  test('ask the store once about a refused client, until there is room', async () => {
     const { clock, store, join } = rig()
     const limiter = join()
     for (let i = 0; i < 3; i++) {
@@ -103,7 +103,7 @@ describe('a store that is down', () => {
     expect(clock.pendingTimers).toBe(0)
   })
 
-  test('is asked four times a second whatever comes, and is believed again as soon as it answers', async () => {
+  test('is tried four times a second whatever comes, and is used again as soon as it answers', async () => {
     const { clock, store, news, join } = rig({ limit: '1000 per 1h' })
     const limiter = join()
     await limiter.check('ann')
@@ -117,7 +117,7 @@ describe('a store that is down', () => {
     expect(store.calls).toBeLessThanOrEqual(41)
     store.state = 'up'
     await clock.advance(250)
-    // The store knows of one; of the thousand of the outage it was never told.
+    // The store counted one of them. It never received the thousand requests of the outage.
     expect((await limiter.check('ann')).limits[0]!.remaining).toBe(998)
     expect(news).toEqual(['0 down: ECONNREFUSED', '10250 up'])
   })
@@ -147,7 +147,7 @@ describe('a store that is down', () => {
     expect(news.length).toBe(1)
   })
 
-  test('says 503 where nobody is let in', async () => {
+  test('answers 503 where no request is let in', async () => {
     const { clock, store, join } = rig({ onStoreDown: 'closed', address: () => '1.1.1.1' })
     store.state = 'refusing'
     const response = await join().fetch(() => new Response('hello'))(new Request('http://localhost'))

@@ -54,7 +54,7 @@ describe('a limit', () => {
     expect(passed).toBe(10)
   })
 
-  test('forgives: who goes on asking gets as much as who waits', async () => {
+  test('a client that keeps asking gets as much as one that waits', async () => {
     const { clock, limiter } = rig('5 per 10s')
     let passed = 0
     for (let i = 0; i < 1000; i++) {
@@ -90,7 +90,7 @@ describe('a limit', () => {
   })
 })
 
-describe('whatever comes', () => {
+describe('with random requests', () => {
   // The same limit twice is refused.
   const limits = fc.uniqueArray(
     fc.record({ amount: fc.integer({ min: 1, max: 12 }), per: fc.integer({ min: 1, max: 5000 }) }),
@@ -105,7 +105,7 @@ describe('whatever comes', () => {
     { minLength: 1, maxLength: 40 },
   )
 
-  test('no window of any phase holds more than a limit, and who comes back when told gets in, not a ms before', async () => {
+  test('no window exceeds a limit, and a client that waits as told is accepted, not a ms earlier', async () => {
     await fc.assert(
       fc.asyncProperty(limits, arrivals, async (all, visits) => {
         const clock = new VirtualClock()
@@ -138,7 +138,7 @@ describe('whatever comes', () => {
 })
 
 describe('a flood of keys', () => {
-  test('locks nobody out: who is far from the limit is forgotten, who has used it up is not; told once', async () => {
+  test('locks no client out: clients far from the limit are forgotten, those at the limit are not; reported once', async () => {
     const { clock, limiter } = rig('2 per 60s', { maxKeys: 1000 })
     const full: GuardEvent<'full'>[] = []
     limiter.on('full', (event) => full.push(event))

@@ -1,4 +1,4 @@
-// Refusals by chance, whatever the rate: they delay the refused call alone. A limit is found beside them all the same.
+// Random refusals at any rate delay only the refused call. A limit is still found among them.
 
 import { expect, test } from 'vitest'
 import { BucketRateLimiter, type LimiterOptions } from 'llmiter'
@@ -71,7 +71,7 @@ test.each([
   },
 )
 
-test('who was told to wait waits alone', async () => {
+test('a call with a Retry-After waits alone', async () => {
   const provider = new NoiseProvider(plenty(), { share: 0.01, retryAfterMs: 20_000, seed: 3 })
   const { seconds, closed } = await backlog(provider, 3000, { requestsPerMinute: 600 }, 3)
   expect(closed).toBeLessThan(3)
@@ -79,7 +79,7 @@ test('who was told to wait waits alone', async () => {
   expect(seconds).toBeLessThan(1.05 * 300 + 20)
 })
 
-test('who was not goes next: nobody overtakes it', async () => {
+test('a call without a Retry-After goes next: no call overtakes it', async () => {
   const provider = new NoiseProvider(plenty(), { share: 0.02, seed: 4 })
   const { order } = await backlog(provider, 1000, { requestsPerMinute: 600 }, 4)
   const last = order.map((call, i) => [call, i] as const).filter(([call], i) => order.indexOf(call) < i)

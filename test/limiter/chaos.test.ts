@@ -123,7 +123,7 @@ test('all that the user gives throws, at every place, under every ending', async
     for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve))
     await clock.runAll({ untilMs: 7_200_000 })
     const open = calls.filter(({ now }) => now === 'pending').length
-    // A stream that was returned by run() and never read is given up after five minutes.
+    // A stream that was returned by run() and never read loses its ticket after five minutes.
     expect([open, leftovers(limiter, clock), leftovers(parent, clock)], String(broken)).toEqual([
       0,
       EMPTY,

@@ -1,10 +1,10 @@
-// `clear` drops who waits, and the limiter goes on.
+// `clear` rejects waiting calls, and the limiter continues.
 
 import { expect, test } from 'vitest'
 import { BucketRateLimiter, LimiterError, QueueClearedError } from 'llmiter'
 import { EMPTY, fate, leftovers, rateLimited, refusal, rig, steadyClock } from '../helpers.ts'
 
-test('all who wait are rejected, with the reason; who is in flight, and who comes later, goes on', async () => {
+test('waiting calls are rejected with the reason; calls in flight and later calls are not affected', async () => {
   const { clock, limiter } = rig({ requestsPerMinute: 60, burst: 1 })
   const rejected: unknown[] = []
   limiter.on('reject', ({ error }) => rejected.push(error))
@@ -64,7 +64,7 @@ test('a pause stays, and the limiters below are cleared', async () => {
   expect(kept.now).toBe('ok: kept')
 })
 
-test('of nobody, nothing', () => {
+test('without waiting calls, nothing happens', () => {
   const { limiter } = rig({})
   limiter.clear()
   expect(limiter.stats()).toMatchObject({ rejected: 0 })

@@ -3,7 +3,7 @@
 import { expect, test } from 'vitest'
 import { configureDefaultLimiter, withLimiter } from 'llmiter'
 
-test('one for all, 300 a minute, the same object whoever asks', async () => {
+test('one limiter for all, 300 a minute, always the same object', async () => {
   const limiter = configureDefaultLimiter()
   expect(limiter).toBe(configureDefaultLimiter({}))
   expect(limiter.stats()).toMatchObject({

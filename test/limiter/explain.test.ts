@@ -17,7 +17,7 @@ const ok =
     clock.sleep(ms)
 const quietly = (promise: Promise<unknown>) => void promise.catch(() => {})
 
-test('of ever new limits, only the longest are remembered', async () => {
+test('of many different limits, only those that held longest are remembered', async () => {
   const { clock, limiter } = stage({ requestsPerMinute: 60 })
   for (let i = 0; i < 5000; i++) quietly(limiter.run(ok(clock)))
   await clock.advance(30_000)
@@ -35,7 +35,7 @@ test('of ever new limits, only the longest are remembered', async () => {
 })
 
 describe('the first call waits for', () => {
-  test('a place that a call holds which waits for the one around it: two limiters, crosswise', async () => {
+  test('a slot held by a call that waits for its enclosing call: two limiters, nested crosswise', async () => {
     const { clock, limiter } = stage({ limits: [], learn: false, maxConcurrent: 1 })
     const other = new BucketRateLimiter({ name: 'tools', clock, limits: [], learn: false, maxConcurrent: 1 })
     const within = (outer: BucketRateLimiter, inner: BucketRateLimiter, maxWaitMs?: number) =>
@@ -51,7 +51,7 @@ describe('the first call waits for', () => {
     await clock.advance(1000)
     expect(explain(limiter)).toMatchObject({
       text: expect.stringMatching(
-        /^1 call waits for a free place \(at most 1 in flight\), within calls that hold tickets of 'tools'\./,
+        /^1 call waits for a free slot \(at most 1 in flight\), within calls that hold tickets of 'tools'\./,
       ),
       why: { kind: 'concurrency', limiter: 'gpt', amount: 1, holds: ['tools'] },
     })
@@ -94,13 +94,11 @@ describe('the first call waits for', () => {
     limiter.stop()
   })
 
-  test('a free place', async () => {
+  test('a free slot', async () => {
     const { clock, limiter } = stage({ maxConcurrent: 2 })
     for (let i = 0; i < 100; i++) quietly(limiter.run(ok(clock, 2000)))
     await clock.advance(10_000)
-    expect(explain(limiter).text).toMatch(
-      /calls wait for a free place \(at most 2 in flight\); about \d+ s\./,
-    )
+    expect(explain(limiter).text).toMatch(/calls wait for a free slot \(at most 2 in flight\); about \d+ s\./)
     await clock.runAll()
   })
 
@@ -204,7 +202,7 @@ test('a slow provider whose calls are rejected keeps its rate: what holds the ot
   await clock.runAll()
 })
 
-test('calls that their callers gave up are told from others, and never in their words', async () => {
+test('aborted calls are distinguished from others, without the text of their reason', async () => {
   const { clock, limiter } = stage({ requestsPerMinute: 6 })
   const given = new AbortController()
   for (let i = 0; i < 9; i++) quietly(limiter.run(ok(clock), { signal: given.signal }))
@@ -256,7 +254,7 @@ test('a key that fails says so', async () => {
   )
 })
 
-test('a lower limit that was learned is told beside the configured one', async () => {
+test('a lower learned limit is reported next to the configured one', async () => {
   const { clock, limiter } = stage({ requestsPerMinute: 600 })
   const headers = { 'x-ratelimit-limit-requests': '60', 'x-ratelimit-remaining-requests': '30' }
   for (let i = 0; i < 100; i++) quietly(limiter.run(() => Promise.resolve({ headers })))

@@ -63,7 +63,7 @@ test.each(stages)(
   },
 )
 
-test('aborted in flight: the caller hears it at once, the function by its signal; how it ends no longer counts', async () => {
+test('aborted in flight: the caller is told immediately, the function by its signal; its result no longer counts', async () => {
   const { clock, limiter } = rig()
   const controller = new AbortController()
   const hears = fate(limiter.run(hang, { signal: controller.signal }))
@@ -110,7 +110,7 @@ test('100,000 calls with one signal: all leave', async () => {
   expect(leftovers(limiter, clock)).toEqual(EMPTY)
 })
 
-test('timeoutMs: an error of its own, the signal of the function aborts, what comes later is nobody’s', async () => {
+test('timeoutMs: its own error, the signal of the function aborts, and a later result is dropped', async () => {
   const { clock, limiter } = rig({ maxConcurrent: 1 })
   let heard: unknown
   const call = fate(

@@ -1,10 +1,10 @@
-// When the first in line leaves it, whoever is first then is looked at anew; and what was found survives `update`.
+// When the first call leaves the queue, the next one is evaluated again. And learned values survive `update`.
 
 import { BucketRateLimiter } from 'llmiter'
 import { VirtualClock } from 'llmiter/testing'
 import { expect, test } from 'vitest'
 
-test('a large call that is given up makes way at once for a small one that fits', async () => {
+test('an aborted large call immediately makes way for a small one that fits', async () => {
   const clock = new VirtualClock()
   const limiter = new BucketRateLimiter({ name: 'head', tokensPerMinute: 1000, ramp: false, clock })
   await limiter.run(() => {}, { cost: { tokens: 150 } })

@@ -60,7 +60,7 @@ async function backlog(
 const bucket = (capacityMs = 1000) =>
   new TokenBucketProvider({ requestsPerMinute, capacityMs, retryAfter: 'none' })
 
-test('told twice the limit: found within a minute, and asked again ever more seldom', async () => {
+test('configured with twice the limit: found within a minute, and tested ever more rarely', async () => {
   const { goodput, refusals } = await backlog(bucket(), { requestsPerMinute: 1200 }, 30)
   expect(goodput(1, 30)).toBeGreaterThan(0.97)
   expect(refusals(0, 10)).toBeLessThan(16)
@@ -194,7 +194,7 @@ test('asked to slow down: the earlier rate is kept for a quarter of an hour', as
   limiter.stop()
 })
 
-test('asked to slow down: told as learned, and not heeded by who is not to learn', async () => {
+test('asked to slow down: reported as learned, and ignored with learn: false', async () => {
   const learned: boolean[] = []
   for (const learn of [true, false]) {
     const clock = new VirtualClock({ seed: 9 })

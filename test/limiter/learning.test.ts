@@ -55,7 +55,7 @@ test('discover: a header may lift the limit above the configured one', async () 
   limiter.stop()
 })
 
-test('learn: false hears nothing, and refusals do not cut the rate', async () => {
+test('learn: false ignores headers, and refusals do not lower the rate', async () => {
   const { clock, limiter } = rig({ requestsPerMinute: 600, learn: false })
   await limiter.run(() => headers(10, 1))
   let sent = 0
@@ -177,7 +177,7 @@ test('eager until the first sign of refusal, then it paces', async () => {
   expect(free).toBeLessThan(6)
 })
 
-test('an empty quota that a header tells is not tried before its reset', async () => {
+test('an empty quota in a header is not tried before its reset', async () => {
   const { clock, limiter } = rig({ requestsPerDay: 1000 })
   await limiter.run(() => ({
     headers: {

@@ -14,7 +14,7 @@ function world(options: object = {}) {
   return { clock, limiter }
 }
 
-test('fifty callers of a spent day are told at once, and a day sends one trial a minute at most', async () => {
+test('with a used-up daily quota, fifty callers fail immediately, and at most one trial a minute is sent', async () => {
   const { clock, limiter } = world()
   let sent = 0
   const call = async () => {
@@ -55,7 +55,7 @@ test('a call that the balance does not cover fails alone; its smaller neighbours
   expect(limiter.stats().gate).toBe('open')
 })
 
-test('a wait of a month in Retry-After shuts nobody in', async () => {
+test('a Retry-After of a month does not block the limiter', async () => {
   const { clock, limiter } = world()
   const first = limiter.run(async () => {
     throw refusal('no', { headers: { 'retry-after': String(29 * 86_400) } })
@@ -97,7 +97,7 @@ test('a limit by the second in the headers does not become one by the minute', a
   expect(limiter.stats().limits[0]!.learned).toBe(300)
 })
 
-test('a function that returns only the text is told so, once', async () => {
+test('a function that returns only text causes one warning', async () => {
   const { clock, limiter } = world({ requestsPerMinute: 600, tokensPerMinute: 100_000 })
   const heard: LimiterEvent<'error'>[] = []
   limiter.on('error', (event) => heard.push(event))

@@ -1,4 +1,4 @@
-// What is built around a limiter can count from a moment on, knows its time, hears of its end, and may complain.
+// Code around a limiter can count from a mark, read its clock, learn about its end, and report errors.
 
 import { expect, test } from 'vitest'
 import { perModel, shared } from 'llmiter'
@@ -37,7 +37,7 @@ test('a refused call asks for its tokens twice and uses them once; a mark outliv
   expect(limiter.stats(mark).limits).toMatchObject([{ amount: 3000, asked: 200, used: 40 }])
 })
 
-test('drain and stop are told when they are over, before those who wait for them go on', async () => {
+test('drain and stop are emitted when they finish, before their awaiters continue', async () => {
   const { clock, limiter } = rig({ requestsPerMinute: 600 })
   const log: string[] = []
   limiter.on('drain', () => log.push('drained'))
@@ -51,7 +51,7 @@ test('drain and stop are told when they are over, before those who wait for them
   expect(log).toEqual(['drained', 'went on', 'stopped: enough, 0 wait'])
 })
 
-test('what is built around it shares its clock, and complains through it', () => {
+test('code around it shares its clock, and reports errors through it', () => {
   const { clock, limiter } = rig({ requestsPerMinute: 60 })
   const told: unknown[] = []
   limiter.on('error', (event) => told.push(event))
@@ -74,7 +74,7 @@ test('a service shows its limiters, those made later too, until nobody looks', (
   expect(one).toEqual(['mistral'])
 })
 
-test('one who looks and throws is told, and the call that made the limiter goes on', () => {
+test('an onLimiter listener that throws is reported, and the call that created the limiter continues', () => {
   const models = perModel({ default: { requestsPerMinute: 2 } })
   const told: string[] = []
   models.onLimiter((limiter) => {

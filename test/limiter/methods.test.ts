@@ -32,7 +32,7 @@ test('using gives it back, also when the block throws', async () => {
   expect(leftovers(limiter, clock)).toEqual(EMPTY)
 })
 
-test('refuse: waits in front for a new ticket; the old one is dead', async () => {
+test('refuse: waits at the front for a new ticket; the old one has ended', async () => {
   const { clock, limiter } = rig({ maxConcurrent: 1 })
   const first = await limiter.acquire()
   const order: string[] = []
@@ -50,7 +50,7 @@ test('refuse: waits in front for a new ticket; the old one is dead', async () =>
   expect(leftovers(limiter, clock)).toEqual(EMPTY)
 })
 
-test('refuse with what waiting does not cure rejects with it', async () => {
+test('refuse rejects with a refusal that waiting cannot resolve', async () => {
   const { clock, limiter } = rig()
   for (const error of [refusal(400), refusal(500), new Error('mine'), outOfQuota()]) {
     await clock.advance(60_000)
@@ -275,7 +275,7 @@ test('a rate that was found, not told, climbs again after a restore', async () =
   const next = new BucketRateLimiter({ name: 'test', requestsPerMinute: 600, clock })
   next.restore(saved)
   const learned = next.stats().limits[0]!.learned!
-  // An hour in which nobody asks proves nothing.
+  // An hour without calls proves nothing.
   await clock.advance(3_600_000)
   expect(next.stats().limits[0]!.learned).toBeCloseTo(learned, 6)
   for (let i = 0; i < 1000; i++) fate(next.run(() => {}))

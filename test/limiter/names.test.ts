@@ -1,4 +1,5 @@
-// A name is for people: who gives none gets a number. Only where processes share limits by it must it be given.
+// Names are for people: a limiter without one gets a number. Only if processes share limits by name is it
+// required.
 
 import { expect, test, vi } from 'vitest'
 import { limitFetch } from 'llmiter/fetch'

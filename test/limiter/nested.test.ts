@@ -367,7 +367,7 @@ describe('where awaits cannot be followed', () => {
   })
 })
 
-test('who nests nothing stops paying for it', async () => {
+test('without nested calls the tracking is switched off', async () => {
   context.wanted = false
   const { clock, limiter } = rig()
   const inside = () => context.storage?.getStore()

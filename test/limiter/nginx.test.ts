@@ -73,7 +73,7 @@ describe.skipIf(NGINX === undefined).concurrent('nginx, which is not installed w
     rmSync(dir, { recursive: true, force: true })
   })
 
-  /** How many of so many calls were refused until all were through, and how often a rate was learned. */
+  /** How many of these calls were refused until all were answered, and how often a rate was learned. */
   async function judged(zone: string, options: { requestsPerSecond: number } | { limits: [] }) {
     const limiter = new BucketRateLimiter({ name: zone, ramp: false, ...options })
     let [refused, learned] = [0, 0]

@@ -66,7 +66,7 @@ test('a refusal of one that went in silence closes the gate again, and it starts
   expect(sent.slice(8)).toEqual(['1.00', '1.05!', '2.05', '2.10', '2.15', '2.15', ...Array(3).fill('3.05')])
 })
 
-test('nothing is learned of the rate, however often it happens', async () => {
+test('the rate is not lowered, however often it happens', async () => {
   const { clock, limiter } = rig({ requestsPerMinute: 600 })
   const learned: unknown[] = []
   limiter.on('learn', (event) => learned.push(event))

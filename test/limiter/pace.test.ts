@@ -4,7 +4,7 @@ import { expect, test } from 'vitest'
 import { departures, rig, seconds, steadyClock } from '../helpers.ts'
 import type { LimiterOptions } from 'llmiter'
 
-/** The moments, in seconds, at which so many calls leave that all came at 0. */
+/** The times, in seconds, at which this many calls are sent that were all made at 0. */
 async function leaving(
   options: Partial<LimiterOptions>,
   calls: number,
@@ -61,10 +61,10 @@ test('unused seconds carry over, up to the burst', async () => {
   )
 })
 
-test('credit for a burst is not earned while somebody waits', async () => {
+test('credit for a burst does not grow while a call waits', async () => {
   const { clock, limiter } = rig({ requestsPerMinute: 60, burst: 5, maxConcurrent: 1 })
   const times = departures(limiter, clock)
-  // One call holds the only place for ten seconds; those who wait for it have saved nothing up.
+  // One call holds the only slot for ten seconds. Calls that wait for it accumulate no credit.
   const slow = limiter.run(() => clock.sleep(10_000))
   const rest = Array.from({ length: 8 }, () => limiter.run(() => {}))
   await clock.runAll()

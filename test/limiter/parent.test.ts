@@ -56,7 +56,7 @@ test('children in fair turns, whatever their own limits are', async () => {
   expect(half).toBeLessThanOrEqual(16)
 })
 
-test('own calls of the account and those of its models save nothing up against each other', async () => {
+test('calls of the account and of its models accumulate no credit against each other', async () => {
   for (const [busy, fresh] of [
     ['child', 'own'],
     ['own', 'child'],

@@ -1,4 +1,4 @@
-// Who is next, and who may not even stand in line.
+// The order of the queue, and which calls it does not accept.
 
 import { expect, test } from 'vitest'
 import { LimiterStoppedError, QueueFullError, WaitTimeoutError } from 'llmiter'
@@ -37,7 +37,7 @@ test('priority ages: under a flood of chats the job still gets its turns', async
   expect(jobs[2]! - jobs[1]!).toBe(17)
 })
 
-test('tenants in fair turns: a crowd of one is no longer wait for the others', async () => {
+test('tenants in fair turns: many calls of one tenant do not lengthen the wait of the others', async () => {
   const { clock, limiter } = slow()
   const order: string[] = []
   const calls = Array.from({ length: 20 }, () => limiter.run(() => order.push('a'), { tenant: 'a' }))
@@ -49,7 +49,7 @@ test('tenants in fair turns: a crowd of one is no longer wait for the others', a
   expect(order.slice(8)).toEqual(Array(16).fill('a'))
 })
 
-test('a tenant that comes back from a pause has saved nothing up', async () => {
+test('a tenant that returns after a pause has accumulated no turns', async () => {
   const { clock, limiter } = slow()
   const order: string[] = []
   const go = (tenant: string, calls: number) =>
@@ -76,7 +76,7 @@ test('turns are measured by what they take: a tenant of large calls gets fewer o
   expect(half.filter((name) => name === 'large').length).toBeLessThanOrEqual(11)
 })
 
-test('the refused of a tenant come before its new, and cost the other tenants nothing', async () => {
+test('refused calls of a tenant go before its new ones, at no cost to other tenants', async () => {
   const { clock, limiter } = slow()
   const order: string[] = []
   let refusals = 0
@@ -191,7 +191,7 @@ test('queue.max 0: a call goes now or not at all, but a refused one may wait', a
   expect(refused.now).toBe('ok: in')
 })
 
-test('stop: all who wait are rejected with the reason, nobody else goes, those in flight end', async () => {
+test('stop: waiting calls are rejected with the reason, no other call goes, calls in flight finish', async () => {
   const { clock, limiter } = rig({ tokensPerMinute: 1000, limits: [] })
   const flying = fate(limiter.run(() => clock.sleep(100_000).then(() => 'landed'), { cost: { tokens: 600 } }))
   // The second would fit when the first makes room in line.

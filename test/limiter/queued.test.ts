@@ -55,7 +55,7 @@ test('a wrapped function names its calls by their arguments', async () => {
   expect(ids).toEqual(['city Paris'])
 })
 
-test('who waits is listed in the order in which they will go, here and below', async () => {
+test('waiting calls are listed in the order in which they will go, here and below', async () => {
   const { clock, limiter } = slow({ retry: { minMs: '1h', jitter: 0 } })
   const below = new BucketRateLimiter({ name: 'below', parent: limiter })
   const failed = fate(limiter.run(() => Promise.reject(refusal(500)), { id: 'failed' }))
@@ -98,7 +98,7 @@ test('some are dropped, and the others keep their places', async () => {
   expect(() => limiter.clear(reason, 'a' as never)).toThrow('which must be a function')
 })
 
-test('a full queue turns out the oldest of the lowest priority, for one that is no lower', async () => {
+test('a full queue evicts the oldest call of the lowest priority, for one that is not lower', async () => {
   const { clock, limiter } = slow({ queue: { max: 2, onFull: 'evict-oldest' } })
   const order: string[] = []
   const go = (id: string, priority = 0) => fate(limiter.run(() => order.push(id), { id, priority }))
@@ -109,7 +109,7 @@ test('a full queue turns out the oldest of the lowest priority, for one that is 
   expect(refused).toBe(4)
 })
 
-test('who was sent before is never turned out', async () => {
+test('a call that was sent before is never evicted', async () => {
   const { clock, limiter } = rig({ queue: { max: 1, onFull: 'evict-oldest' } })
   let tries = 0
   const parked = fate(limiter.run(() => (++tries === 1 ? Promise.reject(rateLimited(1000)) : 'parked')))
@@ -135,7 +135,7 @@ test('without ageing the higher priority goes first, always; update turns it on 
   expect(order).toHaveLength(103)
 })
 
-test('empty is told when nobody waits any more, and issue tells how many still do', async () => {
+test('empty is emitted when no call waits any more, and issue reports how many still do', async () => {
   const { clock, limiter } = slow()
   const told: unknown[] = []
   limiter.on('issue', ({ waiting }) => told.push(waiting))
@@ -202,7 +202,7 @@ test('retry.delayMs chooses the wait for each failure', async () => {
   expect(tries).toEqual([0, 1000, 1000, 1000 + 7 * 4, 1000 + 7 * 4 + 2000])
 })
 
-test('retry.delayMs that throws, or gives no time, leaves it to the other options; it is told', async () => {
+test('retry.delayMs that throws or returns no duration falls back to the other options, and is reported', async () => {
   for (const delayMs of [
     () => {
       throw new Error('oops')

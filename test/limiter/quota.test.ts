@@ -1,4 +1,4 @@
-// Money or quota is used up: nobody waits for it, and one call a minute sees whether someone has paid.
+// After a used-up quota no call waits, and one call a minute tests whether it is back.
 
 import { expect, test } from 'vitest'
 import { BucketRateLimiter, type LimiterError, QuotaExhaustedError } from 'llmiter'
@@ -150,7 +150,7 @@ test('a quota of the account stops its models', async () => {
   expect(out.now).toBe('ok: held')
 })
 
-test('a quota found by the probe of another office leaves no probe hanging', async () => {
+test('a quota found by the probe of another limiter leaves no probe hanging', async () => {
   const clock = steadyClock()
   const account = new BucketRateLimiter({ name: 'account', limits: [], clock })
   const model = new BucketRateLimiter({ name: 'model', parent: account })
@@ -165,7 +165,7 @@ test('a quota found by the probe of another office leaves no probe hanging', asy
   expect([first.now, busy.now, ...calls.map(({ now }) => now)].filter((now) => now === 'pending')).toEqual([])
 })
 
-test('paid in between: after resume() the next call tries at once', async () => {
+test('paid in the meantime: after resume() the next call tries immediately', async () => {
   const { clock, limiter } = rig({ requestsPerMinute: 600 })
   let paid = false
   const call = () => fate(limiter.run(() => (paid ? 'in' : Promise.reject(outOfQuota()))))

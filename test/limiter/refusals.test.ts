@@ -15,7 +15,10 @@ import {
   steadyClock,
 } from '../helpers.ts'
 
-/** Calls whose provider is shut in the given spans; writes down who was sent when, and who was refused. */
+/**
+ * Calls to a provider that refuses in the given intervals. Records which calls were sent when, and which were
+ * refused.
+ */
 function shutting(
   limiter: BucketRateLimiter,
   clock: VirtualClock,
@@ -191,7 +194,7 @@ test('a probe that is aborted, fails otherwise or times out proves nothing: the 
   }
 })
 
-test('stale refusals park and teach nothing: one closing for each epoch', async () => {
+test('stale refusals park their calls and change nothing: one closing per epoch', async () => {
   const { clock, limiter } = rig({ requestsPerMinute: 600, burst: 5 }, steadyClock(0.5))
   const gates: string[] = []
   limiter.on('gate', ({ state }) => gates.push(`${state}@${Math.round(clock.now())}`))

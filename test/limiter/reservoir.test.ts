@@ -1,4 +1,4 @@
-// Limits that no window gives back: somebody refills them, or a clock of their own does.
+// Limits that no window refills: they are refilled manually or by the clock.
 
 import { expect, test } from 'vitest'
 import { BucketRateLimiter, explain } from 'llmiter'
@@ -7,7 +7,7 @@ import { departures, EMPTY, fate, leftovers, refusal, rig } from '../helpers.ts'
 
 const manual = (amount: number) => rig({ limits: [{ of: 'requests', amount, refill: 'manual' }] })
 
-test('what is there goes at once; the rest waits until somebody refills', async () => {
+test('the available amount goes immediately; the rest waits until a refill', async () => {
   const { clock, limiter } = manual(2)
   const went = departures(limiter, clock)
   const calls = [1, 2, 3, 4].map((i) => fate(limiter.run(() => i)))
@@ -41,7 +41,7 @@ test('a call that is heavier than what is left, or than there ever was, waits; i
   expect(light.now).toBe('ok: light')
 })
 
-test('nothing to begin with, a dimension of its own, and what was not used comes back', async () => {
+test('nothing at first, its own dimension, and unused amounts are refunded', async () => {
   const { clock, limiter } = rig({ limits: [{ of: 'credits', amount: 0, refill: 'manual' }] })
   const call = { cost: { credits: 4 } }
   const first = fate(limiter.run(() => 'done', call))

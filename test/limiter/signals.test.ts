@@ -9,7 +9,7 @@ import { fate, rateLimited, rig } from '../helpers.ts'
 const reason = new Error('the user pressed stop')
 
 // openai 6, Anthropic's and Groq's SDKs leave a listener on the signal of each try: Node warns at the eleventh.
-test('refused ever again: no signal that the function is given gathers listeners, and the last still hears the abort', async () => {
+test('repeated refusals do not add listeners to any signal, and the last signal still receives the abort', async () => {
   const { clock, limiter } = rig({ recovery: { minMs: 10, maxMs: 20 } })
   const controller = new AbortController()
   const given = new Set<AbortSignal>()

@@ -47,7 +47,7 @@ test("a day's quota spent at noon in California is back after a night's sleep", 
   expect(limiter.stats().gate).toBe('open')
 })
 
-test('who waits for a Retry-After of an hour goes soon after two hours of sleep', async () => {
+test('a call that waits for a Retry-After of an hour goes soon after two hours of sleep', async () => {
   const { clock, limiter } = limited('2026-06-01T19:00:00Z')
   const { call, sent } = provider(refused({ headers: { 'retry-after': 'Mon, 01 Jun 2026 19:50:00 GMT' } }))
   const answer = limiter.run(call)
@@ -59,7 +59,7 @@ test('who waits for a Retry-After of an hour goes soon after two hours of sleep'
   expect([sent(), await answer]).toEqual([2, 'ok'])
 })
 
-test('a clock that is set back shuts nothing for longer than was told', async () => {
+test('a clock that is set back closes no gate for longer than the provider said', async () => {
   const { clock, limiter } = limited('2026-06-01T19:00:00Z')
   const { call, sent } = provider(refused({ headers: { 'retry-after': '600' } }))
   const answer = limiter.run(call)

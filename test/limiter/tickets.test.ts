@@ -37,7 +37,7 @@ test('hold: the ticket is out until the stream is over, and settled by what its 
   expect(leftovers(limiter, clock)).toEqual(EMPTY)
 })
 
-test('hold: left, or broken, the estimate stays; no last word is asked for', async () => {
+test('hold: a stream that was left or failed is charged the estimate, and usage is not read at its end', async () => {
   for (const end of ['left', 'broken']) {
     const { clock, limiter, used } = counted()
     const ticket = await limiter.acquire({ cost: { inputTokens: 100, outputTokens: 100 } })
@@ -80,7 +80,7 @@ test('hold: a ticket that comes back before the end of its stream comes back onc
   expect(leftovers(limiter, clock)).toEqual(EMPTY)
 })
 
-test('hold: what nobody reads comes back after five minutes; what is no stream at once', async () => {
+test('hold: the ticket of an unread stream returns after five minutes; without a stream immediately', async () => {
   const { clock, limiter } = rig()
   const stuck: string[] = []
   limiter.on('stuck', ({ reason }) => stuck.push(reason))
@@ -155,7 +155,7 @@ test('again: the place in line that the call first had', async () => {
   expect(leftovers(limiter, clock)).toEqual(EMPTY)
 })
 
-test('again: gives back what is still out, and stops where any call would', async () => {
+test('again: returns a ticket that is still held, and stops like any call', async () => {
   const { clock, limiter } = rig({ maxConcurrent: 1, queue: { max: 5 } })
   const abort = new AbortController()
   const first = await limiter.acquire({ signal: abort.signal, maxWaitMs: 100 })
@@ -171,7 +171,7 @@ test('again: gives back what is still out, and stops where any call would', asyn
   expect(leftovers(limiter, clock)).toEqual(EMPTY)
 })
 
-test('again: who was let in before has a place in a full line, and asks once', async () => {
+test('again: a call that was admitted before has a place in a full queue, and counts as one request', async () => {
   const { clock, limiter } = rig({ maxConcurrent: 1, queue: { max: 1 } })
   let asked = 0
   limiter.on('request', () => asked++)

@@ -18,7 +18,7 @@ test('a call waits for the slowest of its limits', async () => {
   expect(times.map(seconds)).toEqual(['0.00', '0.00', '0.01', '6.02', '12.02', '18.03'])
 })
 
-test('what was not used comes back at once', async () => {
+test('unused tokens are refunded immediately', async () => {
   const { clock, limiter } = rig({ tokensPerMinute: 1000 })
   const ask = withLimiter((used: number) => answer(used), limiter, { cost: () => ({ tokens: 1000 }) })
   await ask(100)
@@ -29,7 +29,7 @@ test('what was not used comes back at once', async () => {
   expect(times[0]!).toBeLessThan(6100)
 })
 
-test('what was over-used is owed', async () => {
+test('overuse is charged to later calls', async () => {
   const { clock, limiter } = rig({ tokensPerMinute: 1000 })
   const ask = withLimiter((used: number) => answer(used), limiter, { cost: () => ({ tokens: 10 }) })
   await ask(500)
@@ -40,7 +40,7 @@ test('what was over-used is owed', async () => {
   expect(times[0]!).toBeGreaterThan(15_000)
 })
 
-test('nobody owes more than one window', async () => {
+test('the debt is at most one window', async () => {
   const { clock, limiter } = rig({ tokensPerMinute: 1000 })
   const ask = withLimiter((used: number) => answer(used), limiter, { cost: () => ({ tokens: 10 }) })
   await ask(1_000_000)
@@ -51,7 +51,7 @@ test('nobody owes more than one window', async () => {
   expect(times[0]!).toBeLessThanOrEqual(60_050)
 })
 
-test("settle 'reserve': nothing comes back, nothing more is owed", async () => {
+test("settle 'reserve': no refund and no further charge", async () => {
   const { clock, limiter } = rig({ limits: [{ of: 'tokens', amount: 1000, per: '1m', settle: 'reserve' }] })
   const ask = withLimiter((used: number) => answer(used), limiter, { cost: () => ({ tokens: 500 }) })
   const times = departures(limiter, clock)

@@ -1,4 +1,4 @@
-// What a provider tells of the wait is believed until the provider itself shows that it is wrong.
+// A provider's Retry-After is trusted until the provider itself shows that it is wrong.
 
 import { expect, test } from 'vitest'
 import { BucketRateLimiter } from 'llmiter'
@@ -16,7 +16,7 @@ const second = () => new TokenBucketProvider({ requestsPerMinute, capacityMs: 10
 const window = (phaseMs: number) => new FixedWindowProvider({ requestsPerMinute, phaseMs })
 const tens = (phaseMs: number) => new ShortQuantumProvider({ requestsPerMinute, quantumMs: 10_000, phaseMs })
 
-/** How many s a backlog takes that is sent at so many times the limit, and when calls were refused. */
+/** How many s a backlog takes at this multiple of the limit, and when calls were refused. */
 async function backlog(provider: ModelProvider, calls: number, told: number, seed: number) {
   const clock = new VirtualClock({ seed })
   const limiter = new BucketRateLimiter({ name: 'told', clock, requestsPerMinute: told * requestsPerMinute })
@@ -47,7 +47,7 @@ test.each([
   ['a fifth of the truth', 1.5, { factor: 0.2 }],
   ['five seconds, whatever the truth is', 2, { constantMs: 5000 }],
   ['five seconds, whatever the truth is', 3, { constantMs: 5000 }],
-] as const)('waits told as %s, at %f times the limit', async (_, told, wrong) => {
+] as const)('reported waits of %s, at %f times the limit', async (_, told, wrong) => {
   const runs = []
   for (const seed of [1, 2, 3])
     runs.push(await backlog(new WrongWaitProvider(second(), wrong), 1200, told, seed))
@@ -61,7 +61,7 @@ test.each([
   ['a minute by one that counts by the minute', window, { constantMs: 60_000 }],
   ['five times the truth by one that counts by the minute', window, { factor: 5 }],
   ['a minute by one that counts by ten seconds', tens, { constantMs: 60_000 }],
-] as const)('waits told as %s', async (_, make, wrong) => {
+] as const)('reported waits of %s', async (_, make, wrong) => {
   for (const seed of [1, 2, 3]) {
     const provider = new WrongWaitProvider(make(13_000 * seed), wrong)
     const { seconds, refusedAt } = await backlog(provider, 1200, 1.5, seed)
@@ -70,7 +70,7 @@ test.each([
   }
 })
 
-test('one that begins its minute again with each refusal gets it in full, once it is known', async () => {
+test('a provider that restarts its minute with each refusal gets the full wait, once that is known', async () => {
   const inner = second()
   let until = 0
   const provider = Object.assign(Object.create(inner) as ModelProvider, {

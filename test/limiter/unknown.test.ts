@@ -82,7 +82,7 @@ test('one call goes at first, and two with every answer; after a refusal, spaced
   limiter.stop()
 })
 
-test('calls of a minute do not hold the others back: who is not refused within two seconds is accepted', async () => {
+test('calls of a minute do not hold others back: a call that is not refused within two seconds counts as accepted', async () => {
   const clock = new VirtualClock({ seed: 1 })
   const limiter = new BucketRateLimiter({ name: 'unknown', clock, limits: [] })
   const sent: number[] = []
@@ -98,7 +98,7 @@ test('calls of a minute do not hold the others back: who is not refused within t
   limiter.stop()
 })
 
-test('who takes five at once is found out, and not asked for more until long after', async () => {
+test('a limit of five at once is found, and not exceeded until much later', async () => {
   const clock = new VirtualClock({ seed: 1 })
   const limiter = new BucketRateLimiter({ name: 'unknown', clock, limits: [] })
   let [running, refused, done] = [0, 0, 0]

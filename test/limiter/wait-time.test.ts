@@ -1,4 +1,5 @@
-// `waitTime` tells what really comes to pass, whatever binds: stories with the wait that was told and the one that came.
+// `waitTime` predicts the actual wait, whatever the bottleneck is: tests compare the predicted with the actual
+// wait.
 
 import { describe, expect, test } from 'vitest'
 import { BucketRateLimiter, type CallOptions, type LimiterOptions } from 'llmiter'
@@ -15,7 +16,7 @@ interface Story {
   ahead: number
   ms?: (i: number) => number
   call?: (i: number) => CallOptions
-  /** How long the call really waits, to be sure that the story is told. */
+  /** How long the call actually waits, to check the test itself. */
   waits: [from: number, to: number]
 }
 
@@ -98,7 +99,7 @@ test.each<[string, Story]>([
       waits: [1.9 * DAY, 2.1 * DAY],
     },
   ],
-])('told as it comes: %s', async (_, story) => {
+])('the wait is as predicted: %s', async (_, story) => {
   const { told, real } = await tell(story)
   expect(real).toBeGreaterThanOrEqual(story.waits[0])
   expect(real).toBeLessThanOrEqual(story.waits[1])
@@ -171,7 +172,7 @@ test('what a batch really uses, not what it was first taken for', async () => {
   expect(told / (went - from)).toBeLessThan(1.15)
 })
 
-test('asks nothing of the limiter: who asks changes nothing', async () => {
+test('waitTime does not change the limiter', async () => {
   const run = async (asks: boolean) => {
     const clock = new VirtualClock()
     const { limiter } = rig(

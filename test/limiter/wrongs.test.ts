@@ -14,7 +14,7 @@ import {
   steadyClock,
 } from '../helpers.ts'
 
-test('the place at the front of the line is kept on retry', async () => {
+test('the place at the front of the queue is kept on retry', async () => {
   const { clock, limiter } = rig({ requestsPerMinute: 60, burst: 1 })
   const order: string[] = []
   let refusals = 0
@@ -29,7 +29,7 @@ test('the place at the front of the line is kept on retry', async () => {
   expect(order).toEqual(['first', 'second', 'third'])
 })
 
-test('a limiter that is made late stops nobody', async () => {
+test('a limiter that is created late stops no call', async () => {
   const clock = steadyClock()
   const { limiter: early } = rig({ requestsPerMinute: 60, burst: 1 }, clock)
   const times = departures(early, clock)

@@ -1,4 +1,4 @@
-// Several embeddings in one request: who goes with whom, and what each caller gets.
+// Several embeddings in one request: which calls share a request, and what each caller gets.
 
 import OpenAI from 'openai'
 import { describe, expect, test } from 'vitest'
@@ -91,7 +91,7 @@ describe('calls that come together', () => {
     const all = Promise.all([...texts(9), ['x', 'y', 'z'], texts(7)].map((input) => many.one(input)))
     await many.clock.runAll()
     expect((await all).join()).toBe([...texts(9), 'x', 'y', 'z', ...texts(7).reverse()].join())
-    // A call that asks for more than that goes alone, and gets the provider's own answer.
+    // A call larger than a request is sent alone, and gets the provider's own answer.
     expect(many.sizes()).toEqual([4, 4, 4, 7])
     const long = rig({ a: {} }, {}, { maxTokens: 250 })
     const words = Promise.all(texts(5).map((text) => long.one(text.padEnd(400, ' words'))))
@@ -109,7 +109,7 @@ describe('calls that come together', () => {
     }
     await clock.runAll()
     expect((await Promise.all(done)).join()).toBe(texts(100).join())
-    // One every 10 ms, and a request takes 100 ms: so many go with each but the first two.
+    // One every 10 ms, and a request takes 100 ms: this many share each request, except the first two.
     expect(sizes().slice(0, 2)).toEqual([1, 1])
     expect(sent.length).toBeLessThan(14)
     expect(Math.max(...sizes())).toBeGreaterThanOrEqual(9)
@@ -283,7 +283,7 @@ test('with OpenAI’s SDK and two keys: few requests, every vector at its place,
   const pool = createPool({
     targets: servers.map(({ url }, i) => ({
       name: `key ${i}`,
-      // Told more than is true: so the provider refuses what is too large for it.
+      // Configured too high, so the provider refuses what is too large for it.
       limiter: new BucketRateLimiter({ name: `key ${i}`, requestsPerMinute: 1200, ramp: false }),
       client: new OpenAI({ apiKey: 'any', baseURL: url, maxRetries: 0 }),
     })),

@@ -16,7 +16,7 @@ const used = (tokens: number) => () => ({
 })
 const call = { model: 'm', cost }
 
-describe('a budget is never passed', () => {
+describe('a budget is never exceeded', () => {
   test('of 100 calls at once that may use 0.02 USD, 50 go under a budget of 1 USD', async () => {
     const { pool, clock, ask, log } = poolOf({ a: {}, b: {} }, { prices, budget: { usd: 1, per: 'month' } })
     const calls = Array.from({ length: 100 }, () =>
@@ -54,7 +54,7 @@ describe('a budget is never passed', () => {
     expect(pool.stats().budgets[0]!.amounts[0]).toMatchObject({ used: 6500, reserved: 0 })
   })
 
-  test('who comes in the next period finds it full again', async () => {
+  test('in the next period the whole budget is available again', async () => {
     const { pool, clock, ask } = poolOf({ a: {} }, { budget: { requests: 1, per: '1h' } })
     await pool.run(ask())
     const late = fate(pool.run(ask()))
@@ -66,7 +66,7 @@ describe('a budget is never passed', () => {
     await pool.run(ask())
   })
 
-  test('a call that is larger than the whole budget is told so', async () => {
+  test('a call larger than the whole budget gets its own message', async () => {
     const { pool, ask } = poolOf({ a: {} }, { budget: { tokens: 100, per: 'day' } })
     await expect(pool.run(ask(), { cost })).rejects.toMatchObject({ resetsAt: undefined })
     await expect(pool.run(ask(), { cost })).rejects.toThrow(
@@ -142,7 +142,7 @@ describe('nothing is consumed by', () => {
   })
 })
 
-describe('what nobody knows stays counted', () => {
+describe('unknown usage stays counted', () => {
   const budget = { requests: 100, tokens: 1e6, per: 'day' } as const
   const tokens = (pool: ReturnType<typeof poolOf>['pool']) =>
     pool.stats().budgets[0]!.amounts.find(({ of }) => of === 'tokens')!
@@ -297,7 +297,7 @@ describe('prices', () => {
   })
 })
 
-describe('whose budget it is', () => {
+describe('budgets per key', () => {
   test('each tenant, each model, or whatever a function says', async () => {
     const { pool, ask } = poolOf(
       { a: {} },

@@ -10,7 +10,7 @@ import { fails, poolOf } from './rig.ts'
 const MINUTE = 60_000
 
 describe('a cooldown', () => {
-  test('is not forgotten when a call that was sent before it is answered', async () => {
+  test('is kept when a call sent before it is answered', async () => {
     const { pool, clock, ask, stateOf } = poolOf({ a: {}, b: { tier: 2 } })
     const long = fate(pool.run(ask(30_000), { target: 'a' }))
     await clock.advance(1000)
@@ -56,7 +56,7 @@ describe('a cooldown', () => {
 })
 
 describe('a key that recovers', () => {
-  test('is found out by another call when the one that tries hangs: after an outage', async () => {
+  test('is found by another call if the trial call hangs: after an outage', async () => {
     const breaker = { minCalls: 2, openMs: '30s' } as const
     const { pool, clock, ask, log } = poolOf({ a: {} }, { breaker })
     for (let i = 0; i < 2; i++) await pool.run(ask(0, { a: fails(500) })).catch(() => {})
@@ -262,7 +262,7 @@ describe('a strategy', () => {
     expect(await pool.run(ask(), { tenant: 't', model: 'x' })).toBe('a')
   })
 
-  test('that holds itself is refused with the way', () => {
+  test('that contains itself is rejected, with the path', () => {
     const all: Strategy[] = ['a']
     const strategy = { fallback: all }
     all.push({ loadbalance: [{ use: strategy }] })
@@ -277,7 +277,7 @@ describe('a strategy', () => {
   })
 })
 
-test('a target that refuses for a minute holds up none who could go elsewhere', async () => {
+test('a target that refuses for a minute delays no call that can go elsewhere', async () => {
   const { pool, clock, ask } = poolOf({ a: {}, b: { tier: 2 } }, { waitUpTo: '5s' })
   const first = fate(
     pool.run(

@@ -1,4 +1,4 @@
-// Whatever happens: nothing is lost, nobody is served twice, no target's limit and no budget is passed.
+// With random events: no call is lost or served twice, and no target's limit and no budget is exceeded.
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'

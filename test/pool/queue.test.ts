@@ -1,4 +1,4 @@
-// One queue in front of several limiters: who goes, and to which of them.
+// One queue in front of several limiters: which call goes, and to which target.
 
 import { describe, expect, test } from 'vitest'
 import { deferred, fate, rateLimited } from '../helpers.ts'
@@ -69,7 +69,7 @@ describe('one queue', () => {
     expect(Object.keys(counts()).sort()).toEqual(['requests', 'slots', 'tokens'])
   })
 
-  test('the urgent go first, tenants in turns, the rest as they came', async () => {
+  test('higher priorities first, then tenants in turns, then first come first served', async () => {
     const { pool, clock } = poolOf({ a: { maxConcurrent: 1 } })
     const order: string[] = []
     const call = (name: string, options = {}) =>
@@ -86,7 +86,7 @@ describe('one queue', () => {
     expect(order).toEqual(['now', 'urgent', 'x1', 'y1', 'x2'])
   })
 
-  test('a refused call goes to the other key, and its own gate holds nobody', async () => {
+  test('a refused call goes to the other key, and the closed gate holds no other call', async () => {
     const { pool, clock, ask, log } = poolOf({ a: {}, b: {} })
     let first = true
     const answers = {

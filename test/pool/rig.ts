@@ -22,7 +22,7 @@ export function poolOf(
     ...(weight !== undefined && { weight }),
   }))
   const pool = createPool({ targets, ...options })
-  /** Who was asked, and when. */
+  /** Which target was called, and when. */
   const log: { target: string; at: number }[] = []
   /** A call that takes so long, or as its target says. */
   const ask =

@@ -19,7 +19,7 @@ const call = fc.record({
   tenant: fc.constantFrom('x', undefined),
   priority: fc.integer({ min: 0, max: 1 }),
   share: fc.constantFrom(true, true, false),
-  /** Nobody else asks this. */
+  /** Not used by other code. */
   unique: fc.boolean(),
   leavesAfter: fc.option(fc.integer({ min: 0, max: 6000 }), { nil: undefined }),
   maxWaitMs: fc.option(fc.integer({ min: 0, max: 9000 }), { nil: undefined }),
@@ -43,7 +43,7 @@ const options = fc.record({
 interface Asked {
   readonly asks: number
   readonly inputs: readonly string[]
-  /** For whom, where one can tell: a request for several tells nothing of its callers. */
+  /** The caller of a request, if known: a request shared by several does not name its callers. */
   readonly tenant?: string | null
 }
 

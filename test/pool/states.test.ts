@@ -7,8 +7,8 @@ import { fails, poolOf } from './rig.ts'
 
 const MINUTE = 60_000
 
-describe('a key that is not accepted', () => {
-  test('is dead; one real call tries after 10 minutes, then after 20, and then it lives', async () => {
+describe('a key that is rejected', () => {
+  test('is dead; one real call tries after 10 minutes, then after 20, and then it works again', async () => {
     const { pool, clock, ask, counts, stateOf } = poolOf({ a: {}, b: { tier: 2 } })
     let good = false
     const answers = { a: () => (good ? 'a' : fails(401)()) }
@@ -32,7 +32,7 @@ describe('a key that is not accepted', () => {
   test('is tried at once after retry(name)', async () => {
     const { pool, ask, stateOf } = poolOf({ a: {}, b: { tier: 2 } })
     expect(await pool.run(ask(0, { a: fails(401) }))).toBe('b')
-    // Nobody waits ten minutes for a wrong key.
+    // No call waits ten minutes for a wrong key.
     const forced = pool.run(ask(), { target: 'a' })
     await expect(forced).rejects.toMatchObject({ code: 'NO_TARGET', cause: { status: 401 } })
     pool.retry('a')
@@ -40,7 +40,7 @@ describe('a key that is not accepted', () => {
     expect(stateOf('a')).toEqual({ state: 'ready' })
   })
 
-  test('but is alone is not put aside: its refusal is the answer of one call', async () => {
+  test('is not put aside if it is the only target: the rejection is the answer of one call', async () => {
     const { pool, ask, counts, stateOf } = poolOf({ a: {} })
     for (let i = 0; i < 3; i++) await expect(pool.run(ask(0, { a: fails(401) }))).rejects.toThrow('HTTP 401')
     expect(stateOf('a')).toEqual({ state: 'ready' })
@@ -83,7 +83,7 @@ describe('a key that is not accepted', () => {
     expect(log.map(({ target }) => target).join('')).toBe('abaab')
   })
 
-  test('that was used by several calls at once died once', async () => {
+  test('that was used by several calls at once counts as one failure', async () => {
     const { pool, clock, ask, stateOf } = poolOf({ a: {}, b: { tier: 2 } })
     const all = Promise.all(Array.from({ length: 5 }, () => pool.run(ask(100, { a: fails(401) }))))
     await clock.runAll()

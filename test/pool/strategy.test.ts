@@ -1,4 +1,4 @@
-// Who may answer: tiers, weights, conditions, keys that stay, names that lead round.
+// Which target may answer: tiers, weights, conditions, sticky keys, circular names.
 
 import { describe, expect, test } from 'vitest'
 import { createPool, type PoolQuery, type Strategy } from 'llmiter/pool'
@@ -85,7 +85,7 @@ describe('conditions', () => {
     expect(await goes(when, call)).toBe(expected)
   })
 
-  test('may be functions; a call that none takes is told so', async () => {
+  test('may be functions; a call that matches none gets an error', async () => {
     const { pool, ask } = poolOf(
       { a: {} },
       { strategy: { conditional: [{ when: (call) => call.tenant === 'x', use: 'a' }] } },
@@ -108,7 +108,7 @@ describe('conditions', () => {
 describe('nested strategies', () => {
   const keys = { a: {}, b: {}, c: {} }
 
-  test('lay weights in weights', async () => {
+  test('multiply nested weights', async () => {
     const strategy: Strategy = {
       loadbalance: [
         { use: { loadbalance: [{ use: 'a' }, { use: 'b' }] }, weight: 1 },
@@ -120,7 +120,7 @@ describe('nested strategies', () => {
     expect(counts()).toEqual({ a: 20, b: 20, c: 40 })
   })
 
-  test('that lead back to themselves are refused with the way', () => {
+  test('that are circular are rejected, with the path', () => {
     const strategies: Record<string, Strategy> = {
       x: { fallback: ['a', 'y'] },
       y: { loadbalance: [{ use: 'z' }] },
@@ -130,7 +130,7 @@ describe('nested strategies', () => {
     expect(() => poolOf(keys, { strategies, strategy: 'a' })).toThrow('x → y → z → x')
   })
 
-  test('name what they do not know', () => {
+  test('name unknown strategies', () => {
     expect(() => poolOf(keys, { strategy: { fallback: ['a', 'd'] } })).toThrow(
       /names 'd', which is no target and no strategy; known: a, b, c/,
     )
@@ -223,7 +223,7 @@ test('what is wrong is refused when the pool is made', () => {
   expect(make({ strategies: { a: 'a' } })).toThrow(/a target has this name/)
   expect(make({ targets: [null] })).toThrow('targets[0] must be an object, got null')
   expect(make({ targets: [{ name: 'a', limiter, wieght: 2 }] })).toThrow(
-    "targets[0] cannot have a field 'wieght' (did you mean 'weight'?); fields of your own need other names",
+    "targets[0] cannot have a field 'wieght' (did you mean 'weight'?); extra fields need other names",
   )
   expect(make({ targets: [{ name: 'a', limiter, client: {}, weights: 2 }] })).toThrow(
     "did you mean 'weight'?",

@@ -1,4 +1,4 @@
-// Whatever happens to a limiter, every call gets exactly one end, and the office is empty afterwards.
+// With random events, every call gets exactly one end, and the limiter is empty afterwards.
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
@@ -93,7 +93,7 @@ function attempt(limiter: BucketRateLimiter, priority: number): void {
   }
 }
 
-test('any sequence of events ends with an empty office and one end for each call', async () => {
+test('any sequence of events ends with an empty limiter and one end for each call', async () => {
   await fc.assert(
     fc.asyncProperty(
       events,
@@ -184,7 +184,7 @@ test('order is kept within priority and tenant, whatever order refusals return i
             const refused = clock.now() < shutUntil
             if (!refused) order.push(id)
             await clock.sleep(latency)
-            // All who left while the provider was shut are refused, in the order of their latencies.
+            // All calls sent during the outage are refused, in the order of their latencies.
             if (refused) throw rateLimited(shutUntil + 1000)
           },
           { priority, tenant },

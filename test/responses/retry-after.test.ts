@@ -60,7 +60,7 @@ test('the reset of a window that is used up is the last resort, and only for a r
   expect(classify(thrown({ status: 503, headers }), wall)?.waitMs).toBeUndefined()
 })
 
-test('the reset of a bucket is the time until it is full, which nobody has to wait for', () => {
+test('the reset of a bucket is the time until it is full, which no call has to wait for', () => {
   const headers = {
     'x-ratelimit-limit-tokens': '1000',
     'x-ratelimit-remaining-tokens': '0',

@@ -40,7 +40,7 @@ test.each(shapes(openaiTokens, 429))('a rate is found in an error of %s', (sdk, 
 })
 
 test.each(shapes(openaiNoMoney, 429))(
-  'a quota is told from a rate in an error of %s',
+  'a quota is distinguished from a rate in an error of %s',
   (_sdk, fields, message) => {
     expect(classify(thrown(fields, message), wall)?.kind).toBe('quota')
   },

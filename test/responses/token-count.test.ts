@@ -67,7 +67,7 @@ describe('an image is an image, not its base64', () => {
   })
 })
 
-describe('the most that may come back', () => {
+describe('the maximum output', () => {
   test.each<[string, object, number | undefined]>([
     ['max_tokens', { max_tokens: 100 }, 100],
     ['max_completion_tokens', { max_completion_tokens: 100 }, 100],

@@ -99,7 +99,7 @@ test('over a stream later events replace earlier ones, dimension by dimension', 
   expect(usage).toEqual({ inputTokens: 100, outputTokens: 45, tokens: 145 })
 })
 
-test('nothing stays nothing', () => {
+test('no usage stays undefined', () => {
   expect(mergeUsage(undefined, { choices: [] })).toBeUndefined()
 })
 

@@ -22,7 +22,7 @@ const parsed = new Map<string, ts.SourceFile | undefined>()
 
 /** What the compiler says of the blocks, each with its line in the Markdown file. */
 export function complaints(blocks: readonly Block[]): string[] {
-  // Virtual files beside the package's own, so that `openai` and the like are found.
+  // Virtual files next to the package's own, so that `openai` and the like are found.
   const files = new Map(blocks.map((block, i) => [join(ROOT, `block-${i}.mts`), block]))
   const options: ts.CompilerOptions = {
     target: ts.ScriptTarget.ES2022,

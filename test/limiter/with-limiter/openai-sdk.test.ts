@@ -131,7 +131,7 @@ test('its controller aborted before anything is read: the ticket is back', async
   expect(await settled(limiter)).toBe(0)
 })
 
-test('left early: the ticket is back and the server has seen the client go', async () => {
+test('left early: the ticket is returned, and the server has seen the disconnect', async () => {
   const { limiter, chat } = await start({ answerTokens: 1000, tokensPerSecond: 200 })
   await leave(await chat('hello'))
   expect(await settled(limiter)).toBe(0)
