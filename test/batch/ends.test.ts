@@ -1,4 +1,4 @@
-// Every way in which a job ends, and that it leaves nothing behind.
+// All ways in which a job ends. It leaves nothing behind.
 
 import { describe, expect, test } from 'vitest'
 import { LimiterStoppedError, perModel, QuotaExhaustedError } from 'llmiter'
@@ -6,7 +6,7 @@ import { type BatchResult, runAll } from 'llmiter/batch'
 import { collect, EMPTY, fate, leftovers, outOfQuota, rig, steadyClock } from '../helpers.ts'
 import { job, upTo } from './job.ts'
 
-/** Items that tell whether they were left. */
+/** Items that record whether their iterator was closed. */
 function leavable(fails?: { at: number; error: unknown }) {
   const state = { read: 0, left: 0 }
   const items: AsyncIterable<number> = {

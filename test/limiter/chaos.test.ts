@@ -1,4 +1,4 @@
-// Everything goes wrong at once, and nothing leaks: no unhandled rejection, no slot, no timer.
+// Many failures at once, without leaks: no unhandled rejection, no slot, no timer.
 
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { BucketRateLimiter, withLimiter } from 'llmiter'

@@ -1,4 +1,4 @@
-// Embeddings have no output: none is reserved for them, and what they use teaches the estimate.
+// Embeddings have no output: none is reserved for them, and their usage corrects the estimate.
 
 import { BucketRateLimiter, withLimiter } from 'llmiter'
 import { VirtualClock } from 'llmiter/testing'

@@ -45,7 +45,7 @@ test('the story of one call', async () => {
   let sent = 0
   fate(limiter.run(() => clock.sleep(50).then(() => (sent++ === 0 ? Promise.reject(error) : 'in'))))
   await clock.runAll()
-  // A gate moves before the ticket that it lets through, and in whatever order with the end of a call.
+  // The gate event comes before the ticket that it allows. Its order relative to the end of a call is not defined.
   expect(log.map(([name]) => name).slice(0, 7)).toEqual([
     'request',
     'issue',

@@ -1,4 +1,4 @@
-// Why is it slow, and when will it be done: one story for each cause.
+// Why calls are slow, and when they will be done: one test per cause.
 
 import { BucketRateLimiter, explain, type LimiterOptions } from 'llmiter'
 import { latencyHealth } from 'llmiter/health'
@@ -43,7 +43,7 @@ describe('the first call waits for', () => {
         await clock.sleep(10)
         return inner.run(() => 'done', maxWaitMs === undefined ? {} : { maxWaitMs })
       })
-    // Not only the first calls of a process are followed.
+    // Nested calls are also found after the first calls of a process.
     for (let i = 0; i < 1200; i++) quietly(i % 2 ? within(limiter, other) : within(other, limiter, 50))
     await clock.advance(120_000)
     const first = within(limiter, other)

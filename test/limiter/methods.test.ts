@@ -237,7 +237,7 @@ test('snapshot and restore carry counts, debts and learned rates over a restart'
   const left = () => after.limiter.stats().limits.map(({ available }) => available)
   expect(left().slice(1)).toEqual([100, 0])
   expect(after.limiter.stats().limits[0]!.learned).toBeCloseTo(30)
-  // The images come back at midnight, the tokens a day after they went.
+  // The images are available again at midnight, the tokens a day after they were used.
   await after.clock.advance(86_400_000 - 3_620_000)
   expect(left().slice(1)).toEqual([100, 3])
   await after.clock.advance(3_610_000)

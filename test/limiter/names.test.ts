@@ -6,7 +6,7 @@ import { limitFetch } from 'llmiter/fetch'
 import { memoryStore } from 'llmiter/testing'
 
 test('the first limiter is the default one, the next are numbered', async () => {
-  // What others have made in this process does not count.
+  // Limiters created by other tests of this process do not count.
   vi.resetModules()
   const { BucketRateLimiter, shared, withLimiter } = await import('llmiter')
   const made = () => new BucketRateLimiter({ requestsPerMinute: 5 }).name

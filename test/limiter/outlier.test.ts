@@ -26,7 +26,7 @@ test.each([
   await clock.advance(1000)
   for (let i = 0; i < 100; i++) void ask(prompt)
   await clock.advance(2000)
-  // A handful goes at once (a fifth of the minute), no more.
+  // A few calls go at once (a fifth of the minute), no more.
   expect(sent.filter(({ tokens }) => tokens === 1000).length).toBeLessThanOrEqual(6)
   await clock.runAll()
   expect(sent).toHaveLength(101)

@@ -1,4 +1,4 @@
-// How tickets leave when the provider refuses nothing: burst, pace, ramp. Transcripts as in Guava's tests.
+// When tickets are issued if the provider refuses nothing: burst, pace, ramp. Transcripts as in Guava's tests.
 
 import { expect, test } from 'vitest'
 import { departures, rig, seconds, steadyClock } from '../helpers.ts'
@@ -41,7 +41,7 @@ test('rates are exact: 119, 10 and 0.5 a minute mean what they say', async () =>
 
 test('a limit of less than one a minute does not start its ramp anew at each ticket', async () => {
   expect(await leaving({ requestsPerMinute: 0.5, ramp: { ms: 5000, from: 1 / 3 } }, 4)).toBe(
-    // The first step is the cold start's: it costs less than 2 s, once.
+    // The first step includes the cold start, which costs less than 2 s, once.
     '0.00 121.72 241.77 361.82',
   )
 })
@@ -84,7 +84,7 @@ test('ramp after a cold start: from a third to the whole in five seconds', async
   expect(rate(2000, 3000)).toBeGreaterThanOrEqual(5)
   expect(rate(2000, 3000)).toBeLessThanOrEqual(8)
   expect(rate(6000, 16_000)).toBeCloseTo(10, 0)
-  // The whole of the ground lost: under 2 s of tickets.
+  // The whole loss: less than 2 s of tickets.
   expect(times.length).toBeGreaterThan(200 - 1 - 20)
 })
 
@@ -121,7 +121,7 @@ test('timers that fire late cost no pace: 100 a second with up to 15 ms of laten
   const times = departures(limiter, clock)
   void Promise.all(Array.from({ length: 1200 }, () => limiter.run(() => {})))
   await clock.advance(10_000)
-  // 4.8 % is the price of exactness in windows of a second.
+  // Exactness in windows of a second costs 4.8 %.
   expect(times.length).toBeGreaterThan(940)
 })
 

@@ -93,7 +93,7 @@ test('a wait that was right is never cut short again', async () => {
   const provider = new FixedWindowProvider({ requestsPerMinute, retryAfter: 'exact' })
   const { seconds, refusedAt } = await backlog(provider, 4200, 1.5, 1)
   expect(seconds).toBeLessThan(7.1 * 60)
-  // In each minute some calls are refused when it is spent. Only once a probe goes long before it ends.
+  // In each minute some calls are refused once it is used up. Only once is a probe sent long before its end.
   const within = refusedAt.map((at) => Math.floor(at / 60_000))
   const early = refusedAt.filter((at, i) => within[i] === within[i - 1] && at - refusedAt[i - 1]! > 1000)
   expect(early.length).toBeLessThanOrEqual(1)
@@ -113,7 +113,7 @@ test('a light call that is accepted does not cut short the wait of a heavy one',
       },
       { cost: { tokens } },
     )
-  // Nothing was refused before: three light ones go, so that a single refusal may be chance.
+  // Nothing was refused before, and three light calls are accepted, so a single refusal may be chance.
   for (let i = 0; i < 30; i++) void call(10, 0)
   await clock.advance(30_000)
   void call(10_000, 1)

@@ -11,7 +11,7 @@ const DAY = 24 * HOUR
 
 interface Story {
   options: Partial<LimiterOptions>
-  /** Calls that go through beforehand, so that there is something to tell from. */
+  /** Calls made beforehand, so that there is something to estimate from. */
   before?: number
   ahead: number
   ms?: (i: number) => number

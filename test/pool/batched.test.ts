@@ -17,7 +17,7 @@ interface Request {
 const list = (input: Request['input']) => (typeof input === 'string' ? [input] : input)
 const texts = (count: number) => Array.from({ length: count }, (_, i) => `text ${i}`)
 
-/** An embedding is its text. A bad text fails the whole request, as at any provider. */
+/** An embedding equals its text. A bad text fails the whole request, as with all providers. */
 function rig(
   keys: Parameters<typeof poolOf>[0] = { a: {} },
   options: Omit<PoolOptions<Key>, 'targets'> = {},
@@ -35,7 +35,7 @@ function rig(
     })
     if (all.some((text) => text.startsWith('bad'))) throw refusal(400)
     const tokens = all.reduce((sum, text) => sum + text.length, 0)
-    // In whatever order: each result has its number.
+    // In any order: each result has its number.
     const data = all.map((embedding, index) => ({ embedding, index })).reverse()
     return { model, data, usage: { prompt_tokens: tokens, total_tokens: tokens } }
   }, batch)
@@ -188,7 +188,7 @@ describe('a request that fails', () => {
     expect(calls.map(({ now }) => now)).toEqual(
       texts(16).map((text, i) => (i === 5 ? 'error: HTTP 400' : `ok: ${text}`)),
     )
-    // 16 with the bad one, and two halves of whatever held it.
+    // 16 requests for the bad one, and two halves at each level.
     expect(sent).toHaveLength(9)
     expect(pool.stats().sharing!.batched).toBe(14)
     expect(leftovers(targets[0]!.limiter, clock)).toEqual(EMPTY)
@@ -292,7 +292,7 @@ test('with OpenAI’s SDK and two keys: few requests, every vector at its place,
     client.embeddings.create(request, { signal }),
   )
   const model = 'text-embedding-3-small'
-  // 60 texts of 4 tokens are more than a bucket of 100 tokens can ever take.
+  // 60 texts of 4 tokens exceed what a bucket of 100 tokens can ever hold.
   const answers = await Promise.all(
     Array.from({ length: 60 }, (_, i) => embed({ model, input: `text ${i}`.padEnd(16), dimensions: 4 })),
   )

@@ -13,7 +13,7 @@ describe('tiers', () => {
     )
     void Promise.all(Array.from({ length: 20 }, () => pool.run(ask())))
     await clock.advance(0)
-    // One goes, about five may wait, and the others need not.
+    // One goes, about five may wait, and the others do not have to.
     expect(counts().cheap).toBe(1)
     expect(counts().dear).toBeGreaterThanOrEqual(13)
     await clock.runAll()

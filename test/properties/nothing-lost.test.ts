@@ -68,7 +68,7 @@ const events = fc.array(
   { maxLength: 60 },
 )
 
-/** Refuses or fails the first times, by its number, and then answers. */
+/** Refuses or fails the first attempts, depending on the number, and then answers. */
 function provider(what: number) {
   const errors = [
     [],
