@@ -3,10 +3,10 @@ import { globalIgnores } from 'eslint/config'
 import sonarjs from 'eslint-plugin-sonarjs'
 import tseslint from 'typescript-eslint'
 
-/** How hard a function may be to follow (cognitive complexity). */
+/** The maximum cognitive complexity of a function. */
 const BOUND = 15
 
-/** What is still above: the hardest function of each file. Lower these numbers, and never raise them. */
+/** Files with functions above it, with their maximum. Lower these numbers, and never raise them. */
 const ABOVE = {
   'src/core/limit/limit-set.ts': 16,
   'src/core/rate/rate-estimator.ts': 21,
@@ -64,7 +64,7 @@ export default tseslint.config(
     rules: { 'no-undef': 'off' },
   },
   {
-    // Programs of a user's, in plain JavaScript of both kinds.
+    // User programs in plain JavaScript, ESM and CommonJS.
     files: ['test/package/programs/**'],
     rules: { 'no-undef': 'off', '@typescript-eslint/no-require-imports': 'off' },
   },

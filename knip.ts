@@ -1,13 +1,13 @@
 import type { KnipConfig } from 'knip'
 import { entries } from './tsup.config.ts'
 
-// What users import are the entries of package.json; all else that is exported must be imported somewhere.
+// Users import the entries of package.json. All other exports must be imported somewhere.
 export default {
   entry: [
     ...entries.map(({ name }) => `src/${name}.ts!`),
     'src/cli/llmiter.ts!',
     'src/{cli,gateway}/page/client.ts',
-    // Benches load these by their address, in processes of their own.
+    // Benches load these by URL, in separate processes.
     'bench/{overhead,inbound,gateway,bottleneck}/*.ts',
     'bench/**/worker.ts',
     'docs/*.ts',
@@ -17,9 +17,9 @@ export default {
   ],
   project: ['{src,test,bench,docs,examples,scripts}/**/*.ts'],
   ignoreIssues: {
-    // Fixtures are passed on as whole modules.
+    // Fixtures are passed as whole modules.
     'test/clients/fixtures/*.ts': ['exports'],
-    // The test installs these SDKs beside the package.
+    // The test installs these SDKs next to the package.
     'test/package/programs/recipes.mjs': ['unlisted'],
   },
   // Installed by the tests that start them, or part of every system.

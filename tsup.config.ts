@@ -4,8 +4,8 @@ import type { Options } from 'tsup'
 import { buildPage } from './src/cli/page/build.ts'
 import { bundlePage } from './src/pages/bundle.ts'
 
-// What is built is what package.json names. A new entry is one more key of its `exports`, and its
-// line in `paths` of tsconfig.json; a command is one more key of its `bin`.
+// Builds what package.json names. A new entry needs one more key in its `exports`, and a
+// line in `paths` of tsconfig.json. A new command needs one more key in its `bin`.
 type Conditions = { import: { default: string } }
 const { exports, bin = {} } = JSON.parse(
   readFileSync(new URL('./package.json', import.meta.url), 'utf8'),
@@ -23,7 +23,7 @@ export const entries = Object.entries(exports).flatMap(([key, to]) =>
   typeof to === 'string' ? [] : [{ specifier: key.replace('.', 'llmiter'), name: nameOf(to.import.default) }],
 )
 
-/** The pages of `llmiter graph` and of the gateway as finished texts, so that the commands need nothing beside them. */
+/** The pages of `llmiter graph` and of the gateway as bundled texts, so that the commands need no further files. */
 const pages: NonNullable<Options['esbuildPlugins']>[number] = {
   name: 'pages',
   setup(build) {
@@ -58,9 +58,9 @@ const TARGET = 'es2022'
 
 const common: Options = {
   target: TARGET,
-  // A script for Redis is a file of its own, and its text is bundled.
+  // A Redis script is a separate file whose text is bundled.
   loader: { '.lua': 'text' },
-  // tsup's default makes `http` of `node:http`, which bundlers for browsers replace by a shim of that name.
+  // tsup's default makes `http` of `node:http`, which browser bundlers replace with a shim of that name.
   removeNodeProtocol: false,
   // The entries that build on the public surface import it by its name, so that a program holds it once.
   // Clients of Redis are the operator's choice.
@@ -92,7 +92,7 @@ export default [
     entry: sourcesOf([nameOf(built)]),
     format: 'esm',
     platform: 'node',
-    // A command loads its own part alone.
+    // A command loads only its own code.
     splitting: true,
     esbuildOptions(options) {
       options.chunkNames = `${nameOf(built).replace(/[^/]+$/, '')}[name]-[hash]`

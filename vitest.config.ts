@@ -7,7 +7,7 @@ const alias = entries.map(({ specifier, name }) => ({
   replacement: fileURLToPath(new URL(`./src/${name}.ts`, import.meta.url)),
 }))
 
-/** A script for Redis is imported as its text. */
+/** Imports a Redis script as its text. */
 const lua = {
   name: 'lua',
   transform: (code: string, id: string) =>
@@ -16,10 +16,10 @@ const lua = {
 
 const testsOf = (names: string[]) => names.map((name) => `test/${name}.test.ts`)
 
-/** Twenty processes and a real Redis, or as many in virtual time: they need the machine for themselves. */
+/** Twenty processes with a real Redis, or as many in virtual time. They need the machine for themselves. */
 const FLEET = testsOf(['distributed/processes', 'distributed/fleet', 'cli/simulate-fleet'])
 
-/** A real Redis that breaks in all ways, and servers: they mostly wait. */
+/** Failures of a real Redis, and servers. They mostly wait. */
 const FAULTS = testsOf([
   'distributed/clients',
   'distributed/guard',
@@ -33,11 +33,11 @@ const FAULTS = testsOf([
   'examples/api-server',
 ])
 
-/** In real time, which takes minutes; `npm test` must not. */
+/** Tests in real time take minutes, and are not part of `npm test`. */
 const inRealTime = {
   testTimeout: 120_000,
   hookTimeout: 60_000,
-  retry: 2, // a bad second of the machine is not one of the store
+  retry: 2, // a slow second of the machine is not a failure of the store
 }
 
 export default defineConfig({
@@ -48,14 +48,14 @@ export default defineConfig({
         plugins: [lua],
         test: {
           name: 'unit',
-          // Most wait for servers and processes of their own: four keep two cores busy.
+          // Most tests wait for their own servers and processes, so four workers keep two cores busy.
           maxWorkers: 4,
-          // A worker keeps what it has loaded: two thirds of the processor time. No test may leave a trace.
+          // Workers keep loaded modules, which saves two thirds of the CPU time. So tests must clean up after themselves.
           isolate: false,
           include: ['test/**/*.test.ts'],
           exclude: ['test/package/**', 'test/site/**', ...FLEET, ...FAULTS],
           testTimeout: 60_000,
-          retry: process.env.CI ? 2 : 0, // a bad second of the machine is not one of the limiter
+          retry: process.env.CI ? 2 : 0, // a slow second of the machine is not a failure of the limiter
         },
       },
       {
@@ -80,13 +80,13 @@ export default defineConfig({
           sequence: { groupOrder: 2 },
         },
       },
-      // What people install: built, packed, and put into an empty folder. In CI it runs on every runtime.
+      // The installed package: built, packed, and installed into an empty folder. In CI it runs on every runtime.
       {
         test: {
           name: 'package',
           include: ['test/package/*.test.ts'],
           globalSetup: 'test/package/pack.ts',
-          // Browsers, compilers and npm: each file waits for processes of its own.
+          // Browsers, compilers and npm: each file waits for its own processes.
           maxWorkers: 2,
           testTimeout: 120_000,
           hookTimeout: 300_000,

@@ -1,5 +1,5 @@
-// The pages of the site, made from what the repository already says: the README, `docs/`, the examples, and the
-// public doc comments. Nothing is written here twice. A link to a file that is no page stops the build.
+// The pages of the site, generated from existing texts of the repository: the README, `docs/`, the examples, and the
+// public doc comments. A link to a file that is not a page stops the build.
 
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join, posix } from 'node:path'
@@ -19,7 +19,7 @@ const namesIn = (folder: string, ending: string) =>
     .map((name) => name.replaceAll('\\', '/'))
     .sort()
 
-/** Each file of the repository that is a page, with its place on the site. */
+/** The files of the repository that become pages, with their paths on the site. */
 const pages = new Map([
   ['README.md', 'index.md'],
   ['CHANGELOG.md', 'changelog.md'],
@@ -30,20 +30,20 @@ const pages = new Map([
   ...namesIn('docs', '.md').map((name): [string, string] => [`docs/${name}`, name]),
 ])
 
-/** What pages show or offer beside their text. */
+/** What pages show or offer besides their text. */
 const FILES = /\.(svg|json)$/
 
-/** A link as the site needs it: from page to page, or to a picture beside it. */
+/** Converts a link for the site: from page to page, or to a picture next to it. */
 function linkFrom(file: string, link: string): string {
   if (/^(https?:|mailto:|#)/.test(link)) return link
   const [path = '', hash] = link.split('#')
   const target = posix.normalize(posix.join(posix.dirname(file), path))
   const page = FILES.test(target) ? target.replace(/^docs\//, '') : pages.get(target)
-  if (page === undefined) throw new Error(`${file} links to ${link}, which is no page of the site`)
+  if (page === undefined) throw new Error(`${file} links to ${link}, which is not a page of the site`)
   return `/${page.replace(/(index)?\.md$/, '')}${hash === undefined ? '' : `#${hash}`}`
 }
 
-/** Changes what is not code. */
+/** Changes everything except code. */
 const outsideCode = (text: string, change: (text: string) => string) =>
   text
     .split(/(^```[\s\S]*?^```$|`[^`\n]*`)/m)
@@ -67,7 +67,7 @@ for (const [file, page] of pages) {
 for (const name of namesIn('docs', '').filter((name) => FILES.test(name)))
   cpSync(join(ROOT, 'docs', name), join(PAGES, 'public', name))
 
-// An example is a page with its code. What its first comment says is the text above it.
+// An example becomes a page with its code, and with its first comment as the text above.
 const examples = namesIn('examples', '.ts').filter((name) => !name.includes('/'))
 const titles = examples.map((name) => {
   const code = read(`examples/${name}`)

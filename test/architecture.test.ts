@@ -17,7 +17,10 @@ import {
   SRC,
 } from './support/imports.ts'
 
-/** What a folder may import beside itself: files and folders of `src/`. `.` are the files at the top: the shell. */
+/**
+ * What a folder may import besides its own files: files and folders of `src/`. `.` stands for the files at the
+ * top.
+ */
 const ALLOWED: Record<string, readonly string[]> = {
   lib: [],
   core: ['lib/'],

@@ -1,9 +1,9 @@
-// What the stories of this folder share: a limiter on a virtual clock, and providers' answers.
+// Shared by the tests of this folder: a limiter on a virtual clock, and providers' answers.
 
 import { BucketRateLimiter, type LimiterOptions } from 'llmiter'
 import { VirtualClock, type VirtualClockOptions } from 'llmiter/testing'
 
-/** A virtual clock without luck: every random share of a wait is this one. */
+/** A virtual clock without chance: every random share of a wait has this value. */
 export function steadyClock(
   random = 0,
   options: VirtualClockOptions = {},
@@ -11,13 +11,13 @@ export function steadyClock(
   return Object.assign(new VirtualClock(options), { random: () => random })
 }
 
-/** A limiter on its own virtual clock. Without the ramp, so that paces are plain; stories about it ask for it. */
+/** A limiter on its own virtual clock, without the ramp, which tests of the ramp switch on. */
 export function rig(options: Partial<LimiterOptions> = {}, clock = steadyClock()) {
   const limiter = new BucketRateLimiter({ name: 'test', ramp: false, limits: [], clock, ...options })
   return { clock, limiter }
 }
 
-/** A provider's answer of this status, as the SDKs throw it. */
+/** A provider's answer with this status, as the SDKs throw it. */
 export function refusal(status = 429, headers: Record<string, string> = {}, code?: string): Error {
   return Object.assign(new Error(`HTTP ${status}`), { status, headers, ...(code && { code }) })
 }
@@ -28,10 +28,10 @@ export const overloaded = (retryAfterMs?: number) =>
   refusal(503, retryAfterMs === undefined ? {} : { 'retry-after-ms': String(retryAfterMs) })
 export const outOfQuota = () => refusal(429, {}, 'insufficient_quota')
 
-/** Seconds to two digits, as people read a transcript. */
+/** Seconds with two digits, as in transcripts. */
 export const seconds = (ms: number) => (ms / 1000).toFixed(2)
 
-/** What became of a promise, without waiting for it: `'pending'`, `'ok: value'` or `'error: message'`. */
+/** The state of a promise, without waiting for it: `'pending'`, `'ok: value'` or `'error: message'`. */
 export function fate(promise: Promise<unknown>): { readonly now: string; readonly error: unknown } {
   const seen = { now: 'pending', error: undefined as unknown }
   promise.then(
@@ -44,21 +44,21 @@ export function fate(promise: Promise<unknown>): { readonly now: string; readonl
   return seen
 }
 
-/** The moments in ms at which calls leave, one for each ticket. */
+/** The times in ms at which calls are sent, one per ticket. */
 export function departures(limiter: BucketRateLimiter, clock: VirtualClock): number[] {
   const times: number[] = []
   limiter.on('issue', () => times.push(clock.now()))
   return times
 }
 
-/** Nothing waits, nothing is out, no timer is armed. */
+/** Nothing is waiting, in flight, or timed. */
 export function leftovers(limiter: BucketRateLimiter, clock: VirtualClock) {
   const { waiting, parked, inFlight } = limiter.stats()
   return { waiting, parked, inFlight, timers: clock.pendingTimers }
 }
 export const EMPTY = { waiting: 0, parked: 0, inFlight: 0, timers: 0 }
 
-/** A promise that its owner settles. */
+/** A promise that the test settles. */
 export function deferred<T = unknown>() {
   let resolve!: (value: T) => void
   let reject!: (error: unknown) => void
@@ -84,7 +84,7 @@ export async function collect<T>(stream: AsyncIterable<T>): Promise<T[]> {
   return items
 }
 
-/** Reads one item of a stream, and leaves it. */
+/** Reads one item of a stream, and leaves the stream. */
 export async function leave<T>(stream: AsyncIterable<T>): Promise<T | undefined> {
   for await (const value of stream) return value
   return undefined

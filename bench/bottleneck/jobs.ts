@@ -1,4 +1,4 @@
-/** Jobs that do nothing, all of them outstanding at once, ten at a time: what is measured is the limiter alone. */
+/** Jobs that do nothing, all of them outstanding at once, ten at a time, so that only the limiter is measured. */
 import Original from 'bottleneck'
 import Facade from '../../src/bottleneck/index.ts'
 import { type Jobs, microseconds, warmed } from '../measure.ts'

@@ -1,6 +1,6 @@
-// What went when, counted.
+// Counts events over time.
 
-/** The most moments in any window of this length, whatever their order. */
+/** The maximum number of moments in any window of this length, in any order. */
 export function mostIn(moments: readonly number[], windowMs: number): number {
   const times = [...moments].sort((a, b) => a - b)
   let [most, from] = [0, 0]

@@ -1,4 +1,4 @@
-// A fleet of real processes against one HTTP provider, which counts. Used by the bench and by the tests.
+// A fleet of real processes with one HTTP provider, which counts. Used by the bench and by tests.
 
 import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
@@ -34,17 +34,20 @@ export type WorkerSays =
 export interface Fleet {
   readonly provider: HttpProvider
   readonly workers: readonly ChildProcess[]
-  /** What the workers said, with their number. */
+  /** The messages of the workers, with their number. */
   readonly said: { worker: number; message: WorkerSays }[]
-  /** Requests that reached the provider, ms since the epoch of `performance`. */
+  /** The times of requests that reached the provider, in ms since the epoch of `performance`. */
   times(): number[]
-  /** From the next request on all are refused for so long: 429, and Retry-After is what is left. Resolves with the moment. */
+  /**
+   * From the next request on, all are refused for this long: 429 with the remaining time as Retry-After. Resolves
+   * with that moment.
+   */
   refuseAll(retryAfterMs: number): Promise<number>
   errors(): string[]
   stop(): Promise<void>
 }
 
-/** Each worker may be told something else: `options` of its number. */
+/** Each worker may get other settings: `options` of its number. */
 export async function startFleet(
   processes: number,
   options: (worker: number) => Omit<WorkerOptions, 'provider'>,
@@ -81,7 +84,7 @@ export async function startFleet(
   const loader = new URL('../../test/support/sources.ts', import.meta.url).href
   const workers = Array.from({ length: processes }, (_, worker) => {
     const given = JSON.stringify({ ...options(worker), provider: provider.url })
-    // Not what the parent was started with: a test runner's loaders are not for workers.
+    // Without the parent's own arguments: a test runner's loaders are not for workers.
     const child = fork(program, [given], {
       execArgv: ['--disable-warning=ExperimentalWarning', '--import', loader],
       env: { PATH: process.env['PATH'] },

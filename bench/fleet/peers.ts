@@ -1,5 +1,5 @@
-// Who keeps one limit over many processes through Redis: llmiter, and what people use in its place. Each member has a
-// connection of its own, as a process would.
+// The measured packages that keep one limit over many processes through Redis: llmiter and its alternatives. Each
+// member has its own connection, as a process would.
 
 import Bottleneck from 'bottleneck'
 import { Redis } from 'ioredis'
@@ -8,14 +8,14 @@ import { BucketRateLimiter } from '../../src/index.ts'
 import { redisStore } from '../../src/distributed/redis/index.ts'
 
 export interface Member {
-  /** Resolves when the call has its ticket and has gone. */
+  /** Resolves when the call has its ticket and was sent. */
   run(call: () => void): Promise<unknown>
   end(): void
 }
 
 export interface Peer {
   name: string
-  /** One more member of the fleet that shares `amount` in any `windowMs`. */
+  /** Adds a member to the fleet that shares `amount` in any `windowMs`. */
   join(url: string, amount: number, windowMs: number): Promise<Member>
 }
 
@@ -45,7 +45,7 @@ export const llmiter: Peer = {
   },
 }
 
-/** Until the answer is no wait any more, asks again when it is over. */
+/** Waits and asks again until no further wait is needed. */
 async function patiently(waitMs: () => Promise<number>, call: () => void) {
   for (;;) {
     const ms = await waitMs()

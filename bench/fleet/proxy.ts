@@ -1,20 +1,20 @@
-// A cable between processes and Redis that can be cut: at once, or so that nothing comes through any more. It can be
-// slow, and it can lead elsewhere, as a name does whose server was replaced.
+// A connection between processes and Redis that can be cut, either with an error or silently. It can be slow, and
+// it can lead to another port, like a name whose server was replaced.
 
 import { createServer, connect, type AddressInfo, type Socket } from 'node:net'
 
 export interface Cable {
   readonly url: string
-  /** Connections break, and new ones are refused. */
+  /** Breaks connections, and refuses new ones. */
   cut(): void
-  /** Nothing comes through, and nobody is told. */
+  /** Drops all bytes without notice. */
   swallow(): void
   mend(): void
-  /** New connections work; what those before have lost stays lost, and nobody breaks them. */
+  /** New connections work. Old ones keep what they have lost, and are not broken. */
   pass(): void
-  /** What comes through takes so long, each way. */
+  /** Delays bytes by this long in each direction. */
   slow(ms: number): void
-  /** New connections go to this port; those that are there stay where they are. */
+  /** New connections go to this port. Existing ones stay where they are. */
   lead(port: number): void
   close(): Promise<void>
 }
@@ -62,7 +62,7 @@ export async function startCable(port: number): Promise<Cable> {
       state = 'swallows'
     },
     mend() {
-      // What was swallowed is lost for good: those connections are of no use.
+      // Dropped bytes are lost for good, so those connections are useless.
       if (state === 'swallows') breakAll()
       state = 'whole'
     },

@@ -1,4 +1,4 @@
-// What befalls a fleet, and what comes of it: members with connections of their own in one process, on a real Redis.
+// Failures of a fleet and their effects: members with their own connections in one process, on a real Redis.
 
 import { Redis } from 'ioredis'
 import { percentile } from '../../src/lib/percentile.ts'
@@ -9,18 +9,18 @@ import { type Cable, startCable } from './proxy.ts'
 
 const WINDOW = 10_000
 const AMOUNT = 600
-/** Tickets a ms: what T = (W + J) / n allows. */
+/** Tickets per ms: what T = (W + J) / n allows. */
 const PACE = AMOUNT / (WINDOW + 50)
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 
-/** What a scene has seen. */
+/** The observations of a scene. */
 interface Seen {
-  /** Of all calls that went, and of each member. */
+  /** The times of all calls sent, and those of each member. */
   times: number[]
   by: number[][]
 }
 
-/** Members that call; `go` adds one that always has calls waiting. */
+/** Members that make calls. `go` adds one that always has waiting calls. */
 class Scene {
   readonly seen: Seen = { times: [], by: [] }
   readonly members: Member[] = []
@@ -72,7 +72,7 @@ const over = (times: readonly number[]) => mostIn(times, WINDOW) - AMOUNT
 const used = (times: readonly number[], from: number, to: number) =>
   (100 * between(times, from, to)) / (PACE * (to - from))
 
-/** Calls come by themselves at such a part of the limit; with more than all of it they always wait. */
+/** Calls arrive at this share of the limit. Above 1 they always wait. */
 export function loaded(peer: Peer, load: number, ms: number) {
   return onStage(async (scene, { url }) => {
     const admin = new Redis(url)
@@ -117,7 +117,7 @@ export function loaded(peer: Peer, load: number, ms: number) {
   })
 }
 
-/** Four at the store and four so far from it, all with more to do than they may. */
+/** Four members next to the store and four at this distance, all with more calls than allowed. */
 export function nearAndFar(roundTripMs: number, ms: number) {
   return onStage(async (scene, { url, port }) => {
     const cable = await startCable(port)
@@ -137,7 +137,7 @@ export function nearAndFar(roundTripMs: number, ms: number) {
   })
 }
 
-/** Two that work, and every two seconds another in a container of its own that makes one call and is gone without a word. */
+/** Two busy members, and every two seconds another one in its own container that makes one call and vanishes. */
 export function shortLived(ms: number) {
   return onStage(async (scene, { url, port }) => {
     for (let i = 0; i < 2; i++) scene.saturate(await scene.join(llmiter, url))
@@ -157,7 +157,7 @@ export function shortLived(ms: number) {
   })
 }
 
-/** Half of eight are cut off, for longer than the store keeps their shares. */
+/** Half of eight members are cut off, for longer than the store reserves their shares. */
 export function cutOff(ms: number) {
   return onStage(async (scene, { url, port }) => {
     const cable: Cable = await startCable(port)
@@ -174,7 +174,7 @@ export function cutOff(ms: number) {
   })
 }
 
-/** Redis is frozen for so long, once in a minute. */
+/** Redis is frozen for this long, once a minute. */
 export function frozen(ms: number) {
   return onStage(async (scene, server) => {
     for (let i = 0; i < 8; i++) scene.saturate(await scene.join(llmiter, server.url))
@@ -188,7 +188,7 @@ export function frozen(ms: number) {
   })
 }
 
-/** Eight join one after the other at a store that is slow. */
+/** Eight members join one after the other at a slow store. */
 export function slowJoining(roundTripMs: number) {
   return onStage(async (scene, { port }) => {
     const cable = await startCable(port)

@@ -1,5 +1,5 @@
-// One process of a fleet: always has calls waiting, sends them to the HTTP provider, and tells its parent what its
-// limiter says. Started by `fleet.ts`, never by hand.
+// One process of a fleet: it always has waiting calls, sends them to the HTTP provider, and reports its limiter's
+// events to its parent. Started by `fleet.ts`, never manually.
 
 import { Upstash } from './upstash.ts'
 import { Redis } from 'ioredis'

@@ -1,4 +1,4 @@
-// Who takes part in the gateway's bench.
+// The contestants of the gateway bench.
 
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -9,21 +9,21 @@ const HERE = import.meta.dirname
 const ROOT = join(HERE, '../..')
 const OTHER = join(HERE, 'portkey')
 const PORTKEY = '1.15.2'
-/** With later versions of its server each of its streams is a 500 ("immutable" headers). */
+/** With later versions of its server, each stream of the other gateway fails with a 500 ("immutable" headers). */
 const OVERRIDES = { '@hono/node-server': '1.11.2' }
 
 export interface Contestant {
   readonly name: string
-  /** As it meets a provider that allows so many calls a minute. */
+  /** Its start command for a provider that allows this many calls a minute. */
   readonly paced?: (port: number, upstream: number, perMinute: number) => readonly string[]
-  /** Its best configuration there. */
+  /** Its best configuration for that provider. */
   readonly pacedHeaders?: (upstream: number) => Record<string, string>
   readonly start: (port: number, upstream: number) => readonly string[]
   readonly env?: Record<string, string>
   readonly headers: (upstream: number) => Record<string, string>
 }
 
-/** Where ours keep their configuration and their state. */
+/** The folder for our configuration and state. */
 export const state = mkdtempSync(join(tmpdir(), 'llmiter-bench-'))
 const config = (upstream: number, more: object = {}, limits: object = { requestsPerSecond: 1_000_000 }) => {
   const file = join(mkdtempSync(join(state, 'run-')), 'llmiter.config.json')
@@ -88,7 +88,7 @@ export const contestants: readonly Contestant[] = [
   },
 ]
 
-/** Fetches the other gateway once. */
+/** Installs the other gateway once. */
 export function install(): void {
   const file = join(OTHER, 'package.json')
   const wanted = JSON.stringify({

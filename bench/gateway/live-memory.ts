@@ -1,5 +1,6 @@
-// Preloaded into each contestant: when it gets SIGUSR2, it collects its garbage, and writes down what is left. What a
-// process holds by the system's count is no measure here, since a heap that calls have grown before takes streams for nothing.
+// Preloaded into each contestant: on SIGUSR2 it collects garbage and writes the remaining size to a file. The
+// system's figure for a process is not suitable, because a heap that grew for earlier calls can hold streams
+// without growing.
 
 import { renameSync, writeFileSync } from 'node:fs'
 import { setFlagsFromString } from 'node:v8'

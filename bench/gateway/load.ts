@@ -1,4 +1,4 @@
-// The load of the gateway's bench: calls over connections that are kept open.
+// The load of the gateway bench: calls over persistent connections.
 
 import { Agent, type ClientRequest, request } from 'node:http'
 

@@ -1,5 +1,5 @@
-// A provider that allows 600 calls a minute, ten of them at once, and answers after 300 ms. It tells its port, and at the
-// end of each line that it is sent, what it has seen.
+// A provider that allows 600 calls a minute, ten of them at once, and answers after 300 ms. It prints its port,
+// and after each line of input its counts so far.
 
 import { startHttpProvider, TokenBucketProvider } from 'llmiter/testing'
 

@@ -1,4 +1,5 @@
-// The least that a gateway costs: a call is read, sent on, and its answer passed back. No queue, no checks, no log.
+// The minimum cost of a gateway: reads a call, forwards it, and passes its answer back. No queue, no checks, no
+// log.
 
 import { Agent, createServer, type IncomingMessage, request } from 'node:http'
 

@@ -1,4 +1,4 @@
-// Processes of the gateway's bench. On Linux each keeps to one core.
+// The processes of the gateway bench. On Linux each is pinned to one core.
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync, readFileSync, rmSync } from 'node:fs'
@@ -25,7 +25,7 @@ export function run(
   return spawn(program, args, { env: { ...process.env, ...env }, stdio: [stdin, 'pipe', 'ignore'] })
 }
 
-/** Lets a process tell its live memory; to be given to `run`. */
+/** The file in which a process reports its live memory, and the environment that `run` needs for it. */
 export function memoryFile(): { file: string; env: Record<string, string> } {
   const file = join(tmpdir(), `llmiter-bench-${process.pid}-${files++}.bytes`)
   const preload = new URL('live-memory.ts', import.meta.url).href
@@ -33,7 +33,7 @@ export function memoryFile(): { file: string; env: Record<string, string> } {
 }
 let files = 0
 
-/** What a process holds when its garbage is gone, in bytes. */
+/** The memory that a process holds after garbage collection, in bytes. */
 export async function liveMemory(child: ChildProcess, file: string): Promise<number> {
   rmSync(file, { force: true })
   child.kill('SIGUSR2')
@@ -48,7 +48,7 @@ export async function liveMemory(child: ChildProcess, file: string): Promise<num
   throw new Error('it does not tell its memory')
 }
 
-/** CPU of a process so far, in ms. */
+/** The CPU time of a process so far, in ms. */
 export function cpuMsOf({ pid }: ChildProcess): number {
   const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]!.split(' ')
   return (Number(fields[11]) + Number(fields[12])) * TICKS_MS

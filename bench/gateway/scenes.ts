@@ -1,4 +1,4 @@
-// What the contestants of the gateway's bench go through, beside plain calls.
+// The scenarios of the gateway bench, besides plain calls.
 
 import type { ChildProcess } from 'node:child_process'
 import { type ClientRequest, request } from 'node:http'
@@ -10,7 +10,7 @@ import { answers, freePort, liveMemory, memoryFile, run } from './processes.ts'
 const HERE = import.meta.dirname
 const PACED = 200
 
-/** KiB for each stream that is open. */
+/** KiB per open stream. */
 export async function memoryOfStreams(
   child: ChildProcess,
   file: string,
@@ -29,7 +29,7 @@ export async function memoryOfStreams(
   }
 }
 
-/** KiB for each call of 1 kB that waits: it holds a connection, a request and a place in the queue. */
+/** KiB per waiting call of 1 kB: it holds a connection, a request and a place in the queue. */
 export async function memoryOfWaiting(
   { paced, env, headers }: Contestant,
   upstream: number,
@@ -74,7 +74,7 @@ export async function memoryOfWaiting(
   }
 }
 
-/** What becomes of 200 calls that come at once, at a provider of 600 a minute. */
+/** The results of 200 concurrent calls to a provider that allows 600 a minute. */
 export async function pace({ start, paced, env, headers, pacedHeaders }: Contestant) {
   const limited = run(1, [join(HERE, 'paced-upstream.ts')], {}, 'pipe')
   const line = () =>
@@ -92,7 +92,7 @@ export async function pace({ start, paced, env, headers, pacedHeaders }: Contest
     const told = line()
     limited.stdin!.write('\n')
     const { refused, spanMs } = JSON.parse(await told) as { refused: number; spanMs: number }
-    // Ten go at once, and the others follow, ten a second.
+    // Ten go at once, and the others follow at ten a second.
     const optimumMs = (PACED - 10) * 100
     return { answered, refused, percent: answered === PACED ? (100 * optimumMs) / spanMs : undefined }
   } finally {

@@ -1,5 +1,5 @@
-// A provider that costs next to nothing: what is measured is the gateway before it. A call names the size of its answer,
-// and streams send an event each second.
+// A provider with minimal cost, because the gateway in front of it is measured. A call names the size of its
+// answer, and streams send one event per second.
 
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'

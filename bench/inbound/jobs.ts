@@ -1,5 +1,5 @@
-// Who is measured: the guard, what it might have been made of, and the packages that people use in its place. Each is asked
-// about as many clients as there are, in turns, and most requests pass.
+// The measured guards: ours, other possible designs, and alternative packages. Each is asked about all clients in
+// turns, and most requests pass.
 
 import { rateLimit } from 'express-rate-limit'
 import { RateLimiterMemory } from 'rate-limiter-flexible'
@@ -11,7 +11,7 @@ import type { Jobs, Turn } from '../measure.ts'
 export const AMOUNT = 30
 const WINDOW = 60_000
 
-/** Asks about one request of a client; resolves when it is decided. */
+/** Asks about one request of a client. Resolves when it is decided. */
 export type Ask = (address: string) => unknown
 
 const request = (address: string) => ({
@@ -38,7 +38,7 @@ const response = () => ({
   end() {},
 })
 
-/** As a middleware, with headers: from a request to `next`. */
+/** As a middleware with headers: from a request to `next`. */
 const middleware =
   (through: (request: never, response: never, next: () => void) => unknown): Ask =>
   (address) =>
@@ -48,7 +48,7 @@ const middleware =
       through(request(address) as never, answer as never, resolve)
     })
 
-/** Each makes a new one. */
+/** Each creates a new guard. */
 export const contestants: Record<string, () => Ask> = {
   'llmiter guard, as a middleware': () => middleware(guard({ limit: '30 per 60s' }) as never),
   'express-rate-limit, as a middleware': () =>
@@ -100,14 +100,14 @@ const timed =
   async () => {
     const clients = addresses(CLIENTS)
     const ask = make()
-    // Not measured: making a thousand clients.
+    // Creating a thousand clients is not measured.
     for (const client of clients) await ask(client)
     const from = performance.now()
     for (let i = 0; i < requests; i++) await ask(clients[i % CLIENTS]!)
     return ((performance.now() - from) * 1000) / requests
   }
 
-/** Bytes that a client takes who has made so many requests. */
+/** The memory of a client after this many requests, in bytes. */
 const weighed =
   (make: () => Ask, requests: number) =>
   (count: number): Turn =>
@@ -117,7 +117,7 @@ const weighed =
     const before = heapInUse()
     for (let i = 0; i < requests; i++) for (const client of clients) await ask(client)
     const held = heapInUse() - before
-    // Still in use, so that it is not garbage when it is weighed.
+    // Still in use, so that it is not collected before it is measured.
     await ask(clients[0]!)
     return held / count
   }

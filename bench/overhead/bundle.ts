@@ -1,6 +1,6 @@
 /**
- * What a page or a worker downloads: everything the main entry exports, and `BucketRateLimiter` alone, with the
- * peers made the same way (see scripts/bundle.ts).
+ * The download size for a page or a worker: everything the main entry exports, and `BucketRateLimiter` alone,
+ * compared with alternatives bundled in the same way (see scripts/bundle.ts).
  */
 import { weigh } from '../../scripts/bundle.ts'
 import type { Section } from '../table.ts'
@@ -20,7 +20,7 @@ export async function bundleSection(): Promise<Section> {
   const sizes = await Promise.all(
     Object.entries(contestants).map(async ([name, contents]) => ({
       name,
-      // async-sema asks for Node's `events`, which a page would have to add to these bytes.
+      // async-sema needs Node's `events`, which a page would have to add to this size.
       ...(await weigh(contents, ['events'])),
     })),
   )

@@ -1,9 +1,9 @@
 /**
- * Time per call: many calls outstanding at once, run and drained. From the first `run` until all have their
- * results, divided by the number of calls. The work itself is `async () => 1`, shared.
+ * Time per call: many calls outstanding at once, run and drained. Measured from the first `run` until all have
+ * their results, divided by the number of calls. The work itself is `async () => 1`, shared.
  *
- * The goals are judged on the job where every call has to queue, which is the same for all: ten at a time. That
- * llmiter keeps a rate there as well makes its job the harder one.
+ * The goals are judged with a job in which every call has to queue, the same for all: ten at a time. llmiter also
+ * keeps a rate there, which makes its job harder.
  */
 import {
   bottleneckOf,

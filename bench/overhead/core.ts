@@ -1,6 +1,6 @@
 /**
- * The pure core alone: what one ticket costs from `enqueue` over `next` to `finish`, with no promise, clock or
- * timer around it. Time is a number that the bench moves on.
+ * The pure core alone: the cost of one ticket from `enqueue` over `next` to `finish`, without promises, clocks or
+ * timers. The bench advances the time, which is a number.
  */
 import { type LimitsOptions, parseLimits } from '../../src/core/limit/parse-limits.ts'
 import { Call } from '../../src/core/call.ts'

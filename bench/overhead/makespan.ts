@@ -1,6 +1,6 @@
 /**
- * How long a pool of unequal keys takes for a job, in virtual time, beside the optimum: the same keys, each with as many
- * calls as it wants, and the job over when all of them together have sent enough.
+ * How long a pool of unequal keys takes for a job, in virtual time, compared with the optimum: the same keys, each
+ * with as many calls as it wants, until together they have sent enough.
  */
 import { BucketRateLimiter } from '../../src/index.ts'
 import { createPool } from '../../src/pool/index.ts'
@@ -9,7 +9,7 @@ import type { Section } from '../table.ts'
 
 const CALLS = 3000
 
-/** Requests a minute of each key. */
+/** Requests per minute of each key. */
 const CASES: Record<string, readonly number[]> = {
   'two keys, 500 and 100 a minute': [500, 100],
   'three keys, 300, 60 and 60 a minute': [300, 60, 60],
@@ -18,7 +18,7 @@ const CASES: Record<string, readonly number[]> = {
 
 type Run = (fn: () => unknown) => Promise<unknown>
 
-/** When each of so many calls leaves. */
+/** When each of these calls is sent. */
 async function departures(clock: VirtualClock, run: Run): Promise<number[]> {
   const times: number[] = []
   const all = Promise.all(Array.from({ length: CALLS }, () => run(() => times.push(clock.now()))))

@@ -1,9 +1,9 @@
 /**
- * Bytes that a waiting call holds, its promise included: the heap in use, all garbage gone, before and after so
- * many calls join a line of one whose first call does not end.
+ * Bytes that a waiting call holds, including its promise: the heap in use after garbage collection, before and
+ * after many calls join the queue of a contestant whose first call does not end.
  *
- * The work is one shared function and the array that keeps the promises is there before, so what is counted is
- * what the contestant and its promise take. Afterwards the line is drained, and every call must have run.
+ * The work is one shared function, and the array for the promises exists before, so only the contestant and its
+ * promise are measured. Afterwards the queue is drained, and every call must have run.
  */
 import {
   type Contestant,
@@ -37,7 +37,7 @@ export async function memorySection(calls: number): Promise<Section> {
   const names = Object.keys(contestants)
   const jobOf = (name: string) => `${name}@${calls}`
   const bytes = new Map<string, number>()
-  // One process after the other, since each takes up to a GB; and once, since bytes are not a matter of luck.
+  // One process after the other, since each takes up to a GB; and only once, since bytes do not vary by chance.
   for (const name of names) {
     const costs = await interleave(import.meta.url, [jobOf(name)], { rounds: 1, warmUp: 0 })
     bytes.set(name, Math.round(cost(costs, jobOf(name))))
@@ -72,7 +72,7 @@ async function bytesACall(contestant: Contestant, calls: number): Promise<number
 
 function heapInUse(): number {
   if (!globalThis.gc) throw new Error('the heap is measured with all garbage gone: run node with --expose-gc')
-  // The second pass takes what finalizers and weak references of the first let go.
+  // The second pass collects what finalizers and weak references released in the first.
   globalThis.gc()
   globalThis.gc()
   return process.memoryUsage().heapUsed

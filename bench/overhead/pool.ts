@@ -1,6 +1,6 @@
 /**
- * What a pool adds to a call: two and ten targets beside one limiter's own `run`, for the same calls. Together the
- * targets let as many calls go at once as the one limiter does.
+ * What a pool adds to a call: two and ten targets compared with one limiter's own `run`, for the same calls.
+ * Together the targets allow as many calls at once as the one limiter.
  */
 import { createPool } from '../../src/pool/index.ts'
 import { BucketRateLimiter, type LimiterOptions } from '../../src/index.ts'

@@ -1,9 +1,9 @@
 /**
- * Does a call cost more when many others wait? A line of each length; then a batch of calls joins it while as
- * many leave from its front, and a batch of others, anywhere in the line, is aborted. Time for each of them.
+ * Does a call cost more when many others wait? For each queue length, a batch of calls joins while as many leave
+ * from the front, and a batch of others anywhere in the queue is aborted. The time of each is measured.
  *
- * A cost of O(log n) may double from 10³ to 10⁶, and memory that no longer fits the cache makes it worse; a cost
- * of O(n) would grow a thousand times. The goal stands between, far from the latter.
+ * A cost of O(log n) may double from 10³ to 10⁶, and cache misses add to it. A cost of O(n) would grow a thousand
+ * times. The goal is between the two, far from the latter.
  */
 import PQueue from 'p-queue'
 import { BucketRateLimiter } from '../../src/index.ts'
@@ -13,7 +13,9 @@ import { seededRandom } from '../../src/lib/random.ts'
 import type { Section } from '../table.ts'
 
 const BATCH = 50
-/** So many calls at first, for the code to be compiled before the short lines are timed as before the long ones. */
+/**
+ * The number of initial calls, so that the code is compiled before short queues are timed, as it is for long ones.
+ */
 const PRACTICE = 20_000
 const MOST_GROWTH = 8
 
@@ -53,7 +55,7 @@ export const jobs: Jobs = {
 
 interface Column {
   job: string
-  /** The longest line it is tried with. */
+  /** The longest queue it is measured with. */
   upTo?: number
   goal?: boolean
 }
@@ -64,12 +66,12 @@ const columns: Column[] = [
   { job: 'a tenant each', goal: true },
   { job: 'abort one', goal: true },
   { job: 'abort all', goal: true },
-  // It sorts by insertion into an array: to fill one of a million takes hours.
+  // It sorts by insertion into an array, so filling a queue of a million takes hours.
   { job: 'p-queue, priorities', upTo: 1e5 },
 ]
 
 export async function scalingSection(sizes: number[], rounds: number): Promise<Section> {
-  // The jobs have had their practice. A whole line of a million takes seconds.
+  // The jobs are warm. A whole queue of a million takes seconds.
   const plan = { rounds, warmUp: 1 }
   const measured = new Map<Column, Costs>()
   for (const column of columns) {
@@ -113,7 +115,7 @@ export async function scalingSection(sizes: number[], rounds: number): Promise<S
   }
 }
 
-/** A batch joins a line that stays as long as it is, since as many of its calls leave. */
+/** A batch joins a queue of constant length, since as many calls leave. */
 async function batches(open: () => Join, size: number): Promise<Turn> {
   await batchJoins(open(), PRACTICE)(PRACTICE)
   const turn = batchJoins(open(), size)
@@ -124,7 +126,7 @@ function batchJoins(join: Join, size: number): (batch: number) => Promise<number
   let left = 1
   let gate = deferred<number>()
   let served = deferred<void>()
-  /** Ends at once, but for the last of a batch, which holds the line until the next batch. */
+  /** Ends immediately, except the last call of a batch, which holds the queue until the next batch. */
   const work: Work = async () => {
     if (--left > 0) return 0
     gate = deferred()
@@ -144,13 +146,16 @@ function batchJoins(join: Join, size: number): (batch: number) => Promise<number
   }
 }
 
-/** µs a call, for whole lines: a cost of O(n) would take hours, so after this (and 2 s) it counts as infinite. */
+/**
+ * In µs per call, for whole queues. A cost of O(n) would take hours, so above this (and 2 s) it counts as
+ * infinite.
+ */
 const PATIENCE = 50
 
 async function tenants(size: number): Promise<Turn> {
   await filledAndDrained(PRACTICE)
   let cost = 0
-  // Who has run out of patience once need not show it again.
+  // After one timeout, the contestant is not measured again.
   return async () => (cost = cost < Infinity ? await filledAndDrained(size) : cost)
 }
 
@@ -170,7 +175,7 @@ async function filledAndDrained(size: number): Promise<number> {
   return served < size ? Infinity : ((performance.now() - start) * 1000) / size
 }
 
-/** Calls that can be aborted stand at random places of the line; each batch aborts some of them, at random. */
+/** Calls that can be aborted are at random places of the queue. Each batch aborts some of them at random. */
 async function aborts(size: number): Promise<Turn> {
   const practice = abortable(PRACTICE, PRACTICE / 2)
   await practice(PRACTICE / 2)
@@ -224,8 +229,8 @@ function bareAborts(): Promise<number> {
 }
 
 /**
- * Many calls under one signal, as when a user leaves a page. Node looks through all listeners of a signal when
- * one is added: with a listener for each call this would cost O(n) a call.
+ * Many calls with one signal, as when a user leaves a page. Node scans all listeners of a signal when one is
+ * added, so a listener per call would cost O(n) per call.
  */
 async function abortAll(size: number): Promise<number> {
   const line = limiter()

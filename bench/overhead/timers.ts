@@ -1,6 +1,6 @@
 /**
- * How many timers are armed at once: none while idle, one while calls wait, whatever each of them asked for. The
- * clock is virtual and counts; the calls have a `maxWaitMs` each, and one of them is refused on the way.
+ * The number of timers set at the same time: none while idle, one while calls wait, whatever options they have.
+ * The clock is virtual and counts. Each call has a `maxWaitMs`, and one of them is refused on the way.
  */
 import { BucketRateLimiter } from '../../src/index.ts'
 import { VirtualClock } from '../../src/testing/index.ts'

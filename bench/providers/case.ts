@@ -1,9 +1,9 @@
 /**
- * What the parts of this bench pass to each other: a case is one question (a provider, what the client was told,
- * a workload), asked of a client with a seed; the answer is a set of numbers that can be pooled over seeds.
+ * The data that the parts of this bench exchange. A case is one question (a provider, the configured limit, a
+ * workload), asked of a client with a seed. The answer is a set of numbers that can be pooled over seeds.
  *
- * Counts add up and samples are joined, so that a percentage of six seeds is one percentage, and a percentile is
- * one of all waits, not a mean of six percentiles.
+ * Counts are added and samples are joined, so that a percentage of six seeds is one percentage, and a percentile
+ * is one of all waits, not a mean of six percentiles.
  */
 import { percentile as ranked } from '../../src/lib/percentile.ts'
 import type { Goal } from '../table.ts'
@@ -26,26 +26,26 @@ export interface Figures {
 }
 
 export interface Case {
-  /** As `--only` takes it: `bucket-1s-none/double/backlog/j50`. */
+  /** The id for `--only`: `bucket-1s-none/double/backlog/j50`. */
   id: string
   section: string
-  /** The name in the table, beside the client's. */
+  /** The name in the table, next to the client's. */
   title: string
-  /** The key of the provider in models.ts; undefined where the case has one of its own. */
+  /** The key of the provider in models.ts. Undefined if the case has its own. */
   model?: string
   clients: readonly ClientName[]
-  /** In `--quick` too. */
+  /** Whether it also runs with `--quick`. */
   quick: boolean
-  /** How many seeds, where it is not the number of the run. */
+  /** The number of seeds, if it differs from that of the run. */
   seeds?: { full: number; quick: number }
-  /** The same for clients that are not llmiter's: under faked timers they cost ten times as much and more. */
+  /** The same for clients other than llmiter, which take at least ten times as long under faked timers. */
   peerSeeds?: { full: number; quick: number }
-  /** Needs the machine for itself and the real globals. */
+  /** Whether it needs the machine for itself and the real globals. */
   realTime?: boolean
   run(client: ClientName, seed: number): Promise<Figures>
 }
 
-/** One case with one client, all seeds pooled, and each by itself. */
+/** One case with one client: all seeds pooled, and each separately. */
 export interface Cell {
   case: Case
   client: ClientName
@@ -66,10 +66,10 @@ export interface SectionPlan {
   columns: Column[]
 }
 
-/** A goal of the project: judged on the worst of the cells that it speaks of. */
+/** A goal of the project, judged by the worst of its cells. */
 export interface Target {
   what: string
-  /** Which cells of llmiter it speaks of. */
+  /** The llmiter cells that it applies to. */
   of(cell: Cell): boolean
   measure(pooled: Figures): number | undefined
   bound: Pick<Goal, 'atLeast' | 'atMost'>
@@ -97,14 +97,14 @@ export function percentile(values: readonly number[] | undefined, share: number)
   )
 }
 
-/** Every k-th of many values: enough for a percentile, and little to send to another process. */
+/** Every k-th of many values: enough for a percentile, and small enough to send to another process. */
 export function thin(values: readonly number[], most = 2000): number[] {
   const sorted = values.toSorted((a, b) => a - b)
   if (sorted.length <= most) return sorted
   return Array.from({ length: most }, (_, i) => sorted[Math.floor(((i + 0.5) * sorted.length) / most)]!)
 }
 
-/** Members by what they have in common, both in the order in which they come. */
+/** Groups members by a key. Groups and members keep their order. */
 export function grouped<T>(all: readonly T[], keyOf: (one: T) => string): Map<string, T[]> {
   const groups = new Map<string, T[]>()
   for (const one of all) {

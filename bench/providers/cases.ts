@@ -1,4 +1,4 @@
-/** All cases of the bench, and which of them a user means. */
+/** All cases of the bench, and the selection of cases by name. */
 import type { Case } from './case.ts'
 import { models } from './models.ts'
 import { pacingCases } from './pacing.ts'
@@ -32,7 +32,7 @@ export function findCase(id: string): Case {
   return byId.get(id)!
 }
 
-/** The cases of a provider, of a section, or one by its id; undefined when there is none of that name. */
+/** The cases of a provider, of a section, or one by its id. Undefined if there is none of that name. */
 export function casesNamed(name: string): Case[] | undefined {
   const meant = cases.filter(({ id, model, section }) => [id, model, section].includes(name))
   return meant.length > 0 ? meant : undefined

@@ -1,4 +1,4 @@
-/** Runs jobs and pools what comes back, a cell for each case and client: in the order of the plan, not of the workers. */
+/** Runs jobs and pools the results, one cell per case and client, in the order of the plan. */
 import { grouped, pool, type Case, type Cell, type ClientName, type Figures } from './case.ts'
 import { runJobs, type Job } from './workers.ts'
 
@@ -6,7 +6,7 @@ export const SEEDS = { full: 6, quick: 2 }
 export type Effort = keyof typeof SEEDS
 
 export interface TimedCell extends Cell {
-  /** Of this machine: what the bench itself costs. */
+  /** The time that the bench took on this machine. */
   tookMs: number
   ablation?: string | undefined
 }
@@ -41,7 +41,7 @@ export async function cellsOf(jobs: readonly Job[]): Promise<TimedCell[]> {
   })
 }
 
-/** Where the time of the bench goes: by client, and its dearest cells. */
+/** Prints where the bench spends its time: by client, and the most expensive cells. */
 export function printTimes(cells: readonly TimedCell[]): void {
   const seconds = (some: readonly TimedCell[]) =>
     (some.reduce((sum, { tookMs }) => sum + tookMs, 0) / 1000).toFixed(1).padStart(7)

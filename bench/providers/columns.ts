@@ -23,7 +23,7 @@ export const late = ratio('after3', 'allowedAfter3', 100)
 export const refusals = ratio('refused', 'admitted', 1000)
 const waitSeconds = (share: number) => part('waitMs', share, 1000)
 
-/** Nothing of this may ever happen: lost, starved, or served twice. */
+/** None of this may ever happen: calls lost, starved, or served twice. */
 export const harmed = ({ counts }: Figures) =>
   counts['lost'] === undefined ? undefined : counts['lost'] + counts['starved']! + counts['twice']!
 
@@ -206,7 +206,7 @@ export const sections: SectionPlan[] = [
   },
 ]
 
-/** An end of the 95 % interval of a median: a value by its rank, whatever the distribution. */
+/** One end of the 95 % interval of a median: a value by its rank, whatever the distribution. */
 function medianBound(name: string, sign: 1 | -1) {
   return ({ samples: { [name]: values = [] } }: Figures) => {
     const rank = 0.5 + (sign * 0.98) / Math.sqrt(values.length)
@@ -214,7 +214,7 @@ function medianBound(name: string, sign: 1 | -1) {
   }
 }
 
-/** What the unluckiest seed got. */
+/** The result of the unluckiest seed. */
 function unluckiest(of: (one: Figures) => number | undefined) {
   return (_: Figures, each: readonly Figures[]) => {
     const values = each.flatMap((one) => of(one) ?? [])
@@ -222,7 +222,7 @@ function unluckiest(of: (one: Figures) => number | undefined) {
   }
 }
 
-/** Half of the 95 % interval of the mean of the seeds. */
+/** Half of the 95 % interval of the mean over the seeds. */
 function interval(of: (one: Figures) => number | undefined) {
   return (_: Figures, each: readonly Figures[]) => {
     const values = each.flatMap((one) => of(one) ?? [])

@@ -1,9 +1,9 @@
 /**
- * Virtual time for packages that know no clock but the globals: timers, dates and random numbers of this process
- * follow the clock of the run that goes on.
+ * Virtual time for packages that use only the globals: timers, dates and random numbers of this process follow the
+ * clock of the current run.
  *
- * It is for a process of its own: what p-queue or an SDK arms must not meet another client's time. Node's own
- * parts (messages between processes, `setImmediate`) do not go through the globals, and stay real.
+ * It needs its own process: timers of p-queue or an SDK must not meet another client's time. Node's own parts
+ * (messages between processes, `setImmediate`) do not use the globals and stay real.
  */
 import { seededRandom } from '../../src/testing/index.ts'
 import { present } from './run.ts'
@@ -68,7 +68,7 @@ export function installFakes(): void {
   Math.random = seededRandom(1)
 }
 
-/** Numbers of a run must not depend on the runs before it. */
+/** The numbers of a run must not depend on earlier runs. */
 export function seedRandom(seed: number): void {
   Math.random = seededRandom(seed)
 }

@@ -1,6 +1,6 @@
 /**
- * Figures in a text that people wrote: each stands between two marks, and is written by the bench. A text without
- * a mark for a table does not get it; what is not in the report stays as it was written before.
+ * Fills figures into hand-written text: each is between two marks, and written by the bench. A text without a mark
+ * for a table does not get it. Parts that are not in the report stay unchanged.
  *
  *     <!-- bench: ablations -->
  *     ... written here ...

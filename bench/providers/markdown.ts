@@ -1,4 +1,7 @@
-/** bench/RESULTS.md: the report for people. Goals first, then the peers, then llmiter alone, then what each rule is worth. */
+/**
+ * Writes bench/RESULTS.md: goals first, then the comparison with alternatives, then llmiter alone, then the value
+ * of each rule.
+ */
 import { bounds, figure, isMet, verdict, type Goal } from '../table.ts'
 import { moreText, partsText, type AblationReport, type AblationRow } from './ablation/report.ts'
 import { RPM } from './models.ts'
@@ -40,7 +43,7 @@ export function goalLines(goals: readonly Goal[]): string[] {
   ]
 }
 
-/** The client has a column only where there are several. */
+/** The client has a column only if there are several. */
 export function tableLines(table: Table): string[] {
   const { columns, rows } = table
   const several = new Set(rows.map(({ client }) => client)).size > 1
@@ -69,7 +72,7 @@ export function ablationLines({ rows, seeds, loss }: AblationReport): string[] {
   ]
 }
 
-/** One rule in one line, as evidence beside its explanation. */
+/** One rule in one line, as evidence next to its explanation. */
 export function ablationOf(rule: AblationRow): string {
   const [worse, better] = [partsText(rule, 1), partsText(rule, -1)]
   const parts = [worse, better && `in return: ${better}`].filter(Boolean).join('; ')

@@ -1,8 +1,7 @@
 /**
- * The providers that clients meet in this bench: the models of `src/testing` with the parameters of FIGURES §1.
+ * The providers of this bench: the models of `src/testing` with the parameters of FIGURES §1.
  *
- * All have the same limit, told in requests a minute; what differs is how they keep it, which is what a client
- * cannot know.
+ * All have the same limit in requests per minute. They differ in how they enforce it, which a client cannot know.
  */
 import {
   AccelerationProvider,
@@ -17,26 +16,29 @@ import {
 import type { LimiterOptions } from '../../src/index.ts'
 import { play, type Arrival } from '../../src/testing/optimum.ts'
 
-/** Requests a minute: ten a second. */
+/** Requests per minute: ten per second. */
 export const RPM = 600
 
 export type Kind = 'minute' | 'second' | 'failures' | 'step' | 'acceleration' | 'concurrency'
-/** What the user believes: the limit as it is, twice, half; or nothing, and a start far below or above. */
+/**
+ * The limit that the user configures: the right one, twice, half; or an unknown limit, with a start far below or
+ * above.
+ */
 export const TOLD = { right: 1, double: 2, half: 0.5, low: 0.2, high: 5 } as const
 export type Told = keyof typeof TOLD
 
 export interface Model {
   title: string
   kind: Kind
-  /** A provider that nobody has used, `phaseMs` inside its minute. */
+  /** An unused provider, `phaseMs` into its minute. */
   make(phaseMs: number): ModelProvider
-  /** The window that it really counts in, when that is shorter than the minute. */
+  /** The window in which it really counts, if shorter than a minute. */
   window?: '1s' | '10s'
-  /** What is worth telling of it, where that is not everything. */
+  /** The configured limits worth measuring, if not all. */
   told?: readonly Told[]
-  /** What a user of llmiter would configure who believes in so many times the limit. */
+  /** The llmiter options of a user who assumes this multiple of the limit. */
   options?(factor: number): Partial<LimiterOptions>
-  /** How many calls its limit lets in between two moments, once no edge and no full bucket helps. */
+  /** How many calls its limit accepts between two times, without edges and full buckets. */
   allowed?(fromMs: number, toMs: number): number
 }
 
@@ -129,7 +131,7 @@ export const models: Record<string, Model> = {
     kind: 'concurrency',
     told: ['right', 'double', 'high'],
     make: () => new ConcurrencyProvider({ concurrency: SLOTS }),
-    // Who does not know of the limit has configured a rate only, and one that is far away.
+    // A user who does not know the limit has configured only a rate, far from the real one.
     options: (factor) => ({
       limits: [],
       requestsPerMinute: 10 * RPM,
@@ -149,7 +151,10 @@ export function allowed({ allowed }: Model, fromMs: number, toMs: number): numbe
   return allowed ? allowed(fromMs, toMs) : (RPM * (toMs - fromMs)) / 60_000
 }
 
-/** The most that any client can get into an unused provider within `ms`: a backlog played by one that knows all. */
+/**
+ * The maximum number of calls that any client can get into an unused provider within `ms`: a simulated backlog of
+ * a client with full knowledge.
+ */
 export function optimum(unused: ModelProvider, ms: number, serviceMs: () => number): number {
   let calls = 0
   for (const at of play(unused, backlog(serviceMs))) {

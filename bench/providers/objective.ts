@@ -1,10 +1,10 @@
 /**
- * What the law is worth as a whole, in one number: the loss, less is better. A rule of the law is judged by it
- * (ablation/), since goals are met or missed by chance, and a rule may pay in one case what it costs in another.
+ * The value of the law as a whole in one number: the loss, where less is better. Rules of the law are judged by it
+ * (ablation/), because goals may be met or missed by chance, and a rule may gain in one case and lose in another.
  *
- * A loss of 1 is a hundredth of the time, or one refusal in a thousand calls: the goals hold the two to be about as bad
- * (98 % at 1.5 refusals per 1,000). What is far beyond all reason counts as the bound of reason: a run that is lost
- * altogether must not hide all others.
+ * A loss of 1 is a hundredth of the time, or one refusal per thousand calls. The goals treat the two as about
+ * equally bad (98 % at 1.5 refusals per 1,000). Extreme values are capped, so that one run that fails completely
+ * does not hide all others.
  */
 import type { Cell, ClientName, Figures } from './case.ts'
 
@@ -18,22 +18,22 @@ interface Part {
   client?: ClientName
 }
 
-/** Four times the time that is possible. */
+/** Four times the possible time. */
 const MOST_LATE = 300
 /** Every tenth call is refused. */
 const MOST_REFUSED = 100
-/** Nobody waits for longer than a minute's limit needs to come back. */
+/** The time in which a limit per minute recovers. */
 const MOST_SECONDS = 60
 
 const refused = ({ counts }: Figures) =>
   Math.min(MOST_REFUSED, (1000 * counts['refused']!) / (counts['admitted']! || 1)) + overtaken(counts)
-/** Calls that went before an older one, a thousand. */
+/** Calls that went before an older one, per thousand. */
 const overtaken = ({ overtakings = 0, admitted }: Figures['counts']) =>
   Math.min(MOST_REFUSED, (1000 * overtakings) / (admitted! || 1))
 
 const batch = (figures: Figures) =>
   Math.min(MOST_LATE, 100 * Math.max(0, figures.samples['timesBest']![0]! - 1)) + refused(figures)
-/** A batch, or a backlog that lasts as long as the run. */
+/** A batch, or a backlog that lasts for the whole run. */
 const work = (figures: Figures) => {
   if (figures.samples['timesBest']) return batch(figures)
   const { after2, allowedAfter2 } = figures.counts
@@ -169,7 +169,7 @@ export const objective: readonly Part[] = [
   },
 ]
 
-/** What a law loses, as the sum of the weights' shares, with half of the 95 % interval. */
+/** The loss of a law, as the weighted sum of its parts, with half of the 95 % interval. */
 export interface Loss {
   mean: number
   halfWidth: number
@@ -184,7 +184,7 @@ export const partOf = (cell: Pick<Cell, 'case' | 'client'>): Part | undefined =>
 
 const WEIGHTS = objective.reduce((sum, { weight }) => sum + weight, 0)
 
-/** The loss of one law; or how much more it is than another's, which had the same seeds. */
+/** The loss of one law, or how much it exceeds the loss of another with the same seeds. */
 export function lossOf(cells: readonly Cell[], than: readonly Cell[] = []): Loss {
   let [mean, variance] = [0, 0]
   for (const part of objective) {
@@ -202,7 +202,7 @@ export function lossOf(cells: readonly Cell[], than: readonly Cell[] = []): Loss
   return { mean, halfWidth: 1.96 * Math.sqrt(variance) }
 }
 
-/** What each part contributes to that, the largest first. */
+/** The contribution of each part, largest first. */
 export function lossByPart(cells: readonly Cell[], than: readonly Cell[]): PartLoss[] {
   return objective
     .map(({ name }) => {

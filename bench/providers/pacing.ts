@@ -1,9 +1,10 @@
 /**
- * The cross: each provider × what the user believes of its limit × the workload × the jitter on the way.
+ * The cross product: provider × the user's configured limit × workload × network jitter.
  *
- * Goodput is calls let in ÷ the most that any client could have got in (`optimumMs` of the model, full buckets
- * and window edges included). "Steady" leaves out the first two minutes and what only luck with an edge can give:
- * calls let in ÷ the limit × time. Both stand beside refusals, since a client that hammers has 100 % too.
+ * Goodput is the number of accepted calls ÷ the maximum that any client could have achieved (`optimumMs` of the
+ * model, including full buckets and window edges). "Steady" leaves out the first two minutes and what only a lucky
+ * edge can give: accepted calls ÷ limit × time. Both are shown next to refusals, since a client that hammers also
+ * reaches 100 %.
  */
 import { pool, type Case, type ClientName, type Figures } from './case.ts'
 import { loadClient } from './clients/index.ts'
@@ -18,15 +19,15 @@ export interface Pacing {
   told: Told
   workload: Workload
   jitterMs: number
-  /** Every answer tells the limits. */
+  /** Every answer reports the limits. */
   headers: boolean
-  /** The user has configured the window that the provider counts in. */
+  /** Whether the user has configured the window in which the provider counts. */
   window: boolean
 }
 
 const MINUTES = { backlog: 20, poisson: 10, trains: 10 } as const
 
-/** What each case is about, for goals. */
+/** The subject of each case, for goals. */
 export const pacings = new WeakMap<Case, Pacing>()
 
 export function pacingCases(): Case[] {
@@ -44,7 +45,7 @@ export function pacingCases(): Case[] {
       } as const
       cases.push(pacingCase(pacing, quick))
     }
-    // Where the provider counts in a shorter window, the user who knows it says so.
+    // If the provider counts in a shorter window, a user who knows that configures it.
     const { kind, window } = models[model]!
     const known = window !== undefined
     for (const told of models[model]!.told ?? (Object.keys(TOLD) as Told[])) {
@@ -53,7 +54,7 @@ export function pacingCases(): Case[] {
       if (known && !unknown) add(told, {}, told === 'right')
       if (told !== 'half') add(told, { headers: true }, told === 'double' || kind === 'step')
       for (const jitterMs of [20, 200]) add(told, { jitterMs, window: known && !unknown })
-      // What comes at 80 % of the limit is too much for half of it, whoever sends it.
+      // A load of 80 % of the limit is too much for half of it, whichever client sends it.
       if (told === 'half' || kind === 'step' || kind === 'acceleration') continue
       for (const workload of ['poisson', 'trains'] as const) {
         add(told, { workload, window: known && !unknown }, told === 'right')
@@ -79,7 +80,7 @@ function pacingCase(pacing: Pacing, quick: boolean): Case {
   return made
 }
 
-/** One client with one seed. `describe` tells what is special about the n-th call. */
+/** Runs one client with one seed. `describe` returns properties of the n-th call. */
 export async function pace(
   pacing: Pacing,
   minutes: number,
@@ -113,7 +114,7 @@ export async function pace(
 
 const optima = new Map<string, number>()
 
-/** The same for all that the client may have been told. */
+/** The maximum for each limit that the client may be configured with. */
 function bests(model: Model, phase: number, seed: number, endMs: number): Record<string, number> {
   const key = `${model.title} ${endMs} ${seed}`
   if (!optima.has(key)) {

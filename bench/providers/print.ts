@@ -1,4 +1,4 @@
-/** The report on a terminal. */
+/** Prints the report on a terminal. */
 import { isMet, printGoals, printSection } from '../table.ts'
 import { isWorth, moreText, partsText, type AblationReport } from './ablation/report.ts'
 import type { Report, Row, Table } from './report.ts'

@@ -1,8 +1,8 @@
 /**
- * What was found, as bench/results.json keeps it. RESULTS.md and the tables of docs/law.md are written from this
- * file alone, so the full run and the ablations, made at different times, each renew their part of it.
+ * The results in bench/results.json. RESULTS.md and the tables of docs/law.md are written only from this file, so
+ * the full run and the ablations, made at different times, each update their part of it.
  *
- * No date, no machine, no time taken: the same law gives the same file, but for the rows in real time.
+ * It contains no date, machine or duration: the same law gives the same file, except for the rows in real time.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import type { Goal } from '../table.ts'
@@ -13,7 +13,7 @@ export interface Row {
   case: string
   title: string
   client: string
-  /** One for each column; `never` where it did not come to that, null where it says nothing. */
+  /** One per column. `never` if it did not happen, null if it is meaningless. */
   values: (number | 'never' | null)[]
 }
 
@@ -32,14 +32,17 @@ export interface Report {
   ablations?: AblationReport
 }
 
-/** What was measured now, and the rows and goals of before that were not; `goals` are the names of those there are. */
+/**
+ * The new measurements, plus earlier rows and goals that were not measured again. `goals` are the names of the
+ * current goals.
+ */
 export function renewed(before: Report, now: Report, goals: readonly string[]): Report {
   const named = <T extends { what: string }>(all: readonly T[], what: string) =>
     all.find((one) => one.what === what)
   const same = (a: Row, b: Row) => a.case === b.case && a.client === b.client
   const tables = before.tables.map((old): Table => {
     const table = now.tables.find(({ id }) => id === old.id)
-    // Other columns than before: the old rows do not fit.
+    // The columns have changed, so the old rows do not fit.
     if (!table || JSON.stringify(table.columns) !== JSON.stringify(old.columns)) return table ?? old
     const added = table.rows.filter((row) => !old.rows.some((one) => same(one, row)))
     const kept = old.rows.map((row) => table.rows.find((one) => same(one, row)) ?? row)
@@ -51,7 +54,7 @@ export function renewed(before: Report, now: Report, goals: readonly string[]): 
     seeds: Math.min(before.seeds, now.seeds),
     goals: goals.flatMap((what) => {
       const [old, fresh] = [named(before.goals, what), named(now.goals, what)]
-      // What must never happen is told as long as any row shows it.
+      // Something that must never happen is reported as long as any row shows it.
       const never = old && fresh && fresh.atMost === 0 && old.measured > fresh.measured
       return (never ? old : (fresh ?? old)) ?? []
     }),
@@ -59,7 +62,7 @@ export function renewed(before: Report, now: Report, goals: readonly string[]): 
   }
 }
 
-/** JSON has no word for what never came. */
+/** JSON has no infinite numbers. */
 const INFINITIES = new Map<unknown, number>([
   ['Infinity', Infinity],
   ['-Infinity', -Infinity],
@@ -72,7 +75,7 @@ export function readReport(file: URL): Report | undefined {
   return JSON.parse(readFileSync(file, 'utf8'), (_, value) => INFINITIES.get(value) ?? value) as Report
 }
 
-/** A line for each goal and each row: what has changed shows in a diff. */
+/** Writes one line per goal and row, so that changes show in a diff. */
 export function writeReport(file: URL, { seeds, goals, tables, ablations }: Report): void {
   const lines = (items: readonly unknown[]) =>
     `[\n${items.map((item) => JSON.stringify(item, inJson)).join(',\n')}\n]`

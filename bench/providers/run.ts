@@ -1,8 +1,8 @@
 /**
- * One run: a client gets a workload through a world to a provider, and what the world has seen is summed up.
+ * One run: a client gets a workload through a world to a provider, and the results are summed up.
  *
- * A backlog ends at the horizon; a call that is not in by then counts as starved when so many that came after it
- * are in as the backlog holds twice. Calls of other workloads are waited for half an hour more.
+ * A backlog ends at the horizon. A call that is not accepted by then counts as starved if twice a backlog of later
+ * calls has been accepted. Calls of other workloads are waited for half an hour longer.
  */
 import { VirtualClock } from '../../src/testing/index.ts'
 import type { ModelProvider } from '../../src/testing/index.ts'
@@ -14,7 +14,7 @@ import { World, type Call, type WorldOptions } from './world.ts'
 
 const PATIENCE_MS = 1_800_000
 export const MINUTE = 60_000
-/** Which of a seed's random numbers tell how long answers take. */
+/** The number of the random stream for the durations of answers. */
 export const SERVICE_STREAM = 4
 
 export interface RunOptions extends Pick<WorldOptions, 'headers' | 'refusedMs' | 'stalls'> {
@@ -24,9 +24,9 @@ export interface RunOptions extends Pick<WorldOptions, 'headers' | 'refusedMs' |
   workload: Workload | readonly number[]
   provider(phaseMs: number): ModelProvider
   client(world: World): Client | Promise<Client>
-  /** False: what is not through at the end is not waited for. */
+  /** False: calls that are not finished at the end are not waited for. */
   patient?: boolean
-  /** What is special about the n-th call. */
+  /** Properties of the n-th call. */
   describe?(index: number): Partial<Call>
 }
 
@@ -36,7 +36,7 @@ export interface Ran {
   endMs: number
 }
 
-/** The virtual time of this process; faked globals follow it. */
+/** The virtual time of this process, which faked globals follow. */
 export const present: { clock: VirtualClock } = { clock: new VirtualClock() }
 
 export async function run(options: RunOptions): Promise<Ran> {
@@ -92,7 +92,7 @@ export async function run(options: RunOptions): Promise<Ran> {
   return { world, calls, endMs }
 }
 
-/** The numbers that every run gives. */
+/** The numbers that every run reports. */
 export function summary({ world, calls, endMs }: Ran, again: boolean): Figures {
   const count = (times: readonly number[], from: number, to = endMs) =>
     times.filter((at) => at >= from && at < to).length

@@ -1,17 +1,16 @@
 /**
- * A client whose own process stands still now and then (a long computation, a garbage collection, a paused
- * container): its timers and the answers to its calls come late, and it knows nothing of it. What is on its way goes
- * on.
+ * A client whose own process stalls now and then (a long computation, a garbage collection, a paused container).
+ * Its timers fire late, the answers to its calls arrive late, and it does not notice. Calls on their way continue.
  */
 import type { Clock } from '../../src/index.ts'
 
-/** It stands still for `forMs` after each `everyMs`. */
+/** It stalls for `forMs` after each `everyMs`. */
 export interface Stalls {
   everyMs: number
   forMs: number
 }
 
-/** When what happens at `at` is noticed. */
+/** When something that happens at `at` is noticed. */
 export function noticedAt({ everyMs, forMs }: Stalls, at: number): number {
   const since = at % everyMs
   return at >= everyMs && since < forMs ? at - since + forMs : at

@@ -1,6 +1,6 @@
 /**
- * The goals as data; docs/law.md has the bounds that explain them. Each is judged on the worst of the cells it speaks of, and names that cell, so
- * that a weaker case hides nothing.
+ * The goals as data. docs/law.md explains the bounds. Each goal is judged by the worst of its cells and names that
+ * cell, so that no weak case is hidden.
  */
 import { percentile, type Cell, type Figures, type Target } from './case.ts'
 import { goodput, harmed, late, refusals, steady } from './columns.ts'
@@ -22,7 +22,7 @@ function pacingCell(which: Which): (cell: Cell) => boolean {
   }
 }
 
-/** The cases whose id begins so. */
+/** The cases whose id begins with this. */
 const row =
   (start: string): Target['of'] =>
   ({ case: { id } }) =>
@@ -61,7 +61,7 @@ const both = (what: string, which: Which, good: Measure, atLeast: number, atMost
 const plain = ({ jitterMs, headers }: Pacing) => jitterMs <= 50 && !headers
 const unknown = ({ told }: Pacing) => told === 'low' || told === 'high'
 const ordinary = (kind: Kind) => kind === 'minute' || kind === 'second' || kind === 'failures'
-/** Who does not know of the window of a second cannot use more than W / (W + J) of it without refusals. */
+/** A client that does not know the window of a second cannot use more than W / (W + J) of it without refusals. */
 const seconds = ({ model }: Pacing) => model === 'quantum-1s'
 
 export const targets: Target[] = [
@@ -198,7 +198,9 @@ export const targets: Target[] = [
   most('every case: lost, starved, twice', ({ pooled }) => harmed(pooled) !== undefined, harmed, 0, 'calls'),
 ]
 
-/** Learned: its minute of refusals is over after three, and then it must be as good as configured. */
+/**
+ * After learning: the refusals end after three minutes, and from then on it must be as good as a configured limit.
+ */
 function learnedQuantum(): Target[] {
   const cell = pacingCell((p) => p.model === 'quantum-1s' && p.told === 'right' && !p.window && plain(p))
   return [
@@ -213,7 +215,7 @@ function learnedQuantum(): Target[] {
   ]
 }
 
-/** The bounds of each foreign law, and one for all of their tails. */
+/** The bounds of each foreign rule, and one for all their tails. */
 function foreignTargets(): Target[] {
   const bounds = Object.entries(foreign).flatMap(([name, { title, goal }]) =>
     goal === undefined

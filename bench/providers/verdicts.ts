@@ -1,4 +1,4 @@
-/** From cells to what is told: tables with rows, and goals with the worst cell that they speak of. */
+/** Turns cells into results: tables with rows, and goals with their worst cell. */
 import { isMet, type Goal } from '../table.ts'
 import type { Cell, SectionPlan, Target } from './case.ts'
 import type { Table } from './report.ts'
@@ -25,7 +25,7 @@ function rounded(value: number | undefined, digits: number): number | 'never' | 
   return value === Infinity ? 'never' : Number(value.toFixed(digits))
 }
 
-/** The goal with its worst cell; undefined when nothing was measured that it speaks of. */
+/** The goal with its worst cell. Undefined if nothing was measured that it applies to. */
 export function judge({ what, of, measure, bound, unit }: Target, cells: readonly Cell[]): Goal | undefined {
   const judged = cells
     .filter((cell) => cell.client === 'llmiter' && of(cell))

@@ -1,14 +1,15 @@
 /**
- * The process in which one client runs its cases: told a case and a seed, it answers with figures. Started by
- * workers.ts with the client's name, with `virtual` unless its cases need real time, and with the rule of the law
- * that is switched off, if one is.
+ * The process in which one client runs its cases: it receives a case and a seed, and answers with figures. Started
+ * by workers.ts with the client's name, with `virtual` unless its cases need real time, and with the rule of the
+ * law that is switched off, if any.
  */
 import { switchOff } from './ablation/patch.ts'
 import type { ClientName, Figures } from './case.ts'
 
 const [client, time, ablation] = process.argv.slice(2) as [ClientName, string, string?]
 if (ablation !== undefined) switchOff(ablation)
-// After that: the fakes load the library. And they come first, since a package may keep the globals that it finds.
+// After switchOff, because the fakes load the library. Before the clients, because a package may keep the globals
+// it finds.
 const { installFakes, seedRandom } = await import('./fakes.ts')
 if (time === 'virtual') installFakes()
 const { findCase } = await import('./cases.ts')

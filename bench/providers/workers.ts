@@ -1,6 +1,6 @@
 /**
- * Runs cases in processes, as many at a time as there are cores: one client to a process, so that a peer's fakes,
- * timers and garbage are its own. Cases in real time go one at a time, when all others are done.
+ * Runs cases in processes, as many in parallel as there are cores. Each process runs one client, so that fakes,
+ * timers and garbage of one do not affect another. Cases in real time run one at a time, after all others.
  */
 import { fork, type ChildProcess } from 'node:child_process'
 import { availableParallelism } from 'node:os'
@@ -15,10 +15,10 @@ export interface Job {
   ablation?: string | undefined
 }
 
-/** A run takes seconds. One that takes so long goes round in circles, and says nothing by itself. */
+/** A run takes seconds. A longer one is in an endless loop and would not report it. */
 const LONGEST_MS = 300_000
 
-/** Told of each run, with the ms of this machine that it took. */
+/** Called after each run, with the ms it took on this machine. */
 export type Report = (job: Job, figures: Figures, tookMs: number) => void
 
 export async function runJobs(jobs: readonly Job[], report: Report): Promise<void> {
@@ -32,7 +32,7 @@ export async function runJobs(jobs: readonly Job[], report: Report): Promise<voi
   for (const queue of real!) await serve('real', queue, report)
 }
 
-/** What may share a process: one client, and the same law. */
+/** Jobs that can share a process: the same client and the same law. */
 function queuesOf(jobs: readonly Job[]): Job[][] {
   return [...grouped(jobs, ({ client, ablation }) => `${client} ${ablation}`).values()]
 }

@@ -1,7 +1,7 @@
 /**
- * The wire between a client and a provider (src/testing/world), with a witness: it sees each try leave and arrive,
- * so what it counts does not depend on what a client says of itself. An answer takes the call's own service time,
- * with a heavy tail (lognormal, median 0.8 s, σ = 0.8).
+ * The connection between a client and a provider (src/testing/world), with a witness. It observes when each
+ * attempt is sent and arrives, so its counts do not depend on what a client reports. An answer takes the call's
+ * own service time, with a heavy tail (lognormal, median 0.8 s, σ = 0.8).
  */
 import { TimerHeap, type HeapTimer } from '../../src/testing/timer-heap.ts'
 import type { ModelProvider, ProviderAnswer, ProviderCall, VirtualClock } from '../../src/testing/index.ts'
@@ -12,18 +12,18 @@ import { noticedAt, stalled, type Stalls } from './stalls.ts'
 export interface Call {
   /** The order of arrival. */
   readonly index: number
-  /** When it was given to the client. */
+  /** When it was passed to the client. */
   at: number
   readonly serviceMs: number
   readonly cost?: ProviderCall
   readonly tenant?: string
-  /** Which process of a fleet it came to. */
+  /** The process of a fleet that received it. */
   readonly process?: number
-  /** What the client believes that it costs, where it has to say. */
+  /** The client's estimate of its cost, if it has to give one. */
   readonly estimate?: Readonly<Record<string, number>>
   sentAt: number
   refusals: number
-  /** How often the provider let it in: once, or something was served twice. */
+  /** How often the provider accepted it. More than once means that it was served twice. */
   admissions: number
   admittedAt: number
   end?: 'done' | 'lost'
@@ -31,27 +31,27 @@ export interface Call {
 }
 
 export interface WorldOptions extends WireOptions {
-  /** When the client's own process stands still. Default: never. */
+  /** When the client's own process stalls. Default: never. */
   stalls?: Stalls | undefined
 }
 
 export class World {
   readonly clock: VirtualClock
-  /** Time as the client's process has it. */
+  /** The time as seen by the client's process. */
   readonly clientClock: Clock
   readonly provider: ModelProvider
   readonly #stalls: Stalls | undefined
   readonly #wire: Wire
-  /** Calls that the client knows to be refused and has not sent again, by their order of arrival. */
+  /** Calls that the client knows to be refused and has not sent again, by order of arrival. */
   readonly #parked = new TimerHeap()
-  /** Those that were told to wait, until then: it is no fault to let others go meanwhile. */
+  /** Calls that were told to wait, and until when. Letting others go in the meantime is not a fault. */
   #told: { call: Call; until: number }[] = []
   readonly admittedAt: number[] = []
   readonly admitted: Call[] = []
   readonly refusedAt: number[] = []
   readonly hungAt: number[] = []
   readonly sentAt: number[] = []
-  /** Tries that went although a call that had arrived earlier was parked, and whatever wait it was told was over. */
+  /** Attempts that were sent although an earlier call was parked and its told wait was over. */
   overtakings = 0
 
   constructor(options: WorldOptions) {
@@ -82,7 +82,7 @@ export class World {
     call.parked = this.#parked.add(call.index, () => {})
   }
 
-  /** The client has given it up: nobody has to wait for it. */
+  /** The client has given up the call, so no other call has to wait for it. */
   forget(call: Call): void {
     if (call.parked) this.#parked.remove(call.parked)
     if (this.#told.length > 0) this.#told = this.#told.filter((one) => one.call !== call)
@@ -114,7 +114,7 @@ export class World {
   }
 }
 
-/** Timers are late by up to so much, also those of a call that waits by itself. */
+/** Timers are late by up to this much, including those of a call that waits by itself. */
 const LATE_MS = 2
 
 function toldMs({ headers }: WireReply): number {

@@ -1,9 +1,8 @@
 // The stages of a job: it waits for a slot, then for its start, runs, and is done, refused or dropped.
 //
 //   places   QUEUED → RUNNING     how many run at once, the reservoir, priorities, a full queue
-//   starts   RUNNING → EXECUTING  the time between two starts, and the provider: a refused job keeps its slot and
-//   waits
-//                                 here until the provider accepts calls again
+//   starts   RUNNING → EXECUTING  the time between two starts, and the provider: a refused job keeps its slot
+//                                 and waits here until the provider accepts calls again
 //
 // The limiter's events report what happens to a queued job, by the job's id and synchronously, so counts are never
 // late.

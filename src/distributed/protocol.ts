@@ -78,13 +78,13 @@ export interface LeaseRequest {
   aheadMs: number
   /** How far ahead it may hold slots. */
   heldMs: number
-  /** The longest recent round trip: a process is not missing while a request may take this long. */
+  /** The longest recent round trip. A process does not count as missing while a request may take this long. */
   lagMs: number
   /** The configured number of processes; 0 when unknown. The store keeps this many shares without a time limit. */
   declared: number
-  /** Corrections of what was taken at a time: given back, or more used. */
+  /** Corrections of what was taken at a time: refunds or overuse. */
   amend: [key: string, at: number, difference: number][]
-  /** What was taken while the store was away, or what it forgot, including slots that are still held. */
+  /** What was taken while the store was down, or what it lost, including slots that are still held. */
   past: [key: string, at: number, amount: number][]
   /** The amounts that the provider refused since the last request. */
   refused: number[]
@@ -304,7 +304,7 @@ export const LAW = {
   sameMs: 0.01,
   /** How many cells the log of a window has. */
   cells: 2048,
-  /** After this much quiet, slots follow the slow start; after an outage the rate resumes at this share. */
+  /** The idle time after which slots follow the slow start. After an outage the rate resumes at this share. */
   quietMs: 60_000,
   resumeAt: 0.9,
 } as const

@@ -1,9 +1,8 @@
 // Watches a stream without changing its type. A call that returns a stream is not over when it returns. It is over
 // when the stream ends, fails, is left early or is cancelled.
 //
-//   ReadableStream           replaced by a new one, because native code bypasses patched methods; a subclass is
-//   kept,
-//                            and its methods read from a new one
+//   ReadableStream           replaced by a new one, because native code bypasses patched methods; a subclass
+//                            is kept, and its methods read from a new one
 //   SDK streams              `iterator` is patched, which their `tee` and `toReadableStream` use
 //   generators, iterators    `next`, `return` and `throw` are patched
 //   other async iterables    `Symbol.asyncIterator` is patched

@@ -1,4 +1,4 @@
-/** A stream that gives what was read ahead, and then whatever the reader still gives: no sooner than it is asked for. */
+/** A stream of the chunks that were read ahead, followed by the rest from the reader, which is read only on demand. */
 export const replayStream = <T>(
   seen: { readonly done?: boolean | undefined; readonly value?: T | undefined }[],
   reader: ReadableStreamDefaultReader<T>,

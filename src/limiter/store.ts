@@ -117,8 +117,8 @@ export interface SharedSlots {
   /** How many calls other processes have in flight, as far as known. */
   readonly inFlightElsewhere: number
   /**
-   * The provider refused a call as too many at once: all processes are to have fewer in flight.
-   * False when this process must see to it alone.
+   * The provider refused a call as too many at once: all processes should have fewer calls in flight.
+   * Returns false if only this process can do so.
    */
   tooMany(): boolean
   /** Takes what `at` has just reported as free. */

@@ -1,10 +1,9 @@
 // The circuit breaker of one target, for 5xx, timeouts and lost connections. The gate of the target's limiter
 // handles refusals.
 //
-//   closed ──share of failures, after a minimum of calls──▶ open ──wait over──▶ half-open: 1, 2, 4 calls ──▶
-//   closed
-//                                                             ▲                     │
-//                                                             └───── a failure ─────┘
+//   closed ──share of failures, after minimum of calls──▶ open ──wait──▶ half-open: 1, 2, 4 calls ──▶ closed
+//                                                          ▲                   │
+//                                                          └──── a failure ────┘
 
 import type { Clock, Duration } from 'llmiter'
 import { duration } from '../lib/duration.ts'

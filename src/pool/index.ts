@@ -5,7 +5,7 @@ export { BudgetExceededError, type BudgetOptions, type BudgetSnapshot, type Budg
 export { type ModelPrice, type Prices, UnknownPriceError } from './prices.ts'
 export { createPool, Pool } from './pool.ts'
 export type { PoolEvents, PoolStats } from './pool-events.ts'
-export { NoTargetError } from './pool-queue.ts'
+export { NoTargetError } from './no-target.ts'
 export type { BreakerOptions } from './breaker.ts'
 export type { PoolOptions } from './options.ts'
 export type { PoolSnapshot } from './pool-snapshot.ts'

@@ -173,7 +173,7 @@ function checkSpelling(field: string, path: string): void {
   const near = meant(field, TARGET_OPTIONS, {}, 1)
   if (near)
     throw new TypeError(
-      `${path} cannot have a field ${text(field)} (did you mean '${near}'?); fields of your own need other names`,
+      `${path} cannot have a field ${text(field)} (did you mean '${near}'?); extra fields need other names`,
     )
 }
 

@@ -22,6 +22,8 @@ export interface PoolCall extends Pick<
   readonly [field: string]: unknown
 }
 
+export const NO_OPTIONS: PoolCall = {}
+
 /** Throws an error for invalid options, or the reason of a signal that is already aborted. */
 export function checkCall(call: PoolCall): void {
   if (!isObject(call)) throw new TypeError(`the options of a call must be an object, got ${text(call)}`)

@@ -3,64 +3,16 @@
 // other caller, and nothing is polled. A ticket goes to the call that is first when the ticket arrives. If no call
 // is ahead and a ticket is free, a call skips the queue.
 
-import { type Clock, type Grant, LimiterError, type StandbyWaiter, WaitTimeoutError } from 'llmiter'
+import { type Clock, type Grant, type StandbyWaiter, WaitTimeoutError } from 'llmiter'
 import { watch } from '../lib/abort.ts'
 import { duration } from '../lib/duration.ts'
-import { BudgetExceededError } from './budgets.ts'
 import { type Lane, Lanes } from './lanes.ts'
+import { noTarget } from './no-target.ts'
 import type { PoolMember, Terms } from './pool-member.ts'
+import { Post } from './post.ts'
 import type { StickyTargets } from './sticky.ts'
 import { type TargetTier, weightOf } from './strategy.ts'
 import type { TargetHealth } from './target.ts'
-
-/**
- * No target can answer the call: none fits it, or all that may are dead, spent or stopped. `cause` gives the
- * reason.
- */
-export class NoTargetError extends LimiterError {
-  /** The name of the class. */
-  override name = 'NoTargetError'
-  static readonly code = 'NO_TARGET'
-}
-
-/** The standby of the pool at one target. */
-class Post implements StandbyWaiter {
-  readonly index: number
-  readonly health: TargetHealth
-  readonly queue: PoolQueue
-  /**
-   * What it waits for. A call with other terms must rejoin the limiter's queue. Undefined: it does not wait there.
-   */
-  terms: Terms | undefined = undefined
-  first: PoolMember | undefined = undefined
-  leave: (() => void) | undefined = undefined
-  filling = false
-  round = 0
-  alarm: { readonly at: number; readonly cancel: () => void } | undefined = undefined
-
-  constructor(queue: PoolQueue, health: TargetHealth, index: number) {
-    this.queue = queue
-    this.health = health
-    this.index = index
-  }
-
-  granted(grant: Grant): void {
-    const { terms } = this
-    this.over()
-    this.queue.granted(this, terms, grant)
-  }
-
-  failed(error: unknown): void {
-    const { first } = this
-    this.over()
-    this.queue.unable(this, first!, error)
-  }
-
-  over(): void {
-    this.terms = this.first = this.leave = undefined
-    this.health.full = false
-  }
-}
 
 /** A ticket, its target, the number of the call at that target, and the place of the call in the queue. */
 export interface TakenTicket {
@@ -99,7 +51,7 @@ export class PoolQueue {
     sticky: StickyTargets,
     told: (index: number) => void,
   ) {
-    this.#posts = health.map((one, index) => new Post(this, one, index))
+    this.#posts = health.map((one, index) => new Post(this, one, index, clock))
     this.#lanes = new Lanes(health.length)
     this.#clock = clock
     this.#waitUpTo = waitUpTo
@@ -115,7 +67,7 @@ export class PoolQueue {
     this.#stopped ??= { error }
     for (const { queue } of [...this.#lanes.occupied])
       for (let { first } = queue; first; first = queue.first) this.reject(first as PoolMember, error)
-    for (const { alarm } of this.#posts) alarm?.cancel()
+    for (const post of this.#posts) post.lookAgain(false)
   }
 
   /** Gives the call a ticket, queues it for the targets that may answer it now, or ends it. */
@@ -131,7 +83,10 @@ export class PoolQueue {
     if (member.grant) return
     const allowed = this.#allowed(member, now)
     if (allowed.length === 0) {
-      this.#noTarget(member, now)
+      finish(
+        member,
+        noTarget(member, (index) => this.#posts[index]!.health, now),
+      )
       for (const index of at ?? []) this.fill(index)
       return
     }
@@ -290,28 +245,6 @@ export class PoolQueue {
     return wait
   }
 
-  #noTarget(member: PoolMember, now: number): void {
-    const { last, excluded, visited } = member.trouble
-    const { tiers } = member
-    if (last) return finish(member, last)
-    const all = [...new Set(tiers.flatMap(({ indices }) => indices))]
-    const causes = all.map((i) => this.#posts[i]!.health.hopeless(now)?.cause ?? excluded.get(i))
-    // If only budgets are exceeded, the error says when the next period begins. If only options are wrong, that
-    // error is thrown.
-    const alike = [BudgetExceededError, TypeError].some((kind) =>
-      causes.every((cause) => cause instanceof kind),
-    )
-    if (alike) return finish(member, { error: causes[0] })
-    const states = all.map((i) => {
-      const { health } = this.#posts[i]!
-      const tried = visited.has(i) ? 'tried' : health.state(now).state
-      return `${health.target.name} (${excluded.has(i) ? whyExcluded(excluded.get(i)) : tried})`
-    })
-    const message = `no target can answer the call: ${states.join(', ')}`
-    const cause = causes.find((one) => one !== undefined)
-    finish(member, { error: new NoTargetError(message, cause) })
-  }
-
   /** Makes sure the target has a standby if any call here wants it. */
   fill(index: number): void {
     this.#fill(this.#posts[index]!)
@@ -335,47 +268,20 @@ export class PoolQueue {
 
   /** Returns whether a call was served, so that the next one can be tried. */
   #stand(post: Post): boolean {
-    const { health } = post
     const first = this.#first(post)
-    const admits = first !== undefined && health.admits(this.#clock.now())
+    const admits = first !== undefined && post.health.admits(this.#clock.now())
     if (post.terms) {
       if (admits && post.terms === first.terms) return false
-      const { leave } = post
-      post.over()
-      leave?.()
+      post.leave()
     }
-    if (post.alarm || (first && !admits)) this.#lookAgain(post, first !== undefined && !admits)
+    post.lookAgain(first !== undefined && !admits)
     if (!admits) return false
-    post.terms = first.terms
-    post.first = first
     try {
-      const leave = health.limiter.standBy(first.terms, post)
-      if (!post.terms) return true
-      post.leave = leave
-      health.full = true
-      return false
+      return post.standBy(first)
     } catch (error) {
-      // The limiter does not know this cost.
-      post.over()
       this.#exclude(first, post.index, error)
       return true
     }
-  }
-
-  /** Sets a timer for a target that is put aside while calls wait for it. */
-  #lookAgain(post: Post, wanted: boolean): void {
-    const { alarm, health } = post
-    const at = wanted ? health.opensAt() : Infinity
-    const now = this.#clock.now()
-    if (alarm?.at === at) return
-    alarm?.cancel()
-    post.alarm = undefined
-    if (at === Infinity || at <= now) return
-    const ring = () => {
-      post.alarm = undefined
-      this.#fill(post)
-    }
-    post.alarm = { at, cancel: this.#clock.setTimer(ring, at - now, true) }
   }
 
   /** This target has a ticket for calls with these terms. */
@@ -470,9 +376,4 @@ export class PoolQueue {
 function finish(member: PoolMember, end: PoolMember['end']): void {
   member.end = end
   member.wake?.(member)
-}
-
-function whyExcluded(error: unknown): string {
-  if (error instanceof BudgetExceededError) return 'no budget'
-  return error instanceof TypeError ? 'wrong cost' : 'too small'
 }

@@ -1,6 +1,7 @@
 // The targets of a pool.
 
 import type { BucketRateLimiter } from 'llmiter'
+import { text } from '../lib/validate.ts'
 import type { BreakerOptions } from './breaker.ts'
 
 /**
@@ -32,4 +33,12 @@ export interface PoolTarget {
    * @default the breaker of the pool
    */
   readonly breaker?: BreakerOptions | false
+}
+
+/** @throws TypeError that names the known targets. */
+export function indexOf(targets: readonly PoolTarget[], name: unknown): number {
+  const index = targets.findIndex((target) => target.name === name)
+  if (index >= 0) return index
+  const known = targets.map((target) => target.name).join(', ')
+  throw new TypeError(`the pool has no target ${text(name)}; known: ${known}`)
 }

@@ -73,8 +73,8 @@ export const rules: readonly Rule[] = [
     when: /#(token|rate)-limit\b|^param:insufficient_quota$|:Throttling\.(RateQuota|AllocationQuota|BurstRate)$/m,
   },
 
-  // The credit or a long quota is used up. No call succeeds until the account is paid or the window ends. HTTP,
-  // OpenRouter, DeepSeek
+  // The credit or a long quota is used up. No call succeeds until the account is paid or the window ends.
+  // HTTP, OpenRouter, DeepSeek
   { kind: 'quota', when: /^http 402$/m },
   // Gemini
   { kind: 'quota', when: /^quota(Id|_limit):.*Per(Day|Week|Month)/m },
@@ -104,8 +104,7 @@ export const rules: readonly Rule[] = [
   },
 
   // The provider is overloaded, regardless of the limits.
-  // OpenAI: the load grew too fast; formerly a 503, now also
-  // a 429
+  // OpenAI: the load grew too fast; formerly a 503, now also a 429
   {
     kind: 'overload',
     when: /:slow_down$/m,

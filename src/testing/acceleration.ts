@@ -26,20 +26,15 @@ export interface AccelerationOptions extends Pick<RefusalOptions, 'retryAfter'> 
  * Lets traffic double from one minute to the next, but not grow faster.
  *
  * - **Found at**: Anthropic, which documents 429s from acceleration limits after a sharp increase in usage, below
- *   the published limits. OpenAI
- *   answers `slow_down` in the same situation. Neither publishes the rule, so this is the simplest one. It takes a
- *   client from a
- *   tenth of the limit to the whole limit after four minutes.
+ *   the published limits. OpenAI answers `slow_down` in the same situation. Neither publishes the rule, so this is
+ *   the simplest one. It takes a client from a tenth of the limit to the whole limit after four minutes.
  * - **Rule**: when a call is accepted, the last 60 s contain at most `growth` times as many calls as the 60 s
- *   before them. The floor is
- *   always allowed, and more than `requestsPerMinute` never. Both minutes slide.
+ *   before them. The floor is always allowed, and more than `requestsPerMinute` never. Both minutes slide.
  * - **Optimum** for N calls: 60 s · k, where the first k + 1 minutes allow N in total, each `growth` times the
- *   previous one, from the floor
- *   up to the limit. All calls of a minute are sent at its start. Waiting never helps, because 60 s after any
- *   moment the same amount is allowed
- *   as if that moment had been the start. A client that spreads its calls evenly is about two minutes slower,
- *   once: in its second minute the
- *   previous one is still filling up, so it may not double yet.
+ *   previous one, from the floor up to the limit. All calls of a minute are sent at its start. Waiting never
+ *   helps, because 60 s after any moment the same amount is allowed as if that moment had been the start. A client
+ *   that spreads its calls evenly is about two minutes slower, once: in its second minute the previous one is
+ *   still filling up, so it may not double yet.
  * - **Simplified**: requests only. Refused requests count neither against the limit nor as traffic to grow from.
  *
  * Throws a `TypeError` that names a value that is not above 0.

@@ -28,18 +28,14 @@ export interface BurndownOptions extends RefusalOptions {
  * Reserves input + `maxOutputTokens` at the start and settles to input + `burndown` × output at the end.
  *
  * - **Found at**: Amazon Bedrock, which documents both (How tokens are counted in Amazon Bedrock). Its
- *   `ThrottlingException` does not say when to
- *   come back.
+ *   `ThrottlingException` does not say when to come back.
  * - **Rule**: a call is accepted only if its reservation fits into what is left of the minute. The excess of its
- *   cost over its reservation becomes a
- *   debt. So a small `max_tokens` does not help a client with long answers, and a large one blocks quota while the
- *   call runs.
+ *   cost over its reservation becomes a debt. So a small `max_tokens` does not help a client with long answers,
+ *   and a large one blocks quota while the call runs.
  * - **Optimum** for N calls that reserve e and cost a, each finishing immediately: `((N − 1) · a + e − n) ÷ rate`
- *   for a quota of n per
- *   minute, or the optimum of the request limit if it is later.
+ *   for a quota of n per minute, or the optimum of the request limit if it is later.
  * - **Simplified**: the quota refills continuously and starts full. Bedrock does not document how it refills.
- *   Cache reads and writes and the daily
- *   quota are not modelled.
+ *   Cache reads and writes and the daily quota are not modelled.
  *
  * `failuresCount` is false and `retryAfter` `'none'` by default. Throws a `TypeError` that names a value that is
  * not above 0.

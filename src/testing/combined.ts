@@ -7,8 +7,7 @@ import type { Admitted, ModelProvider, ProviderAnswer, ProviderCall, ProviderLim
  * Several providers as one. Each keeps its own rule.
  *
  * - **Found at**: Anthropic, with buckets for requests and tokens plus a limit on growth; a gateway with its own
- *   strict limiter in front of a
- *   provider that counts by the minute.
+ *   strict limiter in front of a provider that counts by the minute.
  * - **Rule**: all inner rules apply. A call that one of them refuses uses nothing of the others.
  * - **Optimum** for N calls: by simulating the backlog.
  *

@@ -13,15 +13,12 @@ export interface ConcurrencyOptions {
  * Allows at most M calls in flight. Only the end of a call makes room, so each call must be ended with `finish`.
  *
  * - **Found at**: GitHub Models, which documents a limit on concurrent requests in addition to others; self-hosted
- *   servers such as Text Generation
- *   Inference with its `max-concurrent-requests`. The end of a call cannot be predicted, so no refusal names a
- *   wait.
+ *   servers such as Text Generation Inference with its `max-concurrent-requests`. The end of a call cannot be
+ *   predicted, so no refusal names a wait.
  * - **Rule**: never more than M calls are in flight.
  * - **Optimum** for N calls that take s ms each: `(⌈N ÷ M⌉ − 1) · s`. For calls of different durations, pass a
- *   function of the index: `optimumMs`
- *   starts them in this order, each in the first slot that becomes free. The durations are up to the test, for
- *   example from `lognormal` or
- *   `pareto`.
+ *   function of the index: `optimumMs` starts them in this order, each in the first slot that becomes free. The
+ *   durations are up to the test, for example from `lognormal` or `pareto`.
  * - **Simplified**: the duration of a call does not depend on the load. A real server becomes slower first.
  *
  * Throws a `TypeError` that names a value that is not above 0.

@@ -29,16 +29,13 @@ export interface LeakyBucketOptions extends RefusalOptions {
  * corrected when the call ends.
  *
  * - **Found at**: Anthropic, which documents that input tokens are estimated at the start of a request and
- *   adjusted during it, and once documented the same
- *   for output tokens and `max_tokens`. Azure OpenAI reports the wait in `retry-after-ms`. Outside of models,
- *   Shopify charges queries in this way.
+ *   adjusted during it, and once documented the same for output tokens and `max_tokens`. Azure OpenAI reports the
+ *   wait in `retry-after-ms`. Outside of models, Shopify charges queries in this way.
  * - **Rule**: when a call is accepted, the charged amount that has not leaked or been refunded is at most the
- *   capacity. So in any span of d ms, at most
- *   `capacity + d · rate` of estimates is accepted, plus refunds. A call larger than the capacity is accepted by
- *   an empty bucket, and leaves a debt.
+ *   capacity. So in any span of d ms, at most `capacity + d · rate` of estimates is accepted, plus refunds. A call
+ *   larger than the capacity is accepted by an empty bucket, and leaves a debt.
  * - **Optimum** for N calls of estimate e and actual cost a, each finishing immediately: `((N − 1) · a + e −
- *   max(capacity, e)) ÷ rate`. Filling the bucket
- *   earlier does not make it drain later.
+ *   max(capacity, e)) ÷ rate`. Filling the bucket earlier does not make it drain later.
  * - **Simplified**: one budget for input and output. A refund to an empty bucket is lost.
  *
  * `failuresCount` is false by default and has no effect, because there is no request limit. Throws a `TypeError`

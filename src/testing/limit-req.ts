@@ -27,11 +27,9 @@ const ONE = 1000
  * A strict limiter: nginx's `limit_req` with `nodelay`.
  *
  * - **Found at**: nginx and its ingress in front of a self-hosted server, and gateways that copied it. Its default
- *   answer is 503, which says nothing about a
- *   limit.
+ *   answer is 503, which says nothing about a limit.
  * - **Rule**: two accepted requests are at least 1/rate apart, measured in whole ms, except for `burst` requests
- *   that may come early. A refused request
- *   changes nothing.
+ *   that may come early. A refused request changes nothing.
  * - **Optimum** for N calls: `(N − 1 − burst) ÷ rate`.
  * - **Simplified**: no queue (without `nodelay`, nginx delays early requests).
  *

@@ -29,8 +29,7 @@ export interface NoiseOptions {
  * Any provider, with a share of all calls refused at random.
  *
  * - **Found at**: providers that serve from capacity shared by all customers (Vertex AI, Bedrock on demand). The
- *   refusals do not come from the account's limit,
- *   and a slower client is refused just as often.
+ *   refusals do not come from the account's limit, and a slower client is refused just as often.
  * - **Rule**: the rule of the inner provider. A refused call does not reach it, and uses nothing.
  * - **Optimum** for N calls: that of the inner provider, since a refused call may be sent again immediately.
  * - **Simplified**: refusals are independent. Real shortages come in periods.

@@ -43,13 +43,11 @@ export interface OutageOptions {
  * Any provider, with an outage from one moment to another.
  *
  * - **Found at**: all providers. Anthropic answers 529 `overloaded_error`. OpenAI answers 503 and, if traffic grew
- *   too fast, 503 `slow_down`. Most outages are
- *   partial. Behind some load balancers, requests hang.
+ *   too fast, 503 `slow_down`. Most outages are partial. Behind some load balancers, requests hang.
  * - **Rule**: the rule of the inner provider. An affected call does not reach it, so it uses nothing, and the
  *   limits recover during the outage.
  * - **Optimum** for N calls: that of the inner provider, as if nobody had called during the outage. For a partial
- *   outage, as if there were none, since an
- *   affected call may be sent again immediately.
+ *   outage, as if there were none, since an affected call may be sent again immediately.
  * - **Simplified**: it ends abruptly and with full limits, while a real provider recovers gradually.
  *
  * Nest several of these for several outages. Throws a `TypeError` that names an invalid value.

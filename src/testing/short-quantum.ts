@@ -24,11 +24,9 @@ export interface ShortQuantumOptions extends FixedWindowOptions {
  * minute.
  *
  * - **Found at**: Azure OpenAI, which documents that it evaluates requests over a small period of time, typically
- *   1 or 10 seconds. OpenAI documents that refused
- *   requests count against the minute.
+ *   1 or 10 seconds. OpenAI documents that refused requests count against the minute.
  * - **Rule**: at most n per minute and q per quantum, where q is the quantum's share of n, rounded up to a whole
- *   request. (Rounded down, 119 per minute would allow only
- *   60.)
+ *   request. (Rounded down, 119 per minute would allow only 60.)
  * - **Optimum** for N calls: as for a fixed window, of q calls per quantum and n per minute.
  *
  * `failuresCount` is true by default. Throws a `TypeError` that names a value that is not above 0.

@@ -24,11 +24,10 @@ export interface SlidingLogOptions extends RefusalOptions {
  * Looks back over the last 60 s.
  *
  * - **Found at**: gateways and open model servers whose limiter is a sorted set in Redis, to which every request
- *   is added before it is counted. OpenAI, Azure and Gemini
- *   document that failures count too, but not what their windows look like.
+ *   is added before it is counted. OpenAI, Azure and Gemini document that failures count too, but not what their
+ *   windows look like.
  * - **Rule**: at most n in any span of 60 s. This is the strictest rule. A client that sends n or more refused
- *   calls per minute is never accepted again, and is not told when to
- *   come back.
+ *   calls per minute is never accepted again, and is not told when to come back.
  * - **Optimum** for N calls, n of which fit a minute: `(⌈N ÷ n⌉ − 1) · 60 s`. Earlier calls leave the log earlier,
  *   so waiting never helps.
  * - **Simplified**: the tokens of refused requests are not logged.

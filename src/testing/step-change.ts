@@ -30,14 +30,13 @@ export interface StepChangeOptions {
  * Any metered provider, with limits that change at given times.
  *
  * - **Found at**: Gemini's and Azure's dynamic quotas, which follow the load of the region; every provider, if an
- *   account changes its tier or a key is shared. OpenAI's and
- *   Anthropic's headers report the change.
+ *   account changes its tier or a key is shared. OpenAI's and Anthropic's headers report the change.
  * - **Rule**: the rule of the inner provider with the current limits. Past usage still counts: a window that
- *   accepted 600 of 600 accepts nothing when the limit becomes 300. A
- *   bucket keeps its content as far as it still fits. A call larger than the current limit is refused as oversize.
+ *   accepted 600 of 600 accepts nothing when the limit becomes 300. A bucket keeps its content as far as it still
+ *   fits. A call larger than the current limit is refused as oversize.
  * - **Optimum** for N calls: by simulating the backlog across the changes. Unused capacity before a change is
- *   lost, so waiting never helps. A single small bucket of rate
- *   r that halves from t1 to t2 accepts `(t2 − t1) · r ÷ 2` less.
+ *   lost, so waiting never helps. A single small bucket of rate r that halves from t1 to t2 accepts `(t2 − t1) · r
+ *   ÷ 2` less.
  * - **Simplified**: the change is abrupt, and the wait of a refusal does not take the next change into account.
  *
  * Throws a `TypeError` that names a factor that is not above 0, or a time that is not finite.

@@ -43,11 +43,9 @@ const KEYS = [
  * Buckets for requests, tokens, input tokens and output tokens. A call must fit all that are given.
  *
  * - **Found at**: Anthropic, which documents a token bucket that is replenished continuously, and that 60 per
- *   minute may be enforced as 1 per second; OpenAI, judging by its
- *   reset headers.
+ *   minute may be enforced as 1 per second; OpenAI, judging by its reset headers.
  * - **Rule**: in any span of d ms at most `capacity + d · rate` is accepted, where the capacity is that of the
- *   bucket or, if larger, of one call: a full bucket accepts a larger call,
- *   and leaves a debt.
+ *   bucket or, if larger, of one call: a full bucket accepts a larger call, and leaves a debt.
  * - **Optimum** for N calls of cost c, on the slowest of its buckets: `(N · c − max(capacity, c)) ÷ rate`.
  * - **Simplified**: output tokens are charged immediately, not while they are produced.
  *

@@ -1,4 +1,4 @@
-// Every way in which a job ends, and that it leaves nothing behind.
+// All ways in which a job ends. It leaves nothing behind.
 
 import { describe, expect, test } from 'vitest'
 import { LimiterStoppedError, perModel, QuotaExhaustedError } from 'llmiter'
@@ -6,7 +6,7 @@ import { type BatchResult, runAll } from 'llmiter/batch'
 import { collect, EMPTY, fate, leftovers, outOfQuota, rig, steadyClock } from '../helpers.ts'
 import { job, upTo } from './job.ts'
 
-/** Items that tell whether they were left. */
+/** Items that record whether their iterator was closed. */
 function leavable(fails?: { at: number; error: unknown }) {
   const state = { read: 0, left: 0 }
   const items: AsyncIterable<number> = {
@@ -163,7 +163,7 @@ describe('the end', () => {
 })
 
 describe('a quota that is used up in the middle', () => {
-  /** A provider whose money is gone after so many calls; of each only the beginning counts. */
+  /** A provider whose credit is used up after this many calls. Only the start of each call counts. */
   function spender(calls: number, options: Parameters<typeof job>[1] = {}) {
     const { clock, limiter } = rig({ requestsPerMinute: 600 }, steadyClock())
     const tried: number[] = []
@@ -190,7 +190,7 @@ describe('a quota that is used up in the middle', () => {
     async (options) => {
       const { clock, limiter, tried, refused, state, seen, end } = spender(20, options)
       await clock.runAll({ untilMs: 600_000 })
-      // The call that met it tells the provider's own error; no other item was sent, or read for nothing.
+      // The call that hit it throws the provider's own error. No other item was sent or read in vain.
       expect(seen.filter(({ ok }) => ok).map(({ item }) => item)).toEqual(upTo(20))
       expect(seen.flatMap((result) => (result.ok ? [] : [result.error]))).toEqual([refused])
       expect(tried).toEqual(upTo(21))
@@ -247,7 +247,7 @@ describe('an aborted job', () => {
       (async () => {
         for await (const { index } of results) {
           seen.push(index)
-          // Whoever writes answers into a slow database: others come meanwhile.
+          // The reader writes answers into a slow database, and other results arrive in the meantime.
           if (index === 0) await clock.sleep(1000)
         }
       })(),

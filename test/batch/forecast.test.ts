@@ -1,4 +1,4 @@
-// When a job will be over: told from its first items on, by what really holds it. And what it came to.
+// The predicted end of a job, from its first items on, by what really limits it. And the summary.
 
 import { describe, expect, test } from 'vitest'
 import { BucketRateLimiter, type LimiterOptions, perModel } from 'llmiter'
@@ -19,7 +19,7 @@ interface Job {
   ms?: (n: number) => number
 }
 
-/** Runs a job to its end. Resolves with what it told of its progress, and when it was over. */
+/** Runs a job to its end. Resolves with the reported progress, and when it ended. */
 async function run({ limiter: limits, options, count, ms = () => 1000 }: Job) {
   const { clock, limiter } = rig(limits)
   const seen: Seen[] = []
@@ -206,7 +206,7 @@ describe('the summary', () => {
       {},
       0.83,
       'at most 2 in flight',
-      /a free place \(at most 2 in flight\), (9\d|100) %/,
+      /a free slot \(at most 2 in flight\), (9\d|100) %/,
     ],
     [
       'a quota of the hour',

@@ -1,4 +1,4 @@
-// Whatever happens to a job, what was paid for is handed out, once, and nothing is left behind.
+// With random failures, every result that was paid for is handed out once, and nothing is left behind.
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'

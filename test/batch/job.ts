@@ -7,7 +7,7 @@ export type Options = Partial<BatchOptions<number>>
 
 export const upTo = (count: number) => Array.from({ length: count }, (_, i) => i)
 
-/** A job that doubles numbers, each in so long. */
+/** A job that doubles numbers, each within a given time. */
 export function job(
   items: Iterable<number> | AsyncIterable<number>,
   options: Options = {},

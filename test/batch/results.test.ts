@@ -1,4 +1,4 @@
-// What a job gives: results as they come or in order, progress, and where it goes on the next day.
+// The results of a job, as they finish or in order, its progress, and how it resumes the next day.
 
 import { describe, expect, test } from 'vitest'
 import { type Progress, runAll } from 'llmiter/batch'

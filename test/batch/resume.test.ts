@@ -1,4 +1,5 @@
-// The recipe of the documentation, as it stands there, against a real server: killed in the middle of a line, and run again.
+// Runs the recipe of the documentation unchanged against a real server: killed in the middle of a line, and run
+// again.
 
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -20,7 +21,7 @@ test('an incomplete last line repeats only its own prompt', { timeout: 60_000 },
   const file = join(folder, 'answers.jsonl')
   const lines = [0, 1, 2, 3].map((key) => JSON.stringify({ key, text: 'Zwölf' }))
   writeFileSync(file, `${lines.join('\n')}\n${JSON.stringify({ key: 4, text: 'Zwölf' }).slice(0, 19)}`)
-  // As many prompts, and as fast, as a test has time for.
+  // With as many prompts, and at such a rate, as the test has time for.
   const code = recipe.code
     .replace('length: 5000', 'length: 12')
     .replace('requestsPerMinute: 500', 'requestsPerMinute: 6000')

@@ -1,4 +1,4 @@
-// What a job takes: of limits, of the line, of memory; and what it does not take at all.
+// The resources that a job takes: of limits, the queue and memory.
 
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
@@ -99,7 +99,7 @@ describe('what a job takes', () => {
       if (++sum % 20_000 === 0) heaps.push(heap())
     }
     expect(sum).toBe(ITEMS)
-    // Eight bytes kept of each item would be 0.6 MB more at the end than at the first look.
+    // Eight bytes kept per item would add 0.6 MB between the first and the last measurement.
     expect((heaps.at(-1)! - heaps[0]!) / 1e6).toBeLessThan(0.6)
   })
 })

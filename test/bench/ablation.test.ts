@@ -1,4 +1,4 @@
-// A rule that cannot be switched off any more must be noticed, and what a rule is worth must be told in its unit.
+// A rule that can no longer be switched off must be noticed, and the value of a rule must be reported in its unit.
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -52,7 +52,7 @@ const cellOf = (id: string, each: readonly Figures[]): Cell => ({
   pooled: each[0]!,
   each,
 })
-/** A batch that took so many times the ideal, with so many of a thousand refused. */
+/** A batch that took this multiple of the ideal time, with this many refusals per thousand calls. */
 const batch = (times: number, refused = 0): Figures => ({
   counts: { admitted: 1000, refused, overtakings: 0 },
   samples: { timesBest: [times] },

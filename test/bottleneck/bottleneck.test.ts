@@ -1,4 +1,4 @@
-// Code for Bottleneck, with its import changed. Stories of a few ms in real time, told by the order of events.
+// Code for Bottleneck with its import changed. Tests of a few ms in real time, checked by the order of events.
 
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { describe, expect, expectTypeOf, onTestFinished, test, vi } from 'vitest'
@@ -11,7 +11,7 @@ const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve,
 /** Every job that was given has come to its place: it runs, waits, or was turned away. */
 const taken = (limiter: Bottleneck) => expect.poll(() => limiter.counts().RECEIVED).toBe(0)
 
-/** A job that ends when it is told to. */
+/** A job that ends on request. */
 function gate() {
   let open!: () => void
   const done = new Promise<void>((resolve) => (open = resolve))

@@ -10,7 +10,7 @@ const PROMPT = 'word '.repeat(800)
 test('a single unusual call does not change the estimates for others', () => {
   const estimator = new TokenEstimator()
   const plain = ask(estimator, PROMPT).inputTokens!
-  // A file in a form that was taken for text: estimated a hundred times too large.
+  // A file in a form that was taken for text, so its estimate is a hundred times too large.
   estimator.learn(ask(estimator, PROMPT.repeat(100)), { inputTokens: plain, outputTokens: 100 })
   expect(ask(estimator, PROMPT).inputTokens).toBe(plain)
   for (let i = 0; i < 20; i++) {
@@ -27,7 +27,7 @@ test('a change of usage is learned from two calls, and unlearned again', () => {
     for (let i = 0; i < calls; i++)
       estimator.learn(ask(estimator, PROMPT), { inputTokens: share * plain, outputTokens: 10 })
   }
-  // What is estimated is the text alone, so the ratio is of what was used to that.
+  // Only the text is estimated, so the ratio is of the total usage to that estimate.
   estimator.learn(ask(estimator, PROMPT), { inputTokens: plain / 2, outputTokens: 10 })
   estimator.learn(ask(estimator, PROMPT), { inputTokens: plain / 2, outputTokens: 10 })
   expect(ask(estimator, PROMPT).inputTokens).toBeCloseTo(plain / 2, -1)

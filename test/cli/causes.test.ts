@@ -20,7 +20,7 @@ import { tempDir } from '../support/temp.ts'
 interface Said {
   /** The words that each view must have. */
   words: string
-  /** The label of the metric that tells it. */
+  /** The label of the metric for it. */
   label: Record<string, string | number>
   /** Where the views say it in other words. */
   watch?: string
@@ -40,7 +40,7 @@ const SAID: Record<Cause, Said> = {
   'output tokens': { words: 'output tokens (10,000 a minute)', label: limit('outputTokens', 60) },
   "day's quota": { words: 'requests (100 a day)', label: limit('requests', 86_400) },
   concurrency: {
-    words: 'a free place (at most 2 in flight)',
+    words: 'a free slot (at most 2 in flight)',
     label: { 'llmiter.cause': 'concurrency' },
   },
   parent: {

@@ -183,7 +183,7 @@ test('the summary of a run adds up, and names what held it back', () => {
   ).toBe(
     '1,500 calls in 1 min 21 s: 2 answered, 1 failed, 2 turned away, 1,490 still waiting, 5 still in flight when the log ends. ' +
       'In 75 % of the 4 s in which calls waited, they waited for output tokens (10,000 a minute); in 25 % for the provider, which refused calls as too many ("429"). ' +
-      '1 refusal (the last: rate: 429), at most 1,499 in line; the gate was closed for 1 s.',
+      '1 refusal (the last: rate: 429), at most 1,499 waiting; the gate was closed for 1 s.',
   )
   expect([span(0), span(59.6), span(3600), span(90_061), span(3661)]).toEqual([
     '0 s',
@@ -301,7 +301,7 @@ test('a log of more seconds than a page can hold is put together, and nothing of
       const [small, large] = [series, whole].map((each) => each.limiters[0]!.columns)
       for (const key of ['requests', 'refused'] as const) expect(sum(small![key])).toBe(sum(large![key]))
       const highest = [small, large].map((columns) => Math.max(...columns!.waiting))
-      // The later record of a second tells the level, but a longer point has the earlier one in it already.
+      // The later record of a second sets the level, but a longer point already contains the earlier one.
       const once = new Set(seconds.map(({ s }) => s)).size === seconds.length
       if (once) expect(highest[0]).toBe(highest[1])
       expect(highest[0]).toBeGreaterThanOrEqual(highest[1]!)

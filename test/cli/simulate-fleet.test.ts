@@ -48,7 +48,7 @@ describe('twenty processes with work', () => {
     expect(all.filter(({ fleet }) => fleet).map(({ client }) => client)).toEqual(['llmiter'])
     expect(await said(`${BUSY} --processes 1`)).toMatch(/1 process shared the limit and asked .* each\n/)
     expect(await said(`${BUSY} --processes 20 --store none`)).toContain(
-      '20 processes without a store, each told its part of the limit; half way the least served had got 30 calls',
+      '20 processes without a store, each with its part of the limit; half way the least served had got 30 calls',
     )
   })
 

@@ -39,7 +39,7 @@ describe('a flag', () => {
     ['--provider __proto__ --rpm 5', "got '__proto__'"],
     ['--rpm 5 --workload burst:5', 'backlog:3000'],
     ['--rpm 5 --workload toString:5', "got 'toString:5'"],
-    ['--rpm 5 --workload backlog', 'backlog:3000 (so many calls at once)'],
+    ['--rpm 5 --workload backlog', 'backlog:3000 (number of calls at once)'],
     ['--rpm 5 --workload backlog:', "got 'backlog:'"],
     ['--rpm 5 --workload backlog:0', 'a whole number of at least 1'],
     ['--rpm 5 --workload backlog:1.5', "got '1.5'"],
@@ -70,11 +70,14 @@ describe('a flag', () => {
     ['--rpm 5 --from a --workload backlog:5', 'give only one'],
     ['--rpm 5 --name gpt-5', 'it needs --from'],
     ['', '--provider token-bucket needs a limit: one of --rpm, --tpm, --itpm, --otpm'],
-    ['--provider leaky-bucket --rpm 5', '--rpm has no use with --provider leaky-bucket, which limits --tpm'],
+    [
+      '--provider leaky-bucket --rpm 5',
+      '--rpm cannot be used with --provider leaky-bucket, which limits --tpm',
+    ],
     ['--provider short-quantum --tpm 5k', '--provider short-quantum needs --rpm'],
     ['--provider concurrency --max-concurrent 1.5', "a whole number of at least 1, got '1.5'"],
-    ['--rpm 5 --floor 3', '--floor has no use with --provider token-bucket'],
-    ['--provider fixed-window --rpm 5 --window 5s', '--window has no use with --provider fixed-window'],
+    ['--rpm 5 --floor 3', '--floor cannot be used with --provider token-bucket'],
+    ['--provider fixed-window --rpm 5 --window 5s', '--window cannot be used with --provider fixed-window'],
     ['--provider step-change --rpm 5 --steps 5m', 'when:factor'],
     ['--provider short-quantum --rpm 5 --window 10m', '--window must be at most 1m'],
     ['--otpm 10k --output-tokens 0 --workload poisson:80%', 'no limit holds calls of this size'],
@@ -137,7 +140,9 @@ describe('a log', () => {
 
   test('tells the tokens itself', async () => {
     const file = log('tokens', JSON.stringify(second('a', 0, 1)))
-    expect(await complaint(`--rpm 5 --from ${file} --prompt-tokens 5`)).toContain('the log tells the tokens')
+    expect(await complaint(`--rpm 5 --from ${file} --prompt-tokens 5`)).toContain(
+      'the log contains the tokens',
+    )
     expect(await complaint(`--itpm 5000 --from ${file}`)).toContain('give --tpm')
   })
 })

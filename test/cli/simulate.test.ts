@@ -161,7 +161,11 @@ test('a client that is never accepted is given up after an hour', async () => {
   const { done, lost, firstLoss } = await row(
     '--provider sliding-log --rpm 10 --processes 20 --store none --told 100x --workload backlog:300',
   )
-  expect({ done, lost, firstLoss }).toEqual({ done: 10, lost: 290, firstLoss: 'nobody got in for 1 h' })
+  expect({ done, lost, firstLoss }).toEqual({
+    done: 10,
+    lost: 290,
+    firstLoss: 'no call was accepted for 1 h',
+  })
 })
 
 test('the optimum’s waits are those of a queue that knows all', async () => {

@@ -44,7 +44,7 @@ async function logged(dir: string) {
     return ANSWER
   }
   for (let n = 0; n < 60; n++) limiter.run(call(n), { tenant: n < 20 ? 'alpha' : 'beta' }).catch(() => {})
-  // A stream tells its tokens bit by bit, as they are billed.
+  // A stream reports its tokens in several events, as they are billed.
   async function* stream() {
     yield {
       type: 'message_start',
@@ -93,7 +93,7 @@ test('the log of a limiter: by model, tenant and day, as table, JSON and CSV', a
     tenant: string
     requests: number
   }[]
-  // The call that failed told no tokens, so nobody knows its tenant.
+  // The failed call reported no tokens, so its tenant is unknown.
   expect(tenants.map(({ tenant, requests }) => [tenant, requests])).toEqual([
     ['beta', 40],
     ['alpha', 19],

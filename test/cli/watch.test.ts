@@ -201,7 +201,7 @@ test('a program that ended or hangs with calls in its queue is silent; one at re
     expect.anything(),
     expect.stringMatching(/^gpt-5 +0\/300 +0 +- +- +open +- +█$/),
   ])
-  // Whether a gate that was shut has opened since is not known, and what shut it is still told.
+  // Whether a closed gate has opened since is unknown, and the reason it closed is still shown.
   const spent = { ...refusing, waiting: 0, inFlight: 0, refusal: 'quota: 429 insufficient_quota' }
   for (const over of [{}, { rejected: 78, rejection: 'QUOTA_EXHAUSTED' }])
     for (const seconds of [20, 200]) {

@@ -163,7 +163,7 @@ describe('anthropic', () => {
       ['inputTokens', 30_000_000, 29_999_000],
       ['outputTokens', 8_000_000, 7_999_000],
     ])
-    // RFC 3339, the moment of full refill, by the server's clock, which tells whole seconds.
+    // RFC 3339, the time of full refill on the server's clock, in whole seconds.
     expect(limiter.stats().told![0]!.resetsInMs).toBeLessThanOrEqual(2000)
   })
 

@@ -1,4 +1,4 @@
-// A limited client takes the client first, then its limits: who exchanges them is told so, by every entry.
+// A limited client takes the client first, then its limits. Every entry reports swapped arguments.
 
 import Anthropic from '@anthropic-ai/sdk'
 import { GoogleGenAI } from '@google/genai'

@@ -8,7 +8,7 @@ import * as openai from './fixtures/openai.ts'
 
 const used = { inputTokens: 9, outputTokens: 12, tokens: 21 }
 
-/** Reads a text in pieces of this size; tells the last usage, and what happened. */
+/** Reads a text in pieces of this size. Returns the last usage, and the events. */
 function readIn(size: number, text: string, type = 'text/event-stream') {
   const events: unknown[] = []
   const reader = new BodyReader(type, {

@@ -17,7 +17,7 @@ import { stories } from './stories.ts'
 
 const question = 'What is the capital of France?'
 
-/** A client with the address of the server, and what it is told of its calls. */
+/** A client with the address of the server, and the server's record of its calls. */
 interface Actor {
   client: GoogleGenerativeAI
   baseUrl: string
@@ -41,7 +41,7 @@ const cast: Cast<Actor> = {
     (await modelOf(actor, headers).generateContent(question, signal && { signal })).response.text(),
   stream: async (actor, { signal } = {}) => {
     const { stream, response } = await modelOf(actor).generateContentStream(question, signal && { signal })
-    // The bare SDK leaves this one without anybody who hears its failure.
+    // The original SDK leaves this promise without a rejection handler.
     response.catch(() => {})
     return (async function* () {
       for await (const chunk of stream) yield chunk.text()

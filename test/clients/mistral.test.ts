@@ -30,7 +30,7 @@ const cast: Cast<Mistral> = {
   abortError: RequestAbortedError,
   refusedError: SDKError,
   replies,
-  // It tries again for a time, not so many times, and only when it is told to.
+  // It retries for a duration instead of a number of attempts, and only on request.
   lacks: ['retries'],
   status: 'statusCode',
   encloses: true,

@@ -1,4 +1,4 @@
-// A provider on loopback that answers as it is told, down to the frame: what the SDKs meet in these tests.
+// A provider on loopback with scripted answers, down to single frames, for the tests of SDKs.
 
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -14,7 +14,7 @@ export interface Reply {
   frameMs?: number
   /** Before the answer begins. */
   delayMs?: number
-  /** What happens instead of a regular end: the connection is cut, or stays open for ever. */
+  /** What happens instead of a regular end: the connection is cut, or stays open forever. */
   then?: 'cut' | 'hang'
 }
 

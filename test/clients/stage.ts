@@ -32,7 +32,7 @@ export interface Cast<C extends object> {
   }
   /** It is `fetch` itself: without retries, without a timeout, without anything before it sends. */
   isFetch?: true
-  /** What this SDK has not, so that its stories are not told, or are told elsewhere. */
+  /** Features that this SDK lacks. Their tests are skipped, or are in another file. */
   lacks?: readonly Lack[]
   /** Where its errors carry the status. Default 'status'. */
   status?: 'statusCode'
@@ -45,7 +45,7 @@ export interface Cast<C extends object> {
 }
 
 type Lack =
-  /** Tries of its own, as many as it is told; those after a lost connection. */
+  /** The number of its own retries, and of those after a lost connection. */
   | 'retries'
   | 'reconnects'
   /** The headers of an answer, or of an error. */

@@ -1,4 +1,5 @@
-// What must hold with every SDK, told once: the real SDK, limited, against a real server with the provider's words.
+// The tests that must pass with every SDK: the real SDK, limited, against a real server with the provider's
+// messages.
 
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { LimiterOptions } from 'llmiter'

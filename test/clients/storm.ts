@@ -1,4 +1,4 @@
-// Everything at once: answers and refusals of all kinds, cut lines, silence, callers who leave.
+// Random failures: answers and refusals of all kinds, broken connections, silence, callers that abort.
 
 import { expect, test } from 'vitest'
 import { seededRandom } from 'llmiter/testing'

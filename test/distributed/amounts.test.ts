@@ -99,7 +99,7 @@ describe('calls in flight', () => {
     fleet.forEach((_, i) => start(i, 500))
     await clock.advance(30_000)
     expect(seen.most).toBe(10)
-    // 10 at once for 300 ms each make 33 a second; a free place waits for its process's next question.
+    // 10 at once for 300 ms each make 33 a second; a free slot waits for its process's next request.
     expect(seen.done / 30).toBeGreaterThan(28)
   })
 

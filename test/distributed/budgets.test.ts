@@ -1,4 +1,4 @@
-// The budgets of pools on a real Redis: no process passes them, and nothing stays for ever.
+// The budgets of pools on a real Redis: no process exceeds them, and nothing stays forever.
 
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'

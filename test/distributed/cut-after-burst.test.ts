@@ -1,11 +1,12 @@
-// Calls that went at once as a burst still count when processes are cut off: those who go on alone let the window get over it.
+// Calls sent in a burst still count when processes are cut off: those that continue alone wait until the burst has
+// left the window.
 
 import { describe, expect, test } from 'vitest'
 import { fleetRig, mostIn } from './redis-harness.ts'
 
 const MINUTE = 60_000
 
-/** Processes, tickets for each, how many are cut off (then so many more, 8 s later), and when. */
+/** Processes, tickets for each, how many are cut off (and how many more, 8 s later), and when. */
 const cuts = [
   [5, 8, 2, 1, 30_900],
   [5, 15, 4, 0, 51_900],

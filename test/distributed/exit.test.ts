@@ -1,4 +1,4 @@
-// A process whose work is done ends, though its store is dead and its clients try for ever.
+// A process without further work exits, although its store is dead and its clients keep trying.
 
 import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'

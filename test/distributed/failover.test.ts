@@ -41,8 +41,8 @@ describe.skipIf(!haveRedis())('the store', () => {
           for (const state of states()) expect(['', 'down up']).toContain(state)
           expect(most()).toBeLessThanOrEqual(AMOUNT + 1)
           expect(hands.flatMap(({ errors }) => errors)).toEqual([])
-          // What the copy does not remember is told to it: no quota is spent twice.
-          // Told twice is a second of calls at most, which counts against us.
+          // What the copy has lost is reported to it again, so no quota is spent twice. At most a second of calls
+          // is reported twice, which counts against us.
           await sleep(4000)
           expect(times.length).toBeLessThanOrEqual(quota.amount)
           expect(times.length).toBeGreaterThan(copy === 'an old copy' ? 290 : quota.amount - 5)

@@ -79,7 +79,7 @@ export function crew(urls: string | readonly string[], options: CrewOptions = {}
   const states = () => hands.map(({ said }) => said.map(({ state }) => state).join(' '))
   return {
     ...{ hands, times, failures, states },
-    /** What they do together in the next so many ms, as a share of the pace. */
+    /** What they use together in the next `ms`, as a share of the pace. */
     async used(ms: number): Promise<number> {
       const from = performance.now()
       await sleep(ms)
@@ -103,7 +103,7 @@ export function crew(urls: string | readonly string[], options: CrewOptions = {}
 
 export const config = (admin: Redis, ...pairs: string[]) => admin.call('CONFIG', 'SET', ...pairs)
 
-/** A server of its own for a story, and who commands it. */
+/** A server for one test, and the client that controls it. */
 export async function scene(run: (server: RedisServer, admin: Redis) => Promise<void>) {
   const server = await startRedis()
   const admin = new Redis(server.url)

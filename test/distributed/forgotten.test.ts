@@ -1,4 +1,5 @@
-// A store that has lost what it knew: what is held stays good, nobody waits for long, and no window holds more for it.
+// A store that has lost its data: held slots stay valid, no call waits for long, and no window exceeds the limit
+// because of it.
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'

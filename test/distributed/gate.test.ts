@@ -1,4 +1,4 @@
-// One gate for all: what one has met holds the others, and of all who could, one sends the probe.
+// One gate for all processes: a refusal in one of them holds the others, and only one process sends the probe.
 
 import type { BucketRateLimiter } from 'llmiter'
 import { describe, expect, test } from 'vitest'
@@ -53,7 +53,7 @@ describe('refusals that are more than chance', () => {
     const after = from(cut + 2000)
     expect(after[0]!.at).toBeGreaterThan(cut + 3980)
     expect(after[0]!.at).toBeLessThan(cut + 4800)
-    // Nobody else goes until the probe has come back.
+    // No other call goes until the probe has returned.
     expect(after[1]!.at - after[0]!.at).toBeGreaterThanOrEqual(48)
     expect(fleet.map((limiter) => limiter.stats().gate)).toEqual(fleet.map(() => 'open'))
     expect(from(25_000).length).toBeGreaterThan(490)

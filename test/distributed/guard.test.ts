@@ -72,7 +72,7 @@ describe.skipIf(!haveRedis())('guards', () => {
       expect(refused.retryAfterMs).toBeGreaterThan(55_000)
       expect(refused.retryAfterMs).toBeLessThanOrEqual(60_000)
       expect((await fleet[0]!.check('bob')).allowed).toBe(true)
-      // Nothing stays for ever.
+      // Nothing stays forever.
       for (const key of await admin.keys('*')) expect(await admin.pttl(key)).toBeGreaterThan(0)
       if ('destroy' in own) await own.connect().then(() => own.destroy())
       else own.disconnect()

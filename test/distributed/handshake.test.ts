@@ -25,7 +25,7 @@ describe.skipIf(!haveRedis())('a connection', () => {
         start()
         await sleep(10_000)
         expect(times).toEqual([])
-        // Those that were opened before stay as they are: nobody breaks them.
+        // Connections opened before stay open.
         cable.pass()
         await sleep(6500)
         expect(await used(CYCLES_MS)).toBeGreaterThan(0.9)

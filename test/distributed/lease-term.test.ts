@@ -1,4 +1,4 @@
-// A share has a term: whoever is cut off stops spending it before the store gives it to others.
+// A share has a term: a process that is cut off stops using it before the store gives it to others.
 
 import { describe, expect, test } from 'vitest'
 import { between, fleetRig, mostIn } from './redis-harness.ts'
@@ -30,7 +30,7 @@ describe('half of the processes are cut off for five minutes', () => {
     expect(mostIn(times, MINUTE)).toBeLessThanOrEqual(601)
     expect(between(times, 7 * MINUTE, 8 * MINUTE)).toBeGreaterThan(0.98 * 600)
     expect(states.map((state) => state.split(' ')[0])).toEqual(['down', 'expired', 'up'])
-    expect(states[1]).toContain('has not answered for 61 s: the share of this process is over')
+    expect(states[1]).toContain('has not answered for 61 s: the share of this process has expired')
   })
 
   test('with `processes` they go on at their share, which the store keeps for as long', async () => {

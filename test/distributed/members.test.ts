@@ -1,11 +1,12 @@
-// Who is here, who is missing, who is busy: told without looking at each of ten thousand, and the same as if one did.
+// Which processes are present, missing or busy is known without scanning ten thousand of them, with the same
+// result as a scan.
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { Members } from '../../src/testing/reference-store/members.ts'
 import { leaseRequest, LAW } from '../../src/distributed/protocol.ts'
 
-/** What is known of a process by one who looks at all of them. */
+/** The state of a process, as found by a full scan. */
 interface Known {
   seen: number
   heard: number
@@ -41,7 +42,7 @@ test('property: they are counted as if each were looked at', () => {
       const members = new Members()
       const all = new Map<string, Known>()
       let joined = 0
-      // Nobody speaks of an earlier state: the reunion is another story.
+      // No process has an earlier state here. That is tested elsewhere.
       let now = LAW.keptMs
       for (const { afterMs, leaves, ...said } of steps) {
         now += afterMs

@@ -1,4 +1,5 @@
-// An account over its models, both shared: a ticket needs room in both, in all processes. And callers who change their minds.
+// An account over its models, both shared: a ticket needs room in both, over all processes. With callers that
+// abort.
 
 import { BucketRateLimiter } from 'llmiter'
 import { memoryStore, VirtualClock } from 'llmiter/testing'

@@ -77,7 +77,7 @@ describe('the prober has no other calls, and', () => {
     await clock.advance(3000)
     expect(went).toHaveLength(0)
     expect(b.stats()).toMatchObject({ waiting: 0, inFlight: 0 })
-    // Nobody had told until when: somebody has paid, and the next trial shows it.
+    // The end was unknown: the account was paid, and the next trial finds out.
     await clock.advance(80_000)
     others(5)
     await clock.advance(5000)

@@ -45,7 +45,7 @@ describe.skipIf(!haveRedis())('processes', () => {
     }))
     await sleep(1500)
   }
-  /** The share of the pace that is used in the next so many ms. */
+  /** The share of the pace that is used in the next `ms`. */
   const used = async (ms: number) => {
     const from = performance.now()
     await sleep(ms)

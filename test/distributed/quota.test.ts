@@ -1,4 +1,4 @@
-// A quota that is used up is so for all who share the limit, and back for all when one call gets through.
+// A used-up quota stops all processes that share the limit, and is back for all when one call succeeds.
 
 import { Redis } from 'ioredis'
 import { BucketRateLimiter, QuotaExhaustedError } from 'llmiter'
@@ -61,7 +61,7 @@ test('where nobody knows until when, the fleet tries about as often as one proce
   expect(tried.filter((at) => at > 5000).length).toBeLessThanOrEqual(4)
   for (const times of answered) expect(times[0]).toBeLessThan(200_000 + 85_000)
   const first = answered.map((times) => times[0]!)
-  // Who has left the store, since none of its calls went, asks it 20 s later at most.
+  // A process that left the store, because none of its calls went, asks it again after at most 20 s.
   expect(Math.max(...first) - Math.min(...first)).toBeLessThanOrEqual(20_000)
 })
 

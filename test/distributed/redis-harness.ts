@@ -29,13 +29,13 @@ export function fleetRig(
   }
   return {
     ...{ clock, store, fleet, times, by, rejected, join },
-    /** Each has so many calls to make. */
+    /** Each makes this many calls. */
     backlog(calls: number, of = fleet.map((_, i) => i)) {
       for (const i of of)
         for (let k = 0; k < calls; k++)
           fleet[i]!.run(() => call(i)).catch((error: unknown) => rejected.push(error))
     },
-    /** As kill −9 does: nothing more is heard of it. */
+    /** Like kill −9: the process sends nothing more. */
     kill(i: number) {
       dead.add(i)
       store.kill(i)

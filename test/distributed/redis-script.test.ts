@@ -75,7 +75,7 @@ const step = fc.record({
   lagMs: fc.constantFrom(0, 0, 2, 900, 3000),
   declared: fc.constantFrom(0, 0, 2, 3),
   keepMs: fc.constantFrom(0, 5000, 63_000, 63_000),
-  /** The limits of this one are so many times as large. */
+  /** The limits of this one are multiplied by this factor. */
   size: fc.constantFrom(1, 1, 1, 0.5, 2),
   order: fc.option(fc.integer({ min: 0, max: 5 })),
   sentMsAgo: fc.constantFrom(0, 0, 0, 1400, 1600, 4000),

@@ -39,7 +39,7 @@ describe('four processes with another limit join four that run', () => {
     const late = times.filter((at) => at > 2 * MINUTE + 400 + (after < before ? MINUTE : 0))
     expect(mostIn(late, MINUTE)).toBeLessThanOrEqual(after + 1)
     expect(between(times, 4 * MINUTE, 6 * MINUTE)).toBeGreaterThan(0.98 * 2 * after)
-    // Those that run with the old value are told, once, with both.
+    // Processes with the old value get one event with both values.
     expect(said.map(({ by: process, state }) => `${process} ${state}`).sort()).toEqual(
       [0, 1, 2, 3].map((process) => `${process} limits-differ`),
     )

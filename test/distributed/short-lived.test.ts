@@ -8,7 +8,9 @@ const MINUTE = 60_000
 const PACE = 600 / 60_050
 
 describe('two busy processes, and every two seconds another that makes one call', () => {
-  /** `dies`: nobody sees how it ends, as in a container of its own. Returns what went, and the share of the two. */
+  /**
+   * `dies`: no peer sees it end, as with a container of its own. Returns the calls sent, and the share of the two.
+   */
   async function neighbours(dies: boolean, callMs: number) {
     const rig = fleetRig(2, { limiter: { requestsPerMinute: 600 } })
     const { clock, store, fleet, times, join } = rig
@@ -38,7 +40,7 @@ describe('two busy processes, and every two seconds another that makes one call'
     const { rig, used } = await neighbours(dies, callMs)
     expect(used).toBeGreaterThan(0.97)
     expect(mostIn(rig.times, MINUTE)).toBeLessThanOrEqual(601)
-    // Each of the others has what it asks for, and no more.
+    // Each of the others gets what it asks for, and no more.
     for (const calls of rig.by) expect(calls / (PACE * 2 * MINUTE)).toBeGreaterThan(0.4)
   })
 })
@@ -62,7 +64,7 @@ test.each([
   store.mend()
   await clock.advance(MINUTE)
   expect(mostIn(times, MINUTE)).toBeLessThanOrEqual(601)
-  // What was kept is for those who are here after a minute.
+  // After a minute, the reserved shares go to the present processes.
   expect(between(times, 150_000, 190_000) / (PACE * 40_000)).toBeGreaterThan(0.97)
   expect(between(times, 210_000, 255_000) / (PACE * 45_000)).toBeGreaterThan(0.97)
 })

@@ -1,4 +1,4 @@
-// Whatever happens to a fleet and its store: when all is well again, every call of those who live comes to exactly one end.
+// Random failures of a fleet and its store: after recovery, every call of a live process has exactly one end.
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'

@@ -1,4 +1,5 @@
-// The provider accepts so many calls at once, from all processes together. What the refusals of one show holds for all.
+// The provider limits the number of calls in flight over all processes. What one process learns from refusals
+// applies to all.
 
 import type { LimiterOptions } from 'llmiter'
 import type { MemoryStoreOptions } from 'llmiter/testing'
@@ -57,7 +58,7 @@ describe('the provider accepts ten calls at once:', () => {
     // One process: 2 at once, then one for each that is tried above ten.
     expect(within(refused, 0, 10_000)).toBeLessThan(8)
     expect(within(refused, 10_000, 120_000)).toBeLessThan(10)
-    // Ten at once make ten a second; a free place waits for its process's next question.
+    // Ten at once make ten a second; a free slot waits for its process's next request.
     expect(within(done, 10_000, 120_000) / 110).toBeGreaterThan(8.8)
     expect(gates).toEqual([])
     const calls = fleet.map((_, i) => done.filter(({ by }) => by === i).length)

@@ -24,7 +24,7 @@ test.each([24, 30, 40, 50, 61, 62, 80, 120])('at %i columns no line wraps', (col
 test('the line tells of how many, and how long it will take', () => {
   expect(progressLine(result)).toBe('with llmiter  100/400  1026 refused   20 lost  12.0 s  28 s left')
   expect(progressLine({ ...result, finished: 380 }, 62)).not.toContain('left')
-  // Of the first few calls nobody knows how long the others will take.
+  // After the first few calls, the remaining time is still unknown.
   expect(progressLine({ ...result, finished: 3, lost: 1 })).toMatch(/12\.0 s$/)
   // In a narrow terminal what is left matters more than what is over, and whose line it is.
   expect(progressLine(result, 60)).toBe('with llmiter  100/400  1026 refused   20 lost  28 s left')

@@ -199,7 +199,7 @@ test(
     let url = await first.url()
     for (let i = 0; i < 2; i++) expect((await ask(url, as(key))).status).toBe(200)
     rig.server.replies({ then: 'hang' })
-    // In flight when the gateway dies: nobody knows whether it was answered.
+    // In flight when the gateway dies, so it is unknown whether it was answered.
     ask(url, as(key)).catch(() => {})
     await vi.waitFor(() => expect(rig.server.seen).toHaveLength(3))
     const availableOf = async () => (await statusOf(url, admin)).targets[0]!.limiters[0]!.limits[0]!.available

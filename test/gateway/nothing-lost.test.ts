@@ -77,7 +77,7 @@ describe('the command', () => {
       OPENAI_BASE_URL: `${rig.server.url}/v1`,
     })
 
-  /** So many calls have arrived. */
+  /** Waits until this many calls have arrived. */
   const arrived = (url: string, count: number) =>
     vi.waitFor(async () => expect((await statusOf(url)).inHand).toBe(count), { timeout: 10_000 })
 
@@ -86,16 +86,16 @@ describe('the command', () => {
     const gateway = start('--requests-per-minute', '1200', '--log', logs)
     const url = await gateway.url()
     rig.server.replies({ frames: sse({ n: 1 }, { n: 2 }, { n: 3 }, '[DONE]'), frameMs: 100 })
-    const all = Array.from({ length: 30 }, () => ask(url, { body }))
-    await arrived(url, 30)
+    const all = Array.from({ length: 60 }, () => ask(url, { body }))
+    await arrived(url, 60)
     gateway.stop('SIGTERM')
     const answers = await Promise.all(all)
-    expect(answers.filter(({ text }) => text.endsWith('data: [DONE]\n\n'))).toHaveLength(30)
+    expect(answers.filter(({ text }) => text.endsWith('data: [DONE]\n\n'))).toHaveLength(60)
     expect(await gateway.ended).toBe(0)
     await expect(ask(url)).rejects.toThrow('ECONNREFUSED')
     const log = readdirSync(logs).flatMap((name) => readFileSync(join(logs, name), 'utf8').trim().split('\n'))
     const issued = log.map((line) => (JSON.parse(line) as { issued?: number }).issued ?? 0)
-    expect(issued.reduce((sum, one) => sum + one, 0)).toBe(30)
+    expect(issued.reduce((sum, one) => sum + one, 0)).toBe(60)
     expect(gateway.output() + gateway.errors()).not.toContain('canary')
   })
 

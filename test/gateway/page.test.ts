@@ -1,4 +1,4 @@
-// The page of the gateway, in a real browser: what it shows, and that it shows it to nobody without the admin key.
+// The page of the gateway in a real browser: what it shows, and that it shows nothing without the admin key.
 
 import { mkdtempSync, rmSync } from 'node:fs'
 import { type ClientRequest, request } from 'node:http'
@@ -87,7 +87,7 @@ describe.skipIf(!chromium && !process.env['CI'])('in a browser', () => {
     const tab = await context.newPage()
     const complaints: string[] = []
     tab.on('console', (message) => {
-      // The page without a key is told so, and the browser says it.
+      // Without a key the page gets a refusal, which the browser logs.
       if (!message.text().includes('401')) complaints.push(message.text())
     })
     tab.on('pageerror', (error) => complaints.push(error.message))

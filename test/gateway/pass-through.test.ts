@@ -61,7 +61,7 @@ describe('OpenAI', () => {
     const chat = await ofProvider().chat.completions.create({ model: 'gpt-5', messages, stream: true })
     const chunks = await collect(chat)
     expect(chunks.map(({ choices }) => choices[0]!.delta.content ?? '').join('')).toContain('the sun')
-    // Nobody asked for the usage, so it is as if the provider had not been asked either.
+    // The client did not ask for the usage, so it sees the same as if the provider had not been asked.
     expect(chunks.some((chunk) => 'usage' in chunk)).toBe(false)
     const types: string[] = []
     for await (const { type } of await ofProvider().responses.create({

@@ -1,5 +1,5 @@
-// Who waits, for how long, and who goes first. A target of one call at a time, whose answers come when the test says so,
-// takes the place of a clock.
+// Which calls wait, for how long, and which goes first. Instead of a clock there is a target that takes one call
+// at a time and answers on request of the test.
 
 import { beforeEach, expect, test, vi } from 'vitest'
 import { ask, type Rig, rigForTest } from './rig.ts'

@@ -1,4 +1,4 @@
-// What the tests of the gateway share: a provider that answers as it is told, and a gateway before it.
+// Shared by the tests of the gateway: a provider with scripted answers, and a gateway in front of it.
 
 import { spawn } from 'node:child_process'
 import { type IncomingHttpHeaders, request } from 'node:http'
@@ -80,7 +80,7 @@ interface Ask {
   method?: string
   headers?: Record<string, string>
   body?: unknown
-  /** Leaves when so many ms have passed. */
+  /** Disconnects after this many ms. */
   leaveAfterMs?: number
 }
 

@@ -60,7 +60,7 @@ const via = (config: unknown, more: Record<string, string> = {}, body: object = 
     body: { model: 'm', temperature: 1, ...body },
   })
 const asked = () => rig.server.seen.map(({ headers }) => headers.authorization!.at(-1))
-/** Each target answers as it is told; the others with 200. */
+/** Each target answers as scripted. Others answer 200. */
 const answers = (by: Record<string, Reply>) =>
   rig.server.replies(({ headers }) => by[headers.authorization!.at(-1)!] ?? { body: {} })
 const status = (code: number): Reply => ({ status: code, body: { error: { message: 'no' } } })

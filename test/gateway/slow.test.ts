@@ -75,7 +75,7 @@ test('a stream that nobody reads makes the provider wait, and is not heaped up',
     { timeout: 15_000 },
   )
   expect(sent).toBeLessThan(ALL / 2)
-  // Nobody needs the text of it.
+  // The text is not needed.
   socket.removeAllListeners('data').resume()
   await vi.waitFor(() => expect(sent).toBe(ALL), { timeout: 15_000 })
 })

@@ -1,4 +1,4 @@
-// Who is who: no header may give a client a second name, unless a proxy of ours wrote it.
+// Identifying clients: no header can give a client a second identity, unless a proxy of ours wrote it.
 
 import { isIP, isIPv4 } from 'node:net'
 import fc from 'fast-check'
@@ -141,7 +141,7 @@ describe('behind proxies', () => {
       client: string | undefined,
     ]
   >([
-    // Nobody is trusted.
+    // No proxy is trusted.
     [undefined, '9.9.9.9', '1.1.1.1', '9.9.9.9'],
     [0, '9.9.9.9', '1.1.1.1', '9.9.9.9'],
     [[], '9.9.9.9', '1.1.1.1', '9.9.9.9'],
@@ -160,7 +160,7 @@ describe('behind proxies', () => {
     [ours, '10.0.0.1', 'garbage, 1.1.1.1', '1.1.1.1'],
     [ours, '::1', '2001:db8::1%eth0', '2001:db8:0:0::/64'],
     [ours, '10.0.0.1', '[2001:db8::1]:1234', '2001:db8:0:0::/64'],
-    // So many proxies.
+    // This number of proxies is trusted.
     [1, '9.9.9.9', '6.6.6.6, 1.1.1.1', '1.1.1.1'],
     [2, '9.9.9.9', '6.6.6.6, 1.1.1.1, 2.2.2.2', '1.1.1.1'],
     [2, '9.9.9.9', '1.1.1.1', '1.1.1.1'],

@@ -1,4 +1,4 @@
-// Fetch handlers: what the runtimes give beside a request tells the address, and what handlers return may be frozen.
+// Fetch handlers: runtimes pass the address next to the request, and the responses of handlers may be immutable.
 
 import { describe, expect, test } from 'vitest'
 import { guard } from 'llmiter/inbound'

@@ -128,7 +128,7 @@ export interface Answer {
   text: string
 }
 
-/** `fetch` writes headers as it likes and allows no list of them; this one writes what it is told. */
+/** `fetch` normalises headers and takes no list of them. This client sends them as given. */
 export function send(
   url: string,
   headers: Record<string, string | string[]> = {},

@@ -117,7 +117,7 @@ describe('a store that is down', () => {
     expect(store.calls).toBeLessThanOrEqual(41)
     store.state = 'up'
     await clock.advance(250)
-    // The store knows of one; of the thousand of the outage it was never told.
+    // The store counted one of them. It never received the thousand requests of the outage.
     expect((await limiter.check('ann')).limits[0]!.remaining).toBe(998)
     expect(news).toEqual(['0 down: ECONNREFUSED', '10250 up'])
   })

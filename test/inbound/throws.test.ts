@@ -1,4 +1,5 @@
-// What a user's `key` throws must not end the process: nobody waits for the promise of a handler of `node:http`.
+// An error thrown by a user's `key` must not end the process, because `node:http` ignores the promise of a
+// handler.
 
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'

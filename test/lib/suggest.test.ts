@@ -1,4 +1,5 @@
-// What was probably meant: a slip of the finger, another spelling, another library's word. Nothing, where it is a guess.
+// The name that was probably meant: after a typo, another spelling, or another library's word. None if it would be
+// a guess.
 
 import { expect, test } from 'vitest'
 import { didYouMean, meant } from '../../src/lib/suggest.ts'

@@ -130,7 +130,7 @@ describe('options of a call', () => {
         throw error
       }, words)
     }
-    // It has its own idea of `maxWaitMs`.
+    // It handles `maxWaitMs` differently.
     if (!('maxWaitMs' in call)) named(() => limiter.tryAcquire(call), words)
     expect([limiter.stats().issued, clock.pendingTimers]).toEqual([0, 0])
   })

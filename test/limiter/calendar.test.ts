@@ -1,4 +1,4 @@
-// A day by the calendar: from midnight to midnight of its zone, whatever the clock on the wall does.
+// A calendar day: from midnight to midnight in its zone, whatever the wall clock does.
 
 import { expect, test } from 'vitest'
 import { fate, rig, steadyClock } from '../helpers.ts'

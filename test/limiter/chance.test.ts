@@ -1,4 +1,4 @@
-// Refusals by chance, whatever the rate: they delay the refused call alone. A limit is found beside them all the same.
+// Random refusals at any rate delay only the refused call. A limit is still found among them.
 
 import { expect, test } from 'vitest'
 import { BucketRateLimiter, type LimiterOptions } from 'llmiter'
@@ -66,7 +66,7 @@ test.each([
     )
     const best = (calls * 60) / rpm
     expect(median(runs.map(({ seconds }) => seconds / best))).toBeLessThan(1.05 * (1 + percent / 100))
-    // The gate is closed by a few that come together, not by each.
+    // The gate is closed by a few refusals that arrive together, not by each one.
     for (const { refused, closed } of runs) expect(closed).toBeLessThan(2 + 0.1 * refused)
   },
 )
@@ -75,7 +75,7 @@ test('a call with a Retry-After waits alone', async () => {
   const provider = new NoiseProvider(plenty(), { share: 0.01, retryAfterMs: 20_000, seed: 3 })
   const { seconds, closed } = await backlog(provider, 3000, { requestsPerMinute: 600 }, 3)
   expect(closed).toBeLessThan(3)
-  // The last to be refused may have to wait on its own, when all others are through.
+  // The last refused call may have to wait alone, after all others are answered.
   expect(seconds).toBeLessThan(1.05 * 300 + 20)
 })
 
@@ -121,7 +121,8 @@ test.each([
   },
 )
 
-// Twenty and fifty calls a second: the refusals of a burst, of a probe and of late timers must not teach a rate that is far too low.
+// At twenty and fifty calls a second, the refusals of a burst, of a probe and of late timers must not lead to a
+// rate that is far too low.
 test.each([
   [1200, 429, 0, 1, 1.3],
   [1200, 503, 0, 1, 1.2],

@@ -1,4 +1,4 @@
-// Everything goes wrong at once, and nothing leaks: no unhandled rejection, no slot, no timer.
+// Many failures at once, without leaks: no unhandled rejection, no slot, no timer.
 
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { BucketRateLimiter, withLimiter } from 'llmiter'
@@ -123,7 +123,7 @@ test('all that the user gives throws, at every place, under every ending', async
     for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve))
     await clock.runAll({ untilMs: 7_200_000 })
     const open = calls.filter(({ now }) => now === 'pending').length
-    // A stream that was returned by run() and never read is given up after five minutes.
+    // A stream that was returned by run() and never read loses its ticket after five minutes.
     expect([open, leftovers(limiter, clock), leftovers(parent, clock)], String(broken)).toEqual([
       0,
       EMPTY,

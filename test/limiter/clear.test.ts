@@ -1,4 +1,4 @@
-// `clear` drops who waits, and the limiter goes on.
+// `clear` rejects waiting calls, and the limiter continues.
 
 import { expect, test } from 'vitest'
 import { BucketRateLimiter, LimiterError, QueueClearedError } from 'llmiter'

@@ -1,4 +1,4 @@
-// Embeddings have no output: none is reserved for them, and what they use teaches the estimate.
+// Embeddings have no output: none is reserved for them, and their usage corrects the estimate.
 
 import { BucketRateLimiter, withLimiter } from 'llmiter'
 import { VirtualClock } from 'llmiter/testing'
@@ -23,7 +23,7 @@ test('25 embeddings of two words go at the pace of requests, whatever the output
   await clock.runAll()
   await all
   expect(clock.now()).toBeLessThan(4000)
-  // None has used any: the whole limit is there for who generates.
+  // None of them used output, so the whole limit is available to other calls.
   expect(outputLeft()).toBe(before)
 })
 

@@ -1,4 +1,4 @@
-// What a limiter tells to those who listen; and what listeners may do to it (nothing).
+// The events of a limiter, and what listeners can change (nothing).
 
 import { expect, test } from 'vitest'
 import type { EventName } from 'llmiter'
@@ -45,7 +45,7 @@ test('the story of one call', async () => {
   let sent = 0
   fate(limiter.run(() => clock.sleep(50).then(() => (sent++ === 0 ? Promise.reject(error) : 'in'))))
   await clock.runAll()
-  // A gate moves before the ticket that it lets through, and in whatever order with the end of a call.
+  // The gate event comes before the ticket that it allows. Its order relative to the end of a call is not defined.
   expect(log.map(([name]) => name).slice(0, 7)).toEqual([
     'request',
     'issue',
@@ -102,7 +102,7 @@ test('stuck: after ten refusals, and after five minutes in the parking', async (
   let sent = 0
   fate(limiter.run(() => (sent++ < 10 ? Promise.reject(rateLimited(1000)) : 'in')))
   await clock.runAll()
-  // A told second that proves too short nine times is not believed: the waits double.
+  // A Retry-After of one second that proves too short nine times is no longer trusted, so the waits double.
   expect(stuck).toEqual([[10, expect.stringContaining('429'), 24]])
   let again = 0
   fate(limiter.run(() => (again++ < 1 ? Promise.reject(rateLimited(400_000)) : 'in')))

@@ -1,4 +1,4 @@
-// Why is it slow, and when will it be done: one story for each cause.
+// Why calls are slow, and when they will be done: one test per cause.
 
 import { BucketRateLimiter, explain, type LimiterOptions } from 'llmiter'
 import { latencyHealth } from 'llmiter/health'
@@ -43,7 +43,7 @@ describe('the first call waits for', () => {
         await clock.sleep(10)
         return inner.run(() => 'done', maxWaitMs === undefined ? {} : { maxWaitMs })
       })
-    // Not only the first calls of a process are followed.
+    // Nested calls are also found after the first calls of a process.
     for (let i = 0; i < 1200; i++) quietly(i % 2 ? within(limiter, other) : within(other, limiter, 50))
     await clock.advance(120_000)
     const first = within(limiter, other)
@@ -51,7 +51,7 @@ describe('the first call waits for', () => {
     await clock.advance(1000)
     expect(explain(limiter)).toMatchObject({
       text: expect.stringMatching(
-        /^1 call waits for a free place \(at most 1 in flight\), within calls that hold tickets of 'tools'\./,
+        /^1 call waits for a free slot \(at most 1 in flight\), within calls that hold tickets of 'tools'\./,
       ),
       why: { kind: 'concurrency', limiter: 'gpt', amount: 1, holds: ['tools'] },
     })
@@ -94,13 +94,11 @@ describe('the first call waits for', () => {
     limiter.stop()
   })
 
-  test('a free place', async () => {
+  test('a free slot', async () => {
     const { clock, limiter } = stage({ maxConcurrent: 2 })
     for (let i = 0; i < 100; i++) quietly(limiter.run(ok(clock, 2000)))
     await clock.advance(10_000)
-    expect(explain(limiter).text).toMatch(
-      /calls wait for a free place \(at most 2 in flight\); about \d+ s\./,
-    )
+    expect(explain(limiter).text).toMatch(/calls wait for a free slot \(at most 2 in flight\); about \d+ s\./)
     await clock.runAll()
   })
 

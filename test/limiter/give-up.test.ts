@@ -1,4 +1,4 @@
-// Giving up: signals, timeouts, retries. The promise ends at once where it can, and the place is free.
+// Aborted calls: signals, timeouts, retries. The promise settles immediately where possible, and the slot is free.
 
 import { expect, test } from 'vitest'
 import { CallTimeoutError, withLimiter } from 'llmiter'
@@ -88,7 +88,7 @@ test('one signal for many: all end, none is sent in between, no slot leaks', asy
   await limiter.run(() => {}, { cost: { tokens: 600 } })
   const controller = new AbortController()
   let sent = 0
-  // The small ones would fit as soon as the large one makes room in line.
+  // The small calls would fit as soon as the large one leaves the queue.
   const calls = [900, 1, 1, 1].map((tokens) =>
     fate(limiter.run(() => sent++, { cost: { tokens }, signal: controller.signal })),
   )

@@ -1,4 +1,4 @@
-// When the first in line leaves it, whoever is first then is looked at anew; and what was found survives `update`.
+// When the first call leaves the queue, the next one is evaluated again. And learned values survive `update`.
 
 import { BucketRateLimiter } from 'llmiter'
 import { VirtualClock } from 'llmiter/testing'

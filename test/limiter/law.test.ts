@@ -1,4 +1,4 @@
-// The law of the rate against model providers, as stories: a backlog of an hour in virtual time.
+// The law of the rate with model providers: a backlog of an hour in virtual time.
 
 import { expect, test } from 'vitest'
 import { BucketRateLimiter, type LimiterOptions } from 'llmiter'
@@ -16,7 +16,7 @@ import {
 const MINUTE = 60_000
 const requestsPerMinute = 600
 
-/** What the provider let in and refused, as times, while a backlog waits. */
+/** The times at which the provider accepted and refused calls, while a backlog waits. */
 async function backlog(
   provider: ModelProvider,
   options: Partial<LimiterOptions>,
@@ -216,7 +216,7 @@ test('asked to slow down: reported as learned, and ignored with learn: false', a
 test('a limit on growth: doubled with each minute, not crept up to like a limit that is wrong', async () => {
   const provider = new AccelerationProvider({ requestsPerMinute, floorPerMinute: 60, retryAfter: 'none' })
   const { goodput, refusals } = await backlog(provider, { requestsPerMinute }, 20)
-  // The best would have 60, 120, 240, 480 and then 600 in a minute.
+  // The optimum would be 60, 120, 240, 480 and then 600 per minute.
   expect(goodput(0, 20)).toBeGreaterThan(0.82 * (10_500 / 12_000))
   expect(goodput(7, 20)).toBeGreaterThan(0.99)
   expect(refusals()).toBeLessThan(22)

@@ -1,4 +1,5 @@
-// What the limiter learns of the provider's real limit: from headers, from refusals, and never above what was said.
+// What the limiter learns about the provider's real limit, from headers and refusals, and never above the
+// configured limit.
 
 import { expect, test } from 'vitest'
 import { BucketRateLimiter, type LimiterOptions, type Ticket } from 'llmiter'
@@ -117,7 +118,7 @@ test('eager spends what the headers prove is left, less what is in flight, at th
   }
   expect(tickets.length).toBeGreaterThanOrEqual(19)
   expect(tickets.length).toBeLessThanOrEqual(22)
-  // A late answer does not know of the others: nothing more is proven by it.
+  // A late answer says nothing about the other calls, so it proves nothing more.
   tickets[0]!.finish(headers(60, 19))
   expect(limiter.tryAcquire()).toBeUndefined()
 })

@@ -1,4 +1,5 @@
-// What waiting in line cannot help goes to the caller at once, and the provider is left alone meanwhile.
+// A refusal that waiting cannot resolve goes to the caller immediately, and no further calls are sent in the
+// meantime.
 
 import { BucketRateLimiter, type LimiterEvent, QuotaExhaustedError, withLimiter } from 'llmiter'
 import { VirtualClock } from 'llmiter/testing'

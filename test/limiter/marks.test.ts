@@ -1,4 +1,4 @@
-// What is built around a limiter can count from a moment on, knows its time, hears of its end, and may complain.
+// Code around a limiter can count from a mark, read its clock, learn about its end, and report errors.
 
 import { expect, test } from 'vitest'
 import { perModel, shared } from 'llmiter'

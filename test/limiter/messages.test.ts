@@ -1,4 +1,4 @@
-// A wrong word says what was probably meant, before the list of what there is.
+// The error for an unknown name suggests the name that was probably meant, before the list of known ones.
 
 import { describe, expect, test } from 'vitest'
 import { BucketRateLimiter, LimiterError, perModel, QuotaExhaustedError, shared, withLimiter } from 'llmiter'

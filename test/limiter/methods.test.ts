@@ -237,7 +237,7 @@ test('snapshot and restore carry counts, debts and learned rates over a restart'
   const left = () => after.limiter.stats().limits.map(({ available }) => available)
   expect(left().slice(1)).toEqual([100, 0])
   expect(after.limiter.stats().limits[0]!.learned).toBeCloseTo(30)
-  // The images come back at midnight, the tokens a day after they went.
+  // The images are available again at midnight, the tokens a day after they were used.
   await after.clock.advance(86_400_000 - 3_620_000)
   expect(left().slice(1)).toEqual([100, 3])
   await after.clock.advance(3_610_000)
@@ -275,7 +275,7 @@ test('a rate that was found, not told, climbs again after a restore', async () =
   const next = new BucketRateLimiter({ name: 'test', requestsPerMinute: 600, clock })
   next.restore(saved)
   const learned = next.stats().limits[0]!.learned!
-  // An hour in which nobody asks proves nothing.
+  // An hour without calls proves nothing.
   await clock.advance(3_600_000)
   expect(next.stats().limits[0]!.learned).toBeCloseTo(learned, 6)
   for (let i = 0; i < 1000; i++) fate(next.run(() => {}))

@@ -1,11 +1,12 @@
-// A name is for people: who gives none gets a number. Only where processes share limits by it must it be given.
+// Names are for people: a limiter without one gets a number. Only if processes share limits by name is it
+// required.
 
 import { expect, test, vi } from 'vitest'
 import { limitFetch } from 'llmiter/fetch'
 import { memoryStore } from 'llmiter/testing'
 
 test('the first limiter is the default one, the next are numbered', async () => {
-  // What others have made in this process does not count.
+  // Limiters created by other tests of this process do not count.
   vi.resetModules()
   const { BucketRateLimiter, shared, withLimiter } = await import('llmiter')
   const made = () => new BucketRateLimiter({ requestsPerMinute: 5 }).name

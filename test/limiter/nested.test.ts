@@ -13,7 +13,7 @@ afterEach(() => Object.assign(context, { wanted: was, storage }))
 
 const upTo = (count: number) => Array.from({ length: count }, (_, i) => i)
 
-/** A provider that takes 100 ms, counts what comes, and how many are there at once. */
+/** A provider that takes 100 ms, and counts calls and concurrent calls. */
 function provider(clock: ReturnType<typeof steadyClock>, errors: unknown[] = []) {
   const seen = { calls: 0, most: 0, now: 0 }
   const ask = async (input: number) => {
@@ -47,7 +47,7 @@ const URL = 'https://api.example.com/v1/responses'
 type Rig = ReturnType<typeof rig> & ReturnType<typeof provider>
 type Ask = (input: number, signal?: AbortSignal) => Promise<unknown>
 
-/** Whatever a limiter can be put around a call with. `pause`: something else is awaited first. */
+/** All ways to put a limiter around a call. `pause`: something else is awaited first. */
 const inner: Record<string, (rig: Rig) => Ask> = {
   run:
     ({ limiter, ask }) =>
@@ -384,7 +384,7 @@ test('without nested calls the tracking is switched off', async () => {
   expect(await followed()).toBe(true)
   await Promise.all(upTo(1000).map(() => limiter.run(() => 1)))
   expect(await followed()).toBe(false)
-  // Two ways to the same limiter: one may be within the other.
+  // With two ways to the same limiter, one may be nested in the other.
   await withLimiter(() => 1, limiter)()
   expect(await followed()).toBe(true)
 })

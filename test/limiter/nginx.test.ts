@@ -1,7 +1,8 @@
-// The real nginx as a judge: `limit_req` without a burst lets one request in each 1/rate, and refuses who is early.
+// Tests against the real nginx: `limit_req` without a burst accepts one request per 1/rate, and refuses early
+// ones.
 //
-// Timers of a busy machine are late, and calls that come early are refused then. So the bounds are loose: they tell a
-// limiter that keeps the pace from one that does not, which is refused forty times for each call.
+// Timers of a busy machine are late, so calls may arrive early and be refused. So the bounds are loose: they
+// distinguish a limiter that keeps the pace from one that does not, which is refused forty times per call.
 
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -15,7 +16,7 @@ const NGINX = ['nginx', '/usr/sbin/nginx'].find((name) => spawnSync(name, ['-v']
 const PER_SECOND = 20
 const CALLS = 30
 
-/** A location for each test, since a zone is full of the test before. */
+/** A location for each test, because a zone is full after a test. */
 const STRICT = ['right429', 'right503', 'double429', 'double503', 'unknown429']
 const zone = (name: string) => `limit_req_zone $binary_remote_addr zone=${name}:1m rate=${PER_SECOND}r/s;`
 const strict = (name: string) =>
@@ -43,7 +44,7 @@ async function freePort(): Promise<number> {
   return port
 }
 
-// `.ci/run` installs nginx. Without it nothing here can be judged.
+// `.ci/run` installs nginx. Without it these tests are skipped.
 describe.skipIf(NGINX === undefined).concurrent('nginx, which is not installed where this is skipped', () => {
   const dir = mkdtempSync(join(tmpdir(), 'llmiter-nginx-'))
   let server: ChildProcess
@@ -52,7 +53,7 @@ describe.skipIf(NGINX === undefined).concurrent('nginx, which is not installed w
   beforeAll(async () => {
     const port = await freePort()
     url = `http://127.0.0.1:${port}`
-    // Its workers are another user.
+    // Its workers run as another user.
     chmodSync(dir, 0o755)
     writeFileSync(join(dir, 'answer'), 'ok')
     writeFileSync(join(dir, 'nginx.conf'), configuration(dir, port))
@@ -73,7 +74,7 @@ describe.skipIf(NGINX === undefined).concurrent('nginx, which is not installed w
     rmSync(dir, { recursive: true, force: true })
   })
 
-  /** How many of so many calls were refused until all were through, and how often a rate was learned. */
+  /** How many of these calls were refused until all were answered, and how often a rate was learned. */
   async function judged(zone: string, options: { requestsPerSecond: number } | { limits: [] }) {
     const limiter = new BucketRateLimiter({ name: zone, ramp: false, ...options })
     let [refused, learned] = [0, 0]

@@ -1,4 +1,5 @@
-// One call that is unlike the others must not teach the estimate for all: told 20,000 tokens a minute, no more may leave.
+// A single unusual call must not distort the estimate for all: with 20,000 tokens per minute configured, no more
+// may be sent.
 
 import { BucketRateLimiter, withLimiter } from 'llmiter'
 import { VirtualClock } from 'llmiter/testing'
@@ -25,14 +26,14 @@ test.each([
   await clock.advance(1000)
   for (let i = 0; i < 100; i++) void ask(prompt)
   await clock.advance(2000)
-  // A handful goes at once (a fifth of the minute), no more.
+  // A few calls go at once (a fifth of the minute), no more.
   expect(sent.filter(({ tokens }) => tokens === 1000).length).toBeLessThanOrEqual(6)
   await clock.runAll()
   expect(sent).toHaveLength(101)
   for (const { at } of sent) {
     const window = sent.filter((other) => other.at > at - 60_000 && other.at <= at)
     const total = window.reduce((sum, { tokens }) => sum + tokens, 0)
-    // By one estimate's error at most: of the odd call, which nobody could know.
+    // The excess is at most the error of one estimate, for the unusual call, which could not be known.
     expect(total).toBeLessThanOrEqual(20_000 + (window.some(({ tokens }) => tokens === used) ? used : 1000))
   }
 })

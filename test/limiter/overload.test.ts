@@ -1,5 +1,5 @@
-// Overload is not a limit: the gate closes, nothing is learned, and it opens on answers only. Silence may be a
-// black hole, so no more than 1, 2, 4 go into it.
+// Overload is not a limit: the gate closes, the rate stays, and only answers open the gate. Silence may be a black
+// hole, so only 1, 2 and then 4 calls are sent into it.
 
 import { expect, test } from 'vitest'
 import { withLimiter } from 'llmiter'

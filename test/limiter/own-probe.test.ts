@@ -1,4 +1,4 @@
-// The user's own probe: asked in place of sending a call. What it does wrong never blocks for ever.
+// The user's own probe, called instead of sending a call. Its errors never block the limiter forever.
 
 import { expect, test } from 'vitest'
 import { perModel, withLimiter } from 'llmiter'

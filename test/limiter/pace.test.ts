@@ -1,10 +1,10 @@
-// How tickets leave when the provider refuses nothing: burst, pace, ramp. Transcripts as in Guava's tests.
+// When tickets are issued if the provider refuses nothing: burst, pace, ramp. Transcripts as in Guava's tests.
 
 import { expect, test } from 'vitest'
 import { departures, rig, seconds, steadyClock } from '../helpers.ts'
 import type { LimiterOptions } from 'llmiter'
 
-/** The moments, in seconds, at which so many calls leave that all came at 0. */
+/** The times, in seconds, at which this many calls are sent that were all made at 0. */
 async function leaving(
   options: Partial<LimiterOptions>,
   calls: number,
@@ -41,7 +41,7 @@ test('rates are exact: 119, 10 and 0.5 a minute mean what they say', async () =>
 
 test('a limit of less than one a minute does not start its ramp anew at each ticket', async () => {
   expect(await leaving({ requestsPerMinute: 0.5, ramp: { ms: 5000, from: 1 / 3 } }, 4)).toBe(
-    // The first step is the cold start's: it costs less than 2 s, once.
+    // The first step includes the cold start, which costs less than 2 s, once.
     '0.00 121.72 241.77 361.82',
   )
 })
@@ -64,7 +64,7 @@ test('unused seconds carry over, up to the burst', async () => {
 test('credit for a burst does not grow while a call waits', async () => {
   const { clock, limiter } = rig({ requestsPerMinute: 60, burst: 5, maxConcurrent: 1 })
   const times = departures(limiter, clock)
-  // One call holds the only place for ten seconds; those who wait for it have saved nothing up.
+  // One call holds the only slot for ten seconds. Calls that wait for it accumulate no credit.
   const slow = limiter.run(() => clock.sleep(10_000))
   const rest = Array.from({ length: 8 }, () => limiter.run(() => {}))
   await clock.runAll()
@@ -84,7 +84,7 @@ test('ramp after a cold start: from a third to the whole in five seconds', async
   expect(rate(2000, 3000)).toBeGreaterThanOrEqual(5)
   expect(rate(2000, 3000)).toBeLessThanOrEqual(8)
   expect(rate(6000, 16_000)).toBeCloseTo(10, 0)
-  // The whole of the ground lost: under 2 s of tickets.
+  // The whole loss: less than 2 s of tickets.
   expect(times.length).toBeGreaterThan(200 - 1 - 20)
 })
 
@@ -121,7 +121,7 @@ test('timers that fire late cost no pace: 100 a second with up to 15 ms of laten
   const times = departures(limiter, clock)
   void Promise.all(Array.from({ length: 1200 }, () => limiter.run(() => {})))
   await clock.advance(10_000)
-  // 4.8 % is the price of exactness in windows of a second.
+  // Exactness in windows of a second costs 4.8 %.
   expect(times.length).toBeGreaterThan(940)
 })
 

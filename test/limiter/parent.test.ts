@@ -1,4 +1,5 @@
-// An account over its models: all or none, children in fair turns, one line and one timer at the root.
+// An account over its models: reservations in all or none, children in fair turns, one queue and one timer at the
+// root.
 
 import { expect, test } from 'vitest'
 import { BucketRateLimiter, type LimiterOptions, LimiterStoppedError, RequestTooLargeError } from 'llmiter'

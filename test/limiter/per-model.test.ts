@@ -1,10 +1,10 @@
-// A limiter for each model, or one for all: which limiter a call belongs to.
+// A limiter for each model, or one for all: which limiter a call uses.
 
 import { expect, test } from 'vitest'
 import { BucketRateLimiter, perModel, type RateLimitedService, shared, withLimiter } from 'llmiter'
 import { EMPTY, fate, leftovers, outOfQuota, rateLimited, steadyClock } from '../helpers.ts'
 
-/** No limit: only refusals are waited out. */
+/** No limit. Only refusals cause waits. */
 const free = { limits: [] }
 
 test('perModel: a limiter for each, the same one each time', () => {

@@ -1,4 +1,4 @@
-// Who is next, and who may not even stand in line.
+// The order of the queue, and which calls it does not accept.
 
 import { expect, test } from 'vitest'
 import { LimiterStoppedError, QueueFullError, WaitTimeoutError } from 'llmiter'
@@ -194,7 +194,7 @@ test('queue.max 0: a call goes now or not at all, but a refused one may wait', a
 test('stop: waiting calls are rejected with the reason, no other call goes, calls in flight finish', async () => {
   const { clock, limiter } = rig({ tokensPerMinute: 1000, limits: [] })
   const flying = fate(limiter.run(() => clock.sleep(100_000).then(() => 'landed'), { cost: { tokens: 600 } }))
-  // The second would fit when the first makes room in line.
+  // The second would fit when the first leaves the queue.
   const waiting = [900, 1, 1].map((tokens) => fate(limiter.run(() => 'ran', { cost: { tokens } })))
   await clock.advance(40_000)
   const reason = new Error('the user has left')

@@ -1,4 +1,4 @@
-// The queue as people see it: names of calls, lists, dropping some, and what a full queue does.
+// The visible queue: ids of calls, lists, clearing some calls, and what happens when the queue is full.
 
 import { expect, test } from 'vitest'
 import { BucketRateLimiter, type EventName, QueueClearedError, QueueFullError, withLimiter } from 'llmiter'
@@ -184,7 +184,7 @@ test('retry.delayMs chooses the wait for each failure', async () => {
   })
   const tries: number[] = []
   const failures = [refusal(500), refusal(502), refusal(503, { 'retry-after-ms': '30' }), refusal(500)]
-  // 503 with a wait closes the gate; it is a transient failure here.
+  // A 503 with a wait closes the gate. It is a transient failure here.
   limiter.update({ classify: ({ error }: { error?: unknown }) => (error ? 'transient' : undefined) } as never)
   const call = limiter.run(async () => {
     tries.push(clock.now())

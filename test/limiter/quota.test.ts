@@ -1,4 +1,4 @@
-// Money or quota is used up: nobody waits for it, and one call a minute sees whether someone has paid.
+// After a used-up quota no call waits, and one call a minute tests whether it is back.
 
 import { expect, test } from 'vitest'
 import { BucketRateLimiter, type LimiterError, QuotaExhaustedError } from 'llmiter'
@@ -41,7 +41,7 @@ test('one call each 60 s tries; its success resumes for all', async () => {
       if (!paid) throw outOfQuota()
       return 'answer'
     })
-  // Someone asks each 7 s, for five minutes; at 200 s the bill is paid.
+  // A call every 7 s, for five minutes. At 200 s the bill is paid.
   const fates: string[] = []
   for (let i = 0; i < 43; i++) {
     paid = clock.now() >= 200_000

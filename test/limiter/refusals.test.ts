@@ -1,4 +1,4 @@
-// What a `rate` refusal does: the gate closes, the refused wait in front, one of them probes.
+// The effect of a `rate` refusal: the gate closes, refused calls wait at the front, and one of them probes.
 
 import { expect, test } from 'vitest'
 import type { BucketRateLimiter } from 'llmiter'
@@ -15,7 +15,10 @@ import {
   steadyClock,
 } from '../helpers.ts'
 
-/** Calls whose provider is shut in the given spans; writes down who was sent when, and who was refused. */
+/**
+ * Calls to a provider that refuses in the given intervals. Records which calls were sent when, and which were
+ * refused.
+ */
 function shutting(
   limiter: BucketRateLimiter,
   clock: VirtualClock,
@@ -42,7 +45,7 @@ test('with Retry-After: one probe when it is over, then the rest, the refused fi
   await clock.runAll()
   expect(await calls).toEqual(['a', 'b', 'c', 'd', 'e'])
   const probe = log.findIndex((line) => line.startsWith('a@'))
-  // Three were refused; the fourth had left too, before the first refusal came, or not at all.
+  // Three were refused. The fourth may have been sent before the first refusal arrived, or not at all.
   expect(log.slice(0, 3)).toEqual(['a!@0.00', 'b!@0.00', 'c!@0.00'])
   expect(log[probe]).toBe('a@5.00')
   expect(log.slice(probe).map((line) => line[0])).toEqual(['a', 'b', 'c', 'd', 'e'])
@@ -215,7 +218,7 @@ test('a refusal of tokens touches the limit of tokens only', async () => {
   const { clock, limiter } = rig({ requestsPerMinute: 6000, tokensPerMinute: 600_000, learn: true })
   let now = 0
   for (let i = 0; i < 400; i++) {
-    // The provider lets through half of the tokens that it advertises.
+    // The provider accepts half of the tokens that it advertises.
     const call = limiter.run(
       async () => {
         const at = clock.now()

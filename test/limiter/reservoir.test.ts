@@ -1,4 +1,4 @@
-// Limits that no window gives back: somebody refills them, or a clock of their own does.
+// Limits that no window refills: they are refilled manually or by the clock.
 
 import { expect, test } from 'vitest'
 import { BucketRateLimiter, explain } from 'llmiter'

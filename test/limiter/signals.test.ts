@@ -1,4 +1,4 @@
-// The signal that a function is given: SDKs listen on it, and some never stop to.
+// The signal that a function receives: SDKs listen on it, and some never stop.
 
 import { getEventListeners } from 'node:events'
 import { setFlagsFromString } from 'node:v8'
@@ -8,7 +8,8 @@ import { fate, rateLimited, rig } from '../helpers.ts'
 
 const reason = new Error('the user pressed stop')
 
-// openai 6, Anthropic's and Groq's SDKs leave a listener on the signal of each try: Node warns at the eleventh.
+// The SDKs of openai 6, Anthropic and Groq leave a listener on the signal of each attempt, and Node warns at the
+// eleventh.
 test('repeated refusals do not add listeners to any signal, and the last signal still receives the abort', async () => {
   const { clock, limiter } = rig({ recovery: { minMs: 10, maxMs: 20 } })
   const controller = new AbortController()
@@ -66,7 +67,7 @@ test('a call with a timeout: when its answer is gone, nothing listens for it any
         gc()
         return getEventListeners(signal, 'abort').length
       },
-      // When the collector comes round to it is its own business.
+      // The time of garbage collection is not predictable.
       { timeout: 30_000 },
     )
     .toBe(0)

@@ -1,5 +1,5 @@
-// While a machine sleeps its monotonic clock stands still. A wait that names a time of the wall, or hours, ends by the wall
-// clock; short waits and the pace by the monotonic one.
+// While a machine sleeps, its monotonic clock stands still. Waits that name a time of day, or take hours, end by
+// the wall clock. Short waits and the pace follow the monotonic clock.
 
 import { BucketRateLimiter, QuotaExhaustedError } from 'llmiter'
 import { VirtualClock } from 'llmiter/testing'
@@ -13,7 +13,7 @@ function limited(wall: string) {
   return { clock, limiter: new BucketRateLimiter({ name: 'm', requestsPerMinute: 60, clock }) }
 }
 
-/** Calls that are refused with these errors, in turn, and then answered. */
+/** Calls that are refused with these errors in turn, and then answered. */
 function provider(...errors: Error[]) {
   let sent = 0
   const call = async () => {

@@ -1,4 +1,4 @@
-// Tickets in the hands of code that runs its calls itself: all the ways in which one comes back.
+// Tickets for code that runs its calls itself: all the ways in which one is returned.
 
 import { expect, test } from 'vitest'
 import { type LimiterOptions, type Ticket } from 'llmiter'
@@ -150,7 +150,7 @@ test('again: the place in line that the call first had', async () => {
   take('first again', first.again())
   take('fourth', limiter.acquire())
   for (let i = 0; i < 8; i++) await new Promise((resolve) => setTimeout(resolve))
-  // The second had its ticket when the first failed.
+  // The second already had its ticket when the first failed.
   expect(order).toEqual(['second', 'first again', 'third', 'fourth'])
   expect(leftovers(limiter, clock)).toEqual(EMPTY)
 })

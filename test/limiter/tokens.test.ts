@@ -1,4 +1,5 @@
-// Tokens: reserved before, settled after; several limits at once; quotas counted, not paced.
+// Tokens: reserved before the call and settled after it, with several limits at once, and quotas that are counted,
+// not paced.
 
 import { expect, test } from 'vitest'
 import { RequestTooLargeError, withLimiter } from 'llmiter'
@@ -127,7 +128,7 @@ test('without cost: an estimate from the arguments, corrected by what is used', 
   const [, first] = await held()
   for (let i = 0; i < 40; i++) await ask('x'.repeat(4000))
   const [, corrected] = await held()
-  // 4000 letters look like 1000 tokens, and 500 for an unknown answer; they turn out to be 2000 and 100.
+  // 4000 letters look like 1000 tokens, plus 500 for an unknown answer. The actual usage is 2000 and 100.
   expect(first).toBeGreaterThan(1200)
   expect(first).toBeLessThan(1800)
   expect(corrected).toBeGreaterThan(1900)
@@ -225,7 +226,7 @@ test('a batch that comes at once is estimated anew by what its first calls have 
   const { clock, limiter } = rig({ requestsPerMinute: 6000, tokensPerMinute: 60_000 })
   const short = { usage: { prompt_tokens: 20, completion_tokens: 50, total_tokens: 70 } }
   const ask = withLimiter((_: string) => clock.sleep(20_000).then(() => short), limiter)
-  // 600,000 tokens: ten minutes; at the first guess of 520 a call it would be 74.
+  // 600,000 tokens take ten minutes. At the first estimate of 520 per call it would be 74.
   const calls = Promise.all(
     Array.from({ length: 8571 }, () => ask('a prompt of eighty characters'.padEnd(80, ' x'))),
   )

@@ -1,4 +1,4 @@
-// What a provider tells of the wait is believed until the provider itself shows that it is wrong.
+// A provider's Retry-After is trusted until the provider itself shows that it is wrong.
 
 import { expect, test } from 'vitest'
 import { BucketRateLimiter } from 'llmiter'
@@ -16,7 +16,7 @@ const second = () => new TokenBucketProvider({ requestsPerMinute, capacityMs: 10
 const window = (phaseMs: number) => new FixedWindowProvider({ requestsPerMinute, phaseMs })
 const tens = (phaseMs: number) => new ShortQuantumProvider({ requestsPerMinute, quantumMs: 10_000, phaseMs })
 
-/** How many s a backlog takes that is sent at so many times the limit, and when calls were refused. */
+/** How many s a backlog takes at this multiple of the limit, and when calls were refused. */
 async function backlog(provider: ModelProvider, calls: number, told: number, seed: number) {
   const clock = new VirtualClock({ seed })
   const limiter = new BucketRateLimiter({ name: 'told', clock, requestsPerMinute: told * requestsPerMinute })
@@ -93,7 +93,7 @@ test('a wait that was right is never cut short again', async () => {
   const provider = new FixedWindowProvider({ requestsPerMinute, retryAfter: 'exact' })
   const { seconds, refusedAt } = await backlog(provider, 4200, 1.5, 1)
   expect(seconds).toBeLessThan(7.1 * 60)
-  // In each minute some calls are refused when it is spent. Only once a probe goes long before it ends.
+  // In each minute some calls are refused once it is used up. Only once is a probe sent long before its end.
   const within = refusedAt.map((at) => Math.floor(at / 60_000))
   const early = refusedAt.filter((at, i) => within[i] === within[i - 1] && at - refusedAt[i - 1]! > 1000)
   expect(early.length).toBeLessThanOrEqual(1)
@@ -113,7 +113,7 @@ test('a light call that is accepted does not cut short the wait of a heavy one',
       },
       { cost: { tokens } },
     )
-  // Nothing was refused before: three light ones go, so that a single refusal may be chance.
+  // Nothing was refused before, and three light calls are accepted, so a single refusal may be chance.
   for (let i = 0; i < 30; i++) void call(10, 0)
   await clock.advance(30_000)
   void call(10_000, 1)

@@ -1,4 +1,5 @@
-// An option that is `undefined` is not given, for the compiler (`exactOptionalPropertyTypes`) as when it runs.
+// An option that is `undefined` counts as not given, both for the compiler (`exactOptionalPropertyTypes`) and at
+// run time.
 
 import { expect, expectTypeOf, test } from 'vitest'
 import {
@@ -27,7 +28,7 @@ import { rig, steadyClock } from '../helpers.ts'
 
 const undefinedOf = (keys: readonly string[]) => Object.fromEntries(keys.map((key) => [key, undefined]))
 
-/** Whatever may be missing, as `undefined`. */
+/** Makes every optional property `undefined`. */
 type AllUndefined<T> = { [K in keyof T as object extends Pick<T, K> ? K : never]: undefined }
 
 test('for the compiler', () => {

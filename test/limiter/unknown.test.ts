@@ -1,4 +1,5 @@
-// No limit is known (`limits: []`): one call goes at first, more with every answer, and refusals teach the limit.
+// With an unknown limit (`limits: []`), one call goes first, more with every answer, and the limit is learned from
+// refusals.
 
 import { expect, test } from 'vitest'
 import { BucketRateLimiter } from 'llmiter'
@@ -10,7 +11,7 @@ import {
   VirtualClock,
 } from 'llmiter/testing'
 
-/** 300 calls at once: how long they take, in s, and how many calls were refused. */
+/** 300 calls at once: how long they take in s, and how many were refused. */
 async function backlog(provider: ModelProvider, seed: number) {
   const clock = new VirtualClock({ seed })
   const limiter = new BucketRateLimiter({ name: 'unknown', clock, limits: [] })
@@ -61,7 +62,7 @@ test('one call goes at first, and two with every answer; after a refusal, spaced
       await clock.sleep(refused ? 20 : 1000)
       if (refused) throw Object.assign(new Error('rate limit'), { status: 429 })
     })
-    // The limiter is stopped before all are through.
+    // The limiter is stopped before all are answered.
     call.catch(() => {})
   }
   await clock.advance(500)
@@ -140,7 +141,7 @@ test('what was found out outlives a change of other options', async () => {
   expect(before).toBeGreaterThan(0)
   limiter.update({ maxWaitMs: '1h' })
   await clock.advance(30_000)
-  // To open again with 1, 2, 4 … would meet the limit many times.
+  // Opening again with 1, 2, 4 … would hit the limit many times.
   expect(refused - before).toBeLessThanOrEqual(1)
   limiter.stop()
 })

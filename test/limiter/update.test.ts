@@ -1,4 +1,4 @@
-// update(): whoever waits follows the new limits, as if these had held since the window began.
+// update(): waiting calls follow the new limits, as if these had applied since the window began.
 
 import { expect, test } from 'vitest'
 import { BucketRateLimiter, type LimiterOptions } from 'llmiter'

@@ -1,4 +1,5 @@
-// `waitTime` tells what really comes to pass, whatever binds: stories with the wait that was told and the one that came.
+// `waitTime` predicts the actual wait, whatever the bottleneck is: tests compare the predicted with the actual
+// wait.
 
 import { describe, expect, test } from 'vitest'
 import { BucketRateLimiter, type CallOptions, type LimiterOptions } from 'llmiter'
@@ -10,12 +11,12 @@ const DAY = 24 * HOUR
 
 interface Story {
   options: Partial<LimiterOptions>
-  /** Calls that go through beforehand, so that there is something to tell from. */
+  /** Calls made beforehand, so that there is something to estimate from. */
   before?: number
   ahead: number
   ms?: (i: number) => number
   call?: (i: number) => CallOptions
-  /** How long the call really waits, to be sure that the story is told. */
+  /** How long the call actually waits, to check the test itself. */
   waits: [from: number, to: number]
 }
 

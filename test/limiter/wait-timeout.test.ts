@@ -1,4 +1,5 @@
-// Who waits for `maxWaitMs` in vain is told what for, how much longer it would have taken, and what the provider said last.
+// A call that reaches `maxWaitMs` learns what it waited for, how much longer it would have taken, and the
+// provider's last answer.
 
 import { expect, test } from 'vitest'
 import { type LimiterOptions, WaitTimeoutError } from 'llmiter'

@@ -1,11 +1,11 @@
-// A call may take several places of `maxConcurrent`, or none.
+// A call may take several slots of `maxConcurrent`, or none.
 
 import { expect, test } from 'vitest'
 import { RequestTooLargeError, withLimiter } from 'llmiter'
 import { memoryStore } from 'llmiter/testing'
 import { EMPTY, fate, leftovers, refusal, rig } from '../helpers.ts'
 
-/** Calls of these weights, each of 10 s: when each began. */
+/** Calls with these weights, each of 10 s. Returns when each started. */
 async function begins(weights: readonly (number | undefined)[], maxConcurrent: number) {
   const { clock, limiter } = rig({ maxConcurrent })
   const calls = weights.map((weight) =>

@@ -1,4 +1,4 @@
-// What the Python library that this one starts from gets wrong (DESIGN), one story for each.
+// Faults of the Python library on which this one is based (DESIGN), one test for each.
 
 import { expect, test } from 'vitest'
 import { BucketRateLimiter, withLimiter } from 'llmiter'
@@ -128,7 +128,7 @@ test('tokens, Retry-After, cancel and a bound of the queue exist', async () => {
   controller.abort(new Error('no longer'))
   await clock.runAll()
   expect([waiting.now, cancelled.now]).toEqual(['ok: waited', 'error: no longer'])
-  // 900 of 1000 are used; 600 more fit when the first are a window old, not sooner.
+  // 900 of 1000 are used. 600 more fit when the first have left the window, and not before.
   expect(seconds(clock.now())).toBe('60.05')
 })
 

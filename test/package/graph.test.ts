@@ -290,7 +290,7 @@ describe.skipIf(!chromium && !process.env.CI)('in a browser', () => {
       strip: 'output tokens a minute',
     },
     "day's quota": { sentence: /they waited for requests \(100 a day\)/, strip: 'requests a day' },
-    concurrency: { sentence: /waited for a free place \(at most 2 in flight\)/, strip: 'calls in flight' },
+    concurrency: { sentence: /waited for a free slot \(at most 2 in flight\)/, strip: 'calls in flight' },
     parent: {
       sentence: /for requests of 'account' \(60 a minute\)/,
       strip: "requests a minute of 'account'",

@@ -17,7 +17,7 @@ import type { TestProject } from 'vitest/node'
 
 declare module 'vitest' {
   export interface ProvidedContext {
-    /** A folder in which the package is installed, with the programs of `programs/` beside. */
+    /** A folder in which the package is installed, next to the programs of `programs/`. */
     app: string
     /** The package itself, as npm would publish it. */
     tarball: string
@@ -48,7 +48,7 @@ export default function pack({ provide }: TestProject): () => void {
     join(folder, tarball.filename),
   )
   cpSync(join(import.meta.dirname, 'programs'), app, { recursive: true })
-  // What users install beside it: the versions that are tested with.
+  // The packages that users install with it, in the tested versions.
   const { peerDependencies = {} } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
     peerDependencies?: Record<string, string>
   }

@@ -18,7 +18,7 @@ const { version: openai } = JSON.parse(
   readFileSync(join(root, 'node_modules/openai/package.json'), 'utf8'),
 ) as { version: string }
 
-/** What stands beside them in the recipes. */
+/** The text next to them in the recipes. */
 const BESIDE = [
   `openai@${openai}`,
   'ai-5@npm:ai@5',

@@ -1,4 +1,4 @@
-// Several embeddings in one request: who goes with whom, and what each caller gets.
+// Several embeddings in one request: which calls share a request, and what each caller gets.
 
 import OpenAI from 'openai'
 import { describe, expect, test } from 'vitest'
@@ -17,7 +17,7 @@ interface Request {
 const list = (input: Request['input']) => (typeof input === 'string' ? [input] : input)
 const texts = (count: number) => Array.from({ length: count }, (_, i) => `text ${i}`)
 
-/** An embedding is its text. A bad text fails the whole request, as at any provider. */
+/** An embedding equals its text. A bad text fails the whole request, as with all providers. */
 function rig(
   keys: Parameters<typeof poolOf>[0] = { a: {} },
   options: Omit<PoolOptions<Key>, 'targets'> = {},
@@ -35,7 +35,7 @@ function rig(
     })
     if (all.some((text) => text.startsWith('bad'))) throw refusal(400)
     const tokens = all.reduce((sum, text) => sum + text.length, 0)
-    // In whatever order: each result has its number.
+    // In any order: each result has its number.
     const data = all.map((embedding, index) => ({ embedding, index })).reverse()
     return { model, data, usage: { prompt_tokens: tokens, total_tokens: tokens } }
   }, batch)
@@ -91,7 +91,7 @@ describe('calls that come together', () => {
     const all = Promise.all([...texts(9), ['x', 'y', 'z'], texts(7)].map((input) => many.one(input)))
     await many.clock.runAll()
     expect((await all).join()).toBe([...texts(9), 'x', 'y', 'z', ...texts(7).reverse()].join())
-    // A call that asks for more than that goes alone, and gets the provider's own answer.
+    // A call larger than a request is sent alone, and gets the provider's own answer.
     expect(many.sizes()).toEqual([4, 4, 4, 7])
     const long = rig({ a: {} }, {}, { maxTokens: 250 })
     const words = Promise.all(texts(5).map((text) => long.one(text.padEnd(400, ' words'))))
@@ -109,7 +109,7 @@ describe('calls that come together', () => {
     }
     await clock.runAll()
     expect((await Promise.all(done)).join()).toBe(texts(100).join())
-    // One every 10 ms, and a request takes 100 ms: so many go with each but the first two.
+    // One every 10 ms, and a request takes 100 ms: this many share each request, except the first two.
     expect(sizes().slice(0, 2)).toEqual([1, 1])
     expect(sent.length).toBeLessThan(14)
     expect(Math.max(...sizes())).toBeGreaterThanOrEqual(9)
@@ -188,7 +188,7 @@ describe('a request that fails', () => {
     expect(calls.map(({ now }) => now)).toEqual(
       texts(16).map((text, i) => (i === 5 ? 'error: HTTP 400' : `ok: ${text}`)),
     )
-    // 16 with the bad one, and two halves of whatever held it.
+    // 16 requests for the bad one, and two halves at each level.
     expect(sent).toHaveLength(9)
     expect(pool.stats().sharing!.batched).toBe(14)
     expect(leftovers(targets[0]!.limiter, clock)).toEqual(EMPTY)
@@ -283,7 +283,7 @@ test('with OpenAI’s SDK and two keys: few requests, every vector at its place,
   const pool = createPool({
     targets: servers.map(({ url }, i) => ({
       name: `key ${i}`,
-      // Told more than is true: so the provider refuses what is too large for it.
+      // Configured too high, so the provider refuses what is too large for it.
       limiter: new BucketRateLimiter({ name: `key ${i}`, requestsPerMinute: 1200, ramp: false }),
       client: new OpenAI({ apiKey: 'any', baseURL: url, maxRetries: 0 }),
     })),
@@ -292,7 +292,7 @@ test('with OpenAI’s SDK and two keys: few requests, every vector at its place,
     client.embeddings.create(request, { signal }),
   )
   const model = 'text-embedding-3-small'
-  // 60 texts of 4 tokens are more than a bucket of 100 tokens can ever take.
+  // 60 texts of 4 tokens exceed what a bucket of 100 tokens can ever hold.
   const answers = await Promise.all(
     Array.from({ length: 60 }, (_, i) => embed({ model, input: `text ${i}`.padEnd(16), dimensions: 4 })),
   )

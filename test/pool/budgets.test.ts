@@ -1,4 +1,4 @@
-// What a pool may spend: reserved before a call waits, settled by what it used.
+// The budgets of a pool: reserved before a call waits, settled by its usage.
 
 import { describe, expect, test } from 'vitest'
 import { BudgetExceededError, createPool, type PoolCall } from 'llmiter/pool'
@@ -350,7 +350,7 @@ describe('periods', () => {
   test('of the calendar begin at midnight in their time zone, on days of any length', () => {
     const at = (iso: string) => Date.parse(iso)
     const iso = (time: number) => new Date(time).toISOString()
-    // Clocks in Berlin are put back on 25 October 2026.
+    // Clocks in Berlin are set back on 25 October 2026.
     expect(iso(endOf('day', at('2026-10-25T00:00:00Z'), 'Europe/Berlin'))).toBe('2026-10-25T23:00:00.000Z')
     expect(iso(endOf('month', at('2026-10-02T00:00:00Z'), 'Europe/Berlin'))).toBe('2026-10-31T23:00:00.000Z')
     expect(iso(endOf('month', at('2028-02-28T23:59:59Z'), 'UTC'))).toBe('2028-03-01T00:00:00.000Z')

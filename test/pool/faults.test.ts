@@ -1,4 +1,4 @@
-// Faults that people report of routers and key pools, each as a story.
+// Faults reported for routers and key pools, one test for each.
 
 import { describe, expect, test } from 'vitest'
 import { BucketRateLimiter } from 'llmiter'
@@ -43,7 +43,7 @@ describe('a cooldown', () => {
     await clock.advance(1)
     expect(await pool.run(ask(0, { a: fails(401) }))).toBe('b')
     await clock.advance(10 * MINUTE)
-    // The trial is out while the old call comes back.
+    // The trial is in flight when the old call returns.
     const trial = fate(pool.run(ask(5000)))
     const other = fate(pool.run(ask(2000)))
     await clock.advance(2000)

@@ -1,5 +1,5 @@
-// A call of a pool within another call is one call to the provider: it never waits for a ticket that the call around it
-// holds.
+// A call of a pool within another call is one call to the provider. It never waits for a ticket that the outer
+// call holds.
 
 import { afterEach, describe, expect, test } from 'vitest'
 import { BucketRateLimiter } from 'llmiter'
@@ -13,7 +13,7 @@ afterEach(() => Object.assign(context, { wanted, storage }))
 
 const ONE = { maxConcurrent: 1 }
 
-/** Two keys with one place each, and other ways to the same places. */
+/** Two keys with one slot each, and other ways to use the same slots. */
 function stage(options: Parameters<typeof poolOf>[1] = {}) {
   const rig = poolOf({ a: ONE, b: ONE }, options)
   const { clock, targets } = rig

@@ -1,4 +1,4 @@
-// Whatever happens: nothing is lost, nobody is served twice, no target's limit and no budget is passed.
+// With random events: no call is lost or served twice, and no target's limit and no budget is exceeded.
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
@@ -35,14 +35,14 @@ test('every call ends once, and no limit and no budget is passed', async () => {
           ],
         },
       )
-      /** Tokens that a provider bills: of a call that was answered, or was left when it was under way. */
+      /** The tokens that a provider bills: those of answered calls, and of calls aborted in flight. */
       const billed: Record<string, number> = {}
       const answered: Record<string, number> = {}
       const ends = calls.map(() => 0)
       const running = calls.map(() => 0)
       const sent: { target: string; at: number; tokens: number }[] = []
       const out: Record<string, number> = {}
-      // Kept for later: an error that is thrown within a call is a failure of its target.
+      // Checked at the end, because an error thrown within a call is a failure of its target.
       const most = { twice: 0, narrow: 0 }
       for (const [
         i,
@@ -58,7 +58,7 @@ test('every call ends once, and no limit and no budget is passed', async () => {
               out[name] = (out[name] ?? 0) + 1
               most.narrow = Math.max(most.narrow, out.narrow ?? 0)
               const fails = first && answer !== 200
-              // A provider counts no tokens of a call that it refuses.
+              // A provider counts no tokens of a refused call.
               const refused = fails && (answer === 429 || answer === 503)
               sent.push({ target: name, at: clock.now(), tokens: refused ? 0 : tokens })
               first = false

@@ -1,4 +1,4 @@
-// One queue in front of several limiters: who goes, and to which of them.
+// One queue in front of several limiters: which call goes, and to which target.
 
 import { describe, expect, test } from 'vitest'
 import { deferred, fate, rateLimited } from '../helpers.ts'

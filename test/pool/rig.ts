@@ -1,4 +1,4 @@
-// What the stories of pools share: keys at model providers, on one virtual clock.
+// Shared by the tests of pools: keys at model providers, on one virtual clock.
 
 import { BucketRateLimiter, type LimiterOptions } from 'llmiter'
 import { createPool, type PoolOptions, type PoolTarget } from 'llmiter/pool'
@@ -13,7 +13,7 @@ export function poolOf(
 ) {
   const targets: Key[] = Object.entries(keys).map(([name, { tier, weight, ...limits }]) => ({
     name,
-    // Without limits, keys have room for all: they do not look for an unknown limit.
+    // Without limits, keys accept all calls. They do not search for an unknown limit.
     limiter: new BucketRateLimiter({
       ...{ name, limits: [], learn: Object.keys(limits).length > 0, ramp: false, clock },
       ...limits,
@@ -22,9 +22,9 @@ export function poolOf(
     ...(weight !== undefined && { weight }),
   }))
   const pool = createPool({ targets, ...options })
-  /** Who was asked, and when. */
+  /** Which target was called, and when. */
   const log: { target: string; at: number }[] = []
-  /** A call that takes so long, or as its target says. */
+  /** A call of this duration, or of the duration that depends on the target. */
   const ask =
     (ms = 0, answers: Record<string, () => unknown> = {}) =>
     async (target: Key) => {

@@ -1,4 +1,4 @@
-// Budgets that processes share: each pool stands for one.
+// Budgets that processes share. Each pool represents one process.
 
 import { describe, expect, test } from 'vitest'
 import type { BudgetOptions } from 'llmiter/pool'

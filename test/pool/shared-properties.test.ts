@@ -1,5 +1,5 @@
-// Whatever happens to calls that share answers and requests: each caller gets its own answer once, and what is sent for
-// several keeps to the limits, the budgets and the order of tries.
+// With random calls that share answers and requests: each caller gets its own answer once, and shared requests
+// keep to the limits, the budgets and the order of attempts.
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
@@ -12,20 +12,20 @@ const ATTEMPTS = 5
 
 const call = fc.record({
   at: fc.integer({ min: 0, max: 4000 }),
-  /** Calls that ask the same may share an answer; those of one batch go in one request. */
+  /** Equal calls may share an answer. Calls of one batch share a request. */
   asks: fc.integer({ min: 0, max: 3 }),
   way: fc.constantFrom('run', 'batched'),
   inputs: fc.integer({ min: 1, max: 3 }),
   tenant: fc.constantFrom('x', undefined),
   priority: fc.integer({ min: 0, max: 1 }),
   share: fc.constantFrom(true, true, false),
-  /** Nobody else asks this. */
+  /** Not used by other code. */
   unique: fc.boolean(),
   leavesAfter: fc.option(fc.integer({ min: 0, max: 6000 }), { nil: undefined }),
   maxWaitMs: fc.option(fc.integer({ min: 0, max: 9000 }), { nil: undefined }),
 })
 
-/** What the providers answer, one after the other, and how long each answer takes. 0: the connection is lost. */
+/** The answers of the providers in order, and how long each takes. 0: the connection is lost. */
 const answers = fc.infiniteStream(
   fc.record({
     status: fc.constantFrom(200, 200, 200, 200, 400, 401, 404, 429, 500, 503, 0),
@@ -43,7 +43,7 @@ const options = fc.record({
 interface Asked {
   readonly asks: number
   readonly inputs: readonly string[]
-  /** For whom, where one can tell: a request for several tells nothing of its callers. */
+  /** The caller of a request, if known: a request shared by several does not name its callers. */
   readonly tenant?: string | null
 }
 

@@ -1,4 +1,4 @@
-// Calls that need not be sent: identical ones in flight, and those whose answer is kept.
+// Calls that do not have to be sent: identical ones in flight, and those with a cached answer.
 
 import { describe, expect, test } from 'vitest'
 import { collect, fate } from '../helpers.ts'

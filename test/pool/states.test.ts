@@ -32,7 +32,7 @@ describe('a key that is rejected', () => {
   test('is tried at once after retry(name)', async () => {
     const { pool, ask, stateOf } = poolOf({ a: {}, b: { tier: 2 } })
     expect(await pool.run(ask(0, { a: fails(401) }))).toBe('b')
-    // Nobody waits ten minutes for a wrong key.
+    // No call waits ten minutes for a wrong key.
     const forced = pool.run(ask(), { target: 'a' })
     await expect(forced).rejects.toMatchObject({ code: 'NO_TARGET', cause: { status: 401 } })
     pool.retry('a')

@@ -1,4 +1,4 @@
-// Who may answer: tiers, weights, conditions, keys that stay, names that lead round.
+// Which target may answer: tiers, weights, conditions, sticky keys, circular names.
 
 import { describe, expect, test } from 'vitest'
 import { createPool, type PoolQuery, type Strategy } from 'llmiter/pool'
@@ -13,7 +13,7 @@ describe('tiers', () => {
     )
     void Promise.all(Array.from({ length: 20 }, () => pool.run(ask())))
     await clock.advance(0)
-    // One goes, about five may wait, and the others need not.
+    // One goes, about five may wait, and the others do not have to.
     expect(counts().cheap).toBe(1)
     expect(counts().dear).toBeGreaterThanOrEqual(13)
     await clock.runAll()
@@ -223,7 +223,7 @@ test('what is wrong is refused when the pool is made', () => {
   expect(make({ strategies: { a: 'a' } })).toThrow(/a target has this name/)
   expect(make({ targets: [null] })).toThrow('targets[0] must be an object, got null')
   expect(make({ targets: [{ name: 'a', limiter, wieght: 2 }] })).toThrow(
-    "targets[0] cannot have a field 'wieght' (did you mean 'weight'?); fields of your own need other names",
+    "targets[0] cannot have a field 'wieght' (did you mean 'weight'?); extra fields need other names",
   )
   expect(make({ targets: [{ name: 'a', limiter, client: {}, weights: 2 }] })).toThrow(
     "did you mean 'weight'?",

@@ -1,4 +1,4 @@
-// The law of laws: whatever comes, in no window does more go than a limit allows.
+// The most important property: with random events, no window contains more than a limit allows.
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
@@ -27,7 +27,7 @@ const arrivals = fc.array(
   { minLength: 1, maxLength: 12 },
 )
 
-/** The most that went in any window of this length. */
+/** The maximum sum in any window of this length. */
 function most(log: readonly { at: number; amount: number }[], windowMs: number): number {
   let best = 0
   let sum = 0
@@ -60,7 +60,7 @@ test('never above any limit in any window, however late the timers are', async (
           await clock.advance(after)
           const cost = { requests: 1, tokens, images }
           for (let i = 0; i < calls; i++) {
-            // Those too large for a limit are turned away, which is their right.
+            // Calls too large for a limit are rejected, which is correct.
             limiter.run(() => sent.push({ at: clock.now(), cost }), { cost }).catch(() => {})
           }
         }
@@ -141,7 +141,7 @@ test('cancel and settle give back exactly: a released or settled ticket leaves t
         ]
         const [told, done] = [rig({ limits }), rig({ limits })]
         for (const { reserve, use, wait } of steps) {
-          // One reserves and settles (or gives back), the other takes what was used from the start.
+          // One reserves and settles (or releases). The other takes the actual usage from the start.
           const ticket = told.limiter.tryAcquire({ cost: { tokens: reserve } })!
           if (use === null) ticket.release()
           else ticket.finish({ usage: { tokens: use } })

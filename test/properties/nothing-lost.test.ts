@@ -1,4 +1,4 @@
-// Whatever happens to a limiter, every call gets exactly one end, and the office is empty afterwards.
+// With random events, every call gets exactly one end, and the limiter is empty afterwards.
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
@@ -68,7 +68,7 @@ const events = fc.array(
   { maxLength: 60 },
 )
 
-/** Refuses or fails the first times, by its number, and then answers. */
+/** Refuses or fails the first attempts, depending on the number, and then answers. */
 function provider(what: number) {
   const errors = [
     [],
@@ -184,7 +184,7 @@ test('order is kept within priority and tenant, whatever order refusals return i
             const refused = clock.now() < shutUntil
             if (!refused) order.push(id)
             await clock.sleep(latency)
-            // All who left while the provider was shut are refused, in the order of their latencies.
+            // All calls sent during the outage are refused, in the order of their latencies.
             if (refused) throw rateLimited(shutUntil + 1000)
           },
           { priority, tenant },

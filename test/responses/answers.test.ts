@@ -113,7 +113,7 @@ describe('through the real SDKs', () => {
     cohere: () =>
       new CohereClient({ token: 'none', environment: url() }).chat({ message: 'hello' }, { maxRetries: 0 }),
   }
-  /** What this SDK's error leaves out of the answer, so that nobody can read it there. */
+  /** The parts of the answer that this SDK's error omits, so that they cannot be read there. */
   const lost = (sdk: string, { body, headers }: Answer): boolean => {
     const { error } = body as { error?: unknown }
     // Of a body, these keep what is in `error` alone.
@@ -270,7 +270,7 @@ test('a megabyte of anything is classified with bounded work', () => {
     'tokens per '.repeat(1e5),
     '日'.repeat(1e6),
   ]
-  // The rest is never read: whatever stands there changes nothing. A pattern that took long would take for ever.
+  // The rest is never read, so its content changes nothing. A slow pattern would take forever.
   for (const text of big)
     for (const status of [400, 429, undefined]) {
       const read = (message: string) => classify(thrown({ status }, message), wall)

@@ -1,6 +1,6 @@
 /**
- * What providers answer when they turn a call away, with what a limiter must make of it. Told in public bug reports,
- * error pages and the SDKs' own error classes; each stands for a kind.
+ * Refusals of providers, with the expected classification. Taken from public bug reports, error pages and the
+ * SDKs' own error classes. Each represents a kind.
  */
 
 export interface Answer {
@@ -31,7 +31,7 @@ const quota = (message: string, more: Partial<Answer> = {}): Answer => ({
   kind: 'quota',
 })
 
-/** A window of a day or longer, and no wait told: nobody gets through today. */
+/** A window of a day or longer without a wait: no call succeeds today. */
 const longWindows: Answer[] = [
   {
     name: 'Bedrock, tokens per day',
@@ -99,7 +99,7 @@ const longWindows: Answer[] = [
   quota('1日の上限に達しました', { perMs: DAY }),
   quota('일일 사용 한도를 초과했습니다', { perMs: DAY }),
   quota('Превышен дневной лимит запросов', { perMs: DAY }),
-  // A told wait is waited for.
+  // A given wait is waited for.
   rate(
     'Rate limit reached for llama on tokens per day (TPD): Limit 500000, Used 499000, Requested 2000. Please try again in 9m38s.',
     { perMs: DAY, waitMs: 578_000, of: 'tokens' },

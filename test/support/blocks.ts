@@ -1,4 +1,4 @@
-// Compiles and runs blocks of documentation against the sources, so that what is read is what works.
+// Compiles and runs code blocks of the documentation against the sources.
 
 import { execFile } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -17,12 +17,12 @@ const sources = Object.fromEntries(
   entries.map(({ specifier, name }) => [specifier, join(ROOT, `src/${name}.ts`)]),
 )
 
-/** What the compiler has read of files that do not change: the types of all SDKs are most of its work. */
+/** Parsed files that do not change. The types of all SDKs are most of the compiler's work. */
 const parsed = new Map<string, ts.SourceFile | undefined>()
 
-/** What the compiler says of the blocks, each with its line in the Markdown file. */
+/** The compiler's errors in the blocks, each with its line in the Markdown file. */
 export function complaints(blocks: readonly Block[]): string[] {
-  // Virtual files beside the package's own, so that `openai` and the like are found.
+  // Virtual files next to the package's own, so that `openai` and the like are found.
   const files = new Map(blocks.map((block, i) => [join(ROOT, `block-${i}.mts`), block]))
   const options: ts.CompilerOptions = {
     target: ts.ScriptTarget.ES2022,
@@ -64,12 +64,12 @@ export function complaints(blocks: readonly Block[]): string[] {
   })
 }
 
-/** A file without imports is a module too: its names are its own, and it may `await`. */
+/** A file without imports is a module too: its names are local, and it may use `await`. */
 const textOf = (block: Block | undefined) => block && `${block.code}\nexport {}\n`
 
 const fileOf = ({ where }: Block) => where.slice(0, where.lastIndexOf(':'))
 
-/** Runs a block in a process of its own, in this folder. */
+/** Runs a block in its own process, in this folder. */
 export function execute(block: Block, folder: string, env: Record<string, string> = {}) {
   const main = join(folder, 'block.mts')
   const hooks = join(folder, 'hooks.mjs')
@@ -82,7 +82,7 @@ export function execute(block: Block, folder: string, env: Record<string, string
   })
 }
 
-/** Runs a block. Resolves with what is wrong, which should be nothing. */
+/** Runs a block. Resolves with the errors, of which there should be none. */
 export async function mishaps(block: Block): Promise<string[]> {
   const folder = mkdtempSync(join(tmpdir(), 'llmiter-block-'))
   try {
@@ -103,7 +103,7 @@ export async function mishaps(block: Block): Promise<string[]> {
   }
 }
 
-/** `llmiter` is the sources, and other packages are those of this folder. */
+/** `llmiter` resolves to the sources, and other packages to those of this repository. */
 const resolveFromSources = `
 import { registerHooks } from 'node:module'
 const sources = ${JSON.stringify(Object.fromEntries(Object.entries(sources).map(([key, file]) => [key, pathToFileURL(file).href])))}

@@ -1,5 +1,5 @@
-// A log for each thing that can hold calls: the real limiter in virtual time, and its real log. Each is a batch that is
-// stuck, or was.
+// A log for each cause that can hold calls: the real limiter in virtual time, with its real log. Each is a batch
+// that is or was stuck.
 
 import { mkdirSync } from 'node:fs'
 import { BucketRateLimiter, type LimiterOptions } from 'llmiter'
@@ -14,21 +14,21 @@ interface Story {
   calls: number
   /** What a call takes of the limits. */
   cost?: Record<string, number>
-  /** How long the provider takes, or what it throws. */
+  /** How long the provider takes, or the error it throws. */
   answer: (clock: VirtualClock, seconds: number) => Promise<unknown>
-  /** The log ends then: calls that wait are still waiting. */
+  /** When the log ends. Waiting calls are still waiting then. */
   seconds: number
   parent?: Partial<LimiterOptions>
-  /** The limit is that of a store, which is out of reach after ten seconds. */
+  /** Whether the limit is that of a store, which cannot be reached after ten seconds. */
   shared?: boolean
-  /** The program pauses after ten seconds. */
+  /** Whether the program pauses after ten seconds. */
   paused?: boolean
 }
 
 const after = (ms: number) => (clock: VirtualClock) => clock.sleep(ms)
 const error = (status: number, name: string, headers: Record<string, string> = {}) =>
   Object.assign(new Error(name), { name, status, headers })
-/** Refuses until this second, and says how long it will last. */
+/** Refuses until this second, and reports the remaining wait. */
 const refusing = (until: number, status: number) => (clock: VirtualClock, seconds: number) =>
   seconds < until
     ? Promise.reject(error(status, 'Refused', { 'retry-after': String(Math.ceil(until - seconds)) }))
@@ -98,8 +98,8 @@ export const STORIES = {
 export type Cause = keyof typeof STORIES
 
 /**
- * Writes the log of a story into a folder of its own, and returns its file. `look` is given the limiter before the first
- * call, and what it returns is called as the log ends.
+ * Writes the log of a cause into its own folder, and returns its file. `look` receives the limiter before the
+ * first call. Its result is called when the log ends.
  */
 export async function tell(
   cause: Cause,

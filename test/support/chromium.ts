@@ -1,4 +1,4 @@
-// The browser at hand. Where there is none, the tests that need one say so and are left out; in CI they fail.
+// The installed browser. Without one, tests that need it are skipped with a message. In CI they fail.
 
 import { execFileSync } from 'node:child_process'
 

@@ -1,5 +1,5 @@
-// Reads who imports whom in `src/`. An import counts as type-only when the compiler erases it: `import type`, and
-// not `import { type A }`, which stays as an import of nothing and runs the other file.
+// Reads the imports between files in `src/`. An import counts as type-only if the compiler erases it: `import
+// type`, but not `import { type A }`, which remains as an empty import and runs the other file.
 
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
@@ -57,14 +57,14 @@ function resolve(from: string, specifier: string): string {
     : specifier
 }
 
-/** Every file that is loaded, or read for its types, when this one is. */
+/** Every file that is loaded, or read for its types, with this one. */
 export function reach(imports: Imports, from: string): Set<string> {
   const seen = new Set([from])
   for (const file of seen) for (const { to } of imports.get(file) ?? []) seen.add(to)
   return seen
 }
 
-/** The circles of files that import each other: each the shortest way from its first file back to it. */
+/** The circular imports: for each, the shortest path from its first file back to it. */
 export function cycles(imports: Imports, counts: (found: Import) => boolean): string[][] {
   const next = (file: string) => (imports.get(file) ?? []).filter(counts).map(({ to }) => to)
   const found = new Map<string, string[]>()

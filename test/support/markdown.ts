@@ -11,7 +11,7 @@ export interface Block {
   /** The line of the file on which the first line of `code` would stand, were all of it written there. */
   readonly firstLine: number
   readonly code: string
-  /** How many lines of `code` come before the block's own. */
+  /** How many lines of `code` precede the block's own. */
   readonly before: number
   readonly run: boolean
 }
@@ -60,7 +60,7 @@ export function blocksOf(file: string, text: string): Block[] {
   return blocks
 }
 
-/** The comments that stand right before a block, with nothing but space between. */
+/** The HTML comments right before a block, with only white space between. */
 function wordsBefore(prose: string, where: string) {
   const words = { given: '', continues: false, run: false }
   for (let found = COMMENT.exec(prose); found; found = COMMENT.exec(prose)) {
@@ -74,7 +74,7 @@ function wordsBefore(prose: string, where: string) {
   return words
 }
 
-/** What the block says that it prints: the comments behind its own `console.log(…)`. */
+/** What the block says it prints: the comments after its own `console.log(…)`. */
 export function printed({ code, before }: Block): string[] {
   const own = code.split('\n').slice(before)
   return own.flatMap((line) => /\bconsole\.log\(.*\)\s*\/\/\s*(.+)$/.exec(line)?.[1]?.trim() ?? [])

@@ -7,7 +7,7 @@ import { type LogRecord, parseRecord } from '../../src/telemetry/log-record.ts'
 /** When the virtual clock starts. */
 export const START = Date.UTC(2026, 0, 1)
 
-/** All records of a folder, file by file, each line of them good. */
+/** All records of a folder, file by file. Every line must be valid. */
 export function recordsIn(dir: string) {
   const lines = readdirSync(dir)
     .sort()
@@ -19,7 +19,7 @@ export function recordsIn(dir: string) {
   })
 }
 
-/** A second in which nothing happened, but for what is said. */
+/** A second without activity, except for the given fields. */
 export function record(t: number, over: Partial<LogRecord> = {}): LogRecord {
   return {
     ...{ v: 1, t, name: 'gpt-5', requests: 0, issued: 0, refused: 0, finished: 0, failed: 0, rejected: 0 },

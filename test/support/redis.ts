@@ -1,4 +1,4 @@
-// A real redis-server for a test: on a free port, without files, gone when the test is.
+// A real redis-server for a test: on a free port, without files, removed with the test.
 
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -8,7 +8,7 @@ import { join } from 'node:path'
 
 const installed = spawnSync('redis-server', ['--version']).status === 0
 
-/** Whether this machine has Redis. In CI it must. */
+/** Whether this machine has Redis. In CI it is required. */
 export function haveRedis(): boolean {
   if (installed) return true
   if (process.env['CI']) throw new Error('redis-server is not installed: apt-get install redis-server')
@@ -21,13 +21,13 @@ export function haveRedis(): boolean {
 export interface RedisServer {
   readonly port: number
   readonly url: string
-  /** Stops every process of it, as SIGSTOP does. */
+  /** Stops all its processes, with SIGSTOP. */
   freeze(): void
   thaw(): void
   stop(): Promise<void>
-  /** The same port, with nothing in memory. */
+  /** Starts it again on the same port, with an empty memory. */
   start(): Promise<void>
-  /** Stops it for good. */
+  /** Stops it permanently. */
   close(): Promise<void>
 }
 

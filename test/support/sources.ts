@@ -1,5 +1,5 @@
-// For `node --import`: `llmiter` and its entries are the sources, so that a program of a test needs no build. A script for
-// Redis is imported as its text, as in the built package.
+// For `node --import`: resolves `llmiter` and its entries to the sources, so that test programs need no build. A
+// Redis script is imported as its text, as in the built package.
 
 import { readFileSync } from 'node:fs'
 import { registerHooks } from 'node:module'

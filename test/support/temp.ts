@@ -1,4 +1,4 @@
-// A folder of its own for each test, gone when the test is over.
+// A separate folder for each test, removed after the test.
 
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -1,4 +1,4 @@
-/** Public names without a hover text: what an editor shows nothing for. */
+/** Finds public names without a hover text in editors. */
 
 import { relative } from 'node:path'
 import ts from 'typescript'

@@ -1,4 +1,4 @@
-// What a limiter does that watches the provider's latency: to the pace, and to those who come.
+// The effect of latency health on the pace of a limiter, and on new calls.
 
 import { describe, expect, test } from 'vitest'
 import { BucketRateLimiter, LimiterError, perModel } from 'llmiter'
@@ -166,7 +166,7 @@ describe("onUnhealthy: 'refuse'", () => {
       /^'test': the provider is slow: the first token arrives after \d+ ms on average, the threshold is 1000 ms; the time between tokens is 10 ms on average, the threshold is 30 ms; \d+ % of new calls are sent$/,
     )
     expect(limiter.stats().rejected).toBe(failed.length)
-    // Who would not wait anyway has no ticket.
+    // A call that does not want to wait gets no ticket.
     expect([limiter.tryAcquire(), limiter.tryAcquire()]).toContain(undefined)
   })
 

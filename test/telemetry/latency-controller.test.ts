@@ -8,7 +8,7 @@ const TAU = 15_000
 const LIMIT = 1000
 const vitals = () => new Vitals<'ttft'>({ ttft: LIMIT }, TAU)
 
-/** Feeds one sample each `everyMs`, and tells share and state every `tellMs`. */
+/** Feeds one sample per `everyMs`, and returns share and state every `tellMs`. */
 function story(spells: [ms: number, forMs: number][], everyMs = 500, tellMs = 15_000): string {
   const it = vitals()
   const lines: string[] = []

@@ -42,7 +42,7 @@ describe('what is measured', () => {
       await each(read, () => clock.sleep(1000))
     })()
     await clock.runAll()
-    // A generator works only while somebody waits for it.
+    // A generator works only while its reader waits for it.
     expect(seen()).toBe('first 400, next 20, next 20')
   })
 

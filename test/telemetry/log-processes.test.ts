@@ -52,7 +52,7 @@ test('a program that comes to its end is not kept alive, and its last second is 
     dir,
     `await Promise.all(Array.from({ length: 5 }, () => limiter.run(() => 1)))`,
   )
-  // A log that kept the program alive would do so for ever: its timer begins anew each second.
+  // A log that kept the program alive would do so forever, since its timer restarts each second.
   expect([code, stderr]).toEqual([0, ''])
   expect(total(recordsIn(dir))).toEqual({ requests: 5, issued: 5, finished: 5, waiting: 0 })
 })

@@ -1,4 +1,4 @@
-// A limiter, second by second, as its log tells it. In virtual time; the files are real.
+// The log of a limiter, second by second. In virtual time, with real files.
 
 import { existsSync, readdirSync } from 'node:fs'
 import { basename, join } from 'node:path'

@@ -1,4 +1,4 @@
-// A limiter, and a provider whose streams come as slowly as it is told.
+// A limiter, and a provider whose streams are as slow as scripted.
 
 import { type BucketRateLimiter, type LimiterOptions, withLimiter } from 'llmiter'
 import type { VirtualClock } from 'llmiter/testing'

@@ -88,7 +88,10 @@ function windowHolds(
 const between = (events: DoorEvent[], from: number, to: number) =>
   starts(events).filter(({ at }) => at > from && at <= to)
 
-/** The level of a bucket that is charged twice: nobody gets in whom it has no room for, unless it is empty. */
+/**
+ * The level of a bucket that is charged twice: a call is accepted only if there is room, or if the bucket is
+ * empty.
+ */
 function levelHolds(events: DoorEvent[], perMinute: number, capacityMs: number, first: CostOf, last: CostOf) {
   const rate = perMinute / MINUTE
   let level = 0

@@ -1,4 +1,4 @@
-/** Providers and backlogs in which nothing happens beside a multiple of 250 ms, so that trying all moments is possible. */
+/** Providers and backlogs in which events happen only at multiples of 250 ms, so that all moments can be tried. */
 import fc from 'fast-check'
 import {
   AccelerationProvider,

@@ -1,4 +1,4 @@
-// Whoever tests against a provider that does not do what the test says tests nothing: what is wrong is told at once.
+// A test against a misconfigured provider tests nothing, so wrong options are reported immediately.
 
 import { describe, expect, test } from 'vitest'
 import {

@@ -1,4 +1,4 @@
-/** Providers that look back, or count who is inside: stories of what each lets in. */
+/** Providers that look back, or count calls in flight: tests of what each accepts. */
 import { describe, expect, test } from 'vitest'
 import {
   AccelerationProvider,

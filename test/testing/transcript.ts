@@ -1,7 +1,7 @@
 /** What a provider says, for people to read. */
 import type { ModelProvider, ProviderCall } from '../../src/testing/index.ts'
 
-/** One word a question: `ok`, `silent`, or what the provider lacks and the wait it tells. */
+/** One word per question: `ok`, `silent`, or the exceeded limit and the reported wait. */
 export function transcript(provider: ModelProvider, asks: [now: number, call?: ProviderCall][]): string[] {
   return asks.map(([now, call]) => {
     const answer = provider.ask(now, call)

@@ -1,12 +1,12 @@
 /**
- * Each rule of the law, and how to switch it off by itself: a fragment of a file of `src/core` and what stands in
- * its place. The source has no switches, so a rule that is written differently needs its line here changed too;
- * a fragment that is not found exactly once is told, never passed over.
+ * The rules of the law, and how to switch each one off: a fragment of a file of `src/core` and its replacement.
+ * The source has no switches, so the line here must be changed when a rule is rewritten. A fragment that is not
+ * found exactly once is an error.
  */
 export interface Ablation {
-  /** As `--ablate NAME` takes it. */
+  /** The name for `--ablate NAME`. */
   name: string
-  /** What is different without the rule. */
+  /** The difference without the rule. */
   without: string
   file: string
   fragment: string
@@ -65,5 +65,5 @@ export const ablations: readonly Ablation[] = lines.map(([name, without, file, f
   replacement,
 }))
 
-/** Cases that only one rule shows in, and that cost much: the other rules are spared them. */
+/** Expensive cases in which only one rule has an effect. They are skipped for the other rules. */
 export const ONLY_FOR: Readonly<Record<string, string>> = { fairness: 'fair-turns' }

@@ -1,6 +1,6 @@
 /**
- * Loads the library with one rule switched off: a hook changes one file of `src/core` on its way to the engine, so
- * the source itself needs no switch, and what runs is the law as it is, less one fragment.
+ * Loads the library with one rule switched off: a hook changes one file of `src/core` while it is loaded. So the
+ * source needs no switch, and the law runs as it is, without one fragment.
  */
 import { readFileSync } from 'node:fs'
 import { registerHooks } from 'node:module'
@@ -8,7 +8,7 @@ import { ablations, type Ablation } from './list.ts'
 
 const urlOf = (file: string) => new URL(`../../../src/core/${file}`, import.meta.url)
 
-/** From now on the file is loaded without the rule. To be called before anything loads it. */
+/** Call this before anything loads the file. From then on it is loaded without the rule. */
 export function switchOff(name: string): void {
   const ablation = ablations.find((one) => one.name === name)
   if (!ablation) throw new Error(`no rule is called '${name}'`)
@@ -25,7 +25,7 @@ export function switchOff(name: string): void {
   })
 }
 
-/** Why a rule cannot be switched off any more; undefined when it can. */
+/** Why a rule cannot be switched off any more. Undefined if it can. */
 export function stale({ name, file, fragment }: Ablation): string | undefined {
   const found = readFileSync(urlOf(file), 'utf8').split(fragment).length - 1
   if (found === 1) return undefined

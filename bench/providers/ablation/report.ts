@@ -1,27 +1,27 @@
-/** What each rule is worth: how much more the law loses without it (objective.ts). */
+/** The value of each rule: how much the loss grows without it (objective.ts). */
 import type { Loss, PartLoss } from '../objective.ts'
 
 export interface AblationRow {
   name: string
   without: string
   more: Loss
-  /** What each part of the objective contributes, the largest first. */
+  /** The contribution of each part of the objective, largest first. */
   parts: PartLoss[]
-  /** It could not be switched off: why. */
+  /** Why it could not be switched off, if so. */
   stale?: string
 }
 
 export interface AblationReport {
   seeds: number
-  /** Of the law as it is. */
+  /** The loss of the complete law. */
   loss: Loss
   rows: AblationRow[]
 }
 
-/** Whether the law is worse without it, beyond chance. */
+/** Whether the law is significantly worse without it. */
 export const isWorth = ({ more }: AblationRow) => more.mean > more.halfWidth
 
-/** What was measured before, with these rows renewed; `names` are the rules that there are. */
+/** Earlier results with these rows updated. `names` are the current rules. */
 export function merged(
   before: AblationReport | undefined,
   now: AblationReport,
@@ -34,7 +34,7 @@ export function merged(
   return { ...now, rows }
 }
 
-/** Below this a part is not told. */
+/** Smaller contributions are not printed. */
 const LEAST = 0.01
 
 const signed = (value: number) => `${value < 0 ? '−' : '+'}${Math.abs(value).toFixed(2)}`

@@ -1,14 +1,15 @@
 /**
- * The adaptive retry mode of AWS's SDKs: retries with backoff out of a quota, and a token bucket whose rate follows
- * a cubic after each throttling. Written anew from its description:
+ * The adaptive retry mode of AWS's SDKs: retries with backoff from a quota, and a token bucket whose rate follows
+ * a cubic after each throttling. Implemented from its description:
  * https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html, with the constants of its
- * implementation for JavaScript (`DefaultRateLimiter` and `StandardRetryStrategy` of smithy-typescript, util-retry).
+ * implementation for JavaScript (`DefaultRateLimiter` and `StandardRetryStrategy` of smithy-typescript,
+ * util-retry).
  *
- * - **Rate**: none until the first throttling. Then the rate is cut to β = 0.7 of what was measured, and grows as
- *   C · (t − K)³ + the rate before, C = 0.4, K = ∛(rate · (1 − β) / C), t in seconds; never above twice what was
- *   measured (in half seconds, smoothed by 0.8).
- * - **Retries**: three tries, waits random up to min(20 s, 0.5 s · 2ⁿ) after throttling (or what the provider
- *   says), out of 500 tokens: 5 for a retry, given back by a success.
+ * - **Rate**: none until the first throttling. Then the rate is cut to β = 0.7 of the measured rate, and grows as
+ *   C · (t − K)³ + the rate before, C = 0.4, K = ∛(rate · (1 − β) / C), t in seconds; never above twice the
+ *   measured rate (in half seconds, smoothed by 0.8).
+ * - **Retries**: three attempts, with random waits up to min(20 s, 0.5 s · 2ⁿ) after throttling (or the provider's
+ *   wait), from 500 tokens: a retry takes 5, and a success returns them.
  */
 import type { WireReply } from '../../../src/testing/world/wire.ts'
 import type { World } from '../world.ts'
@@ -68,7 +69,7 @@ class AdaptiveRate {
     this.#world = world
   }
 
-  /** One after the other, each looking again at a rate that may have changed: a lock, as in botocore. */
+  /** One after the other, each checking again for a changed rate: a lock, as in botocore. */
   token(): Promise<void> {
     return (this.#turn = this.#turn.then(async () => {
       while (this.#enabled) {

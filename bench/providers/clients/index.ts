@@ -1,4 +1,7 @@
-/** The clients by name. Each is loaded when it is needed: a peer must meet the faked globals when it is loaded. */
+/**
+ * The clients by name. Each is loaded on demand, because an alternative must find the faked globals when it is
+ * loaded.
+ */
 import type { ClientName } from '../case.ts'
 import type { ClientMaker } from './client.ts'
 

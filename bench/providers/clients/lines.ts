@@ -1,7 +1,7 @@
 /**
- * Packages that people put in front of an SDK to keep a limit, set up as a careful user would: with the right
- * limit, spread over seconds rather than a burst a minute. Behind each is OpenAI's SDK with its own two retries,
- * which goes round the line: that is how they are used.
+ * Packages that are used in front of an SDK to keep a limit, configured as a careful user would: with the right
+ * limit, spread over seconds rather than in one burst per minute. Behind each is OpenAI's SDK with its own two
+ * retries, which bypass the queue, as in practice.
  */
 import Bottleneck from 'bottleneck'
 import PQueue from 'p-queue'

@@ -16,7 +16,7 @@ export function llmiter(world: World, { toldRpm, window, limiter, used = () => u
     ...limiter,
   }
   const gate = new BucketRateLimiter(options)
-  // The cost is what the caller guesses; what was used comes with the answer.
+  // The cost is the caller's estimate. The actual usage comes with the answer.
   const guessed = withLimiter((call: Call) => send(world, call), gate, {
     cost: ({ estimate }) => ({ requests: 1, ...estimate }),
     usage: (reply) => used(reply.body),
@@ -30,19 +30,22 @@ export function llmiter(world: World, { toldRpm, window, limiter, used = () => u
   }
 }
 
-/** So many processes that share the limit through a store, as `llmiter/redis` is one: each is told the whole. */
+/**
+ * Several processes that share the limit through a store, like that of `llmiter/redis`. Each is configured with
+ * the whole limit.
+ */
 export const shared =
   (processes: number): ClientMaker =>
   (world, setup) =>
     fleet(processes, world, { ...setup, limiter: { ...setup.limiter, store: memoryStore() } })
 
-/** So many processes that know nothing of each other: each is told its part of the limit. */
+/** Several processes without a store. Each is configured with its part of the limit. */
 export const split =
   (processes: number): ClientMaker =>
   (world, setup) =>
     fleet(processes, world, { ...setup, toldRpm: setup.toldRpm / processes })
 
-/** So many processes that know nothing of each other, each told the whole limit. */
+/** Several processes without a store. Each is configured with the whole limit. */
 export const alone =
   (processes: number): ClientMaker =>
   (world, setup) =>
@@ -59,7 +62,8 @@ function fleet(processes: number, world: World, each: Setup): Client {
 export async function send(world: World, call: Call): Promise<Partial<WireReply>> {
   const reply = await world.send(call)
   const { status, headers, body } = reply
-  // Most SDKs give an answer without its headers; to look for limits in none takes a quarter of this bench's time.
+  // Most SDKs return an answer without its headers, and searching for them would take a quarter of this bench's
+  // time.
   if (status === 200) return Object.keys(headers).length > 0 ? reply : { body }
   throw Object.assign(new Error(`${status}`), { status, headers, ...(body as object) })
 }

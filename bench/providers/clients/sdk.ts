@@ -1,8 +1,9 @@
 /**
- * OpenAI's SDK with its own retries and nothing else, as most programs run it: 50 workers take call after call.
+ * OpenAI's SDK with its own retries and nothing else, as most programs use it: 50 workers take one call after the
+ * other.
  *
- * It is the real package: its `fetch` leads into the world of the bench, and its sleeps are on the virtual clock,
- * since it takes `setTimeout` from the globals (fakes.ts). When its retries are used up the call is lost.
+ * It is the real package: its `fetch` leads into the world of the bench, and its sleeps use the virtual clock,
+ * because it takes `setTimeout` from the globals (fakes.ts). When its retries are used up, the call is lost.
  */
 import OpenAI from 'openai'
 import type { Call, World } from '../world.ts'
@@ -15,7 +16,7 @@ export const sdk =
   (world) =>
     workers(WORKERS, sdkCalls(world, maxRetries))
 
-/** One call through the SDK, as soon as it is asked for. */
+/** Sends one call through the SDK immediately. */
 export function sdkCalls(world: World, maxRetries: number): (call: Call) => Promise<unknown> {
   const calls = new Map<string, Call>()
   const openai = new OpenAI({
@@ -43,7 +44,7 @@ export function sdkCalls(world: World, maxRetries: number): (call: Call) => Prom
   }
 }
 
-/** So many at once; the others wait in the order in which they came. */
+/** This many at once. The others wait in order of arrival. */
 export function workers(count: number, work: (call: Call) => Promise<unknown>): Client {
   const line: (() => void)[] = []
   let first = 0
@@ -56,7 +57,7 @@ export function workers(count: number, work: (call: Call) => Promise<unknown>): 
         return await work(call)
       } finally {
         const next = line[first]
-        // A worker goes on with the next call; none of them is idle in between.
+        // A worker continues with the next call without a pause.
         if (next) {
           first++
           next()

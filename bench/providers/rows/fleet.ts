@@ -1,6 +1,7 @@
 /**
- * One limit, twenty processes: sharing it through a store, and without one. Without, each can only be told a twentieth:
- * right in the sum while all have work, and lost for those who have when others have not.
+ * Twenty processes with one limit: shared through a store, and without one. Without, each can only be configured
+ * with a twentieth. That is right in total while all have work, and too little for the busy ones if others are
+ * idle.
  */
 import type { Case } from '../case.ts'
 import { models } from '../models.ts'
@@ -16,7 +17,7 @@ export function fleetCases(): Case[] {
   return [...all, fleetCase('bucket-60s', PROCESSES / 2)]
 }
 
-/** `busy` of the processes have a backlog, the others nothing. */
+/** `busy` of the processes have a backlog, the others have no calls. */
 function fleetCase(model: string, busy: number): Case {
   const { title, window } = models[model]!
   const pacing: Pacing = {

@@ -1,9 +1,9 @@
 /**
- * Providers whose laws are not those of the cross: strict limiters, refusals by chance, wrong waits, limits on
- * growth, neighbours, slow limits. A batch of calls comes at once, and the time until the last is in is held against
- * the optimum, which only a client that knows the provider reaches.
+ * Providers with other rules than those of the cross product: strict limiters, random refusals, wrong waits,
+ * limits on growth, neighbours, slow limits. A batch of calls arrives at once. The time until the last one is
+ * accepted is compared with the optimum, which only a client with full knowledge reaches.
  *
- * Chance is large here, so each case has a hundred seeds, and its tail counts as its median does.
+ * Chance has a large effect here, so each case has a hundred seeds, and its tail counts as much as its median.
  */
 import {
   AccelerationProvider,
@@ -31,21 +31,21 @@ import { MINUTE, run, summary, type RunOptions } from '../run.ts'
 interface Foreign {
   title: string
   calls: number
-  /** What the user believes, as a multiple of the limit. Default: 1. */
+  /** The configured limit, as a multiple of the real one. Default: 1. */
   told?: number
   rpm?: number
   jitterMs?: number
   make(seed: number, phaseMs: number): ModelProvider
   limiter?: Partial<LimiterOptions>
   world?: Pick<RunOptions, 'headers' | 'refusedMs' | 'stalls' | 'describe'>
-  /** How long the calls take at the limit's own pace, where that changes. Default: by `rpm`. */
+  /** The duration of the calls at the limit's own pace, if that changes. Default: by `rpm`. */
   pacedMs?: number
-  /** The most that `timesBest` may be in the median. */
+  /** The maximum of `timesBest` in the median. */
   goal?: number
   peers?: boolean
-  /** Which of llmiter's clients. Default: one limiter. */
+  /** The llmiter client. Default: one limiter. */
   client?: ClientName
-  /** When the n-th call comes. Default: all at once. */
+  /** When the n-th call arrives. Default: all at once. */
   atMs?(index: number): number
 }
 
@@ -122,7 +122,8 @@ export const foreign: Record<string, Foreign> = {
     told: 4,
     goal: 1.6,
   },
-  // Calls that drift by 50 ms on their way: even spacing reaches at most 71 % of a strict limit, one call in 130 ms.
+  // Calls drift by up to 50 ms on their way: even spacing reaches at most 71 % of a strict limit, one call per 130
+  // ms.
   'nginx-far': { ...nginx(503), title: 'nginx, burst 0, 503, J 50', jitterMs: 50, goal: 1.15 / 0.71 },
   'nginx-trains': {
     ...nginx(429),
@@ -243,7 +244,7 @@ export const foreign: Record<string, Foreign> = {
     told: 2,
     make: second,
     world: { stalls: { everyMs: 30_000, forMs: 4000 } },
-    // In 4 of 30 s nothing can leave.
+    // In 4 of 30 s nothing can be sent.
     pacedMs: (1500 * MINUTE * 30) / (26 * RPM),
     goal: 1.1,
   },
@@ -335,7 +336,7 @@ export function foreignCases(): Case[] {
   }))
 }
 
-/** A batch that is not done by then, and half an hour later, counts as so late. */
+/** A batch that is not finished by then counts as half an hour later than that. */
 const HORIZON_MINUTES = 30
 
 async function batch(one: Foreign, clientName: ClientName, seed: number): Promise<Figures> {
@@ -351,7 +352,7 @@ async function batch(one: Foreign, clientName: ClientName, seed: number): Promis
     ...world,
     provider: (phaseMs) => {
       const provider = one.make(seed, phaseMs)
-      // The edge of a window and a full bucket are luck: the limit's own pace is good enough.
+      // The edge of a window and a full bucket depend on luck, so the limit's own pace is sufficient.
       bestMs = Math.max(provider.optimumMs(0, calls, world?.describe?.(0).cost), pacedMs)
       return provider
     },

@@ -1,10 +1,10 @@
 /**
- * Light load: trains of 2 to 5 calls, 60 % of a minute's limit of 10 to 60, against a bucket and a window of a
- * minute. A limiter that only spaces calls makes the second one wait for seconds although there is room.
+ * Light load: trains of 2 to 5 calls, 60 % of a limit of 10 to 60 per minute, with a bucket and with a window of a
+ * minute. A limiter that only spaces calls would make the second one wait for seconds although there is room.
  *
- * The added wait is from arrival to the try that got in. It is compared with a client that knows the provider and
- * sends each call, in order, at the first moment it gets in, and with one that knows only the limit and keeps it
- * in any minute, without spacing: what can be had at no risk.
+ * The added wait is the time from arrival to the accepted attempt. It is compared with a client that knows the
+ * provider and sends each call, in order, at the first moment it is accepted, and with one that knows only the
+ * limit and keeps it in any minute, without spacing, which is possible without risk.
  */
 import {
   FixedWindowProvider,
@@ -86,7 +86,7 @@ function trains({ rpm, train, regular }: Light, seed: number): number[] {
   return times
 }
 
-/** The waits of a client that knows all. */
+/** The waits of a client with full knowledge. */
 function knowing(provider: ModelProvider, times: readonly number[]): number[] {
   let now = 0
   return times.map((at) => {

@@ -1,11 +1,11 @@
 /**
- * Outages: a provider of 500 requests a minute (and one of 60) refuses all calls for 10 s to 15 min while a backlog
- * waits, or some at random, or swallows them.
+ * Outages: a provider of 500 requests a minute (and one of 60) refuses all calls for 10 s to 15 min while a
+ * backlog waits, or refuses some at random, or does not answer.
  *
- * - **Recovered**: the first moment after the end from which on as many get in as 90 % of the limit would, over
- *   the time of 20 tickets (at least 2 s).
- * - **Probes**: tries during the outage, its first second left out, ÷ what the limit would have let in.
- * - **A black hole**: after 20 s of 529, two minutes in which calls hang; the client gives each up after 30 s.
+ * - **Recovered**: the first moment after the end from which 90 % of the limit is accepted, over the time of 20
+ *   tickets (at least 2 s).
+ * - **Probes**: attempts during the outage, without its first second, ÷ what the limit would have accepted.
+ * - **A black hole**: after 20 s of 529, calls hang for two minutes. The client gives each up after 30 s.
  */
 import { OutageProvider, TokenBucketProvider, type OutageOptions } from '../../../src/testing/index.ts'
 import { percentile, pool, type Case, type ClientName, type Figures } from '../case.ts'
@@ -75,7 +75,7 @@ async function outageRun(outage: Outage, clientName: ClientName, seed: number): 
     jitterMs: 50,
     workload: 'backlog',
     provider: (phase) => {
-      // So that probes meet the end at another time with each seed.
+      // So that probes reach the end at a different time with each seed.
       shift = phase / 6
       return new OutageProvider(bucket(rpm), { fromMs: STARTS_MS - shift, toMs: toMs - shift, seed, ...says })
     },
@@ -107,7 +107,7 @@ function outageFigures(ran: Ran, { rpm, lastsMs, share = 1 }: Outage, fromMs: nu
   ])
 }
 
-/** From when on `admitted` goes on at nine tenths of the rate. */
+/** From when on `admitted` continues at nine tenths of the rate. */
 export function recoveredAt(admitted: readonly number[], after: number, perMs: number): number {
   const span = Math.max(2000, 20 / perMs)
   const enough = Math.floor(0.9 * span * perMs)

@@ -1,10 +1,10 @@
 /**
- * llmiter beside its peers, on a slice of the cross: peers under faked timers cost ten to a hundred times what
- * a limiter with a clock of its own costs, and who hammers is soon understood. So all clients, llmiter too, get the
- * same short run with the same few seeds, and what is told of llmiter alone is told elsewhere, on the whole cross.
+ * Compares llmiter with its alternatives on a part of the cross product. Under faked timers they take ten to a
+ * hundred times as long as a limiter with its own clock. So all clients, including llmiter, get the same short run
+ * with the same few seeds. The results of llmiter alone are measured elsewhere, on the whole cross product.
  *
- * Each is set up as a careful user would who knows the limit. A client that keeps to no pace of its own (the SDK,
- * AWS's law) has nothing to be told.
+ * Each is configured as a careful user who knows the limit would. A client without its own pace (the SDK, AWS's
+ * rules) has nothing to configure.
  */
 import type { Case, ClientName } from '../case.ts'
 import { models } from '../models.ts'
@@ -24,7 +24,7 @@ const MINUTES = 4
 /** The limit halves after five minutes. */
 const STEP_MINUTES = 8
 
-/** The models on which peers differ; the others say the same again. */
+/** The models on which the alternatives differ. The other models would repeat the results. */
 const BACKLOGS = [
   'bucket-1s-none',
   'bucket-1s-seconds',

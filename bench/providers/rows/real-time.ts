@@ -1,6 +1,6 @@
 /**
- * Real time, which virtual time cannot replace: timers fire late, and pacing that takes the lateness for its own
- * loses 5–12 % at hundreds of tickets a second. A backlog of calls that do nothing, 5 s each, no provider.
+ * Real time, which virtual time cannot replace: timers fire late, and pacing that does not correct for the
+ * lateness loses 5–12 % at hundreds of tickets a second. A backlog of empty calls, 5 s each, without a provider.
  */
 import { BucketRateLimiter } from '../../../src/index.ts'
 import { percentile, type Case, type Figures } from '../case.ts'
@@ -21,7 +21,7 @@ export function realTimeCases(): Case[] {
 }
 
 async function realTimeRun(perSecond: number): Promise<Figures> {
-  // A burst and a slow start have nothing to do with the pace.
+  // Burst and slow start do not affect the steady pace.
   const limiter = new BucketRateLimiter({
     name: 'real',
     requestsPerMinute: 60 * perSecond,

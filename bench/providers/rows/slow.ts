@@ -1,6 +1,6 @@
 /**
- * Slow limits, told twice too high: refusals per 1,000 say little where an hour brings few calls, so they are
- * counted by the hour. A backlog, two hours; steady: of the limit, from the 10th minute on.
+ * Slow limits, configured twice too high. Refusals per 1,000 calls mean little with few calls per hour, so they
+ * are counted per hour. A backlog of two hours; steady: share of the limit from the 10th minute on.
  */
 import { FixedWindowProvider, TokenBucketProvider } from '../../../src/testing/index.ts'
 import { pool, type Case, type ClientName, type Figures } from '../case.ts'

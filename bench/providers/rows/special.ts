@@ -1,11 +1,13 @@
 /**
- * Three rows of their own: a quota beside a rate, eager pacing with headers, and ten tenants of which one floods.
+ * Three special rows: a quota in addition to a rate, eager pacing with headers, and ten tenants of which one
+ * floods the queue.
  *
- * - **Quota**: 10 a minute and 250 a day, 200 calls at once: how long until the last is in. One that paces the
- *   quota too needs 19 hours.
- * - **Eager**: a bucket of a minute C and a backlog N, headers with every answer: done within how many (N − C)/r.
- * - **Fairness**: one tenant has a backlog, nine send at 80 % of their tenth (Poisson): the p95 wait of each, next
- *   to what it would be for it alone with a tenth of the limit.
+ * - **Quota**: 10 a minute and 250 a day, 200 calls at once: the time until the last is accepted. A limiter that
+ *   also paces the quota needs 19 hours.
+ * - **Eager**: a bucket of a minute C and a backlog N, headers with every answer: the time in multiples of (N −
+ *   C)/r.
+ * - **Fairness**: one tenant has a backlog, nine send at 80 % of their tenth (Poisson): the p95 wait of each,
+ *   compared with its wait alone at a tenth of the limit.
  */
 import { TokenBucketProvider, seededRandom } from '../../../src/testing/index.ts'
 import { percentile, pool, type Case, type ClientName, type Figures } from '../case.ts'
@@ -83,7 +85,7 @@ async function fairnessRun(clientName: ClientName, seed: number): Promise<Figure
     const gap = () => (-Math.log(1 - random()) * MINUTE) / (0.8 * share)
     for (let t = gap(); t < FAIR_MINUTES * MINUTE; t += gap()) events.push({ at: t, tenant: `tenant-${i}` })
   }
-  // The flood comes once a minute, twice what would keep the limit busy alone.
+  // The flood arrives once a minute, with twice the calls that would keep the limit busy alone.
   for (let t = 0; t < FAIR_MINUTES; t++) {
     for (let i = 0; i < 2 * RPM; i++) events.push({ at: t * MINUTE, tenant: 'flood' })
   }

@@ -1,12 +1,12 @@
 /**
- * Tokens: lognormal prompts and answers, guessed wrong by up to 60 % either way, against providers that charge in
+ * Tokens: lognormal prompts and answers, estimated wrongly by up to 60 % either way, with providers that charge in
  * three ways: buckets of input and output, a leaky bucket that corrects itself, and reserve and burn down × 5.
  *
- * - **Goodput**: tokens charged in the end from minute 2 on, of the tightest limit × time.
- * - **Excess**: the most by which what was let in within 60 s was above the limit, beyond what the guesses were too
- *   low, in % of the limit. Above 0 the limiter itself has let too much go.
- * - **Large**: the p95 wait of the largest twentieth of the calls ÷ that of all, in a Poisson stream at 80 %: what
- *   starves large calls shows here.
+ * - **Goodput**: tokens finally charged from minute 2 on, as a share of the tightest limit × time.
+ * - **Excess**: the maximum by which the tokens accepted within 60 s exceed the limit, beyond what the estimates
+ *   were too low, in % of the limit. Above 0, the limiter itself has let too much through.
+ * - **Large**: the p95 wait of the largest twentieth of the calls ÷ that of all calls, in a Poisson stream at 80
+ *   %. It shows whether large calls starve.
  */
 import {
   BurndownProvider,
@@ -28,11 +28,11 @@ interface Kind {
   title: string
   make(): ModelProvider
   options: Partial<LimiterOptions>
-  /** The limit that binds, a minute, and what a call costs of it in the end. */
+  /** The limit that binds, per minute, and what a call finally costs of it. */
   limit: number
   charge(input: number, output: number): number
   of: string
-  /** What the provider reserves, as far as a caller can guess it. */
+  /** What the provider reserves, as far as a caller can estimate it. */
   guess(input: number, output: number): Record<string, number>
 }
 
@@ -169,7 +169,7 @@ function figures({ limit, charge, of }: Kind, { world, calls, endMs }: Ran, work
   }
 }
 
-/** How long a call takes to be turned away that no window can ever hold. */
+/** How long it takes to reject a call that can never fit. */
 async function oversized({ options, of, limit }: Kind): Promise<Figures> {
   const limiter = new BucketRateLimiter({ name: 'oversized', ...options })
   const since = performance.now()
@@ -183,7 +183,7 @@ export const tokenGoodput = ({ counts }: Figures) =>
 
 export const largeOverAll = ({ samples }: Figures) => {
   const large = percentile(samples['largeWaitMs'], 0.95)
-  // Below a tenth of a second nobody waits.
+  // Waits below a tenth of a second do not count.
   const floor = (ms: number) => Math.max(ms, 100)
   return large === undefined ? undefined : floor(large) / floor(percentile(samples['waitMs'], 0.95)!)
 }

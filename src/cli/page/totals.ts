@@ -240,7 +240,7 @@ function bound(totals: Totals, causes: readonly Cause[]): string {
 function trouble({ refused, refusal, mostWaiting, closedS }: Totals): string {
   const said = refused > 0 && refusal !== undefined ? ` (the last: ${refusal})` : ''
   const gate = closedS > 0 ? `; the gate was closed for ${span(closedS)}` : ''
-  return `${plural(refused, 'refusal')}${said}, at most ${count(mostWaiting)} in line${gate}.`
+  return `${plural(refused, 'refusal')}${said}, at most ${count(mostWaiting)} waiting${gate}.`
 }
 
 /** A message if the program stopped writing while calls waited. `made`: when the graph was created, in epoch ms. */

@@ -17,7 +17,7 @@ export function readClient(flag: string, text: string): ClientName {
   const retries = /^sdk-(\d+)$/.exec(text)?.[1]
   if (text === 'llmiter' || text === 'sdk' || Number(retries) <= MOST_RETRIES) return text as ClientName
   throw new UsageError(
-    `${flag} must be llmiter, sdk (OpenAI's with 2 retries) or, with so many retries, sdk-20, got '${text}'`,
+    `${flag} must be llmiter, sdk (OpenAI's with 2 retries) or, with another number of retries, sdk-20, got '${text}'`,
   )
 }
 

@@ -246,10 +246,10 @@ function meansOf(tokens: readonly JobTokens[]): Pick<Sizes, 'promptTokens' | 'ou
 function checkTold(flags: Flags, apart: boolean): void {
   for (const name of ['prompt-tokens', 'output-tokens', 'max-tokens'] as const)
     if (flags[name] !== undefined)
-      throw new UsageError(`--${name} has no use with --from: the log tells the tokens of its calls`)
+      throw new UsageError(`--${name} has no effect with --from: the log contains the tokens of its calls`)
   for (const name of ['itpm', 'otpm'] as const)
     if (flags[name] !== undefined && !apart)
       throw new UsageError(
-        `--${name} has no use with --from: the log tells tokens of both directions; give --tpm`,
+        `--${name} has no effect with --from: the log contains only total tokens; give --tpm`,
       )
 }

@@ -127,7 +127,7 @@ export const KINDS = {
   },
   'sliding-log': {
     ...asWindow,
-    about: 'looks back over the last minute; failures count, and no wait is told; gateways over Redis',
+    about: 'looks back over the last minute; failures count, and no wait is reported; gateways over Redis',
     knobs: ['outage', ...REFUSALS],
     make: (tier, knobs) => new SlidingLogProvider({ ...perMinute(tier), ...refusals(knobs) }),
   },
@@ -185,19 +185,19 @@ export const KINDS = {
   },
   noise: {
     ...asBucket,
-    about: 'a token bucket beside which one call in a hundred is refused by chance; shared capacity',
+    about: 'a token bucket with one call in a hundred refused by chance; shared capacity',
     make: (tier, knobs) => new NoiseProvider(bucket(tier, knobs), { share: 0.01 }),
   },
   'wrong-wait': {
     ...asBucket,
     about:
-      'a token bucket that tells a wait of a minute with each refusal; gateways with a fixed Retry-After',
+      'a token bucket that reports a wait of a minute with each refusal; gateways with a fixed Retry-After',
     knobs: ['windowMs', 'outage', 'failuresCount'],
     make: (tier, knobs) => new WrongWaitProvider(bucket(tier, knobs), { constantMs: MINUTE_MS }),
   },
   neighbour: {
     ...asBucket,
-    about: 'a token bucket of which somebody else takes 60 % of --rpm for every second two minutes',
+    about: 'a token bucket of which another client takes 60 % of --rpm in every second period of two minutes',
     needs: 'rpm',
     make: (tier, knobs) =>
       new NeighbourProvider(bucket(tier, knobs), {
@@ -206,7 +206,7 @@ export const KINDS = {
       }),
   },
   nginx: {
-    about: 'lets one call in each 1/--rpm, and answers 503 to who is early; limit_req of nginx',
+    about: 'accepts one call per 1/--rpm, and answers 503 to early calls; limit_req of nginx',
     limits: ['rpm'],
     needs: 'rpm',
     knobs: ['outage'],
@@ -215,7 +215,7 @@ export const KINDS = {
     settled: used,
   },
   concurrency: {
-    about: 'lets --max-concurrent calls in at once; servers of your own',
+    about: 'accepts --max-concurrent calls at once; self-hosted servers',
     limits: ['concurrency'],
     needs: 'concurrency',
     knobs: ['outage'],
@@ -231,10 +231,10 @@ export function checkProvider(name: string, tier: UsageTier, knobs: Knobs): void
   const here = `--provider ${name}`
   for (const limit of Object.keys(tier) as (keyof UsageTier)[])
     if (!limits.includes(limit))
-      throw new UsageError(`${FLAG_OF[limit]} has no use with ${here}, which limits ${flags(limits)}`)
+      throw new UsageError(`${FLAG_OF[limit]} cannot be used with ${here}, which limits ${flags(limits)}`)
   for (const knob of Object.keys(knobs) as (keyof Knobs)[])
     if (!understood.includes(knob))
-      throw new UsageError(`${FLAG_OF[knob]} has no use with ${here}, which knows ${flags(understood)}`)
+      throw new UsageError(`${FLAG_OF[knob]} cannot be used with ${here}, which knows ${flags(understood)}`)
   if (name === 'short-quantum' && (knobs.windowMs ?? 0) > MINUTE_MS)
     throw new UsageError(`--window must be at most 1m with ${here}: it is a part of the minute`)
   if (needs && tier[needs] === undefined) throw new UsageError(`${here} needs ${FLAG_OF[needs]}`)

@@ -160,7 +160,7 @@ function inFleet({ processes, questionsPerSecond, served }: FleetRow, atOnce: bo
   const who = `${count(processes)} process${processes === 1 ? '' : 'es'}`
   const how =
     questionsPerSecond === undefined
-      ? `${who} without a store, each told its part of the limit`
+      ? `${who} without a store, each with its part of the limit`
       : `${who} shared the limit and asked the store ${count(questionsPerSecond)} times a second, ` +
         `${(questionsPerSecond / processes).toFixed(2)} each`
   // Of calls that come one by one each process has its turn.

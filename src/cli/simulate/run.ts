@@ -111,7 +111,7 @@ export async function run(
     await clock.runAll({ untilMs })
   } while (world.progressAt + patienceMs > untilMs)
   const starved = jobs.length - ran.done - ran.lost
-  if (starved > 0) ran.firstLoss ??= `nobody got in for ${count(patienceMs / 3_600_000)} h`
+  if (starved > 0) ran.firstLoss ??= `no call was accepted for ${count(patienceMs / 3_600_000)} h`
   ran.lost += starved
   ran.refused = world.refused
   ran.records = client.records()

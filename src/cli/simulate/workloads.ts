@@ -32,9 +32,9 @@ export type Workload =
   | { kind: 'trains'; size: number; everyMs: number; ms: number }
 
 const FORMS = {
-  backlog: 'backlog:3000 (so many calls at once)',
-  poisson: 'poisson:80% or poisson:8/s:10m (at random; of the limit, or so many a second, for so long)',
-  trains: 'trains:5/10s:10m (so many at once, every so often, for so long)',
+  backlog: 'backlog:3000 (number of calls at once)',
+  poisson: 'poisson:80% or poisson:8/s:10m (random arrivals: share of the limit or rate, and duration)',
+  trains: 'trains:5/10s:10m (calls at once, interval, duration)',
 }
 export const WORKLOADS = Object.values(FORMS)
 

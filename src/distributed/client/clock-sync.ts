@@ -20,7 +20,7 @@ export class ClockSync {
 
   learn(sentAt: number, receivedAt: number, storeNow: number): void {
     const lag = receivedAt - sentAt
-    // An answer that came too late to be used tells nothing about the next ones.
+    // An answer that arrived too late to be used says nothing about later ones.
     if (lag < SLOWEST_MS) this.lagMs = this.lagMs === 0 ? lag : this.lagMs + (lag - this.lagMs) / 8
     const offset = storeNow - (sentAt + receivedAt) / 2
     const error = lag / 2

@@ -169,9 +169,9 @@ export class LeaseManager {
     const seconds = Math.round((this.#keptMs - SILENCE_MS) / 1000)
     const because =
       seconds > 0
-        ? `has not answered for ${seconds} s: the share of this process is over`
-        : 'does not answer, and this process has done too little yet to have a share'
-    const why = `the store of '${this.#host.name}' ${because}, and its calls wait. The option 'processes' grants a share without end`
+        ? `has not answered for ${seconds} s: the share of this process has expired`
+        : 'does not answer, and this process has not worked long enough to have a share'
+    const why = `the store of '${this.#host.name}' ${because}, and its calls wait. The option 'processes' grants a share without a time limit`
     this.notice('expired', new Error(why, { cause: this.#connectivity.error }))
   }
 
@@ -403,7 +403,7 @@ export class LeaseManager {
       const what = limits
         .map(({ key, here, followed }) => `${key}: ${here} here, ${followed} there`)
         .join('; ')
-      const why = `another process was started later with other limits for '${this.#host.name}', and all follow those (${what})`
+      const why = `another process was started later with other limits for '${this.#host.name}', and all processes follow those (${what})`
       this.notice('limits-differ', new Error(why), { limits })
     } else this.#noticed.delete('limits-differ')
     const { name } = this.#host

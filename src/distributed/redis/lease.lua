@@ -70,7 +70,7 @@ local function step()
   state.seq = state.seq + 1
   news.seq = state.seq
 
-  -- A process counts its silence from when it sent this. One that sent it too long ago goes on at its own share by now.
+  -- A process measures its silence from when it sent this request. If that is too long ago, it uses its own share by now.
   local late = 0
   if ask.gen == news.gen and ask.sentAt >= 0 then late = max(0, now - ask.sentAt - ask.lagMs / 2) end
   if late > missingMs + ask.lagMs then ask.alone, ask.first = true, {} end

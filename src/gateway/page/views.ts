@@ -165,7 +165,7 @@ const REASONS: Record<Reason['kind'], (why: Omit<Reason, 'share'>) => string> = 
     `Calls wait for the limit of ${count(learned ?? amount)} ${of} ${period(perMs)}.`,
   concurrency: ({ amount = 0 }) => `Calls wait: ${count(amount)} are in flight, as many as may.`,
   gate: ({ provider, reopensInMs }) =>
-    `Calls wait, since the provider refused${provider ? ` (${provider})` : ''}${reopensInMs === undefined ? '' : `; one tries in ${time(reopensInMs)}`}.`,
+    `Calls wait, since the provider refused${provider ? ` (${provider})` : ''}${reopensInMs === undefined ? '' : `; one call tries in ${time(reopensInMs)}`}.`,
   latency: () => 'Calls wait, since the provider is slow.',
   pause: () => 'Calls wait: the limiter is paused.',
   retry: () => 'A call that failed waits for its next try.',

@@ -396,7 +396,7 @@ export class Ledger {
   }
 }
 
-/** A process counts its silence from when it sent this. One that sent it too long ago goes on at its own share by now. */
+/** A process measures its silence from when it sent this request. If that is too long ago, it uses its own share by now. */
 function countedFrom(sent: LeaseRequest, gen: string, now: number): LeaseRequest {
   const since = sent.gen === gen && sent.sentAt >= 0 ? sent.sentAt : now
   const lateMs = Math.max(0, now - since - sent.lagMs / 2)

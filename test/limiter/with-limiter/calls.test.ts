@@ -1,4 +1,4 @@
-// A function in, the same function out: results, errors, `this`, types, returned refusals.
+// The wrapped function behaves like the original: results, errors, `this`, types, returned refusals.
 
 import { expect, expectTypeOf, test } from 'vitest'
 import { type BucketRateLimiter, QuotaExhaustedError, withLimiter } from 'llmiter'
@@ -84,7 +84,7 @@ test('a result whose getters throw, or that cannot be looked at, is given as it 
   const { proxy, revoke } = Proxy.revocable({ then: undefined }, {})
   expect(await limiter.run(() => hostile)).toBe(hostile)
   revoke()
-  // As with `await`: to look for `then` throws.
+  // As with `await`, where reading `then` throws.
   await expect(limiter.run(() => proxy)).rejects.toThrow(TypeError)
   await expect(
     limiter.run(() => ({

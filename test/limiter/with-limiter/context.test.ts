@@ -1,4 +1,5 @@
-// AsyncLocalStorage: a call runs, retries and streams in the context of its caller, not of whoever made room.
+// AsyncLocalStorage: a call runs, retries and streams in the context of its caller, not of the code that made
+// room.
 
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { expect, test } from 'vitest'

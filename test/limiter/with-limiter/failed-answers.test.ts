@@ -1,4 +1,4 @@
-// A provider may say that it refuses within an answer that went well: in a stream, or as an error in a body.
+// A provider may refuse inside a successful answer: in a stream, or as an error in a body.
 
 import { BucketRateLimiter, withLimiter } from 'llmiter'
 import { VirtualClock } from 'llmiter/testing'

@@ -1,4 +1,4 @@
-// withLimiter.stream: async generators in, async generators out; the ticket is taken at the first `next()`.
+// withLimiter.stream wraps async generators. The ticket is taken at the first `next()`.
 
 import { expect, expectTypeOf, test } from 'vitest'
 import { withLimiter } from 'llmiter'

@@ -1,4 +1,4 @@
-// The real openai SDK against a provider over HTTP: what the package promises must hold with the package it is for.
+// The real openai SDK against a provider over HTTP.
 
 import OpenAI from 'openai'
 import { afterEach, expect, test } from 'vitest'

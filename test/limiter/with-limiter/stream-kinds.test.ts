@@ -1,4 +1,4 @@
-// A call whose result is a stream is over when the stream is: read to its end, failed, left, forgotten.
+// A call that returns a stream ends with the stream: read to its end, failed, left or forgotten.
 
 import { expect, test } from 'vitest'
 import { withLimiter } from 'llmiter'
@@ -55,7 +55,7 @@ test.each(kinds)(
     expect([limiter.stats().inFlight, stuck.length]).toEqual([1, 0])
     await clock.advance(1)
     expect([leftovers(limiter, clock), stuck.length]).toEqual([EMPTY, 1])
-    // It is still good to read.
+    // It can still be read.
     let read = 0
     await each(stream, () => read++)
     await settled()

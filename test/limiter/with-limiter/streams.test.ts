@@ -1,4 +1,4 @@
-// Streams: the ways round the iterator, streams that are odd, refusals in the middle, usage at the end.
+// Streams: ways to read without the iterator, unusual streams, refusals in mid-stream, usage at the end.
 
 import { EventEmitter } from 'node:events'
 import { Readable } from 'node:stream'

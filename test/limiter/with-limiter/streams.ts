@@ -1,10 +1,10 @@
-// Streams of every kind that a function may give, each of the numbers 1, 2, 3, or broken off after 2.
+// Streams of every kind that a function may return, each with the numbers 1, 2, 3, or broken off after 2.
 
 import { Readable } from 'node:stream'
 import { withLimiter } from 'llmiter'
 import { leftovers, rig } from '../../helpers.ts'
 
-/** Like the streams of the openai and anthropic SDKs: `tee` and `toReadableStream` go through `iterator`. */
+/** Like the streams of the openai and anthropic SDKs, whose `tee` and `toReadableStream` use `iterator`. */
 export class SdkStream<T> {
   readonly iterator: () => AsyncIterator<T>
   constructor(iterator: () => AsyncIterator<T>) {

@@ -1,4 +1,4 @@
-// What TypeScript makes of wrapped functions. `tsc` checks these; running them only shows that they run.
+// The types of wrapped functions. `tsc` checks them. Running this file only shows that it runs.
 
 import { BucketRateLimiter, perModel, withLimiter } from 'llmiter'
 import OpenAI from 'openai'

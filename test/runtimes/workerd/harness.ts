@@ -6,7 +6,7 @@ import { build } from 'esbuild'
 import { Log, LogLevel, Miniflare } from 'miniflare'
 
 export interface Worker {
-  /** The text of the answer, or 'cancelled' when told to hang up. Never rejects. */
+  /** The text of the answer, or 'cancelled' if the test aborted it. Never rejects. */
   get(path: string, cancelAfterMs?: number): Promise<string>
   /** What workerd wrote: warnings, errors. */
   readonly output: string[]

@@ -14,7 +14,7 @@ const stats = async (worker: Worker) =>
 /** Promises may be resolved from another request since 2024-10-14; the limiter must not care. */
 const DATES = ['2024-01-01', '2026-04-26']
 
-// Each date has a worker of its own, and most of a test is waiting: they are told the same at the same time.
+// Each date has its own worker. Most of a test is waiting, so all get the same requests at the same time.
 describe('a limiter at module scope, whatever the compatibility date', () => {
   let workers: Worker[]
   beforeAll(async () => {

@@ -1,4 +1,4 @@
-// The wire between a client and a provider: who is told what, and when.
+// The connection between a client and a provider: which side learns what, and when.
 
 import { expect, test } from 'vitest'
 import { OutageProvider, TokenBucketProvider, VirtualClock } from '../../../src/testing/index.ts'

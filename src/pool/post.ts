@@ -1,0 +1,95 @@
+// The standby of a pool at one target: its place in the queue of the target's limiter, and the timer that looks
+// again at a target that is put aside.
+
+import type { Clock, Grant, StandbyWaiter } from 'llmiter'
+import type { PoolMember, Terms } from './pool-member.ts'
+import type { TargetHealth } from './target.ts'
+
+/** Gets the results of the standby. */
+interface PostOwner {
+  granted(post: Post, terms: Terms | undefined, grant: Grant): void
+  unable(post: Post, member: PoolMember, error: unknown): void
+  fill(index: number): void
+}
+
+export class Post implements StandbyWaiter {
+  readonly index: number
+  readonly health: TargetHealth
+  /**
+   * What it waits for. A call with other terms must rejoin the limiter's queue. Undefined: it does not wait there.
+   */
+  terms: Terms | undefined = undefined
+  filling = false
+  round = 0
+  readonly #owner: PostOwner
+  readonly #clock: Clock
+  #first: PoolMember | undefined = undefined
+  #leave: (() => void) | undefined = undefined
+  #alarm: { readonly at: number; readonly cancel: () => void } | undefined = undefined
+
+  constructor(owner: PostOwner, health: TargetHealth, index: number, clock: Clock) {
+    this.#owner = owner
+    this.health = health
+    this.index = index
+    this.#clock = clock
+  }
+
+  /**
+   * Waits in the limiter's queue with the terms of this call. Returns whether a ticket was there immediately.
+   *
+   * @throws TypeError when the limiter does not know the cost.
+   */
+  standBy(first: PoolMember): boolean {
+    this.terms = first.terms
+    this.#first = first
+    try {
+      const leave = this.health.limiter.standBy(first.terms, this)
+      if (!this.terms) return true
+      this.#leave = leave
+      this.health.full = true
+      return false
+    } catch (error) {
+      this.#over()
+      throw error
+    }
+  }
+
+  leave(): void {
+    const leave = this.#leave
+    this.#over()
+    leave?.()
+  }
+
+  granted(grant: Grant): void {
+    const { terms } = this
+    this.#over()
+    this.#owner.granted(this, terms, grant)
+  }
+
+  failed(error: unknown): void {
+    const first = this.#first!
+    this.#over()
+    this.#owner.unable(this, first, error)
+  }
+
+  #over(): void {
+    this.terms = this.#first = this.#leave = undefined
+    this.health.full = false
+  }
+
+  /** Sets a timer for a target that is put aside if calls wait for it, and removes the timer otherwise. */
+  lookAgain(wanted: boolean): void {
+    if (!wanted && !this.#alarm) return
+    const at = wanted ? this.health.opensAt() : Infinity
+    const now = this.#clock.now()
+    if (this.#alarm?.at === at) return
+    this.#alarm?.cancel()
+    this.#alarm = undefined
+    if (at === Infinity || at <= now) return
+    const ring = () => {
+      this.#alarm = undefined
+      this.#owner.fill(this.index)
+    }
+    this.#alarm = { at, cancel: this.#clock.setTimer(ring, at - now, true) }
+  }
+}
