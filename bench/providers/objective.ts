@@ -67,6 +67,13 @@ export const objective: readonly Part[] = [
     loss: work,
   },
   {
+    name: 'lasting',
+    weight: 3,
+    because: 'a job at night lasts for hours, and each higher rate that is tried in vain is refused',
+    cases: /^foreign\/lasting-/,
+    loss: batch,
+  },
+  {
     name: 'unknown',
     weight: 2,
     because: 'who does not know the limit says so, or says nothing',

@@ -86,6 +86,13 @@ const wrongWindow = (title: string, wait: WrongWaitOptions) => ({
   make: (_: number, phaseMs: number) =>
     new WrongWaitProvider(new FixedWindowProvider({ requestsPerMinute, phaseMs }), wait),
 })
+/** Long enough for rules that try higher rates less and less often. */
+const lasting = (title: string, make: Foreign['make']): Foreign => ({
+  title: `20 minutes: ${title}, told × 2`,
+  calls: 20 * RPM,
+  told: 2,
+  make,
+})
 const slow = (rpm: number, told: number) => ({
   title: `${rpm} a minute, told × ${told}`,
   calls: 10 * rpm,
@@ -257,6 +264,16 @@ export const foreign: Record<string, Foreign> = {
   },
   'double-bucket': { title: 'bucket of a second, told × 2', calls: 3000, told: 2, make: second },
   'double-window': { title: 'window of a minute, told × 2', calls: 6000, told: 2, make: (_, p) => minute(p) },
+  'lasting-second': lasting('bucket of a second', second),
+  'lasting-minute': lasting(
+    'bucket of a minute',
+    () => new TokenBucketProvider({ requestsPerMinute, retryAfter: 'none' }),
+  ),
+  'lasting-exact': lasting(
+    'bucket of a minute, exact Retry-After',
+    () => new TokenBucketProvider({ requestsPerMinute }),
+  ),
+  'lasting-window': lasting('window of a minute', (_, phaseMs) => minute(phaseMs)),
   'fivefold-window': {
     title: 'window of a minute, 120, told × 5',
     calls: 1200,
