@@ -23,6 +23,17 @@ export const entries = Object.entries(exports).flatMap(([key, to]) =>
   typeof to === 'string' ? [] : [{ specifier: key.replace('.', 'llmiter'), name: nameOf(to.import.default) }],
 )
 
+/** A Redis script is a separate file. Its text is bundled, without the lines that are comments. */
+const scripts: NonNullable<Options['esbuildPlugins']>[number] = {
+  name: 'redis-scripts',
+  setup(build) {
+    build.onLoad({ filter: /\.lua$/ }, ({ path }) => ({
+      contents: readFileSync(path, 'utf8').replace(/^ *--.*\n/gm, ''),
+      loader: 'text',
+    }))
+  },
+}
+
 /** The pages of `llmiter graph` and of the gateway as bundled texts, so that the commands need no further files. */
 const pages: NonNullable<Options['esbuildPlugins']>[number] = {
   name: 'pages',
@@ -58,8 +69,7 @@ const TARGET = 'es2022'
 
 const common: Options = {
   target: TARGET,
-  // A Redis script is a separate file whose text is bundled.
-  loader: { '.lua': 'text' },
+  esbuildPlugins: [scripts],
   // tsup's default makes `http` of `node:http`, which browser bundlers replace with a shim of that name.
   removeNodeProtocol: false,
   // The entries that build on the public surface import it by its name, so that a program holds it once.
@@ -97,6 +107,6 @@ export default [
     esbuildOptions(options) {
       options.chunkNames = `${nameOf(built).replace(/[^/]+$/, '')}[name]-[hash]`
     },
-    esbuildPlugins: [pages],
+    esbuildPlugins: [scripts, pages],
   })),
 ] satisfies Options[]

@@ -95,7 +95,8 @@ function heldAround({ waitState }: PendingCall): Pick<WaitReason, 'holds'> {
 function gateReason({ name, issuer, lastRefusal }: Source, now: number): WaitReason | undefined {
   const { gate } = issuer.recovery
   if (issuer.pausedUntil > now) return { kind: 'pause', limiter: name, ...within(issuer.pausedUntil - now) }
-  if (gate.state === 'open') return undefined
+  // A probe may go, so something else holds it.
+  if (gate.state === 'open' || (gate.state === 'probing' && gate.out < gate.allowed)) return undefined
   return {
     kind: 'gate',
     limiter: name,

@@ -1,6 +1,7 @@
 // Of all processes one sends the probe. Whatever happens to it, the others do not wait for it longer than the law says.
 
 import type { BucketRateLimiter, LimiterOptions } from 'llmiter'
+import type { MemoryStoreOptions } from 'llmiter/testing'
 import { describe, expect, test } from 'vitest'
 import { outOfQuota, overloaded, rateLimited } from '../helpers.ts'
 import { fleetRig } from './redis-harness.ts'
@@ -111,6 +112,42 @@ test('cut off, the prober loses its probe to one that dies: it probes again', as
   store.mend()
   await clock.advance(120_000)
   expect(done).toBe(50)
+})
+
+describe('the store goes down while a process waits for its turn to probe:', () => {
+  /** The only call is refused, and the store is cut off before the wait of five seconds is over. */
+  async function cutWhileClosed(store: MemoryStoreOptions) {
+    const rig = fleetRig(1, { store })
+    const limiter = rig.fleet[0]!
+    let sent = 0
+    const call = async () => {
+      await rig.clock.sleep(5)
+      if (sent++ === 0) throw rateLimited(5000)
+      return rig.clock.now()
+    }
+    const answered = limiter.run(call)
+    answered.catch(() => {})
+    await rig.clock.advance(20)
+    rig.store.cut('all')
+    return { ...rig, limiter, answered }
+  }
+
+  test('a process with a share of its own probes by itself', async () => {
+    const { clock, answered } = await cutWhileClosed({ processes: 1 })
+    await clock.advance(20_000)
+    expect(await answered).toBeLessThan(10_000)
+  })
+
+  test('paused meanwhile, the process asks the store again', async () => {
+    const { clock, store, limiter, answered } = await cutWhileClosed({ onStoreDown: 'wait' })
+    await clock.advance(200)
+    limiter.pause()
+    await clock.advance(60_000)
+    store.mend()
+    limiter.resume()
+    await clock.advance(30_000)
+    expect(await answered).toBeGreaterThan(60_000)
+  })
 })
 
 describe('maxConcurrent is another here than there, since one was updated first:', () => {

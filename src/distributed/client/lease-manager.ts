@@ -221,6 +221,11 @@ export class LeaseManager {
 
   claim(): void {
     this.gate.claim()
+    this.#probeAlone()
+  }
+
+  /** No store can say whose turn it is to probe. */
+  #probeAlone(): void {
     if (this.down && this.#options.onStoreDown === 'share') this.gate.alone()
   }
 
@@ -229,8 +234,9 @@ export class LeaseManager {
     const waiting = this.#host.waiting()
     const leastMs = Math.min((this.#answer?.aheadMs ?? 0) / LAW.reserve, LAW.missingMs - 250)
     const active = waiting > 0 || this.#inFlight > 0 || now - this.#demand.lastWentAt < 1000
-    if (this.down) return active || this.#joined ? this.#connectivity.retryAt : Infinity
-    if (!this.#joined) return this.#host.inLine() > 0 ? this.#demand.mayAskAt(now, 0) : Infinity
+    const inLine = this.#host.inLine() > 0
+    if (this.down) return active || inLine || this.#joined ? this.#connectivity.retryAt : Infinity
+    if (!this.#joined) return inLine ? this.#demand.mayAskAt(now, 0) : Infinity
     let due = this.#demand.askedAt + Math.max(leastMs, active ? BEAT_MS : IDLE_BEAT_MS)
     if (this.#resync || !this.#answer) return Math.max(now, this.#demand.askedAt + URGENT_MS)
     if (this.gate.urgent || this.#tooMany > 0) {
@@ -373,6 +379,7 @@ export class LeaseManager {
     const wasDown = this.down
     this.#connectivity.failed(error, now)
     if (wasDown || !this.down) return
+    this.#probeAlone()
     this.#tell('down')
     if (this.refusal) this.#host.reject(error)
   }
