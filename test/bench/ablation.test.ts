@@ -155,7 +155,7 @@ it('a report is read as it was written, with what never came', () => {
 })
 
 it('part of a run renews its rows and goals; a fault that another row shows is still told', () => {
-  const never = { what: 'lost', measured: 3, atMost: 0, unit: 'calls' }
+  const never = { what: 'lost', measured: 3, atMost: 0, unit: 'calls', where: 'light/a; met in 8 of 9' }
   const line = (client: string, value: number) => ({ case: 'a', title: 'A', client, values: [value] })
   const report = (goals: Report['goals'], rows: Report['tables'][0]['rows']): Report => ({
     seeds: 6,
@@ -166,7 +166,7 @@ it('part of a run renews its rows and goals; a fault that another row shows is s
   const now = report(
     [
       { ...goal, measured: 99 },
-      { ...never, measured: 0 },
+      { ...never, measured: 0, where: '4 cases' },
     ],
     [line('llmiter', 9)],
   )
