@@ -42,6 +42,7 @@ const lines: Line[] = [
   ['cycles', 'not measured from reopening to reopening', 'rate/throughput.ts', 'const from = this.#marks.find(', 'const from = [].find('],
   ['edge', 'the end of a window is not learned', 'gate/window-phase.ts', 'return this.#hits > 1 && this.#long', 'return false'],
   ['pressed', 'time in which nobody waited counts, too', 'limit/limit-set.ts', 'bucket.rate.press(pressed, now)', 'bucket.rate.press(true, now)'],
+  ['repeated', 'a single refusal cuts', 'gate/gate.ts', 'at < memory).length > 1', 'at < memory).length > 0'],
   ['chance', 'every refusal closes the gate, though others pass', 'gate/gate.ts', "gate.state === 'open' && suspected.of !== 'blocked'", 'false'],
   ['epoch', 'refusals of calls sent before the gate closed count, too', 'gate/gate.ts', 'if (sentAt >= this.#closedAt) {', 'if (sentAt >= -Infinity) {'],
   ['silence', 'after a rate refusal only an answer reopens', 'gate/gate.ts', "gate.kind === 'rate' || gate.out < FEW ?", "gate.kind !== 'rate' && gate.out < FEW ?"],

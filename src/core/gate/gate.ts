@@ -76,6 +76,10 @@ const WORTH = 40
 const LEAST_CAP_MS = 2000
 const LEAST_RATE_CAP_MS = 5000
 const LONGEST_CAP_MS = 30_000
+/** Two refusals within this time, or within the time of MEMORY_TICKETS tickets, are more than bad luck. */
+const MEMORY_MS = 30_000
+const MEMORY_TICKETS = 1000
+const MOST_REMEMBERED = 9
 /** How long the silence after a probe lasts, whatever the times of refusals say. */
 const LEAST_QUIET_MS = 50
 const MOST_QUIET_MS = 5000
@@ -117,6 +121,8 @@ export class GateKeeper {
   #single = true
   #smoothedMs = 0
   #variationMs = 0
+  /** Times of the last few refusals that carried news. */
+  #lately: number[] = []
 
   constructor(random: () => number, asks: () => boolean, wall: WallTime) {
     this.#wall = wall
@@ -272,6 +278,8 @@ export class GateKeeper {
     if (tries === 1) this.#firstClosedAt = now
     this.#tries = tries
     this.#single = single
+    this.#remember(now)
+    if (!single) this.#remember(now)
     this.suspicion.blocked()
   }
 
@@ -319,11 +327,14 @@ export class GateKeeper {
 
   /** How the gate was closed, the last time. */
   closure(): Closure {
+    const memory = Math.max(MEMORY_MS, MEMORY_TICKETS / this.#pace)
     return {
       edge: this.#edge.known,
       single: this.#single,
       told: this.#toldMs !== undefined,
       refusedMs: this.#closedAt - this.#firstClosedAt + (this.#toldMs ?? 0),
+      // Counted from the last refusal: counted from now, a long told wait would hide it.
+      repeated: this.#lately.filter((at) => this.#lately.at(-1)! - at < memory).length > 1,
     }
   }
 
@@ -335,10 +346,17 @@ export class GateKeeper {
   /** Notes whether one refusal closes the gate, or several, which are more than bad luck. */
   #blocked(suspected: Suspected, now: number): void {
     this.#single = suspected.of !== 'blocked' || suspected.refusals === 1
-    if (this.#single || this.gate.state !== 'open') return
+    this.#remember(now)
+    if (this.#single) return
+    this.#remember(now)
+    if (this.gate.state !== 'open') return
     // Several calls were already refused, so the next try can wait longer.
     this.#tries = 1
     this.#firstClosedAt = now
+  }
+
+  #remember(now: number): void {
+    this.#lately = [...this.#lately.slice(1 - MOST_REMEMBERED), now]
   }
 
   #close(kind: GateKind, waitMs: number | undefined, now: number): void {

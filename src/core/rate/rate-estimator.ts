@@ -24,6 +24,8 @@ export interface Closure {
   edge: boolean
   /** A single refusal closed it, not the refusal of a large share of the calls. */
   single: boolean
+  /** There was another refusal recently, so this is not just bad luck. */
+  repeated: boolean
   /** The provider said how long to wait. */
   told: boolean
   /** How long it certainly refused, or said that it would refuse. */
@@ -357,6 +359,7 @@ export class RateEstimator {
       if (measured) this.#refind(state, rate, measured, of, now)
       return measured !== undefined
     }
+    if (!closure.repeated) return false
     // Closed again within a second after a trim: the trim was too small.
     const through = closure.single ? this.#kept(rate, now) : (passed ?? (state.trim && measured?.rate))
     if (of === 'fast' && this.#trims(state, through ?? 0, now)) return true
