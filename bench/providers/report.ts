@@ -54,17 +54,17 @@ export function renewed(before: Report, now: Report, goals: readonly string[]): 
     seeds: Math.min(before.seeds, now.seeds),
     goals: goals.flatMap((what) => {
       const [old, fresh] = [named(before.goals, what), named(now.goals, what)]
-      return (old && fresh && isWorseOnMore(old, fresh) ? old : (fresh ?? old)) ?? []
+      return (old && fresh && isNoBetterOnMore(old, fresh) ? old : (fresh ?? old)) ?? []
     }),
     tables: [...tables, ...more],
   }
 }
 
 /** A goal is judged on its worst case, so fewer cases cannot show that it is met better. */
-function isWorseOnMore(old: Goal, fresh: Goal): boolean {
+function isNoBetterOnMore(old: Goal, fresh: Goal): boolean {
   const casesOf = ({ where = '' }: Goal) => Number(/(\d+)(?: cases)?$/.exec(where)?.[1] ?? 1)
-  const worse = fresh.atMost === undefined ? old.measured < fresh.measured : old.measured > fresh.measured
-  return worse && casesOf(old) > casesOf(fresh)
+  const isBetter = fresh.atMost === undefined ? old.measured > fresh.measured : old.measured < fresh.measured
+  return !isBetter && casesOf(old) > casesOf(fresh)
 }
 
 /** JSON has no infinite numbers. */
