@@ -6,13 +6,13 @@ import type { PoolMember, Terms } from './pool-member.ts'
 import type { TargetHealth } from './target.ts'
 
 /** Gets the results of the standby. */
-interface PostOwner {
-  granted(post: Post, terms: Terms | undefined, grant: Grant): void
-  unable(post: Post, member: PoolMember, error: unknown): void
+interface StandbyOwner {
+  granted(standby: TargetStandby, terms: Terms | undefined, grant: Grant): void
+  unable(standby: TargetStandby, member: PoolMember, error: unknown): void
   fill(index: number): void
 }
 
-export class Post implements StandbyWaiter {
+export class TargetStandby implements StandbyWaiter {
   readonly index: number
   readonly health: TargetHealth
   /**
@@ -21,13 +21,13 @@ export class Post implements StandbyWaiter {
   terms: Terms | undefined = undefined
   filling = false
   round = 0
-  readonly #owner: PostOwner
+  readonly #owner: StandbyOwner
   readonly #clock: Clock
   #first: PoolMember | undefined = undefined
   #leave: (() => void) | undefined = undefined
   #alarm: { readonly at: number; readonly cancel: () => void } | undefined = undefined
 
-  constructor(owner: PostOwner, health: TargetHealth, index: number, clock: Clock) {
+  constructor(owner: StandbyOwner, health: TargetHealth, index: number, clock: Clock) {
     this.#owner = owner
     this.health = health
     this.index = index
