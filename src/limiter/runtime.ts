@@ -20,7 +20,7 @@ import { rejectionOf } from '../call/outcome.ts'
 import { WorkerdScheduler, timersBelongToRequests } from '../scheduler/workerd-scheduler.ts'
 import { TRIAL_MS } from '../core/gate/gate.ts'
 import { quotaSpent, turnAway } from '../call/admission.ts'
-import { announce, ask } from './notifications.ts'
+import { announce } from './notifications.ts'
 import { StoreAdapter } from './store-adapter.ts'
 import { Counters } from './counters.ts'
 import { attend, comeBack, unattend, watchStuck } from '../call/deadlines.ts'
@@ -117,7 +117,6 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
   }
 
   #settings(options: LimiterOptions, limits: Limit[]): Omit<IssuerOptions, 'parent'> {
-    const asks = () => (this.probe ?? this.shared) !== undefined
     const { maxConcurrent, parent, store, health, learn = true } = options
     const bounded = limits.length > 0 || maxConcurrent !== undefined || parent || store || health
     return {
@@ -125,7 +124,7 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
       limits,
       unknown: learn && !bounded,
       random: this.random,
-      asks,
+      asks: () => this.probe !== undefined,
       wall: this.scheduler.wall,
     }
   }
@@ -436,7 +435,4 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
   failed(error: unknown, where = 'clock'): void {
     this.events.emit('error', { error, where })
   }
-
-  /** Calls the user's probe. */
-  readonly ask = () => void ask(this)
 }
