@@ -375,6 +375,8 @@ export class LeaseManager {
     if (request) {
       this.gate.unanswered(request)
       this.#journal.unanswered(request)
+      this.#ended += request.ended
+      this.#tooMany += request.tooMany
     }
     const wasDown = this.down
     this.#connectivity.failed(error, now)
