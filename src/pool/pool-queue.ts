@@ -67,11 +67,14 @@ export class PoolQueue {
     this.#stopped ??= { error }
     for (const { queue } of [...this.#lanes.occupied])
       for (let { first } = queue; first; first = queue.first) this.reject(first as PoolMember, error)
-    for (const standby of this.#standbys) standby.lookAgain(false)
+    for (const standby of this.#standbys) standby.idle()
   }
 
-  /** Gives the call a ticket, queues it for the targets that may answer it now, or ends it. */
-  place(member: PoolMember): void {
+  /**
+   * Gives the call a ticket, queues it for the targets that may answer it now, or ends it. `since`: when it began to
+   * wait, if it waits already.
+   */
+  place(member: PoolMember, since?: number): void {
     if (this.#stopped) return finish(member, this.#stopped)
     const { signal } = member.call
     if (signal?.aborted) return finish(member, { error: signal.reason })
@@ -79,6 +82,7 @@ export class PoolQueue {
     if (member.grant) return // It was made within a call that had a ticket.
     const now = this.#clock.now()
     member.queuedAt = Math.floor(now)
+    member.since = since ?? member.queuedAt
     const at = this.#lanes.size === 0 && !this.#arriving ? this.#goNow(member, now) : undefined
     if (member.grant) return
     const allowed = this.#allowed(member, now)
@@ -245,6 +249,23 @@ export class PoolQueue {
     return wait
   }
 
+  /**
+   * How many calls wait for this target. A call that several targets may answer counts at one of them, in proportion
+   * to their rates. Undefined: none wants it.
+   */
+  waitingFor(index: number): number | undefined {
+    const now = this.#clock.now()
+    let waiting: number | undefined
+    for (const { targets, queue } of this.#lanes.of(index)) {
+      if (queue.size === 0) continue
+      const inUse = targets.filter((i) => this.#standbys[i]!.standsBy)
+      const shared = inUse.length > 0 ? inUse : targets
+      const rates = shared.map((i) => this.#standbys[i]!.health.rate(now))
+      waiting = (waiting ?? 0) + portion(queue.size, rates, shared.indexOf(index))
+    }
+    return waiting
+  }
+
   /** Makes sure the target has a standby if any call here wants it. */
   fill(index: number): void {
     this.#fill(this.#standbys[index]!)
@@ -261,20 +282,22 @@ export class PoolQueue {
     this.#told(standby.index)
   }
 
-  #first({ index }: TargetStandby): PoolMember | undefined {
+  /** The call that gets the next ticket of this target. */
+  first({ index }: TargetStandby): PoolMember | undefined {
     if (this.#arriving?.allowed.includes(index)) return this.#arriving
     return this.#lanes.first(index) as PoolMember | undefined
   }
 
   /** Returns whether a call was served, so that the next one can be tried. */
   #stand(standby: TargetStandby): boolean {
-    const first = this.#first(standby)
+    const first = this.first(standby)
     const admits = first !== undefined && standby.health.admits(this.#clock.now())
     if (standby.terms) {
       if (admits && standby.terms === first.terms) return false
       standby.leave()
     }
-    standby.lookAgain(first !== undefined && !admits)
+    if (first) standby.lookAgain(!admits)
+    else standby.idle()
     if (!admits) return false
     try {
       return standby.standBy(first)
@@ -286,7 +309,7 @@ export class PoolQueue {
 
   /** This target has a ticket for calls with these terms. */
   granted(standby: TargetStandby, terms: Terms | undefined, grant: Grant): void {
-    const member = this.#first(standby)
+    const member = this.first(standby)
     // Another call may be first by now, and the ticket may not fit its terms.
     if (member && member.terms === terms) this.#hand(standby, member, grant)
     else grant.release()
@@ -349,13 +372,13 @@ export class PoolQueue {
       this.#unline(first as PoolMember)
       members.push(first as PoolMember)
     }
-    for (const member of members) this.place(member)
+    for (const member of members) this.place(member, member.since)
   }
 
   #again(member: PoolMember): void {
     if (!member.lane) return
     this.#unline(member)
-    this.place(member)
+    this.place(member, member.since)
   }
 
   reject(member: PoolMember, error: unknown): void {
@@ -371,6 +394,15 @@ export class PoolQueue {
     const message = `no target had room within maxWaitMs (${String(maxWaitMs)}), ${this.size} calls wait`
     this.reject(member, new WaitTimeoutError(message))
   }
+}
+
+/** The `place`th part of a number of calls, in proportion to the rates. The parts add up to that number. */
+function portion(calls: number, rates: readonly number[], place: number): number {
+  if (place < 0) return 0
+  const shares = rates.includes(Infinity) ? rates.map((rate) => (rate === Infinity ? 1 : 0)) : rates
+  const upTo = (end: number) => shares.slice(0, end).reduce((sum, share) => sum + share, 0)
+  const each = calls / upTo(shares.length)
+  return Math.round(each * upTo(place + 1)) - Math.round(each * upTo(place))
 }
 
 function finish(member: PoolMember, end: PoolMember['end']): void {
