@@ -55,8 +55,9 @@ const REFUSED = {
 export function reasonWords(reason: WaitReason, self?: string): string {
   const { kind, limiter, of, amount, perMs, learned, refused, provider, holds, reopensInMs } = reason
   const whose = self !== undefined && limiter !== self ? ` of '${limiter}'` : ''
+  // Without a configured amount, only the learned one is known.
   const limit = (words: typeof limitWords) =>
-    of === undefined ? '' : `${dimensionWords(of)}${whose} (${words(amount!, perMs!, learned)})`
+    of === undefined ? '' : `${dimensionWords(of)}${whose} (${words(amount ?? Infinity, perMs!, learned)})`
   const until = reopensInMs === undefined ? '' : untilWords(reopensInMs, refused)
   switch (kind) {
     case 'limit':
@@ -91,12 +92,12 @@ const heldWords = (names: readonly string[] = []): string =>
     ? ''
     : `, within calls that hold tickets of ${names.map((name) => `'${name}'`).join(' and ')}`
 
-function limitWords(amount: number, perMs: number, learned: number | undefined): string {
+function limitWords(amount: number, perMs: number, learned = amount): string {
   const window = windowWords(perMs)
   const said = `${amountWords(amount)} ${window}`
-  return learned !== undefined && learned < 0.98 * amount
-    ? `${amountWords(learned)} ${window} by what the provider accepts, configured ${said}`
-    : said
+  if (learned >= 0.98 * amount) return said
+  const configured = amount < Infinity ? `, configured ${said}` : ''
+  return `${amountWords(learned)} ${window} by what the provider accepts${configured}`
 }
 
 /**

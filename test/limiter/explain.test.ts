@@ -128,6 +128,30 @@ describe('the first call waits for', () => {
     await clock.runAll()
   })
 
+  test('a limit that is not configured: only what the provider accepts is known', async () => {
+    const { clock, limiter } = stage({ limits: [] })
+    let sent = 0
+    for (let i = 0; i < 400; i++)
+      quietly(
+        limiter.run(async () => {
+          const refused = ++sent > 20 && sent < 24
+          await clock.sleep(50)
+          if (refused) throw rateLimited(0)
+        }),
+      )
+    const texts = new Set<string>()
+    for (let i = 0; i < 100; i++) {
+      await clock.advance(50)
+      texts.add(explain(limiter).text)
+    }
+    expect([...texts]).toContainEqual(
+      expect.stringMatching(
+        /^\d+ calls wait for requests \([\d,]+ a minute by what the provider accepts\); about/,
+      ),
+    )
+    await clock.runAll()
+  })
+
   test("the account's limit, not the model's", async () => {
     const { clock, limiter: account } = stage({ name: 'account', requestsPerMinute: 60 })
     const model = new BucketRateLimiter({ name: 'model', requestsPerMinute: 600, parent: account })
