@@ -35,7 +35,7 @@ export interface Closure {
 /** A rate that is refused during its hold is multiplied by this. */
 const BACK = 0.97
 /** A provider that refuses at random would drive the rate to zero: it never falls below this share of the stated. */
-const LEAST = 0.05
+const LEAST = 0.02
 /** The measured throughput may be a little above the real rate; this share of it is safe. */
 const SHY = 0.985
 /** Two found rates whose ratio is at most this are the same rate. */
@@ -205,9 +205,12 @@ export class RateEstimator {
   /** Whether the current rate is still being tried, so that refusals must be expected. */
   tried(now: number): boolean {
     const state = this.#stateAt(now)
-    return state.kind === 'found'
-      ? state.before !== undefined || this.#proof(now) - state.since >= climbsAfter(state)
-      : state.kind === 'exploring'
+    if (state.kind !== 'found') return state.kind === 'exploring'
+    const heldMs = this.#proof(now) - state.since
+    // A rate that has not outlived its dip is a guess. If a test found it, its refusals may still be chance; a strict
+    // limiter refuses a few calls at any rate.
+    const guessed = heldMs < DIP * state.unit && !this.strict && this.#tested?.now !== state
+    return guessed || state.before !== undefined || heldMs >= climbsAfter(state)
   }
 
   /** A call was refused, perhaps by chance: starts to measure the throughput. */
@@ -224,8 +227,9 @@ export class RateEstimator {
   exceeded(now: number): boolean {
     const at = this.at(now)
     const rate = Math.min(this.passes(now) ?? Infinity, at)
-    const of = this.#slowness === 0 ? 'fast' : 'slow'
     const before = (this.#state = this.#stateAt(now))
+    const grows = before.kind === 'found' && before.of === 'growing'
+    const of = grows ? 'growing' : this.#slowness === 0 ? 'fast' : 'slow'
     const heldMs = this.#proof(now) - ('since' in before ? before.since : 0)
     const tested = this.#tested?.now === before ? this.#tested : { before, heldMs }
     const trimmed = of === 'fast' && !this.#noisy && this.#trims(before, rate, now)
@@ -427,7 +431,9 @@ export class RateEstimator {
     const { rate, confirmed } = before
     if (before.of === 'growing') {
       const grows = measured.rate > GROWN * rate || this.#slowness < SLOW_MEMORY
-      this.#found(Math.min(measured.rate, reached), 0, grows ? 'growing' : of, now)
+      const next = Math.min(measured.rate, reached)
+      if (grows) this.#found(next, confirmed + 1, 'growing', now)
+      else this.#found(next, 0, of, now)
       return
     }
     const heldMs = this.#proof(now) - before.since
@@ -435,7 +441,8 @@ export class RateEstimator {
       const seen = confirmed > 1 ? 0 : of === 'fast' ? NEAR * measured.rate : measured.rate
       const next = Math.min(Math.max(seen, rate), reached)
       if (next <= SAME * rate) this.#found(next, confirmed + 1, of, now)
-      else this.#found(next, 0, of, now, before)
+      // So much more got through that the limit itself seems to grow.
+      else this.#found(next, 0, of !== 'fast' && next > GROWN * rate ? 'growing' : of, now, before)
       return
     }
     const stood = heldMs > DIP * before.unit
@@ -453,7 +460,7 @@ export class RateEstimator {
   /** The recent throughput, if it is close to the allowed rate in spite of refusals. */
   #kept(rate: number, now: number): number | undefined {
     const passed = this.#measure.over(30 * this.#unit('fast', rate), 0, now) ?? 0
-    return passed > 0.9 * rate ? passed : undefined
+    return passed > 0.8 * rate ? passed : undefined
   }
 
   /** The provider names its limit. True when that changes the rate. */
