@@ -35,7 +35,7 @@ export interface Closure {
 /** A rate that is refused during its hold is multiplied by this. */
 const BACK = 0.97
 /** A provider that refuses at random would drive the rate to zero: it never falls below this share of the stated. */
-const LEAST = 0.02
+const LEAST = 0.05
 /** The measured throughput may be a little above the real rate; this share of it is safe. */
 const SHY = 0.985
 /** Two found rates whose ratio is at most this are the same rate. */
@@ -206,11 +206,7 @@ export class RateEstimator {
   tried(now: number): boolean {
     const state = this.#stateAt(now)
     if (state.kind !== 'found') return state.kind === 'exploring'
-    const heldMs = this.#proof(now) - state.since
-    // A rate that has not outlived its dip is a guess. If a test found it, its refusals may still be chance; a strict
-    // limiter refuses a few calls at any rate.
-    const guessed = heldMs < DIP * state.unit && !this.strict && this.#tested?.now !== state
-    return guessed || state.before !== undefined || heldMs >= climbsAfter(state)
+    return state.before !== undefined || this.#proof(now) - state.since >= climbsAfter(state)
   }
 
   /** A call was refused, perhaps by chance: starts to measure the throughput. */
@@ -482,7 +478,8 @@ export class RateEstimator {
   }
 
   #pointOf(found: number, confirmed: number, of: CurveKind, now: number): CurvePoint {
-    const rate = Math.max(found, this.#said * LEAST)
+    // A limit on growth may begin lower, and soon leaves that rate.
+    const rate = of === 'growing' ? found : Math.max(found, this.#said * LEAST)
     return { kind: 'found', rate, since: this.#proof(now), confirmed, of, unit: this.#unit(of, rate) }
   }
 
