@@ -40,6 +40,11 @@ export interface Case {
   seeds?: { full: number; quick: number }
   /** The same for clients other than llmiter, which take at least ten times as long under faked timers. */
   peerSeeds?: { full: number; quick: number }
+  /**
+   * The factor by which an ablation has more seeds of it than of others, because chance has a larger effect in it.
+   * Default: 1.
+   */
+  seedFactor?: number
   /** Whether it needs the machine for itself and the real globals. */
   realTime?: boolean
   run(client: ClientName, seed: number): Promise<Figures>
@@ -74,6 +79,11 @@ export interface Target {
   measure(pooled: Figures): number | undefined
   bound: Pick<Goal, 'atLeast' | 'atMost'>
   unit: string
+}
+
+/** A goal with the number of cases that it was judged on. */
+export interface JudgedGoal extends Goal {
+  cases: number
 }
 
 export function pool(all: readonly Figures[]): Figures {

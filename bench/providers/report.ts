@@ -5,9 +5,8 @@
  * It contains no date, machine or duration: the same law gives the same file, except for the rows in real time.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
-import type { Goal } from '../table.ts'
 import type { AblationReport } from './ablation/report.ts'
-import type { Column } from './case.ts'
+import type { Column, JudgedGoal } from './case.ts'
 
 export interface Row {
   case: string
@@ -27,7 +26,7 @@ export interface Table {
 
 export interface Report {
   seeds: number
-  goals: Goal[]
+  goals: JudgedGoal[]
   tables: Table[]
   ablations?: AblationReport
 }
@@ -61,10 +60,9 @@ export function renewed(before: Report, now: Report, goals: readonly string[]): 
 }
 
 /** A goal is judged on its worst case, so fewer cases cannot show that it is met better. */
-function isNoBetterOnMore(old: Goal, fresh: Goal): boolean {
-  const casesOf = ({ where = '' }: Goal) => Number(/(\d+)(?: cases)?$/.exec(where)?.[1] ?? 1)
+function isNoBetterOnMore(old: JudgedGoal, fresh: JudgedGoal): boolean {
   const isBetter = fresh.atMost === undefined ? old.measured > fresh.measured : old.measured < fresh.measured
-  return !isBetter && casesOf(old) > casesOf(fresh)
+  return !isBetter && old.cases > fresh.cases
 }
 
 /** JSON has no infinite numbers. */

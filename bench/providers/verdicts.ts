@@ -1,6 +1,6 @@
 /** Turns cells into results: tables with rows, and goals with their worst cell. */
-import { isMet, type Goal } from '../table.ts'
-import type { Cell, SectionPlan, Target } from './case.ts'
+import { isMet } from '../table.ts'
+import type { Cell, JudgedGoal, SectionPlan, Target } from './case.ts'
 import type { Table } from './report.ts'
 
 export function tableOf({ id, title, notes, columns }: SectionPlan, cells: readonly Cell[]): Table {
@@ -26,7 +26,10 @@ function rounded(value: number | undefined, digits: number): number | 'never' | 
 }
 
 /** The goal with its worst cell. Undefined if nothing was measured that it applies to. */
-export function judge({ what, of, measure, bound, unit }: Target, cells: readonly Cell[]): Goal | undefined {
+export function judge(
+  { what, of, measure, bound, unit }: Target,
+  cells: readonly Cell[],
+): JudgedGoal | undefined {
   const judged = cells
     .filter((cell) => cell.client === 'llmiter' && of(cell))
     .flatMap((cell) => {
@@ -41,5 +44,6 @@ export function judge({ what, of, measure, bound, unit }: Target, cells: readonl
   return {
     ...worst,
     where: isMet(worst) ? `${met} cases` : `${worst.where}; met in ${met} of ${judged.length}`,
+    cases: judged.length,
   }
 }

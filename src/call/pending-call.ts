@@ -33,6 +33,8 @@ export interface CallContext {
   readonly chain: readonly CallContext[]
   readonly events: EventSink
   readonly counters: { requests: number; waited(ms: number): void }
+  /** Calls that wait for a ticket: here, below, and in queues in front of these limiters. */
+  readonly waiting: number
   readonly estimator: TokenEstimator
   readonly options: {
     readonly queue?:
@@ -153,7 +155,7 @@ export class PendingCall extends Call<TicketIssuer> implements ScheduledCall<Pen
   work: Work | undefined
   grant: ((call: PendingCall) => void) | undefined = undefined
   /** When the call was made, in whole ms, so that V8 does not box the number. */
-  readonly since: number
+  since: number
   waitState: WaitState | undefined = undefined
 
   constructor(policy: CallPolicy, cost: Cost, work: Work | undefined, now: number) {
@@ -161,6 +163,11 @@ export class PendingCall extends Call<TicketIssuer> implements ScheduledCall<Pen
     this.policy = policy
     this.work = work
     this.since = Math.floor(now)
+  }
+
+  /** How long it has waited for the ticket that it gets now, in ms. */
+  waited(now: number): number {
+    return now - (this.waitState?.parkedAt ?? this.since)
   }
 
   override reckon(): Cost {

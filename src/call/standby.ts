@@ -49,6 +49,11 @@ export interface InheritedGrant extends Grant {
 
 /** A call that waits at several limiters at once. */
 export interface StandbyWaiter {
+  /**
+   * When the call that gets the ticket began to wait, by the limiter's clock.
+   * @default when it began to stand by
+   */
+  readonly since?: number | undefined
   /** The limiter has a ticket for it. */
   granted(grant: Grant): void
   /** There can be no ticket: the call is too large, the quota is used up, or the limiter is stopped. */
@@ -117,6 +122,12 @@ class StandbyCall extends PendingCall implements Grant {
     this.#waiter = waiter
     this.#policyOf = policyOf
     this.grant = waiter && tellWaiter
+  }
+
+  /** Which call gets the ticket is known only now. */
+  override waited(now: number): number {
+    this.since = Math.floor(this.#waiter?.since ?? this.since)
+    return super.waited(now)
   }
 
   tell(): void {

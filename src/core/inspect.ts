@@ -10,8 +10,7 @@ export type GateState = 'open' | 'closed' | 'probing'
 export function gateOf({ recovery }: TicketIssuer, now: number): { state: GateState; reopensInMs?: number } {
   const { gate } = recovery
   if (gate.state === 'open') return { state: 'open' }
-  if (gate.state === 'probing' || gate.state === 'asking') return { state: 'probing' }
-  return { state: 'closed', reopensInMs: recovery.remainingMs(now) }
+  return 'until' in gate ? { state: 'closed', reopensInMs: recovery.remainingMs(now) } : { state: 'probing' }
 }
 
 /** What the first in the queue waits for: a dimension, `'concurrency'`, `'gate'` or `'pause'`. */

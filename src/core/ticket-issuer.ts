@@ -101,7 +101,8 @@ export class TicketIssuer {
     this.learns = options.learn ?? true
     this.parent?.children.push(this)
     this.ramp = new SlowStart(options.ramp)
-    this.recovery = new GateKeeper(options.random, options.asks ?? (() => false), options.wall)
+    const claim = () => this.slots.claim()
+    this.recovery = new GateKeeper(options.random, options.asks ?? (() => false), claim, options.wall)
     this.recovery.configure(options.recovery)
     this.line.ageing = options.queue?.ageing ?? true
     this.limitSet = new LimitSet(options, this.ramp, options.wall)
@@ -486,7 +487,7 @@ export class TicketIssuer {
     this.#gate = gate.state
     this.stir()
     // The rate resumes with the first call, long before enough answers have opened the gate.
-    if (before === 'closed' || before === 'asking') this.ramp.restart(now, RESUME_AT)
+    if (before === 'closed' || before === 'turn' || before === 'asking') this.ramp.restart(now, RESUME_AT)
     if (before === 'open' || this.recovery.closesFirst(now)) this.limitSet.closed(now)
     else if (gate.state === 'open') {
       const closure = this.learns ? this.recovery.closure() : undefined

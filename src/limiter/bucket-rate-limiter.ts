@@ -21,6 +21,7 @@ import { callable } from '../lib/validate.ts'
 import { type CallOptions, checkCall, checkCost } from '../call/call-options.ts'
 import { checkLimiter, checkLimiterKeys, type LimiterOptions } from './options.ts'
 import { restore, type Snapshot, snapshot } from './snapshot.ts'
+import type { FrontQueues } from './front-queues.ts'
 import type { LimiterStats, Mark } from './limiter-stats.ts'
 import { mark, stats } from './stats.ts'
 import { inOrder, type QueuedCall, queuedCall } from './queued.ts'
@@ -146,6 +147,15 @@ export class BucketRateLimiter {
     return takeOver(policy, this.#standbyPolicyOf, this.#cost(call), around, pays)
   }
 
+  /**
+   * The queues in front of this limiter. Their calls count among those that wait for it.
+   *
+   * @internal
+   */
+  get frontQueues(): FrontQueues {
+    return this[RUNTIME].frontQueues
+  }
+
   readonly #standbyPolicyOf = (terms: Pick<CallOptions, 'signal' | 'timeoutMs'>): CallPolicy =>
     policyOf(this[RUNTIME], { maxRefusals: 0, retry: false, ...terms })
 
@@ -210,7 +220,10 @@ export class BucketRateLimiter {
     return this[RUNTIME].drained()
   }
 
-  /** The waiting calls of this limiter and those below it, roughly in the order in which they will go. A copy. */
+  /**
+   * The waiting calls of this limiter and those below it, roughly in the order in which they will go: a copy. Of the
+   * queue of a pool it shows only the first call.
+   */
   queued(): QueuedCall[] {
     return inOrder(this[RUNTIME]).map(queuedCall)
   }

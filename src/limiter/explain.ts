@@ -108,12 +108,22 @@ function limitWords(amount: number, perMs: number, learned: number | undefined):
  */
 export function explain(limiter: Pick<BucketRateLimiter, 'stats' | 'waitTime'>): Explanation {
   const stats = limiter.stats()
-  // The cost of a call that takes nothing, so it goes along with the last call in the queue.
-  const nothing = Object.fromEntries(['requests', ...stats.limits.map(({ of }) => of)].map((of) => [of, 0]))
   // Omitted if calls hold tickets of other limiters, because those may wait for tickets of this one.
-  const etaMs = stats.waiting > 0 && !stats.why?.holds ? limiter.waitTime(nothing) : undefined
+  const etaMs = stats.waiting > 0 && !stats.why?.holds ? lastWait(limiter, stats) : undefined
   const known = etaMs !== undefined && etaMs < Infinity ? { etaMs } : {}
   return { text: explainStats(stats, known.etaMs), ...(stats.why && { why: stats.why }), ...known }
+}
+
+/** How long the last of the waiting calls has to wait. */
+function lastWait(
+  limiter: Pick<BucketRateLimiter, 'waitTime'>,
+  { limits, inPools = 0 }: LimiterStats,
+): number {
+  // The first call of a pool is in the limiter's own queue. The last one comes after those between.
+  if (inPools > 1) return limiter.waitTime(undefined, inPools - 2)
+  // The cost of a call that takes nothing, so it goes along with the last call in the queue.
+  const nothing = Object.fromEntries(['requests', ...limits.map(({ of }) => of)].map((of) => [of, 0]))
+  return limiter.waitTime(nothing)
 }
 
 type Explained = Pick<

@@ -8,8 +8,13 @@ import type { BoundBy, WaitReason } from './wait-reason.ts'
 export interface LimiterStats {
   /** The name of the limiter. */
   name: string
-  /** Waiting calls, including parked ones. */
+  /** Waiting calls, including parked ones and those in the queue of a pool. */
   waiting: number
+  /**
+   * Of the waiting calls, those in the queue of a pool, while it has calls for this limiter. A call that waits for
+   * several limiters counts at one of them.
+   */
+  inPools?: number
   /** Waiting calls that were sent before: refused, or waiting for a retry. */
   parked: number
   /** Calls that have a ticket and have not ended. */

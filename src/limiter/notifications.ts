@@ -32,10 +32,7 @@ const TELL: Tell = {
   depleted({ events }, { limit: { of } }) {
     if (events.heard.has('depleted')) events.emit('depleted', { of })
   },
-  probe(runtime) {
-    if (runtime.shared) runtime.shared.slots.claim()
-    else void ask(runtime)
-  },
+  probe: (runtime) => void ask(runtime),
   gate(runtime) {
     const { issuer, scheduler, events, shared } = runtime
     if (issuer.recovery.gate.state === 'closed') runtime.recall(scheduler.now())
@@ -52,7 +49,7 @@ export function announce(runtime: Notifier, decision: Decision): void {
 }
 
 /** Calls the user's probe. If it throws or hangs, the gate stays closed until the next attempt. */
-export async function ask(runtime: Notifier): Promise<void> {
+async function ask(runtime: Notifier): Promise<void> {
   const { scheduler, issuer, probe } = runtime
   const hung = new AbortController()
   let late: ScheduledTask | undefined

@@ -20,9 +20,10 @@ import { rejectionOf } from '../call/outcome.ts'
 import { WorkerdScheduler, timersBelongToRequests } from '../scheduler/workerd-scheduler.ts'
 import { TRIAL_MS } from '../core/gate/gate.ts'
 import { quotaSpent, turnAway } from '../call/admission.ts'
-import { announce, ask } from './notifications.ts'
+import { announce } from './notifications.ts'
 import { StoreAdapter } from './store-adapter.ts'
 import { Counters } from './counters.ts'
+import { FrontQueues } from './front-queues.ts'
 import { attend, comeBack, unattend, watchStuck } from '../call/deadlines.ts'
 import type { CallContext, PendingCall, Standing } from '../call/pending-call.ts'
 import { reasonOf, WaitHistory } from './wait-reason.ts'
@@ -40,6 +41,7 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
   readonly children: LimiterRuntime[] = []
   readonly events: LimiterEmitter
   readonly counters = new Counters()
+  readonly frontQueues: FrontQueues
   readonly estimator = new TokenEstimator()
   options: LimiterOptions
   /** What the provider's headers last said about each limit, and when. */
@@ -95,6 +97,7 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     this.name = name
     this.options = options
     this.chain = [this, ...(parent?.chain ?? [])]
+    this.frontQueues = new FrontQueues(parent?.frontQueues)
     this.probe = options.probe
     this.events = new Emitter({ limiter: this.name })
     this.scheduler =
@@ -117,7 +120,6 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
   }
 
   #settings(options: LimiterOptions, limits: Limit[]): Omit<IssuerOptions, 'parent'> {
-    const asks = () => (this.probe ?? this.shared) !== undefined
     const { maxConcurrent, parent, store, health, learn = true } = options
     const bounded = limits.length > 0 || maxConcurrent !== undefined || parent || store || health
     return {
@@ -125,7 +127,7 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
       limits,
       unknown: learn && !bounded,
       random: this.random,
-      asks,
+      asks: () => this.probe !== undefined,
       wall: this.scheduler.wall,
     }
   }
@@ -153,12 +155,19 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     for (const child of this.children) child.count()
   }
 
+  /** Calls that wait for a ticket: here, below, and in queues in front of these limiters. */
+  get waiting(): number {
+    const { issuer, frontQueues } = this
+    // A standby that gets its ticket at this moment has left the queue already.
+    return Math.max(0, issuer.waiting - frontQueues.standbys + (frontQueues.waiting ?? 0))
+  }
+
   /** Enqueues a call. Returns its new state: it waits, has its ticket, or is rejected. */
   enqueue(pending: PendingCall, now: number): Standing {
     if (pending.seq === 0) {
       this.counters.requests++
       if (this.events.heard.has('request'))
-        this.events.emit('request', { ...pending.named, waiting: this.issuer.waiting })
+        this.events.emit('request', { ...pending.named, waiting: this.waiting })
     }
     const failure = turnAway(this, pending, now)
     if (failure) this.#reject(pending, failure.error, now)
@@ -193,8 +202,8 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
   /** Emits `empty` if the last call has left the queue. */
   #tellEmpty({ grant, policy }: PendingCall): void {
     if (!grant) return
-    for (const { events, issuer } of policy.runtime.chain)
-      if (issuer.waiting === 0 && events.heard.has('empty')) events.emit('empty', {})
+    for (const at of policy.runtime.chain)
+      if (at.events.heard.has('empty') && at.waiting === 0) at.events.emit('empty', {})
   }
 
   /** Called when the scheduler has issued all possible tickets. Records what the remaining calls wait for. */
@@ -215,8 +224,9 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
   /** Called when the scheduler has a ticket for a call of this tree. */
   issue(pending: PendingCall, now: number): void {
     const { waitState, policy } = pending
-    const { chain, counters, events, issuer } = policy.runtime
-    const waitedMs = now - (waitState?.parkedAt ?? pending.since)
+    const { runtime } = policy
+    const { chain, counters, events } = runtime
+    const waitedMs = pending.waited(now)
     for (const at of chain) at.inFlight++
     if (waitState) {
       waitState.waitedMs += waitedMs
@@ -224,7 +234,7 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     }
     counters.waited(waitedMs)
     if (events.heard.has('issue'))
-      events.emit('issue', { ...pending.named, waitedMs: Math.max(0, waitedMs), waiting: issuer.waiting })
+      events.emit('issue', { ...pending.named, waitedMs: Math.max(0, waitedMs), waiting: runtime.waiting })
     this.#tellEmpty(pending)
     this.scheduler.wake(pending)
   }
@@ -436,7 +446,4 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
   failed(error: unknown, where = 'clock'): void {
     this.events.emit('error', { error, where })
   }
-
-  /** Calls the user's probe. */
-  readonly ask = () => void ask(this)
 }

@@ -28,6 +28,7 @@ export const mark = (runtime: LimiterRuntime): Mark => new CounterMark(runtime)
 
 export function stats(runtime: LimiterRuntime, since?: Mark): LimiterStats {
   const { issuer, scheduler, counters, inFlight, backingOff, name, told, health, history } = runtime
+  const inPools = runtime.frontQueues.waiting
   const now = scheduler.now()
   const before = since as CounterMark | undefined
   const { requests, issued, finished, failed, refused, rejected } = before?.counters ?? NOTHING
@@ -38,7 +39,8 @@ export function stats(runtime: LimiterRuntime, since?: Mark): LimiterStats {
   const { lastRefusal, lastFailure, lastRejection } = runtime
   return {
     name,
-    waiting: issuer.waiting + backingOff,
+    waiting: runtime.waiting + backingOff,
+    ...(inPools !== undefined && { inPools }),
     parked: issuer.parked + backingOff,
     inFlight,
     requests: counters.requests - requests,

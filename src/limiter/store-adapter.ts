@@ -29,9 +29,6 @@ export interface StoreContext {
   readonly scheduler: Pick<Scheduler<never>, 'clock' | 'now' | 'pump' | 'at' | 'forget'>
   readonly events: LimiterEmitter
   readonly options: Pick<LimiterOptions, 'ramp'>
-  readonly probe: LimiterOptions['probe']
-  /** Calls the user's probe. */
-  ask(): void
   /** The quota is used up: rejects all waiting calls and later ones. */
   exhaust(error: QuotaExhaustedError): void
   /** Rejects all waiting calls. */
@@ -54,6 +51,10 @@ export class StoreAdapter implements SlotSource {
 
   defer(judge: () => void): boolean {
     return this.#slots.defer(judge)
+  }
+
+  claim(): boolean {
+    return this.#slots.claim()
   }
 
   at(cost: Cost, now: number): number {
@@ -154,8 +155,7 @@ function hostOf(runtime: StoreContext): StoreHost {
     },
     permit() {
       const now = scheduler.now()
-      if (runtime.probe) runtime.ask()
-      else recovery.permit(now)
+      recovery.permit(now)
       moved(now)
     },
     retreat(lost) {

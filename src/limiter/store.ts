@@ -136,8 +136,11 @@ export interface SharedSlots {
   gate(gate: Gate, closing: Closing, now: number): void
   /** The provider reported a used-up quota, for `forMs`, or, with `known` false, until the next attempt. */
   spend(forMs: number, known: boolean): void
-  /** The gate asks which process may probe. */
-  claim(): void
+  /**
+   * Whether this process may probe now, since no store can say whose turn it is. Otherwise it asks for its turn,
+   * which `permit` grants.
+   */
+  claim(): boolean
   /** This limiter has learned a rate. */
   learned(now: number): void
   /** The limits have changed. */

@@ -45,6 +45,8 @@ export class PoolMember extends LaneMember {
   /** The total time in the queue, without the time since `queuedAt`. */
   waitedMs = 0
   queuedAt = 0
+  /** When it began to wait for its next ticket. */
+  since = 0
   /** How many tiers may answer it now, and which of their targets. */
   reach = 0
   allowed = NOWHERE

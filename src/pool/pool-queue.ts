@@ -9,9 +9,9 @@ import { duration } from '../lib/duration.ts'
 import { type Lane, Lanes } from './lanes.ts'
 import { noTarget } from './no-target.ts'
 import type { PoolMember, Terms } from './pool-member.ts'
-import { Post } from './post.ts'
 import type { StickyTargets } from './sticky.ts'
 import { type TargetTier, weightOf } from './strategy.ts'
+import { TargetStandby } from './target-standby.ts'
 import type { TargetHealth } from './target.ts'
 
 /** A ticket, its target, the number of the call at that target, and the place of the call in the queue. */
@@ -23,7 +23,7 @@ export interface TakenTicket {
 }
 
 export class PoolQueue {
-  readonly #posts: readonly Post[]
+  readonly #standbys: readonly TargetStandby[]
   readonly #clock: Clock
   readonly #waitUpTo: number
   readonly #sticky: StickyTargets
@@ -51,7 +51,7 @@ export class PoolQueue {
     sticky: StickyTargets,
     told: (index: number) => void,
   ) {
-    this.#posts = health.map((one, index) => new Post(this, one, index, clock))
+    this.#standbys = health.map((one, index) => new TargetStandby(this, one, index, clock))
     this.#lanes = new Lanes(health.length)
     this.#clock = clock
     this.#waitUpTo = waitUpTo
@@ -67,11 +67,14 @@ export class PoolQueue {
     this.#stopped ??= { error }
     for (const { queue } of [...this.#lanes.occupied])
       for (let { first } = queue; first; first = queue.first) this.reject(first as PoolMember, error)
-    for (const post of this.#posts) post.lookAgain(false)
+    for (const standby of this.#standbys) standby.idle()
   }
 
-  /** Gives the call a ticket, queues it for the targets that may answer it now, or ends it. */
-  place(member: PoolMember): void {
+  /**
+   * Gives the call a ticket, queues it for the targets that may answer it now, or ends it. `since`: when it began to
+   * wait, if it waits already.
+   */
+  place(member: PoolMember, since?: number): void {
     if (this.#stopped) return finish(member, this.#stopped)
     const { signal } = member.call
     if (signal?.aborted) return finish(member, { error: signal.reason })
@@ -79,13 +82,14 @@ export class PoolQueue {
     if (member.grant) return // It was made within a call that had a ticket.
     const now = this.#clock.now()
     member.queuedAt = Math.floor(now)
+    member.since = since ?? member.queuedAt
     const at = this.#lanes.size === 0 && !this.#arriving ? this.#goNow(member, now) : undefined
     if (member.grant) return
     const allowed = this.#allowed(member, now)
     if (allowed.length === 0) {
       finish(
         member,
-        noTarget(member, (index) => this.#posts[index]!.health, now),
+        noTarget(member, (index) => this.#standbys[index]!.health, now),
       )
       for (const index of at ?? []) this.fill(index)
       return
@@ -104,11 +108,11 @@ export class PoolQueue {
     if (this.#lanes.size > 0 || this.#arriving || this.#asking || this.#stopped) return undefined
     const round = ++this.#rounds
     for (;;) {
-      const post = this.#nextPost(indices, weights, terms, round)
-      if (!post) return undefined
-      const grant = this.#askNow(post, terms)
+      const standby = this.#nextStandby(indices, weights, terms, round)
+      if (!standby) return undefined
+      const grant = this.#askNow(standby, terms)
       if (!grant) continue
-      const { health, index } = post
+      const { health, index } = standby
       this.#catchUp(health, 1 / weights[indices.indexOf(index)]!)
       const number = health.sentOne()
       this.#told(index)
@@ -116,7 +120,7 @@ export class PoolQueue {
     }
   }
 
-  #askNow({ health, terms: taken }: Post, terms: Terms): Grant | undefined {
+  #askNow({ health, terms: taken }: TargetStandby, terms: Terms): Grant | undefined {
     if (taken || !health.admitsNow()) return undefined
     this.#asking = true
     try {
@@ -183,7 +187,7 @@ export class PoolQueue {
     const weights = allowed === tiers[0]!.indices ? tiers[0]!.weights : allowed.map((i) => weightOf(tiers, i))
     const round = ++this.#rounds
     for (;;) {
-      const next = this.#nextPost(allowed, weights, terms, round)
+      const next = this.#nextStandby(allowed, weights, terms, round)
       if (!next) return
       this.#fill(next)
       if (member.allowed !== allowed || !(member.lane || this.#arriving === member)) return
@@ -191,19 +195,19 @@ export class PoolQueue {
   }
 
   /** The next target by weight, among those without a standby for such a call that were not tried in this round. */
-  #nextPost(
+  #nextStandby(
     indices: readonly number[],
     weights: readonly number[],
     terms: Terms,
     round: number,
-  ): Post | undefined {
-    let next: Post | undefined
+  ): TargetStandby | undefined {
+    let next: TargetStandby | undefined
     let least = Infinity
     for (let i = 0; i < indices.length; i++) {
-      const post = this.#posts[indices[i]!]!
-      if (post.round === round || post.terms === terms) continue
-      const due = post.health.served + 1 / weights[i]!
-      if (due < least) [least, next] = [due, post]
+      const standby = this.#standbys[indices[i]!]!
+      if (standby.round === round || standby.terms === terms) continue
+      const due = standby.health.served + 1 / weights[i]!
+      if (due < least) [least, next] = [due, standby]
     }
     if (next) next.round = round
     return next
@@ -227,83 +231,102 @@ export class PoolQueue {
 
   /** The targets of a tier that the call may wait for. */
   #open(member: PoolMember, { indices }: TargetTier, now: number): readonly number[] {
-    const open = (index: number) => !member.rulesOut(index) && !this.#posts[index]!.health.hopeless(now)
+    const open = (index: number) => !member.rulesOut(index) && !this.#standbys[index]!.health.hopeless(now)
     return indices.every(open) ? indices : indices.filter(open)
   }
 
   /** An estimate of how long a call would wait for this target, in ms. */
   estimate(index: number, { cost }: Terms, now: number): number {
-    const { health } = this.#posts[index]!
+    const { health } = this.#standbys[index]!
     if (!health.admits(now)) return health.opensAt() - now
     let wait = health.limiter.waitTime(cost)
     for (const { targets, queue } of this.#lanes.of(index)) {
       if (queue.size < 2) continue
-      const rate = targets.reduce((sum, i) => sum + this.#posts[i]!.health.rate(now), 0)
+      const rate = targets.reduce((sum, i) => sum + this.#standbys[i]!.health.rate(now), 0)
       // The first of them is already in the limiter's own queue.
       wait += (queue.size - 1) / rate
     }
     return wait
   }
 
+  /**
+   * How many calls wait for this target. A call that several targets may answer counts at one of them, in proportion
+   * to their rates. Undefined: none wants it.
+   */
+  waitingFor(index: number): number | undefined {
+    const now = this.#clock.now()
+    let waiting: number | undefined
+    for (const { targets, queue } of this.#lanes.of(index)) {
+      if (queue.size === 0) continue
+      const inUse = targets.filter((i) => this.#standbys[i]!.standsBy)
+      const shared = inUse.length > 0 ? inUse : targets
+      const rates = shared.map((i) => this.#standbys[i]!.health.rate(now))
+      waiting = (waiting ?? 0) + portion(queue.size, rates, shared.indexOf(index))
+    }
+    return waiting
+  }
+
   /** Makes sure the target has a standby if any call here wants it. */
   fill(index: number): void {
-    this.#fill(this.#posts[index]!)
+    this.#fill(this.#standbys[index]!)
   }
 
-  #fill(post: Post): void {
-    if (post.filling) return
-    post.filling = true
+  #fill(standby: TargetStandby): void {
+    if (standby.filling) return
+    standby.filling = true
     try {
-      while (this.#stand(post));
+      while (this.#stand(standby));
     } finally {
-      post.filling = false
+      standby.filling = false
     }
-    this.#told(post.index)
+    this.#told(standby.index)
   }
 
-  #first({ index }: Post): PoolMember | undefined {
+  /** The call that gets the next ticket of this target. */
+  first({ index }: TargetStandby): PoolMember | undefined {
     if (this.#arriving?.allowed.includes(index)) return this.#arriving
     return this.#lanes.first(index) as PoolMember | undefined
   }
 
   /** Returns whether a call was served, so that the next one can be tried. */
-  #stand(post: Post): boolean {
-    const first = this.#first(post)
-    const admits = first !== undefined && post.health.admits(this.#clock.now())
-    if (post.terms) {
-      if (admits && post.terms === first.terms) return false
-      post.leave()
+  #stand(standby: TargetStandby): boolean {
+    const first = this.first(standby)
+    const admits = first !== undefined && standby.health.admits(this.#clock.now())
+    if (standby.terms) {
+      if (admits && standby.terms === first.terms) return false
+      standby.leave()
     }
-    post.lookAgain(first !== undefined && !admits)
+    if (first) standby.lookAgain(!admits)
+    else standby.idle()
     if (!admits) return false
     try {
-      return post.standBy(first)
+      return standby.standBy(first)
     } catch (error) {
-      this.#exclude(first, post.index, error)
+      this.#exclude(first, standby.index, error)
       return true
     }
   }
 
   /** This target has a ticket for calls with these terms. */
-  granted(post: Post, terms: Terms | undefined, grant: Grant): void {
-    const member = this.#first(post)
+  granted(standby: TargetStandby, terms: Terms | undefined, grant: Grant): void {
+    const member = this.first(standby)
     // Another call may be first by now, and the ticket may not fit its terms.
-    if (member && member.terms === terms) this.#hand(post, member, grant)
+    if (member && member.terms === terms) this.#hand(standby, member, grant)
     else grant.release()
-    this.#fill(post)
+    this.#fill(standby)
   }
 
-  #hand(post: Post, member: PoolMember, grant: Grant): void {
+  #hand(standby: TargetStandby, member: PoolMember, grant: Grant): void {
     const { allowed, lane } = member
     const now = this.#clock.now()
     if (lane) this.#lanes.serve(member)
     else this.#arriving = undefined
     this.#rest(member, now)
-    this.#catchUp(post.health, 1 / weightOf(member.tiers, post.index))
-    member.index = post.index
-    member.number = post.health.sentOne()
+    this.#catchUp(standby.health, 1 / weightOf(member.tiers, standby.index))
+    member.index = standby.index
+    member.number = standby.health.sentOne()
     member.grant = grant
-    if (member.stickyKey !== undefined) this.#sticky.keep(member.stickyKey, post.index, now)
+    if (member.stickyKey !== undefined) this.#sticky.keep(member.stickyKey, standby.index, now)
     member.wake?.(member)
     // Usually the next call has the same terms as this one.
     if (
@@ -312,7 +335,7 @@ export class PoolQueue {
     )
       return
     // Standbys placed elsewhere for this call now serve the next one, or leave.
-    for (const index of allowed) if (this.#posts[index]!.terms) this.fill(index)
+    for (const index of allowed) if (this.#standbys[index]!.terms) this.fill(index)
   }
 
   /** A target that had no room for a while does not accumulate turns. */
@@ -322,11 +345,11 @@ export class PoolQueue {
   }
 
   /** The limiter of this target cannot issue a ticket for the call in its current state. */
-  unable(post: Post, member: PoolMember, error: unknown): void {
+  unable(standby: TargetStandby, member: PoolMember, error: unknown): void {
     const { code } = Object(error) as { code?: unknown }
-    if (code === 'REQUEST_TOO_LARGE') return this.#exclude(member, post.index, error)
-    post.health.unavailable(error, this.#clock.now())
-    this.review(post.index)
+    if (code === 'REQUEST_TOO_LARGE') return this.#exclude(member, standby.index, error)
+    standby.health.unavailable(error, this.#clock.now())
+    this.review(standby.index)
   }
 
   #exclude(member: PoolMember, index: number, why: unknown): void {
@@ -337,7 +360,7 @@ export class PoolQueue {
 
   /** The state of the target changed, so the calls that wait for it may have to go elsewhere. */
   review(index: number): void {
-    if (this.#posts[index]!.health.hopeless(this.#clock.now())) {
+    if (this.#standbys[index]!.health.hopeless(this.#clock.now())) {
       for (const lane of [...this.#lanes.of(index)]) this.#clear(lane)
     }
     this.fill(index)
@@ -349,13 +372,13 @@ export class PoolQueue {
       this.#unline(first as PoolMember)
       members.push(first as PoolMember)
     }
-    for (const member of members) this.place(member)
+    for (const member of members) this.place(member, member.since)
   }
 
   #again(member: PoolMember): void {
     if (!member.lane) return
     this.#unline(member)
-    this.place(member)
+    this.place(member, member.since)
   }
 
   reject(member: PoolMember, error: unknown): void {
@@ -371,6 +394,15 @@ export class PoolQueue {
     const message = `no target had room within maxWaitMs (${String(maxWaitMs)}), ${this.size} calls wait`
     this.reject(member, new WaitTimeoutError(message))
   }
+}
+
+/** The `place`th part of a number of calls, in proportion to the rates. The parts add up to that number. */
+function portion(calls: number, rates: readonly number[], place: number): number {
+  if (place < 0) return 0
+  const shares = rates.includes(Infinity) ? rates.map((rate) => (rate === Infinity ? 1 : 0)) : rates
+  const upTo = (end: number) => shares.slice(0, end).reduce((sum, share) => sum + share, 0)
+  const each = calls / upTo(shares.length)
+  return Math.round(each * upTo(place + 1)) - Math.round(each * upTo(place))
 }
 
 function finish(member: PoolMember, end: PoolMember['end']): void {

@@ -26,8 +26,13 @@ export interface LogRecord {
   failed: number
   /** Calls that never got a ticket. */
   rejected: number
-  /** Calls that wait, including parked ones. */
+  /** Calls that wait, including parked ones and those in the queue of a pool. */
   waiting: number
+  /**
+   * Of the waiting calls, those in the queue of a pool, while it has calls for this limiter. They count among
+   * `requests` once they have their ticket.
+   */
+  inPools?: number
   /** Calls that wait after a refusal or a failure. */
   parked: number
   /** Calls that have a ticket and have not ended. */
@@ -155,7 +160,9 @@ export function parseRecord(line: string): LogRecord | undefined {
   return record
 }
 
-function addLevels(record: LogRecord, { rate, limit, tokens, waitMs, limits, usage, etaMs }: Fields): void {
+function addLevels(record: LogRecord, found: Fields): void {
+  const { inPools, rate, limit, tokens, waitMs, limits, usage, etaMs } = found
+  if (isAmount(inPools)) record.inPools = inPools
   if (isAmount(rate)) record.rate = rate
   if (isAmount(limit)) record.limit = limit
   if (isAmount(etaMs)) record.etaMs = etaMs

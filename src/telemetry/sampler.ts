@@ -71,7 +71,12 @@ export class Sampler {
       wake()
     }
     // A ticket issued immediately (`tryAcquire`) emits no `request` event.
-    this.#offs = [this.limiter.on('request', up), this.limiter.on('issue', up)]
+    // A call in the queue of a pool emits no event before it has its ticket.
+    this.#offs = [
+      this.limiter.on('request', up),
+      this.limiter.on('issue', up),
+      this.limiter.frontQueues.on(up),
+    ]
   }
 
   /** Undoes `rest`. */
@@ -86,13 +91,14 @@ export class Sampler {
 }
 
 function isQuiet(stats: LimiterStats): boolean {
-  const { requests, issued, finished, refused, rejected, waiting, inFlight } = stats
+  const { requests, issued, finished, refused, rejected, waiting, inFlight, inPools } = stats
+  if (inPools !== undefined) return false
   return requests + issued + finished + refused + rejected + waiting + inFlight === 0
 }
 
 function recordOf(stats: LimiterStats, t: number): LogRecord {
   const { name, requests, issued, refused, finished, failed, rejected, gate } = stats
-  const { waiting, parked, inFlight, limits, waitMs, why, health } = stats
+  const { waiting, inPools, parked, inFlight, limits, waitMs, why, health } = stats
   const rates = limits.filter(({ of, perMs }) => of === 'requests' && perMs < HOUR)
   const tokens = limits.find(({ of, perMs }) => /tokens$/i.test(of) && perMs < HOUR)
   // While the provider is slow, the rate is lowered by this share.
@@ -100,6 +106,7 @@ function recordOf(stats: LimiterStats, t: number): LogRecord {
   const counts = { requests, issued, refused, finished: finished - failed, failed, rejected }
   return {
     ...{ v: 1, t, name, ...counts, waiting, parked, inFlight, gate },
+    ...(inPools !== undefined && { inPools }),
     ...(rates.length > 0 && {
       rate: round(share * Math.min(...rates.map((limit) => aMinute(limit, limit.learned)))),
       limit: Math.min(...rates.map((limit) => aMinute(limit))),

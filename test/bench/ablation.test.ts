@@ -14,8 +14,8 @@ import { ablationLines, ablationOf, tableLines } from '../../bench/providers/mar
 import { lossByPart, lossOf, objective, partOf } from '../../bench/providers/objective.ts'
 import { readReport, renewed, writeReport, type Report } from '../../bench/providers/report.ts'
 
-const goal = { what: 'told twice: goodput', measured: 98.5, atLeast: 98, unit: '%' }
-const refusals = { what: 'told twice: refusals', measured: 1, atMost: 1.5, unit: 'per 1,000' }
+const goal = { what: 'told twice: goodput', measured: 98.5, atLeast: 98, unit: '%', cases: 15 }
+const refusals = { what: 'told twice: refusals', measured: 1, atMost: 1.5, unit: 'per 1,000', cases: 15 }
 
 describe('rules', () => {
   it.each(ablations.map((rule) => [rule.name, rule] as const))('%s can be switched off', (_, rule) => {
@@ -155,7 +155,7 @@ it('a report is read as it was written, with what never came', () => {
 })
 
 it('part of a run renews its rows and goals; a fault that another row shows is still told', () => {
-  const never = { what: 'lost', measured: 3, atMost: 0, unit: 'calls', where: 'light/a; met in 8 of 9' }
+  const never = { what: 'lost', measured: 3, atMost: 0, unit: 'calls', cases: 9 }
   const line = (client: string, value: number) => ({ case: 'a', title: 'A', client, values: [value] })
   const report = (goals: Report['goals'], rows: Report['tables'][0]['rows']): Report => ({
     seeds: 6,
@@ -166,7 +166,7 @@ it('part of a run renews its rows and goals; a fault that another row shows is s
   const now = report(
     [
       { ...goal, measured: 99 },
-      { ...never, measured: 0, where: '4 cases' },
+      { ...never, measured: 0, cases: 4 },
     ],
     [line('llmiter', 9)],
   )

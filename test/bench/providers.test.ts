@@ -75,6 +75,7 @@ describe('goals', () => {
     expect(judged.measured).toBe(9)
     expect(isMet(judged)).toBe(false)
     expect(judged.where).toBe('window-60s/double/backlog/j50; met in 1 of 2')
+    expect(judged.cases).toBe(2)
   })
 
   it('do not judge cases outside their selection', () => {

@@ -215,6 +215,12 @@ test('a log that begins in the middle, or lost calls, still adds up', () => {
   )
 })
 
+test('calls that a pool still holds when the log ends were asked for after it began', () => {
+  expect(said([at(0, { requests: 5, finished: 5, waiting: 3, inPools: 3 })])).toMatch(
+    /^8 calls in 1 s: 5 answered, 3 still waiting when the log ends\. /,
+  )
+})
+
 test('whatever is logged, answered, failed, turned away and still waiting are all the calls', () => {
   const second = fc.record({
     requests: fc.nat(50),

@@ -36,6 +36,7 @@ describe('recovery', () => {
     new GateKeeper(
       () => luck,
       () => false,
+      () => true,
       { offsetMs: 0 },
     )
 

@@ -116,8 +116,8 @@ test('cut off, the prober loses its probe to one that dies: it probes again', as
 
 describe('the store goes down while a process waits for its turn to probe:', () => {
   /** The only call is refused, and the store is cut off before the wait of five seconds is over. */
-  async function cutWhileClosed(store: MemoryStoreOptions) {
-    const rig = fleetRig(1, { store })
+  async function cutWhileClosed(store: MemoryStoreOptions, probe?: LimiterOptions['probe']) {
+    const rig = fleetRig(1, { store, limiter: { probe } })
     const limiter = rig.fleet[0]!
     let sent = 0
     const call = async () => {
@@ -136,6 +136,23 @@ describe('the store goes down while a process waits for its turn to probe:', () 
     const { clock, answered } = await cutWhileClosed({ processes: 1 })
     await clock.advance(20_000)
     expect(await answered).toBeLessThan(10_000)
+  })
+
+  test('its own probe is asked, again and again', async () => {
+    let asked = 0
+    const { clock, answered } = await cutWhileClosed({ processes: 1 }, () => ++asked === 3)
+    await clock.advance(20_000)
+    expect([asked, (await answered) < 20_000]).toEqual([3, true])
+  })
+
+  test('its own probe is asked once the store says that it is its turn', async () => {
+    let asked = 0
+    const { clock, store, answered } = await cutWhileClosed({ onStoreDown: 'wait' }, () => ++asked === 3)
+    await clock.advance(20_000)
+    expect(asked).toBe(0)
+    store.mend()
+    await clock.advance(20_000)
+    expect([asked, (await answered) < 40_000]).toEqual([3, true])
   })
 
   test('paused meanwhile, the process asks the store again', async () => {

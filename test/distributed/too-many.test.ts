@@ -127,6 +127,37 @@ test('one that is refused while the calls of others are in flight waits for one 
 })
 
 describe('trouble', () => {
+  test('a request is lost, and with it the refusal of a call as too many: it is reported again', async () => {
+    const { clock, store, start, refused, seen } = world(2, () => 4, { answerMs: 60_000 })
+    start(0, 4)
+    await clock.advance(1000)
+    start(0, 1)
+    while (refused.length === 0) await clock.advance(1)
+    store.cut([0])
+    await clock.advance(200)
+    store.mend()
+    await clock.advance(1000)
+    start(1, 3)
+    await clock.advance(10_000)
+    expect([seen.inFlight, refused.length]).toEqual([4, 1])
+  })
+
+  test('half of the requests are lost, but not the calls that ended: they count until one more is tried', async () => {
+    const accepted = async (lossy: boolean) => {
+      const { clock, store, start, seen } = world(1, (now) => (now < 3000 ? 4 : 100))
+      start(0)
+      await clock.advanceTo(5000)
+      for (let i = 0; i < 120; i++) {
+        if (lossy) store.cut('all')
+        await clock.advance(600)
+        store.mend()
+        await clock.advance(400)
+      }
+      return seen.inFlight
+    }
+    expect(await accepted(true)).toBeGreaterThan(0.7 * (await accepted(false)))
+  })
+
   test('the store is flushed: found again with a refusal for each call that was too many', async () => {
     const { clock, fleet, store, start, refused, done, within } = world(8, () => 10)
     fleet.forEach((_, i) => start(i))

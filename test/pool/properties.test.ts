@@ -1,4 +1,5 @@
-// With random events: no call is lost or served twice, and no target's limit and no budget is exceeded.
+// With random events: no call is lost or served twice, no target's limit and no budget is exceeded, and the limiters
+// count each waiting call once.
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
@@ -92,7 +93,14 @@ test('every call ends once, and no limit and no budget is passed', async () => {
           run.then(end, end)
         }, at)
       }
+      const counted = new Set<number>()
+      for (let at = 250; at < 40_000; at += 500)
+        clock.setTimer(() => {
+          const waiting = targets.reduce((sum, { limiter }) => sum + limiter.stats().waiting, 0)
+          counted.add(waiting - pool.stats().waiting)
+        }, at)
       await clock.runAll()
+      expect([...counted]).toEqual([0])
       expect(ends).toEqual(calls.map(() => 1))
       expect(most.twice).toBeLessThanOrEqual(1)
       expect(most.narrow).toBeLessThanOrEqual(2)

@@ -1,5 +1,4 @@
 /** Measures the law as it is, and with each of some rules switched off, on the cases of the objective. */
-import type { ClientName } from '../case.ts'
 import { cases } from '../cases.ts'
 import { cellsOf, seeded, type TimedCell } from '../cells.ts'
 import { lossByPart, lossOf, partOf } from '../objective.ts'
@@ -9,8 +8,6 @@ import { stale } from './patch.ts'
 import type { AblationReport, AblationRow } from './report.ts'
 
 export const SEEDS = 8
-/** Clients that know nothing of each other: here chance is largest, and a run is cheap, so it has more seeds. */
-const CHANCY: ClientName = 'alone-5'
 
 const judged = cases.flatMap((one) =>
   one.clients.filter((client) => partOf({ case: one, client })).map((client) => ({ case: one, client })),
@@ -28,7 +25,7 @@ export async function runAblations(
       .filter(
         ({ case: { section } }) => ablation === undefined || (ONLY_FOR[section] ?? ablation) === ablation,
       )
-      .flatMap(({ case: one, client }) => seeded(one, client, client === CHANCY ? 8 * seeds : seeds))
+      .flatMap(({ case: one, client }) => seeded(one, client, (one.seedFactor ?? 1) * seeds))
       .map((job) => ({ ...job, ablation }))
   const fresh = rules.filter((rule) => stale(rule) === undefined)
   const cells = await cellsOf([undefined, ...fresh.map(({ name }) => name)].flatMap(jobsWithout))

@@ -45,6 +45,8 @@ interface Foreign {
   peers?: boolean
   /** The llmiter client. Default: one limiter. */
   client?: ClientName
+  /** Where chance is large and a run is cheap: the factor of its seeds in an ablation. */
+  seedFactor?: number
   /** When the n-th call arrives. Default: all at once. */
   atMs?(index: number): number
 }
@@ -319,6 +321,7 @@ export const foreign: Record<string, Foreign> = {
     make: () => new TokenBucketProvider({ requestsPerMinute, capacityMs: 1000, retryAfter: 'seconds' }),
     world: { describe: (index) => ({ process: index % 5 }) },
     client: 'alone-5',
+    seedFactor: 8,
   },
   'right-bucket': { title: 'bucket of a second, right', calls: 1500, make: second },
   'right-window': { title: 'window of a minute, right', calls: 3000, make: (_, p) => minute(p) },
@@ -348,6 +351,7 @@ export function foreignCases(): Case[] {
     clients: one.peers ? ['llmiter', 'sdk-20', 'p-queue', 'aws'] : [one.client ?? 'llmiter'],
     quick: true,
     seeds: { full: 100, quick: 4 },
+    ...(one.seedFactor && { seedFactor: one.seedFactor }),
     ...(one.peers && { peerSeeds: { full: 6, quick: 1 } }),
     run: (client, seed) => batch(one, client, seed),
   }))

@@ -33,6 +33,8 @@ export interface Totals {
   end: {
     t: number
     waiting: number
+    /** Of these, the calls in the queue of a pool, which are not among `requests` yet. */
+    inPools: number
     inFlight: number
     etaMs?: number
     /** Only a part was read, and the log continues. */
@@ -44,7 +46,7 @@ const COUNTS = ['requests', 'refused', 'finished', 'failed', 'rejected'] as cons
 
 /** The input of totals: a record, or all records of a second combined. */
 type Second = Pick<LogRecord, 't' | 'issued' | 'gate' | 'waiting' | 'inFlight' | (typeof COUNTS)[number]> &
-  Pick<LogRecord, 'waitMs' | 'refusal' | 'failure' | 'rejection' | 'etaMs'>
+  Pick<LogRecord, 'inPools' | 'waitMs' | 'refusal' | 'failure' | 'rejection' | 'etaMs'>
 
 /** The bucket width of the histogram of waits: percentiles are off by at most a twentieth. */
 const STEP = Math.log(1.05)
@@ -62,7 +64,7 @@ export class TotalsOf {
   #refusal: string | undefined
   #failure: string | undefined
   #rejection: string | undefined
-  readonly #end: Totals['end'] = { t: 0, waiting: 0, inFlight: 0 }
+  readonly #end: Totals['end'] = { t: 0, waiting: 0, inPools: 0, inFlight: 0 }
 
   constructor(name: string) {
     this.name = name
@@ -90,6 +92,7 @@ export class TotalsOf {
     this.#to = second
     this.#end.t = second + 1
     this.#end.waiting = record.waiting
+    this.#end.inPools = record.inPools ?? 0
     this.#end.inFlight = record.inFlight
     if (record.etaMs === undefined) delete this.#end.etaMs
     else this.#end.etaMs = record.etaMs
@@ -167,11 +170,12 @@ export class AllTotals {
     this.#begin(NaN)
     const sum = this.#of.read()
     const waits = new Map<number, number>()
-    Object.assign(sum.end, { waiting: 0, inFlight: 0 })
+    Object.assign(sum.end, { waiting: 0, inPools: 0, inFlight: 0 })
     for (const part of this.#parts) {
       for (const [step, tickets] of part.waits) waits.set(step, (waits.get(step) ?? 0) + tickets)
       const { end, refusal, failure, rejection } = part.read()
       sum.end.waiting += end.waiting
+      sum.end.inPools += end.inPools
       sum.end.inFlight += end.inFlight
       const etaMs = Math.max(sum.end.etaMs ?? 0, end.etaMs ?? 0)
       if (etaMs > 0) sum.end.etaMs = etaMs
@@ -197,7 +201,8 @@ export const summary = (totals: Totals, causes: readonly Cause[]) =>
 
 /** '412 calls in 7 min: 300 answered, 2 failed, 110 still waiting when the log ends.' */
 export function outcome(totals: Totals): string {
-  const { requests, finished, failed, rejected, rejection, seconds, end } = totals
+  const { finished, failed, rejected, rejection, seconds, end } = totals
+  const requests = totals.requests + end.inPools
   const all = finished + failed + rejected + end.waiting + end.inFlight
   const ends = [
     `${count(finished)} answered`,

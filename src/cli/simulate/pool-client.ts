@@ -19,7 +19,7 @@ export function poolClient(
   const limiters = tiers.map(
     (tier, i) => new BucketRateLimiter({ name: `target ${i + 1}`, ...told(plan, tier), clock: world.clock }),
   )
-  const levels = (): Levels => ({ ...levelsOf(limiters, 1), waiting: pool.stats().waiting })
+  const levels = (): Levels => levelsOf(limiters, 1)
   const recorder = watched && new Recorder(world.clock, watched, 'pool', levels)
   const targets = limiters.map((limiter, i) => ({
     name: limiter.name,

@@ -52,7 +52,9 @@ export interface Closing {
 export type Gate =
   | { state: 'open' }
   | { state: 'closed'; kind: GateKind; until: number }
-  /** The user's own probe is asked instead of a call. */
+  /** The wait is over. Processes that share the limit probe in turn: ends with a permit, or when no store can give one. */
+  | { state: 'turn'; kind: GateKind }
+  /** The user's own probe is asked instead of a call. Its answer ends this. */
   | { state: 'asking'; kind: GateKind }
   | { state: 'probing'; kind: GateKind; since: number; out: number; allowed: number; lastAt: number }
   | { state: 'spent'; until: number; known: boolean; trialOut: boolean }
@@ -86,11 +88,6 @@ const MOST_QUIET_MS = 5000
 /** After an overload, this many probes may go before one is answered. */
 const FEW = 4
 
-/** One call goes as the probe. */
-function probing(kind: GateKind, now: number): Gate {
-  return { state: 'probing', kind, since: now, out: 0, allowed: 1, lastAt: now }
-}
-
 export class GateKeeper {
   gate: Gate = OPEN
   /** Tickets issued in all, including those of other processes that share the limit. */
@@ -101,6 +98,7 @@ export class GateKeeper {
   readonly waits = new ToldWaits()
   readonly #random: () => number
   readonly #asks: () => boolean
+  readonly #claim: () => boolean
   readonly #wall: WallTime
   /** When a long wait ends by the wall clock, in epoch ms. */
   #wallUntil = Infinity
@@ -124,10 +122,11 @@ export class GateKeeper {
   /** Times of the last few refusals that carried news. */
   #lately: number[] = []
 
-  constructor(random: () => number, asks: () => boolean, wall: WallTime) {
+  constructor(random: () => number, asks: () => boolean, claim: () => boolean, wall: WallTime) {
     this.#wall = wall
     this.#random = random
     this.#asks = asks
+    this.#claim = claim
     this.configure()
   }
 
@@ -142,16 +141,12 @@ export class GateKeeper {
 
   /** Whether a call may go now. Ends a wait that is over. */
   allows(now: number): boolean {
+    if (this.gate.state === 'closed' && this.over(now)) this.gate = { state: 'turn', kind: this.gate.kind }
+    if (this.gate.state === 'turn' && this.#claim()) this.permit(now)
     const { gate } = this
     if (gate.state === 'open') return true
-    if (gate.state === 'closed') {
-      if (!this.over(now)) return false
-      const asks = this.#asks()
-      this.gate = asks ? { state: 'asking', kind: gate.kind } : probing(gate.kind, now)
-      return !asks
-    }
     if (gate.state === 'spent') return this.over(now) && !gate.trialOut
-    if (gate.state === 'asking') return false
+    if (gate.state !== 'probing') return false
     if (gate.out < gate.allowed) return true
     if (now < this.wakeAt(now)) return false
     if (gate.kind === 'rate') this.open()
@@ -165,7 +160,7 @@ export class GateKeeper {
     const until = 'until' in gate ? this.#lookAt(gate.until, now) : Infinity
     if (gate.state === 'closed') return until
     if (gate.state === 'spent') return gate.trialOut ? Infinity : until
-    if (gate.state === 'asking') return Infinity
+    if (gate.state === 'turn' || gate.state === 'asking') return Infinity
     if (gate.state === 'open' || gate.out < gate.allowed) return -Infinity
     return gate.lastAt + (gate.kind === 'rate' || gate.out < FEW ? this.#quietMs() : PROBE_MS)
   }
@@ -283,10 +278,12 @@ export class GateKeeper {
     this.suspicion.blocked()
   }
 
-  /** Among the processes that share the limit, this one may send the probe. */
+  /** It is this process's turn to probe: by the user's own probe, or by a call. */
   permit(now: number): void {
-    const { gate } = this
-    if (gate.state === 'asking') this.gate = probing(gate.kind, now)
+    if (this.gate.state !== 'turn') return
+    const { kind } = this.gate
+    if (this.#asks()) this.gate = { state: 'asking', kind }
+    else this.gate = { state: 'probing', kind, since: now, out: 0, allowed: 1, lastAt: now }
   }
 
   /**

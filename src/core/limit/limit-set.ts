@@ -26,6 +26,8 @@ export interface SlotSource {
    * the others met. Returns false when there is nothing to wait for.
    */
   defer(judge: () => void): boolean
+  /** Whether this process may probe a closed gate now. Otherwise it asks the others for its turn. */
+  claim(): boolean
   /** The earliest time from `now` on at which the cost fits; `Infinity` when only another event can tell. */
   at(cost: Cost, now: number): number
   /** How many are in flight, in all processes as far as known. */
@@ -99,6 +101,10 @@ export class LimitSet implements SlotSource {
 
   defer(): boolean {
     return false
+  }
+
+  claim(): boolean {
+    return true
   }
 
   get buckets(): readonly Bucket[] {

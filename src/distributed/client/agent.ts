@@ -79,9 +79,10 @@ export class FleetAgent implements SharedSlots {
     this.#stir()
   }
 
-  claim(): void {
-    this.#lease.claim()
+  claim(): boolean {
+    const alone = this.#lease.claim()
     this.#stir()
+    return alone
   }
 
   learned(now: number): void {

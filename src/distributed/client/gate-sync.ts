@@ -114,8 +114,10 @@ export class GateSync {
     this.#quota = { forMs, known }
   }
 
-  claim(): void {
-    this.#intent = { want: 'probe' }
+  /** The limiter wants to probe. Returns whether it may: `alone`, that is without the store. */
+  claim(alone: boolean): boolean {
+    this.#intent = alone ? NOTHING : { want: 'probe' }
+    return alone
   }
 
   learned(now: number): void {
@@ -188,13 +190,6 @@ export class GateSync {
     if (this.#intent.want !== 'nothing') return
     if (open) this.#intent = { want: 'open' }
     else if (retreat) this.#intent = { want: 'hand-over' }
-  }
-
-  /** Without the store, this process may probe by itself. */
-  alone(): void {
-    if (this.#intent.want !== 'probe') return
-    this.#intent = NOTHING
-    this.#told(() => this.#host.permit())
   }
 
   /**

@@ -185,7 +185,6 @@ export class LeaseManager {
     const concurrent = Math.min(this.#host.maxConcurrent(), Math.max(known, this.gate.most))
     const options = { limits: this.#followed(now), used, early, rank, concurrent: orNone(concurrent) }
     this.#fallback = new PartitionFallback({ ...options, processes: known }, this.#time.toStore(now))
-    this.gate.alone()
   }
 
   take(amounts: readonly number[], now: number): void {
@@ -219,14 +218,14 @@ export class LeaseManager {
     return true
   }
 
-  claim(): void {
-    this.gate.claim()
-    this.#probeAlone()
+  /** Whether this process may probe now, by itself. Otherwise it asks the store for its turn. */
+  claim(): boolean {
+    return this.gate.claim(this.#worksAlone)
   }
 
-  /** No store can say whose turn it is to probe. */
-  #probeAlone(): void {
-    if (this.down && this.#options.onStoreDown === 'share') this.gate.alone()
+  /** Whether this process works with its own share, since the store does not answer. */
+  get #worksAlone(): boolean {
+    return this.down && this.#options.onStoreDown === 'share'
   }
 
   /** When the next request is due. `Infinity` if none is. */
@@ -265,7 +264,7 @@ export class LeaseManager {
     const known = this.#joined ? (this.#answer?.processes ?? 0) : 0
     this.#joined = !gone
     this.#keptShare.asks(now)
-    const alone = this.down && this.#options.onStoreDown === 'share'
+    const alone = this.#worksAlone
     const keepMs = this.#keepMs(gone, alone, now)
     this.#keptMs = Math.min(this.#keptMs, keepMs)
     this.#slots.expire(now)
@@ -375,11 +374,12 @@ export class LeaseManager {
     if (request) {
       this.gate.unanswered(request)
       this.#journal.unanswered(request)
+      this.#ended += request.ended
+      this.#tooMany += request.tooMany
     }
     const wasDown = this.down
     this.#connectivity.failed(error, now)
     if (wasDown || !this.down) return
-    this.#probeAlone()
     this.#tell('down')
     if (this.refusal) this.#host.reject(error)
   }

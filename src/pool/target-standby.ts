@@ -1,18 +1,22 @@
-// The standby of a pool at one target: its place in the queue of the target's limiter, and the timer that looks
-// again at a target that is put aside.
+// The standby of a pool at one target: its place in the queue of the target's limiter, what that limiter counts of
+// the calls behind it, and the timer that looks again at a target that is put aside.
 
 import type { Clock, Grant, StandbyWaiter } from 'llmiter'
 import type { PoolMember, Terms } from './pool-member.ts'
 import type { TargetHealth } from './target.ts'
 
 /** Gets the results of the standby. */
-interface PostOwner {
-  granted(post: Post, terms: Terms | undefined, grant: Grant): void
-  unable(post: Post, member: PoolMember, error: unknown): void
+interface StandbyOwner {
+  /** The call that gets the next ticket of this target. */
+  first(standby: TargetStandby): PoolMember | undefined
+  /** How many calls wait for this target. Undefined: none wants it. */
+  waitingFor(index: number): number | undefined
+  granted(standby: TargetStandby, terms: Terms | undefined, grant: Grant): void
+  unable(standby: TargetStandby, member: PoolMember, error: unknown): void
   fill(index: number): void
 }
 
-export class Post implements StandbyWaiter {
+export class TargetStandby implements StandbyWaiter {
   readonly index: number
   readonly health: TargetHealth
   /**
@@ -21,17 +25,29 @@ export class Post implements StandbyWaiter {
   terms: Terms | undefined = undefined
   filling = false
   round = 0
-  readonly #owner: PostOwner
+  readonly #owner: StandbyOwner
   readonly #clock: Clock
   #first: PoolMember | undefined = undefined
   #leave: (() => void) | undefined = undefined
   #alarm: { readonly at: number; readonly cancel: () => void } | undefined = undefined
 
-  constructor(owner: PostOwner, health: TargetHealth, index: number, clock: Clock) {
+  constructor(owner: StandbyOwner, health: TargetHealth, index: number, clock: Clock) {
     this.#owner = owner
     this.health = health
     this.index = index
     this.#clock = clock
+  }
+
+  get since(): number | undefined {
+    return this.#owner.first(this)?.since
+  }
+
+  get waiting(): number | undefined {
+    return this.#owner.waitingFor(this.index)
+  }
+
+  get standsBy(): boolean {
+    return this.terms !== undefined
   }
 
   /**
@@ -47,6 +63,7 @@ export class Post implements StandbyWaiter {
       if (!this.terms) return true
       this.#leave = leave
       this.health.full = true
+      this.health.limiter.frontQueues.add(this)
       return false
     } catch (error) {
       this.#over()
@@ -77,10 +94,17 @@ export class Post implements StandbyWaiter {
     this.health.full = false
   }
 
-  /** Sets a timer for a target that is put aside if calls wait for it, and removes the timer otherwise. */
-  lookAgain(wanted: boolean): void {
-    if (!wanted && !this.#alarm) return
-    const at = wanted ? this.health.opensAt() : Infinity
+  /** No call here wants this target. */
+  idle(): void {
+    this.lookAgain(false)
+    this.health.limiter.frontQueues.remove(this)
+  }
+
+  /** Sets a timer for a target that is put aside while calls wait for it, and removes the timer otherwise. */
+  lookAgain(isAside: boolean): void {
+    if (isAside) this.health.limiter.frontQueues.add(this)
+    else if (!this.#alarm) return
+    const at = isAside ? this.health.opensAt() : Infinity
     const now = this.#clock.now()
     if (this.#alarm?.at === at) return
     this.#alarm?.cancel()
