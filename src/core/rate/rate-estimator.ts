@@ -36,6 +36,8 @@ export interface Closure {
 const BACK = 0.97
 /** A provider that refuses at random would drive the rate to zero: it never falls below this share of the stated. */
 const LEAST = 0.05
+/** The same for a limit on growth, which may begin low: the rate doubles soon. */
+const LEAST_GROWING = 0.01
 /** The measured throughput may be a little above the real rate; this share of it is safe. */
 const SHY = 0.985
 /** Two found rates whose ratio is at most this are the same rate. */
@@ -478,8 +480,7 @@ export class RateEstimator {
   }
 
   #pointOf(found: number, confirmed: number, of: CurveKind, now: number): CurvePoint {
-    // A limit on growth may begin lower, and soon leaves that rate.
-    const rate = of === 'growing' ? found : Math.max(found, this.#said * LEAST)
+    const rate = Math.max(found, this.#said * (of === 'growing' ? LEAST_GROWING : LEAST))
     return { kind: 'found', rate, since: this.#proof(now), confirmed, of, unit: this.#unit(of, rate) }
   }
 
