@@ -64,7 +64,7 @@ export function reasonWords(reason: WaitReason, self?: string): string {
     case 'latency':
       return limit(loweredWords)
     case 'concurrency':
-      return `a free slot${whose} (at most ${amountWords(amount!)} in flight)${heldWords(holds)}`
+      return `a free slot${whose} (at most ${amountWords(amount!)} in flight${learned === undefined ? '' : ', lowered since the provider refused more'})${heldWords(holds)}`
     case 'pause':
       return `the end of pause()${whose}${until}`
     case 'retry':

@@ -114,6 +114,10 @@ export interface SharedSlots {
   at(amounts: readonly number[], now: number): number
   /** Whether no further call may be in flight here. */
   readonly full: boolean
+  /** The maximum number of calls in flight over all processes, if it leaves no room here. Otherwise undefined. */
+  readonly crowdedAt: number | undefined
+  /** Whether the store does not answer. */
+  readonly down: boolean
   /** How many calls other processes have in flight, as far as known. */
   readonly inFlightElsewhere: number
   /**

@@ -7,6 +7,7 @@ import { MINUTE } from '../lib/units.ts'
 import type { HealthMonitor } from '../call/health.ts'
 import type { PendingCall } from '../call/pending-call.ts'
 import type { TicketIssuer } from '../core/ticket-issuer.ts'
+import type { SharedSlots } from './store.ts'
 
 /** What holds the first call in the queue. Unknown fields are missing. */
 export interface WaitReason {
@@ -14,18 +15,21 @@ export interface WaitReason {
    * `'limit'`: a rate or quota from `limits`. `'concurrency'`: the maximum number of calls is in flight. `'gate'`:
    * the provider refused a call, and has not accepted one since. `'latency'`: the provider is slow, and `health`
    * lowers the rate. `'pause'`: `pause()` was called. `'retry'`: a failed call waits for its next attempt.
-   * `'store'`: the store has no slot for this process yet.
+   * `'store'`: the store has no slot for this process yet, or does not answer.
    */
   kind: 'limit' | 'concurrency' | 'gate' | 'latency' | 'pause' | 'retry' | 'store'
   /** The name of the limiter: this one, or one of its parents. */
   limiter: string
   /** The limit: its dimension, amount and window in ms as configured. */
   of?: string
-  /** The configured amount of the limit, or the maximum number of calls in flight. */
+  /** The configured amount of the limit, or how many calls may be in flight now. */
   amount?: number
   /** The window of the limit in ms. */
   perMs?: number
-  /** The amount per `perMs` that the limiter uses, if it has learned a lower one or `health` has lowered it. */
+  /**
+   * The amount per `perMs` that the limiter uses, if it has learned a lower one or `health` has lowered it. For
+   * calls in flight: the same as `amount`, if the provider refused more.
+   */
   learned?: number
   /** Why the gate is closed. */
   refused?: 'rate' | 'overload' | 'quota'
@@ -57,7 +61,7 @@ interface Source {
   readonly lastFailure: string | undefined
   readonly backingOff: number
   /** The store adapter, if there is a store. */
-  readonly shared: object | undefined
+  readonly shared: { readonly slots: Pick<SharedSlots, 'crowdedAt' | 'down'> } | undefined
   /** Set after `stop()`, when nothing waits any more. */
   readonly stopped: object | undefined
   readonly history: WaitHistory
@@ -92,9 +96,10 @@ function heldAround({ waitState }: PendingCall): Pick<WaitReason, 'holds'> {
   return names.size > 0 ? { holds: [...names] } : {}
 }
 
-function gateReason({ name, issuer, lastRefusal }: Source, now: number): WaitReason | undefined {
+function gateReason({ name, issuer, lastRefusal, shared }: Source, now: number): WaitReason | undefined {
   const { gate } = issuer.recovery
   if (issuer.pausedUntil > now) return { kind: 'pause', limiter: name, ...within(issuer.pausedUntil - now) }
+  if (gate.state === 'turn' && shared?.slots.down) return { kind: 'store', limiter: name }
   // A probe may go, so something else holds it.
   if (gate.state === 'open' || (gate.state === 'probing' && gate.out < gate.allowed)) return undefined
   return {
@@ -109,12 +114,15 @@ function gateReason({ name, issuer, lastRefusal }: Source, now: number): WaitRea
 const within = (ms: number) => (ms < Infinity ? { reopensInMs: Math.max(0, ms) } : {})
 
 function limitReason(
-  { name, issuer: { limitSet }, health }: Source,
+  { name, issuer: { limitSet }, health, shared }: Source,
   cost: Parameters<typeof limitSet.holding>[0],
   now: number,
 ): WaitReason | undefined {
-  if (limitSet.crowded(cost, now))
-    return { kind: 'concurrency', limiter: name, amount: limitSet.maxConcurrent }
+  const most = limitSet.crowded(cost, now) ? limitSet.concurrency : shared?.slots.crowdedAt
+  if (most !== undefined) {
+    const lowered = most < limitSet.maxConcurrent && { learned: most }
+    return { kind: 'concurrency', limiter: name, amount: most, ...lowered }
+  }
   const bucket = limitSet.holding(cost, now)
   if (!bucket) return undefined
   const { limit, rate } = bucket

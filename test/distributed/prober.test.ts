@@ -155,6 +155,18 @@ describe('the store goes down while a process waits for its turn to probe:', () 
     expect([asked, (await answered) < 40_000]).toEqual([3, true])
   })
 
+  test('one that needs the store says that it waits for the store', async () => {
+    const { clock, store, limiter, answered } = await cutWhileClosed({ onStoreDown: 'wait' })
+    await clock.advance(2000)
+    expect(limiter.stats().why).toMatchObject({ kind: 'gate', refused: 'rate' })
+    await clock.advance(10_000)
+    expect(limiter.stats().why).toEqual({ kind: 'store', limiter: 'fleet' })
+    store.mend()
+    await clock.advance(5000)
+    await answered
+    expect(limiter.stats().why).toBeUndefined()
+  })
+
   test('paused meanwhile, the process asks the store again', async () => {
     const { clock, store, limiter, answered } = await cutWhileClosed({ onStoreDown: 'wait' })
     await clock.advance(200)

@@ -1,7 +1,7 @@
 // The provider limits the number of calls in flight over all processes. What one process learns from refusals
 // applies to all.
 
-import type { LimiterOptions } from 'llmiter'
+import { type LimiterOptions, reasonWords } from 'llmiter'
 import type { MemoryStoreOptions } from 'llmiter/testing'
 import { describe, expect, test } from 'vitest'
 import { fleetRig } from './redis-harness.ts'
@@ -90,6 +90,40 @@ describe('the provider accepts ten calls at once:', () => {
     await clock.advanceTo(60_000)
     expect(refused.filter(({ by }) => by === 1).length).toBeLessThan(3)
     expect(done.filter(({ by }) => by === 1).length).toBeGreaterThan(100)
+  })
+})
+
+describe('a call that waits for another one to end is told so, not that it waits for the store:', () => {
+  test.each([
+    ['refusals lowered the number', {}, true],
+    ['refusals lowered the number below the configured one', { maxConcurrent: 40 }, true],
+    ['the configured number is used up', { maxConcurrent: 8 }, false],
+  ])('%s', async (_, limiter, lowered) => {
+    const { clock, fleet, start } = world(4, () => 10, { limiter })
+    fleet.forEach((_, i) => start(i))
+    await clock.advanceTo(60_000)
+    for (const each of fleet) {
+      // The rest of the time, a call has ended, and the store has not given its place to another one yet.
+      const most = each.stats().boundBy[0]!
+      const { kind, amount, learned, share } = most
+      expect(kind).toBe('concurrency')
+      expect(share).toBeGreaterThan(0.75)
+      expect(learned).toBe(lowered ? amount : undefined)
+      expect(Math.abs(amount! - (lowered ? 10 : 8))).toBeLessThanOrEqual(lowered ? 1 : 0)
+      const why = lowered ? ', lowered since the provider refused more' : ''
+      expect(reasonWords(most)).toBe(`a free slot (at most ${amount} in flight${why})`)
+    }
+  })
+
+  test('but a call that comes while there is room waits for the store', async () => {
+    const { clock, fleet, start } = world(2, () => 100, { limiter: { maxConcurrent: 50 } })
+    start(0, 1)
+    expect(fleet[0]!.stats().why?.kind).toBe('store')
+    await clock.advance(100)
+    start(0, 20)
+    expect(fleet[0]!.stats().why?.kind).not.toBe('concurrency')
+    await clock.advance(1000)
+    expect(fleet[0]!.stats().waiting).toBe(0)
   })
 })
 

@@ -102,6 +102,32 @@ describe('the first call waits for', () => {
     await clock.runAll()
   })
 
+  test.each([
+    ['without a number of its own', {}],
+    ['below its own number', { maxConcurrent: 20 }],
+  ])('a free slot, since the provider accepts fewer at once (%s)', async (_, options) => {
+    const { clock, limiter } = stage({ requestsPerMinute: 6000, ...options })
+    let inFlight = 0
+    for (let i = 0; i < 100; i++)
+      quietly(
+        limiter.run(async () => {
+          if (inFlight === 3)
+            throw Object.assign(new Error('too many concurrent requests'), { status: 429, headers: {} })
+          inFlight++
+          await clock.sleep(5000)
+          inFlight--
+        }),
+      )
+    await clock.advance(4000)
+    expect(explain(limiter)).toMatchObject({
+      text: expect.stringContaining(
+        'for a free slot (at most 3 in flight, lowered since the provider refused more)',
+      ) as string,
+      why: { kind: 'concurrency', amount: 3, learned: 3 },
+    })
+    await clock.runAll()
+  })
+
   test("the account's limit, not the model's", async () => {
     const { clock, limiter: account } = stage({ name: 'account', requestsPerMinute: 60 })
     const model = new BucketRateLimiter({ name: 'model', requestsPerMinute: 600, parent: account })

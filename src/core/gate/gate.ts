@@ -52,7 +52,7 @@ export interface Closing {
 export type Gate =
   | { state: 'open' }
   | { state: 'closed'; kind: GateKind; until: number }
-  /** The wait is over. Processes that share the limit probe in turn: ends with a permit, or when no store can give one. */
+  /** The wait is over. Processes that share a limit probe in turn: ends with the store's permit, or at once if no store decides. */
   | { state: 'turn'; kind: GateKind }
   /** The user's own probe is asked instead of a call. Its answer ends this. */
   | { state: 'asking'; kind: GateKind }

@@ -70,7 +70,7 @@ export class LimitSet implements SlotSource {
   /** Places that calls in flight take: one each, unless they say otherwise. */
   inFlight = 0
   /** The current concurrency limit: below the configured one after the provider refused more. */
-  #concurrency: number
+  concurrency: number
   /** Exists while no limit is known and no call was refused. */
   #opening: Opening | undefined
   readonly #search: ((before?: Throughput) => Bucket) | undefined
@@ -96,7 +96,7 @@ export class LimitSet implements SlotSource {
     this.reservoirs = this.buckets.filter(({ limit }) => limit.refill)
     this.maxConcurrent = maxConcurrent
     this.#opening = unknown ? new Opening() : undefined
-    this.#concurrency = maxConcurrent
+    this.concurrency = maxConcurrent
   }
 
   defer(): boolean {
@@ -128,8 +128,8 @@ export class LimitSet implements SlotSource {
     this.#meanMs = other.#meanMs
     this.#measured = other.#measured
     this.#starts = other.#starts.slice(0, Math.min(this.maxConcurrent, MOST_STARTS))
-    if (other.#concurrency < other.maxConcurrent) {
-      this.#concurrency = Math.min(this.maxConcurrent, other.#concurrency)
+    if (other.concurrency < other.maxConcurrent) {
+      this.concurrency = Math.min(this.maxConcurrent, other.concurrency)
       this.#patience = other.#patience
     }
     for (const bucket of this.buckets) {
@@ -144,7 +144,7 @@ export class LimitSet implements SlotSource {
 
   /** Whether no more may be in flight. */
   full(now: number): boolean {
-    return this.inFlight >= this.#concurrency || this.#opensAt(now) > now
+    return this.inFlight >= this.concurrency || this.#opensAt(now) > now
   }
 
   /** Whether a call of this cost has no place. A call too heavy for the remaining places goes alone. */
@@ -154,7 +154,7 @@ export class LimitSet implements SlotSource {
 
   #lacksPlaces(cost: Cost): boolean {
     const places = placesOf(cost)
-    return this.inFlight + places > this.#concurrency && this.inFlight > 0 && places > 0
+    return this.inFlight + places > this.concurrency && this.inFlight > 0 && places > 0
   }
 
   #opensAt(now: number): number {
@@ -213,9 +213,9 @@ export class LimitSet implements SlotSource {
       this.#measured = Math.min(this.#measured + 1, MEASURED)
       this.#meanMs += (ms - this.#meanMs) / this.#measured
     }
-    if (this.#concurrency < this.maxConcurrent && ++this.#finished > this.#patience * this.#concurrency) {
+    if (this.concurrency < this.maxConcurrent && ++this.#finished > this.#patience * this.concurrency) {
       this.#finished = 0
-      this.#concurrency++
+      this.concurrency++
       this.#grown = true
     }
   }
@@ -281,7 +281,7 @@ export class LimitSet implements SlotSource {
     this.#patience = this.#grown ? Math.min(2 * this.#patience, MOST_PATIENCE) : PATIENCE
     this.#grown = false
     this.#opening = undefined
-    this.#concurrency = Math.max(1, Math.min(this.#concurrency, this.inFlight) - 1)
+    this.concurrency = Math.max(1, Math.min(this.concurrency, this.inFlight) - 1)
     this.#finished = 0
   }
 
@@ -330,7 +330,7 @@ export class LimitSet implements SlotSource {
 
   /** When `calls` others have gone and one more may be in flight, if calls take as long as before. */
   #slotAt(calls: number, from: number, now: number): number {
-    const most = this.#concurrency
+    const most = this.concurrency
     const ends = this.inFlight + calls + 1 - most
     if (ends <= 0) return from
     // Those in flight are about the last that went.

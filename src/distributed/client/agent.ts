@@ -34,6 +34,14 @@ export class FleetAgent implements SharedSlots {
     return this.#lease.full
   }
 
+  get crowdedAt(): number | undefined {
+    return this.#lease.crowdedAt
+  }
+
+  get down(): boolean {
+    return this.#lease.down
+  }
+
   get inFlightElsewhere(): number {
     return this.#lease.inFlightElsewhere
   }

@@ -59,6 +59,8 @@ export class LeaseManager {
   #joined = false
   #inFlight = 0
   #permits = -1
+  /** The store allowed fewer calls in flight here than this process asked for. */
+  #crowded = false
   /** How many calls may be in flight in other processes. */
   #elsewhere = 0
   /** What to report to the store: calls that ended, and of those, the calls refused as too many at once. */
@@ -121,6 +123,12 @@ export class LeaseManager {
   /** Whether no further call may be in flight here. */
   get full(): boolean {
     return this.#permits >= 0 ? this.#inFlight >= this.#permits : !this.#answer && this.#concurrent() > 0
+  }
+
+  /** The maximum number of calls in flight over all processes, if it leaves no room here. */
+  get crowdedAt(): number | undefined {
+    if (this.down || !this.full || !this.#crowded) return undefined
+    return Math.min(this.#host.maxConcurrent(), this.gate.most)
   }
 
   get inFlightElsewhere(): number {
@@ -344,6 +352,7 @@ export class LeaseManager {
     // The rest of a quota may be less than a lot.
     this.#single = request.lot > 1 && answer.slots.length === 0
     this.#permits = answer.permits
+    this.#crowded = answer.permits < request.permits
     this.#elsewhere = answer.permitted - Math.max(request.inFlight, answer.permits)
     if (this.#tooMany > 0) this.#allow(this.#inFlight)
     this.#host.accepted(this.#journal.others(answer.accepted))
