@@ -238,7 +238,7 @@ test.each([
 )
 
 test('growth is not expected of a limit that is a fifth of what was told: it is found as any other', async () => {
-  const runs = []
+  const runs: { share: number; early: number; late: number }[] = []
   for (const phaseMs of [2000, 17_000, 33_000, 48_000]) {
     const provider = new FixedWindowProvider({ requestsPerMinute: 120, phaseMs, retryAfter: 'none' })
     const { goodput, refusals } = await backlog(provider, { requestsPerMinute }, 20)
