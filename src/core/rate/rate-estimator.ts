@@ -428,10 +428,7 @@ export class RateEstimator {
   #refind(before: CurvePoint, reached: number, measured: MeasuredRate, of: CurveKind, now: number): void {
     const { rate, confirmed } = before
     if (before.of === 'growing') {
-      const grows = measured.rate > GROWN * rate || this.#slowness < SLOW_MEMORY
-      const next = Math.min(measured.rate, reached)
-      if (grows) this.#found(next, confirmed + 1, 'growing', now)
-      else this.#found(next, 0, of, now)
+      this.#regrow(before, Math.min(measured.rate, reached), measured.rate, of, now)
       return
     }
     const heldMs = this.#proof(now) - before.since
@@ -453,6 +450,12 @@ export class RateEstimator {
     const least = stood || of !== 'fast' ? HABITS[of].keeps * rate : 0
     const next = Math.max(least, Math.min(measured.rate, BACK * rate))
     this.#found(next, stood ? confirmed : 0, of, now, stood ? undefined : last)
+  }
+
+  /** Refused while it grew: grows more slowly, unless the limit did not grow at all. */
+  #regrow({ rate, confirmed }: CurvePoint, next: number, measured: number, of: CurveKind, now: number): void {
+    const grows = measured > GROWN * rate || this.#slowness < SLOW_MEMORY
+    this.#found(next, grows ? confirmed + 1 : 0, grows ? 'growing' : of, now)
   }
 
   /** The recent throughput, if it is close to the allowed rate in spite of refusals. */
