@@ -223,10 +223,29 @@ test('a limit on growth: doubled with each minute, not crept up to like a limit 
   expect(refusals(5)).toBeLessThan(3)
 })
 
+test.each([
+  { floorPerMinute: 60, growth: 1.5 },
+  { floorPerMinute: 240, growth: 2 },
+  { floorPerMinute: 15, growth: 2 },
+])(
+  'a limit on growth from $floorPerMinute by × $growth a minute: the climb gets as slow as the limit wants it',
+  async (growth) => {
+    const provider = new AccelerationProvider({ requestsPerMinute, ...growth, retryAfter: 'none' })
+    const { goodput, refusals } = await backlog(provider, { requestsPerMinute }, 20)
+    expect(goodput(15, 20)).toBeGreaterThan(0.99)
+    expect(refusals()).toBeLessThan(26)
+  },
+)
+
 test('growth is not expected of a limit that is a fifth of what was told: it is found as any other', async () => {
-  const provider = new FixedWindowProvider({ requestsPerMinute: 120, phaseMs: 17_000, retryAfter: 'none' })
-  const { goodput, refusals } = await backlog(provider, { requestsPerMinute }, 20)
-  expect(goodput(2, 20)).toBeGreaterThan(0.95 * 0.2)
-  expect(refusals(0, 5)).toBeLessThan(20)
-  expect(refusals(10)).toBeLessThan(8)
+  const runs: { share: number; early: number; late: number }[] = []
+  for (const phaseMs of [2000, 17_000, 33_000, 48_000]) {
+    const provider = new FixedWindowProvider({ requestsPerMinute: 120, phaseMs, retryAfter: 'none' })
+    const { goodput, refusals } = await backlog(provider, { requestsPerMinute }, 20)
+    runs.push({ share: goodput(2, 20) / 0.2, early: refusals(0, 5), late: refusals(10) })
+  }
+  const mean = (of: 'share' | 'early' | 'late') => runs.reduce((sum, run) => sum + run[of], 0) / runs.length
+  expect(mean('share')).toBeGreaterThan(0.95)
+  expect(mean('early')).toBeLessThan(26)
+  expect(mean('late')).toBeLessThan(8)
 })

@@ -20,7 +20,7 @@ const lines: Line[] = [
   ['spacing', 'spaced W/n, not (W + J)/n', 'limit/gcra.ts', 'JITTER_MS = 50', 'JITTER_MS = 0'],
   ['lateness', 'late timers are not made up for', 'limit/gcra.ts', 'return Math.min(LATENESS_MS, Math.max(LATENESS_SHARE * spacingMs, LATENESS_AREA / spacingMs))', 'return 0 * spacingMs'],
   ['rested', 'the time for which the gate was closed is made up for, as late timers are', 'limit/gcra.ts', 'if (this.#crowded) this.#due = Math.max(this.#due, now)', ''],
-  ['quiet-credit', 'a burst is earned while others wait, too', 'limit/gcra.ts', 'this.#crowded ? Math.max(latenessMs(1 / rate), this.#seen - this.#due) : (burst - 1) / rate', 'Math.max(latenessMs(1 / rate), (burst - 1) / rate)'],
+  ['quiet-credit', 'a burst is earned while others wait, too', 'limit/gcra.ts', 'if (!this.#crowded) return (burst - 1) / rate', 'return Math.max(latenessMs(1 / rate), (burst - 1) / rate)'],
   ['burst', 'no burst at all', 'limit/gcra.ts', 'this.rate.tight(now) ? 1 : this.limit.burst', '1'],
   ['learned-burst', 'a learned rate keeps its burst', 'limit/gcra.ts', 'this.rate.tight(now) ? 1 : this.limit.burst', 'this.limit.burst'],
   ['window-cap', 'no hard cap in a window', 'limit/gcra.ts', 'this.#counter.used(now) > room ?', '!this.limit.paced && this.#counter.used(now) > room ?'],

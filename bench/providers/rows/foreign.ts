@@ -155,6 +155,18 @@ export const foreign: Record<string, Foreign> = {
     make: (seed) => new NoiseProvider(second(), { share: 0.01, seed }),
     goal: 1.1,
   },
+  'noise-1-double': {
+    title: '1 % refused by chance, bucket of a second, told × 2',
+    calls: 4500,
+    rpm: 900,
+    told: 2,
+    make: (seed) =>
+      new NoiseProvider(
+        new TokenBucketProvider({ requestsPerMinute: 900, capacityMs: 1000, retryAfter: 'none' }),
+        { share: 0.01, seed },
+      ),
+    goal: 1.1,
+  },
   'wait-constant': { ...wrong('waits told as 60 s', { constantMs: 60_000 }), peers: true },
   'wait-fifth': wrong('waits told as a fifth', { factor: 0.2 }),
   'wait-five': wrong('waits told five times too long', { factor: 5 }),
@@ -168,6 +180,18 @@ export const foreign: Record<string, Foreign> = {
     make: () => new AccelerationProvider({ requestsPerMinute, floorPerMinute: 60, retryAfter: 'none' }),
     goal: 1.12,
     peers: true,
+  },
+  'growth-half': {
+    title: 'growth × 1.5 a minute from 60',
+    calls: 3600,
+    make: () =>
+      new AccelerationProvider({ requestsPerMinute, floorPerMinute: 60, growth: 1.5, retryAfter: 'none' }),
+  },
+  'growth-far': {
+    title: 'growth × 2 a minute from 30 to 1,200',
+    calls: 7200,
+    rpm: 1200,
+    make: () => new AccelerationProvider({ requestsPerMinute: 1200, floorPerMinute: 30, retryAfter: 'none' }),
   },
   'growth-beside-bucket': {
     title: 'growth beside output tokens',

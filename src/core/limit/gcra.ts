@@ -273,6 +273,7 @@ export class Bucket {
   #credit(now: number): number {
     const rate = this.rate.at(now)
     const burst = this.rate.tight(now) ? 1 : this.limit.burst
-    return this.#crowded ? Math.max(latenessMs(1 / rate), this.#seen - this.#due) : (burst - 1) / rate
+    if (!this.#crowded) return (burst - 1) / rate
+    return Math.max(this.rate.strict ? 0 : latenessMs(1 / rate), this.#seen - this.#due)
   }
 }

@@ -18,12 +18,14 @@
 export type CurveKind = 'fast' | 'slow' | 'window' | 'eased' | 'growing'
 
 interface CurveShape {
-  /** The first hold, and the longest one: each confirmation doubles it. */
+  /** The first hold, and the longest one after it: each confirmation doubles the hold. */
   hold: number
   longest: number
   /** The climb: its first step as a share of the rate, and the units in which the step doubles. */
   climb: number
   doubles: number
+  /** By what factor a climb is slower for each time that a climb was refused before. */
+  slower?: number
   /** A unit is the time of this many tickets, at least a second. */
   tickets: number
   /** After a refusal during the hold, at least this share of the rate is kept. */
@@ -34,7 +36,7 @@ export const HABITS: Record<CurveKind, CurveShape> = {
   fast: { hold: 15, longest: 90, climb: 0.03, doubles: 10, tickets: 5, keeps: 0.97 },
   slow: { hold: 50, longest: 300, climb: 0.02, doubles: 30, tickets: 1, keeps: 0.85 },
   window: { hold: 60, longest: 150, climb: 0.03, doubles: 10, tickets: 1, keeps: 0.85 },
-  growing: { hold: 30, longest: 60, climb: 1, doubles: 68, tickets: 0, keeps: 0.85 },
+  growing: { hold: 75, longest: 10, climb: 1, doubles: 65, slower: 1.4, tickets: 0, keeps: 0.85 },
   eased: { hold: 900, longest: 900, climb: 0.02, doubles: 30, tickets: 0, keeps: 0.85 },
 }
 /** The dip: its depth as a share of the rate, and its length in units. A rate that outlives it is confirmed. */
@@ -62,12 +64,12 @@ export function followed(found: CurvePoint, heldMs: number): number {
   const dip = DIP * unit
   if (confirmed === 0 && heldMs < dip) return rate * (1 + DEPTH * (heldMs / dip - 1) ** 3)
   const climbing = (heldMs - climbsAfter(found)) / unit
-  const { climb, doubles } = HABITS[of]
-  return climbing > 0 ? rate * (1 + climb * (2 ** (climbing / doubles) - 1)) : rate
+  const { climb, doubles, slower = 1 } = HABITS[of]
+  return climbing > 0 ? rate * (1 + climb * (2 ** (climbing / (doubles * slower ** confirmed)) - 1)) : rate
 }
 
 /** How long it is held before the climb. */
 export function climbsAfter({ confirmed, unit, of }: CurvePoint): number {
   const { hold, longest } = HABITS[of]
-  return unit * (Math.min(hold * 2 ** confirmed, longest) + (confirmed ? 0 : DIP))
+  return unit * (confirmed ? Math.min(hold * 2 ** confirmed, longest) : hold + DIP)
 }

@@ -36,6 +36,8 @@ export interface Closure {
 const BACK = 0.97
 /** A provider that refuses at random would drive the rate to zero: it never falls below this share of the stated. */
 const LEAST = 0.05
+/** The same for a limit on growth, which may begin low: the rate doubles soon. */
+const LEAST_GROWING = 0.01
 /** The measured throughput may be a little above the real rate; this share of it is safe. */
 const SHY = 0.985
 /** Two found rates whose ratio is at most this are the same rate. */
@@ -205,9 +207,8 @@ export class RateEstimator {
   /** Whether the current rate is still being tried, so that refusals must be expected. */
   tried(now: number): boolean {
     const state = this.#stateAt(now)
-    return state.kind === 'found'
-      ? state.before !== undefined || this.#proof(now) - state.since >= climbsAfter(state)
-      : state.kind === 'exploring'
+    if (state.kind !== 'found') return state.kind === 'exploring'
+    return state.before !== undefined || this.#proof(now) - state.since >= climbsAfter(state)
   }
 
   /** A call was refused, perhaps by chance: starts to measure the throughput. */
@@ -224,8 +225,9 @@ export class RateEstimator {
   exceeded(now: number): boolean {
     const at = this.at(now)
     const rate = Math.min(this.passes(now) ?? Infinity, at)
-    const of = this.#slowness === 0 ? 'fast' : 'slow'
     const before = (this.#state = this.#stateAt(now))
+    const grows = before.kind === 'found' && before.of === 'growing'
+    const of = grows ? 'growing' : this.#slowness === 0 ? 'fast' : 'slow'
     const heldMs = this.#proof(now) - ('since' in before ? before.since : 0)
     const tested = this.#tested?.now === before ? this.#tested : { before, heldMs }
     const trimmed = of === 'fast' && !this.#noisy && this.#trims(before, rate, now)
@@ -426,8 +428,7 @@ export class RateEstimator {
   #refind(before: CurvePoint, reached: number, measured: MeasuredRate, of: CurveKind, now: number): void {
     const { rate, confirmed } = before
     if (before.of === 'growing') {
-      const grows = measured.rate > GROWN * rate || this.#slowness < SLOW_MEMORY
-      this.#found(Math.min(measured.rate, reached), 0, grows ? 'growing' : of, now)
+      this.#regrow(before, Math.min(measured.rate, reached), measured.rate, of, now)
       return
     }
     const heldMs = this.#proof(now) - before.since
@@ -435,7 +436,8 @@ export class RateEstimator {
       const seen = confirmed > 1 ? 0 : of === 'fast' ? NEAR * measured.rate : measured.rate
       const next = Math.min(Math.max(seen, rate), reached)
       if (next <= SAME * rate) this.#found(next, confirmed + 1, of, now)
-      else this.#found(next, 0, of, now, before)
+      // So much more got through that the limit itself seems to grow.
+      else this.#found(next, 0, of !== 'fast' && next > GROWN * rate ? 'growing' : of, now, before)
       return
     }
     const stood = heldMs > DIP * before.unit
@@ -450,10 +452,16 @@ export class RateEstimator {
     this.#found(next, stood ? confirmed : 0, of, now, stood ? undefined : last)
   }
 
+  /** Refused while it grew: grows more slowly, unless the limit did not grow at all. */
+  #regrow({ rate, confirmed }: CurvePoint, next: number, measured: number, of: CurveKind, now: number): void {
+    const grows = measured > GROWN * rate || this.#slowness < SLOW_MEMORY
+    this.#found(next, grows ? confirmed + 1 : 0, grows ? 'growing' : of, now)
+  }
+
   /** The recent throughput, if it is close to the allowed rate in spite of refusals. */
   #kept(rate: number, now: number): number | undefined {
     const passed = this.#measure.over(30 * this.#unit('fast', rate), 0, now) ?? 0
-    return passed > 0.9 * rate ? passed : undefined
+    return passed > 0.8 * rate ? passed : undefined
   }
 
   /** The provider names its limit. True when that changes the rate. */
@@ -475,7 +483,7 @@ export class RateEstimator {
   }
 
   #pointOf(found: number, confirmed: number, of: CurveKind, now: number): CurvePoint {
-    const rate = Math.max(found, this.#said * LEAST)
+    const rate = Math.max(found, this.#said * (of === 'growing' ? LEAST_GROWING : LEAST))
     return { kind: 'found', rate, since: this.#proof(now), confirmed, of, unit: this.#unit(of, rate) }
   }
 
