@@ -22,8 +22,6 @@ import { Throughput, type ThroughputMark } from './throughput.ts'
 export interface Closure {
   /** The provider's windows end at a known second of the minute. */
   edge: boolean
-  /** A single refusal closed it, not the refusal of a large share of the calls. */
-  single: boolean
   /** There was another refusal recently, so this is not just bad luck. */
   repeated: boolean
   /** The provider said how long to wait. */
@@ -348,7 +346,6 @@ export class RateEstimator {
     const rate = this.at(now)
     const measured = closure && this.#measured(rate, closure, now)
     const outage = closure !== undefined && this.#isOutage(closure, now)
-    const passed = this.passes(Math.min(now, this.#closedAt))
     this.#measure.reopened(Math.max(0, now - this.#closedAt), now)
     this.#closedAt = Infinity
     this.#prove(now)
@@ -363,8 +360,8 @@ export class RateEstimator {
     }
     if (!closure.repeated) return false
     // Closed again within a second after a trim: the trim was too small.
-    const through = closure.single ? this.#kept(rate, now) : (passed ?? (state.trim && measured?.rate))
-    if (of === 'fast' && this.#trims(state, through ?? 0, now)) return true
+    const passed = this.#kept(rate, now) ?? (state.trim && measured?.rate)
+    if (of === 'fast' && this.#trims(state, passed ?? 0, now)) return true
     if (!measured || measured.rate >= rate) return false
     const grows = of !== 'fast' && measured.rate < FAR * rate && this.#measure.busyMs(now) < WARM_MS
     this.#found(measured.rate, 0, grows ? 'growing' : of, now)
