@@ -31,7 +31,7 @@ const lines: Line[] = [
   ['longer-holds', 'a confirmed rate is not held for longer', 'rate/rate-curve.ts', 'hold * 2 ** confirmed', 'hold'],
   ['climb', 'a learned rate never climbs', 'rate/rate-curve.ts', 'rate * (1 + climb *', 'rate * (1 + 0 *'],
   ['stood', 'refused on the climb, what had stood is forgotten', 'rate/rate-estimator.ts', 'Math.max(seen, rate)', 'measured.rate'],
-  ['saved-up', 'what a bucket had saved is taken for its rate', 'rate/rate-estimator.ts', "last && of === 'fast' && (", 'false && ('],
+  ['saved-up', 'what a bucket had saved is taken for its rate', 'rate/rate-estimator.ts', "last && of === 'fast' && measured", 'false && measured'],
   ['kinds', 'all providers are taken for fast ones', 'rate/rate-estimator.ts', 'refusedMs > LONG * unit', 'refusedMs > Infinity'],
   ['growing', 'a limit on growth is taken for a limit', 'rate/rate-estimator.ts', 'FAR = 0.4', 'FAR = 0'],
   ['trim', 'seconds are not suspected where a minute was kept', 'rate/rate-estimator.ts', 'TRIM_MS = 3_600_000', 'TRIM_MS = 0'],

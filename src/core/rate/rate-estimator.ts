@@ -20,8 +20,6 @@ import { Throughput, type ThroughputMark } from './throughput.ts'
 
 /** What is known about the gate's last closure. */
 export interface Closure {
-  /** The provider's windows end at a known second of the minute. */
-  edge: boolean
   /** There was another refusal recently, so this is not just bad luck. */
   repeated: boolean
   /** The provider said how long to wait. */
@@ -51,9 +49,8 @@ const LEAST_SLOW_MS = 30_000
 /** A closure longer than LONG units marks a slow provider; SLOW_MEMORY shorter closures in a row clear the mark. */
 const LONG = 2
 const SLOW_MEMORY = 6
-/** A refusal below this share of the rate, this soon after a quiet minute, may only mean that traffic grew too fast. */
+/** If less than this share of the rate gets through, it may only mean that traffic grew too fast. */
 const FAR = 0.4
-const WARM_MS = 120_000
 /** Traffic still grows if the throughput is this many times what it was. */
 const GROWN = 1.25
 /** The time unit does not grow further for rates below this share of the stated one. */
@@ -91,12 +88,6 @@ export interface Learned {
   before?: Learned
   /** The rate before a cut that may have been unnecessary. */
   tested?: Learned & { heldMs: number }
-}
-
-interface MeasuredRate {
-  rate: number
-  /** Measured from one reopening of the gate to another. */
-  exact: boolean
 }
 
 /** The rate from the configuration or from headers. It is trimmed if calls were refused although it was kept. */
@@ -237,7 +228,7 @@ export class RateEstimator {
   /** Cuts the rate to `rate`, the throughput. */
   #cut(before: RateState, at: number, rate: number, of: CurveKind, now: number): void {
     if (before.kind === 'found' && before.rate <= rate) {
-      this.#refind(before, at, { rate, exact: true }, of, now)
+      this.#refind(before, at, rate, of, now)
       return
     }
     const last = before.kind === 'found' ? before.before : undefined
@@ -351,20 +342,19 @@ export class RateEstimator {
     this.#prove(now)
     if (!closure || outage) return false
     const state = (this.#state = this.#stateAt(now))
-    const of: CurveKind = this.#slowness === 0 ? 'fast' : closure.edge ? 'window' : 'slow'
-    if (state.kind === 'exploring')
-      return measured !== undefined && this.#searched(rate, measured.rate, of, now)
+    const of: CurveKind = this.#slowness === 0 ? 'fast' : 'slow'
+    if (state.kind === 'exploring') return measured !== undefined && this.#searched(rate, measured, of, now)
     if (state.kind === 'found') {
       if (measured) this.#refind(state, rate, measured, of, now)
       return measured !== undefined
     }
     if (!closure.repeated) return false
     // Closed again within a second after a trim: the trim was too small.
-    const passed = this.#kept(rate, now) ?? (state.trim && measured?.rate)
+    const passed = this.#kept(rate, now) ?? (state.trim && measured)
     if (of === 'fast' && this.#trims(state, passed ?? 0, now)) return true
-    if (!measured || measured.rate >= rate) return false
-    const grows = of !== 'fast' && measured.rate < FAR * rate && this.#measure.busyMs(now) < WARM_MS
-    this.#found(measured.rate, 0, grows ? 'growing' : of, now)
+    if (!measured || measured >= rate) return false
+    const grows = of !== 'fast' && measured < FAR * rate
+    this.#found(measured, 0, grows ? 'growing' : of, now)
     return true
   }
 
@@ -399,7 +389,7 @@ export class RateEstimator {
     return this.#provesSince >= 0 ? this.#proofMs + now - this.#provesSince : this.#proofMs
   }
 
-  #measured(rate: number, { told, refusedMs }: Closure, now: number): MeasuredRate | undefined {
+  #measured(rate: number, { told, refusedMs }: Closure, now: number): number | undefined {
     const unit = this.#unit('fast', rate)
     const ms = Math.max(0, now - this.#closedAt)
     this.#slowness = refusedMs > LONG * unit ? SLOW_MEMORY : Math.max(0, this.#slowness - 1)
@@ -408,29 +398,29 @@ export class RateEstimator {
     // No call was tried during a told wait, which may have been too long.
     const minute = told ? Math.max(MINUTE, 2 * ms) : MINUTE
     const spanMs = fast ? SPAN * unit : minute
-    const exact = fast
+    const cycle = fast
       ? measure.cycle(CYCLE * unit, LEAST_FAST_MS, ms, now)
       : measure.cycle(spanMs, LEAST_SLOW_MS, undefined, now)
     // Whatever a new client got through in its first minute is the limit of a minute, however quickly it went.
     const leastMs = fast || this.#state.kind !== 'exploring' ? 0 : minute
-    const about = exact ?? measure.over(spanMs, fast ? ms : 0, now, leastMs)
+    const about = cycle ?? measure.over(spanMs, fast ? ms : 0, now, leastMs)
     if (!about || about < 0) return undefined
     // Refused at once: the closed time earned no credit, so it must not count.
     const few = fast && measure.sinceReopened <= FEW_TICKETS
     this.strict = this.#state.kind === 'exploring' || (few && this.#state.kind !== 'found')
-    return { rate: fast || told ? Math.max(about, rate / 2) : about, exact: exact !== undefined }
+    return fast || told ? Math.max(about, rate / 2) : about
   }
 
   /** Refused again. On the climb, the earlier rate was right; during the hold, it is a little too high. */
-  #refind(before: CurvePoint, reached: number, measured: MeasuredRate, of: CurveKind, now: number): void {
+  #refind(before: CurvePoint, reached: number, measured: number, of: CurveKind, now: number): void {
     const { rate, confirmed } = before
     if (before.of === 'growing') {
-      this.#regrow(before, Math.min(measured.rate, reached), measured.rate, of, now)
+      this.#regrow(before, Math.min(measured, reached), measured, of, now)
       return
     }
     const heldMs = this.#proof(now) - before.since
     if (heldMs > climbsAfter(before)) {
-      const seen = confirmed > 1 ? 0 : of === 'fast' ? NEAR * measured.rate : measured.rate
+      const seen = confirmed > 1 ? 0 : of === 'fast' ? NEAR * measured : measured
       const next = Math.min(Math.max(seen, rate), reached)
       if (next <= SAME * rate) this.#found(next, confirmed + 1, of, now)
       // So much more got through that the limit itself seems to grow.
@@ -440,12 +430,12 @@ export class RateEstimator {
     const stood = heldMs > DIP * before.unit
     const last = before.before
     // The gain of the climb was spent at once: it was saved credit of a bucket, not a rate.
-    if (last && of === 'fast' && (!measured.exact || measured.rate <= SAME * last.rate)) {
+    if (last && of === 'fast' && measured <= SAME * last.rate) {
       this.#found(last.rate, last.confirmed + 1, of, now)
       return
     }
     const least = stood || of !== 'fast' ? HABITS[of].keeps * rate : 0
-    const next = Math.max(least, Math.min(measured.rate, BACK * rate))
+    const next = Math.max(least, Math.min(measured, BACK * rate))
     this.#found(next, stood ? confirmed : 0, of, now, stood ? undefined : last)
   }
 

@@ -10,7 +10,6 @@ const LEAST_MS = 1000
 const LEAST_TICKETS = 3
 const LEAST_CYCLE_TICKETS = 8
 const MOST_MARKS = 160
-const QUIET_MS = 60_000
 
 /** How things stood at a moment to measure from. */
 export interface ThroughputMark {
@@ -26,9 +25,6 @@ export class Throughput {
   #tickets = 0
   #pressedMs = 0
   #since = NaN
-  #sentAt = -Infinity
-  /** When the last quiet minute was over, in pressed time. */
-  #wokeMs = 0
   #marks: ThroughputMark[] = [{ pressedMs: 0, accepted: 0, tickets: 0 }]
 
   get pressed(): boolean {
@@ -48,8 +44,6 @@ export class Throughput {
 
   sent(amount: number, now: number, tickets: number): void {
     if (tickets === 0) return
-    if (now - this.#sentAt > QUIET_MS) this.#wokeMs = this.#time(now)
-    this.#sentAt = now
     const last = this.#marks.at(-1)!
     if (this.#time(now) - last.pressedMs >= LEAST_MS && this.#tickets - last.tickets >= LEAST_TICKETS)
       this.#mark(this.here(now))
@@ -84,11 +78,6 @@ export class Throughput {
 
   get #cycleEnd(): ThroughputMark | undefined {
     return this.#marks.findLast(({ closedMs }) => closedMs !== undefined)
-  }
-
-  /** For how long calls have waited since the last quiet minute. */
-  busyMs(now: number): number {
-    return this.#time(now) - this.#wokeMs
   }
 
   /**

@@ -17,11 +17,11 @@ describe('a rate', () => {
     maxLength: 300,
     size: 'max',
   })
-  const closure = { edge: false, repeated: true, told: false, refusedMs: 0 }
+  const closure = { repeated: true, told: false, refusedMs: 0 }
 
   test('property: stays between a hundredth and all of what was configured, in any order of events', () => {
     fc.assert(
-      fc.property(anyStory, fc.boolean(), fc.boolean(), (story, edge, discover) => {
+      fc.property(anyStory, fc.boolean(), fc.boolean(), (story, grows, discover) => {
         const rate = new RateEstimator(CONFIGURED, discover)
         let now = 0
         let least = CONFIGURED
@@ -34,8 +34,8 @@ describe('a rate', () => {
           else if (event === 'send') rate.sent(1, now)
           else if (event === 'refuse') rate.refused(1)
           else if (event === 'close') rate.closed(now)
-          else if (event === 'ease') rate.ease(edge ? 'growing' : 'eased', now)
-          else rate.reopened(event === 'open' ? undefined : { ...closure, edge }, now)
+          else if (event === 'ease') rate.ease(grows ? 'growing' : 'eased', now)
+          else rate.reopened(event === 'open' ? undefined : closure, now)
           const at = rate.at(now)
           // A rate that was found dips by a tenth, one that was trimmed is a twentieth lower.
           expect(at).toBeGreaterThanOrEqual(0.9 * 0.01 * (1 - 1e-9) * Math.min(CONFIGURED, least))
