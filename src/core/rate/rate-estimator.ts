@@ -34,8 +34,6 @@ const BACK = 0.97
 const LEAST = 0.05
 /** The same for a limit on growth, which may begin low: the rate doubles soon. */
 const LEAST_GROWING = 0.01
-/** The measured throughput may be a little above the real rate; this share of it is safe. */
-const SHY = 0.985
 /** Two found rates whose ratio is at most this are the same rate. */
 const SAME = 1.05
 /** The rate at which a climb was refused is too high; this share of it is used. */
@@ -112,8 +110,6 @@ const stoodOf = ({ kind, rate, since, confirmed, of, unit }: StoodPoint): StoodP
 export class RateEstimator {
   /** Units per ms, as configured. */
   readonly configured: number
-  /** Refused again right after the gate reopened, or in a search: the provider may give no credit for idle time. */
-  strict = false
   readonly #discover: boolean
   readonly #exploreMs: number
   readonly #measure: Throughput
@@ -130,6 +126,7 @@ export class RateEstimator {
   #doubted: ThroughputMark | undefined
   /** The state before a cut that may have been unnecessary, and how long it had been held. */
   #tested: { before: RateState; heldMs: number; now: RateState } | undefined
+  #strict = false
   /** The provider also refuses by chance, which hides the effect of small steps. */
   #noisy = false
 
@@ -139,6 +136,11 @@ export class RateEstimator {
     this.configured = this.#said = configured
     this.#discover = discover || assumed
     this.#exploreMs = assumed ? GROPE_MS : EXPLORE_MS
+  }
+
+  /** Refused again right after the gate reopened, or in a search: the provider may give no credit for idle time. */
+  get strict(): boolean {
+    return this.#strict
   }
 
   get learned(): boolean {
@@ -234,7 +236,7 @@ export class RateEstimator {
     const last = before.kind === 'found' ? before.before : undefined
     // The rate from before the climb is confirmed.
     if (last && rate <= SAME * last.rate)
-      this.#found(Math.max(last.rate, SHY * rate), last.confirmed + 1, of, now)
+      this.#found(last.rate, last.confirmed + 1, of, now)
     else this.#found(BACK * rate, 0, of, now)
   }
 
@@ -407,7 +409,7 @@ export class RateEstimator {
     if (!about || about < 0) return undefined
     // Refused at once: the closed time earned no credit, so it must not count.
     const few = fast && measure.sinceReopened <= FEW_TICKETS
-    this.strict = this.#state.kind === 'exploring' || (few && this.#state.kind !== 'found')
+    this.#strict = this.#state.kind === 'exploring' || (few && this.#state.kind !== 'found')
     return fast || told ? Math.max(about, rate / 2) : about
   }
 
