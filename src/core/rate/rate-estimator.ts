@@ -235,8 +235,7 @@ export class RateEstimator {
     }
     const last = before.kind === 'found' ? before.before : undefined
     // The rate from before the climb is confirmed.
-    if (last && rate <= SAME * last.rate)
-      this.#found(last.rate, last.confirmed + 1, of, now)
+    if (last && rate <= SAME * last.rate) this.#found(last.rate, last.confirmed + 1, of, now)
     else this.#found(BACK * rate, 0, of, now)
   }
 
