@@ -59,15 +59,13 @@ const EXPLORE_MS = 10_000
 const GROPE_MS = 2000
 /** While the rate doubles this fast, the throughput lags behind: a search never ends below this share of its rate. */
 const GROWN_TO: Partial<Record<CurveKind, number>> = { fast: 0.75 }
-/**
- * A limit that refuses although it was kept is enforced within a shorter window W: pacing for W + J instead of W costs
- * this factor. Windows of 10 s are tried first, then windows of 1 s.
- */
-const TRIMS = [1, 10_000 / 10_050, 1000 / 1050]
+/** A limit that refuses although it was kept is enforced by the second: pacing for W + J instead of W = 1 s. */
+const TRIM = 1000 / 1050
 /** A strict limiter that is exceeded a little refuses many calls, since it refuses each one that comes too early. */
 const STRICT = 0.6
 /** A limiter is strict if it refuses again within this many tickets. So few tickets are too few to measure a rate. */
 const FEW_TICKETS = 10
+/** For so long a stated rate is trimmed. */
 const TRIM_MS = 3_600_000
 
 /** A learned rate as another process receives it. Without an age, the provider stated it. */
@@ -80,8 +78,8 @@ export interface Learned {
   confirmed?: number
   /** The kind of provider it was learned from. */
   of?: CurveKind
-  /** Whether calls were refused although the limit was kept, so bursts are off. A number is the step of `TRIMS`. */
-  trimmed?: boolean | number
+  /** Whether calls were refused although the limit was kept, so bursts are off. */
+  trimmed?: boolean
   /** The confirmed rate from before a climb. */
   before?: Learned
   /** The rate before a cut that may have been unnecessary. */
@@ -89,13 +87,7 @@ export interface Learned {
 }
 
 /** The rate from the configuration or from headers. It is trimmed if calls were refused although it was kept. */
-type StatedRate = ({ kind: 'configured' } | { kind: 'told'; rate: number }) & { trim?: Trim }
-
-interface Trim {
-  /** An index of `TRIMS`. */
-  step: number
-  at: number
-}
+type StatedRate = ({ kind: 'configured' } | { kind: 'told'; rate: number }) & { trimmedAt?: number }
 
 type RateState =
   | StatedRate
@@ -145,7 +137,7 @@ export class RateEstimator {
 
   get learned(): boolean {
     const state = this.#state
-    return state.kind !== 'configured' || state.trim !== undefined
+    return state.kind !== 'configured' || state.trimmedAt !== undefined
   }
 
   /** What was learned, as plain data for other processes, with times as ages. */
@@ -160,7 +152,8 @@ export class RateEstimator {
 
   #plain(state: RateState, now: number): Learned {
     if (state.kind === 'exploring') return { rate: this.#base(state, now) }
-    if (state.kind !== 'found') return { rate: this.#base(state, now), trimmed: state.trim?.step ?? 0 }
+    if (state.kind !== 'found')
+      return { rate: this.#base(state, now), trimmed: state.trimmedAt !== undefined }
     const { rate, confirmed, of, before } = state
     const ageMs = this.#proof(now) - state.since
     return { rate, confirmed, of, ageMs, ...(before && { before: this.#plain(before, now) }) }
@@ -185,14 +178,13 @@ export class RateEstimator {
       const stood = before && this.#stateOf(before, now)
       return stood?.kind === 'found' ? { ...found, before: stood } : found
     }
-    const step = trimmed === true ? TRIMS.length - 1 : Number(trimmed)
-    return { ...this.#asSaid(), ...(step > 0 && { trim: { step, at: this.#proof(now) } }) }
+    return { ...this.#asSaid(), ...(trimmed && { trimmedAt: this.#proof(now) }) }
   }
 
   /** Refusals have shown that there is no room to spare for bursts. */
   tight(now: number): boolean {
     const state = this.#stateAt(now)
-    return state.kind === 'found' || (state.kind !== 'exploring' && state.trim !== undefined)
+    return state.kind === 'found' || (state.kind !== 'exploring' && state.trimmedAt !== undefined)
   }
 
   /** Whether the current rate is still being tried, so that refusals must be expected. */
@@ -239,12 +231,11 @@ export class RateEstimator {
     else this.#found(BACK * rate, 0, of, now)
   }
 
-  /** Takes the next trim of a stated rate, if there is one, and enough gets through. */
+  /** Trims a stated rate, if enough gets through. */
   #trims(state: RateState, passes: number, now: number): boolean {
     if (state.kind === 'found' || state.kind === 'exploring') return false
-    const step = (state.trim?.step ?? 0) + 1
-    if (step >= TRIMS.length || passes <= STRICT * this.#base(state, now)) return false
-    this.#state = { ...state, trim: { step, at: this.#proof(now) } }
+    if (state.trimmedAt !== undefined || passes <= STRICT * this.#base(state, now)) return false
+    this.#state = { ...state, trimmedAt: this.#proof(now) }
     return true
   }
 
@@ -267,7 +258,7 @@ export class RateEstimator {
     else
       this.#state = {
         ...this.#asSaid(),
-        ...(before.trim && { trim: before.trim }),
+        ...(before.trimmedAt !== undefined && { trimmedAt: before.trimmedAt }),
       }
     this.#proofMs = other.#proofMs
     this.#provesSince = other.#provesSince
@@ -280,7 +271,7 @@ export class RateEstimator {
     const state = this.#stateAt(now)
     if (state.kind === 'found') return followed(state, this.#proof(now) - state.since)
     const rate = this.#base(state, now)
-    return state.kind === 'exploring' ? rate : rate * TRIMS[state.trim?.step ?? 0]!
+    return state.kind === 'exploring' || state.trimmedAt === undefined ? rate : rate * TRIM
   }
 
   /** The state without what has expired. */
@@ -288,7 +279,8 @@ export class RateEstimator {
     const state = this.#state
     const proof = this.#proof(now)
     if (state.kind === 'exploring') return state
-    if (state.kind !== 'found') return state.trim && proof - state.trim.at >= TRIM_MS ? this.#asSaid() : state
+    if (state.kind !== 'found')
+      return proof - (state.trimmedAt ?? Infinity) >= TRIM_MS ? this.#asSaid() : state
     const climbed = !this.#discover && followed(state, proof - state.since) >= this.#said
     return climbed ? this.#asSaid() : state
   }
@@ -350,9 +342,7 @@ export class RateEstimator {
       return measured !== undefined
     }
     if (!closure.repeated) return false
-    // Closed again within a second after a trim: the trim was too small.
-    const passed = this.#kept(rate, now) ?? (state.trim && measured)
-    if (of === 'fast' && this.#trims(state, passed ?? 0, now)) return true
+    if (of === 'fast' && this.#trims(state, this.#kept(rate, now) ?? 0, now)) return true
     if (!measured || measured >= rate) return false
     const grows = of !== 'fast' && measured < FAR * rate
     this.#found(measured, 0, grows ? 'growing' : of, now)
