@@ -19,6 +19,7 @@ type Line = readonly [name: string, without: string, file: string, fragment: str
 const lines: Line[] = [
   ['spacing', 'spaced W/n, not (W + J)/n', 'limit/gcra.ts', 'JITTER_MS = 50', 'JITTER_MS = 0'],
   ['lateness', 'late timers are not made up for', 'limit/gcra.ts', 'return Math.min(LATENESS_MS, Math.max(LATENESS_SHARE * spacingMs, LATENESS_AREA / spacingMs))', 'return 0 * spacingMs'],
+  ['strict-timers', 'late timers are made up for at a strict limiter, too', 'limit/gcra.ts', 'this.rate.strict ? 0 : latenessMs(1 / rate)', 'latenessMs(1 / rate)'],
   ['rested', 'the time for which the gate was closed is made up for, as late timers are', 'limit/gcra.ts', 'if (this.#crowded) this.#due = Math.max(this.#due, now)', ''],
   ['quiet-credit', 'a burst is earned while others wait, too', 'limit/gcra.ts', 'if (!this.#crowded) return (burst - 1) / rate', 'return Math.max(latenessMs(1 / rate), (burst - 1) / rate)'],
   ['burst', 'no burst at all', 'limit/gcra.ts', 'this.rate.tight(now) ? 1 : this.limit.burst', '1'],
@@ -34,6 +35,7 @@ const lines: Line[] = [
   ['saved-up', 'what a bucket had saved is taken for its rate', 'rate/rate-estimator.ts', "last && of === 'fast' && measured", 'false && measured'],
   ['kinds', 'all providers are taken for fast ones', 'rate/rate-estimator.ts', 'refusedMs > LONG * unit', 'refusedMs > Infinity'],
   ['growing', 'a limit on growth is taken for a limit', 'rate/rate-estimator.ts', 'FAR = 0.4', 'FAR = 0'],
+  ['slower', 'refused while it grew, the next climb is as fast', 'rate/rate-curve.ts', 'slower: 1.4,', 'slower: 1,'],
   ['trim', 'seconds are not suspected where a minute was kept', 'rate/rate-estimator.ts', 'TRIM_MS = 3_600_000', 'TRIM_MS = 0'],
   ['halved', 'one closing may cut to less than half', 'rate/rate-estimator.ts', 'fast || told ? Math.max(about, rate / 2) : about', 'about'],
   ['outage', 'an outage of a minute teaches a rate', 'rate/rate-estimator.ts', 'return !told && refusedMs >', 'return !told && Infinity <'],

@@ -414,8 +414,7 @@ export class RateEstimator {
       const seen = confirmed > 1 ? 0 : of === 'fast' ? NEAR * measured : measured
       const next = Math.min(Math.max(seen, rate), reached)
       if (next <= SAME * rate) this.#found(next, confirmed + 1, of, now)
-      // So much more got through that the limit itself seems to grow.
-      else this.#found(next, 0, of !== 'fast' && next > GROWN * rate ? 'growing' : of, now, before)
+      else this.#found(next, 0, of, now, before)
       return
     }
     const stood = heldMs > DIP * before.unit
