@@ -31,7 +31,9 @@ function tiersFor(columns: Columns, cause: Cause | undefined): string[] {
     case 'gate':
       return cause.refused === 'rate' ? rates(columns) : []
     case 'concurrency':
-      return ['--provider', 'concurrency', ...tierOf('--max-concurrent', cause.amount)]
+      return cause.amount === undefined
+        ? []
+        : ['--provider', 'concurrency', ...tierOf('--max-concurrent', cause.amount)]
     default:
       return []
   }

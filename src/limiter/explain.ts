@@ -65,6 +65,7 @@ export function reasonWords(reason: WaitReason, self?: string): string {
     case 'latency':
       return limit(loweredWords)
     case 'concurrency':
+      if (amount === undefined) return `an answer${whose}: no limit is known yet, so a few calls go first`
       return `a free slot${whose} (at most ${amountWords(amount!)} in flight${learned === undefined ? '' : ', lowered since the provider refused more'})${heldWords(holds)}`
     case 'pause':
       return `the end of pause()${whose}${until}`

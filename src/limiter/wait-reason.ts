@@ -22,7 +22,10 @@ export interface WaitReason {
   limiter: string
   /** The limit: its dimension, amount and window in ms as configured. */
   of?: string
-  /** The configured amount of the limit, or how many calls may be in flight now. */
+  /**
+   * The configured amount of the limit, or how many calls may be in flight now. Missing while no limit is known and
+   * calls wait for the answers of the first few.
+   */
   amount?: number
   /** The window of the limit in ms. */
   perMs?: number
@@ -118,6 +121,7 @@ function limitReason(
   cost: Parameters<typeof limitSet.holding>[0],
   now: number,
 ): WaitReason | undefined {
+  if (limitSet.opens(now)) return { kind: 'concurrency', limiter: name }
   const most = limitSet.crowded(cost, now) ? limitSet.concurrency : shared?.slots.crowdedAt
   if (most !== undefined) {
     const lowered = most < limitSet.maxConcurrent && { learned: most }

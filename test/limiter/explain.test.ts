@@ -128,6 +128,16 @@ describe('the first call waits for', () => {
     await clock.runAll()
   })
 
+  test('no limit is known: the calls wait for the answers of the first few', async () => {
+    const { clock, limiter } = stage({ limits: [] })
+    for (let i = 0; i < 5; i++) quietly(limiter.run(() => clock.sleep(1000)))
+    await clock.advance(100)
+    const { text, why } = explain(limiter)
+    expect(text).toMatch(/^4 calls wait for an answer: no limit is known yet, so a few calls go first; about/)
+    expect(why).toEqual({ kind: 'concurrency', limiter: limiter.name })
+    await clock.runAll()
+  })
+
   test('a limit that is not configured: only what the provider accepts is known', async () => {
     const { clock, limiter } = stage({ limits: [] })
     let sent = 0

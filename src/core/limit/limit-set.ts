@@ -149,7 +149,12 @@ export class LimitSet implements SlotSource {
 
   /** Whether a call of this cost has no place. A call too heavy for the remaining places goes alone. */
   crowded(cost: Cost, now: number): boolean {
-    return this.#lacksPlaces(cost) || this.#opensAt(now) > now
+    return this.#lacksPlaces(cost) || this.opens(now)
+  }
+
+  /** Whether no limit is known, and no call may go before one of the first few is answered. */
+  opens(now: number): boolean {
+    return this.#opensAt(now) > now
   }
 
   #lacksPlaces(cost: Cost): boolean {
