@@ -7,6 +7,13 @@ import { isTokens } from '../core/limit/parse-limits.ts'
 import type { Refusal } from '../responses/verdict.ts'
 import type { CallContext, PendingCall } from './pending-call.ts'
 
+/** A call asks for a ticket. A call that cannot wait, or is chosen only for a ticket, asks when it has one. */
+export function requested(runtime: CallContext, call: PendingCall): void {
+  runtime.counters.requests++
+  if (runtime.events.heard.has('request'))
+    runtime.events.emit('request', { ...call.named, waiting: runtime.waiting })
+}
+
 /** The error a call is rejected with, or undefined if it may queue. May evict another call to make room. */
 export function turnAway(
   runtime: CallContext,
@@ -92,7 +99,7 @@ export function goNow(runtime: CallContext, call: PendingCall, now: number): boo
     issuer.cancel(call, now)
     return false
   }
-  runtime.counters.requests++
+  requested(runtime, call)
   return true
 }
 

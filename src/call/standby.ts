@@ -7,7 +7,7 @@ import { contextOf } from '../lib/async-context.ts'
 import { isStream } from '../lib/observe-stream.ts'
 import { statusOf } from '../responses/error-text.ts'
 import type { Verdict } from '../responses/verdict.ts'
-import { turnAway } from './admission.ts'
+import { requested, turnAway } from './admission.ts'
 import type { CallOptions } from './call-options.ts'
 import { admit, failed, perform, returned } from './execute.ts'
 import { firstContent } from './first-content.ts'
@@ -133,7 +133,7 @@ class StandbyCall extends PendingCall implements Grant {
   tell(): void {
     this.grant = undefined
     if (this.failure) return this.#waiter!.failed(this.failure.error)
-    this.policy.runtime.counters.requests++
+    requested(this.policy.runtime, this)
     this.#waiter!.granted(this)
   }
 

@@ -19,7 +19,7 @@ import type { LimiterOptions } from './options.ts'
 import { rejectionOf } from '../call/outcome.ts'
 import { WorkerdScheduler, timersBelongToRequests } from '../scheduler/workerd-scheduler.ts'
 import { TRIAL_MS } from '../core/gate/gate.ts'
-import { quotaSpent, turnAway } from '../call/admission.ts'
+import { quotaSpent, requested, turnAway } from '../call/admission.ts'
 import { announce } from './notifications.ts'
 import { StoreAdapter } from './store-adapter.ts'
 import { Counters } from './counters.ts'
@@ -164,11 +164,7 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
 
   /** Enqueues a call. Returns its new state: it waits, has its ticket, or is rejected. */
   enqueue(pending: PendingCall, now: number): Standing {
-    if (pending.seq === 0) {
-      this.counters.requests++
-      if (this.events.heard.has('request'))
-        this.events.emit('request', { ...pending.named, waiting: this.waiting })
-    }
+    if (pending.seq === 0) requested(this, pending)
     const failure = turnAway(this, pending, now)
     if (failure) this.#reject(pending, failure.error, now)
     else {

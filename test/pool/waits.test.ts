@@ -24,6 +24,8 @@ describe('five clients at a slow limit', () => {
     const { pool, clock, targets, ask } = poolOf({ a: SLOW })
     const { limiter } = targets[0]!
     const [waits, left, started] = [waitsOf(limiter), [] as number[], [] as number[]]
+    let asked = 0
+    limiter.on('request', () => asked++)
     limiter.on('issue', ({ waiting }) => left.push(waiting))
     limiter.on('start', ({ waitedMs }) => started.push(Math.round(waitedMs / 100) / 10))
     for (let i = 0; i < 5; i++) fate(pool.run(ask()))
@@ -32,6 +34,7 @@ describe('five clients at a slow limit', () => {
     await clock.advance(6500)
     expect(limiter.stats()).toMatchObject({ waiting: 2, inPools: 2 })
     await clock.runAll()
+    expect(asked).toBe(5)
     expect(waits).toEqual([0, 3, 6, 9, 12])
     expect(started).toEqual(waits)
     expect(left).toEqual([0, 3, 2, 1, 0])
