@@ -84,7 +84,7 @@ export const objective: readonly Part[] = [
     name: 'changes',
     weight: 2,
     because: 'limits change, and others use them up',
-    cases: /^foreign\/(half-|halves-|neighbour)|^step-bucket\/right\/backlog\/j50$/,
+    cases: /^foreign\/(half-|halves-|neighbour)|^step-(bucket|window)\/right\/backlog\/j50$/,
     loss: work,
   },
   {

@@ -34,6 +34,7 @@ const lines: Line[] = [
   ['stood', 'refused on the climb, what had stood is forgotten', 'rate/rate-estimator.ts', 'Math.max(seen, rate)', 'measured.rate'],
   ['saved-up', 'what a bucket had saved is taken for its rate', 'rate/rate-estimator.ts', "last && of === 'fast' && measured", 'false && measured'],
   ['kinds', 'all providers are taken for fast ones', 'rate/rate-estimator.ts', 'refusedMs > LONG * unit', 'refusedMs > Infinity'],
+  ['window', 'windows whose end is known are tested as seldom as other slow limits', 'rate/rate-estimator.ts', "closure.edge ? 'window' : 'slow'", "'slow'"],
   ['growing', 'a limit on growth is taken for a limit', 'rate/rate-estimator.ts', 'FAR = 0.4', 'FAR = 0'],
   ['slower', 'refused while it grew, the next climb is as fast', 'rate/rate-curve.ts', 'slower: 1.4,', 'slower: 1,'],
   ['trim', 'seconds are not suspected where a minute was kept', 'rate/rate-estimator.ts', 'TRIM_MS = 3_600_000', 'TRIM_MS = 0'],

@@ -326,6 +326,7 @@ export class GateKeeper {
   closure(): Closure {
     const memory = Math.max(MEMORY_MS, MEMORY_TICKETS / this.#pace)
     return {
+      edge: this.#edge.known,
       told: this.#toldMs !== undefined,
       refusedMs: this.#closedAt - this.#firstClosedAt + (this.#toldMs ?? 0),
       // Counted from the last refusal: counted from now, a long told wait would hide it.

@@ -11,11 +11,11 @@
 
 /**
  * `'fast'`: refuses as soon as the rate is above its limit, and accepts again at once (buckets, short windows).
- * `'slow'`: is above its limit for long before it refuses, and then refuses for long. `'eased'`: asked to slow down;
- * OpenAI wants the earlier rate kept for 15 minutes. `'growing'`: lets a client that comes from nothing double from one
- * minute to the next (Anthropic's acceleration limits).
+ * `'slow'`: is above its limit for long before it refuses, and then refuses for long. `'window'`: a slow one whose
+ * windows are known. `'eased'`: asked to slow down; OpenAI wants the earlier rate kept for 15 minutes. `'growing'`: lets
+ * a client that comes from nothing double from one minute to the next (Anthropic's acceleration limits).
  */
-export type CurveKind = 'fast' | 'slow' | 'eased' | 'growing'
+export type CurveKind = 'fast' | 'slow' | 'window' | 'eased' | 'growing'
 
 interface CurveShape {
   /** The first hold, and the longest one after it: each confirmation doubles the hold. */
@@ -35,6 +35,7 @@ interface CurveShape {
 export const HABITS: Record<CurveKind, CurveShape> = {
   fast: { hold: 15, longest: 90, climb: 0.03, doubles: 10, tickets: 5, keeps: 0.97 },
   slow: { hold: 50, longest: 300, climb: 0.02, doubles: 30, tickets: 1, keeps: 0.85 },
+  window: { hold: 60, longest: 150, climb: 0.03, doubles: 10, tickets: 1, keeps: 0.85 },
   growing: { hold: 75, longest: 10, climb: 1, doubles: 65, slower: 1.4, tickets: 0, keeps: 0.85 },
   eased: { hold: 900, longest: 900, climb: 0.02, doubles: 30, tickets: 0, keeps: 0.85 },
 }

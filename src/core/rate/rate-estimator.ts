@@ -20,6 +20,8 @@ import { Throughput, type ThroughputMark } from './throughput.ts'
 
 /** What is known about the gate's last closure. */
 export interface Closure {
+  /** The provider's windows end at a known second of the minute. */
+  edge: boolean
   /** There was another refusal recently, so this is not just bad luck. */
   repeated: boolean
   /** The provider said how long to wait. */
@@ -335,7 +337,7 @@ export class RateEstimator {
     this.#prove(now)
     if (!closure || outage) return false
     const state = (this.#state = this.#stateAt(now))
-    const of: CurveKind = this.#slowness === 0 ? 'fast' : 'slow'
+    const of: CurveKind = this.#slowness === 0 ? 'fast' : closure.edge ? 'window' : 'slow'
     if (state.kind === 'exploring') return measured !== undefined && this.#searched(rate, measured, of, now)
     if (state.kind === 'found') {
       if (measured) this.#refind(state, rate, measured, of, now)
