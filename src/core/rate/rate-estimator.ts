@@ -53,6 +53,8 @@ const SLOW_MEMORY = 6
 const FAR = 0.4
 /** Traffic still grows if the throughput is this many times what it was. */
 const GROWN = 1.25
+/** A limit that refuses more climbs than this in a row does not grow. */
+const MOST_CLIMBS = 5
 /** The time unit does not grow further for rates below this share of the stated one. */
 const UNLIKELY = 1 / 4
 /** How fast an unknown rate doubles while nothing is refused. */
@@ -210,9 +212,8 @@ export class RateEstimator {
   exceeded(now: number): boolean {
     const at = this.at(now)
     const rate = Math.min(this.passes(now) ?? Infinity, at)
+    const of = this.#slowness === 0 ? 'fast' : 'slow'
     const before = (this.#state = this.#stateAt(now))
-    const grows = before.kind === 'found' && before.of === 'growing'
-    const of = grows ? 'growing' : this.#slowness === 0 ? 'fast' : 'slow'
     const heldMs = this.#proof(now) - ('since' in before ? before.since : 0)
     const tested = this.#tested?.now === before ? this.#tested : { before, heldMs }
     const trimmed = of === 'fast' && !this.#noisy && this.#trims(before, rate, now)
@@ -223,7 +224,7 @@ export class RateEstimator {
 
   /** Cuts the rate to `rate`, the throughput. */
   #cut(before: RateState, at: number, rate: number, of: CurveKind, now: number): void {
-    if (before.kind === 'found' && before.rate <= rate) {
+    if (before.kind === 'found' && (before.rate <= rate || before.of === 'growing')) {
       this.#refind(before, at, rate, of, now)
       return
     }
@@ -382,10 +383,10 @@ export class RateEstimator {
     return this.#provesSince >= 0 ? this.#proofMs + now - this.#provesSince : this.#proofMs
   }
 
-  #measured(rate: number, { told, refusedMs }: Closure, now: number): number | undefined {
+  #measured(rate: number, { told, edge, refusedMs }: Closure, now: number): number | undefined {
     const unit = this.#unit('fast', rate)
     const ms = Math.max(0, now - this.#closedAt)
-    this.#slowness = refusedMs > LONG * unit ? SLOW_MEMORY : Math.max(0, this.#slowness - 1)
+    this.#slowness = edge || refusedMs > LONG * unit ? SLOW_MEMORY : Math.max(0, this.#slowness - 1)
     const measure = this.#measure
     const fast = this.#slowness === 0
     // No call was tried during a told wait, which may have been too long.
@@ -416,7 +417,8 @@ export class RateEstimator {
       const seen = confirmed > 1 ? 0 : of === 'fast' ? NEAR * measured : measured
       const next = Math.min(Math.max(seen, rate), reached)
       if (next <= SAME * rate) this.#found(next, confirmed + 1, of, now)
-      else this.#found(next, 0, of, now, before)
+      // So much more got through that the limit itself seems to grow.
+      else this.#found(next, 0, of === 'slow' && next > GROWN * rate ? 'growing' : of, now, before)
       return
     }
     const stood = heldMs > DIP * before.unit
@@ -433,7 +435,7 @@ export class RateEstimator {
 
   /** Refused while it grew: grows more slowly, unless the limit did not grow at all. */
   #regrow({ rate, confirmed }: CurvePoint, next: number, measured: number, of: CurveKind, now: number): void {
-    const grows = measured > GROWN * rate || this.#slowness < SLOW_MEMORY
+    const grows = confirmed < MOST_CLIMBS && (measured > GROWN * rate || this.#slowness < SLOW_MEMORY)
     this.#found(next, grows ? confirmed + 1 : 0, grows ? 'growing' : of, now)
   }
 
