@@ -70,7 +70,6 @@ export class Sampler {
       this.wake()
       wake()
     }
-    // A ticket issued immediately (`tryAcquire`) emits no `request` event.
     // A call in the queue of a pool emits no event before it has its ticket.
     this.#offs = [
       this.limiter.on('request', up),

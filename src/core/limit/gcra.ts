@@ -8,8 +8,8 @@
 // `due` may lie behind now by the credit earned: (burst − 1) · T after a quiet spell. Credit is earned only
 // while nobody waits. Otherwise the gap that the cap makes after a burst would earn a new burst each minute,
 // and under saturation calls would leave in clumps. While somebody waits, only the lateness of timers (a little)
-// is credited: without that a pace of 500 a second loses a tenth to late timers. A strict limiter, which refuses each
-// call that comes early, gets no such call.
+// is credited: without that a pace of 500 a second loses a tenth to late timers. A strict limiter refuses each call that
+// comes early, so no lateness is credited there.
 
 import type { Limit } from './parse-limits.ts'
 import { RateEstimator } from '../rate/rate-estimator.ts'
