@@ -1,8 +1,9 @@
 // A rule that can no longer be switched off must be noticed, and the value of a rule must be reported in its unit.
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { ablations } from '../../bench/providers/ablation/list.ts'
 import { stale } from '../../bench/providers/ablation/patch.ts'
@@ -13,6 +14,9 @@ import { filled } from '../../bench/providers/fill.ts'
 import { ablationLines, ablationOf, tableLines } from '../../bench/providers/markdown.ts'
 import { lossByPart, lossOf, objective, partOf } from '../../bench/providers/objective.ts'
 import { readReport, renewed, writeReport, type Report } from '../../bench/providers/report.ts'
+import { typeChecker } from '../support/type-checker.ts'
+
+const CORE = fileURLToPath(new URL('../../src/core/', import.meta.url))
 
 const goal = { what: 'told twice: goodput', measured: 98.5, atLeast: 98, unit: '%', cases: 15 }
 const refusals = { what: 'told twice: refusals', measured: 1, atMost: 1.5, unit: 'per 1,000', cases: 15 }
@@ -21,6 +25,22 @@ describe('rules', () => {
   it.each(ablations.map((rule) => [rule.name, rule] as const))('%s can be switched off', (_, rule) => {
     expect(stale(rule)).toBeUndefined()
     expect(rule.replacement).not.toBe(rule.fragment)
+  })
+
+  it('leave source behind whose types are right when switched off', () => {
+    const check = typeChecker()
+    const wrong = ablations.flatMap(({ name, file, fragment, replacement }) => {
+      const path = join(CORE, file)
+      const faults = check(
+        path,
+        readFileSync(path, 'utf8').replace(fragment, () => replacement),
+      )
+      return faults.map((fault) => `${name}: ${fault}`)
+    })
+    expect(wrong).toEqual([])
+    expect(check(join(CORE, 'ticket-issuer.ts'), 'export const rate: number = gone.rate')).toEqual([
+      "Cannot find name 'gone'.",
+    ])
   })
 
   it('have names of their own', () => {
