@@ -65,6 +65,8 @@ const GROPE_MS = 2000
 const GROWN_TO: Partial<Record<CurveKind, number>> = { fast: 0.75 }
 /** A limit that refuses although it was kept is enforced by the second: pacing for W + J instead of W = 1 s. */
 const TRIM = 1000 / 1050
+/** A stated rate is kept if more than this share of it gets through. */
+const KEPT = 0.8
 /** A strict limiter that is exceeded a little refuses many calls, since it refuses each one that comes too early. */
 const STRICT = 0.6
 /** A limiter is strict if it refuses again within this many tickets. So few tickets are too few to measure a rate. */
@@ -216,7 +218,7 @@ export class RateEstimator {
     const before = (this.#state = this.#stateAt(now))
     const heldMs = this.#proof(now) - ('since' in before ? before.since : 0)
     const tested = this.#tested?.now === before ? this.#tested : { before, heldMs }
-    const trimmed = of === 'fast' && !this.#noisy && this.#trims(before, rate, now)
+    const trimmed = of === 'fast' && !this.#noisy && rate > STRICT * at && this.#trims(before, now)
     if (!trimmed) this.#cut(before, at, rate, of, now)
     this.#tested = { ...tested, now: this.#state }
     return !trimmed && this.at(now) < BACK * at
@@ -234,10 +236,9 @@ export class RateEstimator {
     else this.#found(BACK * rate, 0, of, now)
   }
 
-  /** Trims a stated rate, if enough gets through. */
-  #trims(state: RateState, passes: number, now: number): boolean {
-    if (state.kind === 'found' || state.kind === 'exploring') return false
-    if (state.trimmedAt !== undefined || passes <= STRICT * this.#base(state, now)) return false
+  /** Trims a stated rate. Returns whether it did. */
+  #trims(state: RateState, now: number): boolean {
+    if (state.kind === 'found' || state.kind === 'exploring' || state.trimmedAt !== undefined) return false
     this.#state = { ...state, trimmedAt: this.#proof(now) }
     return true
   }
@@ -345,7 +346,7 @@ export class RateEstimator {
       return measured !== undefined
     }
     if (!closure.repeated) return false
-    if (of === 'fast' && this.#trims(state, this.#kept(rate, now) ?? 0, now)) return true
+    if (of === 'fast' && this.#keeps(rate, now) && this.#trims(state, now)) return true
     if (!measured || measured >= rate) return false
     const grows = of !== 'fast' && measured < FAR * rate
     this.#found(measured, 0, grows ? 'growing' : of, now)
@@ -439,10 +440,9 @@ export class RateEstimator {
     this.#found(next, grows ? confirmed + 1 : 0, grows ? 'growing' : of, now)
   }
 
-  /** The recent throughput, if it is close to the allowed rate in spite of refusals. */
-  #kept(rate: number, now: number): number | undefined {
-    const passed = this.#measure.over(30 * this.#unit('fast', rate), 0, now) ?? 0
-    return passed > 0.8 * rate ? passed : undefined
+  /** Whether the recent throughput is close to the allowed rate in spite of refusals. */
+  #keeps(rate: number, now: number): boolean {
+    return (this.#measure.over(CYCLE * this.#unit('fast', rate), 0, now) ?? 0) > KEPT * rate
   }
 
   /** The provider names its limit. True when that changes the rate. */
