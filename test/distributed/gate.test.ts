@@ -37,7 +37,7 @@ describe('refusals that are more than chance', () => {
   ])('hold all (pub/sub %s), and one probe goes for all', async (pubsub, withinMs) => {
     const { clock, from, fleet } = world(
       10,
-      (now) => (now > 5000 && now < 7000 ? rateLimited(4000) : undefined),
+      (now) => (now > 65_000 && now < 67_000 ? rateLimited(4000) : undefined),
       pubsub,
     )
     let cut = Infinity
@@ -45,9 +45,9 @@ describe('refusals that are more than chance', () => {
       limiter.on('gate', ({ state }) => {
         if (state === 'closed') cut = Math.min(cut, clock.now())
       })
-    await clock.advanceTo(30_000)
+    await clock.advanceTo(90_000)
     // As one process: the third refusal, and what was on its way by then.
-    expect(from(5000, cut).length).toBeLessThan(10)
+    expect(from(65_000, cut).length).toBeLessThan(10)
     const last = from(cut - 1, cut + 2000).at(-1)?.at ?? cut
     expect(last - cut).toBeLessThan(withinMs)
     const after = from(cut + 2000)
@@ -56,7 +56,8 @@ describe('refusals that are more than chance', () => {
     // No other call goes until the probe has returned.
     expect(after[1]!.at - after[0]!.at).toBeGreaterThanOrEqual(48)
     expect(fleet.map((limiter) => limiter.stats().gate)).toEqual(fleet.map(() => 'open'))
-    expect(from(25_000).length).toBeGreaterThan(490)
+    // Two seconds of refusals cost a tenth of the rate for a while.
+    expect(from(85_000).length).toBeGreaterThan(450)
   })
 
   test('the prober dies: another one probes', async () => {

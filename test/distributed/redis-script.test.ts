@@ -176,7 +176,7 @@ describe.skipIf(!haveRedis())('the script in Redis', () => {
             lot: 1 + (more % 2),
             ...(close !== null && {
               close: {
-                closing: { kind: 'rate' as const, blamed: [], told: false, single: true, tries: 1 },
+                closing: { kind: 'rate' as const, blamed: [], told: false, tries: 1 },
                 ...{ forMs: close, sentAt: now - 50 },
               },
             }),

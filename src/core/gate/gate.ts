@@ -42,8 +42,6 @@ export interface Closing {
   readonly blamed: readonly string[]
   /** The provider said how long to wait. */
   readonly told: boolean
-  /** A single refusal closed it. */
-  readonly single: boolean
   /** How often it has closed in a row. */
   readonly tries: number
 }
@@ -78,10 +76,6 @@ const WORTH = 40
 const LEAST_CAP_MS = 2000
 const LEAST_RATE_CAP_MS = 5000
 const LONGEST_CAP_MS = 30_000
-/** Two refusals within this time, or within the time of MEMORY_TICKETS tickets, are more than bad luck. */
-const MEMORY_MS = 30_000
-const MEMORY_TICKETS = 1000
-const MOST_REMEMBERED = 9
 /** How long the silence after a probe lasts, whatever the times of refusals say. */
 const LEAST_QUIET_MS = 50
 const MOST_QUIET_MS = 5000
@@ -115,12 +109,8 @@ export class GateKeeper {
   #toldMs: number | undefined
   #tries = 0
   #ticketsAtClose = -Infinity
-  /** A single refusal closed the gate. */
-  #single = true
   #smoothedMs = 0
   #variationMs = 0
-  /** Times of the last few refusals that carried news. */
-  #lately: number[] = []
 
   constructor(random: () => number, asks: () => boolean, claim: () => boolean, wall: WallTime) {
     this.#wall = wall
@@ -223,7 +213,11 @@ export class GateKeeper {
       this.#pace = rate
       const suspected = this.suspicion.refused(trust, this.tickets, sentAt, now)
       if (gate.state === 'open' && suspected.of !== 'blocked') return suspected
-      this.#blocked(suspected, now)
+      // Several calls were already refused, so the next try can wait longer.
+      if (gate.state === 'open' && suspected.of === 'blocked' && suspected.refusals > 1) {
+        this.#tries = 1
+        this.#firstClosedAt = now
+      }
       this.#close(this.#limits(waitMs) ? 'rate' : kind, waitMs, now)
     } else if (waitMs !== undefined && gate.state === 'closed' && this.#toldMs !== undefined) {
       if (waitMs > this.remainingMs(now)) gate.until = this.#waits(waitMs, now)
@@ -267,14 +261,11 @@ export class GateKeeper {
   }
 
   /** Other processes that share the limit were refused: closes for this long. Calls already sent bring no news. */
-  hold({ kind, told, single, tries }: Closing, waitMs: number, now: number): void {
+  hold({ kind, told, tries }: Closing, waitMs: number, now: number): void {
     this.#toldMs = told ? waitMs : undefined
     this.#shut(kind, waitMs, now)
     if (tries === 1) this.#firstClosedAt = now
     this.#tries = tries
-    this.#single = single
-    this.#remember(now)
-    if (!single) this.#remember(now)
     this.suspicion.blocked()
   }
 
@@ -319,40 +310,21 @@ export class GateKeeper {
   /** How the gate just closed, for other processes that share the limit. */
   get closing(): Omit<Closing, 'blamed'> {
     const kind = 'kind' in this.gate ? this.gate.kind : 'rate'
-    return { kind, told: this.#toldMs !== undefined, single: this.#single, tries: this.#tries }
+    return { kind, told: this.#toldMs !== undefined, tries: this.#tries }
   }
 
   /** How the gate was closed, the last time. */
   closure(): Closure {
-    const memory = Math.max(MEMORY_MS, MEMORY_TICKETS / this.#pace)
     return {
       edge: this.#edge.known,
       told: this.#toldMs !== undefined,
       refusedMs: this.#closedAt - this.#firstClosedAt + (this.#toldMs ?? 0),
-      // Counted from the last refusal: counted from now, a long told wait would hide it.
-      repeated: this.#lately.filter((at) => this.#lately.at(-1)! - at < memory).length > 1,
     }
   }
 
   /** A provider that answers some of a few calls is not down: it gets too many calls. A told wait is believed. */
   #limits(waitMs: number | undefined): boolean {
     return waitMs === undefined && this.passing && this.tickets - this.#ticketsAtClose < WORTH
-  }
-
-  /** Notes whether one refusal closes the gate, or several, which are more than bad luck. */
-  #blocked(suspected: Suspected, now: number): void {
-    this.#single = suspected.of !== 'blocked' || suspected.refusals === 1
-    this.#remember(now)
-    if (this.#single) return
-    this.#remember(now)
-    if (this.gate.state !== 'open') return
-    // Several calls were already refused, so the next try can wait longer.
-    this.#tries = 1
-    this.#firstClosedAt = now
-  }
-
-  #remember(now: number): void {
-    this.#lately = [...this.#lately.slice(1 - MOST_REMEMBERED), now]
   }
 
   #close(kind: GateKind, waitMs: number | undefined, now: number): void {

@@ -1,7 +1,7 @@
 // How a found rate develops: R is the throughput at the time calls were refused.
 //
 //   dip    a tenth below R, back to it on a cubic (as TCP CUBIC, RFC 9438)
-//   hold   R, twice as long each time it was found again
+//   hold   R, twice as long once a climb was refused
 //   climb  R · (1 + c · (2^(t/D) − 1)): gentle at first, so that a small overshoot is met first, and a limit that
 //          has doubled is found within minutes
 //
@@ -11,16 +11,15 @@
 
 /**
  * `'fast'`: refuses as soon as the rate is above its limit, and accepts again at once (buckets, short windows).
- * `'slow'`: is above its limit for long before it refuses, and then refuses for long. `'window'`: a slow one whose
- * windows are known. `'eased'`: asked to slow down; OpenAI wants the earlier rate kept for 15 minutes. `'growing'`: lets
+ * `'slow'`: is above its limit for long before it refuses, and then refuses for long. `'eased'`: asked to slow down; OpenAI wants the earlier rate kept for 15 minutes. `'growing'`: lets
  * a client that comes from nothing double from one minute to the next (Anthropic's acceleration limits).
  */
-export type CurveKind = 'fast' | 'slow' | 'window' | 'eased' | 'growing'
+export type CurveKind = 'fast' | 'slow' | 'eased' | 'growing'
 
 interface CurveShape {
-  /** The first hold, and the longest one after it: each confirmation doubles the hold. */
+  /** How long a rate is held at first, and after a climb from it was refused. */
   hold: number
-  longest: number
+  later: number
   /** The climb: its first step as a share of the rate, and the units in which the step doubles. */
   climb: number
   doubles: number
@@ -33,11 +32,10 @@ interface CurveShape {
 }
 
 export const HABITS: Record<CurveKind, CurveShape> = {
-  fast: { hold: 15, longest: 90, climb: 0.03, doubles: 10, tickets: 5, keeps: 0.97 },
-  slow: { hold: 50, longest: 300, climb: 0.02, doubles: 30, tickets: 1, keeps: 0.85 },
-  window: { hold: 60, longest: 150, climb: 0.03, doubles: 10, tickets: 1, keeps: 0.85 },
-  growing: { hold: 75, longest: 10, climb: 1, doubles: 65, slower: 1.4, tickets: 0, keeps: 0.85 },
-  eased: { hold: 900, longest: 900, climb: 0.02, doubles: 30, tickets: 0, keeps: 0.85 },
+  fast: { hold: 15, later: 30, climb: 0.03, doubles: 10, tickets: 5, keeps: 0.97 },
+  slow: { hold: 50, later: 100, climb: 0.02, doubles: 30, tickets: 1, keeps: 0.85 },
+  growing: { hold: 75, later: 10, climb: 1, doubles: 65, slower: 1.4, tickets: 0, keeps: 0.85 },
+  eased: { hold: 900, later: 900, climb: 0.02, doubles: 30, tickets: 0, keeps: 0.85 },
 }
 /** The dip: its depth as a share of the rate, and its length in units. A rate that outlives it is confirmed. */
 const DEPTH = 0.1
@@ -47,7 +45,7 @@ export interface CurvePoint {
   kind: 'found'
   rate: number
   since: number
-  /** How often it was found again. */
+  /** How many climbs from it were refused in a row: each one confirms it. A limit on growth is climbed more slowly. */
   confirmed: number
   unit: number
   of: CurveKind
@@ -70,6 +68,6 @@ export function followed(found: CurvePoint, heldMs: number): number {
 
 /** How long it is held before the climb. */
 export function climbsAfter({ confirmed, unit, of }: CurvePoint): number {
-  const { hold, longest } = HABITS[of]
-  return unit * (confirmed ? Math.min(hold * 2 ** confirmed, longest) : hold + DIP)
+  const { hold, later } = HABITS[of]
+  return unit * (confirmed ? later : hold + DIP)
 }

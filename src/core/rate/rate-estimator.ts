@@ -22,8 +22,6 @@ import { Throughput, type ThroughputMark } from './throughput.ts'
 export interface Closure {
   /** The provider's windows end at a known second of the minute. */
   edge: boolean
-  /** There was another refusal recently, so this is not just bad luck. */
-  repeated: boolean
   /** The provider said how long to wait. */
   told: boolean
   /** How long it certainly refused, or said that it would refuse. */
@@ -80,7 +78,7 @@ export interface Learned {
   rate: number
   /** How long ago it was learned, in ms. */
   ageMs?: number
-  /** How many refusals in a row confirmed it. The more there were, the later a higher rate is tried. */
+  /** How many climbs from it were refused in a row. */
   confirmed?: number
   /** The kind of provider it was learned from. */
   of?: CurveKind
@@ -339,13 +337,12 @@ export class RateEstimator {
     this.#prove(now)
     if (!closure || outage) return false
     const state = (this.#state = this.#stateAt(now))
-    const of: CurveKind = this.#slowness === 0 ? 'fast' : closure.edge ? 'window' : 'slow'
+    const of: CurveKind = this.#slowness === 0 ? 'fast' : 'slow'
     if (state.kind === 'exploring') return measured !== undefined && this.#searched(rate, measured, of, now)
     if (state.kind === 'found') {
       if (measured) this.#refind(state, rate, measured, of, now)
       return measured !== undefined
     }
-    if (!closure.repeated) return false
     if (of === 'fast' && this.#keeps(rate, now) && this.#trims(state, now)) return true
     if (!measured || measured >= rate) return false
     const grows = of !== 'fast' && measured < FAR * rate

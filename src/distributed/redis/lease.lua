@@ -55,7 +55,7 @@ local function step()
       base = time, seen = 0, seq = 0, alive = 0, kept = 0, before = { missing = 0, kept = 0 }, share = 1, crowdedTill = -1, reach = 0, reachTill = -1, rampFrom = 1, closedAt = -1,
       probeTill = 0, rampStart = -1e12, busyAt = ask.known > 0 and 0 or -1e12, expected = 0, untold = 0, joined = 0, from = -1e12,
       permits = 0, crowd = { foundAt = -1, finished = 0, patience = patience, grown = false }, partsTill = -1, least = 0, accounts = {}, evidence = { tickets = 0, refusals = 0, passing = false },
-      news = { gen = ARGV[2], seq = 0, epoch = 1, gate = 'open', closing = { kind = 'rate', blamed = {}, told = false, single = true, tries = 0 }, refusals = 0, quota = { ['until'] = 0, known = false, by = '' }, ['until'] = 0, by = '', learned = {}, lesson = 0, most = 0 },
+      news = { gen = ARGV[2], seq = 0, epoch = 1, gate = 'open', closing = { kind = 'rate', blamed = {}, told = false, tries = 0 }, refusals = 0, quota = { ['until'] = 0, known = false, by = '' }, ['until'] = 0, by = '', learned = {}, lesson = 0, most = 0 },
     }
   end
   local news = state.news

@@ -427,7 +427,7 @@ function begin({ known }: LeaseRequest, time: number, gen: string): State {
       seq: 0,
       epoch: 1,
       gate: 'open',
-      closing: { kind: 'rate', blamed: [], told: false, single: true, tries: 0 },
+      closing: { kind: 'rate', blamed: [], told: false, tries: 0 },
       refusals: 0,
       quota: { until: 0, known: false, by: '' },
       until: 0,

@@ -17,7 +17,7 @@ describe('a rate', () => {
     maxLength: 300,
     size: 'max',
   })
-  const closure = { edge: false, repeated: true, told: false, refusedMs: 0 }
+  const closure = { edge: false, told: false, refusedMs: 0 }
 
   test('property: stays between a hundredth and all of what was configured, in any order of events', () => {
     fc.assert(
