@@ -95,6 +95,10 @@ const lasting = (title: string, make: Foreign['make']): Foreign => ({
   told: 2,
   make,
 })
+const minuteOut = (seed: number) => {
+  const fromMs = 30_000 + 1000 * (seed % 7)
+  return new OutageProvider(second(), { fromMs, toMs: fromMs + MINUTE, says: 'limited' })
+}
 const slow = (rpm: number, told: number) => ({
   title: `${rpm} a minute, told × ${told}`,
   calls: 10 * rpm,
@@ -214,11 +218,15 @@ export const foreign: Record<string, Foreign> = {
   'outage-429': {
     title: 'an outage of a minute told as 429',
     calls: 2400,
-    make: (seed) => {
-      const fromMs = 30_000 + 1000 * (seed % 7)
-      return new OutageProvider(second(), { fromMs, toMs: fromMs + MINUTE, says: 'limited' })
-    },
+    make: minuteOut,
     goal: 1.05,
+  },
+  'outage-429-double': {
+    title: 'the same, told twice',
+    calls: 3000,
+    told: 2,
+    make: minuteOut,
+    goal: 1.15,
   },
   'halves-headers': {
     title: 'halves, and headers say so',

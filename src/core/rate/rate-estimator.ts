@@ -407,7 +407,7 @@ export class RateEstimator {
   #refind(before: CurvePoint, reached: number, measured: number, of: CurveKind, now: number): void {
     const { rate, confirmed } = before
     if (before.of === 'growing') {
-      this.#regrow(before, Math.min(measured, reached), measured, of, now)
+      this.#regrow(before, Math.min(measured, reached), of, now)
       return
     }
     const heldMs = this.#proof(now) - before.since
@@ -432,8 +432,8 @@ export class RateEstimator {
   }
 
   /** Refused while it grew: grows more slowly, unless the limit did not grow at all. */
-  #regrow({ rate, confirmed }: CurvePoint, next: number, measured: number, of: CurveKind, now: number): void {
-    const grows = confirmed < MOST_CLIMBS && (measured > GROWN * rate || this.#slowness < SLOW_MEMORY)
+  #regrow({ rate, confirmed }: CurvePoint, next: number, of: CurveKind, now: number): void {
+    const grows = confirmed < MOST_CLIMBS && (next > GROWN * rate || this.#slowness < SLOW_MEMORY)
     this.#found(next, grows ? confirmed + 1 : 0, grows ? 'growing' : of, now)
   }
 
