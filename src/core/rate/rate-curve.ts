@@ -1,7 +1,7 @@
 // How a found rate develops: R is the throughput at the time calls were refused.
 //
 //   dip    a tenth below R, back to it on a cubic (as TCP CUBIC, RFC 9438)
-//   hold   R, twice as long once a climb was refused
+//   hold   R, for longer once a climb was refused
 //   climb  R · (1 + c · (2^(t/D) − 1)): gentle at first, so that a small overshoot is met first, and a limit that
 //          has doubled is found within minutes
 //
@@ -32,8 +32,8 @@ interface CurveShape {
 }
 
 export const HABITS: Record<CurveKind, CurveShape> = {
-  fast: { hold: 15, later: 30, climb: 0.03, doubles: 10, tickets: 5, keeps: 0.97 },
-  slow: { hold: 50, later: 100, climb: 0.02, doubles: 30, tickets: 1, keeps: 0.85 },
+  fast: { hold: 15, later: 60, climb: 0.03, doubles: 10, tickets: 5, keeps: 0.97 },
+  slow: { hold: 50, later: 120, climb: 0.02, doubles: 30, tickets: 1, keeps: 0.85 },
   growing: { hold: 75, later: 10, climb: 1, doubles: 65, slower: 1.4, tickets: 0, keeps: 0.85 },
   eased: { hold: 900, later: 900, climb: 0.02, doubles: 30, tickets: 0, keeps: 0.85 },
 }
