@@ -32,7 +32,7 @@ interface CurveShape {
 }
 
 export const HABITS: Record<CurveKind, CurveShape> = {
-  fast: { hold: 15, later: 60, climb: 0.03, doubles: 10, tickets: 5, keeps: 0.97 },
+  fast: { hold: 15, later: 45, climb: 0.03, doubles: 10, tickets: 5, keeps: 0.97 },
   slow: { hold: 50, later: 120, climb: 0.02, doubles: 30, tickets: 1, keeps: 0.85 },
   growing: { hold: 75, later: 10, climb: 1, doubles: 65, slower: 1.4, tickets: 0, keeps: 0.85 },
   eased: { hold: 900, later: 900, climb: 0.02, doubles: 30, tickets: 0, keeps: 0.85 },
