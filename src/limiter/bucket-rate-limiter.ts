@@ -23,7 +23,7 @@ import { checkLimiter, checkLimiterKeys, type LimiterOptions } from './options.t
 import { restore, type Snapshot, snapshot } from './snapshot.ts'
 import type { FrontQueues } from './front-queues.ts'
 import type { LimiterStats, Mark } from './limiter-stats.ts'
-import { mark, stats } from './stats.ts'
+import { limitsOf, mark, stats } from './stats.ts'
 import { inOrder, type QueuedCall, queuedCall } from './queued.ts'
 import { Ticket } from './ticket.ts'
 import { type CallPolicy, PendingCall } from '../call/pending-call.ts'
@@ -281,6 +281,16 @@ export class BucketRateLimiter {
   /** The statistics of the limiter: a copy that is cheap to create. With a mark, counts start at the mark. */
   stats(since?: Mark): LimiterStats {
     return stats(this[RUNTIME], since)
+  }
+
+  /**
+   * The `limits` of `stats()`, without counting what waits.
+   *
+   * @internal
+   */
+  limits(): LimiterStats['limits'] {
+    const runtime = this[RUNTIME]
+    return limitsOf(runtime, runtime.scheduler.now())
   }
 
   /** Marks the current moment, for `stats(mark)`. */

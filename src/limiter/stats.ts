@@ -59,22 +59,7 @@ export function stats(runtime: LimiterRuntime, since?: Mark): LimiterStats {
     }),
     ...(lastFailure && { lastFailure }),
     ...(lastRejection && { lastRejection }),
-    limits: issuer.limitSet.buckets
-      .filter(({ limit }) => !limit.assumed)
-      .map((bucket) => {
-        const { of, said } = bucket.limit
-        const { learned, configured } = bucket.rate
-        const available = bucket.available(now)
-        const then = before?.limits.get(keyOf(bucket.limit))
-        return {
-          of,
-          ...said,
-          available,
-          ...(learned && { learned: (said.amount * bucket.rate.at(now)) / configured }),
-          asked: bucket.asked - (then?.asked ?? 0),
-          used: bucket.used - (then?.used ?? 0),
-        }
-      }),
+    limits: limitsOf(runtime, now, before),
     ...(told.size > 0 && {
       told: [...told.values()].map(({ at, resetMs, ...hint }) => ({
         ...hint,
@@ -84,4 +69,28 @@ export function stats(runtime: LimiterRuntime, since?: Mark): LimiterStats {
     waitMs: { p50: wait(0.5), p95: wait(0.95), p99: wait(0.99) },
     ...(health && { health: health.reading(now) }),
   }
+}
+
+/** The limits, with the amounts that are known of them. Counts start at the mark. */
+export function limitsOf(
+  { issuer }: LimiterRuntime,
+  now: number,
+  before?: CounterMark,
+): LimiterStats['limits'] {
+  return issuer.limitSet.buckets
+    .filter(({ limit }) => !limit.assumed)
+    .map((bucket) => {
+      const { of, said } = bucket.limit
+      const { learned, configured } = bucket.rate
+      const available = bucket.available(now)
+      const then = before?.limits.get(keyOf(bucket.limit))
+      return {
+        of,
+        ...said,
+        available,
+        ...(learned && { learned: (said.amount * bucket.rate.at(now)) / configured }),
+        asked: bucket.asked - (then?.asked ?? 0),
+        used: bucket.used - (then?.used ?? 0),
+      }
+    })
 }
