@@ -35,6 +35,8 @@ export interface CallContext {
   readonly counters: { requests: number; waited(ms: number): void }
   /** Calls that wait for a ticket: here, below, and in queues in front of these limiters. */
   readonly waiting: number
+  /** What the first of them waits for, by name. */
+  waitingOn(now: number): string | undefined
   readonly estimator: TokenEstimator
   readonly options: {
     readonly queue?:

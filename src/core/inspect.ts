@@ -13,19 +13,6 @@ export function gateOf({ recovery }: TicketIssuer, now: number): { state: GateSt
   return 'until' in gate ? { state: 'closed', reopensInMs: recovery.remainingMs(now) } : { state: 'probing' }
 }
 
-/** What the first in the queue waits for: a dimension, `'concurrency'`, `'gate'` or `'pause'`. */
-export function waitingOn(issuer: TicketIssuer, now: number): string | undefined {
-  const { first } = issuer
-  if (!first) return undefined
-  for (const at of issuer.chain) {
-    if (at.pausedUntil > now) return 'pause'
-    if (at.recovery.gate.state !== 'open') return 'gate'
-    const on = at.limitSet.waitingOn(first.cost, now)
-    if (on) return on
-  }
-  return undefined
-}
-
 /** Whether this call is the first in the queue. */
 type GoesFirst = (call: Call<TicketIssuer>) => boolean
 

@@ -35,7 +35,10 @@ export interface LimiterStats {
   gate: GateState
   /** Time in ms until the gate lets a call through, if known. */
   reopensInMs?: number
-  /** What the first call in the queue waits for: a dimension, `'concurrency'`, `'gate'` or `'pause'`. */
+  /**
+   * What the first call in the queue waits for: a dimension, `'concurrency'`, `'gate'`, `'pause'`, `'retry'` or
+   * `'store'`.
+   */
   waitingOn?: string
   /** The same in detail: which limit, of which limiter, and what the provider said. */
   why?: WaitReason

@@ -26,7 +26,7 @@ import { Counters } from './counters.ts'
 import { FrontQueues } from './front-queues.ts'
 import { attend, comeBack, unattend, watchStuck } from '../call/deadlines.ts'
 import type { CallContext, PendingCall, Standing } from '../call/pending-call.ts'
-import { reasonOf, WaitHistory } from './wait-reason.ts'
+import { nameOf, reasonOf, WaitHistory } from './wait-reason.ts'
 
 /** What calls wait for is recorded at most this often. */
 const NOTED_MS = 100
@@ -200,6 +200,11 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     if (!grant) return
     for (const at of policy.runtime.chain)
       if (at.events.heard.has('empty') && at.waiting === 0) at.events.emit('empty', {})
+  }
+
+  waitingOn(now: number): string | undefined {
+    const why = reasonOf(this, now)
+    return why && nameOf(why)
   }
 
   /** Called when the scheduler has issued all possible tickets. Records what the remaining calls wait for. */

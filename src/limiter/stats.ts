@@ -1,11 +1,11 @@
 // Creates `LimiterStats`.
 
 import { keyOf } from '../core/limit/limit-set.ts'
-import { gateOf, waitingOn } from '../core/inspect.ts'
+import { gateOf } from '../core/inspect.ts'
 import type { LimiterStats, Mark } from './limiter-stats.ts'
 import type { LimiterRuntime } from './runtime.ts'
 import { NOTHING, type Counters } from './counters.ts'
-import { reasonOf, type WaitTimes } from './wait-reason.ts'
+import { nameOf, reasonOf, type WaitTimes } from './wait-reason.ts'
 
 class CounterMark implements Mark {
   readonly at: number
@@ -34,12 +34,12 @@ export function stats(runtime: LimiterRuntime, since?: Mark): LimiterStats {
   const { requests, issued, finished, failed, refused, rejected } = before?.counters ?? NOTHING
   const wait = (share: number) => counters.percentile(share, before?.counters)
   const { state, reopensInMs } = gateOf(issuer, now)
-  const on = waitingOn(issuer, now)
   const why = reasonOf(runtime, now)
+  const waiting = runtime.waiting + backingOff
   const { lastRefusal, lastFailure, lastRejection } = runtime
   return {
     name,
-    waiting: runtime.waiting + backingOff,
+    waiting,
     ...(inPools !== undefined && { inPools }),
     parked: issuer.parked + backingOff,
     inFlight,
@@ -51,7 +51,7 @@ export function stats(runtime: LimiterRuntime, since?: Mark): LimiterStats {
     rejected: counters.rejected - rejected,
     gate: state,
     ...(reopensInMs !== undefined && { reopensInMs }),
-    ...(on && { waitingOn: on }),
+    ...(why && waiting > 0 && { waitingOn: nameOf(why) }),
     ...(why && { why }),
     boundBy: before ? history.boundSince(before.at, before.times, now) : history.boundBy(now),
     ...(lastRefusal && {

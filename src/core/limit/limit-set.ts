@@ -350,11 +350,6 @@ export class LimitSet implements SlotSource {
     return Math.max(from, Math.max(now, first + meanMs) + rounds * meanMs)
   }
 
-  /** What this cost waits for, by name: a dimension, or `'concurrency'`. */
-  waitingOn(cost: Cost, now: number): string | undefined {
-    return this.crowded(cost, now) ? 'concurrency' : this.holding(cost, now)?.limit.of
-  }
-
   /** The limit that holds this cost for the longest time. */
   holding(cost: Cost, now: number): Bucket | undefined {
     let [found, latest] = [undefined as Bucket | undefined, now]
