@@ -4,7 +4,7 @@ import { keyOf } from '../core/limit/limit-set.ts'
 import { gateOf } from '../core/inspect.ts'
 import type { LimiterStats, Mark } from './limiter-stats.ts'
 import type { LimiterRuntime } from './runtime.ts'
-import { NOTHING, type Counters } from './counters.ts'
+import type { Counters } from './counters.ts'
 import { nameOf, reasonOf, type WaitTimes } from './wait-reason.ts'
 
 class CounterMark implements Mark {
@@ -31,7 +31,6 @@ export function stats(runtime: LimiterRuntime, since?: Mark): LimiterStats {
   const inPools = runtime.frontQueues.waiting
   const now = scheduler.now()
   const before = since as CounterMark | undefined
-  const { requests, issued, finished, failed, refused, rejected } = before?.counters ?? NOTHING
   const wait = (share: number) => counters.percentile(share, before?.counters)
   const { state, reopensInMs } = gateOf(issuer, now)
   const why = reasonOf(runtime, now)
@@ -43,12 +42,7 @@ export function stats(runtime: LimiterRuntime, since?: Mark): LimiterStats {
     ...(inPools !== undefined && { inPools }),
     parked: issuer.parked + backingOff,
     inFlight,
-    requests: counters.requests - requests,
-    issued: counters.issued - issued,
-    finished: counters.finished - finished,
-    failed: counters.failed - failed,
-    refused: counters.refused - refused,
-    rejected: counters.rejected - rejected,
+    ...counters.since(before?.counters),
     gate: state,
     ...(reopensInMs !== undefined && { reopensInMs }),
     ...(why && waiting > 0 && { waitingOn: nameOf(why) }),
