@@ -167,8 +167,8 @@ export class PendingCall extends Call<TicketIssuer> implements ScheduledCall<Pen
     this.since = Math.floor(now)
   }
 
-  /** How long it has waited for the ticket that it gets now, in ms. */
-  waited(now: number): number {
+  /** It gets its ticket. Returns how long it has waited for it, in ms. */
+  issued(now: number): number {
     return now - (this.waitState?.parkedAt ?? this.since)
   }
 

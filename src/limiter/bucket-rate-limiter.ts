@@ -2,7 +2,7 @@
 // `core/`.
 
 import { QueueClearedError } from '../call/errors.ts'
-import { goNow } from '../call/admission.ts'
+import { goNow, LateCall } from '../call/admission.ts'
 import { dispatch, newCall } from '../call/execute.ts'
 import { type Clock, systemClock } from '../scheduler/clock.ts'
 import { contextOf } from '../lib/async-context.ts'
@@ -26,7 +26,7 @@ import type { LimiterStats, Mark } from './limiter-stats.ts'
 import { limitsOf, mark, stats } from './stats.ts'
 import { inOrder, type QueuedCall, queuedCall } from './queued.ts'
 import { Ticket } from './ticket.ts'
-import { type CallPolicy, PendingCall } from '../call/pending-call.ts'
+import type { CallPolicy } from '../call/pending-call.ts'
 import { type InheritedGrant, standBy, type StandbyWaiter, takeOver } from '../call/standby.ts'
 
 /** How many tenants, and priorities of each, have cached call policies. */
@@ -115,7 +115,7 @@ export class BucketRateLimiter {
   tryAcquire(call?: Omit<CallOptions, 'maxWaitMs'>): Ticket | undefined {
     const runtime = this[RUNTIME]
     const now = runtime.scheduler.now()
-    const pending = new PendingCall(this.#termsFor(call), this.#cost(call), undefined, now)
+    const pending = new LateCall(this.#termsFor(call), this.#cost(call), undefined, now)
     return goNow(runtime, pending, now) ? Ticket.of(pending) : undefined
   }
 

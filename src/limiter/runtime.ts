@@ -227,8 +227,8 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     const { waitState, policy } = pending
     const { runtime } = policy
     const { chain, counters, events } = runtime
-    const waitedMs = pending.waited(now)
     for (const at of chain) at.inFlight++
+    const waitedMs = pending.issued(now)
     if (waitState) {
       waitState.waitedMs += waitedMs
       unattend(pending)

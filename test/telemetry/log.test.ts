@@ -5,7 +5,7 @@ import { basename, join } from 'node:path'
 import { expect, test } from 'vitest'
 import { BucketRateLimiter, perModel } from 'llmiter'
 import { logTo } from 'llmiter/log'
-import { deferred, fate, outOfQuota, rateLimited, rig, steadyClock } from '../helpers.ts'
+import { deferred, fate, outOfQuota, rateLimited, refusal, rig, steadyClock } from '../helpers.ts'
 import { recordsIn } from '../support/records.ts'
 import { tempDir } from '../support/temp.ts'
 
