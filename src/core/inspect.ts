@@ -25,6 +25,16 @@ export function waitLeft(call: Call<TicketIssuer>, now: number): number {
   })
 }
 
+/** The call that goes last, here or below. */
+const lastOf = ({ line, children }: TicketIssuer): Call<TicketIssuer> | undefined =>
+  [line.least ?? line.first, ...children.map(lastOf)].sort((a, b) => b!.seq - a!.seq)[0]
+
+/** About how long it takes until the last waiting call goes. */
+export function lastWait(issuer: TicketIssuer, now: number): number {
+  const last = lastOf(issuer)
+  return waitTime(last?.issuer ?? issuer, last?.cost ?? {}, 0, now, (other) => other !== last)
+}
+
 /** About how long a call of this cost would wait if it came now, behind the calls that wait and `more` of its kind. */
 export function waitTime(
   issuer: TicketIssuer,

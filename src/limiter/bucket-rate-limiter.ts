@@ -13,7 +13,7 @@ import type { Cost } from '../core/cost.ts'
 import { PLACES } from '../core/limit/limit-set.ts'
 import { parseLimits } from '../core/limit/parse-limits.ts'
 import { type Duration, duration } from '../lib/duration.ts'
-import { waitTime } from '../core/inspect.ts'
+import { lastWait, waitTime } from '../core/inspect.ts'
 import { LimiterRuntime } from './runtime.ts'
 import { ONE, total } from '../call/token-estimator.ts'
 import { type EventName, EVENT_SYNONYMS, EVENTS, type LimiterEvent } from './events.ts'
@@ -168,14 +168,17 @@ export class BucketRateLimiter {
    * It is a lower bound. The duration of calls is unknown until the first one has finished, the gate may close
    * again, calls of higher priority go first, and other processes may use a shared limit.
    *
-   * @param cost What the call takes of each limit. Default: one request, plus estimated tokens.
+   * @param cost What the call takes of each limit. Default: one request, plus estimated tokens. With
+   * `{ requests: 0 }`, the wait of the last call in the queue.
    * @param ahead How many more calls of this cost come before it, such as the rest of a job.
    */
   waitTime(cost?: CallOptions['cost'], ahead = 0): number {
     const { issuer, scheduler } = this[RUNTIME]
     if (cost) checkCost(cost)
     number(ahead, 'ahead', 'a whole number of at least 0')
-    return waitTime(issuer, this.#cost({ cost: cost ?? {} }), ahead, scheduler.now())
+    const now = scheduler.now()
+    if (cost?.requests === 0 && !Object.values(cost).some(Boolean)) return lastWait(issuer, now)
+    return waitTime(issuer, this.#cost({ cost: cost ?? {} }), ahead, now)
   }
 
   /**
@@ -264,10 +267,8 @@ export class BucketRateLimiter {
    * @param of The dimension. Default `'requests'`.
    */
   available(of = 'requests'): number {
-    const { issuer, scheduler } = this[RUNTIME]
-    const now = scheduler.now()
-    const buckets = issuer.limitSet.buckets.filter(({ limit }) => limit.of === of && !limit.assumed)
-    return Math.min(Infinity, ...buckets.map((bucket) => bucket.available(now)))
+    const limits = this.limits().filter((limit) => limit.of === of)
+    return Math.min(Infinity, ...limits.map(({ available }) => available))
   }
 
   /**
