@@ -13,7 +13,7 @@ import { admit, failed, perform, returned } from './execute.ts'
 import { firstContent } from './first-content.ts'
 import { handOver, holderAround, remember } from './nesting.ts'
 import { judge } from './outcome.ts'
-import { type CallPolicy, PendingCall, type Work } from './pending-call.ts'
+import type { CallPolicy, PendingCall, Work } from './pending-call.ts'
 
 /** The result of a call, and how the limiter classified it. */
 export type GrantOutcome = ({ readonly value: unknown } | { readonly error: unknown }) & {
