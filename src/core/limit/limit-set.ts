@@ -146,11 +146,6 @@ export class LimitSet implements SlotSource {
     this.#buckets.push(...other.#buckets)
   }
 
-  /** Whether no more may be in flight. */
-  full(now: number): boolean {
-    return this.inFlight >= this.concurrency || this.opens(now)
-  }
-
   /** Whether a call of this cost has no place. A call too heavy for the remaining places goes alone. */
   crowded(cost: Cost, now: number): boolean {
     return this.#lacksPlaces(cost) || this.opens(now)
