@@ -86,7 +86,7 @@ function evictedFor(
   return worth !== undefined && (onFull === 'evict-lowest' ? worth > 0 : worth >= 0) ? found : undefined
 }
 
-/** A call that asks for a ticket when it gets one: it cannot wait, or which call takes the ticket is known only then. */
+/** A call that asks for a ticket when it gets one: only then is it known whether it, or which call, takes it. */
 export class LateCall extends PendingCall {
   override issued(now: number): number {
     if (this.waitState?.parkedAt === undefined) requested(this.policy.runtime, this)

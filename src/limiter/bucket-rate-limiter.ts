@@ -8,7 +8,7 @@ import { type Clock, systemClock } from '../scheduler/clock.ts'
 import { contextOf } from '../lib/async-context.ts'
 import { didYouMean } from '../lib/suggest.ts'
 import { DIMENSION_SYNONYMS } from '../lib/synonyms.ts'
-import { choice, given, number, text } from '../lib/validate.ts'
+import { callable, choice, given, number, text } from '../lib/validate.ts'
 import type { Cost } from '../core/cost.ts'
 import { PLACES } from '../core/limit/limit-set.ts'
 import { parseLimits } from '../core/limit/parse-limits.ts'
@@ -17,7 +17,6 @@ import { lastWait, waitTime } from '../core/inspect.ts'
 import { LimiterRuntime } from './runtime.ts'
 import { ONE, total } from '../call/token-estimator.ts'
 import { type EventName, EVENT_SYNONYMS, EVENTS, type LimiterEvent } from './events.ts'
-import { callable } from '../lib/validate.ts'
 import { type CallOptions, checkCall, checkCost } from '../call/call-options.ts'
 import { checkLimiter, checkLimiterKeys, type LimiterOptions } from './options.ts'
 import { restore, type Snapshot, snapshot } from './snapshot.ts'
@@ -285,7 +284,7 @@ export class BucketRateLimiter {
   }
 
   /**
-   * The `limits` of `stats()`, without counting what waits.
+   * The `limits` of `stats()`.
    *
    * @internal
    */

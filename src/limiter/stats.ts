@@ -65,7 +65,6 @@ export function stats(runtime: LimiterRuntime, since?: Mark): LimiterStats {
   }
 }
 
-/** The limits, with the amounts that are known of them. Counts start at the mark. */
 export function limitsOf(
   { issuer }: LimiterRuntime,
   now: number,
