@@ -65,10 +65,6 @@ function meanCost({ cost, said }: Part): Record<string, number> | undefined {
   return Object.fromEntries(Object.entries(cost).map(([of, sum]) => [of, sum / said]))
 }
 
-/** The cost of a call that goes along with the last one in the queue. */
-const nothing = (limiter: BucketRateLimiter): Record<string, number> =>
-  Object.fromEntries(['requests', ...limiter.stats().limits.map(({ of }) => of)].map((of) => [of, 0]))
-
 /** What is left of a job. */
 export interface Remainder {
   /** Items that have not asked for a ticket yet. */
@@ -131,8 +127,8 @@ export class Outlook {
     let wait = 0
     for (const [limiter, part] of this.#parts) {
       const calls = Math.round((unread * part.items) / this.#items)
-      const more =
-        calls > 0 ? limiter.waitTime(meanCost(part), calls - 1) : limiter.waitTime(nothing(limiter))
+      // Without more calls, the last one in the queue is the last.
+      const more = calls > 0 ? limiter.waitTime(meanCost(part), calls - 1) : limiter.waitTime({ requests: 0 })
       wait = Math.max(wait, more)
     }
     // The limiters do not hold the job back, so only its measured pace is known.

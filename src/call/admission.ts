@@ -5,9 +5,9 @@ import { QueueFullError, QuotaExhaustedError, RequestTooLargeError, StoreDownErr
 import { placesOf } from '../core/limit/limit-set.ts'
 import { isTokens } from '../core/limit/parse-limits.ts'
 import type { Refusal } from '../responses/verdict.ts'
-import type { CallContext, PendingCall } from './pending-call.ts'
+import { type CallContext, PendingCall } from './pending-call.ts'
 
-/** A call asks for a ticket. A call that cannot wait, or is chosen only for a ticket, asks when it has one. */
+/** A call asks for a ticket. */
 export function requested(runtime: CallContext, call: PendingCall): void {
   runtime.counters.requests++
   if (runtime.events.heard.has('request'))
@@ -86,8 +86,16 @@ function evictedFor(
   return worth !== undefined && (onFull === 'evict-lowest' ? worth > 0 : worth >= 0) ? found : undefined
 }
 
+/** A call that asks for a ticket when it gets one: only then is it known whether it, or which call, takes it. */
+export class LateCall extends PendingCall {
+  override issued(now: number): number {
+    if (this.waitState?.parkedAt === undefined) requested(this.policy.runtime, this)
+    return super.issued(now)
+  }
+}
+
 /** Gives the call its ticket if it does not have to wait. Otherwise changes nothing. */
-export function goNow(runtime: CallContext, call: PendingCall, now: number): boolean {
+export function goNow(runtime: CallContext, call: LateCall, now: number): boolean {
   const { issuer, scheduler } = runtime
   if (issuer.line.size > 0) return false
   const failure = turnAway(runtime, call, now)
@@ -99,7 +107,6 @@ export function goNow(runtime: CallContext, call: PendingCall, now: number): boo
     issuer.cancel(call, now)
     return false
   }
-  requested(runtime, call)
   return true
 }
 

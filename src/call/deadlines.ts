@@ -1,7 +1,7 @@
 // What can end a call's wait: its signal aborts or its `maxWaitMs` passes. Also reports calls that are stuck.
 
 import { LimiterStoppedError, QueueFullError, WaitTimeoutError } from './errors.ts'
-import { waitingOn, waitLeft } from '../core/inspect.ts'
+import { waitLeft } from '../core/inspect.ts'
 import { watch } from '../lib/abort.ts'
 import type { PendingCall } from './pending-call.ts'
 
@@ -11,6 +11,7 @@ const WORDS: Readonly<Record<string, string>> = {
   concurrency: 'a call in flight to end',
   pause: 'resume()',
   retry: 'its next try',
+  store: 'a slot from the store that processes share',
 }
 
 const spelled = (ms: number) => (ms === Infinity ? 'without an end' : `about ${ms} ms more`)
@@ -78,7 +79,7 @@ function tooLong(call: PendingCall): void {
   const { issuer, scheduler, name } = runtime
   const now = scheduler.now()
   const retriesAt = waitState?.backoff?.when
-  const on = retriesAt === undefined ? waitingOn(issuer, now) : 'retry'
+  const on = retriesAt === undefined ? runtime.waitingOn(now) : 'retry'
   const leftMs = Math.ceil(retriesAt === undefined ? waitLeft(call, now) : Math.max(0, retriesAt - now))
   const told = [
     `'${name}': no ticket within maxWaitMs (${maxWaitMs} ms), ${issuer.waiting} calls wait`,

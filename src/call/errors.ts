@@ -53,7 +53,7 @@ export class QueueFullError extends LimiterError {
 export class WaitTimeoutError extends LimiterError {
   /** The name of the class. */
   override name = 'WaitTimeoutError'
-  /** What the call waited for: a dimension, `'concurrency'`, `'gate'`, `'pause'`, or `'retry'` after a failure. */
+  /** What the call waited for: the dimension of a limit, or else the `kind` of a `WaitReason`. */
   readonly waitingOn?: string
   /**
    * Estimate of how much longer the call would have waited, in ms. `Infinity` while the limiter is paused without

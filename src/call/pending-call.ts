@@ -35,6 +35,8 @@ export interface CallContext {
   readonly counters: { requests: number; waited(ms: number): void }
   /** Calls that wait for a ticket: here, below, and in queues in front of these limiters. */
   readonly waiting: number
+  /** What the first of them waits for, by name. */
+  waitingOn(now: number): string | undefined
   readonly estimator: TokenEstimator
   readonly options: {
     readonly queue?:
@@ -165,8 +167,8 @@ export class PendingCall extends Call<TicketIssuer> implements ScheduledCall<Pen
     this.since = Math.floor(now)
   }
 
-  /** How long it has waited for the ticket that it gets now, in ms. */
-  waited(now: number): number {
+  /** It gets its ticket. Returns how long it has waited for it, in ms. */
+  issued(now: number): number {
     return now - (this.waitState?.parkedAt ?? this.since)
   }
 

@@ -7,13 +7,13 @@ import { contextOf } from '../lib/async-context.ts'
 import { isStream } from '../lib/observe-stream.ts'
 import { statusOf } from '../responses/error-text.ts'
 import type { Verdict } from '../responses/verdict.ts'
-import { requested, turnAway } from './admission.ts'
+import { LateCall, turnAway } from './admission.ts'
 import type { CallOptions } from './call-options.ts'
 import { admit, failed, perform, returned } from './execute.ts'
 import { firstContent } from './first-content.ts'
 import { handOver, holderAround, remember } from './nesting.ts'
 import { judge } from './outcome.ts'
-import { type CallPolicy, PendingCall, type Work } from './pending-call.ts'
+import type { CallPolicy, PendingCall, Work } from './pending-call.ts'
 
 /** The result of a call, and how the limiter classified it. */
 export type GrantOutcome = ({ readonly value: unknown } | { readonly error: unknown }) & {
@@ -106,7 +106,7 @@ export function takeOver(
 /** Shared by all standby calls: each one notifies its own waiter. */
 const tellWaiter = (call: PendingCall): void => (call as StandbyCall).tell()
 
-class StandbyCall extends PendingCall implements Grant {
+class StandbyCall extends LateCall implements Grant {
   readonly #waiter: StandbyWaiter | undefined
   readonly #policyOf: PolicyOf
 
@@ -125,15 +125,14 @@ class StandbyCall extends PendingCall implements Grant {
   }
 
   /** Which call gets the ticket is known only now. */
-  override waited(now: number): number {
+  override issued(now: number): number {
     this.since = Math.floor(this.#waiter?.since ?? this.since)
-    return super.waited(now)
+    return super.issued(now)
   }
 
   tell(): void {
     this.grant = undefined
     if (this.failure) return this.#waiter!.failed(this.failure.error)
-    requested(this.policy.runtime, this)
     this.#waiter!.granted(this)
   }
 

@@ -13,19 +13,6 @@ export function gateOf({ recovery }: TicketIssuer, now: number): { state: GateSt
   return 'until' in gate ? { state: 'closed', reopensInMs: recovery.remainingMs(now) } : { state: 'probing' }
 }
 
-/** What the first in the queue waits for: a dimension, `'concurrency'`, `'gate'` or `'pause'`. */
-export function waitingOn(issuer: TicketIssuer, now: number): string | undefined {
-  const { first } = issuer
-  if (!first) return undefined
-  for (const at of issuer.chain) {
-    if (at.pausedUntil > now) return 'pause'
-    if (at.recovery.gate.state !== 'open') return 'gate'
-    const on = at.limitSet.waitingOn(first.cost, now)
-    if (on) return on
-  }
-  return undefined
-}
-
 /** Whether this call is the first in the queue. */
 type GoesFirst = (call: Call<TicketIssuer>) => boolean
 
@@ -36,6 +23,16 @@ export function waitLeft(call: Call<TicketIssuer>, now: number): number {
     if (other.priority !== call.priority) return other.priority > call.priority
     return other.state === call.state ? other.seq < call.seq : other.state === 'parked'
   })
+}
+
+/** The call that goes last, here or below. */
+const lastOf = ({ line, children }: TicketIssuer): Call<TicketIssuer> | undefined =>
+  [line.least ?? line.first, ...children.map(lastOf)].sort((a, b) => b!.seq - a!.seq)[0]
+
+/** About how long it takes until the last waiting call goes. */
+export function lastWait(issuer: TicketIssuer, now: number): number {
+  const last = lastOf(issuer)
+  return waitTime(last?.issuer ?? issuer, last?.cost ?? {}, 0, now, (other) => other !== last)
 }
 
 /** About how long a call of this cost would wait if it came now, behind the calls that wait and `more` of its kind. */

@@ -2,31 +2,30 @@
 // `core/`.
 
 import { QueueClearedError } from '../call/errors.ts'
-import { goNow } from '../call/admission.ts'
+import { goNow, LateCall } from '../call/admission.ts'
 import { dispatch, newCall } from '../call/execute.ts'
 import { type Clock, systemClock } from '../scheduler/clock.ts'
 import { contextOf } from '../lib/async-context.ts'
 import { didYouMean } from '../lib/suggest.ts'
 import { DIMENSION_SYNONYMS } from '../lib/synonyms.ts'
-import { choice, given, number, text } from '../lib/validate.ts'
+import { callable, choice, given, number, text } from '../lib/validate.ts'
 import type { Cost } from '../core/cost.ts'
 import { PLACES } from '../core/limit/limit-set.ts'
 import { parseLimits } from '../core/limit/parse-limits.ts'
 import { type Duration, duration } from '../lib/duration.ts'
-import { waitTime } from '../core/inspect.ts'
+import { lastWait, waitTime } from '../core/inspect.ts'
 import { LimiterRuntime } from './runtime.ts'
 import { ONE, total } from '../call/token-estimator.ts'
 import { type EventName, EVENT_SYNONYMS, EVENTS, type LimiterEvent } from './events.ts'
-import { callable } from '../lib/validate.ts'
 import { type CallOptions, checkCall, checkCost } from '../call/call-options.ts'
 import { checkLimiter, checkLimiterKeys, type LimiterOptions } from './options.ts'
 import { restore, type Snapshot, snapshot } from './snapshot.ts'
 import type { FrontQueues } from './front-queues.ts'
 import type { LimiterStats, Mark } from './limiter-stats.ts'
-import { mark, stats } from './stats.ts'
+import { limitsOf, mark, stats } from './stats.ts'
 import { inOrder, type QueuedCall, queuedCall } from './queued.ts'
 import { Ticket } from './ticket.ts'
-import { type CallPolicy, PendingCall } from '../call/pending-call.ts'
+import type { CallPolicy } from '../call/pending-call.ts'
 import { type InheritedGrant, standBy, type StandbyWaiter, takeOver } from '../call/standby.ts'
 
 /** How many tenants, and priorities of each, have cached call policies. */
@@ -115,7 +114,7 @@ export class BucketRateLimiter {
   tryAcquire(call?: Omit<CallOptions, 'maxWaitMs'>): Ticket | undefined {
     const runtime = this[RUNTIME]
     const now = runtime.scheduler.now()
-    const pending = new PendingCall(this.#termsFor(call), this.#cost(call), undefined, now)
+    const pending = new LateCall(this.#termsFor(call), this.#cost(call), undefined, now)
     return goNow(runtime, pending, now) ? Ticket.of(pending) : undefined
   }
 
@@ -168,14 +167,17 @@ export class BucketRateLimiter {
    * It is a lower bound. The duration of calls is unknown until the first one has finished, the gate may close
    * again, calls of higher priority go first, and other processes may use a shared limit.
    *
-   * @param cost What the call takes of each limit. Default: one request, plus estimated tokens.
+   * @param cost What the call takes of each limit. Default: one request, plus estimated tokens. With
+   * `{ requests: 0 }`, the wait of the last call in the queue.
    * @param ahead How many more calls of this cost come before it, such as the rest of a job.
    */
   waitTime(cost?: CallOptions['cost'], ahead = 0): number {
     const { issuer, scheduler } = this[RUNTIME]
     if (cost) checkCost(cost)
     number(ahead, 'ahead', 'a whole number of at least 0')
-    return waitTime(issuer, this.#cost({ cost: cost ?? {} }), ahead, scheduler.now())
+    const now = scheduler.now()
+    if (cost?.requests === 0 && !Object.values(cost).some(Boolean)) return lastWait(issuer, now)
+    return waitTime(issuer, this.#cost({ cost: cost ?? {} }), ahead, now)
   }
 
   /**
@@ -264,10 +266,8 @@ export class BucketRateLimiter {
    * @param of The dimension. Default `'requests'`.
    */
   available(of = 'requests'): number {
-    const { issuer, scheduler } = this[RUNTIME]
-    const now = scheduler.now()
-    const buckets = issuer.limitSet.buckets.filter(({ limit }) => limit.of === of && !limit.assumed)
-    return Math.min(Infinity, ...buckets.map((bucket) => bucket.available(now)))
+    const limits = this.limits().filter((limit) => limit.of === of)
+    return Math.min(Infinity, ...limits.map(({ available }) => available))
   }
 
   /**
@@ -281,6 +281,16 @@ export class BucketRateLimiter {
   /** The statistics of the limiter: a copy that is cheap to create. With a mark, counts start at the mark. */
   stats(since?: Mark): LimiterStats {
     return stats(this[RUNTIME], since)
+  }
+
+  /**
+   * The `limits` of `stats()`.
+   *
+   * @internal
+   */
+  limits(): LimiterStats['limits'] {
+    const runtime = this[RUNTIME]
+    return limitsOf(runtime, runtime.scheduler.now())
   }
 
   /** Marks the current moment, for `stats(mark)`. */

@@ -4,6 +4,9 @@
 const STEPS = 8
 const SLOTS = 32 * STEPS
 
+/** How many calls did what. */
+type Counts = Pick<Counters, 'requests' | 'issued' | 'finished' | 'failed' | 'refused' | 'rejected'>
+
 export class Counters {
   requests = 0
   issued = 0
@@ -28,12 +31,17 @@ export class Counters {
   }
 
   copy(): Counters {
-    const copy = new Counters()
-    const { requests, issued, finished, failed, refused, rejected } = this
-    Object.assign(copy, { requests, issued, finished, failed, refused, rejected })
+    const copy = Object.assign(new Counters(), this)
     copy.#waits = this.#waits?.slice()
     copy.#zero = this.#zero
     return copy
+  }
+
+  /** The counts since an earlier copy. */
+  since(before: Counters = NOTHING): Counts {
+    const counts: Counts = { ...this }
+    for (const name in counts) counts[name as keyof Counts] -= before[name as keyof Counts]
+    return counts
   }
 
   /** The wait in ms that this share of the tickets since `since` did not exceed. */
@@ -50,4 +58,4 @@ export class Counters {
 }
 
 /** The counters of a new limiter. */
-export const NOTHING = new Counters()
+const NOTHING = new Counters()

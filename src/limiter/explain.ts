@@ -110,23 +110,21 @@ function limitWords(amount: number, perMs: number, learned = amount): string {
  */
 export function explain(limiter: Pick<BucketRateLimiter, 'stats' | 'waitTime'>): Explanation {
   const stats = limiter.stats()
+  const { waiting, why } = stats
   // Omitted if calls hold tickets of other limiters, because those may wait for tickets of this one.
-  const etaMs = stats.waiting > 0 && !stats.why?.holds ? lastWait(limiter, stats) : undefined
-  const known = etaMs !== undefined && etaMs < Infinity ? { etaMs } : {}
-  return { text: explainStats(stats, known.etaMs), ...(stats.why && { why: stats.why }), ...known }
+  const last = waiting > 0 && !why?.holds ? lastWait(limiter, stats) : Infinity
+  const etaMs = last < Infinity ? last : undefined
+  return {
+    text: explainStats(stats, etaMs),
+    ...(why && { why }),
+    ...(etaMs !== undefined && { etaMs }),
+  }
 }
 
 /** How long the last of the waiting calls has to wait. */
-function lastWait(
-  limiter: Pick<BucketRateLimiter, 'waitTime'>,
-  { limits, inPools = 0 }: LimiterStats,
-): number {
+const lastWait = (limiter: Pick<BucketRateLimiter, 'waitTime'>, { inPools = 0 }: LimiterStats): number =>
   // The first call of a pool is in the limiter's own queue. The last one comes after those between.
-  if (inPools > 1) return limiter.waitTime(undefined, inPools - 2)
-  // The cost of a call that takes nothing, so it goes along with the last call in the queue.
-  const nothing = Object.fromEntries(['requests', ...limits.map(({ of }) => of)].map((of) => [of, 0]))
-  return limiter.waitTime(nothing)
-}
+  inPools > 1 ? limiter.waitTime(undefined, inPools - 2) : limiter.waitTime({ requests: 0 })
 
 type Explained = Pick<
   LimiterStats,

@@ -35,7 +35,7 @@ export interface LimiterStats {
   gate: GateState
   /** Time in ms until the gate lets a call through, if known. */
   reopensInMs?: number
-  /** What the first call in the queue waits for: a dimension, `'concurrency'`, `'gate'` or `'pause'`. */
+  /** What the first call in the queue waits for: the dimension of a limit, or else the `kind` of `why`. */
   waitingOn?: string
   /** The same in detail: which limit, of which limiter, and what the provider said. */
   why?: WaitReason

@@ -26,7 +26,7 @@ import { Counters } from './counters.ts'
 import { FrontQueues } from './front-queues.ts'
 import { attend, comeBack, unattend, watchStuck } from '../call/deadlines.ts'
 import type { CallContext, PendingCall, Standing } from '../call/pending-call.ts'
-import { reasonOf, WaitHistory } from './wait-reason.ts'
+import { nameOf, reasonOf, WaitHistory } from './wait-reason.ts'
 
 /** What calls wait for is recorded at most this often. */
 const NOTED_MS = 100
@@ -202,6 +202,11 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
       if (at.events.heard.has('empty') && at.waiting === 0) at.events.emit('empty', {})
   }
 
+  waitingOn(now: number): string | undefined {
+    const why = reasonOf(this, now)
+    return why && nameOf(why)
+  }
+
   /** Called when the scheduler has issued all possible tickets. Records what the remaining calls wait for. */
   settled(now: number): void {
     const waits = this.issuer.waiting + this.backingOff > 0
@@ -222,8 +227,8 @@ export class LimiterRuntime implements CallContext, SchedulerHost<PendingCall> {
     const { waitState, policy } = pending
     const { runtime } = policy
     const { chain, counters, events } = runtime
-    const waitedMs = pending.waited(now)
     for (const at of chain) at.inFlight++
+    const waitedMs = pending.issued(now)
     if (waitState) {
       waitState.waitedMs += waitedMs
       unattend(pending)

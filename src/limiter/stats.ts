@@ -1,11 +1,11 @@
 // Creates `LimiterStats`.
 
 import { keyOf } from '../core/limit/limit-set.ts'
-import { gateOf, waitingOn } from '../core/inspect.ts'
+import { gateOf } from '../core/inspect.ts'
 import type { LimiterStats, Mark } from './limiter-stats.ts'
 import type { LimiterRuntime } from './runtime.ts'
-import { NOTHING, type Counters } from './counters.ts'
-import { reasonOf, type WaitTimes } from './wait-reason.ts'
+import type { Counters } from './counters.ts'
+import { nameOf, reasonOf, type WaitTimes } from './wait-reason.ts'
 
 class CounterMark implements Mark {
   readonly at: number
@@ -31,27 +31,21 @@ export function stats(runtime: LimiterRuntime, since?: Mark): LimiterStats {
   const inPools = runtime.frontQueues.waiting
   const now = scheduler.now()
   const before = since as CounterMark | undefined
-  const { requests, issued, finished, failed, refused, rejected } = before?.counters ?? NOTHING
   const wait = (share: number) => counters.percentile(share, before?.counters)
   const { state, reopensInMs } = gateOf(issuer, now)
-  const on = waitingOn(issuer, now)
   const why = reasonOf(runtime, now)
+  const waiting = runtime.waiting + backingOff
   const { lastRefusal, lastFailure, lastRejection } = runtime
   return {
     name,
-    waiting: runtime.waiting + backingOff,
+    waiting,
     ...(inPools !== undefined && { inPools }),
     parked: issuer.parked + backingOff,
     inFlight,
-    requests: counters.requests - requests,
-    issued: counters.issued - issued,
-    finished: counters.finished - finished,
-    failed: counters.failed - failed,
-    refused: counters.refused - refused,
-    rejected: counters.rejected - rejected,
+    ...counters.since(before?.counters),
     gate: state,
     ...(reopensInMs !== undefined && { reopensInMs }),
-    ...(on && { waitingOn: on }),
+    ...(why && waiting > 0 && { waitingOn: nameOf(why) }),
     ...(why && { why }),
     boundBy: before ? history.boundSince(before.at, before.times, now) : history.boundBy(now),
     ...(lastRefusal && {
@@ -59,22 +53,7 @@ export function stats(runtime: LimiterRuntime, since?: Mark): LimiterStats {
     }),
     ...(lastFailure && { lastFailure }),
     ...(lastRejection && { lastRejection }),
-    limits: issuer.limitSet.buckets
-      .filter(({ limit }) => !limit.assumed)
-      .map((bucket) => {
-        const { of, said } = bucket.limit
-        const { learned, configured } = bucket.rate
-        const available = bucket.available(now)
-        const then = before?.limits.get(keyOf(bucket.limit))
-        return {
-          of,
-          ...said,
-          available,
-          ...(learned && { learned: (said.amount * bucket.rate.at(now)) / configured }),
-          asked: bucket.asked - (then?.asked ?? 0),
-          used: bucket.used - (then?.used ?? 0),
-        }
-      }),
+    limits: limitsOf(runtime, now, before),
     ...(told.size > 0 && {
       told: [...told.values()].map(({ at, resetMs, ...hint }) => ({
         ...hint,
@@ -84,4 +63,27 @@ export function stats(runtime: LimiterRuntime, since?: Mark): LimiterStats {
     waitMs: { p50: wait(0.5), p95: wait(0.95), p99: wait(0.99) },
     ...(health && { health: health.reading(now) }),
   }
+}
+
+export function limitsOf(
+  { issuer }: LimiterRuntime,
+  now: number,
+  before?: CounterMark,
+): LimiterStats['limits'] {
+  return issuer.limitSet.buckets
+    .filter(({ limit }) => !limit.assumed)
+    .map((bucket) => {
+      const { of, said } = bucket.limit
+      const { learned, configured } = bucket.rate
+      const available = bucket.available(now)
+      const then = before?.limits.get(keyOf(bucket.limit))
+      return {
+        of,
+        ...said,
+        available,
+        ...(learned && { learned: (said.amount * bucket.rate.at(now)) / configured }),
+        asked: bucket.asked - (then?.asked ?? 0),
+        used: bucket.used - (then?.used ?? 0),
+      }
+    })
 }

@@ -59,9 +59,10 @@ export class StoreAdapter implements SlotSource {
 
   at(cost: Cost, now: number): number {
     const { limitSet } = this.#runtime.issuer
-    const at = limitSet.crowded(cost, now) ? Infinity : this.#slots.at(this.#amounts(cost), now)
+    const crowded = limitSet.crowded(cost, now)
+    const at = crowded ? Infinity : this.#slots.at(this.#amounts(cost), now)
     // A call that waits for the store to lease a slot counts as waiting for the rate.
-    if (at > now) limitSet.press(!limitSet.full(now) && !this.#slots.full, now)
+    if (at > now) limitSet.press(!crowded && !this.#slots.full, now)
     return at
   }
 

@@ -86,6 +86,9 @@ export function reasonOf(runtime: Source, now: number): WaitReason | undefined {
   return runtime.history.last
 }
 
+/** A reason by name: the dimension of a limit, else the kind. */
+export const nameOf = ({ of, kind }: WaitReason): string => of ?? kind
+
 const retryReason = ({ name, lastFailure }: Source): WaitReason => ({
   ...{ kind: 'retry', limiter: name },
   ...(lastFailure !== undefined && { provider: lastFailure }),

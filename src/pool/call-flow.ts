@@ -22,6 +22,7 @@ export class CallFlow {
   readonly queue: PoolQueue
   /** Errors with which targets refused a request as too large. */
   readonly oversize = new WeakSet<object>()
+  rejected = 0
   readonly #targets: readonly PoolTarget[]
   readonly #health: readonly TargetHealth[]
   readonly #rules: PoolRules
@@ -67,13 +68,16 @@ export class CallFlow {
       callable(fn, 'fn')
       return this.#admit(fn, call)
     } catch (error) {
-      if (!(error instanceof UnknownPriceError)) return Promise.reject(error)
+      if (!(error instanceof UnknownPriceError)) return this.#reject(error)
       // Prices are loaded when the first call needs them.
-      return this.#spending!.load().then((news) => {
-        if (!news) throw error
-        return this.#admit(fn, call)
-      })
+      return this.#spending!.load().then((news) => (news ? this.send(fn, call) : this.#reject(error)))
     }
+  }
+
+  /** Rejects a call. One with wrong options does not count. */
+  readonly #reject = (error: unknown): Promise<never> => {
+    if (!(error instanceof TypeError)) this.rejected++
+    return Promise.reject(error)
   }
 
   #admit(fn: PoolWork, call: PoolCall): Promise<unknown> {
@@ -154,7 +158,7 @@ export class CallFlow {
   /** Reserves the usage of the next attempt. On return the call is queued, has a ticket, or has ended. */
   #placed(member: PoolMember): Promise<unknown> {
     const reserving = this.#spending?.reserve(member, this.#targets, this.#clock.wall())
-    return reserving ? reserving.then(() => this.#inLine(member)) : this.#inLine(member)
+    return reserving ? reserving.then(() => this.#inLine(member), this.#reject) : this.#inLine(member)
   }
 
   #inLine(member: PoolMember): Promise<unknown> {
@@ -172,7 +176,9 @@ export class CallFlow {
   #ended(member: PoolMember, end: Ending): Promise<unknown> {
     this.#unsent(member)
     for (const held of member.takeHeld()) held.release()
-    return 'error' in end ? Promise.reject(end.error) : Promise.resolve(end.value)
+    if (!('error' in end)) return Promise.resolve(end.value)
+    // The answer to its last attempt is no rejection.
+    return end === member.trouble.last ? Promise.reject(end.error) : this.#reject(end.error)
   }
 
   /** The target of the ticket may have its own budget. If that is used up, the call goes to another target. */
@@ -185,7 +191,7 @@ export class CallFlow {
       member.trouble.excluded.set(index, error)
       if (error instanceof BudgetExceededError) return this.#inLine(member)
       for (const held of member.takeHeld()) held.release()
-      throw error
+      return this.#reject(error)
     }
     return this.#attempt(member)
   }
@@ -236,7 +242,12 @@ export class CallFlow {
       if (typeof answer === 'object' && answer !== null) this.oversize.add(answer)
     }
     if (trouble.attempts >= this.#rules.maxAttempts) return resultOf(outcome)
-    const next = this.#placed(member)
+    let next: Promise<unknown>
+    try {
+      next = this.#placed(member)
+    } catch (error) {
+      return this.#reject(error)
+    }
     this.#fellBack({ from: target.name, error: answer, attempts: trouble.attempts })
     return next
   }

@@ -16,6 +16,8 @@ export interface PoolEvents {
 export interface PoolStats {
   /** Calls in the queue. */
   waiting: number
+  /** Calls that left the queue, or never joined it: aborted, too late, over budget, without a target. */
+  rejected: number
   /** The state of each budget. */
   budgets: BudgetStats[]
   /** Calls that needed no request of their own because of `coalesce`, `cache` or `batched`. */

@@ -117,6 +117,7 @@ export class Pool<T extends PoolTarget = PoolTarget> {
     const now = this.#clock.now()
     return {
       waiting: this.#flow.queue.size,
+      rejected: this.#flow.rejected,
       sharing: this.#sharing?.stats,
       budgets: this.#spending?.budgets.stats(this.#clock.wall()) ?? [],
       targets: this.#health.map((health) => {

@@ -217,11 +217,9 @@ export class TargetHealth {
   /** The combined rate that its limits allow, in calls per ms. */
   rate(now: number): number {
     if (now >= this.#rate.until) {
-      // stats() shares out the calls of the pool by these rates, so it must not come here again.
-      this.#rate = { ...this.#rate, until: now + RATE_FOR_MS }
       const rates = this.limiter
-        .stats()
-        .limits.filter(({ of, perMs }) => of === 'requests' && perMs < Infinity)
+        .limits()
+        .filter(({ of, perMs }) => of === 'requests' && perMs < Infinity)
         .map(({ amount, learned, perMs }) => (learned ?? amount) / perMs)
       this.#rate = { perMs: Math.min(Infinity, ...rates), until: now + RATE_FOR_MS }
     }

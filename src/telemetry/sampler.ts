@@ -70,7 +70,7 @@ export class Sampler {
       this.wake()
       wake()
     }
-    // A call in the queue of a pool emits no event before it has its ticket.
+    // `again` emits no 'request', and a call in the queue of a pool emits none yet.
     this.#offs = [
       this.limiter.on('request', up),
       this.limiter.on('issue', up),

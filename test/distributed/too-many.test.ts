@@ -4,6 +4,7 @@
 import { type LimiterOptions, reasonWords } from 'llmiter'
 import type { MemoryStoreOptions } from 'llmiter/testing'
 import { describe, expect, test } from 'vitest'
+import { fate } from '../helpers.ts'
 import { fleetRig } from './redis-harness.ts'
 
 const tooMany = () => Object.assign(new Error('too many concurrent requests'), { status: 429, headers: {} })
@@ -115,10 +116,26 @@ describe('a call that waits for another one to end is told so, not that it waits
     }
   })
 
+  test('another process has them all: the figures name it, and so does the error of a call that waited too long', async () => {
+    const { clock, fleet, start } = world(2, () => 100, { limiter: { maxConcurrent: 3 }, answerMs: 30_000 })
+    start(0, 3)
+    await clock.advance(1000)
+    const late = fate(fleet[1]!.run(() => 1, { maxWaitMs: 5000 }))
+    await clock.advance(4000)
+    expect(fleet[1]!.stats()).toMatchObject({
+      waitingOn: 'concurrency',
+      why: { kind: 'concurrency', amount: 3 },
+    })
+    await clock.advance(1000)
+    expect(late.error).toMatchObject({ code: 'WAIT_TIMEOUT', waitingOn: 'concurrency' })
+    expect(late.now).toContain('it waited for a call in flight to end')
+    expect(fleet[1]!.stats()).not.toHaveProperty('waitingOn')
+  })
+
   test('but a call that comes while there is room waits for the store', async () => {
     const { clock, fleet, start } = world(2, () => 100, { limiter: { maxConcurrent: 50 } })
     start(0, 1)
-    expect(fleet[0]!.stats().why?.kind).toBe('store')
+    expect(fleet[0]!.stats()).toMatchObject({ waitingOn: 'store', why: { kind: 'store' } })
     await clock.advance(100)
     start(0, 20)
     expect(fleet[0]!.stats().why?.kind).not.toBe('concurrency')

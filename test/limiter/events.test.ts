@@ -2,6 +2,7 @@
 
 import { expect, test } from 'vitest'
 import type { EventName } from 'llmiter'
+import { createPool } from 'llmiter/pool'
 import {
   deferred,
   EMPTY,
@@ -73,6 +74,25 @@ test('the story of one call', async () => {
     { state: 'open' },
   ])
   expect(of('finish')).toEqual([{ limiter: 'test', ok: true, ms: 50 }])
+})
+
+test('a call asks for its ticket before it gets it, and once, however it asks', async () => {
+  const { clock, limiter } = rig({ maxConcurrent: 1 })
+  const log: string[] = []
+  for (const name of ['request', 'issue', 'refuse'] as const)
+    limiter.on(name, () => log.push(`${name}, ${limiter.stats().inFlight} in flight`))
+  const ticket = limiter.tryAcquire()!
+  expect(limiter.tryAcquire()).toBeUndefined()
+  expect(log.splice(0)).toEqual(['request, 1 in flight', 'issue, 1 in flight'])
+  const pool = createPool({ targets: [{ name: 'a', limiter }] })
+  const pooled = fate(pool.run(() => 'pooled'))
+  const again = ticket.refuse(rateLimited(1000))
+  await clock.advance(1000)
+  expect(log.splice(0)).toEqual(['refuse, 0 in flight', 'issue, 1 in flight'])
+  ;(await again).finish()
+  await clock.runAll()
+  expect(log).toEqual(['request, 1 in flight', 'issue, 1 in flight'])
+  expect(pooled.now).toBe('ok: pooled')
 })
 
 test('reject, retry and error say why', async () => {

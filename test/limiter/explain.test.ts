@@ -1,6 +1,6 @@
 // Why calls are slow, and when they will be done: one test per cause.
 
-import { BucketRateLimiter, explain, type LimiterOptions } from 'llmiter'
+import { BucketRateLimiter, type CallOptions, explain, type LimiterOptions } from 'llmiter'
 import { latencyHealth } from 'llmiter/health'
 import { VirtualClock } from 'llmiter/testing'
 import { describe, expect, test } from 'vitest'
@@ -343,4 +343,37 @@ test('the shares of the last minute: first the gate, then the rate', async () =>
   limiter.stop()
   await clock.advance(200_000)
   expect(limiter.stats().boundBy).toEqual([])
+})
+
+describe('as each call joins the queue, the told time is when the last one goes:', () => {
+  const tokens = (i: number) => ({ cost: { tokens: i % 2 ? 5000 : 1000 } })
+  test.each<[string, Partial<LimiterOptions>, ((i: number) => CallOptions)?]>([
+    ['a rate', { requestsPerMinute: 60 }],
+    ['tokens, of calls large and small', { tokensPerMinute: 60_000 }, tokens],
+    ['slots', { maxConcurrent: 2 }],
+    ['slots beside a rate', { maxConcurrent: 2, requestsPerMinute: 40 }],
+    ['a quota', { requestsPerDay: 5 }],
+    ['tenants who take turns', { requestsPerMinute: 60 }, (i) => ({ tenant: i < 6 ? 'job' : 'chat' })],
+    ['tokens of the account above', { parent: undefined, requestsPerMinute: 6000 }, tokens],
+  ])('%s', async (_, options, callOf) => {
+    const { clock, limiter: account } = stage({ ramp: false, tokensPerMinute: 60_000 })
+    const limiter =
+      'parent' in options
+        ? new BucketRateLimiter({ name: 'model', ramp: false, ...options, parent: account })
+        : new BucketRateLimiter({ name: 'gpt', clock, ramp: false, ...options })
+    const work = () => clock.sleep(1000)
+    // How long calls take is known from earlier ones.
+    for (let i = 0; i < 4; i++) quietly(limiter.run(work))
+    await clock.runAll()
+    const told: number[] = []
+    const went: number[] = []
+    const start = clock.now()
+    for (let i = 0; i < 12; i++) {
+      quietly(limiter.run(() => (went.push(clock.now() - start), work()), callOf?.(i)))
+      told.push(explain(limiter).etaMs ?? 0)
+    }
+    await clock.runAll()
+    expect(told.at(-1)).toBeGreaterThan(2000)
+    for (const [i, ms] of went.entries()) expect(told[i]).toBeCloseTo(ms, -1)
+  })
 })

@@ -212,3 +212,39 @@ describe('one queue', () => {
     expect(log).toHaveLength(1)
   })
 })
+
+test('the pool counts the calls that it rejects, and no limiter does; a failed call and wrong options are none', async () => {
+  const { pool, clock, targets, ask } = poolOf(
+    { a: { maxConcurrent: 1 }, b: { maxConcurrent: 1 } },
+    {
+      budget: { requests: 2, per: 'day' },
+      strategy: { conditional: [{ when: ({ tenant }) => tenant !== 'nobody', use: 'a' }] },
+    },
+  )
+  const leave = new AbortController()
+  const story: [string, () => Promise<unknown>, rejected: number][] = [
+    ['pending', () => pool.run(ask(60_000)), 0],
+    ['error: gone', () => pool.run(ask(), { signal: leave.signal }), 1],
+    ['error: no target had room', () => pool.run(ask(), { maxWaitMs: 2000 }), 1],
+    ['error: the strategy allows no target', () => pool.run(ask(), { tenant: 'nobody' }), 1],
+    ['error: maxWaitMs must be', () => pool.run(ask(), { maxWaitMs: -1 }), 0],
+    ['error: HTTP 400', () => pool.run(ask(0, { b: fails(400) }), { target: 'b' }), 0],
+    ['error: HTTP 500', () => pool.run(ask(0, { b: fails(500) }), { target: 'b' }), 0],
+    ['ok: b', () => pool.run(ask(), { target: 'b' }), 0],
+    ['error: budget', () => pool.run(ask(), { target: 'b' }), 1],
+  ]
+  for (const [end, run, rejected] of story) {
+    const before = pool.stats().rejected
+    const call = fate(run())
+    await clock.advance(2000)
+    leave.abort(new Error('gone'))
+    await clock.advance(0)
+    expect(call.now).toContain(end)
+    expect(pool.stats().rejected - before).toBe(rejected)
+  }
+  pool.stop()
+  fate(pool.run(ask()))
+  await clock.advance(0)
+  expect(pool.stats()).toMatchObject({ waiting: 0, rejected: 5 })
+  for (const { limiter } of targets) expect(limiter.stats().rejected).toBe(0)
+})

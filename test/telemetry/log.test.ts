@@ -5,7 +5,7 @@ import { basename, join } from 'node:path'
 import { expect, test } from 'vitest'
 import { BucketRateLimiter, perModel } from 'llmiter'
 import { logTo } from 'llmiter/log'
-import { deferred, fate, outOfQuota, rateLimited, rig, steadyClock } from '../helpers.ts'
+import { deferred, fate, outOfQuota, rateLimited, refusal, rig, steadyClock } from '../helpers.ts'
 import { recordsIn } from '../support/records.ts'
 import { tempDir } from '../support/temp.ts'
 
@@ -27,13 +27,13 @@ test('a line for each second in which something happened, and none for the other
   expect(recordsIn(dir)).toEqual([
     {
       ...{ v: 1, t: 5, name: 'test', requests: 3, issued: 1, finished: 1, waiting: 2, inFlight: 0 },
-      ...{ ...levels, ...held(2500), waitMs: { p50: 0, p95: 0 } },
+      ...{ ...levels, ...held(1500), waitMs: { p50: 0, p95: 0 } },
     },
     {
       ...{ v: 1, t: 6, name: 'test', requests: 0, issued: 1, finished: 1, waiting: 1, inFlight: 0 },
       ...{
         ...levels,
-        ...held(1500),
+        ...held(500),
         waitMs: { p50: expect.closeTo(1000, -2), p95: expect.closeTo(1000, -2) },
       },
     },
@@ -68,6 +68,32 @@ test('it goes on after a rest, and a ticket in hand keeps it awake', async () =>
     [10, 1, 1, 0, 1],
     [11, 0, 0, 0, 1],
     [12, 0, 0, 1, 0],
+  ])
+})
+
+test("it notices an SDK's own retry, which gets a ticket without asking as another call", async () => {
+  const dir = tempDir()
+  const { clock, limiter } = rig({ requestsPerMinute: 600 })
+  logTo(limiter, { dir })
+  const ticket = await limiter.acquire()
+  ticket.fail(refusal(500))
+  await clock.advance(8000)
+  const again = await ticket.again()
+  await clock.advance(1500)
+  again.finish()
+  await clock.runAll()
+  expect(
+    recordsIn(dir).map(({ t, requests, issued, finished, inFlight }) => [
+      t,
+      requests,
+      issued,
+      finished,
+      inFlight,
+    ]),
+  ).toEqual([
+    [0, 1, 1, 0, 0],
+    [8, 0, 1, 0, 1],
+    [9, 0, 0, 1, 0],
   ])
 })
 

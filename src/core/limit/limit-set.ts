@@ -69,8 +69,7 @@ export class LimitSet implements SlotSource {
   readonly reservoirs: readonly Bucket[]
   /** Places that calls in flight take: one each, unless they say otherwise. */
   inFlight = 0
-  /** The current concurrency limit: below the configured one after the provider refused more. */
-  concurrency: number
+  #concurrency: number
   /** Exists while no limit is known and no call was refused. */
   #opening: Opening | undefined
   readonly #search: ((before?: Throughput) => Bucket) | undefined
@@ -96,7 +95,7 @@ export class LimitSet implements SlotSource {
     this.reservoirs = this.buckets.filter(({ limit }) => limit.refill)
     this.maxConcurrent = maxConcurrent
     this.#opening = unknown ? new Opening() : undefined
-    this.concurrency = maxConcurrent
+    this.#concurrency = maxConcurrent
   }
 
   defer(): boolean {
@@ -109,6 +108,11 @@ export class LimitSet implements SlotSource {
 
   get buckets(): readonly Bucket[] {
     return this.#buckets
+  }
+
+  /** The current concurrency limit: below the configured one after the provider refused more. */
+  get concurrency(): number {
+    return this.#concurrency
   }
 
   /** A call was refused where no limit was known. If there is one (`limited`), starts the search for it. */
@@ -129,7 +133,7 @@ export class LimitSet implements SlotSource {
     this.#measured = other.#measured
     this.#starts = other.#starts.slice(0, Math.min(this.maxConcurrent, MOST_STARTS))
     if (other.concurrency < other.maxConcurrent) {
-      this.concurrency = Math.min(this.maxConcurrent, other.concurrency)
+      this.#concurrency = Math.min(this.maxConcurrent, other.concurrency)
       this.#patience = other.#patience
     }
     for (const bucket of this.buckets) {
@@ -140,11 +144,6 @@ export class LimitSet implements SlotSource {
     if (!this.#search || !other.#search) return
     this.#opening = other.#opening
     this.#buckets.push(...other.#buckets)
-  }
-
-  /** Whether no more may be in flight. */
-  full(now: number): boolean {
-    return this.inFlight >= this.concurrency || this.#opensAt(now) > now
   }
 
   /** Whether a call of this cost has no place. A call too heavy for the remaining places goes alone. */
@@ -220,7 +219,7 @@ export class LimitSet implements SlotSource {
     }
     if (this.concurrency < this.maxConcurrent && ++this.#finished > this.#patience * this.concurrency) {
       this.#finished = 0
-      this.concurrency++
+      this.#concurrency++
       this.#grown = true
     }
   }
@@ -286,7 +285,7 @@ export class LimitSet implements SlotSource {
     this.#patience = this.#grown ? Math.min(2 * this.#patience, MOST_PATIENCE) : PATIENCE
     this.#grown = false
     this.#opening = undefined
-    this.concurrency = Math.max(1, Math.min(this.concurrency, this.inFlight) - 1)
+    this.#concurrency = Math.max(1, Math.min(this.concurrency, this.inFlight) - 1)
     this.#finished = 0
   }
 
@@ -344,11 +343,6 @@ export class LimitSet implements SlotSource {
     const rounds = Math.floor((ends - 1) / most)
     const first = starts[Math.min((ends - 1) % most, starts.length - 1)] ?? now
     return Math.max(from, Math.max(now, first + meanMs) + rounds * meanMs)
-  }
-
-  /** What this cost waits for, by name: a dimension, or `'concurrency'`. */
-  waitingOn(cost: Cost, now: number): string | undefined {
-    return this.crowded(cost, now) ? 'concurrency' : this.holding(cost, now)?.limit.of
   }
 
   /** The limit that holds this cost for the longest time. */

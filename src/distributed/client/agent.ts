@@ -166,7 +166,7 @@ export class FleetAgent implements SharedSlots {
         this.#host.look()
         this.#stir()
       },
-      (why) => this.#lease.notice('foreign-data', why),
+      (why) => this.#lease.warnings.tell('foreign-data', why),
     )
     this.#stay ??= beforeExit(() => this.#exit())
     const request = this.#lease.request(now)

@@ -6,7 +6,7 @@
 // window and what is held. Held slots stay valid. The store leases nothing new until all slots leased before the
 // loss are over or reported again.
 
-import type { SharedLimit, StoreEvent, StoreHost } from 'llmiter'
+import type { SharedLimit, StoreHost } from 'llmiter'
 import { UsageJournal } from './usage-journal.ts'
 import { Connectivity } from './connectivity.ts'
 import { DemandForecast } from './demand-forecast.ts'
@@ -18,7 +18,6 @@ import {
   LAW,
   type StoreNews,
   type LeaseRequest,
-  VERSION,
   type WantedLimit,
 } from '../protocol.ts'
 import { GateSync } from './gate-sync.ts'
@@ -37,12 +36,14 @@ import {
 } from './timing.ts'
 import { dayOf } from './calendar-day.ts'
 import { KeptShare } from './kept-share.ts'
+import { StoreWarnings } from './store-warnings.ts'
 
 /** JSON cannot express an infinite limit of calls in flight, so 0 means none. */
 const orNone = (most: number) => (most === Infinity ? 0 : most)
 
 export class LeaseManager {
   readonly gate: GateSync
+  readonly warnings: StoreWarnings
   readonly #host: StoreHost
   readonly #options: LeaseOptions
   readonly #demand: DemandForecast
@@ -72,8 +73,6 @@ export class LeaseManager {
   #askAt = -Infinity
   #single = false
   #resync = false
-  /** What has already been reported to the limiter, with the text. */
-  readonly #noticed = new Map<StoreEvent['state'], string>()
   /** When the limits were first reported to the store, by its clock. */
   #order = -1
 
@@ -81,6 +80,7 @@ export class LeaseManager {
     this.#host = host
     this.#options = options
     this.gate = new GateSync(host, options.id)
+    this.warnings = new StoreWarnings(host)
     this.#demand = new DemandForecast(options.random)
     this.#limits = []
     this.update(0)
@@ -158,7 +158,7 @@ export class LeaseManager {
     const { processes } = this.#options
     const ends = processes === undefined ? this.#connectivity.renewedAt + this.#keptMs - SILENCE_MS : Infinity
     if (now >= ends) {
-      if (this.#answer) this.#expire()
+      if (this.#answer) this.warnings.expired(this.#keptMs - SILENCE_MS, this.#connectivity.error)
       return Infinity
     }
     if (!this.#fallback) {
@@ -170,17 +170,6 @@ export class LeaseManager {
     }
     const fits = this.#time.toLocal(this.#fallback!.at(amounts, this.#inFlight, this.#time.toStore(now)))
     return fits < ends ? fits : Infinity
-  }
-
-  /** The share has expired: from now on the store may give it to others. */
-  #expire(): void {
-    const seconds = Math.round((this.#keptMs - SILENCE_MS) / 1000)
-    const because =
-      seconds > 0
-        ? `has not answered for ${seconds} s: the share of this process has expired`
-        : 'does not answer, and this process has not worked long enough to have a share'
-    const why = `the store of '${this.#host.name}' ${because}, and its calls wait. The option 'processes' grants a share without a time limit`
-    this.notice('expired', new Error(why, { cause: this.#connectivity.error }))
   }
 
   /** Continues with its own share. */
@@ -320,7 +309,10 @@ export class LeaseManager {
     if (forgot || (before && Math.abs(before.base - answer.base) > 1)) this.#time = new ClockSync()
     this.#time.learn(sentAt, now, answer.now)
     this.#answer = answer
-    this.#look(request, answer)
+    // An update may have happened while this request was out.
+    if (request.limits.every(({ configured }, i) => configured === this.#limits[i]?.configured))
+      this.#order = answer.order
+    this.warnings.answered(request, answer)
     const wasDown = this.down
     this.#connectivity.answered(sentAt, request.alone, now)
     this.#keptMs = request.keepMs
@@ -366,8 +358,8 @@ export class LeaseManager {
     if (this.#fallback) this.#void()
     if (!wasDown || this.down) return
     this.#resync = true
-    this.#noticed.delete('expired')
-    this.#tell('up')
+    this.warnings.tell('expired')
+    this.#host.tell({ state: 'up', processes: answer.processes })
   }
 
   /** The store remembers nothing after `since`, and its time is ahead by `shiftMs`. */
@@ -389,7 +381,8 @@ export class LeaseManager {
     const wasDown = this.down
     this.#connectivity.failed(error, now)
     if (wasDown || !this.down) return
-    this.#tell('down')
+    const { processes } = this.#answer ?? this.#options
+    this.#host.tell({ state: 'down', ...(processes !== undefined && { processes }), error })
     if (this.refusal) this.#host.reject(error)
   }
 
@@ -397,47 +390,6 @@ export class LeaseManager {
     if (this.gate.heard(news, storeNow)) this.#void()
     if (this.gate.most < Infinity && this.#permits < 0) this.#allow(this.#inFlight)
     if (this.#answer && news.gen !== this.#answer.news.gen) this.#resync = true
-  }
-
-  /** Reports something about the store to the limiter, once. */
-  notice(state: StoreEvent['state'], error: Error, more: Pick<StoreEvent, 'limits'> = {}): void {
-    const about = JSON.stringify(more)
-    if (this.#noticed.get(state) === about) return
-    this.#noticed.set(state, about)
-    this.#host.tell({ state, error, ...more })
-  }
-
-  #look(request: LeaseRequest, answer: LeaseAnswer): void {
-    // An update may have happened while this request was out.
-    if (request.limits.every(({ configured }, i) => configured === this.#limits[i]?.configured))
-      this.#order = answer.order
-    const limits = request.limits.flatMap(({ key, configured }, i) => {
-      const followed = answer.followed[i] ?? configured
-      return followed === configured ? [] : [{ key, here: configured, followed }]
-    })
-    if (limits.length > 0) {
-      const what = limits
-        .map(({ key, here, followed }) => `${key}: ${here} here, ${followed} there`)
-        .join('; ')
-      const why = `another process was started later with other limits for '${this.#host.name}', and all processes follow those (${what})`
-      this.notice('limits-differ', new Error(why), { limits })
-    } else this.#noticed.delete('limits-differ')
-    const { name } = this.#host
-    const { otherVersion, discarded } = answer
-    if (otherVersion !== undefined) {
-      const why = `processes with another version of llmiter use the limit '${name}' too (protocol ${otherVersion}, here ${VERSION}); the two versions do not share it`
-      this.notice('version-differs', new Error(why))
-    } else this.#noticed.delete('version-differs')
-    if (discarded !== undefined) {
-      const why = `the keys of the limit '${name}' held data that is not from llmiter, which was discarded: ${discarded}`
-      this.notice('foreign-data', new Error(why))
-    }
-  }
-
-  #tell(state: 'up' | 'down'): void {
-    const processes = this.#answer?.processes ?? this.#options.processes
-    const error = state === 'down' && { error: this.#connectivity.error }
-    this.#host.tell({ state, ...(processes !== undefined && { processes }), ...error })
   }
 
   #void(): void {
