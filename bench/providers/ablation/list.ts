@@ -29,7 +29,7 @@ const lines: Line[] = [
   ['resume', 'after an outage from a third, not 0.9', 'ticket-issuer.ts', 'RESUME_AT = 0.9', 'RESUME_AT = 1 / 3'],
   ['dip', 'no dip below a learned rate', 'rate/rate-curve.ts', 'DEPTH = 0.1', 'DEPTH = 0'],
   ['hold', 'a learned rate is held for 5 s, not 15 s', 'rate/rate-curve.ts', 'fast: { hold: 15,', 'fast: { hold: 5,'],
-  ['longer-holds', 'a confirmed rate is not held for longer', 'rate/rate-curve.ts', 'hold: 15, later: 45', 'hold: 15, later: 15'],
+  ['longer-holds', 'a confirmed rate is not held for longer', 'rate/rate-curve.ts', 'hold * 2 ** confirmed', 'hold'],
   ['climb', 'a learned rate never climbs', 'rate/rate-curve.ts', 'rate * (1 + climb *', 'rate * (1 + 0 *'],
   ['stood', 'refused on the climb, what had stood is forgotten', 'rate/rate-estimator.ts', 'Math.max(seen, rate)', 'measured'],
   ['saved-up', 'what a bucket had saved is taken for its rate', 'rate/rate-estimator.ts', 'measured <= SAME * last.rate', 'measured <= 0 * last.rate'],

@@ -1,7 +1,7 @@
 // How a found rate develops: R is the throughput at the time calls were refused.
 //
 //   dip    a tenth below R, back to it on a cubic (as TCP CUBIC, RFC 9438)
-//   hold   R, for longer once a climb was refused
+//   hold   R, twice as long each time a climb was refused
 //   climb  R · (1 + c · (2^(t/D) − 1)): gentle at first, so that a small overshoot is met first, and a limit that
 //          has doubled is found within minutes
 //
@@ -17,9 +17,9 @@
 export type CurveKind = 'fast' | 'slow' | 'eased' | 'growing'
 
 interface CurveShape {
-  /** How long a rate is held at first, and after a climb from it was refused. */
+  /** The first hold, and the longest one after it: each climb that is refused doubles the hold. */
   hold: number
-  later: number
+  longest: number
   /** The climb: its first step as a share of the rate, and the units in which the step doubles. */
   climb: number
   doubles: number
@@ -32,10 +32,10 @@ interface CurveShape {
 }
 
 export const HABITS: Record<CurveKind, CurveShape> = {
-  fast: { hold: 15, later: 45, climb: 0.03, doubles: 10, tickets: 5, keeps: 0.97 },
-  slow: { hold: 50, later: 120, climb: 0.02, doubles: 30, tickets: 1, keeps: 0.85 },
-  growing: { hold: 75, later: 10, climb: 1, doubles: 65, slower: 1.4, tickets: 0, keeps: 0.85 },
-  eased: { hold: 900, later: 900, climb: 0.02, doubles: 30, tickets: 0, keeps: 0.85 },
+  fast: { hold: 15, longest: 90, climb: 0.03, doubles: 10, tickets: 5, keeps: 0.97 },
+  slow: { hold: 50, longest: 120, climb: 0.02, doubles: 30, tickets: 1, keeps: 0.85 },
+  growing: { hold: 75, longest: 10, climb: 1, doubles: 65, slower: 1.4, tickets: 0, keeps: 0.85 },
+  eased: { hold: 900, longest: 900, climb: 0.02, doubles: 30, tickets: 0, keeps: 0.85 },
 }
 /** The dip: its depth as a share of the rate, and its length in units. A rate that outlives it is confirmed. */
 const DEPTH = 0.1
@@ -68,6 +68,6 @@ export function followed(found: CurvePoint, heldMs: number): number {
 
 /** How long it is held before the climb. */
 export function climbsAfter({ confirmed, unit, of }: CurvePoint): number {
-  const { hold, later } = HABITS[of]
-  return unit * (confirmed ? later : hold + DIP)
+  const { hold, longest } = HABITS[of]
+  return unit * (confirmed ? Math.min(hold * 2 ** confirmed, longest) : hold + DIP)
 }
