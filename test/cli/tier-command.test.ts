@@ -35,7 +35,9 @@ test('output tokens bind, though input tokens have a limit too', async () => {
   const played = command!.replace('npx llmiter simulate ', '')
   const [now, higher] = await rows(`${played} ${PLAIN} --window 1s`)
   // 300 calls of 100 output tokens: 5 minutes at 6,000 a minute.
-  expect(now!.timeMs / 60_000).toBeCloseTo(5, 0)
+  // The simulated provider has room for one call a second, and is strict.
+  expect(now!.timeMs / 60_000).toBeGreaterThan(4.9)
+  expect(now!.timeMs / 60_000).toBeLessThan(1.15 * 5)
   expect(higher!.timeMs / 60_000).toBeCloseTo(2.5, 0)
 })
 
