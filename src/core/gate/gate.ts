@@ -213,11 +213,7 @@ export class GateKeeper {
       this.#pace = rate
       const suspected = this.suspicion.refused(trust, this.tickets, sentAt, now)
       if (gate.state === 'open' && suspected.of !== 'blocked') return suspected
-      // Several calls were already refused, so the next try can wait longer.
-      if (gate.state === 'open' && suspected.of === 'blocked' && suspected.refusals > 1) {
-        this.#tries = 1
-        this.#firstClosedAt = now
-      }
+      this.#blocked(suspected, now)
       this.#close(this.#limits(waitMs) ? 'rate' : kind, waitMs, now)
     } else if (waitMs !== undefined && gate.state === 'closed' && this.#toldMs !== undefined) {
       if (waitMs > this.remainingMs(now)) gate.until = this.#waits(waitMs, now)
@@ -325,6 +321,13 @@ export class GateKeeper {
   /** A provider that answers some of a few calls is not down: it gets too many calls. A told wait is believed. */
   #limits(waitMs: number | undefined): boolean {
     return waitMs === undefined && this.passing && this.tickets - this.#ticketsAtClose < WORTH
+  }
+
+  /** If several calls were refused before the gate closes, the next try can wait longer. */
+  #blocked(suspected: Suspected, now: number): void {
+    if (this.gate.state !== 'open' || suspected.of !== 'blocked' || suspected.refusals === 1) return
+    this.#tries = 1
+    this.#firstClosedAt = now
   }
 
   #close(kind: GateKind, waitMs: number | undefined, now: number): void {
