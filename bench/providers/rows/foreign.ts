@@ -222,7 +222,7 @@ export const foreign: Record<string, Foreign> = {
     goal: 1.05,
   },
   'outage-429-double': {
-    title: 'the same, told twice',
+    title: 'an outage of a minute told as 429, told × 2',
     calls: 3000,
     told: 2,
     make: minuteOut,
