@@ -11,8 +11,9 @@
 
 /**
  * `'fast'`: refuses as soon as the rate is above its limit, and accepts again at once (buckets, short windows).
- * `'slow'`: is above its limit for long before it refuses, and then refuses for long. `'eased'`: asked to slow down; OpenAI wants the earlier rate kept for 15 minutes. `'growing'`: lets
- * a client that comes from nothing double from one minute to the next (Anthropic's acceleration limits).
+ * `'slow'`: is above its limit for long before it refuses, and then refuses for long. `'eased'`: asked to slow down;
+ * OpenAI wants the earlier rate kept for 15 minutes. `'growing'`: lets a client that comes from nothing double from one
+ * minute to the next (Anthropic's acceleration limits).
  */
 export type CurveKind = 'fast' | 'slow' | 'eased' | 'growing'
 
