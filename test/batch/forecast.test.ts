@@ -152,7 +152,8 @@ describe('the summary', () => {
     const sum = await summed(fn, { requestsPerMinute: 60, burst: 1 }, { skip: new Set([99]) })
     expect(sum).toMatchObject({ done: 99, failed: 10, skipped: 1, refused: 1, tokens: 89 * 111 })
     expect(sum.ms / 1000).toBeGreaterThan(98)
-    expect(sum.ms / 1000).toBeLessThan(103)
+    // After the refusal, the rate is lower for a minute.
+    expect(sum.ms / 1000).toBeLessThan(106)
     expect(sum.waitedMs / 1000).toBeGreaterThan(45)
     expect(sum.waitedMs / 1000).toBeLessThan(52)
   })
