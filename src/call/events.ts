@@ -10,7 +10,7 @@ interface CallId {
 }
 
 export interface CallEvents {
-  /** A call asks for a ticket. For `tryAcquire` and a call of a pool: it got one, so `issue` comes first. */
+  /** A call asks for a ticket. `tryAcquire` and calls of a pool emit it when they get one, before `issue`. */
   request: CallId & { waiting: number }
   /**
    * A ticket was issued. `waitedMs` counts from the request or the last refusal. `waiting` is the number of calls

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { ablations } from '../../bench/providers/ablation/list.ts'
-import { stale } from '../../bench/providers/ablation/patch.ts'
+import { sourceWithout, stale } from '../../bench/providers/ablation/patch.ts'
 import { isWorth, merged, type AblationRow } from '../../bench/providers/ablation/report.ts'
 import type { Cell, Figures } from '../../bench/providers/case.ts'
 import { cases } from '../../bench/providers/cases.ts'
@@ -29,13 +29,10 @@ describe('rules', () => {
 
   it('leave source behind whose types are right when switched off', () => {
     const check = typeChecker()
-    const wrong = ablations.flatMap(({ name, file, fragment, replacement }) => {
-      const path = join(CORE, file)
-      const faults = check(
-        path,
-        readFileSync(path, 'utf8').replace(fragment, () => replacement),
-      )
-      return faults.map((fault) => `${name}: ${fault}`)
+    const wrong = ablations.flatMap((rule) => {
+      const path = join(CORE, rule.file)
+      const faults = check(path, sourceWithout(rule, readFileSync(path, 'utf8')))
+      return faults.map((fault) => `${rule.name}: ${fault}`)
     })
     expect(wrong).toEqual([])
     expect(check(join(CORE, 'ticket-issuer.ts'), 'export const rate: number = gone.rate')).toEqual([

@@ -45,6 +45,16 @@ test('a line for each second in which something happened, and none for the other
   expect(clock.pendingTimers).toBe(0)
 })
 
+/** The time of each record, and its counts of calls. */
+const countsIn = (dir: string) =>
+  recordsIn(dir).map(({ t, requests, issued, finished, inFlight }) => [
+    t,
+    requests,
+    issued,
+    finished,
+    inFlight,
+  ])
+
 test('it goes on after a rest, and a ticket in hand keeps it awake', async () => {
   const dir = tempDir()
   const { clock, limiter } = rig({ requestsPerMinute: 600 })
@@ -55,15 +65,7 @@ test('it goes on after a rest, and a ticket in hand keeps it awake', async () =>
   await clock.advance(2500)
   ticket?.finish()
   await clock.advance(10_000)
-  expect(
-    recordsIn(dir).map(({ t, requests, issued, finished, inFlight }) => [
-      t,
-      requests,
-      issued,
-      finished,
-      inFlight,
-    ]),
-  ).toEqual([
+  expect(countsIn(dir)).toEqual([
     [0, 1, 1, 1, 0],
     [10, 1, 1, 0, 1],
     [11, 0, 0, 0, 1],
@@ -82,15 +84,7 @@ test("it notices an SDK's own retry, which gets a ticket without asking as anoth
   await clock.advance(1500)
   again.finish()
   await clock.runAll()
-  expect(
-    recordsIn(dir).map(({ t, requests, issued, finished, inFlight }) => [
-      t,
-      requests,
-      issued,
-      finished,
-      inFlight,
-    ]),
-  ).toEqual([
+  expect(countsIn(dir)).toEqual([
     [0, 1, 1, 0, 0],
     [8, 0, 1, 0, 1],
     [9, 0, 0, 1, 0],

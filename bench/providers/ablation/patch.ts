@@ -20,10 +20,14 @@ export function switchOff(name: string): void {
       const loaded = next(url, context)
       if (url !== href) return loaded
       const source = String(Buffer.from(loaded.source as Uint8Array))
-      return { ...loaded, source: source.replace(ablation.fragment, () => ablation.replacement) }
+      return { ...loaded, source: sourceWithout(ablation, source) }
     },
   })
 }
+
+/** The source of its file without the rule. */
+export const sourceWithout = ({ fragment, replacement }: Ablation, source: string): string =>
+  source.replace(fragment, () => replacement)
 
 /** Why a rule cannot be switched off any more. Undefined if it can. */
 export function stale({ name, file, fragment }: Ablation): string | undefined {
